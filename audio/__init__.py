@@ -1,0 +1,1 @@
+"""Waveforms, spectrograms, manifests, splits and the embedded corpus: all that touches recordings."""

@@ -1,0 +1,97 @@
+"""Log-mel front end with exact frame arithmetic and no look-ahead.
+
+Frame ``t`` ends where hop ``t`` ends, so it sees nothing after sample ``(t + 1) * hop_length``::
+
+    left pad  samples
+    |<----->|<- hop ->|         |         |
+    [------ window 0 -]         |         |       frame 0
+              [------ window 1 -]         |       frame 1
+                        [------ window 2 -]       frame 2
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from audio.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramConfig:
+    """Log-mel spectrogram of a mono signal.
+
+    Raises:
+        InputError: a value is out of range, or two of them contradict each other.
+    """
+
+    sample_rate: int = 16_000  # Hz; recordings of another rate are resampled
+    window_length: int = 400  # samples; also the length of the Fourier transform
+    hop_length: int = 160  # samples between frames
+    n_mels: int = 80
+    f_min: float = 0.0  # Hz
+    f_max: float | None = None  # Hz; None is half the sample rate
+    floor: float = 1e-6  # added to the mel power before the logarithm; about the power of 16-bit rounding noise
+
+    def __post_init__(self) -> None:
+        if self.sample_rate <= 0:
+            raise InputError(f"audio.sample_rate is {self.sample_rate}; it must be a positive number of Hz")
+        if not 0 < self.hop_length <= self.window_length:
+            raise InputError(
+                f"audio.hop_length is {self.hop_length} and audio.window_length {self.window_length} samples; "
+                "choose 0 < hop_length <= window_length, so that no sample goes unheard"
+            )
+        nyquist = self.sample_rate / 2
+        if not 0 <= self.f_min < self.highest <= nyquist:
+            raise InputError(
+                f"audio.f_min is {self.f_min} and audio.f_max {self.highest} Hz; choose 0 <= f_min < f_max <= {nyquist:g}, "
+                f"half of audio.sample_rate={self.sample_rate}"
+            )
+        if not 0 < self.n_mels <= self.window_length // 2:
+            raise InputError(
+                f"audio.n_mels is {self.n_mels}; choose 1 to {self.window_length // 2}, as many as the window of "
+                f"{self.window_length} samples has frequency bins"
+            )
+        if self.floor <= 0:
+            raise InputError(f"audio.floor is {self.floor}; the logarithm needs a positive floor, such as 1e-6")
+
+    @property
+    def highest(self) -> float:
+        """Upper edge of the highest mel band in Hz."""
+        return self.sample_rate / 2 if self.f_max is None else self.f_max
+
+    @property
+    def left_context(self) -> int:
+        """Samples before its own hop that a frame sees: window_length - hop_length."""
+        return self.window_length - self.hop_length
+
+
+class LogMel(nn.Module):
+    """Natural logarithm of the mel power spectrogram (HTK mel scale, Hann window), not normalised."""
+
+    def __init__(self, config: SpectrogramConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.transform = torchaudio.transforms.MelSpectrogram(
+            sample_rate=config.sample_rate,
+            n_fft=config.window_length,
+            hop_length=config.hop_length,
+            f_min=config.f_min,
+            f_max=config.highest,
+            n_mels=config.n_mels,
+            center=False,
+            power=2.0,
+        )
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Frames of samples that already carry ``left_context`` samples of history in front.
+
+        ``(batch, left_context + time * hop_length)`` -> ``(batch, time, mels)``
+        """
+        power: Tensor = self.transform(samples)
+        return torch.log(power + self.config.floor).transpose(1, 2)  # (N, M, T) -> (N, T, M)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """All whole frames of signals that begin here: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
+        return self.frames(nn.functional.pad(samples, (self.config.left_context, 0)))

@@ -1,0 +1,1 @@
+"""A causal GPT over codes, what its hidden states know, and what it says next."""

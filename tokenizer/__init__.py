@@ -1,0 +1,1 @@
+"""Patches, autoencoder, codebook and codes: sound in, discrete codes out."""

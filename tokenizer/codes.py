@@ -1,0 +1,114 @@
+"""The contract between tokenizer, language model and vocoder.
+
+Code ``p`` stands for the samples ``[p * samples_per_code, (p + 1) * samples_per_code)``, exactly. The last code may reach
+beyond the recording (its patch is padded with zeros): ``num_samples`` says where the sound ends.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from audio.errors import InputError
+
+IntArray = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesFormat:
+    """What codes mean, apart from their values: everything that two recordings of one codebook share."""
+
+    codebook_size: int
+    streams: int  # frequency bands (later also residual levels) per time step
+    samples_per_code: int  # samples that one time step covers
+    sample_rate: int  # Hz
+    tokenizer: str  # fingerprint of front end and autoencoder
+    codebook: str  # fingerprint of the tokenizer and the centroids
+
+    @property
+    def codes_per_second(self) -> float:
+        """Time steps per second; each holds ``streams`` codes."""
+        return self.sample_rate / self.samples_per_code
+
+    @property
+    def bits_per_second(self) -> float:
+        """Rate of the codes when each costs log2(codebook_size) bits."""
+        return self.codes_per_second * self.streams * float(np.log2(self.codebook_size))
+
+    def steps(self, num_samples: int) -> int:
+        """Time steps that cover ``num_samples`` samples; the tail is padded to a whole step."""
+        return -(-num_samples // self.samples_per_code)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Codes:
+    """Codes of one recording: ``values (time, streams)`` int32 in [0, codebook_size).
+
+    Flat order is time-major, stream-minor: ``values.reshape(-1)``.
+
+    Raises:
+        InputError: shape, range or number of samples contradict the format.
+    """
+
+    values: IntArray
+    num_samples: int
+    format: CodesFormat
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[1] != self.format.streams or self.values.dtype != np.int32:
+            raise InputError(
+                f"values are {self.values.dtype} of shape {self.values.shape}; codes are int32 (time, {self.format.streams})"
+            )
+        if len(self.values) != self.format.steps(self.num_samples):
+            raise InputError(
+                f"num_samples is {self.num_samples}, which takes {self.format.steps(self.num_samples)} time steps of "
+                f"{self.format.samples_per_code} samples; there are {len(self.values)}"
+            )
+        if self.values.size and not (0 <= int(self.values.min()) and int(self.values.max()) < self.format.codebook_size):
+            raise InputError(
+                f"values lie in [{self.values.min()}, {self.values.max()}]; a codebook of {self.format.codebook_size} has "
+                f"codes 0 to {self.format.codebook_size - 1}: these codes are of another tokenizer"
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the sound in seconds."""
+        return self.num_samples / self.format.sample_rate
+
+    def crop(self, start: int, stop: int) -> "Codes":
+        """Time steps ``[start, stop)`` as codes of their own."""
+        values = self.values[start:stop]
+        step = self.format.samples_per_code
+        return replace(self, values=values, num_samples=max(min(self.num_samples - start * step, len(values) * step), 0))
+
+
+class CodeMeanings(Protocol):
+    """What codes mean: the patches that an autoencoder decodes from their centroids. A tokenizer is one."""
+
+    @property
+    def format(self) -> CodesFormat: ...
+
+    @property
+    def patch_frames(self) -> int:
+        """Spectrogram frames per code; samples_per_code = patch_frames * hop_length."""
+
+    def spectrogram(self, values: Tensor) -> Tensor:
+        """Codes ``(batch, time, streams)`` -> normalised log-mel ``(batch, time * patch_frames, mels)``."""
+
+    def denormalise(self, spectrogram: Tensor) -> Tensor:
+        """Normalised log-mel ``(..., mels)`` -> natural-log mel power as `audio.spectrogram.LogMel` gives it."""
+
+
+def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str) -> None:
+    """Refuse codes that mean something else to ``owner`` (such as "the language model runs/x/lm").
+
+    Raises:
+        InputError: the codebooks differ; names both.
+    """
+    if given.codebook != wanted.codebook:
+        raise InputError(
+            f"{owner} belongs to codebook {wanted.codebook}, the codes to codebook {given.codebook}: the same numbers mean other "
+            "sounds; encode the recordings again with its own tokenizer (wordless encode model=RUN input=... output=...)"
+        )

@@ -1,0 +1,1 @@
+"""A conditional WaveNet that turns codes back into sound."""
