@@ -1,0 +1,220 @@
+"""Training batches: crops of whole codes and the samples that they stand for.
+
+::
+
+    codes     [  c0  ][  c1  ][  c2  ][  c3  ][  c4  ]      a clip, its tail padded to a whole code
+                      |<------ crop_codes ---->|
+    samples           [context][ counted       ]      [      counted only where the sound is
+    previous         [ one sample earlier      ]
+
+Inside a clip the first ``context_codes`` of a crop are heard and not counted: the model has too little history there. A
+crop that begins where its clip begins has all the history there is, silence, just as in generation. The last codes of a
+crop that ends inside its clip are not counted either, where the conditions would look ahead beyond the crop.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from audio.errors import InputError
+from tokenizer.codes import CodeMeanings
+from vocoder.mu_law import encode, silence
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNetConfig
+
+NOT_COUNTED = -100  # target of a sample that the loss leaves out
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropsConfig:
+    """How clips are cut for training.
+
+    Raises:
+        InputError: a value is out of range, or two of them contradict each other.
+    """
+
+    batch_size: int = 8  # crops per step, over all processes
+    crop_codes: int = 25
+    context_codes: int = 2  # heard and not counted, where a crop begins inside its clip
+    group_dropout: float = 0.1  # share of crops whose group is withheld: the average of all groups learns too
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch_size <= 0:
+            raise InputError(f"vocoder.crops.batch_size is {self.batch_size}; a step needs at least one crop")
+        if not 0 <= self.context_codes < self.crop_codes:
+            raise InputError(
+                f"vocoder.crops.crop_codes is {self.crop_codes} and vocoder.crops.context_codes {self.context_codes}; "
+                "choose 0 <= context_codes < crop_codes, so that something is left to count"
+            )
+        if not 0 <= self.group_dropout <= 1:
+            raise InputError(f"vocoder.crops.group_dropout is {self.group_dropout}; it is a share between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VocoderClips:
+    """Sound and codes of clips, end to end in one array each; any of them may be a `numpy.memmap`.
+
+    Clip ``i`` has the samples ``sample_offsets[i]:sample_offsets[i + 1]`` and the codes likewise.
+
+    Raises:
+        InputError: the offsets do not cover the arrays.
+    """
+
+    samples: npt.NDArray[np.int16]  # (samples,)
+    sample_offsets: npt.NDArray[np.int64]  # (clips + 1,)
+    codes: npt.NDArray[np.int32]  # (time, streams)
+    code_offsets: npt.NDArray[np.int64]  # (clips + 1,)
+    groups: npt.NDArray[np.int64]  # (clips,), indices into WaveNetConfig.groups; -1: unknown
+
+    def __post_init__(self) -> None:
+        ends = int(self.sample_offsets[-1]), int(self.code_offsets[-1])
+        if ends != (len(self.samples), len(self.codes)):
+            raise InputError(
+                f"offsets end at sample {ends[0]} and code {ends[1]} of {len(self.samples)} samples and "
+                f"{len(self.codes)} codes; they must cover both exactly: encode the corpus again"
+            )
+        if not len(self.sample_offsets) == len(self.code_offsets) == len(self.groups) + 1:
+            raise InputError(
+                f"there are offsets for {len(self.sample_offsets) - 1} clips of samples and "
+                f"{len(self.code_offsets) - 1} of codes, and {len(self.groups)} groups; give each clip its own"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VocoderBatch:
+    """Crops of one length, that of the longest among them."""
+
+    previous: Tensor  # (batch, time) int64, levels one sample late
+    targets: Tensor  # (batch, time) int64, levels; NOT_COUNTED where there is nothing to learn
+    spectrogram: Tensor  # (batch, frames, mels) float32, what the codes mean; zeros beyond a clip's end
+    groups: Tensor  # (batch,) int64
+
+    def to(self, device: torch.device) -> "VocoderBatch":
+        return VocoderBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Crop:
+    clip: int
+    start: int  # first code, within the clip
+    stop: int
+    group: int
+
+
+class Crops:
+    """Batches of crops drawn at random, long clips as often as they are long.
+
+    The same step always holds the same crops, so for validation the first few steps are a fixed set.
+
+    Raises:
+        InputError: clips and codes do not fit each other, or there are none.
+    """
+
+    def __init__(self, clips: VocoderClips, meanings: CodeMeanings, model: WaveNetConfig, config: CropsConfig) -> None:
+        self.clips = clips
+        self.meanings = meanings
+        self.model = model
+        self.config = config
+        self.context = config.context_codes
+        self.look_ahead = -(-model.look_ahead_frames // model.patch_frames)  # codes
+        if config.crop_codes <= self.context + self.look_ahead:
+            raise InputError(
+                f"vocoder.crops.crop_codes is {config.crop_codes}; context_codes={self.context} and {self.look_ahead} codes "
+                f"of look-ahead are not counted: choose at least {self.context + self.look_ahead + 1}"
+            )
+        self.code_counts = np.diff(clips.code_offsets)
+        self.code_ends = np.cumsum(self.code_counts)
+        self._require_alignment()
+
+    def _require_alignment(self) -> None:
+        if not len(self.clips.codes):
+            raise InputError("there are no clips to train the vocoder on; widen the training split")
+        wanted = -(-np.diff(self.clips.sample_offsets) // self.model.samples_per_code)
+        for clip in np.flatnonzero(wanted != self.code_counts)[:1]:
+            raise InputError(
+                f"clip {clip} has {self.code_counts[clip]} codes; its samples take {wanted[clip]} of "
+                f"{self.model.samples_per_code} samples each: encode the corpus again with the vocoder's tokenizer"
+            )
+
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
+        """The ``part``-th of ``parts`` equal shares of what is learned from at ``step``.
+
+        Raises:
+            InputError: the batch cannot be shared equally.
+        """
+        if self.config.batch_size % parts:
+            raise InputError(
+                f"vocoder.crops.batch_size is {self.config.batch_size}; processes times accumulation steps are {parts}, "
+                "which must divide it"
+            )
+        share = self.config.batch_size // parts
+        return self._collate([self._draw(step, example) for example in range(part * share, (part + 1) * share)])
+
+    def _draw(self, step: int, example: int) -> _Crop:
+        rng = np.random.default_rng([self.config.seed, step, example])
+        code = rng.integers(self.code_ends[-1])
+        clip = int(np.searchsorted(self.code_ends, code, side="right"))
+        count = int(self.code_counts[clip])
+        start = int(rng.integers(max(count - self.config.crop_codes, 0) + 1))
+        group = UNKNOWN_GROUP if rng.random() < self.config.group_dropout else int(self.clips.groups[clip])
+        return _Crop(clip=clip, start=start, stop=min(start + self.config.crop_codes, count), group=group)
+
+    def _collate(self, crops: list[_Crop]) -> VocoderBatch:
+        codes = max(crop.stop - crop.start for crop in crops)
+        sounds = [self._levels(crop, codes) for crop in crops]
+        return VocoderBatch(
+            previous=torch.stack([previous for previous, _ in sounds]),
+            targets=torch.stack([targets for _, targets in sounds]),
+            spectrogram=self._spectrogram(crops, codes),
+            groups=torch.tensor([crop.group for crop in crops]),
+        )
+
+    def _levels(self, crop: _Crop, codes: int) -> tuple[Tensor, Tensor]:
+        """Previous levels and targets, ``(codes * samples_per_code,)`` each."""
+        step, levels = self.model.samples_per_code, self.model.levels
+        begin, end = (int(offset) for offset in self.clips.sample_offsets[crop.clip : crop.clip + 2])
+        first, last = begin + crop.start * step, min(begin + crop.stop * step, end)
+        heard = encode(_as_float(self.clips.samples[max(first - 1, begin) : last]), levels=levels)
+        if crop.start == 0:
+            heard = torch.cat([torch.tensor([silence(levels=levels)]), heard])  # nothing sounds before a clip
+        previous = torch.full((codes * step,), silence(levels=levels))
+        targets = torch.full((codes * step,), NOT_COUNTED)
+        previous[: last - first] = heard[:-1]
+        counted = slice(self._uncounted_start(crop), last - first - self._uncounted_end(crop))
+        targets[counted] = heard[1:][counted]
+        return previous, targets
+
+    def _uncounted_start(self, crop: _Crop) -> int:
+        return 0 if crop.start == 0 else self.context * self.model.samples_per_code
+
+    def _uncounted_end(self, crop: _Crop) -> int:
+        return 0 if crop.stop == self.code_counts[crop.clip] else self.look_ahead * self.model.samples_per_code
+
+    def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
+        """``(batch, codes * patch_frames, mels)``: what the codes mean, zeros beyond a clip's end."""
+        values = np.zeros((len(crops), codes, self.clips.codes.shape[1]), dtype=np.int64)
+        heard = torch.zeros(len(crops), codes * self.model.patch_frames, 1, dtype=torch.bool)
+        for index, crop in enumerate(crops):
+            begin = int(self.clips.code_offsets[crop.clip])
+            length = crop.stop - crop.start
+            values[index, :length] = self.clips.codes[begin + crop.start : begin + crop.stop]
+            heard[index, : length * self.model.patch_frames] = True
+        with torch.no_grad():
+            return self.meanings.spectrogram(torch.from_numpy(values)).where(heard, 0.0)
+
+
+def _as_float(samples: npt.NDArray[np.int16]) -> Tensor:
+    return torch.from_numpy(samples.astype(np.float32) / 32_768)
+
+
+def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:
+    """Summed cross entropy of the counted samples in nats, and their number."""
+    logits = model(batch.previous, batch.spectrogram, batch.groups)  # (N, K, T)
+    rows = logits.transpose(1, 2).flatten(0, 1).float()  # (N, K, T) -> (N * T, K): contiguous, as the network made it
+    targets = batch.targets.flatten()
+    total = cross_entropy(rows, targets, ignore_index=NOT_COUNTED, reduction="sum")
+    return total, int((targets != NOT_COUNTED).sum())

@@ -1,0 +1,211 @@
+"""The vocoder as an artifact: saved, loaded, and asked for sound."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from audio.errors import InputError
+from audio.waveform import Waveform
+from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
+from vocoder import mu_law
+from vocoder.generation import GenerationInput, Progress, generate
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+class Vocoder:
+    """Turns codes into sound. It belongs to one tokenizer, and serves every codebook of it.
+
+    Args:
+        model: the trained network.
+        tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`.
+    """
+
+    def __init__(self, model: WaveNet, tokenizer: str) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> "Vocoder":
+        """Load what `save_pretrained` wrote.
+
+        Raises:
+            InputError: a file is missing, or is not what was saved.
+        """
+        folder = Path(folder).expanduser()
+        saved = _read_config(folder / CONFIG)
+        weights = _read(folder / WEIGHTS)
+        if hashlib.sha256(weights).hexdigest() != saved["weights_sha256"]:
+            raise _changed(folder / WEIGHTS, f"is not the file that {CONFIG} beside it was saved with")
+        try:
+            model = WaveNet(WaveNetConfig(**saved["wavenet"] | {"groups": tuple(saved["wavenet"]["groups"])}))
+            model.load_state_dict(load(weights))
+        except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise _changed(folder / CONFIG, f"does not describe the weights beside it ({reason})") from error
+        return cls(model, saved["tokenizer"])
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write `config.json`, `model.safetensors` and a model card; the config, last, marks the folder whole."""
+        folder = Path(folder).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = save({name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()})
+        saved = {
+            "tokenizer": self.tokenizer,
+            "wavenet": asdict(self.model.config),
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        }
+        (folder / WEIGHTS).write_bytes(weights)
+        (folder / CARD).write_text(self._card(), encoding="utf-8")
+        (folder / CONFIG).write_text(json.dumps(saved, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def decode(
+        self,
+        codes: Codes,
+        tokenizer: CodeMeanings,
+        *,
+        group: str | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Waveform:
+        """The sound of codes, ``codes.num_samples`` long.
+
+        Args:
+            codes: from any codebook of the vocoder's tokenizer.
+            tokenizer: says what the codes mean.
+            group: one of the groups heard in training; None: their average.
+            temperature: 1 draws from the model as it is, less is safer and duller, 0 takes the most probable level.
+            seed: the same seed gives the same sound.
+            progress: called with the steps done and the steps in all.
+
+        Raises:
+            InputError: codes, tokenizer and vocoder do not belong together, or the group is unknown.
+        """
+        groups = [group]
+        return self.decode_batch(
+            [codes], tokenizer, groups=groups, temperature=temperature, seed=seed, progress=progress
+        )[0]
+
+    def decode_batch(
+        self,
+        codes: Sequence[Codes],
+        tokenizer: CodeMeanings,
+        *,
+        groups: Sequence[str | None] | None = None,
+        temperature: float = 1.0,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> list[Waveform]:
+        """The sounds of several clips, each the same as `decode` with the same seed gives it alone."""
+        groups = [None] * len(codes) if groups is None else groups
+        if len(groups) != len(codes):
+            raise InputError(f"there are {len(groups)} groups for {len(codes)} clips; give one each, or none")
+        for clip in codes:
+            self._require_belonging(clip.format, tokenizer.format)
+        inputs = [
+            GenerationInput(spectrogram=_spectrogram(clip, tokenizer), group=self.group_index(group), seed=seed)
+            for clip, group in zip(codes, groups, strict=True)
+        ]
+        levels = generate(self.model, inputs, temperature=temperature, progress=progress)
+        return [self._waveform(values, clip.num_samples) for values, clip in zip(levels, codes, strict=True)]
+
+    def group_index(self, group: str | None) -> int:
+        """Index of a group heard in training; -1 for None.
+
+        Raises:
+            InputError: the group was not heard in training; names those most like it.
+        """
+        known = self.model.config.groups
+        if group is None:
+            return UNKNOWN_GROUP
+        if group not in known:
+            like = get_close_matches(group, known, cutoff=0.5) or list(known[:5])
+            choice = f"choose among {', '.join(like)}" if like else "it was trained without groups"
+            raise InputError(
+                f"group is {group!r}, which this vocoder never heard; {choice}, or give none for the average"
+            )
+        return known.index(group)
+
+    def _require_belonging(self, codes: CodesFormat, tokenizer: CodesFormat) -> None:
+        config = self.model.config
+        for thing, its in (("the codes", codes), ("the tokenizer", tokenizer)):
+            if its.tokenizer != self.tokenizer:
+                raise InputError(
+                    f"the vocoder belongs to tokenizer {self.tokenizer}, {thing} to tokenizer {its.tokenizer}: "
+                    "use the ones of the same run, or train a vocoder for this one (wordless run)"
+                )
+            if (its.sample_rate, its.samples_per_code) != (config.sample_rate, config.samples_per_code):
+                raise InputError(
+                    f"{thing} count {its.samples_per_code} samples per code at {its.sample_rate} Hz, the vocoder "
+                    f"{config.samples_per_code} at {config.sample_rate} Hz: use the ones of the same run"
+                )
+        require_same_codebook(tokenizer, codes, owner="the tokenizer")
+
+    def _waveform(self, levels: Tensor, num_samples: int) -> Waveform:
+        samples = mu_law.decode(levels, levels=self.model.config.levels)[:num_samples]
+        return Waveform(samples=samples.numpy().astype(np.float32), sample_rate=self.model.config.sample_rate)
+
+    def _card(self) -> str:
+        config = self.model.config
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        groups = ", ".join(config.groups) or "none"
+        return f"""---
+library_name: wordless
+tags: [audio, vocoder, wavenet]
+---
+# Unit vocoder
+
+A conditional WaveNet that turns the codes of tokenizer `{self.tokenizer}` into sound,
+whatever the size of its codebook.
+
+- {config.sample_rate} Hz, {config.levels} mu-law levels, {config.samples_per_code} samples per code
+- {config.layers} layers, {parameters:,} parameters, receptive field {config.receptive_field:,} samples
+- groups heard in training: {groups}
+
+```python
+from vocoder.vocoder import Vocoder
+
+sound = Vocoder.from_pretrained("this/folder").decode(codes, tokenizer)
+sound.write(Path("sound.wav"))
+```
+
+It imitates the recordings that it was trained on, voices among them: ask those whom it can be taken for.
+"""
+
+
+def _spectrogram(codes: Codes, tokenizer: CodeMeanings) -> Tensor:
+    """``(frames, mels)`` that the codes mean."""
+    with torch.inference_mode():
+        return tokenizer.spectrogram(torch.from_numpy(codes.values.astype(np.int64)).unsqueeze(0))[0]
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise InputError(f"{path} is missing; a vocoder's folder has {CONFIG} and {WEIGHTS}: name such a folder")
+    return path.read_bytes()
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        saved = json.loads(_read(path))
+    except ValueError as error:
+        raise _changed(path, f"is not JSON ({error})") from error
+    if not isinstance(saved, dict) or not {"tokenizer", "wavenet", "weights_sha256"} <= saved.keys():
+        raise _changed(path, "is not the config of a vocoder")
+    return saved
+
+
+def _changed(path: Path, what: str) -> InputError:
+    return InputError(f"{path} {what}; copy the vocoder's folder again, or train it again (wordless run)")
