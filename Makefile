@@ -1,0 +1,51 @@
+# make run, make test and make lint install what they need first; VENV=, ARGS= and PYTHON= may be given.
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+STAMP := $(VENV)/.installed
+
+.PHONY: install run test lint clean
+
+run: $(STAMP)
+	@$(VENV)/bin/wordless run $(ARGS)
+
+test: $(STAMP)
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+install: $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Whether a Python runs at all (shims of version managers exist without doing so), fits, and can make environments.
+define FITS
+import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+endef
+export FITS
+
+define MAKE_VENV
+fits() { "$$1" -c "$$FITS" >/dev/null 2>&1; }
+fits "$(VENV)/bin/python" && "$(VENV)/bin/python" -m pip --version >/dev/null 2>&1 && exit 0
+rm -rf "$(VENV)"
+versions="$${PYENV_ROOT:-$$HOME/.pyenv}/versions"
+for python in $(PYTHON) python3.11 python3.12 python3.10 python3 python \
+    "$$versions"/3.11.*/bin/python "$$versions"/3.12.*/bin/python "$$versions"/3.10.*/bin/python; do
+  fits "$$python" && echo "$(VENV): $$("$$python" --version)" && exec "$$python" -m venv "$(VENV)"
+done
+uv venv --quiet --seed --python ">=3.10,<3.13" "$(VENV)" 2>/dev/null && echo "$(VENV): by uv" && exit 0
+echo "no Python 3.10, 3.11 or 3.12 (with venv) was found: install python3.11 and python3.11-venv, or pyenv, or uv;" >&2
+echo "or name one: make install PYTHON=/path/to/python" >&2
+exit 2
+endef
+export MAKE_VENV
+
+# The stamp comes last, so that an interrupted install is taken up again.
+$(STAMP): pyproject.toml constraints.txt
+	@sh -c "$$MAKE_VENV"
+	@echo "installing: about 3 GB to download and 8 GB on disk the first time"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $(STAMP)

@@ -1,0 +1,82 @@
+"""``wordless <command> [name=value ...]``: the first word picks the command, the rest is Hydra's.
+
+Light on purpose: it imports neither Hydra nor PyTorch, so that ``wordless --help`` answers at once.
+"""
+
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from pipelines.nearest import suggestion
+
+COMMANDS = {
+    "run": "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
+    "encode": "recordings -> codes (Parquet, or text units that other tools read)",
+    "generate": "a language model continues a prompt, or speaks from silence",
+    "decode": "codes -> sound",
+    "probe": "what do the representations know? linear probes on labels",
+    "report": "draw report.html from the results of a run",
+    "doctor": "what is installed, which devices there are, and what to do about what is missing",
+    "bench": "speed and memory of a stage, such as: wordless bench encode",
+}
+
+EXAMPLES = """\
+  wordless run                                              the embedded corpus; some minutes on a laptop
+  wordless run experiment=smoke                             the same in a minute, to see that all is well
+  wordless run corpus=folder corpus.root=~/recordings       your own recordings
+  wordless run -m tokenizer.codebook_size=64,256            a sweep; what does not depend on the size is computed once
+  wordless encode model=runs/x input=a.wav output=a.parquet
+  wordless generate model=runs/x prompt=a.wav seconds=5 output=more.wav
+  wordless run --help                                       every option and its value
+"""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    words = sys.argv[1:]
+    match words:
+        case [] | ["-h" | "--help" | "help"]:
+            print(overview())
+        case ["--version"]:
+            print(f"wordless {installed_version()}")
+        case ["help", command, *_]:
+            start(command, ["--help"])
+        case [command, *rest]:
+            start(command, rest)
+
+
+def start(command: str, words: list[str]) -> None:
+    """Run one command as ``python -m pipelines.<command>`` would, or exit with code 2 if there is none of that name."""
+    if command not in COMMANDS:
+        print(f"wordless: {command!r} is not a command; {suggestion(command, COMMANDS)}", file=sys.stderr)
+        raise SystemExit(2)
+    sys.argv = [f"wordless {command}", *(named(words) if command == "bench" else words)]
+    import_module(f"pipelines.{command}").main()
+
+
+def named(words: list[str]) -> list[str]:
+    """``bench encode`` means ``bench what=encode``: the first bare word names the benchmark."""
+    if words and "=" not in words[0] and not words[0].startswith(("-", "~")):
+        return [f"what={words[0]}", *words[1:]]
+    return words
+
+
+def overview() -> str:
+    """Commands and examples, one line each."""
+    lines = "\n".join(f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items())
+    return (
+        "wordless: audio language modelling without text\n\n"
+        f"usage: wordless COMMAND [name=value ...]\n\ncommands\n{lines}\n\nexamples\n{EXAMPLES}"
+    )
+
+
+def installed_version() -> str:
+    """Version of the installed distribution, or "(not installed)" in a bare checkout."""
+    try:
+        return version("wordless")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The one wrapper around ``hydra.main``: quoted paths before it, one-line errors after it.
+
+Exit codes: 0 done; 1 a bug (with its traceback); 2 something that the user can mend (one line); 130 interrupted.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from audio.errors import InputError
+from pipelines.overrides import prepare
+from pipelines.refusals import explain, os_problem, resolved
+
+Task = Callable[[dict[str, object]], None]
+FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
+
+
+def command(name: str, task: Task, *, paths: frozenset[str]) -> Callable[[], None]:
+    """A ``main()`` that composes ``conf/<name>.yaml`` with the command line and hands the plain config to ``task``.
+
+    ``paths`` names the options whose values are paths: they need no quoting, and are not split at commas in a sweep.
+    """
+    full = os.environ.get(FULL_ERROR) == "1"
+
+    def job(config: DictConfig) -> None:
+        with mendable(name, paths, config, full=full):
+            task(resolved(config))
+
+    job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
+
+    def main() -> None:
+        words = sys.argv[1:]
+        with mendable(name, paths, None, full=full), hydra_that_raises():
+            sys.argv[1:] = prepare(words, paths)
+            try:
+                hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(job)()
+            except (HydraException, OmegaConfBaseException) as error:
+                raise explain(error, name=name, words=sys.argv[1:]) from error
+
+    return main
+
+
+@contextmanager
+def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, full: bool) -> Iterator[None]:
+    """Turn what the user can mend into one line and exit code 2; let bugs pass.
+
+    It stands around the task too, not only around Hydra: Hydra would log the exception of a failed job in its own way.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        leave(name, "interrupted; nothing finished is lost, and the same command resumes", code=130, everywhere=False)
+    except Exception as error:
+        problem = error if isinstance(error, InputError) else os_problem(error, folders(config, paths))
+        if problem is None:
+            raise
+        if full:
+            traceback.print_exc()
+        # A machine's own trouble, such as a full disk, is told by each machine; all else is the same on every rank.
+        leave(name, str(problem), code=2, everywhere=not isinstance(error, InputError))
+
+
+def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
+    """Exit with ``code`` after one line on stderr, told once: by rank 0, or by one process of each machine."""
+    if os.environ.get("LOCAL_RANK" if everywhere else "RANK", "0") == "0":
+        print(f"wordless {name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    raise SystemExit(code)
+
+
+def folders(config: DictConfig | None, paths: frozenset[str]) -> list[str]:
+    """Where a command may write: the values of its path options, and here."""
+    if config is None:
+        return ["."]
+    values = [OmegaConf.select(config, path) for path in sorted(paths)]
+    return [*(value for value in values if isinstance(value, str) and value), "."]
+
+
+@contextmanager
+def hydra_that_raises() -> Iterator[None]:
+    """Without this variable Hydra prints errors itself and exits with code 1."""
+    before: Any = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FULL_ERROR]
+        else:
+            os.environ[FULL_ERROR] = before

@@ -1,0 +1,200 @@
+"""``wordless doctor``: what is installed, which devices there are, and what to do about what is missing.
+
+Each part of the install has one function that looks at it and yields findings. PyTorch is the only heavy import.
+"""
+
+import ctypes
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.command import command
+from pipelines.configuration import build
+from pipelines.distributions import Need, needs, satisfied, version_of
+from pipelines.refusals import existing
+
+State = Literal["ok", "optional", "missing"]
+
+GIGABYTE = 1e9
+NEEDED_DISK = 2 * GIGABYTE  # bytes; a run on the embedded corpus with its store, and room to spare
+NEEDED_MEMORY = 6 * GIGABYTE  # bytes; 3 for the default run and about as much for what the imports take
+COMMON_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
+PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    """Where finished stages are kept."""
+
+    root: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorConfig:
+    """Folders whose disk is looked at."""
+
+    store: StoreConfig
+    runs: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing looked at, and what to do about it unless all is well."""
+
+    state: State
+    name: str
+    found: str
+    remedy: str = ""
+
+
+def finding(name: str, found: str, *, well: bool, remedy: str, otherwise: State = "missing") -> Finding:
+    """A finding that is ok if ``well``, and else ``otherwise`` with its remedy."""
+    return Finding(state="ok" if well else otherwise, name=name, found=found, remedy="" if well else remedy)
+
+
+def examine(config: dict[str, object]) -> None:
+    """Print all findings; exit with code 1 if something that is needed is missing."""
+    settings = build(DoctorConfig, config, name="")
+    findings = [
+        *interpreter(),
+        *libraries(),
+        *devices(),
+        sound(),
+        speech(),
+        memory(),
+        disk("store", settings.store.root, remedy="choose another place: store.root=..."),
+        disk("runs", settings.runs, remedy="choose another place: hydra.run.dir=..."),
+    ]
+    show(findings, Console())
+    if any(finding.state == "missing" for finding in findings):
+        raise SystemExit(1)
+
+
+def interpreter() -> Iterator[Finding]:
+    """Python and the platform: fairseq2 is built for few."""
+    found = f"{platform.python_version()}, {sys.executable}"
+    fits = (3, 10) <= sys.version_info < (3, 13)
+    yield finding("python", found, well=fits, remedy="install Python 3.10, 3.11 or 3.12, then: make clean install")
+    system = f"{platform.system()} {platform.machine()}"
+    yield finding("platform", system, well=system in PLATFORMS, remedy=f"fairseq2 is built for {', '.join(PLATFORMS)}")
+
+
+def libraries() -> Iterator[Finding]:
+    """Each direct dependency and extra: its version, and whether it satisfies all that ask for it."""
+    wanted = needs("wordless")
+    if not wanted:
+        yield finding("wordless", "not installed", well=False, remedy="make install, or: pip install -e .")
+    for need in wanted:
+        yield library(need)
+
+
+def library(need: Need) -> Finding:
+    """One dependency; those of an extra are optional."""
+    found = version_of(need.name)
+    if found is None and need.extra:
+        remedy = f"pip install 'wordless[{need.extra}]'"
+        return finding(need.name, "-", well=False, otherwise="optional", remedy=remedy)
+    if found is None:
+        return finding(need.name, "-", well=False, remedy=f"make install, or: pip install '{need.asked}'")
+    unhappy = [f"{other.by} asks for {other.asked}" for other in (need, *need.others) if not satisfied(other, found)]
+    return finding(need.name, found, well=not unhappy, remedy=f"{'; '.join(unhappy)}: make clean install")
+
+
+def devices() -> Iterator[Finding]:
+    """Cores, threads and accelerators as PyTorch sees them."""
+    try:
+        import torch  # here, since it takes seconds
+    except (ImportError, OSError) as error:
+        yield finding("devices", f"PyTorch does not load: {error}", well=False, remedy="make clean install")
+        return
+    threads = torch.get_num_threads()
+    yield finding("cpu", f"{cores()} cores, {threads} threads (OMP_NUM_THREADS sets them)", well=True, remedy="")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        device = torch.cuda.get_device_properties(index)
+        yield finding(f"cuda:{index}", f"{device.name}, {device.total_memory / GIGABYTE:.0f} GB", well=True, remedy="")
+    if not count:
+        remedy = "nothing: the CPU will do; if there is a GPU, install its driver"
+        found = f"no device (PyTorch is built for CUDA {torch.version.cuda or '-'})"
+        yield finding("cuda", found, well=False, otherwise="optional", remedy=remedy)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def sound() -> Finding:
+    """What reads recordings."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        remedy = "pip install --force-reinstall soundfile"
+        return finding("libsndfile", f"does not load: {error}", well=False, remedy=remedy)
+    formats = soundfile.available_formats()
+    lacking = [name for name in COMMON_FORMATS if name not in formats]
+    there = [name for name in COMMON_FORMATS if name in formats]
+    found = f"{soundfile.__libsndfile_version__}: {len(formats)} formats, {', '.join(there)} among them"
+    remedy = f"it does not read {', '.join(lacking)}: pip install --upgrade soundfile"
+    return finding("libsndfile", found, well=not lacking, otherwise="optional", remedy=remedy)
+
+
+def speech() -> Finding:
+    """The eSpeak NG engine and its voices, which come through pip and speak the embedded corpus."""
+    remedy = "pip install --force-reinstall espeakng-loader; or use your own recordings: corpus=folder corpus.root=..."
+    try:
+        import espeakng_loader
+
+        ctypes.CDLL(espeakng_loader.get_library_path())
+        voices = Path(espeakng_loader.get_data_path())
+    except (ImportError, OSError) as error:
+        return finding("espeak-ng", f"does not load: {error}", well=False, remedy=remedy)
+    return finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=remedy)
+
+
+def memory() -> Finding:
+    """Main memory of the machine."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    remedy = f"the default run likes {NEEDED_MEMORY / GIGABYTE:.0f} GB: begin with experiment=smoke"
+    return finding(
+        "memory", f"{total / GIGABYTE:.1f} GB", well=total >= NEEDED_MEMORY, otherwise="optional", remedy=remedy
+    )
+
+
+def disk(name: str, folder: Path, *, remedy: str) -> Finding:
+    """Free space, and the right to write, where a folder is or will be."""
+    place = existing(str(folder))
+    free = shutil.disk_usage(place).free
+    if not os.access(place, os.W_OK):
+        return finding(name, f"{place} is read-only", well=False, remedy=remedy)
+    found = f"{free / GIGABYTE:.0f} GB free for {folder}"
+    need = f"{NEEDED_DISK / GIGABYTE:.0f} GB are needed: free some space, or {remedy}"
+    return finding(name, found, well=free >= NEEDED_DISK, remedy=need)
+
+
+def show(findings: list[Finding], console: Console) -> None:
+    """A table of the findings, and how many need something done."""
+    colours = {"ok": "green", "optional": "yellow", "missing": "bold red"}
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "what", "found", "what to do"):
+        table.add_column(title, overflow="fold")
+    for one in findings:
+        table.add_row(f"[{colours[one.state]}]{one.state}", escape(one.name), escape(one.found), escape(one.remedy))
+    console.print(table)
+    missing = [one.name for one in findings if one.state == "missing"]
+    console.print(escape(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there"))
+
+
+main = command("doctor", examine, paths=frozenset({"store.root", "runs"}))
+
+if __name__ == "__main__":
+    main()

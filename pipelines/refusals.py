@@ -1,0 +1,143 @@
+"""What Hydra, OmegaConf and the operating system refuse, in one line that names the remedy."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+from hydra import compose, initialize_config_module
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from audio.errors import InputError
+from pipelines.nearest import suggestion
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def resolved(config: DictConfig) -> dict[str, object]:
+    """The config as plain dictionaries, lists and values, interpolations resolved.
+
+    Raises:
+        InputError: values are still ``???`` (names every one of them), or an interpolation leads nowhere.
+    """
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
+        return plain(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
+
+
+def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
+    """Hydra's or OmegaConf's refusal of the command-line ``words`` of the command ``name`` as our own error."""
+    match error:
+        case OverrideParseException():
+            remedy = "in quotes, a value may hold anything: \"name='value'\""
+            return InputError(f"{error.override!r} does not parse: {first_line(error)}; {remedy}")
+        case MissingConfigException():
+            return missing_option(error)
+        case ConfigCompositionException() if rejected(error, words):
+            return unknown_option(rejected(error, words), name=name, words=words)
+        case _:
+            return InputError(told(error))
+
+
+def missing_option(error: MissingConfigException) -> InputError:
+    """There is no such file in a config group."""
+    group, _, option = str(error.missing_cfg_file).rpartition("/")
+    if not group:
+        return InputError(f"there is no configuration {option!r}; see --help")
+    return InputError(f"{group}={option} does not exist; {suggestion(option, error.options or [])}")
+
+
+def rejected(error: Exception, words: Sequence[str]) -> str:
+    """The key that Hydra could not override, or "" if it complains of something else."""
+    quoted = first_line(error).partition("'")[2].rpartition("'")[0]
+    keys = {word.partition("=")[0].lstrip("+~") for word in words}
+    return quoted if quoted in keys and not isinstance(error.__cause__, TypeError) else ""
+
+
+def unknown_option(key: str, *, name: str, words: Sequence[str]) -> InputError:
+    """No option has this name."""
+    return InputError(f"{key} is not an option; {suggestion(key, options(name, words, without=key))}")
+
+
+def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
+    """Dotted names of all options and config groups, in the config that the groups chosen by ``words`` give."""
+    keys = {word: word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")}
+    groups = [word for word, key in keys.items() if "." not in key and key != without]
+    with initialize_config_module("conf", version_base="1.3"):
+        try:
+            config = compose(name, overrides=groups, return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException):
+            config = compose(name, return_hydra_config=True)
+    values = {key: value for key, value in plain(config).items() if key != "hydra"}
+    chosen = [str(group) for group in config.hydra.runtime.choices if "/" not in str(group)]
+    return [*flat(values), *chosen, "hydra.run.dir", "hydra.sweep.dir"]
+
+
+def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
+    """A config as dictionaries, lists and values."""
+    return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
+
+
+def flat(values: object, prefix: str = "") -> list[str]:
+    """Dotted names of the leaves of nested dictionaries."""
+    if not isinstance(values, dict) or not values:
+        return [prefix] if prefix else []
+    return [leaf for key, value in values.items() for leaf in flat(value, f"{prefix}.{key}" if prefix else str(key))]
+
+
+def told(error: BaseException) -> str:
+    """First line of an error and of what caused it."""
+    cause = error.__cause__
+    return f"{first_line(error)}: {first_line(cause)}" if cause is not None and first_line(cause) else first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a message, without its full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(". ")
+
+
+def os_problem(error: Exception, folders: Iterable[str]) -> InputError | None:
+    """A full disk, a missing permission or a missing file, with its remedy; None for everything else.
+
+    Writing to a full disk does not say where: then the emptiest of the ``folders`` that were written to is named.
+    """
+    code, path = number(error), getattr(error, "filename", None)
+    if code in NO_SPACE:
+        return full_disk(path or min(map(existing, folders), key=lambda folder: shutil.disk_usage(folder).free))
+    if path is None:
+        return None
+    if code in NO_PERMISSION:
+        remedy = "give yourself access, or choose another place, such as store.root=..."
+        return InputError(f"{path}: {os.strerror(code)}; {remedy}")
+    return InputError(f"{path}: {os.strerror(code)}; check the path") if code else None
+
+
+def number(error: Exception) -> int:
+    """The error number; libraries that write on their own only mention a full disk in their text."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    return errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else 0
+
+
+def full_disk(path: str | Path) -> InputError:
+    """Where the disk is full, and what to do."""
+    return InputError(
+        f"{path}: the disk is full; free some space, or choose another place (store.root=..., hydra.run.dir=...): "
+        "nothing finished is lost, and the same command resumes"
+    )
+
+
+def existing(path: str) -> Path:
+    """The path itself, or the nearest folder above it that is there."""
+    place = Path(path).absolute()
+    return next(folder for folder in (place, *place.parents) if folder.exists())

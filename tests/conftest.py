@@ -1,0 +1,43 @@
+"""Options and fixtures of all tests."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "../shared/data"  # real recordings beside the checkout; not part of the project
+
+settings.register_profile("wordless", deadline=None)  # the first example pays for imports and compiled kernels
+settings.load_profile("wordless")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="takes minutes: pytest --slow"))
+
+
+@pytest.fixture(scope="session")
+def fsdd() -> Path:
+    """Free Spoken Digit Dataset: 2,500 WAV files, 8 kHz, {digit}_{speaker}_{index}.wav."""
+    return present(DATA / "fsdd/recordings")
+
+
+@pytest.fixture(scope="session")
+def esc10() -> Path:
+    """ESC-10: 320 Ogg files, 44.1 kHz, one folder per class, named by fold."""
+    return present(DATA / "esc10")
+
+
+def present(folder: Path) -> Path:
+    """The folder, or a skipped test."""
+    if not folder.is_dir():
+        pytest.skip(f"needs real recordings in {folder.relative_to(ROOT)}")
+    return folder.resolve()

@@ -1,0 +1,63 @@
+"""The console script: commands, help, nearest names."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines import cli
+
+
+def called(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "pipelines.cli", *words], capture_output=True, text=True, check=False)
+
+
+def test_overview_names_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["wordless"])
+    cli.main()
+    told = capsys.readouterr().out
+    assert all(f"  {command} " in told for command in cli.COMMANDS)
+    assert "wordless run -m tokenizer.codebook_size=" in told
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_help_exits_with_0(words: list[str]) -> None:
+    assert called(*words).returncode == 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from pipelines.cli import main; sys.argv[1:] = ['--help']; main();"
+        "heavy = {'torch', 'numpy', 'hydra', 'rich'} & set(sys.modules); assert not heavy, heavy"
+    )
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert time.perf_counter() - begin < 2  # 0.05 s on an idle machine
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("dokter", "doctor"), ("enocde", "encode"), ("rum", "run")])
+def test_unknown_command_gets_the_nearest_name(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["wordless", typed])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert told.count("\n") == 1
+    assert f"did you mean {meant}" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["encode"], ["what=encode"]),
+        (["encode", "seconds=3"], ["what=encode", "seconds=3"]),
+        (["what=encode"], ["what=encode"]),
+        (["--help"], ["--help"]),
+        ([], []),
+    ],
+)
+def test_the_first_bare_word_after_bench_names_the_benchmark(words: list[str], expected: list[str]) -> None:
+    assert cli.named(words) == expected

@@ -1,0 +1,91 @@
+"""What the doctor finds, on this machine."""
+
+import io
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipelines import doctor
+from pipelines.distributions import Need, needs
+
+
+def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.doctor", f"store.root={tmp_path / 'a (store)'}"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stderr == ""
+    for name in ("python", "platform", "cpu", "cuda", "libsndfile", "espeak-ng", "memory", "store", "runs"):
+        assert f" {name}" in done.stdout
+    assert "a (store)" in done.stdout
+    assert (done.returncode == 1) == ("\nneeded: " in done.stdout)
+
+
+def test_an_installed_library_that_fits_is_ok() -> None:
+    found = doctor.library(Need(name="numpy", asked="numpy>=1", by="wordless"))
+    assert (found.state, found.found) == ("ok", version("numpy"))
+
+
+@pytest.mark.parametrize(
+    ("need", "state", "told"),
+    [
+        (
+            Need(name="no-such-thing", asked="no-such-thing>=2", by="wordless"),
+            "missing",
+            "pip install 'no-such-thing>=2'",
+        ),
+        (
+            Need(name="no-such-thing", asked="no-such-thing", by="wordless", extra="slurm"),
+            "optional",
+            "wordless[slurm]",
+        ),
+        (Need(name="numpy", asked="numpy>=99", by="wordless"), "missing", "wordless asks for numpy>=99"),
+        (
+            Need(
+                name="torch",
+                asked="torch",
+                by="wordless",
+                others=(Need(name="torch", asked="torch==0.1", by="fairseq2n"),),
+            ),
+            "missing",
+            "fairseq2n asks for torch==0.1",
+        ),
+    ],
+)
+def test_what_is_missing_or_does_not_fit_has_a_remedy(need: Need, state: str, told: str) -> None:
+    found = doctor.library(need)
+    assert found.state == state
+    assert told in found.remedy
+
+
+def test_needs_come_from_the_metadata_of_what_is_installed() -> None:
+    wanted = {need.name: need for need in needs("torchaudio")}
+    assert str(wanted["torch"].asked).startswith("torch==")
+    assert needs("no-such-thing") == []
+
+
+def test_a_disk_is_judged_where_a_folder_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.disk("store", tmp_path / "not/yet/there", remedy="elsewhere").found.endswith("there")
+    monkeypatch.setattr(doctor, "NEEDED_DISK", 1e18)
+    found = doctor.disk("store", tmp_path, remedy="choose another place: store.root=...")
+    assert found.state == "missing"
+    assert "store.root" in found.remedy
+
+
+def test_brackets_in_findings_are_no_markup() -> None:
+    text = io.StringIO()
+    doctor.show(
+        [doctor.finding("x[bold]", "y", well=False, remedy="pip install 'a[b]'")], Console(file=text, width=100)
+    )
+    assert "x[bold]" in text.getvalue()
+    assert "pip install 'a[b]'" in text.getvalue()
+    assert "needed: x[bold]" in text.getvalue()
