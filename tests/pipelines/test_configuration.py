@@ -87,9 +87,9 @@ def test_refuses_in_one_line(change: dict[str, object], told: str) -> None:
 
 
 def test_names_what_is_missing() -> None:
-    with pytest.raises(InputError, match="^lm[.]root is missing"):
+    with pytest.raises(InputError, match=r"^lm\.root is missing"):
         build(Outer, {"name": "x", "inner": {}}, name="lm")
-    with pytest.raises(InputError, match="^root is missing"):
+    with pytest.raises(InputError, match=r"^root is missing"):
         build(Outer, {"name": "x", "inner": {}}, name="")
 
 

@@ -1,0 +1,154 @@
+"""The arrows between the packages, and what a built wheel holds."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
+SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+# file or package -> which of our modules it may import; the longest matching name counts
+ARROWS = {
+    "audio": ("audio",),
+    "tokenizer": ("tokenizer", "audio"),
+    "lm": ("lm", "tokenizer.codes", "audio.errors"),
+    "lm/baselines": ("lm", "tokenizer.codes", "audio"),
+    "vocoder": ("vocoder", "tokenizer.codes", "audio"),
+    "pipelines": PACKAGES,
+    "conf": (),
+}
+# library -> the files and packages that may import it
+KEEPERS = {
+    "hydra": ("pipelines",),
+    "omegaconf": ("pipelines",),
+    "faiss": ("tokenizer/codebook.py",),
+    "fairseq2": ("lm", "pipelines/gangs.py"),
+    "sklearn": ("lm", "pipelines"),
+    "jinja2": ("pipelines",),
+    "rich": ("pipelines",),
+}
+MOST_FAIRSEQ2_FILES = 4  # "as few as possible": what keeps another implementation within reach
+VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "base"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """One imported module; for ``from a import b`` both ``a`` and ``a.b`` may be modules."""
+
+    file: Path
+    module: str
+    name: str = ""
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+    def within(self, allowed: str) -> bool:
+        """Whether the module is ``allowed``, lies in it, or is imported by name from the package above it."""
+        return any(f"{name}.".startswith(f"{allowed}.") for name in (self.module, f"{self.module}.{self.name}"))
+
+
+def imports(file: Path) -> Iterator[Import]:
+    """Every import of a file, inside functions too."""
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                yield from (Import(file=file, module=name.name) for name in names)
+            case ast.ImportFrom(module=module, names=names, level=0) if module:
+                yield from (Import(file=file, module=module, name=name.name) for name in names)
+            case ast.ImportFrom(level=level) if level:
+                pytest.fail(f"{file}:{node.lineno}: relative import; write it in full")
+
+
+ALL = [found for file in SOURCES for found in imports(file)]
+
+
+def lies_in(file: Path, place: str) -> bool:
+    """Whether a file is ``place`` or lies in it; ``lm/baselines`` stands for a folder and for a file of that name."""
+    return f"{file.as_posix()}/".startswith((f"{place}/", f"{place}.py/"))
+
+
+def told(found: list[Import]) -> list[str]:
+    return [f"{one.file} imports {one.module}{f'.{one.name}' if one.name else ''}" for one in found]
+
+
+def test_packages_import_only_what_the_table_allows() -> None:
+    def allowed(file: Path) -> tuple[str, ...]:
+        return ARROWS[max((place for place in ARROWS if lies_in(file, place)), key=len)]
+
+    ours = [found for found in ALL if found.package in PACKAGES]
+    assert not told([found for found in ours if not any(found.within(name) for name in allowed(found.file))])
+
+
+def test_libraries_stay_where_they_are_kept() -> None:
+    kept = [found for found in ALL if found.package in KEEPERS]
+    assert not told(
+        [found for found in kept if not any(lies_in(found.file, place) for place in KEEPERS[found.package])]
+    )
+
+
+def test_few_files_know_fairseq2() -> None:
+    files = {found.file for found in ALL if found.package == "fairseq2"}
+    assert len(files) <= MOST_FAIRSEQ2_FILES, sorted(files)
+
+
+@pytest.mark.parametrize("package", ["audio", "tokenizer", "vocoder"])
+def test_all_but_the_language_model_import_without_fairseq2(package: str) -> None:
+    modules = [path.with_suffix("").as_posix().replace("/", ".") for path in SOURCES if lies_in(path, package)]
+    blocked = "import sys; sys.modules.update({'fairseq2': None, 'fairseq2n': None, 'hydra': None})"
+    code = f"{blocked}\nimport importlib\nfor name in {modules!r}: importlib.import_module(name)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_say_what_a_module_is() -> None:
+    stems = {path: path.stem for path in SOURCES if path.stem not in ("__init__", "__main__")}
+    assert not [path for path, stem in stems.items() if stem in VAGUE or stem in sys.stdlib_module_names]
+    assert not [package for package in PACKAGES if package in sys.stdlib_module_names]
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    folders = {path.parent for path in SOURCES}
+    assert not [folder for folder in folders if not (ROOT / folder / "__init__.py").exists()]
+
+
+def require_build_tools() -> None:
+    """Skip where a wheel cannot be built offline: build isolation would download setuptools."""
+    try:
+        version("build")
+        found = int(version("setuptools").partition(".")[0])
+    except PackageNotFoundError:
+        found = 0
+    if found < 77:
+        pytest.skip("needs pip install build 'setuptools>=77' in this environment")
+
+
+def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(tmp_path: Path) -> None:
+    require_build_tools()
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in (*PACKAGES, "tests", "pyproject.toml", "LICENSE", "README.md"):
+        if (ROOT / name).exists():
+            (source / name).symlink_to(ROOT / name)
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", tmp_path],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines").glob("*.html.jinja")]
+    wanted = {path.as_posix() for path in SOURCES} | {path.relative_to(ROOT).as_posix() for path in data}
+    assert not wanted - held
+    assert not [name for name in held if name.startswith(("tests", "docs"))]
