@@ -121,10 +121,11 @@ class Crops:
         self.config = config
         self.context = config.context_codes
         self.look_ahead = -(-model.look_ahead_frames // model.patch_frames)  # codes
-        if config.crop_codes <= self.context + self.look_ahead:
+        uncounted = self.context + self.look_ahead
+        if config.crop_codes <= uncounted:
             raise InputError(
-                f"vocoder.crops.crop_codes is {config.crop_codes}; context_codes={self.context} and {self.look_ahead} codes "
-                f"of look-ahead are not counted: choose at least {self.context + self.look_ahead + 1}"
+                f"vocoder.crops.crop_codes is {config.crop_codes}; context_codes={self.context} and {self.look_ahead} "
+                f"codes of look-ahead are not counted: choose at least {uncounted + 1}"
             )
         self.code_counts = np.diff(clips.code_offsets)
         self.code_ends = np.cumsum(self.code_counts)
@@ -148,8 +149,8 @@ class Crops:
         """
         if self.config.batch_size % parts:
             raise InputError(
-                f"vocoder.crops.batch_size is {self.config.batch_size}; processes times accumulation steps are {parts}, "
-                "which must divide it"
+                f"vocoder.crops.batch_size is {self.config.batch_size}; processes times accumulation steps are "
+                f"{parts}, which must divide it"
             )
         share = self.config.batch_size // parts
         return self._collate([self._draw(step, example) for example in range(part * share, (part + 1) * share)])

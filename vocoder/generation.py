@@ -177,7 +177,7 @@ def _generate(model: WaveNet, inputs: Sequence[GenerationInput], temperature: fl
     stepper = Stepper(model, _conditions(model, inputs))
     draws = _draws(inputs, steps).to(stepper.inputs.device)
     levels = torch.empty(steps, _width(inputs), dtype=torch.int64, device=stepper.inputs.device)
-    previous = torch.full_like(levels[0], silence(levels=model.config.levels))
+    previous = levels.new_full(levels.shape[1:], silence(levels=model.config.levels))
     for time in range(steps):
         previous = sample(stepper.step(previous), draws[time], temperature)
         levels[time] = previous

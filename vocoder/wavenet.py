@@ -56,13 +56,13 @@ class WaveNetConfig:
         require_levels(self.levels)
         if self.gate_channels < 2 or self.gate_channels % 2:
             raise InputError(
-                f"vocoder.wavenet.gate_channels is {self.gate_channels}; tanh and sigmoid share them in halves: "
-                "choose an even number"
+                f"vocoder.wavenet.gate_channels is {self.gate_channels}; tanh and sigmoid take "
+                "half each: choose an even number"
             )
         if self.layers % self.cycles:
             raise InputError(
-                f"vocoder.wavenet.layers is {self.layers} and vocoder.wavenet.cycles {self.cycles}; every cycle has the same layers: "
-                "choose layers that cycles divides"
+                f"vocoder.wavenet.layers is {self.layers} and vocoder.wavenet.cycles {self.cycles}; "
+                "every cycle has the same layers: choose layers that cycles divides"
             )
         if self.kernel_size < 2:
             raise InputError(

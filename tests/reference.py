@@ -1,0 +1,61 @@
+"""Slow oracles: what a fast path computes, written as plainly as the formula. Tests compare the two."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from vocoder.generation import GenerationInput
+from vocoder.mu_law import silence
+from vocoder.wavenet import WaveNet
+
+# Language model: drawing codes
+
+
+def filtered_probabilities(
+    logits: Sequence[float], refused: Sequence[bool], temperature: float, top_k: int, top_p: float
+) -> list[float]:
+    """One row of logits, filtered code by code."""
+    allowed = [code for code in range(len(logits)) if not refused[code]] or list(range(len(logits)))
+    ranked = sorted(allowed, key=lambda code: (-logits[code], code))
+    if temperature == 0:
+        return [float(code == ranked[0]) for code in range(len(logits))]
+    ranked = ranked[: top_k or None]
+    weights = {code: math.exp((logits[code] - logits[ranked[0]]) / temperature) for code in ranked}
+    kept, reached = [], 0.0
+    for code in ranked:
+        if kept and top_p < 1 and reached >= top_p:
+            break
+        kept.append(code)
+        reached += weights[code] / sum(weights.values())
+    return [weights[code] / sum(weights[k] for k in kept) if code in kept else 0.0 for code in range(len(logits))]
+
+
+def ends_in_a_loop(codes: Sequence[int], limit: int, streams: int, longest: int) -> bool:
+    """Whether codes end in more than ``limit`` copies of a block of 1 to ``longest`` time steps."""
+    blocks = [steps * streams for steps in range(1, longest + 1)]
+    return any(
+        len(codes) >= (limit + 1) * block and list(codes[-(limit + 1) * block :]) == list(codes[-block:]) * (limit + 1)
+        for block in blocks
+    )
+
+
+# Vocoder: sample after sample
+
+
+@torch.inference_mode()
+def generated_by_the_parallel_model(model: WaveNet, clip: GenerationInput, temperature: float) -> list[int]:
+    """Each sample drawn from the parallel model, run anew over all that came before it."""
+    steps = len(clip.spectrogram) * model.config.hop_length
+    draws = torch.rand(steps, generator=torch.Generator().manual_seed(clip.seed)).tolist()
+    previous = torch.full((1, steps), silence(levels=model.config.levels))
+    levels: list[int] = []
+    for step in range(steps):
+        logits = model(previous, clip.spectrogram.unsqueeze(0), torch.tensor([clip.group]))[0, :, step]
+        if temperature == 0:
+            levels.append(int(logits.argmax()))
+        else:
+            cumulative = torch.softmax(logits / temperature, dim=0).cumsum(0)
+            levels.append(int((cumulative <= draws[step] * cumulative[-1]).sum()))
+        previous[0, step + 1 : step + 2] = levels[-1]
+    return levels

@@ -1,0 +1,95 @@
+"""Tiny data for the vocoder's tests: a table that says what codes mean, and sounds with their codes."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from audio.spectrogram import LogMel, SpectrogramConfig
+from tokenizer.codes import Codes, CodesFormat
+from vocoder.crops import VocoderClips
+from vocoder.wavenet import WaveNetConfig
+
+RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "fsdd" / "recordings"
+SPECTROGRAM = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=20)
+PATCH_FRAMES = 2
+SAMPLES_PER_CODE = PATCH_FRAMES * SPECTROGRAM.hop_length
+MEAN, SCALE = -6.0, 3.0
+
+
+class Table:
+    """What codes mean, by a table of patches (codebook_size, patch_frames, mels)."""
+
+    def __init__(self, patches: Tensor, *, tokenizer: str = "tok-1", codebook: str = "book-1") -> None:
+        self.patches = patches
+        self.patch_frames = patches.shape[1]
+        self.format = CodesFormat(
+            codebook_size=len(patches),
+            streams=1,
+            samples_per_code=self.patch_frames * SPECTROGRAM.hop_length,
+            sample_rate=SPECTROGRAM.sample_rate,
+            tokenizer=tokenizer,
+            codebook=codebook,
+        )
+
+    def spectrogram(self, values: Tensor) -> Tensor:
+        return self.patches[values[:, :, 0]].flatten(1, 2)
+
+    def denormalise(self, spectrogram: Tensor) -> Tensor:
+        return spectrogram * SCALE + MEAN
+
+    def codes(self, values: list[int], num_samples: int | None = None) -> Codes:
+        length = len(values) * self.format.samples_per_code if num_samples is None else num_samples
+        return Codes(values=np.array(values, dtype=np.int32)[:, None], num_samples=length, format=self.format)
+
+
+def random_table(size: int = 12, **fingerprints: str) -> Table:
+    generator = torch.Generator().manual_seed(0)
+    return Table(torch.randn(size, PATCH_FRAMES, SPECTROGRAM.n_mels, generator=generator), **fingerprints)
+
+
+def tiny_config(**changes: object) -> WaveNetConfig:
+    values: dict[str, object] = {
+        "sample_rate": SPECTROGRAM.sample_rate,
+        "hop_length": SPECTROGRAM.hop_length,
+        "n_mels": SPECTROGRAM.n_mels,
+        "patch_frames": PATCH_FRAMES,
+        "residual_channels": 12,
+        "gate_channels": 16,
+        "skip_channels": 20,
+        "layers": 6,
+        "cycles": 2,
+        "condition_channels": 16,
+    }
+    return WaveNetConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
+
+
+def recordings(count: int) -> list[np.ndarray]:
+    """Real digits where the data lie beside the project, else tones of falling pitch."""
+    if RECORDINGS.is_dir():
+        return [soundfile.read(path, dtype="int16")[0] for path in sorted(RECORDINGS.glob("*_5.wav"))[:count]]
+    seconds = np.arange(4000) / SPECTROGRAM.sample_rate
+    tones = [np.sin(2 * np.pi * (200 + 40 * index - 100 * seconds) * seconds) for index in range(count)]
+    return [(tone * 8000).astype(np.int16) for tone in tones]
+
+
+def clips_of_own_meaning(sounds: list[np.ndarray]) -> tuple[VocoderClips, Table]:
+    """Clips whose every code has its own patch, the exact one: a tokenizer without loss."""
+    patches = torch.cat([_patches(sound) for sound in sounds])
+    counts = [-(-len(sound) // SAMPLES_PER_CODE) for sound in sounds]
+    clips = VocoderClips(
+        samples=np.concatenate(sounds),
+        sample_offsets=np.cumsum([0] + [len(sound) for sound in sounds]),
+        codes=np.arange(len(patches), dtype=np.int32)[:, None],
+        code_offsets=np.cumsum([0, *counts]),
+        groups=np.arange(len(sounds)) % 2,
+    )
+    return clips, Table(patches)
+
+
+def _patches(sound: np.ndarray) -> Tensor:
+    padded = np.pad(sound / 32768, (0, -len(sound) % SAMPLES_PER_CODE)).astype(np.float32)
+    frames = (LogMel(SPECTROGRAM)(torch.from_numpy(padded).unsqueeze(0))[0] - MEAN) / SCALE
+    return frames.unflatten(0, (-1, PATCH_FRAMES))

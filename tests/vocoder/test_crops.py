@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from tests.vocoder.sounds import (
+    PATCH_FRAMES,
+    SAMPLES_PER_CODE,
+    SPECTROGRAM,
+    Table,
+    clips_of_own_meaning,
+    recordings,
+    tiny_config,
+)
+from vocoder.crops import NOT_COUNTED, Crops, CropsConfig, VocoderClips, loss
+from vocoder.mu_law import encode, silence
+from vocoder.wavenet import create_wavenet
+
+
+def numbered(lengths: list[int]) -> tuple[VocoderClips, Table]:
+    """Clips of random samples; code c's patch is filled with c + 1, so that a spectrogram tells its codes."""
+    counts = [-(-length // SAMPLES_PER_CODE) for length in lengths]
+    rng = np.random.default_rng(0)
+    clips = VocoderClips(
+        samples=rng.integers(-30_000, 30_000, sum(lengths)).astype(np.int16),
+        sample_offsets=np.cumsum([0, *lengths]),
+        codes=np.arange(sum(counts), dtype=np.int32)[:, None],
+        code_offsets=np.cumsum([0, *counts]),
+        groups=np.zeros(len(lengths), dtype=np.int64),
+    )
+    fill = torch.arange(1, sum(counts) + 1, dtype=torch.float32)
+    return clips, Table(fill[:, None, None].expand(-1, PATCH_FRAMES, SPECTROGRAM.n_mels))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 1200), min_size=1, max_size=5), st.integers(0, 50), st.integers(0, 2), st.integers(4, 6))
+def test_targets_are_the_samples_of_their_codes(lengths: list[int], step: int, context: int, crop: int) -> None:
+    clips, table = numbered(lengths)
+    config = CropsConfig(batch_size=3, crop_codes=crop, context_codes=context)
+    batch = Crops(clips, table, tiny_config(), config).batch(step)
+    for row in range(3):
+        codes = batch.spectrogram[row, ::PATCH_FRAMES, 0].long() - 1
+        codes = codes[codes >= 0]
+        clip = int(np.searchsorted(clips.code_offsets, int(codes[0]), side="right")) - 1
+        start, stop = (int(code) - int(clips.code_offsets[clip]) for code in (codes[0], codes[-1] + 1))
+        sound = clips.samples[clips.sample_offsets[clip] : clips.sample_offsets[clip + 1]]
+        levels = encode(torch.from_numpy(sound / 32768))
+        begin, end = start * SAMPLES_PER_CODE, min(stop * SAMPLES_PER_CODE, len(levels))
+        first = 0 if start == 0 else context * SAMPLES_PER_CODE
+        last = end - begin - (0 if stop * SAMPLES_PER_CODE >= len(levels) else SAMPLES_PER_CODE)
+        assert torch.equal(batch.targets[row, first:last], levels[begin + first : begin + last])
+        assert bool((batch.targets[row, :first] == NOT_COUNTED).all())
+        assert bool((batch.targets[row, last:] == NOT_COUNTED).all())
+        before = torch.cat([torch.tensor([silence()]), levels])[begin:end]
+        assert torch.equal(batch.previous[row, : end - begin], before)
+
+
+def test_parts_together_are_the_whole() -> None:
+    clips, table = numbered([900, 2000, 160])
+    crops = Crops(clips, table, tiny_config(), CropsConfig(batch_size=4, crop_codes=6))
+    model = create_wavenet(tiny_config(), seed=0)
+    whole = [loss(model, crops.batch(7))]
+    parts = [loss(model, crops.batch(7, part, 4)) for part in range(4)]
+    assert sum(count for _, count in parts) == whole[0][1]
+    torch.testing.assert_close(sum(total for total, _ in parts), whole[0][0])
+
+
+def test_batch_is_a_function_of_seed_and_step() -> None:
+    clips, table = numbered([5000, 3000])
+    config = CropsConfig(batch_size=4, crop_codes=6)
+    first, again = (Crops(clips, table, tiny_config(), config).batch(3) for _ in range(2))
+    other = Crops(clips, table, tiny_config(), config).batch(4)
+    assert torch.equal(first.previous, again.previous)
+    assert not torch.equal(first.spectrogram, other.spectrogram)
+
+
+def test_group_dropout_withholds_its_share() -> None:
+    clips, table = numbered([5000])
+    batch = Crops(clips, table, tiny_config(), CropsConfig(batch_size=400, crop_codes=4, group_dropout=0.25)).batch(0)
+    assert set(batch.groups.tolist()) == {-1, 0}
+    assert 60 < int((batch.groups == -1).sum()) < 140
+
+
+def test_reads_from_a_memmap(tmp_path: object) -> None:
+    clips, table = numbered([5000])
+    file = np.memmap(f"{tmp_path}/samples", dtype=np.int16, mode="w+", shape=(5000,))
+    file[:] = clips.samples
+    mapped = VocoderClips(**{**vars(clips), "samples": file})
+    from_disk, from_memory = (
+        Crops(c, table, tiny_config(), CropsConfig(crop_codes=6)).batch(0) for c in (mapped, clips)
+    )
+    assert torch.equal(from_disk.targets, from_memory.targets)
+
+
+def test_training_brings_the_loss_down() -> None:
+    clips, table = clips_of_own_meaning(recordings(4))
+    model = create_wavenet(tiny_config(groups=("a", "b"), residual_channels=16, gate_channels=32), seed=0)
+    crops = Crops(clips, table, model.config, CropsConfig(batch_size=4, crop_codes=8))
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    for step in range(50):
+        total, count = loss(model, crops.batch(step))
+        optimiser.zero_grad()
+        (total / count).backward()
+        optimiser.step()
+        losses.append(float(total.detach()) / count)
+    assert losses[0] == pytest.approx(np.log(256), abs=0.1)
+    assert np.mean(losses[-5:]) < losses[0] - 1
+
+
+def test_refuses_codes_that_do_not_cover_the_samples() -> None:
+    clips, table = numbered([500, 700])
+    shifted = VocoderClips(**{**vars(clips), "code_offsets": np.array([0, 5, 9])})
+    with pytest.raises(InputError, match="clip 0 has 5 codes; its samples take 4"):
+        Crops(shifted, table, tiny_config(), CropsConfig())
+
+
+def test_refuses_offsets_that_end_elsewhere() -> None:
+    clips, _ = numbered([500])
+    with pytest.raises(InputError, match="offsets end at sample 400"):
+        VocoderClips(**{**vars(clips), "sample_offsets": np.array([0, 400])})
+
+
+def test_refuses_crops_with_nothing_to_count() -> None:
+    clips, table = numbered([500])
+    with pytest.raises(InputError, match="choose at least 4"):
+        Crops(clips, table, tiny_config(), CropsConfig(crop_codes=3, context_codes=2))
+
+
+def test_refuses_unequal_shares() -> None:
+    clips, table = numbered([500])
+    with pytest.raises(InputError, match="batch_size is 8"):
+        Crops(clips, table, tiny_config(), CropsConfig()).batch(0, 0, 3)

@@ -1,0 +1,86 @@
+import pytest
+import torch
+
+from audio.errors import InputError
+from tests.reference import generated_by_the_parallel_model
+from tests.vocoder.sounds import SPECTROGRAM, tiny_config
+from vocoder.generation import GenerationInput, Stepper, generate
+from vocoder.mu_law import silence
+from vocoder.wavenet import WaveNet, create_wavenet
+
+HOP = SPECTROGRAM.hop_length
+
+
+def lively(**changes: object) -> WaveNet:
+    """A network whose levels differ in probability, so that a wrong logit shows in the samples."""
+    model = create_wavenet(tiny_config(levels=32, groups=("ann", "bob"), **changes), seed=0)
+    torch.nn.init.normal_(model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
+    return model.eval()
+
+
+def clip(frames: int, seed: int, group: int = -1) -> GenerationInput:
+    spectrogram = torch.randn(frames, SPECTROGRAM.n_mels, generator=torch.Generator().manual_seed(seed))
+    return GenerationInput(spectrogram=spectrogram, group=group, seed=seed)
+
+
+@pytest.mark.parametrize("changes", [{}, {"kernel_size": 3}, {"layers": 1, "cycles": 1}])
+def test_logits_of_every_step_equal_the_parallel_model(changes: dict[str, object]) -> None:
+    model = lively(**changes)
+    spectrogram = torch.stack([clip(3, seed).spectrogram for seed in range(4)])
+    levels = torch.randint(32, (4, 3 * HOP), generator=torch.Generator().manual_seed(5))
+    previous = torch.cat([torch.full((4, 1), silence(levels=32)), levels[:, :-1]], dim=1)
+    with torch.inference_mode():
+        stepper = Stepper(model, model.conditions(spectrogram))
+        stepped = torch.stack([stepper.step(column) for column in previous.T], dim=2)
+        parallel = model(previous, spectrogram)
+    torch.testing.assert_close(stepped, parallel, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
+def test_samples_equal_the_parallel_model_on_the_growing_sequence(temperature: float) -> None:
+    model, inputs = lively(), [clip(2, 3, group=1), clip(3, 4)]
+    generated = generate(model, inputs, temperature=temperature)
+    for levels, one in zip(generated, inputs, strict=True):
+        assert levels.tolist() == generated_by_the_parallel_model(model, one, temperature)
+
+
+def test_company_does_not_change_a_clip() -> None:
+    model, inputs = lively(), [clip(frames, seed) for seed, frames in enumerate([1, 3, 2, 6, 1, 4, 2, 2, 5, 3])]
+    together = generate(model, inputs)
+    assert [len(levels) for levels in together] == [len(one.spectrogram) * HOP for one in inputs]
+    for levels, one in zip(together, inputs, strict=True):
+        assert torch.equal(levels, generate(model, [one])[0])
+
+
+def test_seed_decides_the_samples() -> None:
+    model = lively()
+    one = clip(3, 0)
+    other = GenerationInput(spectrogram=one.spectrogram, seed=1)
+    first, again, different = generate(model, [one, one, other])
+    assert torch.equal(first, again)
+    assert not torch.equal(first, different)
+
+
+def test_samples_follow_the_distribution() -> None:
+    model = create_wavenet(tiny_config(levels=4), seed=0).eval()
+    torch.nn.init.zeros_(model.output.weight)
+    model.output.bias.data = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
+    levels = torch.cat(generate(model, [clip(12, seed) for seed in range(8)]))
+    shares = levels.bincount(minlength=4) / len(levels)
+    torch.testing.assert_close(shares, torch.tensor([0.1, 0.2, 0.3, 0.4]), atol=0.02, rtol=0)
+
+
+def test_progress_reaches_the_end() -> None:
+    seen: list[tuple[int, int]] = []
+    generate(lively(), [clip(frames, 0) for frames in (12, 5)], progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(800, 960), (960, 960)]
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert generate(lively(), []) == []
+    assert [len(levels) for levels in generate(lively(), [clip(0, 0), clip(1, 0)])] == [0, HOP]
+
+
+def test_refuses_a_negative_temperature() -> None:
+    with pytest.raises(InputError, match="temperature is -1"):
+        generate(lively(), [clip(1, 0)], temperature=-1)

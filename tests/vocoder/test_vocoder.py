@@ -1,0 +1,113 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio.errors import InputError
+from tests.vocoder.sounds import SAMPLES_PER_CODE, random_table, tiny_config
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet import create_wavenet
+
+
+@pytest.fixture
+def vocoder() -> Vocoder:
+    return Vocoder(create_wavenet(tiny_config(groups=("george", "jackson")), seed=0), "tok-1")
+
+
+def test_decodes_to_the_sample(vocoder: Vocoder) -> None:
+    table = random_table()
+    sound = vocoder.decode(table.codes([1, 2, 3], 3 * SAMPLES_PER_CODE - 37), table, group="george")
+    assert sound.samples.shape == (3 * SAMPLES_PER_CODE - 37,)
+    assert sound.sample_rate == 8000
+    assert np.abs(sound.samples).max() <= 1
+
+
+def test_batch_equals_one_by_one(vocoder: Vocoder) -> None:
+    table = random_table()
+    codes = [table.codes([1, 2]), table.codes([4]), table.codes([])]
+    together = vocoder.decode_batch(codes, table, groups=["jackson", None, "george"], seed=3)
+    for sound, one, group in zip(together, codes, ["jackson", None, "george"], strict=True):
+        assert np.array_equal(sound.samples, vocoder.decode(one, table, group=group, seed=3).samples)
+
+
+def test_saved_and_loaded_sounds_the_same(vocoder: Vocoder, tmp_path: Path) -> None:
+    vocoder.save_pretrained(tmp_path / "a")
+    loaded = Vocoder.from_pretrained(tmp_path / "a")
+    loaded.save_pretrained(tmp_path / "b")
+    table = random_table()
+    codes = table.codes([5, 0])
+    assert loaded.model.config == vocoder.model.config
+    assert np.array_equal(loaded.decode(codes, table).samples, vocoder.decode(codes, table).samples)
+    for name in ("config.json", "model.safetensors", "README.md"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_serves_other_codebooks_of_its_tokenizer(vocoder: Vocoder) -> None:
+    table = random_table(size=5, codebook="book-2")
+    assert len(vocoder.decode(table.codes([4]), table).samples) == SAMPLES_PER_CODE
+
+
+def test_refuses_another_tokenizer(vocoder: Vocoder) -> None:
+    stranger = random_table(tokenizer="tok-2")
+    with pytest.raises(InputError, match=r"belongs to tokenizer tok-1, the codes to tokenizer tok-2"):
+        vocoder.decode(stranger.codes([1]), stranger)
+    with pytest.raises(InputError, match=r"belongs to tokenizer tok-1, the tokenizer to tokenizer tok-2"):
+        vocoder.decode(random_table().codes([1]), stranger)
+
+
+def test_refuses_codes_of_another_codebook_than_the_tokenizers(vocoder: Vocoder) -> None:
+    with pytest.raises(InputError, match="book-2"):
+        vocoder.decode(random_table(codebook="book-2").codes([1]), random_table())
+
+
+def test_refuses_another_rate(vocoder: Vocoder) -> None:
+    table = random_table()
+    table.format = replace(table.format, sample_rate=16_000)
+    with pytest.raises(InputError, match="at 16000 Hz"):
+        vocoder.decode(table.codes([1]), table)
+
+
+def test_names_groups_like_an_unknown_one(vocoder: Vocoder) -> None:
+    with pytest.raises(InputError, match=r"'jacksen'.*choose among jackson"):
+        vocoder.group_index("jacksen")
+    assert vocoder.group_index(None) == -1
+
+
+def test_names_a_missing_file(vocoder: Vocoder, tmp_path: Path) -> None:
+    vocoder.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"model\.safetensors is missing"):
+        Vocoder.from_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"config\.json is missing"):
+        Vocoder.from_pretrained(tmp_path / "nowhere")
+
+
+def test_names_a_changed_file(vocoder: Vocoder, tmp_path: Path) -> None:
+    vocoder.save_pretrained(tmp_path)
+    weights = bytearray((tmp_path / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match=r"model\.safetensors is not the file"):
+        Vocoder.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"layers": 8}, {"layers": "many"}, {"colour": 1}, {"groups": None}, {"skip_channels": 7}]
+)
+def test_names_a_changed_config(vocoder: Vocoder, tmp_path: Path, change: dict[str, object]) -> None:
+    vocoder.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    saved["wavenet"].update(change)
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    with pytest.raises(InputError, match=r"config\.json does not describe"):
+        Vocoder.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_names_a_config_that_is_none(vocoder: Vocoder, tmp_path: Path, text: str) -> None:
+    vocoder.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json is not"):
+        Vocoder.from_pretrained(tmp_path)
