@@ -2,7 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
+import soundfile
+import soxr
 import torch
 
 from vocoder.generation import GenerationInput
@@ -59,3 +63,14 @@ def generated_by_the_parallel_model(model: WaveNet, clip: GenerationInput, tempe
             levels.append(int((cumulative <= draws[step] * cumulative[-1]).sum()))
         previous[0, step + 1 : step + 2] = levels[-1]
     return levels
+
+
+# Audio: reading in one piece
+
+
+def read_whole(path: Path, sample_rate: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """A recording decoded, mixed and resampled in one piece: reference of `audio.reading.read`."""
+    samples, from_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    resampled = soxr.resample(samples.mean(axis=1), from_rate, sample_rate, quality="HQ")
+    length = math.ceil(len(samples) * sample_rate / from_rate)
+    return np.pad(resampled[:length], (0, max(length - len(resampled), 0)))

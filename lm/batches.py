@@ -1,0 +1,168 @@
+"""Batches for the training loop, and the loss over them.
+
+The batch of a step is a function of (seed, step): the same examples for any number of processes, of which each takes a
+share. Whatever is drawn for an example is drawn from a generator seeded by (seed, epoch, example).
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from lm.sequences import CodeSequences, IndexArray
+from lm.vocabulary import Vocabulary
+from lm.windows import Window, windows
+from tokenizer.codes import IntArray
+
+UNCOUNTED = -100  # target of a position that is not counted: what torch's cross entropy ignores
+ORDER, EXAMPLE = 0, 1  # second words of the seeds: what a generator is for
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenBatch:
+    """Windows of recordings: what is read, and which code follows."""
+
+    inputs: Tensor  # (batch, positions) int64 tokens: begin-of-sequence, the window's codes but the last, padding
+    targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
+    codes: int  # how many targets are counted; known on the host, so that a GPU need not be asked
+
+    def to(self, device: torch.device) -> "TokenBatch":
+        """The same batch on a device."""
+        return replace(
+            self,
+            inputs=self.inputs.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
+        )
+
+
+def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
+    """Summed cross entropy in nats over the codes of the batch, and their number."""
+    logits = model(batch.inputs).float()  # (N, T, K)
+    summed = nn.functional.cross_entropy(
+        logits.flatten(0, 1), batch.targets.flatten(), ignore_index=UNCOUNTED, reduction="sum"
+    )
+    return summed, batch.codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """How training batches are made.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    batch_size: int = 32  # windows per step, over all processes and accumulation steps
+    random_inputs: float = 0.1  # share of the input codes replaced by random ones; the targets stay
+    pool_batches: int = 16  # batches whose examples are sorted by length together, which saves padding; 1 sorts nothing
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "pool_batches"):
+            if getattr(self, name) < 1:
+                raise InputError(f"lm.batches.{name} is {getattr(self, name)}; it must be 1 or more")
+        if not 0 <= self.random_inputs < 1:
+            raise InputError(
+                f"lm.batches.random_inputs is {self.random_inputs}; choose a share of at least 0 and below 1"
+            )
+        if self.seed < 0:
+            raise InputError(f"lm.batches.seed is {self.seed}; it must be 0 or more")
+
+
+class TrainingBatches:
+    """Endless shuffled epochs. A clip appears once for each window it fills, cropped at an offset drawn anew."""
+
+    def __init__(self, sequences: CodeSequences, vocabulary: Vocabulary, config: BatchConfig, *, capacity: int) -> None:
+        self._sequences = sequences
+        self._vocabulary = vocabulary
+        self._config = config
+        self._capacity = capacity
+        crops = -(-sequences.lengths // capacity)
+        self._clips = np.repeat(np.arange(sequences.num_clips), crops)  # (examples,) the clip of each example
+        self._order = lru_cache(maxsize=2)(self._shuffled)  # a batch may reach into the next epoch
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps in which every clip is seen once, and longer ones once for each window they fill."""
+        return len(self._clips) / self._config.batch_size
+
+    def batch(self, step: int, part: int, parts: int) -> TokenBatch:
+        """Share ``part`` of ``parts`` of the batch of a step.
+
+        Raises:
+            InputError: the batch cannot be shared out equally.
+        """
+        size = self._config.batch_size
+        if size % parts:
+            raise InputError(
+                f"lm.batches.batch_size is {size}, to be shared by {parts} (processes times accumulation steps); "
+                f"choose a multiple of {parts}"
+            )
+        places = range(step * size + part, (step + 1) * size, parts)
+        return _collate([self._example(*divmod(place, len(self._clips))) for place in places], self._vocabulary)
+
+    def _example(self, epoch: int, place: int) -> tuple[IndexArray, IndexArray]:
+        example = int(self._order(epoch)[place])
+        rng = np.random.default_rng([self._config.seed, EXAMPLE, epoch, example])
+        clip = int(self._clips[example])
+        codes = self._sequences.view(clip, int(rng.integers(self._sequences.num_views(clip))))
+        start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
+        crop = codes[start : start + self._capacity]
+        return self._vocabulary.tokens(self._with_random_codes(crop, rng)), crop.reshape(-1).astype(np.int64)
+
+    def _with_random_codes(self, codes: IntArray, rng: np.random.Generator) -> IntArray:
+        replaced = rng.random(codes.shape) < self._config.random_inputs
+        drawn = rng.integers(self._vocabulary.codebook_size, size=codes.shape, dtype=np.int32)
+        return np.where(replaced, drawn, codes)
+
+    def _shuffled(self, epoch: int) -> IndexArray:
+        """Order of the examples in an epoch ``(examples,)``: batches of like length, in random order."""
+        rng = np.random.default_rng([self._config.seed, ORDER, epoch])
+        order = rng.permutation(len(self._clips))
+        lengths = np.minimum(self._sequences.lengths, self._capacity)[self._clips]
+        size = self._config.batch_size
+        pools = np.array_split(
+            order, range(size * self._config.pool_batches, len(order), size * self._config.pool_batches)
+        )
+        if self._config.pool_batches > 1:
+            pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
+        batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
+        return np.concatenate([batches[index] for index in rng.permutation(len(batches))])
+
+
+def validation_batches(
+    sequences: CodeSequences, vocabulary: Vocabulary, *, batch_size: int, capacity: int
+) -> list[TokenBatch]:
+    """Every code of every clip's first view, exactly once, in windows of the context, the short ones first."""
+    lengths = sequences.lengths.tolist()
+    passages = [(clip, window) for clip, length in enumerate(lengths) for window in windows(length, capacity)]
+    passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
+    rows = [_counted(sequences.view(clip), window, vocabulary) for clip, window in passages]
+    return [_collate(rows[first : first + batch_size], vocabulary) for first in range(0, len(rows), batch_size)]
+
+
+def _counted(codes: IntArray, window: Window, vocabulary: Vocabulary) -> tuple[IndexArray, IndexArray]:
+    """Tokens and targets of a window of ``codes (time, streams)``; what is only seen is no target."""
+    read = codes[window.start : window.stop]
+    targets = read.astype(np.int64)
+    targets[: window.counted - window.start] = UNCOUNTED
+    return vocabulary.tokens(read), targets.reshape(-1)
+
+
+def _collate(rows: list[tuple[IndexArray, IndexArray]], vocabulary: Vocabulary) -> TokenBatch:
+    """Rows of (tokens, targets), one of each per position -> a batch; every row begins with begin-of-sequence."""
+    width = max(len(tokens) for tokens, _ in rows)
+    inputs = np.full((len(rows), width), vocabulary.pad, np.int64)
+    targets = np.full((len(rows), width), UNCOUNTED, np.int64)
+    for index, (tokens, wanted) in enumerate(rows):
+        inputs[index, 0] = vocabulary.bos
+        inputs[index, 1 : len(tokens)] = tokens[:-1]
+        targets[index, : len(wanted)] = wanted
+    return TokenBatch(
+        inputs=torch.from_numpy(inputs),
+        targets=torch.from_numpy(targets),
+        codes=int((targets != UNCOUNTED).sum()),
+    )

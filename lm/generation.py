@@ -1,0 +1,65 @@
+"""Continuing sequences of codes, several at a time, with cached attention."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from lm.gpt import GPT, CachedGPT
+from lm.sampling import FloatArray, LoopGuard, Sampling, draw, probabilities
+from lm.windows import window_start
+from tokenizer.codes import IntArray
+
+
+@torch.no_grad()
+def continue_codes(
+    gpt: GPT, prompts: Sequence[IntArray], *, steps: int, sampling: Sampling, seed: int
+) -> list[IntArray]:
+    """``steps`` new time steps after each prompt ``(time, streams)``, prompts left out: ``(steps, streams)`` each.
+
+    Row ``i`` draws from a generator of its own, seeded by (seed, i), and starts when its own prompt is over: longer
+    prompts are read on meanwhile. Past the context the model reads the last half of it again and goes on.
+    """
+    streams = gpt.vocabulary.streams
+    lengths = np.array([prompt.size for prompt in prompts])
+    codes = np.zeros((len(prompts), lengths.max() + steps * streams), np.int32)
+    for row, prompt in zip(codes, prompts, strict=True):
+        row[: prompt.size] = prompt.reshape(-1)
+    generators = [np.random.default_rng([seed, index]) for index in range(len(prompts))]
+    guard = LoopGuard(sampling.max_repeats, batch=len(prompts), streams=streams)
+    reader = _Reader(gpt)
+    for position in range(codes.shape[1]):
+        past = codes[:, :position]
+        drawing = (lengths <= position) & (position < lengths + steps * streams)
+        if drawing.any() and position >= lengths.min():
+            chances = probabilities(reader.logits(past), sampling, guard.refused(past, gpt.vocabulary.codebook_size))
+            uniforms = np.array([rng.random() if busy else 0.0 for rng, busy in zip(generators, drawing, strict=True)])
+            codes[drawing, position] = draw(chances, uniforms)[drawing]
+        guard.count(codes[:, : position + 1])
+    return [
+        row[size : size + steps * streams].reshape(steps, streams) for row, size in zip(codes, lengths, strict=True)
+    ]
+
+
+class _Reader:
+    """Logits of the next code; reads one token where the window goes on, and a whole window where a new one begins."""
+
+    def __init__(self, gpt: GPT) -> None:
+        self._gpt = gpt
+        self._cached = CachedGPT(gpt)
+        self._start = 0  # codes: where the window begins that the cache holds
+        self._position: int | None = None  # codes of the past when last asked
+
+    def logits(self, past: IntArray) -> FloatArray:
+        """Logits ``(batch, codebook_size)`` of the code that follows ``past (batch, positions)``."""
+        vocabulary, position = self._gpt.vocabulary, past.shape[1]
+        start = window_start(position // vocabulary.streams, self._gpt.capacity) * vocabulary.streams
+        goes_on = start == self._start and self._position == position - 1
+        unread = np.arange(position - 1 if goes_on else start, position)
+        tokens = past[:, unread] + vocabulary.first_token(unread)
+        if not goes_on:
+            self._cached, self._start = CachedGPT(self._gpt), start
+            tokens = np.concatenate([np.full((len(past), 1), vocabulary.bos), tokens], axis=1)
+        self._position = position
+        logits: FloatArray = self._cached.read(torch.from_numpy(tokens).to(self._gpt.device)).double().cpu().numpy()
+        return logits

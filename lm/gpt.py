@@ -1,0 +1,184 @@
+"""A decoder-only transformer over codes: pre-norm, rotary positions, SwiGLU, tied embeddings.
+
+Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; Touvron et al., "LLaMA: Open and Efficient
+Foundation Language Models", 2023 (arXiv:2302.13971). The transformer itself is fairseq2's, and this is the only file
+that imports it: inside functions, since the import takes seconds, which a command that only checks its options can do
+without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from lm.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from fairseq2.models.transformer_lm import TransformerLM
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig:
+    """Sizes of the transformer.
+
+    Raises:
+        InputError: a size is out of range, or two of them contradict each other.
+    """
+
+    model_dim: int = 192
+    layers: int = 6
+    heads: int = 6
+    ffn_dim: int = 512  # width inside the SwiGLU feed-forward network
+    context: int = 512  # tokens, begin-of-sequence included
+    dropout: float = 0.1  # on the embeddings and on the output of each sub-layer
+    rope_theta: float = 10_000.0  # base of the rotary frequencies
+    init_std: float = 0.02  # standard deviation of the initial weights
+
+    def __post_init__(self) -> None:
+        for name in ("model_dim", "layers", "heads", "ffn_dim"):
+            if getattr(self, name) < 1:
+                raise InputError(f"lm.gpt.{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.model_dim % (2 * self.heads):
+            raise InputError(
+                f"lm.gpt.model_dim is {self.model_dim} and lm.gpt.heads {self.heads}; rotary positions turn pairs: "
+                f"choose a model_dim that is a multiple of 2 * heads = {2 * self.heads}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"lm.gpt.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
+        if self.context < 3:
+            raise InputError(f"lm.gpt.context is {self.context} tokens; choose 3 or more: begin-of-sequence, 2 codes")
+        if self.rope_theta <= 0 or self.init_std <= 0:
+            raise InputError(
+                f"lm.gpt.rope_theta is {self.rope_theta} and lm.gpt.init_std {self.init_std}; both must be above 0"
+            )
+
+
+class GPT(nn.Module):
+    """Reads begin-of-sequence and tokens; says how probable each code is at the position that follows each of them.
+
+    The logits cover the codes of one stream only, the one whose turn it is: nothing else can be predicted or drawn.
+    """
+
+    def __init__(self, config: GPTConfig, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        if config.context < 1 + 2 * vocabulary.streams:
+            raise InputError(
+                f"lm.gpt.context is {config.context} tokens, and a time step has {vocabulary.streams} of them; choose "
+                f"at least {1 + 2 * vocabulary.streams}: begin-of-sequence and two time steps"
+            )
+        self.config = config
+        self.vocabulary = vocabulary
+        self.transformer = _transformer(config, vocabulary)
+
+    @property
+    def capacity(self) -> int:
+        """Time steps that fit in the context behind begin-of-sequence."""
+        return (self.config.context - 1) // self.vocabulary.streams
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def token_logits(self, tokens: Tensor) -> Tensor:
+        """Tokens ``(batch, positions)`` -> logits of the whole vocabulary ``(batch, positions, vocabulary)``."""
+        from fairseq2.nn import BatchLayout
+
+        # Rows padded on the right are given as full: attention is causal, so nothing before the padding sees it, and
+        # the fast causal kernel needs no mask.
+        logits: Tensor = self.transformer(tokens, BatchLayout.of(tokens))
+        return logits
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Begin-of-sequence and tokens ``(batch, positions)`` -> logits of codes ``(batch, positions, codebook_size)``.
+
+        Position ``p`` of the result is about code ``p`` of the window, for which tokens 0 to ``p`` have been read.
+        """
+        return self.code_logits(self.token_logits(tokens), first=0)
+
+    def code_logits(self, logits: Tensor, *, first: int) -> Tensor:
+        """Of ``(batch, positions, vocabulary)`` the part of each position's stream; ``first`` is the first position."""
+        streams = self.vocabulary.streams
+        codes = logits[..., : self.vocabulary.codes].reshape(*logits.shape[:2], streams, -1)  # -> (N, T, S, K)
+        positions = torch.arange(logits.shape[1], device=logits.device)
+        return codes[:, positions, (positions + first) % streams]  # (N, T, S, K) -> (N, T, K)
+
+    @torch.no_grad()
+    def hidden_states(self, tokens: Tensor) -> Tensor:
+        """Tokens ``(batch, positions)`` -> ``(1 + layers, batch, positions, model_dim)``: embeddings, then each layer.
+
+        The last layer is given as it leaves the stack, before the final normalisation.
+        """
+        from fairseq2.nn import BatchLayout
+
+        states: list[Tensor] = []
+
+        def keep(layer_idx: int, layer_output: Tensor, layer_output_layout: BatchLayout, num_layers: int) -> bool:
+            states.append(layer_output)
+            return True
+
+        embedded, layout = self.transformer.decoder_frontend(tokens, BatchLayout.of(tokens))
+        with self.transformer.decoder.register_layer_hook(keep):
+            self.transformer.decoder(embedded, layout)
+        return torch.stack([embedded, *states])
+
+
+class CachedGPT:
+    """Reads a window once, then token by token, keeping the attention's keys and values.
+
+    The model must be in eval mode: in training mode fairseq2 ignores the cache.
+    """
+
+    def __init__(self, gpt: GPT) -> None:
+        from fairseq2.nn import IncrementalStateBag
+
+        self._gpt = gpt
+        self._state = IncrementalStateBag(gpt.config.context + 1)  # its step number stays below this maximum
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """The next tokens ``(batch, positions)`` -> logits of the code that follows them ``(batch, codebook_size)``.
+
+        After the first call, one position at a time.
+        """
+        from fairseq2.nn import BatchLayout
+
+        logits = self._gpt.transformer(tokens, BatchLayout.of(tokens), state_bag=self._state)
+        self._state.increment_step_nr(tokens.shape[1])
+        return self._gpt.code_logits(logits[:, -1:], first=self._state.step_nr - 1)[:, 0]
+
+
+def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int) -> GPT:
+    """A new model whose weights follow from the seed; the caller's random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return GPT(config, vocabulary)
+
+
+def _transformer(config: GPTConfig, vocabulary: Vocabulary) -> TransformerLM:
+    import soundfile  # noqa: F401  brings libsndfile, which fairseq2 would otherwise look for in the system
+    from fairseq2.models.llama import LLaMAConfig, create_llama_model
+
+    return create_llama_model(
+        LLaMAConfig(
+            model_dim=config.model_dim,
+            max_seq_len=config.context,
+            vocab_size=vocabulary.size,
+            pad_idx=vocabulary.pad,
+            tied_embeddings=True,
+            shard_embed_dim=False,  # what tied embeddings ask for
+            num_layers=config.layers,
+            num_attn_heads=config.heads,
+            num_key_value_heads=config.heads,
+            ffn_inner_dim=config.ffn_dim,
+            ffn_inner_dim_scale=1.0,
+            ffn_inner_dim_multiple_of=1,
+            rope_theta=config.rope_theta,
+            dropout_p=config.dropout,
+            init_std=config.init_std,
+            init_std_scale="none",  # the other choices shrink the query and key projections as well
+        )
+    )

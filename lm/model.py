@@ -1,0 +1,178 @@
+"""The language model of one codebook: what a trained GPT is loaded, asked and saved as."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import Tensor
+
+from audio.errors import InputError
+from lm.batches import loss, validation_batches
+from lm.card import model_card
+from lm.generation import continue_codes
+from lm.gpt import GPT, GPTConfig, create_gpt
+from lm.sampling import Sampling
+from lm.sequences import CodeSequences
+from lm.vocabulary import Vocabulary
+from lm.windows import Window, windows
+from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class LanguageModel:
+    """A GPT and the format of the codes that it was trained on; codes of another codebook are refused."""
+
+    def __init__(self, gpt: GPT, codes_format: CodesFormat, *, name: str = "the language model") -> None:
+        self.gpt = gpt.eval()
+        self.format = codes_format
+        self.name = name  # how messages call it
+
+    @classmethod
+    def create(cls, config: GPTConfig, codes_format: CodesFormat, *, seed: int) -> "LanguageModel":
+        """An untrained model; its weights follow from the seed."""
+        return cls(create_gpt(config, Vocabulary.of(codes_format), seed=seed), codes_format)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
+        """Load what `save_pretrained` wrote.
+
+        Raises:
+            InputError: the folder holds no language model, or a damaged one.
+        """
+        folder = Path(folder)
+        missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
+        if missing:
+            raise InputError(
+                f"{folder} holds no language model ({missing[0]} is missing); give the folder that `wordless run` or "
+                "save_pretrained wrote, such as runs/x/lm"
+            )
+        try:
+            saved = json.loads((folder / "config.json").read_text())
+            model = cls.create(GPTConfig(**saved["gpt"]), CodesFormat(**saved["codes"]), seed=0)
+            load_model(model.gpt, folder / "model.safetensors")
+        except (KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{folder} holds a damaged language model ({reason}); make it again") from error
+        model.name = f"the language model {folder}"
+        model.gpt.to(device)
+        return model
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is whole."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(self.gpt, str(folder / "model.safetensors"))
+        (folder / "README.md").write_text(model_card(self.gpt, self.format))
+        saved = {"gpt": asdict(self.gpt.config), "codes": asdict(self.format)}
+        (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
+
+    def generate(
+        self,
+        prompt: Codes | None = None,
+        *,
+        seconds: float,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        max_repeats: int = 0,
+        seed: int = 0,
+    ) -> Codes:
+        """What comes after the prompt, without the prompt; with no prompt, a recording from its beginning."""
+        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, max_repeats=max_repeats)
+        return self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)[0]
+
+    def generate_batch(
+        self, prompts: Sequence[Codes | None], *, seconds: float, sampling: Sampling, seed: int = 0
+    ) -> list[Codes]:
+        """A continuation of each prompt, without the prompt.
+
+        Continuation ``i`` depends on its prompt, the seed and ``i`` alone. A last time step that reaches beyond the
+        prompt's recording is not read: its padding is no sound to go on from.
+
+        Raises:
+            InputError: codes of another codebook, or a length of no code.
+        """
+        if not prompts:
+            return []
+        num_samples = round(seconds * self.format.sample_rate) if math.isfinite(seconds) else 0
+        if num_samples < 1 or seed < 0:
+            raise InputError(
+                f"seconds is {seconds} and seed {seed}; ask for more than 0 seconds, with a seed of 0 or more"
+            )
+        continued = continue_codes(
+            self.gpt,
+            [self._prompt(prompt) for prompt in prompts],
+            steps=self.format.steps(num_samples),
+            sampling=sampling,
+            seed=seed,
+        )
+        return [Codes(values=values, num_samples=num_samples, format=self.format) for values in continued]
+
+    @torch.no_grad()
+    def hidden_states(self, codes: Codes) -> Tensor:
+        """What every layer makes of each code ``(1 + layers, time * streams, model_dim)``, embeddings first.
+
+        State ``p`` has read codes up to and including ``p``. A recording longer than the context is read in windows.
+        """
+        self.require_own(codes)
+        streams = self.format.streams
+        parts = []
+        for window in windows(len(codes.values), self.gpt.capacity):
+            states = self.gpt.hidden_states(self.tokens(codes.values[window.start : window.stop])[None])
+            parts.append(states[:, 0, 1 + (window.counted - window.start) * streams :])  # begin-of-sequence left out
+        empty = torch.zeros(1 + self.gpt.config.layers, 0, self.gpt.config.model_dim)
+        return torch.cat(parts, dim=1) if parts else empty
+
+    @torch.no_grad()
+    def log_probabilities(self, codes: Codes) -> FloatArray:
+        """Natural logarithm of the probability of each code, given those before it: ``(time, streams)``.
+
+        The same distribution as `generate` draws from when nothing filters it.
+        """
+        self.require_own(codes)
+        parts = [self._window_log_probabilities(codes.values, w) for w in windows(len(codes.values), self.gpt.capacity)]
+        return np.concatenate(parts) if parts else np.zeros(codes.values.shape, np.float32)
+
+    @torch.no_grad()
+    def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
+        """Mean negative log-probability over all codes of all clips, in nats."""
+        for codes in clips:
+            self.require_own(codes)
+        sequences = CodeSequences.of([codes.values] for codes in clips)
+        batches = validation_batches(sequences, self.gpt.vocabulary, batch_size=batch_size, capacity=self.gpt.capacity)
+        total = sum(loss(self.gpt, batch.to(self.gpt.device))[0].item() for batch in batches)
+        return total / sum(batch.codes for batch in batches)
+
+    def perplexity(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
+        """How many equally probable codes the model hesitates between, on average: exp(nats per code)."""
+        return math.exp(self.nats_per_code(clips, batch_size=batch_size))
+
+    def require_own(self, codes: Codes) -> None:
+        """Refuse codes of another codebook."""
+        require_same_codebook(self.format, codes.format, owner=self.name)
+
+    def tokens(self, values: IntArray) -> Tensor:
+        """A window's codes ``(time, streams)`` -> begin-of-sequence and tokens ``(1 + time * streams,)``."""
+        vocabulary = self.gpt.vocabulary
+        return torch.from_numpy(np.append(vocabulary.bos, vocabulary.tokens(values))).to(self.gpt.device)
+
+    def _prompt(self, prompt: Codes | None) -> IntArray:
+        if prompt is None:
+            return np.zeros((0, self.format.streams), np.int32)
+        self.require_own(prompt)
+        return prompt.values[: prompt.num_samples // self.format.samples_per_code]
+
+    def _window_log_probabilities(self, values: IntArray, window: Window) -> FloatArray:
+        read = values[window.start : window.stop]
+        logits = self.gpt(self.tokens(read)[None, :-1])[0]  # (time * streams, codebook_size)
+        wanted = torch.from_numpy(read.reshape(-1, 1).astype(np.int64)).to(logits.device)
+        chosen: FloatArray = logits.float().log_softmax(-1).gather(1, wanted).cpu().numpy()
+        return chosen.reshape(read.shape)[window.counted - window.start :]

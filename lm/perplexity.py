@@ -1,0 +1,36 @@
+"""Figures that say how well codes are predicted: the unigram to beat, and rates in bits."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tokenizer.codes import Codes, CodesFormat, require_same_codebook
+
+
+def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> float:
+    """Perplexity on ``validation`` of code frequencies counted on ``train``, for each stream its own, add-one smoothed.
+
+    What a model reaches that knows which codes are frequent, and nothing of their order.
+    """
+    codes_format = (*train, *validation)[0].format
+    for codes in (*train, *validation):
+        require_same_codebook(codes_format, codes.format, owner="the unigram model")
+    counts = 1.0 + _counts(train, codes_format)
+    log_shares = np.log(counts / counts.sum(axis=1, keepdims=True))
+    seen = _counts(validation, codes_format)
+    return math.exp(-float((seen * log_shares).sum() / seen.sum()))
+
+
+def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
+    """Rate that codes need when a model predicts them at this cost each."""
+    return nats_per_code / math.log(2) * codes_format.codes_per_second * codes_format.streams
+
+
+def _counts(clips: Sequence[Codes], codes_format: CodesFormat) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    """How often each code occurs in each stream ``(streams, codebook_size)``."""
+    counts = np.zeros((codes_format.streams, codes_format.codebook_size))
+    for codes in clips:
+        for stream in range(codes_format.streams):
+            counts[stream] += np.bincount(codes.values[:, stream], minlength=codes_format.codebook_size)
+    return counts

@@ -1,0 +1,78 @@
+"""The tokens of a unit language model: one for every code of every stream, and two that are no sound.
+
+A recording is read time-major, stream-minor, so that the stream follows from the position::
+
+    codes     (0, stream 0)  (0, stream 1)  (1, stream 0)  (1, stream 1)  ...
+    position        0              1              2              3
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.errors import InputError
+from tokenizer.codes import CodesFormat, IntArray
+
+TokenArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """token = stream * codebook_size + code, then begin-of-sequence, then padding.
+
+    Raises:
+        InputError: there is no code to write.
+    """
+
+    codebook_size: int
+    streams: int
+
+    def __post_init__(self) -> None:
+        if self.codebook_size < 2 or self.streams < 1:
+            raise InputError(
+                f"codebook_size is {self.codebook_size} and streams {self.streams}; a language model needs at least 2 "
+                "codes to choose from and 1 stream: train the codebook with tokenizer.codebook_size=2 or more"
+            )
+
+    @classmethod
+    def of(cls, codes_format: CodesFormat) -> "Vocabulary":
+        """The vocabulary of one codebook's codes."""
+        return cls(codebook_size=codes_format.codebook_size, streams=codes_format.streams)
+
+    @property
+    def codes(self) -> int:
+        """Number of tokens that stand for a sound; they come first."""
+        return self.codebook_size * self.streams
+
+    @property
+    def bos(self) -> int:
+        """Begin-of-sequence: the input before the first code of every window."""
+        return self.codes
+
+    @property
+    def pad(self) -> int:
+        """Fills the rows of a batch to one length."""
+        return self.codes + 1
+
+    @property
+    def size(self) -> int:
+        """All tokens."""
+        return self.codes + 2
+
+    def first_token(self, positions: TokenArray) -> TokenArray:
+        """The token of code 0 at each position, counted in codes from the start of the recording."""
+        return positions % self.streams * self.codebook_size
+
+    def allowed(self, position: int) -> range:
+        """The tokens that may stand at a position: the codes of its stream."""
+        first = position % self.streams * self.codebook_size
+        return range(first, first + self.codebook_size)
+
+    def tokens(self, values: IntArray) -> TokenArray:
+        """``(time, streams)`` codes -> ``(time * streams,)`` tokens."""
+        return values.reshape(-1) + self.first_token(np.arange(values.size))
+
+    def values(self, tokens: TokenArray) -> IntArray:
+        """``(time * streams,)`` tokens -> ``(time, streams)`` codes."""
+        return (tokens - self.first_token(np.arange(tokens.size))).astype(np.int32).reshape(-1, self.streams)

@@ -1,0 +1,180 @@
+"""Training and validation batches, and the loss."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from lm.batches import UNCOUNTED, BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.gpt import GPT, GPTConfig, create_gpt
+from lm.sequences import CodeSequences
+from lm.vocabulary import Vocabulary
+from tests.lm.tiny import random_codes
+
+LENGTHS = (3, 12, 40, 7, 25, 1, 18, 9)  # time steps
+
+
+def _sequences(streams: int = 1, views: int = 1) -> CodeSequences:
+    return CodeSequences.of(
+        [random_codes(length, streams=streams, seed=10 * clip + view).values for view in range(views)]
+        for clip, length in enumerate(LENGTHS)
+    )
+
+
+def _training(sequences: CodeSequences, *, capacity: int = 10, **config: float) -> TrainingBatches:
+    vocabulary = Vocabulary(codebook_size=7, streams=sequences.values.shape[1])
+    settings = {"batch_size": 6, "random_inputs": 0.0, "pool_batches": 2, **config}
+    return TrainingBatches(sequences, vocabulary, BatchConfig(**settings), capacity=capacity)  # type: ignore[arg-type]
+
+
+def _rows(batch: TokenBatch) -> Counter[tuple[int, ...]]:
+    """Each row's inputs and targets without padding."""
+    pairs = zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True)
+    kept = ([(i, t) for i, t in zip(*pair, strict=True) if t != UNCOUNTED] for pair in pairs)
+    return Counter(tuple(number for pair in row for number in pair) for row in kept)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_shares_together_are_the_whole_batch(streams: int) -> None:
+    batches = _training(_sequences(streams, views=2), random_inputs=0.3)
+    for step in range(7):  # reaches into the third epoch
+        shares = [batches.batch(step, part, 3) for part in range(3)]
+        whole = batches.batch(step, 0, 1)
+        assert sum((_rows(share) for share in shares), Counter()) == _rows(whole)
+        assert sum(share.codes for share in shares) == whole.codes == int((whole.targets != UNCOUNTED).sum())
+
+
+def test_a_step_has_the_same_batch_whatever_was_asked_before() -> None:
+    one, other = _training(_sequences()), _training(_sequences())
+    for step in range(9):
+        one.batch(step, 0, 1)
+    assert torch.equal(one.batch(4, 0, 1).inputs, other.batch(4, 0, 1).inputs)
+    assert not torch.equal(one.batch(4, 0, 1).inputs, _training(_sequences(), seed=1).batch(4, 0, 1).inputs)
+
+
+def test_an_epoch_has_each_clip_once_for_each_window_that_it_fills() -> None:
+    sequences = _sequences()
+    batches = _training(sequences, batch_size=5)  # 3 windows of 10 fit... 15 examples in an epoch
+    assert batches.steps_per_epoch == 3
+    rows = sum((_rows(batches.batch(step, 0, 1)) for step in range(3)), Counter())
+    for clip, length in enumerate(LENGTHS):
+        codes = sequences.view(clip).reshape(-1).tolist()
+        crops = {tuple(codes[start : start + 10]) for start in range(max(length - 10, 0) + 1)}
+        assert sum(count for row, count in rows.items() if row[1::2] in crops) == -(-length // 10)
+
+
+def test_inputs_are_the_targets_one_step_later_behind_begin_of_sequence() -> None:
+    batch = _training(_sequences(streams=2)).batch(0, 0, 1)
+    vocabulary = Vocabulary(codebook_size=7, streams=2)
+    for inputs, targets in zip(batch.inputs.numpy(), batch.targets.numpy(), strict=True):
+        codes = targets[targets != UNCOUNTED]
+        tokens = vocabulary.tokens(codes.astype(np.int32).reshape(-1, 2))
+        assert inputs[: len(codes)].tolist() == [vocabulary.bos, *tokens[:-1].tolist()]
+        assert (inputs[len(codes) :] == vocabulary.pad).all()
+
+
+def test_random_inputs_leave_the_targets_alone() -> None:
+    clean, noisy = (_training(_sequences(), random_inputs=share).batch(0, 0, 1) for share in (0.0, 0.5))
+    assert torch.equal(clean.targets, noisy.targets)
+    counted = clean.targets != UNCOUNTED
+    counted[:, 0] = False  # begin-of-sequence stays
+    changed = (clean.inputs != noisy.inputs)[counted].float().mean()
+    assert 0.2 < changed < 0.6  # a random code may be the one it replaces
+    assert torch.equal(clean.inputs[:, 0], noisy.inputs[:, 0])
+
+
+def test_every_view_of_a_clip_is_seen() -> None:
+    clips = [[np.full((4, 1), view, np.int32) for view in range(3)]]
+    batches = TrainingBatches(
+        CodeSequences.of(clips), Vocabulary(codebook_size=7, streams=1), BatchConfig(batch_size=1), capacity=10
+    )
+    assert {int(batches.batch(step, 0, 1).targets[0, 0]) for step in range(30)} == {0, 1, 2}
+
+
+def test_batches_of_like_length_waste_less_padding() -> None:
+    rng = np.random.default_rng(0)
+    clips = CodeSequences.of([random_codes(int(length)).values] for length in rng.integers(1, 100, 200))
+
+    def padding(pool_batches: int) -> float:
+        batches = _training(clips, capacity=100, batch_size=10, pool_batches=pool_batches)
+        shares = [batch.codes / batch.inputs.numel() for batch in (batches.batch(step, 0, 1) for step in range(20))]
+        return 1 - float(np.mean(shares))
+
+    assert padding(10) < 0.25 < 0.4 < padding(1)
+
+
+@settings(max_examples=20)
+@given(capacity=st.integers(2, 30), batch_size=st.integers(1, 9), streams=st.integers(1, 2))
+def test_validation_counts_every_code_once(capacity: int, batch_size: int, streams: int) -> None:
+    sequences = _sequences(streams, views=2)
+    batches = validation_batches(
+        sequences, Vocabulary(codebook_size=7, streams=streams), batch_size=batch_size, capacity=capacity
+    )
+    counted = Counter(code for batch in batches for code in batch.targets[batch.targets != UNCOUNTED].tolist())
+    first_views = np.concatenate([sequences.view(clip) for clip in range(sequences.num_clips)])
+    assert counted == Counter(first_views.reshape(-1).tolist())
+    assert sum(batch.codes for batch in batches) == first_views.size
+
+
+def test_the_loss_falls_to_the_entropy_of_a_markov_chain() -> None:
+    rng = np.random.default_rng(0)
+    transitions = rng.dirichlet(np.full(8, 0.3), size=8)  # (code, next code)
+    train, held_out = (CodeSequences.of([_walk(transitions, 60, rng)] for _ in range(clips)) for clips in (128, 32))
+    vocabulary = Vocabulary(codebook_size=8, streams=1)
+    config = GPTConfig(model_dim=32, layers=2, heads=2, ffn_dim=64, context=64, dropout=0.0)
+    model = create_gpt(config, vocabulary, seed=0)
+    before = _nats_per_code(model, held_out)
+    _train(model, TrainingBatches(train, vocabulary, BatchConfig(batch_size=16, random_inputs=0.0), capacity=60))
+    assert before == pytest.approx(np.log(8), abs=0.1)
+    lowest = float(np.mean([_cost(transitions, held_out.view(clip)[:, 0]) for clip in range(32)]))
+    assert lowest - 0.01 < _nats_per_code(model, held_out) < lowest + 0.06
+
+
+def _train(model: GPT, batches: TrainingBatches) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for step in range(120):
+        summed, codes = loss(model, batches.batch(step, 0, 1))
+        optimizer.zero_grad()
+        (summed / codes).backward()  # type: ignore[no-untyped-call]  # torch's
+        optimizer.step()
+
+
+@torch.no_grad()
+def _nats_per_code(model: GPT, sequences: CodeSequences) -> float:
+    batches = validation_batches(sequences, model.vocabulary, batch_size=16, capacity=60)
+    sums, codes = zip(*(loss(model, batch) for batch in batches), strict=True)
+    return float(sum(sums)) / sum(codes)
+
+
+def _walk(transitions: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
+    codes = [int(rng.integers(len(transitions)))]
+    while len(codes) < steps:
+        codes.append(int(rng.choice(len(transitions), p=transitions[codes[-1]])))
+    return np.array(codes, np.int32)[:, None]
+
+
+def _cost(transitions: np.ndarray, codes: np.ndarray) -> float:
+    """Nats per code to someone who knows the chain; the first code is uniform."""
+    return float(np.log(len(transitions)) - np.log(transitions[codes[:-1], codes[1:]]).sum()) / len(codes)
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
+    with pytest.raises(InputError, match="batch_size is 6, to be shared by 4"):
+        _training(_sequences()).batch(0, 0, 4)
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("random_inputs", 1.0), ("seed", -1)])
+def test_values_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"lm.batches.{name}"):
+        BatchConfig(**{name: value})  # type: ignore[arg-type]  # the point of the test
+
+
+def test_clips_without_codes_are_refused() -> None:
+    with pytest.raises(InputError, match="0 clips"):
+        CodeSequences.of([])
+    with pytest.raises(InputError, match="sequence 1 has no code"):
+        CodeSequences.of([[random_codes(3).values], [random_codes(0).values]])

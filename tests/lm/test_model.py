@@ -1,0 +1,136 @@
+"""A language model: saved, asked, continued."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audio.errors import InputError
+from lm.model import LanguageModel
+from lm.sampling import Sampling
+from tests.lm.tiny import TINY, codes_format, random_codes
+from tokenizer.codes import Codes
+
+
+def _prompt(model: LanguageModel, steps: int, seed: int = 0) -> Codes:
+    return random_codes(steps, streams=model.format.streams, seed=seed)
+
+
+def test_a_saved_model_is_the_same_model_and_the_same_bytes(model: LanguageModel, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "a")
+    model.save_pretrained(tmp_path / "b")
+    loaded = LanguageModel.from_pretrained(tmp_path / "a")
+    codes = _prompt(model, 30)
+    assert loaded.format == model.format
+    np.testing.assert_array_equal(loaded.log_probabilities(codes), model.log_probabilities(codes))
+    for name in ("config.json", "model.safetensors", "README.md"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_continuation_has_the_length_asked_for_and_none_of_the_prompt(model: LanguageModel) -> None:
+    prompt = _prompt(model, 5)
+    more = model.generate(prompt, seconds=0.25, seed=3)  # 12.5 codes of 20 ms
+    assert (more.num_samples, len(more.values), more.format) == (4000, 13, model.format)
+    assert more.values.min() >= 0
+    assert more.values.max() < model.format.codebook_size
+
+
+def test_the_seed_decides(model: LanguageModel) -> None:
+    first, same, other = (model.generate(seconds=1, seed=seed).values for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
+
+
+def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) -> None:
+    prompts = [_prompt(model, 3), None, _prompt(model, 40, seed=1), _prompt(model, 11, seed=2)]
+    together = model.generate_batch(prompts, seconds=1, sampling=Sampling(top_k=5, max_repeats=2), seed=4)
+    for count in range(1, len(prompts)):
+        fewer = model.generate_batch(prompts[:count], seconds=1, sampling=Sampling(top_k=5, max_repeats=2), seed=4)
+        np.testing.assert_array_equal(fewer[-1].values, together[count - 1].values)
+
+
+@torch.no_grad()
+def test_greedy_continuation_takes_what_the_whole_model_finds_most_probable(model: LanguageModel) -> None:
+    prompt = _prompt(model, 4)
+    more = model.generate(prompt, seconds=1, temperature=0)  # far beyond the context of 24 codes
+    whole = np.concatenate([prompt.values, more.values])
+    scored = Codes(values=whole, num_samples=len(whole) * 320, format=model.format)
+    best = model.log_probabilities(scored)
+    for step in range(4, len(whole), 5):
+        for code in range(model.format.codebook_size):
+            changed = whole.copy()
+            changed[step, 0] = code
+            rival = model.log_probabilities(Codes(values=changed, num_samples=scored.num_samples, format=model.format))
+            assert rival[step, 0] <= best[step, 0] + 1e-5
+
+
+def test_the_guard_keeps_a_greedy_model_out_of_its_loop(model: LanguageModel) -> None:
+    def longest_run(codes: Codes) -> int:
+        flat = [tuple(step) for step in codes.values.tolist()]
+        runs = [1]
+        for before, after in itertools.pairwise(flat):
+            runs.append(runs[-1] + 1 if before == after else 1)
+        return max(runs)
+
+    guarded = model.generate(seconds=2, temperature=0, max_repeats=2)
+    assert longest_run(guarded) <= 2
+
+
+def test_a_prompt_is_read_to_its_last_whole_step(model: LanguageModel) -> None:
+    whole = _prompt(model, 6)
+    cut = Codes(values=whole.values, num_samples=5 * 320 + 10, format=whole.format)
+    continued = model.generate(cut, seconds=0.5, seed=1).values
+    np.testing.assert_array_equal(continued, model.generate(whole.crop(0, 5), seconds=0.5, seed=1).values)
+
+
+def test_probabilities_of_all_codes_sum_to_one(model: LanguageModel) -> None:
+    codes = _prompt(model, 30)
+    total = np.zeros((30, model.format.streams))
+    for code in range(model.format.codebook_size):
+        last = codes.values.copy()
+        last[-1, -1] = code
+        total += np.exp(model.log_probabilities(Codes(values=last, num_samples=codes.num_samples, format=codes.format)))
+    assert total[-1, -1] == pytest.approx(1, abs=1e-5)
+
+
+def test_perplexity_is_that_of_the_log_probabilities(model: LanguageModel) -> None:
+    clips = [_prompt(model, steps, seed=steps) for steps in (3, 50, 10, 1)]
+    every = np.concatenate([model.log_probabilities(codes).reshape(-1) for codes in clips])
+    assert model.perplexity(clips, batch_size=3) == pytest.approx(math.exp(-every.mean()), rel=1e-5)
+
+
+def test_hidden_states_cover_every_code_once(model: LanguageModel) -> None:
+    codes = _prompt(model, 40)
+    states = model.hidden_states(codes)
+    assert states.shape == (1 + TINY.layers, 40 * model.format.streams, TINY.model_dim)
+    first = codes.crop(0, model.gpt.capacity)
+    torch.testing.assert_close(states[:, : first.values.size], model.hidden_states(first), rtol=0, atol=1e-6)
+
+
+def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
+    foreign = random_codes(4, streams=model.format.streams, codebook="c2")
+    for ask in (lambda: model.generate(foreign, seconds=1), lambda: model.perplexity([foreign])):
+        with pytest.raises(InputError, match="belongs to codebook c1, the codes to codebook c2"):
+            ask()
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
+def test_a_length_of_no_code_is_refused(model: LanguageModel, seconds: float) -> None:
+    with pytest.raises(InputError, match="seconds is"):
+        model.generate(seconds=seconds)
+
+
+def test_a_folder_without_a_whole_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no language model \(config.json is missing\)"):
+        LanguageModel.from_pretrained(tmp_path)
+    LanguageModel.create(TINY, codes_format(), seed=0).save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(InputError, match="damaged"):
+        LanguageModel.from_pretrained(tmp_path)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"model.safetensors is missing"):
+        LanguageModel.from_pretrained(tmp_path)
