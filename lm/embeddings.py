@@ -1,0 +1,73 @@
+"""What a language model makes of whole recordings: the states of every layer, pooled over time."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from lm.model import LanguageModel
+from lm.pooling import POOLINGS, FloatArray, Pooling, pooling_weights
+from lm.windows import Window, windows
+from tokenizer.codes import Codes
+
+Passage = tuple[int, Window]  # the number of a clip, and what is read of it
+
+
+@torch.no_grad()
+def embed(
+    model: LanguageModel, clips: Sequence[Codes], *, poolings: Sequence[Pooling] = POOLINGS, batch_tokens: int = 8192
+) -> dict[Pooling, FloatArray]:
+    """For each pooling ``(1 + layers, clips, parts * model_dim)``, embeddings first; begin-of-sequence is left out.
+
+    Windows of like length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
+    with a recording's length.
+    """
+    for codes in clips:
+        model.require_own(codes)
+    weights = [_weights(codes, poolings) for codes in clips]
+    config = model.gpt.config
+    parts = [len(pooling_weights(1, pooling)) for pooling in poolings]
+    pooled = np.zeros((1 + config.layers, len(clips), sum(parts), config.model_dim), np.float32)
+    for batch in _batches(clips, model.gpt.capacity, batch_tokens):
+        _add(pooled, model, clips, weights, batch)
+    split = np.split(pooled, np.cumsum(parts)[:-1], axis=2)
+    return {pooling: part.reshape(*part.shape[:2], -1) for pooling, part in zip(poolings, split, strict=True)}
+
+
+def _weights(codes: Codes, poolings: Sequence[Pooling]) -> FloatArray:
+    """Weight of each code in each part of each pooling, one after the other ``(parts, time * streams)``."""
+    weights = np.concatenate([pooling_weights(len(codes.values), pooling) for pooling in poolings])
+    return np.repeat(weights / codes.format.streams, codes.format.streams, axis=1)
+
+
+def _batches(clips: Sequence[Codes], capacity: int, batch_tokens: int) -> Iterator[list[Passage]]:
+    passages = [(index, window) for index, codes in enumerate(clips) for window in windows(len(codes.values), capacity)]
+    passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
+    batch: list[Passage] = []
+    for index, window in passages:
+        row_tokens = 1 + (window.stop - window.start) * clips[index].format.streams
+        if batch and (len(batch) + 1) * row_tokens > batch_tokens:
+            yield batch
+            batch = []
+        batch.append((index, window))
+    if batch:
+        yield batch
+
+
+def _add(
+    pooled: FloatArray,
+    model: LanguageModel,
+    clips: Sequence[Codes],
+    weights: Sequence[FloatArray],
+    batch: list[Passage],
+) -> None:
+    """Add to ``pooled (1 + layers, clips, parts, model_dim)`` what a batch's counted codes weigh in their clips."""
+    rows = [model.tokens(clips[index].values[window.start : window.stop]) for index, window in batch]
+    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
+    states = model.gpt.hidden_states(padded)  # (1 + layers, batch, positions, model_dim)
+    for row, (index, window) in enumerate(batch):
+        streams = clips[index].format.streams
+        shares = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams]).to(states.device)
+        first = 1 + (window.counted - window.start) * streams
+        counted = states[:, row, first : first + shares.shape[1]]  # (1 + layers, codes, model_dim)
+        pooled[:, index] += (shares @ counted).cpu().numpy()

@@ -1,0 +1,33 @@
+"""Pooled hidden states of clips."""
+
+import numpy as np
+import pytest
+
+from audio.errors import InputError
+from lm.embeddings import embed
+from lm.model import LanguageModel
+from lm.pooling import POOLINGS, pool
+from tests.lm.tiny import TINY, random_codes
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 60, 10_000])
+def test_batched_embeddings_are_the_pools_of_each_clips_states(model: LanguageModel, batch_tokens: int) -> None:
+    streams = model.format.streams
+    clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 60, 1, 24, 9)]
+    embedded = embed(model, clips, batch_tokens=batch_tokens)
+    for index, codes in enumerate(clips):
+        states = model.hidden_states(codes).unflatten(1, (-1, streams)).mean(2).numpy()  # (layers, time, model_dim)
+        for pooling in POOLINGS:
+            expected = [pool(layer, pooling) for layer in states]
+            np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
+
+
+def test_shapes_are_layers_clips_features(model: LanguageModel) -> None:
+    embedded = embed(model, [random_codes(9, streams=model.format.streams)], poolings=("thirds",))
+    assert list(embedded) == ["thirds"]
+    assert embedded["thirds"].shape == (1 + TINY.layers, 1, 3 * TINY.model_dim)
+
+
+def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
+    with pytest.raises(InputError, match="codebook c2"):
+        embed(model, [random_codes(4, streams=model.format.streams, codebook="c2")])

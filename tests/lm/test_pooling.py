@@ -1,0 +1,35 @@
+"""Pooling over time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from lm.pooling import POOLINGS, Pooling, bag_of_codes, pool, pooling_weights
+from tests.lm.tiny import random_codes
+
+
+def test_mean_and_thirds_of_nine_steps() -> None:
+    frames = np.arange(18, dtype=np.float32).reshape(9, 2)
+    np.testing.assert_allclose(pool(frames, "mean"), [8, 9])
+    np.testing.assert_allclose(pool(frames, "thirds"), [2, 3, 8, 9, 14, 15])
+
+
+@given(steps=st.integers(1, 100), pooling=st.sampled_from(POOLINGS))
+def test_parts_are_means_and_together_see_every_step(steps: int, pooling: Pooling) -> None:
+    weights = pooling_weights(steps, pooling)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
+    assert (weights.sum(axis=0) > 0).all()
+
+
+@given(steps=st.integers(1, 40), streams=st.integers(1, 3), pooling=st.sampled_from(POOLINGS))
+def test_a_bag_of_codes_is_the_pool_of_one_hot_codes(steps: int, streams: int, pooling: Pooling) -> None:
+    codes = random_codes(steps, streams=streams)
+    one_hot = np.eye(7, dtype=np.float32)[codes.values].reshape(steps, -1)
+    np.testing.assert_allclose(bag_of_codes(codes, pooling), pool(one_hot, pooling), atol=1e-6)
+
+
+def test_nothing_cannot_be_pooled() -> None:
+    with pytest.raises(InputError, match="0 time steps"):
+        pool(np.zeros((0, 3), np.float32), "mean")
