@@ -1,0 +1,108 @@
+"""Export to the Hugging Face Llama layout: `AutoModelForCausalLM` then loads a unit language model.
+
+The one difference of substance: fairseq2 turns neighbouring pairs of a head's dimensions (as Su et al., 2021,
+arXiv:2104.09864, write them), Hugging Face turns dimension ``i`` with ``i + head_dim / 2``. So the rows of the query
+and key projections change places.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lm.gpt import GPTConfig
+from lm.model import LanguageModel
+from lm.vocabulary import Vocabulary
+
+_NAMES = (
+    (r"decoder_frontend\.embed\.", "model.embed_tokens."),
+    (r"decoder\.layers\.(\d+)\.self_attn\.output_proj\.", r"model.layers.\1.self_attn.o_proj."),
+    (r"decoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.", r"model.layers.\1.self_attn.\2_proj."),
+    (r"decoder\.layers\.(\d+)\.self_attn_layer_norm\.", r"model.layers.\1.input_layernorm."),
+    (r"decoder\.layers\.(\d+)\.ffn\.gate_proj\.", r"model.layers.\1.mlp.gate_proj."),
+    (r"decoder\.layers\.(\d+)\.ffn\.inner_proj\.", r"model.layers.\1.mlp.up_proj."),
+    (r"decoder\.layers\.(\d+)\.ffn\.output_proj\.", r"model.layers.\1.mlp.down_proj."),
+    (r"decoder\.layers\.(\d+)\.ffn_layer_norm\.", r"model.layers.\1.post_attention_layernorm."),
+    (r"decoder\.layer_norm\.", "model.norm."),
+)
+
+
+def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
+    """Write config.json, generation_config.json and model.safetensors of a `LlamaForCausalLM`.
+
+    Its tokens are those of `lm.vocabulary`: it begins with ``bos_token_id``, and there is no end. With one stream its
+    `generate` draws from the same probabilities as ours; with several it does not know whose turn it is.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = _converted(model.gpt.transformer.state_dict(), model.gpt.config)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    _write(folder / "generation_config.json", _generation_config(model.gpt.vocabulary))
+    _write(folder / "config.json", _config(model.gpt.config, model.gpt.vocabulary))
+
+
+def _config(config: GPTConfig, vocabulary: Vocabulary) -> dict[str, object]:
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": vocabulary.size,
+        "hidden_size": config.model_dim,
+        "intermediate_size": config.ffn_dim,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.heads,
+        "head_dim": config.model_dim // config.heads,
+        "hidden_act": "silu",
+        "max_position_embeddings": config.context,
+        "rms_norm_eps": 1e-5,  # fairseq2's
+        "rope_theta": config.rope_theta,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": True,
+        "bos_token_id": vocabulary.bos,
+        "eos_token_id": None,
+        "pad_token_id": vocabulary.pad,
+        "torch_dtype": "float32",
+    }
+
+
+def _generation_config(vocabulary: Vocabulary) -> dict[str, object]:
+    return {
+        "bos_token_id": vocabulary.bos,
+        "eos_token_id": None,
+        "pad_token_id": vocabulary.pad,
+        "suppress_tokens": [vocabulary.bos, vocabulary.pad],  # never trained as something that follows
+    }
+
+
+def _write(path: Path, values: dict[str, object]) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def _converted(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
+    """Weights under Hugging Face's names; the output projection is the tied embedding and is left out."""
+    return {
+        _name(name): _halves(weight, config) if _turned(name) else weight.contiguous()
+        for name, weight in state.items()
+        if name != "final_proj.weight"
+    }
+
+
+def _name(name: str) -> str:
+    for pattern, replacement in _NAMES:
+        renamed, changes = re.subn("^" + pattern, replacement, name)
+        if changes:
+            return renamed
+    raise KeyError(name)
+
+
+def _turned(name: str) -> bool:
+    return name.endswith(("q_proj.weight", "k_proj.weight"))
+
+
+def _halves(weight: Tensor, config: GPTConfig) -> Tensor:
+    """Rows of each head from pairs (0 1)(2 3)... to halves (0 2 ...)(1 3 ...)."""
+    pairs = weight.reshape(config.heads, -1, 2, config.model_dim)  # (D, M) -> (H, head_dim / 2, 2, M)
+    return pairs.transpose(1, 2).reshape(weight.shape).contiguous()  # -> (D, M)
