@@ -1,0 +1,99 @@
+"""Reading: every format, rate and channel count, and the same samples however the stream was cut."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from audio.reading import read, read_blocks, resample, resample_blocks, resampled_length
+from audio.waveform import Waveform
+from tests.audio.conftest import Tone
+from tests.reference import read_whole
+
+RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)
+
+
+def noise(count: int, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, count).astype(np.float32)
+
+
+@given(st.integers(0, 10**9), st.sampled_from(RATES), st.sampled_from(RATES))
+def test_resampled_length_is_the_fewest_samples_that_cover_the_recording(count: int, old: int, new: int) -> None:
+    length = resampled_length(count, old, new)
+    assert length * old >= count * new
+    assert (length - 1) * old < count * new
+
+
+@given(
+    st.integers(0, 70_000),
+    st.lists(st.integers(0, 70_000), max_size=8),
+    st.sampled_from([(44_100, 16_000), (8_000, 16_000), (16_000, 8_000), (16_000, 16_000)]),
+)
+def test_a_stream_cut_anyhow_gives_the_samples_of_the_whole(
+    count: int, cuts: list[int], rates: tuple[int, int]
+) -> None:
+    samples = noise(count)
+    cut = np.split(samples, sorted(min(place, count) for place in cuts))
+    streamed = np.concatenate([np.empty(0, np.float32), *resample_blocks(cut, *rates)])
+    whole = resample(Waveform(samples=samples, sample_rate=rates[0]), rates[1])
+    assert np.array_equal(streamed, whole.samples)
+    assert len(streamed) == resampled_length(count, *rates)
+
+
+@pytest.mark.parametrize("block_seconds", [0.001, 0.01, 1.0, 60.0])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.opus"])
+def test_file_stream_and_array_agree(tone: Tone, name: str, block_seconds: float) -> None:
+    path = tone(name, seconds=0.6, sample_rate=48_000 if name == "a.opus" else 44_100, channels=2)
+    whole = read(path, 16_000)
+    blocks = list(read_blocks(path, 16_000, block_seconds=block_seconds))
+    assert np.array_equal(np.concatenate(blocks), whole.samples)
+    decoded, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    array = Waveform(samples=(decoded[:, 0] + decoded[:, 1]) / np.float32(2), sample_rate=rate)
+    assert np.array_equal(resample(array, 16_000).samples, whole.samples)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("sample_rate", RATES)
+def test_any_rate_and_channel_count_agree_with_the_slow_reference(tone: Tone, sample_rate: int, channels: int) -> None:
+    path = tone("a.wav", seconds=0.3, sample_rate=sample_rate, channels=channels)
+    samples = read(path, 16_000).samples
+    assert len(samples) == resampled_length(round(0.3 * sample_rate), sample_rate, 16_000)
+    assert np.abs(samples - read_whole(path, 16_000)).max() < 1e-6
+
+
+def test_a_tone_keeps_its_pitch_and_level(tmp_path: Path) -> None:
+    tone = np.sin(2 * np.pi * 1_000 * np.arange(44_100) / 44_100)
+    soundfile.write(tmp_path / "a.wav", 0.5 * tone, 44_100, subtype="FLOAT")
+    wanted = 0.5 * np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000)
+    samples = read(tmp_path / "a.wav", 16_000).samples
+    assert np.abs(samples - wanted)[500:-500].max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["ein Höhlen(tier) & 中文.wav", "a=b,c [d] '$x'.wav", "%41~.wav"])
+def test_odd_names_are_read(tone: Tone, name: str) -> None:
+    assert read(tone(name, seconds=0.1), 16_000).seconds == 0.1
+
+
+def test_an_ogg_clip_keeps_its_length(esc10: Path) -> None:
+    path = next(esc10.rglob("*.ogg"))
+    assert len(read(path, 16_000).samples) == resampled_length(soundfile.info(path).frames, 44_100, 16_000)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.wav cannot be read: No such file"):
+        read(tmp_path / "nowhere.wav", 16_000)
+
+
+def test_a_file_that_is_no_sound_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(InputError, match=r"text\.wav cannot be decoded \(Format not recognised\)"):
+        read(tmp_path / "text.wav", 16_000)
+
+
+def test_a_rate_must_be_positive(tone: Tone) -> None:
+    with pytest.raises(InputError, match="sample_rate is 0"):
+        read(tone("a.wav"), 0)
