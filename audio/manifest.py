@@ -1,10 +1,20 @@
-"""Manifests: which recordings there are, what is known of each, and in which split it stands."""
+"""Manifests: which recordings there are, what is known of each, and in which split it stands.
 
-from dataclasses import dataclass
+On disk a manifest is a tab-separated table with the fields of `Clip` as columns; `None` is an empty cell. The root
+folder is not in it: the same recordings elsewhere are the same corpus, and have the same content hash.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from audio.errors import InputError
 
 Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +39,14 @@ class Clip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A file that was set aside, and why."""
+
+    path: str  # relative to the corpus root
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A corpus: its root folder and its clips, sorted by path."""
 
@@ -38,3 +56,122 @@ class Manifest:
     def of(self, split: Split) -> tuple[Clip, ...]:
         """The clips of one split, in order of path."""
         return tuple(clip for clip in self.clips if clip.split == split)
+
+    @property
+    def seconds(self) -> float:
+        """Duration of all clips in seconds."""
+        return sum(clip.seconds for clip in self.clips)
+
+    def with_splits(self, splits: dict[str, Split]) -> "Manifest":
+        """The clips that ``splits`` (path -> split) names, in those splits; the others are left out."""
+        return replace(self, clips=tuple(replace(c, split=splits[c.path]) for c in self.clips if c.path in splits))
+
+
+_COLUMNS = tuple(field.name for field in fields(Clip))
+_INTEGERS = ("num_samples", "sample_rate", "size", "index")
+_OPTIONAL = ("label", "group", "index", "fold")
+_UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
+
+
+def content_hash(manifest: Manifest) -> str:
+    """SHA-256 over everything a manifest says of its clips: the same for the same corpus in another folder."""
+    return hashlib.sha256(_text(manifest.clips).encode()).hexdigest()
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write a manifest as TSV, whole or not at all.
+
+    Raises:
+        InputError: a path or value holds a tab, a line break or bytes that are not UTF-8.
+    """
+    _write(path, _text(manifest.clips))
+
+
+def read_manifest(path: Path, root: Path) -> Manifest:
+    """Read what `write_manifest` wrote; ``root`` is the folder in which the recordings now lie.
+
+    Raises:
+        InputError: the file is missing or is no manifest; names the line.
+    """
+    return Manifest(root=root, clips=tuple(_clip(cells, where) for cells, where in _rows(path, _COLUMNS)))
+
+
+def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
+    """Write ``rejected.tsv``: path and reason of each file that was set aside; odd characters in names are escaped."""
+    lines = ("\t".join(printable(cell) for cell in (each.path, each.reason)) + "\n" for each in rejected)
+    _write(path, "path\treason\n" + "".join(lines))
+
+
+def read_rejected(path: Path) -> tuple[Rejected, ...]:
+    """Read what `write_rejected` wrote."""
+    return tuple(Rejected(path=cells[0], reason=cells[1]) for cells, _ in _rows(path, ("path", "reason")))
+
+
+def writable(text: str) -> bool:
+    """Whether a manifest can hold the text: no tab, no line break, valid Unicode."""
+    return _UNWRITABLE.search(text) is None
+
+
+def printable(text: str) -> str:
+    """The text with what a manifest cannot hold written as escapes, for messages."""
+    return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def _text(clips: Iterable[Clip]) -> str:
+    return "".join("\t".join(cells) + "\n" for cells in (_COLUMNS, *map(_cells, clips)))
+
+
+def _cells(clip: Clip) -> tuple[str, ...]:
+    values = (getattr(clip, name) for name in _COLUMNS)
+    cells = tuple("" if value is None else str(value) for value in values)
+    for name, cell in zip(_COLUMNS, cells, strict=True):
+        if not writable(cell):
+            raise InputError(
+                f"{name} of clip {clip.path!r} is {cell!r}; leave tabs, line breaks and broken Unicode out"
+            )
+    return cells
+
+
+def _clip(cells: tuple[str, ...], where: str) -> Clip:
+    row: dict[str, str | None] = {
+        name: cell or (None if name in _OPTIONAL else "") for name, cell in zip(_COLUMNS, cells, strict=True)
+    }
+    for name in _INTEGERS:
+        if row[name] is not None and not str(row[name]).isdecimal():
+            raise InputError(f"{where}: {name} is {row[name]!r}; it must be a whole number: write the manifest again")
+    if row["split"] not in SPLITS:
+        raise InputError(f"{where}: split is {row['split']!r}; it must be one of {', '.join(SPLITS)}")
+    return Clip(
+        path=str(row["path"]),
+        num_samples=int(row["num_samples"] or 0),
+        sample_rate=int(row["sample_rate"] or 0),
+        size=int(row["size"] or 0),
+        sha256=str(row["sha256"]),
+        label=row["label"],
+        group=row["group"],
+        index=None if row["index"] is None else int(row["index"]),
+        fold=row["fold"],
+        split=next(split for split in SPLITS if split == row["split"]),
+    )
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Cells of each row and its ``file:line``. Only "\\n" ends a line: names may hold what str.splitlines cuts at."""
+    try:
+        header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
+    if tuple(header.split("\t")) != columns:
+        raise InputError(f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs")
+    for number, line in enumerate(lines, start=2):
+        cells = tuple(line.split("\t"))
+        if len(cells) != len(columns):
+            raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(columns)}; write the manifest again")
+        yield cells, f"{path}:{number}"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.aside")
+    aside.write_bytes(text.encode())
+    aside.replace(path)

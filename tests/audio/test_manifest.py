@@ -1,0 +1,111 @@
+"""Manifests: an exact round trip, a hash that moves with the corpus, and errors that name the line."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from audio.manifest import (
+    SPLITS,
+    Clip,
+    Manifest,
+    Rejected,
+    content_hash,
+    read_manifest,
+    read_rejected,
+    write_manifest,
+    write_rejected,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"), min_size=1)
+COUNT = st.integers(0, 10**12)
+CLIPS = st.builds(
+    Clip,
+    path=TEXT,
+    num_samples=COUNT,
+    sample_rate=COUNT,
+    size=COUNT,
+    sha256=TEXT,
+    label=st.none() | TEXT,
+    group=st.none() | TEXT,
+    index=st.none() | COUNT,
+    fold=st.none() | TEXT,
+    split=st.sampled_from(SPLITS),
+)
+CLIP = Clip(
+    path="a b/(ü)\x85\u2028.wav", num_samples=8_000, sample_rate=16_000, size=16_044, sha256="0" * 64, label="up"
+)
+
+
+@given(st.lists(CLIPS))
+def test_a_manifest_is_read_as_it_was_written(clips: list[Clip]) -> None:
+    manifest = Manifest(root=Path("corpus"), clips=tuple(clips))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.tsv"
+        write_manifest(manifest, path)
+        assert read_manifest(path, Path("corpus")) == manifest
+
+
+def test_the_hash_moves_with_the_corpus_and_sees_every_field() -> None:
+    manifest = Manifest(root=Path("here"), clips=(CLIP,))
+    assert content_hash(replace(manifest, root=Path("there"))) == content_hash(manifest)
+    changes = {
+        "path": "b",
+        "size": 1,
+        "sha256": "1",
+        "label": "down",
+        "group": "g",
+        "index": 0,
+        "fold": "1",
+        "split": "test",
+    }
+    others = {
+        content_hash(Manifest(root=Path("here"), clips=(replace(CLIP, **{name: value}),)))
+        for name, value in changes.items()
+    }
+    assert len(others - {content_hash(manifest)}) == len(changes)
+
+
+@pytest.mark.parametrize("value", ["tab\t", "line\n", "return\r", "half \ud800"])
+def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(InputError, match="label of clip"):
+        write_manifest(Manifest(root=tmp_path, clips=(replace(CLIP, label=value),)), tmp_path / "manifest.tsv")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [("train", "trian", "split is 'trian'"), ("8000", "8e3", "num_samples is '8e3'"), ("\tup", "", "9 cells, not 10")],
+)
+def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "manifest.tsv"
+    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), path)
+    path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
+    with pytest.raises(InputError, match=rf"manifest\.tsv:2: {message}"):
+        read_manifest(path, tmp_path)
+
+
+def test_another_table_is_no_manifest(tmp_path: Path) -> None:
+    (tmp_path / "manifest.tsv").write_text("path\tlabel\n")
+    with pytest.raises(InputError, match=r"manifest\.tsv:1: the header is"):
+        read_manifest(tmp_path / "manifest.tsv", tmp_path)
+
+
+def test_rejected_files_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rejected = (Rejected(path="a.wav", reason="empty"), Rejected(path="b c.wav", reason="too short: 0.01 s"))
+    write_rejected(rejected, tmp_path / "rejected.tsv")
+    assert read_rejected(tmp_path / "rejected.tsv") == rejected
+
+
+def test_odd_names_of_rejected_files_are_escaped(tmp_path: Path) -> None:
+    write_rejected([Rejected(path="a\t\udcff.wav", reason="empty")], tmp_path / "rejected.tsv")
+    assert read_rejected(tmp_path / "rejected.tsv")[0].path == r"a\t\udcff.wav"
+
+
+def test_other_splits_leave_out_what_they_do_not_name() -> None:
+    manifest = Manifest(root=Path(), clips=(CLIP, replace(CLIP, path="b")))
+    assert manifest.with_splits({"b": "test"}).clips == (replace(CLIP, path="b", split="test"),)
