@@ -1,0 +1,139 @@
+"""Tables of recordings: TSV or CSV with a header, fairseq manifests, JSONL. Every problem names file and line.
+
+* TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header with ``path`` and any of ``label group index fold split``; other
+  columns are left alone.
+* fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others
+  ``path<TAB>num_samples``.
+* JSONL (``.jsonl``, ``.json``, ``.ndjson``), as NeMo writes it: ``audio_filepath`` (or ``path``, ``audio``), and any of
+  ``label`` (or ``command``), ``group`` (or ``speaker``), ``index``, ``fold``, ``split``.
+
+Lengths that a table states are not believed: recordings are decoded and measured.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.description import FIELDS, Description, describe
+from audio.errors import InputError
+
+_JSON_NAMES = {
+    "path": ("audio_filepath", "path", "audio"),
+    "label": ("label", "command"),
+    "group": ("group", "speaker", "speaker_id"),
+    "index": ("index",),
+    "fold": ("fold",),
+    "split": ("split",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One recording of a table: its path as written there, and what the table says of it."""
+
+    path: str
+    description: Description
+    where: str  # "file:line"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table's rows in its order, and the root folder where it names one (fairseq)."""
+
+    rows: tuple[Row, ...]
+    root: str | None = None
+
+
+def read_table(path: Path) -> Table:
+    """Read any of the formats above; the extension and the first line tell which.
+
+    Raises:
+        InputError: the file cannot be read or holds something else; names the line.
+    """
+    text = _text(path)
+    if path.suffix.lower() in (".jsonl", ".json", ".ndjson"):
+        return Table(rows=tuple(_json_rows(text, path)))
+    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    first, _, rest = text.partition("\n")
+    if delimiter == "\t" and "\t" not in first and first.strip() and first.strip() != "path":
+        return Table(rows=tuple(_fairseq_rows(rest, path)), root=first.strip())
+    return Table(rows=tuple(_header_rows(text, path, delimiter)))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"corpus.table={path} cannot be read: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not UTF-8; save the table as UTF-8 text") from error
+
+
+def _header_rows(text: str, path: Path, delimiter: str) -> Iterator[Row]:
+    # Quotes mean something in CSV alone: a TSV file name may hold one.
+    quoted = delimiter == ","
+    lines = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        strict=True,
+    )
+    try:
+        header = [name.strip().lower() for name in next(lines, [])]
+        if "path" not in header:
+            raise InputError(f"{path}:1: the header is {header}; it needs path, and may have {', '.join(FIELDS)}")
+        for values in lines:
+            if any(value.strip() for value in values):
+                yield _header_row(header, values, f"{path}:{lines.line_num}")
+    except csv.Error as error:
+        raise InputError(f"{path}:{lines.line_num}: {error}; mend the line, or write a tab-separated .tsv") from error
+
+
+def _header_row(header: list[str], values: list[str], where: str) -> Row:
+    if len(values) != len(header):
+        raise InputError(f"{where}: {len(values)} values under a header of {len(header)} columns; give one for each")
+    return _row(dict(zip(header, values, strict=True)), where)
+
+
+def _fairseq_rows(text: str, path: Path) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=2):
+        name, _, length = line.rstrip("\r").partition("\t")
+        if not line.strip():
+            continue
+        if not length.strip().isdecimal():
+            raise InputError(
+                f"{path}:{number}: {line!r:.80}; a fairseq manifest has path<TAB>number of samples here "
+                "(its first line is a folder; any other table begins with a header that has a column path)"
+            )
+        yield _row({"path": name}, f"{path}:{number}")
+
+
+def _json_rows(text: str, path: Path) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: not JSON ({error}); write one object per line") from error
+        if not isinstance(value, dict):
+            raise InputError(f"{path}:{number}: {line!r:.80}; write one JSON object per line")
+        yield _row(_json_fields(value), f"{path}:{number}")
+
+
+def _json_fields(value: Mapping[str, object]) -> dict[str, str]:
+    """The first name that says something, for each field."""
+    given = {
+        field: [value[name] for name in names if value.get(name) is not None] for field, names in _JSON_NAMES.items()
+    }
+    return {field: str(values[0]) for field, values in given.items() if values}
+
+
+def _row(fields: Mapping[str, str], where: str) -> Row:
+    if not fields.get("path"):
+        raise InputError(f"{where}: no path; each row names a recording (column path, in JSONL audio_filepath)")
+    return Row(path=fields["path"], description=describe(fields, where), where=where)
