@@ -1,0 +1,236 @@
+"""Splits: which clips train, which validate, which test.
+
+Names given for a split decide first. A split that names no clip is then drawn from the rest by seeded hash, with its
+fraction; what is left trains. What is drawn together stays together: a group (speaker, site...) is never cut.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from audio.description import SPLIT_NAMES
+from audio.errors import InputError
+from audio.manifest import SPLITS, Clip, Rejected, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How clips are divided.
+
+    ``train``, ``validation`` and ``test`` name groups, folds, indices or ranges of them ("0-4"), or patterns of top
+    folder names ("dev-*"), after ``by``. An empty ``train`` is all that the others leave; otherwise clips that stand in
+    none are set aside.
+
+    Raises:
+        InputError: a value is out of range, or two contradict each other.
+    """
+
+    by: Literal["hash", "group", "index", "folder", "fold", "table"] = "hash"
+    train: tuple[str | int, ...] = ()
+    validation: tuple[str | int, ...] = ()
+    test: tuple[str | int, ...] = ()
+    validation_fraction: float = 0.1  # drawn when no clip is named for it; at least one unit of each label
+    test_fraction: float = 0.1  # likewise
+    seed: int = 0
+    shared_groups: bool = False  # let a group stand in several splits, as some data sets' own splits do
+
+    def __post_init__(self) -> None:
+        if min(self.validation_fraction, self.test_fraction) < 0 or self.validation_fraction + self.test_fraction >= 1:
+            raise InputError(
+                f"corpus.split.validation_fraction is {self.validation_fraction} and test_fraction "
+                f"{self.test_fraction}; choose fractions of 0 or more that leave a part to train on"
+            )
+        if self.by in ("hash", "table") and self.all_names:
+            raise InputError(f"corpus.split.by={self.by} takes no names; choose group, index, folder or fold")
+        if self.by == "index" and not (self.validation or self.test):
+            raise InputError("corpus.split.by=index needs ranges; give corpus.split.test=['0-4'] or validation")
+        if self.by == "group" and self.shared_groups:
+            raise InputError("corpus.split.by=group and shared_groups=true contradict each other; choose one of them")
+        if self.by == "index":
+            for name in self.all_names:
+                index_range(name)
+        names = self.all_names
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"corpus.split names {self.by} {name!r} twice; name it for one split, once")
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The names given for any split."""
+        return tuple(map(str, (*self.train, *self.validation, *self.test)))
+
+    def names(self, split: Split) -> tuple[str, ...]:
+        """The names given for a split; for folders, unless any is given, the usual ones."""
+        if self.by == "folder" and not self.all_names:
+            return SPLIT_NAMES[split]
+        match split:
+            case "train":
+                given = self.train
+            case "validation":
+                given = self.validation
+            case "test":
+                given = self.test
+        return tuple(map(str, given))
+
+    def fraction(self, split: Split) -> float:
+        """The share of clips to draw for a split; 0 for train, which is what remains."""
+        return {"train": 0.0, "validation": self.validation_fraction, "test": self.test_fraction}[split]
+
+
+def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+    """The clips with their splits, and those that stand in none.
+
+    Raises:
+        InputError: a split would be empty, a name fits no clip, a clip lacks what it is split by, or a group is cut.
+    """
+    _check_names(clips, config)
+    named = {clip.path: _named(clip, config) for clip in clips}
+    kept = [replace(clip, split=split) for clip in clips if (split := named[clip.path])]
+    drawn = _drawn(kept, config)
+    final = tuple(replace(clip, split=drawn.get(clip.path, clip.split)) for clip in kept)
+    _check_filled(final, config)
+    _check_groups(final, config)
+    reason = f"in no split: its {config.by} is named for none"
+    return final, tuple(Rejected(path=clip.path, reason=reason) for clip in clips if not named[clip.path])
+
+
+def index_range(name: str) -> range:
+    """The indices that a name stands for: "0-4" is 0 to 4, "7" is 7 alone.
+
+    Raises:
+        InputError: it is neither.
+    """
+    first, dash, last = name.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+        raise InputError(f"corpus.split names the index {name!r}; write a number such as '7' or a range such as '0-4'")
+    return range(int(first), int(last or first) + 1)
+
+
+def _named(clip: Clip, config: SplitConfig) -> Split | None:
+    """The split a clip's own value names, or train where that is what remains; None where it stands in no split."""
+    match config.by:
+        case "hash":
+            return "train"
+        case "table":
+            return clip.split
+        case _:
+            value = _value(clip, config)
+            found = [split for split in SPLITS if any(_fits(value, name, config) for name in config.names(split))]
+    if len(found) > 1:
+        raise InputError(f"corpus.split: {config.by} {value!r} of {clip.path} is named for {' and '.join(found)}")
+    if found:
+        return found[0]
+    return None if config.names("train") else "train"
+
+
+def _value(clip: Clip, config: SplitConfig) -> str:
+    """What a clip is split by, as text."""
+    if config.by == "folder":
+        return clip.path.partition("/")[0] if "/" in clip.path else ""
+    value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
+    if value is None:
+        raise InputError(
+            f"{clip.path} has no {config.by}; corpus.split.by={config.by} needs one for every clip: "
+            f"put {{{config.by}}} into corpus.pattern, or a column {config.by} into corpus.table"
+        )
+    return str(value)
+
+
+def _fits(value: str, name: str, config: SplitConfig) -> bool:
+    match config.by:
+        case "index":
+            return int(value) in index_range(name)
+        case "folder":
+            return fnmatchcase(value.lower(), name.lower())
+        case _:
+            return value == name
+
+
+def _check_names(clips: Sequence[Clip], config: SplitConfig) -> None:
+    values = {_value(clip, config) for clip in clips} if config.all_names else set()
+    for name in config.all_names:
+        if not any(_fits(value, name, config) for value in values):
+            raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
+
+
+def _drawn(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+    """Splits of the clips that are drawn from train (path -> split), for the splits that have no clip yet."""
+    filled = {clip.split for clip in clips}
+    wanted = [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
+    units: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        if clip.split == "train":
+            units[_unit(clip, config)].append(clip)
+    chosen: dict[str, Split] = {}
+    for names in _strata(units, smallest=len(wanted) + 1):
+        chosen |= _dealt(names, wanted, config)
+    return {clip.path: split for unit, split in chosen.items() for clip in units[unit]}
+
+
+def _unit(clip: Clip, config: SplitConfig) -> str:
+    """What must not be cut: the fold or group of a clip, or the clip alone."""
+    if config.by == "fold":
+        return f"fold {clip.fold}"
+    if clip.group is None or config.shared_groups or config.by == "index":
+        return f"clip {clip.path}"
+    return f"group {clip.group}"
+
+
+def _strata(units: dict[str, list[Clip]], *, smallest: int) -> list[list[str]]:
+    """Units by the label that all their clips share; labels with too few units for every split are put together."""
+    strata: dict[str | None, list[str]] = defaultdict(list)
+    for unit, clips in units.items():
+        labels = {clip.label for clip in clips}
+        strata[labels.pop() if len(labels) == 1 else None].append(unit)
+    rare = [unit for names in strata.values() if len(names) < smallest for unit in names]
+    return [names for names in strata.values() if len(names) >= smallest] + [rare]
+
+
+def _dealt(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> dict[str, Split]:
+    """Draw from one stratum: units in order of their seeded hash, at least one for each split wanted and for train."""
+    if len(units) <= len(wanted):
+        return {}
+    ranked = sorted(units, key=lambda unit: hashlib.sha256(f"{config.seed} {unit}".encode()).digest())
+    chosen: dict[str, Split] = {}
+    for left, split in zip(range(len(wanted), 0, -1), wanted, strict=True):
+        count = min(max(round(config.fraction(split) * len(units)), 1), len(ranked) - left)
+        chosen |= dict.fromkeys(ranked[:count], split)
+        ranked = ranked[count:]
+    return chosen
+
+
+def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
+    filled = {clip.split for clip in clips}
+    if "train" not in filled:
+        raise InputError(f"corpus.split.by={config.by} leaves none of {len(clips)} clips to train on; name fewer")
+    for split in ("validation", "test"):
+        if split not in filled and config.fraction(split) > 0:
+            groups = {clip.group for clip in clips if clip.group is not None}
+            whole = f" in {len(groups)} groups, which stay whole" if groups and not config.shared_groups else ""
+            raise InputError(
+                f"{split} split: too few clips to draw it from ({len(clips)}{whole}); add recordings, cut long ones "
+                f"into pieces, or do without it (corpus.split.{split}_fraction=0)"
+            )
+
+
+def _check_groups(clips: Sequence[Clip], config: SplitConfig) -> None:
+    """A group in two splits is an error, unless wanted. A split by index is wanted so: it cuts each group's series."""
+    if config.shared_groups or config.by == "index":
+        return
+    first: dict[str, Clip] = {}
+    for clip in clips:
+        other = first.setdefault(clip.group, clip) if clip.group is not None else clip
+        if other.split != clip.split:
+            raise InputError(
+                f"group {clip.group!r} stands in two splits ({other.path} in {other.split}, {clip.path} in "
+                f"{clip.split}); keep a group in one split, or allow it with corpus.split.shared_groups=true"
+            )
+
+
+def _some(values: Collection[str], most: int = 8) -> str:
+    shown = sorted(values)
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(map(repr, shown[:most])) + more

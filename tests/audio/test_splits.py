@@ -1,0 +1,186 @@
+"""Splits: every protocol, groups kept whole, and errors that name what is wrong."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from audio.manifest import SPLITS, Clip
+from audio.splits import SplitConfig, split_clips
+
+
+def clip(path: str, **known: object) -> Clip:
+    return Clip(path=path, num_samples=1, sample_rate=1, size=1, sha256=path, **known)  # type: ignore[arg-type]
+
+
+def digits(groups: Iterable[str] = ("ann", "bob", "cyd", "dan"), takes: int = 10) -> list[Clip]:
+    """Two labels, four speakers, ten takes."""
+    return [
+        clip(f"{label}_{group}_{index}.wav", label=label, group=group, index=index, fold=str(index % 5))
+        for label in ("no", "yes")
+        for group in groups
+        for index in range(takes)
+    ]
+
+
+def splits_of(clips: Sequence[Clip], field: str) -> dict[object, set[str]]:
+    found: dict[object, set[str]] = defaultdict(set)
+    for each in clips:
+        found[getattr(each, field)].add(each.split)
+    return found
+
+
+def test_index_ranges_give_the_official_split_of_digits() -> None:
+    divided, rejected = split_clips(digits(), SplitConfig(by="index", test=("0-2",), validation=("3-4", 6)))
+    indices = {split: {each.index for each in divided if each.split == split} for split in SPLITS}
+    assert indices == {"test": {0, 1, 2}, "validation": {3, 4, 6}, "train": {5, 7, 8, 9}}
+    assert not rejected
+
+
+def test_named_groups_are_held_out() -> None:
+    divided, _ = split_clips(digits(), SplitConfig(by="group", test=("ann",), validation=("cyd",)))
+    assert splits_of(divided, "group") == {"ann": {"test"}, "bob": {"train"}, "cyd": {"validation"}, "dan": {"train"}}
+
+
+def test_a_split_without_names_is_drawn_from_the_rest() -> None:
+    divided, _ = split_clips(digits(), SplitConfig(by="group", test=("ann",)))
+    found = splits_of(divided, "group")
+    assert found["ann"] == {"test"}
+    assert sorted(map(sorted, found.values())) == [["test"], ["train"], ["train"], ["validation"]]
+
+
+def test_folds_are_named_by_text_or_number() -> None:
+    config = SplitConfig(by="fold", test=(4,), validation=("0",), shared_groups=True)
+    divided, _ = split_clips(digits(), config)
+    assert splits_of(divided, "fold")["4"] == {"test"}
+    assert splits_of(divided, "fold")["0"] == {"validation"}
+
+
+def test_clips_in_no_split_are_set_aside() -> None:
+    config = SplitConfig(by="group", train=("ann",), validation=("bob",), test=("cyd",))
+    divided, rejected = split_clips(digits(), config)
+    assert len(divided) == 60
+    assert {each.reason for each in rejected} == {"in no split: its group is named for none"}
+    assert len(rejected) == 20
+
+
+def test_folders_are_known_by_their_usual_names() -> None:
+    clips = [clip(f"{folder}/{number}.wav") for folder in ("train", "Dev", "testing", "extra") for number in range(3)]
+    divided, rejected = split_clips([*clips, clip("loose.wav")], SplitConfig(by="folder"))
+    assert Counter(each.split for each in divided) == {"train": 3, "validation": 3, "test": 3}
+    assert [each.path for each in rejected] == ["extra/0.wav", "extra/1.wav", "extra/2.wav", "loose.wav"]
+
+
+def test_folders_may_be_named_by_patterns() -> None:
+    clips = [clip(f"{folder}/a.wav") for folder in ("train-clean-100", "train-other", "dev-clean", "test-clean")]
+    divided, _ = split_clips(clips, SplitConfig(by="folder", validation=("dev-*",), test=("test-*",)))
+    assert [each.split for each in divided] == ["train", "train", "validation", "test"]
+
+
+def test_a_table_may_leave_validation_to_be_drawn() -> None:
+    clips = [clip(f"{n}.wav", split="test" if n < 10 else "train") for n in range(50)]
+    divided, _ = split_clips(clips, SplitConfig(by="table"))
+    assert Counter(each.split for each in divided) == {"train": 36, "validation": 4, "test": 10}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)), min_size=13, max_size=60),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 0.1, 0.4]),
+    st.sampled_from([0.0, 0.1, 0.4]),
+)
+def test_drawn_splits_are_whole_stable_and_filled(
+    known: list[tuple[str, int | None]], seed: int, validation: float, test: float
+) -> None:
+    clips = [
+        clip(f"{number}.wav", label=label, group=None if group is None else f"{label}{group}")
+        for number, (label, group) in enumerate(known)
+    ]
+    if len({each.group or each.path for each in clips}) < 9:
+        return
+    config = SplitConfig(seed=seed, validation_fraction=validation, test_fraction=test)
+    divided, rejected = split_clips(clips, config)
+    assert not rejected
+    assert [each.path for each in divided] == [each.path for each in clips]
+    assert all(len(splits) == 1 for group, splits in splits_of(divided, "group").items() if group)
+    wanted = {"train"} | ({"validation"} if validation else set()) | ({"test"} if test else set())
+    assert {each.split for each in divided} == wanted
+    shuffled, _ = split_clips(clips[::-1], config)
+    assert sorted(shuffled, key=lambda each: each.path) == sorted(divided, key=lambda each: each.path)
+
+
+def test_hash_gives_every_label_its_share() -> None:
+    clips = [clip(f"{label}/{n}.wav", label=label) for label in "abc" for n in range(40)]
+    divided, _ = split_clips(clips, SplitConfig())
+    shares = Counter((each.label, each.split) for each in divided)
+    assert all(shares[label, split] == (32 if split == "train" else 4) for label in "abc" for split in SPLITS)
+
+
+def test_rare_labels_are_drawn_together() -> None:
+    divided, _ = split_clips([clip(f"{n}.wav", label=f"{n}") for n in range(20)], SplitConfig())
+    assert Counter(each.split for each in divided) == {"train": 16, "validation": 2, "test": 2}
+
+
+def test_another_seed_draws_others() -> None:
+    clips = [clip(f"{n}.wav") for n in range(50)]
+    drawn = [
+        {each.path for each in split_clips(clips, SplitConfig(seed=seed))[0] if each.split == "test"} for seed in (0, 1)
+    ]
+    assert drawn[0] != drawn[1]
+
+
+def test_three_groups_suffice_and_two_do_not() -> None:
+    divided, _ = split_clips(digits(["ann", "bob", "cyd"]), SplitConfig(by="group"))
+    assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
+    with pytest.raises(InputError, match=r"split: too few clips to draw it from \(40 in 2 groups, which stay whole\)"):
+        split_clips(digits(["ann", "bob"]), SplitConfig(by="group"))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (SplitConfig(by="group", test=("anne",)), "names group 'anne', which no clip has; there are 'ann', 'bob'"),
+        (SplitConfig(by="index", test=("0-9",)), r"corpus\.split\.by=index leaves none of 80 clips to train on"),
+        (
+            SplitConfig(by="index", test=("0-4",), validation=("4-5",)),
+            "index '4' of .* is named for validation and test",
+        ),
+        (SplitConfig(by="fold", test=("0",), validation=("1",)), "group 'ann' stands in two splits"),
+    ],
+)
+def test_splits_that_cannot_be_made_say_why(config: SplitConfig, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        split_clips(digits(), config)
+
+
+def test_a_clip_without_a_group_is_named() -> None:
+    with pytest.raises(InputError, match=r"b\.wav has no group; corpus\.split\.by=group needs one"):
+        split_clips([clip("a.wav", group="x"), clip("b.wav")], SplitConfig(by="group"))
+
+
+def test_one_recording_is_too_few() -> None:
+    with pytest.raises(InputError, match=r"too few clips to draw it from \(1\)"):
+        split_clips([clip("a.wav")], SplitConfig())
+    divided, _ = split_clips([clip("a.wav")], SplitConfig(validation_fraction=0, test_fraction=0))
+    assert divided[0].split == "train"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"validation_fraction": 0.5, "test_fraction": 0.5}, "leave a part to train on"),
+        ({"test_fraction": -0.1}, "choose fractions of 0 or more"),
+        ({"by": "hash", "test": ("a",)}, "takes no names"),
+        ({"by": "index"}, "needs ranges"),
+        ({"by": "index", "test": ("4-0",)}, "the index '4-0'"),
+        ({"by": "index", "test": ("a",)}, "the index 'a'"),
+        ({"by": "group", "test": ("a",), "validation": ("a",)}, "names group 'a' twice"),
+        ({"by": "group", "shared_groups": True}, "contradict each other"),
+    ],
+)
+def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SplitConfig(**values)  # type: ignore[arg-type]
