@@ -1,0 +1,224 @@
+"""From a folder of recordings to a manifest: find the files, say what is known of each, listen to them, divide them."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from audio.description import Description, describe
+from audio.errors import InputError
+from audio.inspection import InspectionConfig, Progress, frequent_reasons, inspect
+from audio.manifest import Clip, Manifest, Rejected
+from audio.measurement import Measurement
+from audio.splits import SplitConfig, split_clips
+from audio.tables import Row, read_table
+from audio.templates import Template
+
+EXTENSIONS = (
+    *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
+    *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """Which recordings there are, and how they are divided.
+
+    Raises:
+        InputError: neither root nor table is given, the pattern is malformed, or two values contradict each other.
+    """
+
+    root: str | None = None  # folder of the recordings; None: the folder a fairseq table names, or the table's own
+    pattern: str | None = None  # of file names, such as {label}_{group}_{index}.wav: see audio.templates
+    labels: Literal["folder", "pattern", "none"] = "folder"  # folder: its name, where pattern and table give no label
+    table: str | None = None  # TSV, CSV, fairseq TSV or JSONL that lists the recordings: see audio.tables
+    extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, where no table lists them
+    inspection: InspectionConfig = field(default_factory=InspectionConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+
+    def __post_init__(self) -> None:
+        if not self.root and not self.table:
+            raise InputError("corpus.root is not given; name the folder of your recordings: corpus.root=PATH")
+        if not self.extensions:
+            raise InputError("corpus.extensions is empty; name at least one, such as wav")
+        fields = Template(self.pattern).fields if self.pattern is not None else ()
+        if self.labels == "pattern" and "label" not in fields and not self.table:
+            raise InputError(f"corpus.labels=pattern, but corpus.pattern is {self.pattern!r}; put {{label}} into it")
+        wanted = "split" if self.split.by == "table" else self.split.by
+        if wanted in ("group", "index", "fold", "split") and wanted not in fields and not self.table:
+            raise InputError(
+                f"corpus.split.by={self.split.by}, but nothing says which {wanted} a recording has; "
+                f"put {{{wanted}}} into corpus.pattern, or give a corpus.table with a column {wanted}"
+            )
+
+
+def build_manifest(
+    config: CorpusConfig, *, workers: int = 1, cache: Path | None = None, progress: Progress | None = None
+) -> tuple[Manifest, tuple[Rejected, ...]]:
+    """The corpus of a config, and the files that were set aside with the reasons, both sorted by path.
+
+    Args:
+        workers: threads that decode.
+        cache: JSONL file that keeps what listening found out, so that unchanged files are not decoded again.
+        progress: called with the number of files done and in all.
+
+    Raises:
+        InputError: no recording is found or fit, a table names a file that is not there, or the splits cannot be made.
+    """
+    root, described, unmatched = find_recordings(config)
+    fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
+    if not fit:
+        raise InputError(
+            f"corpus.root={root}: none of its {len(described)} recordings can be used ({frequent_reasons(unfit)}); "
+            "check the files, or loosen corpus.inspection"
+        )
+    clips = [_clip(path, described[path], found) for path, found in fit.items()]
+    divided, undivided = split_clips(clips, config.split)
+    rejected = sorted((*unmatched, *unfit, *undivided), key=lambda each: each.path)
+    return Manifest(root=root, clips=divided), tuple(rejected)
+
+
+def find_recordings(config: CorpusConfig) -> tuple[Path, dict[str, Description], tuple[Rejected, ...]]:
+    """Root, what is known of each recording (path -> description), and the files that the pattern does not fit.
+
+    Nothing is decoded: the quick part, in which most mistakes show.
+
+    Raises:
+        InputError: as `build_manifest`, as far as it shows without listening.
+    """
+    root, listed = _listed(config) if config.table else _found(config)
+    if config.pattern is None:
+        return root, {path: _labelled(path, known, config) for path, known in listed.items()}, ()
+    template = Template(config.pattern)
+    matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
+    if not matched:
+        raise InputError(
+            f"corpus.pattern is {config.pattern!r}, which fits none of {len(listed)} files below {root}, "
+            f"such as {min(listed)!r}; write the pattern after such a name"
+        )
+    described = {
+        path: _labelled(path, _merged(describe(fields, str(root / path)), listed[path]), config)
+        for path, fields in matched.items()
+    }
+    reason = f"name does not fit corpus.pattern {config.pattern}"
+    return root, described, tuple(Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
+
+
+def _found(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
+    """Root and recordings of a folder; nothing is known of them yet."""
+    root = _folder(Path(config.root or "").expanduser(), "corpus.root")
+    wanted = {extension.lower().lstrip(".") for extension in config.extensions}
+    others: Counter[str] = Counter()
+    paths = []
+    for path in _files(root):
+        suffix = PurePosixPath(path).suffix.lower().lstrip(".")
+        if suffix in wanted:
+            paths.append(path)
+        else:
+            others[suffix] += 1
+    if not paths:
+        most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
+        raise InputError(
+            f"corpus.root={root} holds no recordings{most}; looked for {' '.join(f'.{e}' for e in config.extensions)}, "
+            "in sub-folders too: check the path, convert other formats to WAV or FLAC, or set corpus.extensions"
+        )
+    return root, dict.fromkeys(sorted(paths), Description())
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Paths of all files relative to ``root``, none hidden. Links are followed, but each folder is entered once."""
+    entered = set()
+    for folder, subfolders, names in os.walk(root, onerror=_no_permission, followlinks=True):
+        status = Path(folder).stat()
+        here = (status.st_dev, status.st_ino)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if here not in entered else []
+        if here in entered:
+            continue
+        entered.add(here)
+        below = PurePosixPath(folder).relative_to(PurePosixPath(root))
+        yield from (str(below / name) for name in names if not name.startswith("."))
+
+
+def _no_permission(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+
+
+def _listed(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
+    """Root and recordings of a table, with what it says of each."""
+    path = Path(config.table or "").expanduser()
+    table = read_table(path)
+    if not table.rows:
+        raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
+    root = _folder(
+        Path(config.root or table.root or path.parent).expanduser(), "corpus.root" if config.root else f"{path}"
+    )
+    described: dict[str, Description] = {}
+    for row in table.rows:
+        relative = _relative(root, row)
+        if relative in described:
+            raise InputError(f"{row.where}: {relative} is listed twice; give each recording one row")
+        if config.split.by == "table" and row.description.split is None and not _splits_by_name(config):
+            raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
+        described[relative] = row.description
+    return root, dict(sorted(described.items()))
+
+
+def _splits_by_name(config: CorpusConfig) -> bool:
+    return config.pattern is not None and "split" in Template(config.pattern).fields
+
+
+def _relative(root: Path, row: Row) -> str:
+    """A row's path relative to the root, "/" between folders, "." and ".." resolved."""
+    path = Path(os.path.normpath(root / row.path))
+    if not path.is_relative_to(os.path.normpath(root)):
+        raise InputError(f"{row.where}: {row.path} lies outside {root}; set corpus.root to a folder that holds all")
+    if not path.is_file():
+        raise InputError(f"{row.where}: {row.path} is not there (looked in {root}); mend the row, or set corpus.root")
+    return path.relative_to(os.path.normpath(root)).as_posix()
+
+
+def _folder(path: Path, source: str) -> Path:
+    """The path, if it is a folder that may be listed."""
+    if not path.exists():
+        raise InputError(f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)")
+    if not path.is_dir():
+        raise InputError(f"{source}: {path} is a file; name the folder that holds it")
+    return path
+
+
+def _merged(named: Description, listed: Description) -> Description:
+    """What the name says, where the table says nothing."""
+    return Description(
+        label=listed.label or named.label,
+        group=listed.group or named.group,
+        index=named.index if listed.index is None else listed.index,
+        fold=listed.fold or named.fold,
+        split=listed.split or named.split,
+    )
+
+
+def _labelled(path: str, known: Description, config: CorpusConfig) -> Description:
+    match config.labels:
+        case "none":
+            return replace(known, label=None)
+        case "folder" if known.label is None:
+            return replace(known, label=PurePosixPath(path).parent.name or None)
+        case _:
+            return known
+
+
+def _clip(path: str, known: Description, found: Measurement) -> Clip:
+    return Clip(
+        path=path,
+        num_samples=found.num_samples,
+        sample_rate=found.sample_rate,
+        size=found.size,
+        sha256=found.sha256,
+        label=known.label,
+        group=known.group,
+        index=known.index,
+        fold=known.fold,
+        split=known.split or "train",
+    )

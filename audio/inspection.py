@@ -1,0 +1,98 @@
+"""Listening to every file once: how long it is, what its bytes hash to, and whether it is fit for use.
+
+What was measured is kept (`Measurement`, cached by path, size and time of change); what it means is judged afresh, so
+that other thresholds cost no second listening.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.errors import InputError
+from audio.manifest import Rejected
+from audio.measurement import Measurement, MeasurementCache
+
+Progress = Callable[[int, int], None]  # files done, files in all
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionConfig:
+    """What a recording must be to be used.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    min_seconds: float = 0.05  # shorter recordings are set aside
+    silence_peak: float = 1e-4  # of full scale; a recording that never exceeds it is silent (three steps of 16 bits)
+
+    def __post_init__(self) -> None:
+        if self.min_seconds < 0:
+            raise InputError(f"corpus.inspection.min_seconds is {self.min_seconds}; choose 0 seconds or more")
+        if not 0 <= self.silence_peak < 1:
+            raise InputError(f"corpus.inspection.silence_peak is {self.silence_peak}; choose 0 <= silence_peak < 1")
+
+
+def inspect(
+    root: Path,
+    paths: Sequence[str],
+    config: InspectionConfig,
+    *,
+    workers: int = 1,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
+    """Listen to ``paths`` below ``root``: measurements of the fit ones, reasons against the others, both sorted.
+
+    Workers are threads: decoding, hashing and summing all leave Python's lock, and threads need no second interpreter.
+    """
+    ordered = sorted(paths)
+    measured = dict(zip(ordered, _measurements(root.resolve(), ordered, workers, cache, progress), strict=True))
+    reasons = {path: _fault(measured[path], config) for path in ordered}
+    first: dict[str, str] = {}
+    for path in ordered:
+        reasons[path] = reasons[path] or _duplicate(path, measured[path].sha256, first)
+    fit = {path: measured[path] for path in ordered if reasons[path] is None}
+    return fit, tuple(Rejected(path=path, reason=reason) for path, reason in reasons.items() if reason)
+
+
+def _fault(found: Measurement, config: InspectionConfig) -> str | None:
+    """Why a recording is unfit, or None."""
+    if found.problem:
+        return found.problem
+    if not found.num_samples:
+        return "empty"
+    if found.num_samples < found.declared_samples:
+        return f"damaged: {found.num_samples} of its {found.declared_samples} samples can be decoded"
+    if not found.finite:
+        return "holds values that are not finite"
+    if found.num_samples < config.min_seconds * found.sample_rate:
+        return f"too short: {found.num_samples / found.sample_rate:.3f} s, less than {config.min_seconds:g} s"
+    if found.peak <= config.silence_peak:
+        return f"silent: no sample exceeds {config.silence_peak:g} of full scale"
+    return None
+
+
+def _duplicate(path: str, sha256: str, first: dict[str, str]) -> str | None:
+    original = first.setdefault(sha256, path)
+    return None if original == path else f"duplicate of {original}"
+
+
+def frequent_reasons(rejected: Sequence[Rejected]) -> str:
+    """The three most frequent reasons with their counts, for messages; figures within a reason are left out."""
+    counts = Counter(each.reason.partition(":")[0].partition(" of ")[0] for each in rejected)
+    return "; ".join(f"{count} {reason}" for reason, count in counts.most_common(3))
+
+
+def _measurements(
+    root: Path, paths: Sequence[str], workers: int, cache: Path | None, progress: Progress | None
+) -> Iterator[Measurement]:
+    """A measurement for each path, in order; those not in the cache are made, and appended to it one by one."""
+    known = MeasurementCache(cache)
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        for done, found in enumerate(pool.map(lambda path: known.measure(root, path), paths), start=1):
+            yield found
+            if progress:
+                progress(done, len(paths))

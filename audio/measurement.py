@@ -1,0 +1,129 @@
+"""Decoding a file once to its end, and keeping what was found: length, hash, peak."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audio.errors import InputError
+from audio.manifest import printable, writable
+from audio.reading import mono_blocks, open_recording
+
+_BLOCK_VALUES = 1 << 18  # samples times channels decoded at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What one listening found out."""
+
+    size: int  # bytes
+    sha256: str
+    num_samples: int  # decoded
+    declared_samples: int  # by the file's header
+    sample_rate: int  # Hz
+    peak: float  # largest absolute sample of the mono mix; meaningless where not finite
+    finite: bool
+    problem: str | None = None  # why it could not be decoded
+
+
+def measure(root: Path, path: str) -> Measurement:
+    """Decode one file to its end in constant memory, and hash it."""
+    if not writable(path):
+        return _undecoded("its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+    try:
+        size, sha256 = _hash(root / path)
+    except OSError as error:
+        return _undecoded(f"cannot be read: {error.strerror}")
+    num_samples, peak, finite = 0, 0.0, True
+    try:
+        with open_recording(root / path) as recording:
+            for block in mono_blocks(recording, max(_BLOCK_VALUES // recording.channels, 1)):
+                largest = float(np.abs(block).max())
+                finite = finite and bool(np.isfinite(largest))
+                num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
+            declared, sample_rate = recording.frames, recording.samplerate
+    except InputError as error:
+        return _undecoded("empty" if not size else "cannot be decoded" + _cause(error), size=size, sha256=sha256)
+    return Measurement(
+        size=size,
+        sha256=sha256,
+        num_samples=num_samples,
+        declared_samples=declared,
+        sample_rate=sample_rate,
+        peak=peak,
+        finite=finite,
+    )
+
+
+class MeasurementCache:
+    """Measurements in an append-only JSONL file: a kill loses at most the line being written, which is then ignored.
+
+    Two runs may append at once: each line goes out in one write to a file opened for appending.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, Measurement] = {}
+        if path is not None and path.exists():
+            self._known = dict(entry for line in path.read_bytes().split(b"\n") if (entry := _entry(line)))
+
+    def measure(self, root: Path, path: str) -> Measurement:
+        """The measurement of a file: the kept one while its size and time of change stay the same."""
+        key = _key(root / path)
+        if key in self._known:
+            return self._known[key]
+        found = measure(root, path)
+        if self._path is not None and found.sha256:  # what could not even be read may be readable next time
+            self._append(json.dumps({"key": key, "found": asdict(found)}))
+        return found
+
+    def _append(self, line: str) -> None:
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, f"\n{line}\n".encode())  # the first line break closes a line that a kill left open
+        finally:
+            os.close(file)
+
+
+def _key(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns])
+
+
+def _entry(line: bytes) -> tuple[str, Measurement] | None:
+    """One line of the cache; None for a blank, torn or foreign one."""
+    try:
+        value = json.loads(line)
+        return str(value["key"]), Measurement(**value["found"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _hash(path: Path) -> tuple[int, str]:
+    """Size in bytes and SHA-256 of a file."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
+
+
+def _cause(error: InputError) -> str:
+    cause = str(getattr(error.__cause__, "error_string", "")).strip().rstrip(".")
+    return f": {printable(cause)}" if cause else ""
+
+
+def _undecoded(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:
+    return Measurement(
+        size=size, sha256=sha256, num_samples=0, declared_samples=0, sample_rate=1, peak=0, finite=True, problem=problem
+    )
