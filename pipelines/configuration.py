@@ -94,11 +94,11 @@ def chosen(choices: tuple[object, ...], value: object, *, option: str) -> object
 
 
 def first_fit(kinds: tuple[Any, ...], value: object, *, option: str) -> object:
-    """The value as the first of several types that takes it; ``X | None`` is refused in the words of X."""
+    """The value as the first of several types that takes it; ``X | None`` with parts is refused in the words of X."""
     if value is None and NoneType in kinds:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
-    if len(others) == 1:
+    if len(others) == 1 and not is_plain(others[0]):
         return convert(others[0], value, option=option)
     for kind in others:
         try:
@@ -126,6 +126,11 @@ def mapping(kind: Any, value: object, *, option: str) -> dict[str, object]:
     if not isinstance(value, Mapping):
         raise InputError(f"{option}={shown(value)} is one value; it must be a group: {option}={{name: value}}")
     return {str(key): convert(kind, item, option=dotted(option, str(key))) for key, item in value.items()}
+
+
+def is_plain(kind: Any) -> bool:
+    """Whether values of a type have no parts, so that a union's refusal may just list what it takes."""
+    return kind in WORDS or get_origin(kind) is Literal
 
 
 def plain(kind: Any, value: object, *, option: str) -> object:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -105,6 +107,17 @@ def test_all_but_the_language_model_import_without_fairseq2(package: str) -> Non
     modules = [path.with_suffix("").as_posix().replace("/", ".") for path in SOURCES if lies_in(path, package)]
     blocked = "import sys; sys.modules.update({'fairseq2': None, 'fairseq2n': None, 'hydra': None})"
     code = f"{blocked}\nimport importlib\nfor name in {modules!r}: importlib.import_module(name)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if (ROOT / f"pipelines/{name}.py").exists()])
+def test_commands_refuse_before_anything_heavy_is_imported(command: str) -> None:
+    code = (
+        f"import sys; import pipelines.{command}\n"
+        "heavy = {'torch', 'fairseq2', 'transformers', 'sklearn', 'matplotlib', 'numba'} & set(sys.modules)\n"
+        "sys.exit(f'imports {heavy} before its options are checked' if heavy else 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -67,7 +67,7 @@ def test_builds_nested_configs() -> None:
         ({"inner": {"kind": "meen"}}, "audio.inner.kind=meen is not one of its choices: mean, max, 3"),
         ({"inner": 5}, "audio.inner=5 is one value; it must be a group of options"),
         ({"other": {"kind": True}}, "audio.other.kind=true is not one of its choices"),
-        ({"limit": "none"}, "audio.limit=none is text; it must be a whole number"),
+        ({"limit": "none"}, "audio.limit=none is text; it must be a whole number or null"),
         ({"steps": "soon"}, "audio.steps=soon is text; it must be a whole number or one of auto"),
         ({"shuffle": 1}, "audio.shuffle=1 is a whole number; it must be true or false"),
         ({"shuffle": "yes"}, "audio.shuffle=yes is text; it must be true or false"),
