@@ -31,7 +31,7 @@ def continue_codes(
     for position in range(codes.shape[1]):
         past = codes[:, :position]
         drawing = (lengths <= position) & (position < lengths + steps * streams)
-        if drawing.any() and position >= lengths.min():
+        if drawing.any():
             chances = probabilities(reader.logits(past), sampling, guard.refused(past, gpt.vocabulary.codebook_size))
             uniforms = np.array([rng.random() if busy else 0.0 for rng, busy in zip(generators, drawing, strict=True)])
             codes[drawing, position] = draw(chances, uniforms)[drawing]

@@ -136,6 +136,7 @@ class CachedGPT:
     def __init__(self, gpt: GPT) -> None:
         from fairseq2.nn import IncrementalStateBag
 
+        assert not gpt.training
         self._gpt = gpt
         self._state = IncrementalStateBag(gpt.config.context + 1)  # its step number stays below this maximum
 

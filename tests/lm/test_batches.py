@@ -135,8 +135,8 @@ def test_the_loss_falls_to_the_entropy_of_a_markov_chain() -> None:
 
 
 def _train(model: GPT, batches: TrainingBatches) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for step in range(120):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for step in range(80):
         summed, codes = loss(model, batches.batch(step, 0, 1))
         optimizer.zero_grad()
         (summed / codes).backward()  # type: ignore[no-untyped-call]  # torch's
