@@ -3,6 +3,7 @@
 Light on purpose: it imports neither Hydra nor PyTorch, so that ``wordless --help`` answers at once.
 """
 
+import signal
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -36,6 +37,7 @@ def main() -> None:
     words = sys.argv[1:]
     match words:
         case [] | ["-h" | "--help" | "help"]:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `wordless | head` ends quietly
             print(overview())
         case ["--version"]:
             print(f"wordless {installed_version()}")

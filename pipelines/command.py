@@ -1,9 +1,11 @@
 """The one wrapper around ``hydra.main``: quoted paths before it, one-line errors after it.
 
-Exit codes: 0 done; 1 a bug (with its traceback); 2 something that the user can mend (one line); 130 interrupted.
+Exit codes: 0 done; 1 a bug (with its traceback); 2 something that the user can mend (one line); 130 interrupted;
+141 nobody reads what is printed.
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -44,6 +46,7 @@ def command(name: str, task: Task, *, paths: frozenset[str]) -> Callable[[], Non
                 hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(job)()
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, name=name, words=sys.argv[1:]) from error
+            sys.stdout.flush()
 
     return main
 
@@ -58,6 +61,9 @@ def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, ful
         yield
     except KeyboardInterrupt:
         leave(name, "interrupted; nothing finished is lost, and the same command resumes", code=130, everywhere=False)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
         problem = error if isinstance(error, InputError) else os_problem(error, folders(config, paths))
         if problem is None:

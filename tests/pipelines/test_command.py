@@ -176,6 +176,14 @@ def test_an_interrupt_exits_with_130(project: Path) -> None:
     assert "the same command resumes" in done.stderr
 
 
+def test_a_reader_that_leaves_early_is_no_error(project: Path) -> None:
+    places = os.pathsep.join([str(project), str(Path(__file__).parents[2])])
+    piped = f"'{sys.executable}' try_it.py 2>told | true; cat told"
+    environment = {**os.environ, "PYTHONPATH": places}
+    done = subprocess.run(piped, shell=True, cwd=project, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
 def test_under_torchrun_rank_0_speaks_for_all(project: Path) -> None:
     silent = called(project, "prompt=refuse", RANK="1", LOCAL_RANK="1", WORLD_SIZE="2")
     assert (silent.returncode, silent.stderr) == (2, "")
