@@ -1,6 +1,7 @@
 """From a folder of recordings to a manifest: find the files, say what is known of each, listen to them, divide them."""
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -68,13 +69,15 @@ def build_manifest(
         InputError: no recording is found or fit, a table names a file that is not there, or the splits cannot be made.
     """
     root, described, unmatched = find_recordings(config)
+    unheard = [_unheard(path, known) for path, known in described.items()]
+    split_clips(unheard, config.split)  # a split that cannot be made shows before hours of listening, not after
     fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
     if not fit:
         raise InputError(
             f"corpus.root={root}: none of its {len(described)} recordings can be used ({frequent_reasons(unfit)}); "
             "check the files, or loosen corpus.inspection"
         )
-    clips = [_clip(path, described[path], found) for path, found in fit.items()]
+    clips = [_heard(clip, fit[clip.path]) for clip in unheard if clip.path in fit]
     divided, undivided = split_clips(clips, config.split)
     rejected = sorted((*unmatched, *unfit, *undivided), key=lambda each: each.path)
     return Manifest(root=root, clips=divided), tuple(rejected)
@@ -181,9 +184,15 @@ def _relative(root: Path, row: Row) -> str:
 
 def _folder(path: Path, source: str) -> Path:
     """The path, if it is a folder that may be listed."""
-    if not path.exists():
-        raise InputError(f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)")
-    if not path.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{source}: {path} cannot be read: {error.strerror}; check its permissions") from error
+    if not is_folder:
         raise InputError(f"{source}: {path} is a file; name the folder that holds it")
     return path
 
@@ -209,13 +218,20 @@ def _labelled(path: str, known: Description, config: CorpusConfig) -> Descriptio
             return known
 
 
-def _clip(path: str, known: Description, found: Measurement) -> Clip:
+def _heard(clip: Clip, found: Measurement) -> Clip:
+    return replace(
+        clip, num_samples=found.num_samples, sample_rate=found.sample_rate, size=found.size, sha256=found.sha256
+    )
+
+
+def _unheard(path: str, known: Description) -> Clip:
+    """A clip of which only the description is known."""
     return Clip(
         path=path,
-        num_samples=found.num_samples,
-        sample_rate=found.sample_rate,
-        size=found.size,
-        sha256=found.sha256,
+        num_samples=0,
+        sample_rate=1,
+        size=0,
+        sha256="",
         label=known.label,
         group=known.group,
         index=known.index,

@@ -137,6 +137,16 @@ def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone
         build_manifest(CorpusConfig(root=str(tmp_path)))
 
 
+def test_a_split_that_cannot_be_made_shows_before_listening(tmp_path: Path, tone: Tone) -> None:
+    for name in ("a_ann.wav", "a_bob.wav"):
+        tone(name)
+    config = CorpusConfig(
+        root=str(tmp_path), pattern="{label}_{group}.wav", split=SplitConfig(by="group", test=("cy",))
+    )
+    with pytest.raises(InputError, match="names group 'cy', which no clip has; there are 'ann', 'bob'"):
+        build_manifest(config, progress=lambda done, total: pytest.fail(f"heard {done} of {total}"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> None:
     folder = tone("closed/a.wav").parent
