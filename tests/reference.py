@@ -9,6 +9,7 @@ import soundfile
 import soxr
 import torch
 
+from audio.spectrogram import SpectrogramConfig
 from vocoder.generation import GenerationInput
 from vocoder.mu_law import silence
 from vocoder.wavenet import WaveNet
@@ -74,3 +75,27 @@ def read_whole(path: Path, sample_rate: int) -> np.ndarray[tuple[int], np.dtype[
     resampled = soxr.resample(samples.mean(axis=1), from_rate, sample_rate, quality="HQ")
     length = math.ceil(len(samples) * sample_rate / from_rate)
     return np.pad(resampled[:length], (0, max(length - len(resampled), 0)))
+
+
+# Audio: one frame of the front end
+
+
+def log_mel_frame(
+    samples: np.ndarray[tuple[int], np.dtype[np.float32]], frame: int, config: SpectrogramConfig
+) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Log-mel of the window that ends where hop ``frame`` ends, by the sum of the discrete Fourier transform and by
+    triangles between equal steps of the HTK mel scale: reference of `audio.spectrogram.LogMel`.
+    """
+    length, stop = config.window_length, (frame + 1) * config.hop_length
+    window = np.array([samples[time] if time >= 0 else 0.0 for time in range(stop - length, stop)])
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    bins = np.arange(length // 2 + 1)
+    power = np.abs(np.exp(-2j * np.pi * np.outer(bins, np.arange(length)) / length) @ (window * hann)) ** 2
+    ends = [2595 * math.log10(1 + hz / 700) for hz in (config.f_min, config.highest)]
+    edges = 700 * (10 ** (np.linspace(*ends, config.n_mels + 2) / 2595) - 1)
+    hz = bins * config.sample_rate / length
+    mels = []
+    for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False):
+        triangle = np.clip(np.minimum((hz - low) / (centre - low), (high - hz) / (high - centre)), 0, None)
+        mels.append(float(triangle @ power))
+    return np.log(np.array(mels) + config.floor).astype(np.float32)

@@ -1,5 +1,6 @@
 """Reading: every format, rate and channel count, and the same samples however the stream was cut."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,18 @@ def test_odd_names_are_read(tone: Tone, name: str) -> None:
 def test_an_ogg_clip_keeps_its_length(esc10: Path) -> None:
     path = next(esc10.rglob("*.ogg"))
     assert len(read(path, 16_000).samples) == resampled_length(soundfile.info(path).frames, 44_100, 16_000)
+
+
+def test_memory_does_not_grow_with_a_recording(tone: Tone) -> None:
+    path = tone("long.wav", seconds=600.0)
+    tracemalloc.start()
+    try:
+        samples = sum(len(block) for block in read_blocks(path, 16_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert samples == 600 * 16_000
+    assert peak < 2_000_000  # bytes; the whole would take 38 million
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

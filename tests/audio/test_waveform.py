@@ -1,0 +1,36 @@
+"""Waveforms: checked when made, and written so that they read back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio.errors import InputError
+from audio.reading import read
+from audio.waveform import Waveform
+
+
+def test_a_written_waveform_reads_back_within_a_step_of_16_bits(tmp_path: Path) -> None:
+    samples = np.linspace(-0.9, 0.9, 1_000, dtype=np.float32)
+    Waveform(samples=samples, sample_rate=8_000).write(tmp_path / "new folder" / "a.wav")
+    assert np.abs(read(tmp_path / "new folder" / "a.wav", 8_000).samples - samples).max() <= 2**-15
+
+
+def test_samples_beyond_full_scale_are_clipped(tmp_path: Path) -> None:
+    Waveform(samples=np.array([-2.0, 2.0], np.float32), sample_rate=8_000).write(tmp_path / "a.wav")
+    assert np.allclose(read(tmp_path / "a.wav", 8_000).samples, [-1.0, 1.0], atol=1e-4)
+
+
+def test_seconds_are_samples_over_the_rate() -> None:
+    assert Waveform(samples=np.zeros(4_000, np.float32), sample_rate=16_000).seconds == 0.25
+
+
+@pytest.mark.parametrize("samples", [np.zeros(8), np.zeros((8, 2), np.float32)])
+def test_stereo_or_float64_is_refused(samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    with pytest.raises(InputError, match="mono float32"):
+        Waveform(samples=samples, sample_rate=8_000)
+
+
+def test_a_rate_must_be_positive() -> None:
+    with pytest.raises(InputError, match="sample_rate is 0"):
+        Waveform(samples=np.zeros(8, np.float32), sample_rate=0)
