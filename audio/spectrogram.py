@@ -9,13 +9,17 @@ Frame ``t`` ends where hop ``t`` ends, so it sees nothing after sample ``(t + 1)
                         [------ window 2 -]       frame 2
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torchaudio
 from torch import Tensor, nn
 
+from audio.blocks import equal_blocks
 from audio.errors import InputError
+from audio.waveform import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,8 @@ class SpectrogramConfig:
         nyquist = self.sample_rate / 2
         if not 0 <= self.f_min < self.highest <= nyquist:
             raise InputError(
-                f"audio.f_min is {self.f_min} and audio.f_max {self.highest} Hz; choose 0 <= f_min < f_max <= {nyquist:g}, "
+                f"audio.f_min is {self.f_min} and audio.f_max {self.highest} Hz; choose 0 <= f_min < f_max <= "
+                f"{nyquist:g}, "
                 f"half of audio.sample_rate={self.sample_rate}"
             )
         if not 0 < self.n_mels <= self.window_length // 2:
@@ -93,5 +98,17 @@ class LogMel(nn.Module):
         return torch.log(power + self.config.floor).transpose(1, 2)  # (N, M, T) -> (N, T, M)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """All whole frames of signals that begin here: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
+        """All whole frames from the start: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
         return self.frames(nn.functional.pad(samples, (self.config.left_context, 0)))
+
+
+def log_mel_stream(log_mel: LogMel, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
+    """Log-mel ``(time, mels)`` of blocks at the front end's rate; whole hops only, in constant memory."""
+    config = log_mel.config
+    history = np.zeros(config.left_context, dtype=np.float32)
+    for block in equal_blocks(blocks, 1000 * config.hop_length):
+        whole = block[: len(block) // config.hop_length * config.hop_length]
+        if len(whole):
+            samples = np.concatenate([history, whole])
+            history = samples[len(whole) :]
+            yield log_mel.frames(torch.from_numpy(samples)[None])[0]

@@ -1,7 +1,7 @@
 """The contract between tokenizer, language model and vocoder.
 
-Code ``p`` stands for the samples ``[p * samples_per_code, (p + 1) * samples_per_code)``, exactly. The last code may reach
-beyond the recording (its patch is padded with zeros): ``num_samples`` says where the sound ends.
+Code ``p`` stands for the samples ``[p * samples_per_code, (p + 1) * samples_per_code)``, exactly. The last code may
+reach beyond the recording (its patch is padded with zeros): ``num_samples`` says where the sound ends.
 """
 
 from dataclasses import dataclass, replace
@@ -59,16 +59,20 @@ class Codes:
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != self.format.streams or self.values.dtype != np.int32:
             raise InputError(
-                f"values are {self.values.dtype} of shape {self.values.shape}; codes are int32 (time, {self.format.streams})"
+                f"values are {self.values.dtype} of shape {self.values.shape}; codes are int32 (time, "
+                f"{self.format.streams})"
             )
         if len(self.values) != self.format.steps(self.num_samples):
             raise InputError(
                 f"num_samples is {self.num_samples}, which takes {self.format.steps(self.num_samples)} time steps of "
                 f"{self.format.samples_per_code} samples; there are {len(self.values)}"
             )
-        if self.values.size and not (0 <= int(self.values.min()) and int(self.values.max()) < self.format.codebook_size):
+        if self.values.size and not (
+            int(self.values.min()) >= 0 and int(self.values.max()) < self.format.codebook_size
+        ):
             raise InputError(
-                f"values lie in [{self.values.min()}, {self.values.max()}]; a codebook of {self.format.codebook_size} has "
+                f"values lie in [{self.values.min()}, {self.values.max()}]; a codebook of "
+                f"{self.format.codebook_size} has "
                 f"codes 0 to {self.format.codebook_size - 1}: these codes are of another tokenizer"
             )
 
@@ -81,7 +85,9 @@ class Codes:
         """Time steps ``[start, stop)`` as codes of their own."""
         values = self.values[start:stop]
         step = self.format.samples_per_code
-        return replace(self, values=values, num_samples=max(min(self.num_samples - start * step, len(values) * step), 0))
+        return replace(
+            self, values=values, num_samples=max(min(self.num_samples - start * step, len(values) * step), 0)
+        )
 
 
 class CodeMeanings(Protocol):
@@ -109,6 +115,8 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
     """
     if given.codebook != wanted.codebook:
         raise InputError(
-            f"{owner} belongs to codebook {wanted.codebook}, the codes to codebook {given.codebook}: the same numbers mean other "
-            "sounds; encode the recordings again with its own tokenizer (wordless encode model=RUN input=... output=...)"
+            f"{owner} belongs to codebook {wanted.codebook}, the codes to codebook {given.codebook}: the same "
+            "numbers mean other "
+            "sounds; encode the recordings again with its own tokenizer (wordless encode model=RUN input=... "
+            "output=...)"
         )

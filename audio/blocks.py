@@ -1,0 +1,31 @@
+"""Sound in blocks: the same samples, cut differently."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from audio.waveform import FloatArray
+
+
+def equal_blocks(blocks: Iterable[FloatArray], size: int) -> Iterator[FloatArray]:
+    """The same samples in blocks of ``size``; the last may be shorter, and none is empty."""
+    waiting: list[FloatArray] = []
+    samples = 0
+    for block in blocks:
+        waiting.append(block)
+        samples += len(block)
+        if samples >= size:
+            joined = np.concatenate(waiting)
+            whole = samples // size * size
+            yield from (joined[start : start + size] for start in range(0, whole, size))
+            waiting, samples = [joined[whole:]], samples - whole
+    if samples:
+        yield np.concatenate(waiting)
+
+
+def skip_samples(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArray]:
+    """The blocks without their first ``count`` samples."""
+    for block in blocks:
+        if count < len(block):
+            yield block[count:]
+        count = max(count - len(block), 0)

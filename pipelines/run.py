@@ -1,0 +1,22 @@
+"""``wordless run``: recordings -> codes -> language model -> vocoder -> probes -> report."""
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from pipelines.command import command
+
+PATHS = frozenset({"corpus.root", "corpus.table", "store.root", "hydra.run.dir", "hydra.sweep.dir"})
+
+
+def run(config: dict[str, object]) -> None:
+    """Run the chain that a composed config describes."""
+    from pipelines.chain import run_chain  # seconds of imports, which a misspelt option need not wait for
+
+    run_chain(config, Path(HydraConfig.get().runtime.output_dir))
+
+
+main = command("run", run, paths=PATHS)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""One run: its store, its processes, its terminal and its folder, and how a stage is reused or made."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.fit import Point
+from pipelines.gangs import Gang
+from pipelines.progress import Terminal
+from pipelines.store import Entry, Recipe, Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What every stage works with."""
+
+    store: Store
+    gang: Gang
+    terminal: Terminal
+    folder: Path  # of the run
+    workers: int  # processes that read and encode recordings
+
+    def obtain(self, recipe: Recipe, title: str, make: Callable[[Path], None], *, together: bool = False) -> Entry:
+        """The entry of ``recipe``: reused where the store has it, else made by ``make(partial folder)``.
+
+        Rank 0 makes it alone, unless ``together``: then ``make`` runs on every rank, and only rank 0 may write.
+        """
+        leader = self.gang.rank == 0
+        with self.store.locked(recipe, self._waiting) if leader else nullcontext():
+            entry = self.store.find(recipe) if leader else None
+            # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
+            reused = self.gang.sum([float(entry is not None)])[0] > 0
+            if reused:
+                self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
+            elif leader or together:
+                self.terminal.say(f"computing {recipe.stage:<12} {recipe.key}  {title}")
+                with self.store.making(recipe) if leader else nullcontext(self.store.partial(recipe)) as partial:
+                    make(partial)
+        self.gang.barrier()
+        return Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
+
+    def tracker(self, name: str) -> Callable[[Point], None]:
+        """Write points of a training curve to TensorBoard, as they come."""
+        if self.gang.rank:
+            return lambda point: None
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only training needs it
+
+        writer = SummaryWriter(self.folder / "tensorboard" / name)  # type: ignore[no-untyped-call]  # torch's own
+
+        def track(point: Point) -> None:
+            losses = {"train": point.train_loss, "validation": point.validation_loss}
+            writer.add_scalars("loss", losses, point.step)  # type: ignore[no-untyped-call]  # torch's own
+            writer.flush()  # type: ignore[no-untyped-call]  # torch's own
+
+        return track
+
+    def _waiting(self, recipe: Recipe) -> None:
+        self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another run is at it")

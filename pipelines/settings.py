@@ -1,0 +1,96 @@
+"""Options of the whole chain, as dataclasses: built at once, before anything runs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from audio.corpus import CorpusConfig
+from audio.embedded import EmbeddedConfig
+from audio.errors import InputError
+from audio.spectrogram import SpectrogramConfig
+from lm.probe import ProbeConfig
+from pipelines.configuration import build
+from pipelines.language_model_stage import LanguageModelSettings
+from pipelines.listening_stage import ListeningConfig
+from pipelines.tokenizer_stages import TokenizerSettings
+from pipelines.vocoder_stage import VocoderSettings
+
+Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    """Where finished work is kept."""
+
+    root: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything that ``wordless run`` can be told.
+
+    Raises:
+        InputError: a value is out of range, or two contradict each other.
+    """
+
+    corpus: CorpusConfig | None  # None: the embedded corpus
+    embedded: EmbeddedConfig
+    audio: SpectrogramConfig
+    tokenizer: TokenizerSettings
+    lm: LanguageModelSettings
+    probe: ProbeConfig
+    vocoder: VocoderSettings
+    listening: ListeningConfig
+    stages: tuple[Stage, ...]
+    seed: int
+    device: Device
+    workers: int
+    store: StoreConfig
+
+    def __post_init__(self) -> None:
+        self.tokenizer.patch.height(self.audio.n_mels)
+        if not self.stages:
+            raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; it must be 0 or more")
+
+
+def run_settings(config: Mapping[str, object]) -> RunSettings:
+    """The settings that a composed config describes; without root and table the corpus is the embedded one."""
+    values = dict(config)
+    corpus = values.get("corpus")
+    if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
+        values["corpus"] = None
+    if isinstance(values.get("stages"), str):
+        values["stages"] = [values["stages"]]
+    return build(RunSettings, values, name="")
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """The device that training and generation run on.
+
+    Raises:
+        InputError: a GPU is asked for and there is none.
+    """
+    match wanted:
+        case "cpu":
+            return torch.device("cpu")
+        case "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        case "cuda":
+            if not torch.cuda.is_available():
+                raise InputError("device=cuda, but PyTorch sees no GPU; choose device=cpu, or see wordless doctor")
+            return torch.device("cuda")
+
+
+def choose_workers(wanted: int, *, seconds: float) -> int:
+    """Worker processes for so many seconds of sound: to start them takes as long as to encode some minutes of it."""
+    if wanted:
+        return wanted
+    return (os.cpu_count() or 1) if seconds > 3600 else 1

@@ -1,0 +1,268 @@
+"""Manifest -> sample -> autoencoder -> codebook -> codes: each an entry of its own: a sweep shares the first two.
+
+Nothing here is fitted on a validation or test clip; the validation clips only choose which weights are kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from audio.errors import InputError
+from audio.manifest import Manifest, Split, content_hash
+from audio.reading import read, read_blocks
+from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from audio.waveform import FloatArray
+from pipelines.encoding import encode_clips, encoding_pool
+from pipelines.fit import FitConfig, fit
+from pipelines.session import Session
+from pipelines.store import Entry, Recipe, write_json
+from pipelines.training_curve import numeric, write_curve
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
+from tokenizer.codebook import fit_codebook
+from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
+from tokenizer.parquet import CodedClip, mark_complete, read_codes, shard_path, write_shard
+from tokenizer.patches import PatchConfig
+from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
+from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+
+CLIPS_PER_SHARD = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerSettings:
+    """Options of the tokenizer's stages.
+
+    Raises:
+        InputError: a number is not positive.
+    """
+
+    patch: PatchConfig
+    autoencoder: AutoencoderConfig
+    codebook_size: int
+    sample_patches: int  # how many training patches autoencoder and codebook are fitted on, at most
+    kmeans_iterations: int
+    batch_size: int  # patches per training step
+    fit: FitConfig
+    health: HealthConfig
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("codebook_size", "sample_patches", "kmeans_iterations", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"tokenizer.{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.codebook_size > self.sample_patches:
+            raise InputError(
+                f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.sample_patches "
+                f"{self.sample_patches}; k-means needs "
+                "at least one patch per code: raise sample_patches"
+            )
+
+    def config(self, audio: SpectrogramConfig) -> TokenizerConfig:
+        """The tokenizer that these settings and a front end describe."""
+        return TokenizerConfig(
+            audio=audio, patch=self.patch, autoencoder=self.autoencoder, codebook_size=self.codebook_size
+        )
+
+
+def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
+    """Statistics of all training frames, and a bounded, seeded sample of training and of validation columns."""
+    recipe = Recipe(
+        stage="sample",
+        version=1,
+        config={
+            "audio": asdict(audio),
+            "frames": settings.patch.frames,
+            "columns": settings.sample_patches,
+            "seed": settings.seed,
+        },
+        inputs={"manifest": content_hash(manifest)},
+    )
+
+    def make(folder: Path) -> None:
+        draw = partial(draw_sample, frames=settings.patch.frames, n_mels=audio.n_mels, seed=settings.seed)
+        train = draw(_spectrograms(session, manifest, "train", audio), capacity=settings.sample_patches)
+        if not train.seen:
+            raise InputError(
+                f"no training recording is as long as one patch ({settings.patch.frames} frames of "
+                f"{audio.hop_length} samples); "
+                "choose smaller patches or longer recordings"
+            )
+        held_out = draw(
+            _spectrograms(session, manifest, "validation", audio), capacity=max(settings.sample_patches // 10, 1)
+        )
+        tensors = {"mean": train.mean, "std": train.std, "train": train.columns, "validation": held_out.columns}
+        save_file(tensors, folder / "sample.safetensors")
+        write_json(folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
+
+    return session.obtain(recipe, f"statistics and a sample of {len(manifest.of('train'))} training clips", make)
+
+
+def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
+    """Train the autoencoder on the sample."""
+    recipe = Recipe(
+        stage="autoencoder",
+        version=1,
+        config={
+            "autoencoder": asdict(settings.autoencoder),
+            "height": settings.patch.height(audio.n_mels),
+            "batch_size": settings.batch_size,
+            "fit": numeric(settings.fit),
+        },
+        inputs={"sample": sample.key},
+    )
+
+    def make(folder: Path) -> None:
+        train, held_out = (_patches(sample, split, audio, settings) for split in ("train", "validation"))
+        torch.manual_seed(settings.fit.seed)
+        model = Autoencoder(settings.autoencoder, train.shape[1])
+        batches = PatchBatches(train, batch_size=settings.batch_size, seed=settings.fit.seed)
+        validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
+        with session.terminal.working("autoencoder", settings.fit.steps, "steps") as progress:
+            report = fit(
+                model,
+                batches,
+                validation,
+                reconstruction_loss,
+                settings.fit,
+                gang=session.gang,
+                checkpoint=folder / "checkpoints" / "fit.pt",
+                progress=progress,
+                track=session.tracker("autoencoder"),
+            )
+        if session.gang.rank == 0:
+            save_file(
+                {name: value.cpu() for name, value in model.state_dict().items()}, folder / "autoencoder.safetensors"
+            )
+            write_curve(folder, report)
+
+    return session.obtain(recipe, f"autoencoder, {settings.fit.steps} steps", make, together=True)
+
+
+def codebook(
+    session: Session, sample: Entry, trained: Entry, audio: SpectrogramConfig, settings: TokenizerSettings
+) -> Entry:
+    """Cluster the sample's bottlenecks; the entry is a whole tokenizer folder."""
+    recipe = Recipe(
+        stage="tokenizer",
+        version=1,
+        config={"size": settings.codebook_size, "iterations": settings.kmeans_iterations, "seed": settings.seed},
+        inputs={"autoencoder": trained.key},
+    )
+
+    def make(folder: Path) -> None:
+        patches = _patches(sample, "train", audio, settings)
+        model = Autoencoder(settings.autoencoder, patches.shape[1])
+        model.load_state_dict(load_file(trained.folder / "autoencoder.safetensors"))
+        centroids, report = fit_codebook(
+            _bottlenecks(model, patches),
+            codebook_size=settings.codebook_size,
+            iterations=settings.kmeans_iterations,
+            seed=settings.seed,
+            gpu=session.gang.device.type == "cuda",
+        )
+        ordered = _by_loudness(model, torch.from_numpy(centroids))
+        statistics = load_file(sample.folder / "sample.safetensors")
+        Tokenizer(settings.config(audio), statistics["mean"], statistics["std"], model, ordered).save_pretrained(folder)
+        write_json(folder / "kmeans.json", asdict(report))
+
+    return session.obtain(recipe, f"k-means, {settings.codebook_size} codes", make)
+
+
+def codes(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, settings: TokenizerSettings, *, all_offsets: bool
+) -> Entry:
+    """Encode every clip; training clips also from the other frames within a patch, as further views for the GPT."""
+    recipe = Recipe(
+        stage="codes",
+        version=1,
+        config={"all_offsets": all_offsets},
+        inputs={"tokenizer": tokenizer_entry.key, "manifest": content_hash(manifest)},
+    )
+    offsets = range(settings.patch.frames if all_offsets else 1)
+    jobs = [(clip, offset) for clip in manifest.clips for offset in (offsets if clip.split == "train" else (0,))]
+
+    def make(folder: Path) -> None:
+        shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
+        with (
+            session.terminal.working("encoding", len(jobs), "clips") as progress,
+            encoding_pool(session.workers) as pool,
+        ):
+            for number, shard in enumerate(shards):
+                path = shard_path(folder, number)
+                if not path.exists():  # a whole shard of a run that was killed later
+                    encoded = encode_clips(tokenizer, tokenizer_entry.folder, manifest.root, shard, pool)
+                    write_shard(path, list(encoded), tokenizer.format)
+                progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
+        mark_complete(folder, shards=len(shards), clips=len(jobs))
+
+    return session.obtain(
+        recipe, f"encoding {len(manifest.clips)} clips, {len(offsets)} view(s) of each training clip", make
+    )
+
+
+def health(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
+) -> Entry:
+    """How much of the codebook validation clips use, what it keeps of them, how steady it is; warns of a collapse."""
+    recipe = Recipe(
+        stage="health", version=1, config={**asdict(config), "seed": seed}, inputs={"codes": codes_entry.key}
+    )
+
+    def make(folder: Path) -> None:
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
+        held_out = [clip for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation"]
+        usage = measure_usage((clip.codes for clip in held_out), tokenizer.config.codebook_size)
+        chosen = _evenly(held_out, config.max_clips)
+        sounds = [read(manifest.root / clip.path, tokenizer.config.audio.sample_rate).samples for clip in chosen]
+        measured = {
+            "counts": usage.counts,
+            "perplexity": usage.perplexity,
+            "used_codes": usage.used_codes,
+            "dead_codes": usage.dead_codes,
+            "bits_per_second": usage.entropy * tokenizer.format.codes_per_second * tokenizer.format.streams,
+            **asdict(measure_fidelity(tokenizer, sounds)),
+            "stability": asdict(measure_stability(tokenizer, sounds, config, seed=seed)),
+            "verdict": collapse(usage, config),
+        }
+        write_json(folder / "health.json", measured)
+
+    entry = session.obtain(recipe, "codebook health on validation clips", make)
+    if verdict := entry.read_json("health.json")["verdict"]:
+        session.terminal.say(f"WARNING   {verdict}")
+    return entry
+
+
+def _patches(sample: Entry, split: str, audio: SpectrogramConfig, settings: TokenizerSettings) -> Tensor:
+    tensors = load_file(sample.folder / "sample.safetensors")
+    height = settings.patch.height(audio.n_mels)
+    return normalised_patches(tensors[split], tensors["mean"], tensors["std"], height=height)
+
+
+def _spectrograms(session: Session, manifest: Manifest, split: Split, audio: SpectrogramConfig) -> Iterator[Tensor]:
+    log_mel = LogMel(audio)
+    clips = manifest.of(split)
+    with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
+        for done, clip in enumerate(clips, 1):
+            yield from log_mel_stream(log_mel, read_blocks(manifest.root / clip.path, audio.sample_rate))
+            progress.advance_to(done)
+
+
+@torch.inference_mode()
+def _bottlenecks(model: Autoencoder, patches: Tensor) -> FloatArray:
+    return torch.cat([model.encoder(part) for part in torch.split(patches, 8192)]).numpy()
+
+
+@torch.inference_mode()
+def _by_loudness(model: Autoencoder, centroids: Tensor) -> Tensor:
+    """Centroids from the quietest meaning to the loudest, so that a strip of codes can be read."""
+    return centroids[model.decoder(centroids).mean(1).argsort(stable=True)].contiguous()
+
+
+def _evenly(clips: Sequence[CodedClip], count: int) -> list[CodedClip]:
+    return [clips[index * len(clips) // count] for index in range(count)] if len(clips) > count else list(clips)

@@ -1,0 +1,28 @@
+"""Training curves in the store: what `pipelines.fit` reports, as JSON."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from pipelines.fit import FitConfig, FitReport, Point
+from pipelines.store import Entry, write_json
+
+CURVE = "curve.json"
+
+
+def numeric(config: FitConfig) -> dict[str, object]:
+    """What of a training config decides the weights, and so belongs to an entry's key."""
+    values = asdict(config)
+    del values["checkpoint_minutes"]
+    return values
+
+
+def write_curve(folder: Path, report: FitReport) -> None:
+    """Write a report beside the weights that it is about."""
+    write_json(folder / CURVE, asdict(report))
+
+
+def read_curve(entry: Entry) -> FitReport:
+    """What `write_curve` wrote."""
+    values = entry.read_json(CURVE)
+    points = values.pop("curve")
+    return FitReport(curve=tuple(Point(**point) for point in points), **values)  # type: ignore[arg-type, attr-defined]  # JSON

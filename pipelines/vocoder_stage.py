@@ -1,0 +1,142 @@
+"""Codes and recordings -> vocoder: a WaveNet trained to sound like what the codes of the training clips mean."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from audio.manifest import Clip, Manifest, Split, content_hash
+from audio.reading import read_blocks, resampled_length
+from audio.spectrogram import SpectrogramConfig
+from pipelines.fit import FitConfig, fit
+from pipelines.session import Session
+from pipelines.store import Entry, Recipe
+from pipelines.training_curve import numeric, write_curve
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder.crops import Crops, CropsConfig, VocoderClips, loss
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
+
+VALIDATION_BATCHES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderSettings:
+    """Options of the vocoder's stage."""
+
+    wavenet: WaveNetConfig  # rates and groups are filled in from the tokenizer and the manifest
+    crops: CropsConfig
+    fit: FitConfig
+
+
+def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
+    """All training and validation sound at one rate, 16 bits, in one array on disk: crops of it are read in place."""
+    recipe = Recipe(
+        stage="waveforms", version=1, config={"sample_rate": sample_rate}, inputs={"manifest": content_hash(manifest)}
+    )
+    clips = _trained_on(manifest)
+
+    def make(folder: Path) -> None:
+        ends = np.cumsum([0] + [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips])
+        samples = np.lib.format.open_memmap(folder / "samples.npy", mode="w+", dtype=np.int16, shape=(int(ends[-1]),))
+        with session.terminal.working("waveforms", len(clips), "clips") as progress:
+            for done, (clip, start) in enumerate(zip(clips, ends, strict=False), 1):
+                for block in read_blocks(manifest.root / clip.path, sample_rate):
+                    samples[start : start + len(block)] = np.clip(np.round(block * 32768), -32768, 32767)
+                    start += len(block)
+                progress.advance_to(done)
+        samples.flush()
+        np.save(folder / "offsets.npy", ends)
+
+    return session.obtain(recipe, f"waveforms of {len(clips)} clips", make)
+
+
+def vocoder(
+    session: Session,
+    manifest: Manifest,
+    audio: SpectrogramConfig,
+    tokenizer_entry: Entry,
+    codes_entry: Entry,
+    waveforms_entry: Entry,
+    settings: VocoderSettings,
+) -> Entry:
+    """Train a WaveNet; the entry is a vocoder folder."""
+    config = _filled_in(settings.wavenet, manifest, audio, tokenizer_entry)
+    recipe = Recipe(
+        stage="vocoder",
+        version=1,
+        config={"wavenet": asdict(config), "crops": asdict(settings.crops), "fit": numeric(settings.fit)},
+        inputs={"codes": codes_entry.key, "waveforms": waveforms_entry.key},
+    )
+
+    def make(folder: Path) -> None:
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
+        torch.manual_seed(settings.fit.seed)
+        model = WaveNet(config)
+        crops = {
+            split: Crops(
+                _clips(manifest, split, codes_entry, waveforms_entry, config), tokenizer, config, settings.crops
+            )
+            for split in ("train", "validation")
+        }
+        with session.terminal.working("vocoder", settings.fit.steps, "steps") as progress:
+            report = fit(
+                model,
+                crops["train"],
+                [crops["validation"].batch(step) for step in range(VALIDATION_BATCHES)],
+                loss,
+                settings.fit,
+                gang=session.gang,
+                checkpoint=folder / "checkpoints" / "fit.pt",
+                progress=progress,
+                track=session.tracker("vocoder"),
+            )
+        if session.gang.rank == 0:
+            Vocoder(model, tokenizer.format.tokenizer).save_pretrained(folder)
+            write_curve(folder, report)
+
+    return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, together=True)
+
+
+def _trained_on(manifest: Manifest) -> tuple[Clip, ...]:
+    return manifest.of("train") + manifest.of("validation")
+
+
+def _filled_in(
+    config: WaveNetConfig, manifest: Manifest, audio: SpectrogramConfig, tokenizer_entry: Entry
+) -> WaveNetConfig:
+    tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
+    return replace(
+        config,
+        sample_rate=audio.sample_rate,
+        hop_length=audio.hop_length,
+        n_mels=audio.n_mels,
+        patch_frames=tokenizer.patch_frames,
+        groups=tuple(sorted({clip.group for clip in manifest.of("train") if clip.group is not None})),
+    )
+
+
+def _clips(
+    manifest: Manifest, split: Split, codes_entry: Entry, waveforms_entry: Entry, config: WaveNetConfig
+) -> VocoderClips:
+    """Sound and codes of one split. Training clips stand before validation clips in the array of samples."""
+    offsets: npt.NDArray[np.int64] = np.load(waveforms_entry.folder / "offsets.npy")
+    samples = np.load(waveforms_entry.folder / "samples.npy", mmap_mode="r")
+    first = 0 if split == "train" else len(manifest.of("train"))
+    clips = manifest.of(split)
+    here = offsets[first : first + len(clips) + 1]
+    coded = {
+        clip.path: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split and not clip.offset_frames
+    }
+    values = [coded[clip.path].codes.values for clip in clips]
+    known = {group: index for index, group in enumerate(config.groups)}
+    return VocoderClips(
+        samples=samples[here[0] : here[-1]],
+        sample_offsets=here - here[0],
+        codes=np.concatenate(values),
+        code_offsets=np.cumsum([0] + [len(each) for each in values]),
+        groups=np.array([known.get(clip.group or "", UNKNOWN_GROUP) for clip in clips]),
+    )

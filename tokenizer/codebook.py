@@ -1,0 +1,68 @@
+"""FAISS k-means over bottlenecks: the codebook."""
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from audio.errors import InputError
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KMeansReport:
+    """What k-means was given and what it made of it."""
+
+    points: int  # bottlenecks clustered: all that were given, never a silent subsample
+    objective: tuple[float, ...]  # mean squared distance to the nearest centroid, per iteration
+    dead: int  # centroids that are nearest to no point
+    duplicates: int  # centroids equal to an earlier one
+    gpu: bool
+
+
+def fit_codebook(
+    points: FloatArray, *, codebook_size: int, iterations: int, seed: int, gpu: bool
+) -> tuple[FloatArray, KMeansReport]:
+    """Cluster ``(n, bottleneck)`` points into ``(codebook_size, bottleneck)`` centroids.
+
+    Raises:
+        InputError: there are fewer points than centroids.
+    """
+    if len(points) < codebook_size:
+        raise InputError(
+            f"tokenizer.codebook_size is {codebook_size}, but the training recordings give {len(points)} patches; "
+            "each code "
+            "needs at least one: choose fewer codes or add recordings"
+        )
+    use_gpu = gpu and faiss.get_num_gpus() > 0
+    kmeans = faiss.Kmeans(
+        points.shape[1],
+        codebook_size,
+        niter=iterations,
+        seed=seed,
+        gpu=use_gpu,
+        # FAISS draws 256 points per centroid unless told otherwise, and warns below 39.
+        max_points_per_centroid=-(-len(points) // codebook_size),
+        min_points_per_centroid=1,
+    )
+    kmeans.train(points)
+    centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
+    used = np.unique(nearest(points, centroids))
+    report = KMeansReport(
+        points=len(points),
+        objective=tuple(float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()),
+        dead=codebook_size - len(used),
+        duplicates=codebook_size - len(np.unique(centroids, axis=0)),
+        gpu=use_gpu,
+    )
+    return centroids, report
+
+
+def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:
+    """Index of the nearest centroid of each point, ``(n,)``."""
+    index = faiss.IndexFlatL2(centroids.shape[1])
+    index.add(centroids)
+    found: npt.NDArray[np.int64] = index.search(points, 1)[1][:, 0]
+    return found

@@ -1,0 +1,155 @@
+"""Codebook health: how much of it is used, what it keeps of the sound, and how steady it is; and a gate on collapse."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from audio.errors import InputError
+from audio.waveform import FloatArray
+from tokenizer.codes import Codes
+from tokenizer.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """When a codebook counts as collapsed, and how its steadiness is tried.
+
+    Raises:
+        InputError: a ratio is outside 0 to 1.
+    """
+
+    min_perplexity_ratio: float = 0.2  # of the codebook size, on validation clips
+    gate: Literal["warn", "stop"] = "warn"
+    noise_snr_db: float = 30.0  # white noise
+    gain_db: float = -6.0
+    shift_seconds: float = 0.002
+    max_clips: int = 200  # validation clips that are encoded again for steadiness and reconstruction
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_perplexity_ratio <= 1:
+            raise InputError(f"tokenizer.health.min_perplexity_ratio is {self.min_perplexity_ratio}; choose 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """How often each code occurs."""
+
+    counts: tuple[int, ...]
+
+    @property
+    def used_codes(self) -> int:
+        return sum(count > 0 for count in self.counts)
+
+    @property
+    def dead_codes(self) -> int:
+        return len(self.counts) - self.used_codes
+
+    @property
+    def entropy(self) -> float:
+        """Of the codes' distribution, in bits."""
+        total = sum(self.counts)
+        shares = [count / total for count in self.counts if count]
+        return -sum(share * float(np.log2(share)) for share in shares)
+
+    @property
+    def perplexity(self) -> float:
+        """2 to the entropy: how many codes a uniform codebook with the same entropy would have."""
+        return float(2.0**self.entropy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """Squared error of normalised log-mel through the autoencoder, without and with the codebook; mean over values."""
+
+    reconstruction_mse: float
+    quantised_mse: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stability:
+    """Share of codes that stay the same when the sound changes a little."""
+
+    noise: float
+    gain: float
+    shift: float
+
+
+def measure_usage(codes: Iterable[Codes], codebook_size: int) -> Usage:
+    """Count each code."""
+    counts: npt.NDArray[np.int64] = np.zeros(codebook_size, dtype=np.int64)
+    for clip in codes:
+        counts += np.bincount(clip.values.reshape(-1), minlength=codebook_size)
+    return Usage(counts=tuple(int(count) for count in counts))
+
+
+@torch.inference_mode()
+def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> Fidelity:
+    """Reconstruction of clips ``(samples,)`` at the tokenizer's rate, with and without quantisation."""
+    plain = quantised = 0.0
+    values = 0
+    for samples in clips:
+        device = tokenizer.centroids.device
+        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(samples)[None].to(device)))
+        steps = spectrogram.shape[1] // tokenizer.patch_frames
+        if not steps:
+            continue
+        target = spectrogram[:, : steps * tokenizer.patch_frames]
+        bottlenecks = tokenizer.bottlenecks(spectrogram)
+        plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().item()
+        quantised += (tokenizer.spectrogram(tokenizer.nearest(bottlenecks)) - target).square().sum().item()
+        values += target.numel()
+    return Fidelity(reconstruction_mse=plain / max(values, 1), quantised_mse=quantised / max(values, 1))
+
+
+def measure_stability(
+    tokenizer: Tokenizer, clips: Sequence[FloatArray], config: HealthConfig, *, seed: int
+) -> Stability:
+    """Encode clips ``(samples,)`` at the tokenizer's rate again, with noise, another gain and a shift in time."""
+    random = np.random.default_rng(seed)
+
+    def noisy(samples: FloatArray) -> FloatArray:
+        level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-config.noise_snr_db / 20)
+        return samples + random.normal(0, level, len(samples)).astype(np.float32)
+
+    def shifted(samples: FloatArray) -> FloatArray:
+        late = np.zeros_like(samples)
+        delay = min(round(config.shift_seconds * tokenizer.config.audio.sample_rate), len(samples))
+        late[delay:] = samples[: len(samples) - delay]
+        return late
+
+    gain = np.float32(10 ** (config.gain_db / 20))
+    plain = [tokenizer.encode(samples, tokenizer.config.audio.sample_rate) for samples in clips]
+
+    def kept(change: Callable[[FloatArray], FloatArray]) -> float:
+        same = total = 0
+        for samples, codes in zip(clips, plain, strict=True):
+            changed = tokenizer.encode(change(samples), tokenizer.config.audio.sample_rate)
+            same += int((changed.values == codes.values).sum())
+            total += codes.values.size
+        return same / max(total, 1)
+
+    return Stability(noise=kept(noisy), gain=kept(lambda samples: samples * gain), shift=kept(shifted))
+
+
+def collapse(usage: Usage, config: HealthConfig) -> str | None:
+    """What is wrong with a collapsed codebook, or None.
+
+    Raises:
+        InputError: it has collapsed and the gate is to stop.
+    """
+    size = len(usage.counts)
+    if usage.perplexity >= config.min_perplexity_ratio * size:
+        return None
+    verdict = (
+        f"the codebook has collapsed: perplexity {usage.perplexity:.1f} of {size} codes on validation clips, below "
+        f"tokenizer.health.min_perplexity_ratio={config.min_perplexity_ratio}; try fewer codes "
+        "(tokenizer.codebook_size), more "
+        "varied recordings, or longer training of the autoencoder"
+    )
+    if config.gate == "stop":
+        raise InputError(verdict)
+    return verdict

@@ -1,0 +1,133 @@
+"""Codes on disk: Parquet shards, one row per clip, the contract in the schema's metadata, a completion marker last."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audio.errors import InputError
+from tokenizer.codes import Codes, CodesFormat
+
+METADATA_KEY = b"wordless.codes"
+COMPLETE = "complete.json"
+COLUMNS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.string()),
+        ("group", pa.string()),
+        ("offset_frames", pa.int32()),
+        ("num_samples", pa.int64()),
+        ("values", pa.list_(pa.int32())),  # time-major, stream-minor
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CodedClip:
+    """Codes of one recording and what the manifest knows of it."""
+
+    path: str
+    codes: Codes
+    split: str = "train"
+    label: str | None = None
+    group: str | None = None
+    offset_frames: int = 0  # frames skipped before the first patch: another view of the same sound
+
+
+def write_shard(path: Path, clips: Sequence[CodedClip], format: CodesFormat) -> None:
+    """Write one Parquet file, whole or not at all.
+
+    Raises:
+        InputError: a clip's codes are of another format.
+    """
+    for clip in clips:
+        if clip.codes.format != format:
+            raise InputError(
+                f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart"
+            )
+    schema = COLUMNS.with_metadata({METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()})
+    aside = path.with_name(path.name + ".aside")
+    pq.write_table(pa.Table.from_pylist([_row(clip) for clip in clips], schema=schema), aside)
+    aside.replace(path)
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Path of shard ``number`` of a codes folder."""
+    return folder / f"codes-{number:05d}.parquet"
+
+
+def mark_complete(folder: Path, *, shards: int, clips: int) -> None:
+    """Say that a codes folder is whole: the last thing written into it."""
+    (folder / COMPLETE).write_text(json.dumps({"shards": shards, "clips": clips}) + "\n")
+
+
+def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
+    """Format and clips, in order, of a Parquet file or of a whole codes folder.
+
+    Raises:
+        InputError: nothing there, a folder that is not whole, or a file that holds no codes; the iterator raises it for
+            values outside the codebook.
+    """
+    files = _shards(path) if path.is_dir() else [path]
+    format = read_format(files[0])
+    return format, _clips(files, format)
+
+
+def read_format(file: Path) -> CodesFormat:
+    """The contract in a Parquet file's metadata."""
+    try:
+        metadata = pq.read_schema(file).metadata or {}
+    except FileNotFoundError:
+        raise InputError(f"{file} is missing; name a Parquet file or folder that wordless encode wrote") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{file} is not a Parquet file ({error}); name one that wordless encode wrote") from error
+    if METADATA_KEY not in metadata:
+        raise InputError(
+            f"{file} holds no codes (its schema has no {METADATA_KEY.decode()}); name a file that wordless encode wrote"
+        )
+    return CodesFormat(**json.loads(metadata[METADATA_KEY]))
+
+
+def _shards(folder: Path) -> list[Path]:
+    if not (folder / COMPLETE).is_file():
+        raise InputError(
+            f"{folder} has no {COMPLETE}: it is not a codes folder, or not whole; run the command that writes it again"
+        )
+    return [shard_path(folder, number) for number in range(json.loads((folder / COMPLETE).read_text())["shards"])]
+
+
+def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
+    for file in files:
+        if (found := read_format(file)) != format:
+            raise InputError(
+                f"{file} is of codebook {found.codebook}, the shards before it of {format.codebook}; write them apart"
+            )
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=256):
+            for row in batch.to_pylist():
+                yield _clip(row, format, file)
+
+
+def _row(clip: CodedClip) -> dict[str, object]:
+    return {
+        "path": clip.path,
+        "split": clip.split,
+        "label": clip.label,
+        "group": clip.group,
+        "offset_frames": clip.offset_frames,
+        "num_samples": clip.codes.num_samples,
+        "values": clip.codes.values.reshape(-1),
+    }
+
+
+def _clip(row: dict[str, object], format: CodesFormat, file: Path) -> CodedClip:
+    values = np.array(row.pop("values"), dtype=np.int32).reshape(-1, format.streams)
+    try:
+        codes = Codes(values=values, num_samples=int(str(row.pop("num_samples"))), format=format)
+    except InputError as error:
+        raise InputError(f"{file}, clip {row['path']}: {error}") from error
+    return CodedClip(codes=codes, **row)  # type: ignore[arg-type]  # the schema gives the columns' types

@@ -1,0 +1,60 @@
+"""Patches: small blocks of a spectrogram, each of which becomes one code.
+
+Full height gives one stream; lower patches give several frequency bands (streams) that share autoencoder and codebook::
+
+    mels   |  stream 1  |  stream 1  |         one row of patches for each band,
+           |  stream 0  |  stream 0  |         one column for each time step
+    frames [ 0        1 ][ 2        3 ]        frames = 2
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from audio.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchConfig:
+    """Size of a patch.
+
+    Raises:
+        InputError: a size is not positive.
+    """
+
+    frames: int = 2  # spectrogram frames per patch
+    mels: int | None = None  # mel bands per patch; None is the full height: one stream
+
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise InputError(f"tokenizer.patch.frames is {self.frames}; a patch has at least 1 frame")
+        if self.mels is not None and self.mels < 1:
+            raise InputError(
+                f"tokenizer.patch.mels is {self.mels}; a patch has at least 1 mel band, or null for all of them"
+            )
+
+    def height(self, n_mels: int) -> int:
+        """Mel bands per patch, for a spectrogram of ``n_mels``.
+
+        Raises:
+            InputError: the bands do not divide the spectrogram.
+        """
+        height = n_mels if self.mels is None else self.mels
+        if n_mels % height:
+            raise InputError(f"tokenizer.patch.mels is {height}; it must divide audio.n_mels={n_mels} into equal bands")
+        return height
+
+
+def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
+    """``(batch, time, mels)`` -> ``(batch, time // frames, mels // height, frames * height)``; a rest is dropped."""
+    batch, time, mels = spectrogram.shape
+    steps, streams = time // frames, mels // height
+    blocks = spectrogram[:, : steps * frames].reshape(batch, steps, frames, streams, height)
+    return blocks.transpose(2, 3).reshape(batch, steps, streams, frames * height)  # (N, S, F, B, H) -> (N, S, B, F * H)
+
+
+def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
+    """Inverse of `to_patches`: ``(batch, steps, streams, patch)`` -> ``(batch, steps * frames, streams * height)``."""
+    batch, steps, streams, _ = patches.shape
+    blocks = patches.reshape(batch, steps, streams, frames, height).transpose(2, 3)
+    return blocks.reshape(batch, steps * frames, streams * height)

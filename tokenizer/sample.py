@@ -1,0 +1,96 @@
+"""What autoencoder and codebook are fitted on: statistics of all frames, and a bounded, seeded sample of patches."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tokenizer.autoencoder import PatchBatch
+from tokenizer.patches import to_patches
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Reservoir:
+    """A uniform sample of at most ``capacity`` rows of a stream of unknown length (Vitter 1985, algorithm R)."""
+
+    def __init__(self, capacity: int, width: int, seed: int) -> None:
+        self.rows: FloatArray = np.zeros((capacity, width), dtype=np.float32)
+        self.seen = 0
+        self._random = np.random.default_rng(seed)
+
+    def add(self, rows: FloatArray) -> None:
+        """Offer ``(n, width)`` rows, in order."""
+        room = max(len(self.rows) - self.seen, 0)
+        self.rows[self.seen : self.seen + room][: len(rows)] = rows[:room]
+        late = rows[room:]
+        if len(late):
+            order = self.seen + room + np.arange(len(late))
+            place = self._random.integers(0, order + 1)
+            kept = place < len(self.rows)
+            self.rows[place[kept]] = late[kept]
+        self.seen += len(rows)
+
+    @property
+    def sample(self) -> FloatArray:
+        """The rows kept so far, ``(n, width)``."""
+        return self.rows[: min(self.seen, len(self.rows))]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrameSample:
+    """Statistics of every frame, and a sample of short runs of frames."""
+
+    mean: Tensor  # (mels,) of log-mel
+    std: Tensor  # (mels,)
+    columns: Tensor  # (n, frames, mels) log-mel, as tall as the spectrogram and as long as a patch
+    seen: int  # columns that the sample was drawn from
+
+
+def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, capacity: int, seed: int) -> FrameSample:
+    """Statistics and a seeded sample of columns at every frame offset, in one pass and bounded memory.
+
+    ``spectrograms`` are log-mel ``(time, mels)``, in a fixed order.
+    """
+    total, squares, count = np.zeros(n_mels), np.zeros(n_mels), 0
+    reservoir = Reservoir(capacity, frames * n_mels, seed)
+    for spectrogram in spectrograms:
+        values = spectrogram.numpy().astype(np.float64)
+        total += values.sum(0)
+        squares += (values**2).sum(0)
+        count += len(values)
+        if len(spectrogram) >= frames:
+            windows = spectrogram.unfold(0, frames, 1).transpose(1, 2)  # (T, M) -> (T', F, M)
+            reservoir.add(windows.reshape(len(windows), -1).numpy())
+    mean = total / max(count, 1)
+    # A band that never moves (above the recordings' own bandwidth) must not be blown up into noise.
+    std = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 1e-2))
+    return FrameSample(
+        mean=torch.from_numpy(mean).float(),
+        std=torch.from_numpy(std).float(),
+        columns=torch.from_numpy(reservoir.sample).reshape(-1, frames, n_mels),
+        seen=reservoir.seen,
+    )
+
+
+def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: int) -> Tensor:
+    """Columns ``(n, frames, mels)`` -> patches ``(n * streams, frames * height)`` of normalised log-mel."""
+    frames = columns.shape[1]
+    return to_patches((columns - mean) / std, frames=frames, height=height).reshape(-1, frames * height)
+
+
+class PatchBatches:
+    """Batches of sampled patches; the batch of a step depends on the seed and the step alone."""
+
+    def __init__(self, patches: Tensor, *, batch_size: int, seed: int) -> None:
+        self.patches = patches
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def batch(self, step: int, part: int, parts: int) -> PatchBatch:
+        """Part ``part`` of ``parts`` of the batch of ``step``."""
+        chosen = np.random.default_rng([self.seed, step]).integers(0, len(self.patches), self.batch_size)
+        return PatchBatch(patches=self.patches[torch.from_numpy(chosen[part::parts])])

@@ -1,0 +1,248 @@
+"""The tokenizer: front end, autoencoder and codebook; sound in, codes out, and what codes mean.
+
+Encoding runs in blocks of a fixed number of patches counted from the start of the recording, the last one padded to
+that size: a file, an array, a stream and any number of workers do the same arithmetic, and give identical codes in constant
+memory.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from audio.blocks import equal_blocks, skip_samples
+from audio.errors import InputError
+from audio.reading import read_blocks, resample_blocks
+from audio.spectrogram import LogMel, SpectrogramConfig
+from audio.waveform import FloatArray, Waveform
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.codes import Codes, CodesFormat
+from tokenizer.fingerprint import fingerprint
+from tokenizer.model_card import MODEL_CARD
+from tokenizer.patches import PatchConfig, from_patches, to_patches
+
+PATCHES_PER_BLOCK = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """What a tokenizer is built from; its weights and statistics are learned."""
+
+    audio: SpectrogramConfig
+    patch: PatchConfig
+    autoencoder: AutoencoderConfig
+    codebook_size: int
+
+    @property
+    def height(self) -> int:
+        """Mel bands per patch."""
+        return self.patch.height(self.audio.n_mels)
+
+    @property
+    def streams(self) -> int:
+        """Frequency bands."""
+        return self.audio.n_mels // self.height
+
+    @property
+    def samples_per_code(self) -> int:
+        """Samples that one time step covers."""
+        return self.patch.frames * self.audio.hop_length
+
+
+class Tokenizer(nn.Module):
+    """Sound -> codes -> spectrogram.
+
+    Args:
+        config: sizes.
+        mean: per-mel mean of the training frames' log-mel, ``(mels,)``.
+        std: per-mel standard deviation, ``(mels,)``.
+        autoencoder: trained on normalised patches.
+        centroids: the codebook, ``(codebook_size, bottleneck)``.
+    """
+
+    mean: Tensor
+    std: Tensor
+    centroids: Tensor
+
+    def __init__(
+        self, config: TokenizerConfig, mean: Tensor, std: Tensor, autoencoder: Autoencoder, centroids: Tensor
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.log_mel = LogMel(config.audio)
+        self.autoencoder = autoencoder
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+        self.register_buffer("centroids", centroids)
+        self.format = self._format()
+        self.eval()
+
+    @property
+    def patch_frames(self) -> int:
+        """Spectrogram frames per code."""
+        return self.config.patch.frames
+
+    # Sound to codes
+
+    def encode(self, waveform: FloatArray | Waveform, sample_rate: int | None = None) -> Codes:
+        """Codes of a whole mono waveform: samples ``(samples,)`` float32 with their rate in Hz, or a `Waveform`.
+
+        Raises:
+            InputError: samples without a rate, or not mono float32.
+        """
+        if not isinstance(waveform, Waveform):
+            if sample_rate is None:
+                raise InputError(
+                    "sample_rate is missing; samples alone do not say how fast they were taken: give it in Hz"
+                )
+            waveform = Waveform(samples=waveform, sample_rate=sample_rate)
+        return self.encode_blocks([waveform.samples], waveform.sample_rate)
+
+    def encode_file(self, path: Path, *, offset_frames: int = 0) -> Codes:
+        """Codes of a recording that libsndfile reads, in constant memory; see `encode_stream` for the offset."""
+        blocks = read_blocks(path, self.config.audio.sample_rate)
+        return self._gather(self.encode_stream(skip_samples(blocks, offset_frames * self.config.audio.hop_length)))
+
+    def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
+        """Codes of a waveform that arrives in blocks of any sizes."""
+        return self._gather(self.encode_stream(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate)))
+
+    def encode_stream(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
+        """Codes ``(steps, streams)`` and samples covered, as blocks at the tokenizer's own rate arrive."""
+        audio = self.config.audio
+        size = PATCHES_PER_BLOCK * self.config.samples_per_code
+        history = np.zeros(audio.left_context, dtype=np.float32)
+        for block in equal_blocks(blocks, size):
+            padded = np.zeros(audio.left_context + size, dtype=np.float32)
+            padded[: len(history)] = history
+            padded[len(history) : len(history) + len(block)] = block
+            history = padded[size:]
+            yield self.encode_block(torch.from_numpy(padded))[: self.format.steps(len(block))], len(block)
+
+    @torch.inference_mode()
+    def encode_block(self, samples: Tensor) -> Tensor:
+        """Samples of one block, ``left_context`` before it -> codes ``(PATCHES_PER_BLOCK, streams)`` on the CPU."""
+        spectrogram = self.normalise(self.log_mel.frames(samples[None].to(self.centroids.device)))
+        return self.nearest(self.bottlenecks(spectrogram))[0].to("cpu", torch.int32)
+
+    # Codes to spectrograms
+
+    @torch.inference_mode()
+    def meanings(self) -> Tensor:
+        """The patch that each code stands for, normalised log-mel ``(codebook_size, frames * height)``."""
+        meanings: Tensor = self.autoencoder.decoder(self.centroids)
+        return meanings
+
+    @torch.inference_mode()
+    def spectrogram(self, values: Tensor) -> Tensor:
+        """Codes ``(batch, time, streams)`` -> normalised log-mel ``(batch, time * patch_frames, mels)``."""
+        patches = self.meanings()[values.to(self.centroids.device).long()]
+        return from_patches(patches, frames=self.patch_frames, height=self.config.height)
+
+    # Parts
+
+    def normalise(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel ``(..., mels)`` -> zero mean and unit variance per mel band over the training recordings."""
+        return (spectrogram - self.mean) / self.std
+
+    def denormalise(self, spectrogram: Tensor) -> Tensor:
+        """Inverse of `normalise`."""
+        return spectrogram * self.std + self.mean
+
+    def bottlenecks(self, spectrogram: Tensor) -> Tensor:
+        """Normalised log-mel ``(batch, time, mels)`` -> ``(batch, time // patch_frames, streams, bottleneck)``."""
+        patches = to_patches(spectrogram, frames=self.patch_frames, height=self.config.height)
+        bottlenecks: Tensor = self.autoencoder.encoder(patches)
+        return bottlenecks
+
+    def decode_bottlenecks(self, bottlenecks: Tensor) -> Tensor:
+        """``(batch, steps, streams, bottleneck)`` -> normalised log-mel ``(batch, steps * patch_frames, mels)``."""
+        return from_patches(self.autoencoder.decoder(bottlenecks), frames=self.patch_frames, height=self.config.height)
+
+    def nearest(self, bottlenecks: Tensor) -> Tensor:
+        """Index of the nearest centroid: ``(..., bottleneck)`` -> ``(...)``."""
+        # |b - c|^2 = |b|^2 - 2 b.c + |c|^2, of which |b|^2 is the same for all centroids
+        norms = self.centroids.square().sum(-1)
+        return (norms - 2 * bottlenecks @ self.centroids.T).argmin(-1)
+
+    # Artifacts
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write ``config.json``, ``model.safetensors`` and a model card."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            **asdict(self.config),
+            "fingerprints": {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook},
+        }
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        save_file({name: value.contiguous() for name, value in self._learned().items()}, folder / "model.safetensors")
+        (folder / "README.md").write_text(MODEL_CARD.format(config=self.config, format=self.format))
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> "Tokenizer":
+        """Load what `save_pretrained` wrote.
+
+        Raises:
+            InputError: a file is missing, or the weights are not those that the config names.
+        """
+        folder = Path(folder)
+        for name in ("config.json", "model.safetensors"):
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"{folder / name} is missing; a tokenizer folder holds it: name one that wordless run wrote"
+                )
+        values = json.loads((folder / "config.json").read_text())
+        config = TokenizerConfig(
+            audio=SpectrogramConfig(**values["audio"]),
+            patch=PatchConfig(**values["patch"]),
+            autoencoder=AutoencoderConfig(**values["autoencoder"]),
+            codebook_size=values["codebook_size"],
+        )
+        weights = load_file(folder / "model.safetensors")
+        autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
+        autoencoder.load_state_dict(
+            {
+                name.removeprefix("autoencoder."): value
+                for name, value in weights.items()
+                if name.startswith("autoencoder.")
+            }
+        )
+        tokenizer = cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"])
+        if values["fingerprints"]["codebook"] != tokenizer.format.codebook:
+            raise InputError(
+                f"{folder} names codebook {values['fingerprints']['codebook']}, its weights are of "
+                f"{tokenizer.format.codebook}: "
+                "the files do not belong together; copy the whole folder again from the run that made it"
+            )
+        return tokenizer
+
+    def _learned(self) -> dict[str, Tensor]:
+        state = self.state_dict()
+        return {name: value for name, value in state.items() if not name.startswith("log_mel.")}
+
+    def _format(self) -> CodesFormat:
+        config = asdict(replace(self.config, codebook_size=0))
+        learned = self._learned()
+        centroids = learned.pop("centroids")
+        tokenizer = fingerprint(config, learned)
+        return CodesFormat(
+            codebook_size=self.config.codebook_size,
+            streams=self.config.streams,
+            samples_per_code=self.config.samples_per_code,
+            sample_rate=self.config.audio.sample_rate,
+            tokenizer=tokenizer,
+            codebook=fingerprint(tokenizer, {"centroids": centroids}),
+        )
+
+    def _gather(self, stream: Iterable[tuple[Tensor, int]]) -> Codes:
+        blocks, samples = [torch.zeros(0, self.config.streams, dtype=torch.int32)], 0
+        for block, covered in stream:
+            blocks.append(block)
+            samples += covered
+        return Codes(values=torch.cat(blocks).numpy(), num_samples=samples, format=self.format)
