@@ -69,6 +69,7 @@ class LanguageModel:
         """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is whole."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").unlink(missing_ok=True)
         save_model(self.gpt, str(folder / "model.safetensors"))
         (folder / "README.md").write_text(model_card(self.gpt, self.format))
         saved = {"gpt": asdict(self.gpt.config), "codes": asdict(self.format)}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from audio.errors import InputError
 from tokenizer.codes import Codes, CodesFormat, require_same_codebook
 
 
@@ -12,7 +13,15 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
     """Perplexity on ``validation`` of code frequencies counted on ``train``, for each stream its own, add-one smoothed.
 
     What a model reaches that knows which codes are frequent, and nothing of their order.
+
+    Raises:
+        InputError: there is no code to count, or the codes are not all of one codebook.
     """
+    if not any(codes.values.size for codes in train) or not any(codes.values.size for codes in validation):
+        raise InputError(
+            f"there are {len(train)} train and {len(validation)} validation clips; perplexity needs codes in both: "
+            "have corpus.split give both some recordings"
+        )
     codes_format = (*train, *validation)[0].format
     for codes in (*train, *validation):
         require_same_codebook(codes_format, codes.format, owner="the unigram model")

@@ -35,3 +35,8 @@ def test_bits_per_second() -> None:
 def test_two_codebooks_have_no_common_frequencies() -> None:
     with pytest.raises(InputError, match="codebook c2"):
         unigram_perplexity([random_codes(3)], [random_codes(3, codebook="c2")])
+
+
+def test_nothing_to_count_is_refused() -> None:
+    with pytest.raises(InputError, match="1 train and 0 validation clips"):
+        unigram_perplexity([random_codes(3)], [])
