@@ -143,21 +143,21 @@ def plain(kind: Any, value: object, *, option: str) -> object:
         return Path(value).expanduser()
     if type(value) is kind and not (isinstance(value, float) and math.isnan(value)):
         return value
-    rule = f"it must be {described(kind)}: {remedy(kind, value, option)}"
+    rule = f"it must be {described(kind)}{remedy(kind, value, option)}"
     raise InputError(f"{option}={shown(value)} is {kind_of(value)}; {rule}")
 
 
 def remedy(kind: Any, value: object, option: str) -> str:
-    """An assignment of the right type, the one that was meant where that is plain."""
+    """An assignment of the right type, the one that was meant where that is plain, as the end of a sentence."""
     match value:
         case float() if kind is int and value.is_integer():
-            return f"{option}={int(value)}"
+            return f": {option}={int(value)}"
         case str() if kind in (int, float) and value.replace(".", "", 1).isdigit():
-            return f"{option}={value}, without quotes"
+            return f": {option}={value}, without quotes"
         case bool() | int() | float() if kind is str:
-            return f"""{option}="'{shown(value)}'" """.rstrip()
+            return f""": {option}="'{shown(value)}'" """.rstrip()
         case _:
-            return f"such as {option}={WORDS.get(kind, ('', '...'))[1]}"
+            return f", such as {option}={WORDS.get(kind, ('', '...'))[1]}"
 
 
 def shown(value: object) -> str:

@@ -30,7 +30,7 @@ def suggestion(word: str, names: Iterable[str]) -> str:
     close = nearest(word, known)
     if close:
         return f"did you mean {alternatives(close)}?"
-    return f"choose from {', '.join(known)}" if 0 < len(known) <= 12 else "see --help"
+    return f"choose from {', '.join(known)}" if 0 < len(known) <= 20 else "see --help"
 
 
 def alternatives(names: list[str]) -> str:
