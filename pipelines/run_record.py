@@ -1,0 +1,194 @@
+"""What a run folder holds, as the report reads it: ``results.json``, sounds and pictures."""
+
+import json
+from pathlib import Path
+from typing import TypedDict, cast
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from audio.errors import InputError
+
+RESULTS = "results.json"
+PICTURES = "listening/pictures.safetensors"
+
+Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
+
+
+class FigureRow(TypedDict):
+    """One figure."""
+
+    stage: str
+    name: str
+    of: str | None
+    value: float
+    low: float | None
+    high: float | None
+    unit: str
+    protocol: str | None
+    split: str | None
+    seeds: int
+    artifact: str
+
+
+class RejectedRow(TypedDict):
+    """A recording that was set aside."""
+
+    path: str
+    reason: str
+
+
+class CorpusRecord(TypedDict):
+    """What was listened to."""
+
+    name: str
+    clips: dict[str, int]  # by split
+    seconds: dict[str, float]  # by split
+    rejected: list[RejectedRow]
+    labels: dict[str, int]  # clips of each
+    groups: dict[str, int]
+
+
+class CurvePoint(TypedDict):
+    """Losses per item at one step."""
+
+    step: int
+    train_loss: float
+    validation_loss: float
+
+
+class TrainingRecord(TypedDict):
+    """How one training went."""
+
+    curve: list[CurvePoint]
+    steps: int
+    kept_step: int
+    cut_short: bool
+
+
+class KMeansRecord(TypedDict):
+    """How the codebook was clustered."""
+
+    points: int
+    objective: list[float]
+    dead: int
+    duplicates: int
+    gpu: bool
+
+
+class CodebookRecord(TypedDict):
+    """Use and health of the codebook."""
+
+    counts: list[int]  # uses of each code
+    kmeans: KMeansRecord
+    stability: dict[str, float]  # ratio of codes that stay the same, by what was changed
+    verdict: str | None  # what is wrong with it
+
+
+class ProbeRow(TypedDict):
+    """One probe."""
+
+    of: str
+    chosen: str
+    penalty: float
+    validation_accuracy: float
+    test_accuracy: float
+    low: float
+    high: float
+    macro_f1: float
+    predictions: list[str]
+
+
+class ProbeRecord(TypedDict):
+    """All probes of a run."""
+
+    probes: list[ProbeRow]
+    classes: list[str]
+    truth: list[str]
+
+
+class ClipRecord(TypedDict):
+    """A clip to listen to, and the figures of each of its sounds."""
+
+    path: str
+    label: str | None
+    group: str | None
+    sounds: dict[str, dict[str, float]]
+
+
+class ListeningRecord(TypedDict):
+    """Clips to listen to."""
+
+    clips: list[ClipRecord]
+
+
+class StageRecord(TypedDict):
+    """What one stage cost."""
+
+    stage: str
+    key: str
+    seconds: float
+    peak_memory: float  # bytes
+    reused: bool
+
+
+class Results(TypedDict, total=False):
+    """``results.json``; only ``figures`` is always there."""
+
+    figures: list[FigureRow]
+    corpus: CorpusRecord
+    curves: dict[str, TrainingRecord]
+    codebook: CodebookRecord
+    probe: ProbeRecord
+    listening: ListeningRecord
+    stages: list[StageRecord]
+    command: str
+    versions: dict[str, str]
+
+
+def read_results(folder: Path) -> Results:
+    """The results of a run, fit to be shown: what is not printable in names is escaped.
+
+    Raises:
+        InputError: there are none, or they are not JSON of this kind.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it: run=runs/...")
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); write it again: repeat the run's command") from error
+    if not isinstance(content, dict) or not isinstance(content.get("figures"), list):
+        raise InputError(f'{path} holds no list of "figures"; write it again: repeat the run\'s command')
+    return cast(Results, _printable(content))
+
+
+def read_pictures(folder: Path) -> Pictures:
+    """Spectrograms ``(time, mels)`` and codes ``(time, streams)`` by "<clip>:<kind>"; none where the run drew none.
+
+    Raises:
+        InputError: the file is broken.
+    """
+    path = folder / PICTURES
+    if not path.is_file():
+        return {}
+    try:
+        return cast(Pictures, load_file(path))
+    except SafetensorError as error:
+        raise InputError(f"{path} cannot be read ({error}); write it again: repeat the run's command") from error
+
+
+def _printable(content: object) -> object:
+    """Names come from file systems: control characters, bidirectional marks and lone surrogates spoil XML and UTF-8."""
+    match content:
+        case str():
+            return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in content)
+        case dict():
+            return {_printable(key): _printable(value) for key, value in content.items()}
+        case list():
+            return [_printable(value) for value in content]
+        case _:
+            return content

@@ -1,0 +1,347 @@
+"""The report of small runs that are built here: real WAV files, real pictures, figures of the right kind."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from audio.errors import InputError
+from audio.waveform import Waveform
+from pipelines import phrasing
+from pipelines.report import adding_command, write_report
+
+HOSTILE = "<script>alert('1')</script> & $x_1$ \"q\""
+VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
+SECTIONS = ["curves", "codebook", "probe", "listening"]
+LEVELS = {"peak": 0.5, "rms": -20.0, "dc": 0.0, "clipping": 0.0, "silence": 0.1}
+
+
+class Page(HTMLParser):
+    """What a page is made of; fails where tags are not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        """Attributes of all tags of one name."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self) -> str:
+        """All text outside of tags."""
+        return " ".join(" ".join(self.texts).split())
+
+
+def figure(stage: str, name: str, value: float, unit: str, of: str | None = None) -> dict[str, object]:
+    """A row of results.json."""
+    row = {"stage": stage, "name": name, "of": of, "value": value, "low": None, "high": None, "unit": unit}
+    return row | {"protocol": "official", "split": "test", "seeds": 1, "artifact": "0123456789abcdef"}
+
+
+def probe_row(of: str, accuracy: float, predictions: list[str]) -> dict[str, object]:
+    """A row of probe.json."""
+    row = {
+        "of": of,
+        "chosen": f"{of}:mean",
+        "penalty": 0.01,
+        "validation_accuracy": accuracy,
+        "test_accuracy": accuracy,
+    }
+    return row | {"low": accuracy - 0.05, "high": accuracy + 0.05, "macro_f1": accuracy, "predictions": predictions}
+
+
+def listening(clips: int, label: str) -> dict[str, object]:
+    """Clips with all four kinds of sound."""
+    decoded = LEVELS | {"log_mel_distance": 9.5, "code_agreement": 0.4}
+    kinds = {
+        "original": LEVELS,
+        "griffin_lim": decoded,
+        "wavenet": decoded,
+        "continuation": LEVELS | {"prompt_seconds": 0.1},
+    }
+    return {
+        "clips": [{"path": f"{label}/{n}.wav", "label": label, "group": "voice", "sounds": kinds} for n in range(clips)]
+    }
+
+
+def results(label: str = "seven", clips: int = 2) -> dict[str, object]:
+    """The results of a whole run."""
+    curve = [{"step": step, "train_loss": 5.0 / step, "validation_loss": 6.0 / step} for step in (1, 2, 3)]
+    training = {"curve": curve, "steps": 3, "kept_step": 2, "cut_short": False}
+    representations = {
+        "log_mel": 0.7,
+        "bag_of_codes": 0.8,
+        "gpt/layer_1": 0.75,
+        "gpt/layer_2": 0.9,
+        "gpt": 0.9,
+        label: 0.2,
+    }
+    figures = [
+        figure("tokenizer", "perplexity", 12.5, "codes"),
+        figure("lm", "perplexity", 3.25, "codes"),
+        figure("lm", "unigram_perplexity", 12.0, "codes"),
+        figure("probe", "accuracy", 0.9, "ratio", of="gpt"),
+        figure("vocoder", "code_agreement", 0.4, "ratio", of="wavenet"),
+        figure("lm", "seconds", 61.0, "s"),
+    ]
+    return {
+        "figures": figures,
+        "corpus": {
+            "name": f"corpus {label}",
+            "clips": {"train": 8, "validation": 1, "test": 2},
+            "seconds": {"train": 3700.0, "validation": 10.0, "test": 20.0},
+            "rejected": [{"path": f"{label}.wav", "reason": "silent"}],
+            "labels": {label: 6, "eight": 5},
+            "groups": {"voice": 11},
+        },
+        "curves": {"autoencoder": training, "lm": training, "vocoder": training},
+        "codebook": {
+            "counts": [5, 0, 9, 1],
+            "kmeans": {"points": 1000, "objective": [3.0, 2.0, 1.5], "dead": 0, "duplicates": 0, "gpu": False},
+            "stability": {"noise": 0.9, "gain": 0.8, "shift": 0.7},
+            "verdict": None,
+        },
+        "probe": {
+            "probes": [probe_row(of, accuracy, [label, "eight"]) for of, accuracy in representations.items()],
+            "classes": ["eight", label],
+            "truth": [label, "eight"],
+        },
+        "listening": listening(clips, label),
+        "stages": [{"stage": "lm", "key": "0123456789abcdef", "seconds": 61.0, "peak_memory": 2e9, "reused": True}],
+        "command": f"wordless run corpus.root='{label}' stages=[tokenizer,lm]",
+        "versions": {"torch": "2.9.1"},
+    }
+
+
+def run_folder(folder: Path, content: dict[str, object], *, seconds: float = 0.2) -> Path:
+    """A run folder with these results, and the sounds and pictures that they name."""
+    rate, rng = 8000, np.random.default_rng(0)
+    pictures: dict[str, np.ndarray] = {}
+    sounds = content.get("listening", {})
+    for number, clip in enumerate(sounds["clips"] if isinstance(sounds, dict) and sounds else []):
+        for kind in clip["sounds"]:
+            noise = rng.normal(0, 0.1, round(seconds * rate)).astype(np.float32)
+            Waveform(samples=noise, sample_rate=rate).write(folder / f"listening/{number}_{kind}.wav")
+        for kind in ("original", "autoencoder", "codebook"):
+            pictures[f"{number}:{kind}"] = rng.normal(size=(20, 8)).astype(np.float32)
+        pictures[f"{number}:codes"] = rng.integers(0, 4, (10, 1)).astype(np.int32)
+    if pictures:
+        save_file(pictures, folder / "listening/pictures.safetensors")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(content))
+    return folder
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def charts(text: str) -> str:
+    """The charts of a page."""
+    return "".join(re.findall("<svg.*?</svg>", text, re.DOTALL))
+
+
+def test_the_page_tells_the_whole_run(tmp_path: Path) -> None:
+    page = Page(read(write_report(run_folder(tmp_path, results()))))
+    for told in (
+        "11 recordings, 1 h 2 min of sound, became sequences of 4 codes",
+        "narrows the next code down to 3.25 equally likely ones, where code frequencies alone leave 12",
+        "reads the right label off its states for 90.0 % of the test clips",
+        "gives back 40.0 % of its codes",
+        "85.0 % to 95.0 %",
+        "seven.wav",
+        "silent",
+        "weights of step 2 of 3 were kept",
+        "reused",
+        "torch 2.9.1",
+        "wordless run corpus.root='seven' stages=[tokenizer,lm]",
+        "most frequent class",
+    ):
+        assert told in page.text
+    assert "To add" not in page.text
+
+
+def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+    text = read(write_report(run_folder(tmp_path, results())))
+    page = Page(text)
+    for _, attributes in page.tags:
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:"))
+    assert not page.named("script")
+    assert not page.named("link")
+    assert "url(http" not in text
+    assert "@import" not in text
+
+
+def test_sounds_are_the_files_of_the_run(tmp_path: Path) -> None:
+    page = Page(read(write_report(run_folder(tmp_path, results()))))
+    sources = [str(player["src"]) for player in page.named("audio")]
+    kinds = ("original", "griffin_lim", "wavenet", "continuation")
+    wanted = [tmp_path / f"listening/{number}_{kind}.wav" for number in range(2) for kind in kinds]
+    assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [path.read_bytes() for path in wanted]
+
+
+def test_what_cannot_be_seen_is_told(tmp_path: Path) -> None:
+    page = Page(read(write_report(run_folder(tmp_path, results()))))
+    for name in ("svg", "audio"):
+        assert page.named(name)
+        assert all(attributes.get("aria-label") for attributes in page.named(name))
+    assert all(attributes.get("scope") in ("col", "row") for attributes in page.named("th"))
+    assert len(page.named("caption")) == len(page.named("table"))
+    identifiers = Counter(attributes["id"] for _, attributes in page.tags if "id" in attributes)
+    assert set(identifiers.values()) == {1}
+    targets = {
+        str(attributes["href"])[1:] for _, attributes in page.tags if str(attributes.get("href")).startswith("#")
+    }
+    assert targets <= set(identifiers)
+
+
+def test_names_from_data_are_text_and_nothing_else(tmp_path: Path) -> None:
+    text = read(write_report(run_folder(tmp_path, results(HOSTILE))))
+    assert "<script" not in text
+    page = Page(text)
+    assert HOSTILE in page.text  # as it is, dollar signs and all
+    assert HOSTILE[:20] in Page(charts(text)).text
+
+
+def test_charts_do_no_mathematics_with_names(tmp_path: Path) -> None:
+    text = read(write_report(run_folder(tmp_path, results(r"$\frac{x$ a^1"))))
+    assert r"$\frac{x$ a^1" in Page(charts(text)).text
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "\ud800", "‮gpj.wav", "日本語", "a\nb", "", "{{ 7 * 7 }}", "#00000a"])
+def test_any_name_can_be_shown(tmp_path: Path, name: str) -> None:
+    page = Page(read(write_report(run_folder(tmp_path, results(name)))))
+    for spoiling in "\x1b\u202e":
+        assert spoiling not in page.text
+    assert (name if name.isprintable() else name.encode("unicode_escape", "surrogatepass").decode()) in page.text
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
+    first = write_report(run_folder(tmp_path / "a (run), b=c", results())).read_bytes()
+    second = run_folder(tmp_path / "b", results())
+    matplotlibrc = tmp_path / "matplotlibrc"
+    matplotlibrc.write_text("font.size: 30\nsvg.fonttype: path\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.report", f"run={second}"],
+        env={**os.environ, "PYTHONHASHSEED": "7", "MATPLOTLIBRC": str(matplotlibrc)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(second / "report.html")
+    assert (second / "report.html").read_bytes() == first
+
+
+@pytest.mark.parametrize("absent", SECTIONS)
+def test_what_a_run_did_not_make_is_left_out(tmp_path: Path, absent: str) -> None:
+    content = {key: value for key, value in results().items() if key != absent}
+    assert "To add" in Page(read(write_report(run_folder(tmp_path, content)))).text
+
+
+def test_figures_alone_make_a_page(tmp_path: Path) -> None:
+    page = Page(read(write_report(run_folder(tmp_path, {"figures": []}))))
+    assert not page.named("svg")
+    assert "'stages=[tokenizer,lm,report]'" not in page.text
+    assert "wordless run 'stages=[probe,report]'" in page.text
+
+
+def test_the_command_adds_a_stage_to_those_of_the_run() -> None:
+    content = {key: value for key, value in results().items() if key != "probe"}
+    content["command"] = "wordless run corpus.root='my sounds' stages=[tokenizer,lm]"
+    adding = adding_command(content, "probe")  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
+    assert adding == "wordless run 'corpus.root=my sounds' 'stages=[tokenizer,lm,probe,vocoder,report]'"
+
+
+def test_a_collapsed_codebook_and_a_ceiling_stand_out(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(results()))
+    content["codebook"]["verdict"] = "the codebook has collapsed"
+    content["curves"]["lm"]["cut_short"] = True
+    page = Page(read(write_report(run_folder(tmp_path, content))))
+    assert len([1 for _, attributes in page.tags if attributes.get("class") == "warning"]) == 2
+    assert "the codebook has collapsed" in page.text
+
+
+def test_a_large_run_stays_a_small_page(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(results(clips=12)))
+    content["corpus"]["rejected"] = [{"path": f"{n}.wav", "reason": "silent"} for n in range(5000)]
+    content["corpus"]["labels"] = {f"label {n}": 3 for n in range(3000)}
+    content["codebook"]["counts"] = list(range(20_000))
+    page = write_report(run_folder(tmp_path, content, seconds=10.0))
+    assert page.stat().st_size < 6e6
+    assert "4,980 more, in rejected.tsv" in read(page)
+    assert "Left out, so that the page stays small: <code>listening/11_wavenet.wav</code>" in read(page)
+
+
+def test_strange_values_are_drawn_too(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(results()))
+    content["curves"]["lm"]["curve"] = [{"step": 1, "train_loss": float("nan"), "validation_loss": float("inf")}]
+    content["curves"]["vocoder"]["curve"] = []
+    content["codebook"]["counts"] = [0, 0]
+    content["codebook"]["kmeans"]["objective"] = []
+    content["probe"] = {"probes": [], "classes": [], "truth": []}
+    content["figures"][0]["value"] = float("nan")
+    assert "–" in Page(read(write_report(run_folder(tmp_path, content)))).text
+
+
+def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"results\.json is missing; give the folder of a run"):
+        write_report(tmp_path / "nowhere")
+    folder = run_folder(tmp_path / "run", results())
+    (folder / "listening/1_wavenet.wav").unlink()
+    with pytest.raises(InputError, match=r"1_wavenet\.wav is missing"):
+        write_report(folder)
+    (folder / "listening/pictures.safetensors").write_bytes(b"no")
+    with pytest.raises(InputError, match=r"pictures\.safetensors cannot be read"):
+        write_report(folder)
+    for text, told in (("{", "is not JSON"), ("[]", "no list of")):
+        (folder / "results.json").write_text(text)
+        with pytest.raises(InputError, match=told):
+            write_report(folder)
+    assert not (folder / "report.html").exists()
+
+
+@given(st.floats(min_value=-1e12, max_value=1e12))
+def test_numbers_keep_three_digits(value: float) -> None:
+    shown = float(phrasing.number(value).replace(",", ""))
+    assert shown == pytest.approx(value, rel=0.005, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.25, "0.2 s"), (59.94, "59.9 s"), (59.99, "1 min 0 s"), (3725, "1 h 2 min"), (3599.9, "1 h 0 min")],
+)
+def test_durations_are_spoken(seconds: float, told: str) -> None:
+    assert phrasing.duration(seconds) == told
