@@ -26,8 +26,8 @@ class Waveform:
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32:
             raise InputError(
-                f"samples are {self.samples.dtype} of shape {self.samples.shape}; a waveform is mono float32 (samples,): "
-                "average the channels and cast"
+                f"samples are {self.samples.dtype} of shape {self.samples.shape}; a waveform is mono float32 "
+                "(samples,): average the channels and cast"
             )
         if self.sample_rate <= 0:
             raise InputError(f"sample_rate is {self.sample_rate}; it must be a positive number of Hz")

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 import soxr
 import torch
 
 from audio.spectrogram import SpectrogramConfig
+from tokenizer.tokenizer import Tokenizer
 from vocoder.generation import GenerationInput
 from vocoder.mu_law import silence
 from vocoder.wavenet import WaveNet
@@ -99,3 +101,29 @@ def log_mel_frame(
         triangle = np.clip(np.minimum((hz - low) / (centre - low), (high - hz) / (high - centre)), 0, None)
         mels.append(float(triangle @ power))
     return np.log(np.array(mels) + config.floor).astype(np.float32)
+
+
+# Tokenizer: codes of a whole recording
+
+
+def encode_whole(tokenizer: Tokenizer, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """One spectrogram of the whole padded recording, patch by patch, and the distance to every centroid."""
+    step = tokenizer.config.samples_per_code
+    padded = np.zeros(-(-len(samples) // step) * step, np.float32)
+    padded[: len(samples)] = samples
+    spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(padded)[None]))[0]
+    frames, height = tokenizer.config.patch.frames, tokenizer.config.height
+    codes = []
+    for time in range(len(spectrogram) // frames):
+        for stream in range(tokenizer.config.streams):
+            patch = spectrogram[time * frames : (time + 1) * frames, stream * height : (stream + 1) * height]
+            with torch.inference_mode():
+                bottleneck = tokenizer.autoencoder.encoder(patch.reshape(1, -1))
+            codes.append(nearest_by_distance(bottleneck.numpy(), tokenizer.centroids.numpy())[0])
+    return np.array(codes).reshape(-1, tokenizer.config.streams)
+
+
+def nearest_by_distance(points: npt.NDArray[np.float32], centroids: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """The nearest centroid of each point, by all distances."""
+    squares = ((points[:, None].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(-1)
+    return squares.argmin(1)

@@ -1,8 +1,8 @@
 """The tokenizer: front end, autoencoder and codebook; sound in, codes out, and what codes mean.
 
 Encoding runs in blocks of a fixed number of patches counted from the start of the recording, the last one padded to
-that size: a file, an array, a stream and any number of workers do the same arithmetic, and give identical codes in constant
-memory.
+that size: a file, an array, a stream and any number of workers do the same arithmetic, and give identical codes in
+constant memory.
 """
 
 import json

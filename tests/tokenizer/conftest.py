@@ -1,0 +1,61 @@
+"""A small tokenizer, fitted for real on a chirp and noise."""
+
+import numpy as np
+import pytest
+import torch
+
+from audio.spectrogram import LogMel, SpectrogramConfig
+from audio.waveform import FloatArray
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss
+from tokenizer.codebook import fit_codebook
+from tokenizer.patches import PatchConfig
+from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
+from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+
+RATE = 8_000
+
+
+def sound(seconds: float, seed: int = 0) -> FloatArray:
+    """A rising tone in noise ``(samples,)``."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    noise = np.random.default_rng(seed).normal(0, 0.02, len(time))
+    return (0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time) + noise).astype(np.float32)
+
+
+def fitted(patch: PatchConfig, codebook_size: int) -> Tokenizer:
+    audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24)
+    config = TokenizerConfig(
+        audio=audio,
+        patch=patch,
+        autoencoder=AutoencoderConfig(hidden=32, bottleneck=8),
+        codebook_size=codebook_size,
+    )
+    spectrogram = LogMel(audio)(torch.from_numpy(sound(6.0))[None])[0]
+    sample = draw_sample([spectrogram], frames=patch.frames, n_mels=24, capacity=2000, seed=0)
+    patches = normalised_patches(sample.columns, sample.mean, sample.std, height=config.height)
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(config.autoencoder, patches.shape[1])
+    batches, optimizer = (
+        PatchBatches(patches, batch_size=64, seed=0),
+        torch.optim.AdamW(autoencoder.parameters(), lr=1e-2),
+    )
+    for step in range(60):
+        summed, count = reconstruction_loss(autoencoder, batches.batch(step, 0, 1))
+        (summed / count).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    points = autoencoder.encoder(patches).detach().numpy()
+    centroids, _ = fit_codebook(points, codebook_size=codebook_size, iterations=10, seed=0, gpu=False)
+    return Tokenizer(config, sample.mean, sample.std, autoencoder, torch.from_numpy(centroids))
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """One stream, two frames per patch."""
+    return fitted(PatchConfig(frames=2), 32)
+
+
+@pytest.fixture(scope="session")
+def banded() -> Tokenizer:
+    """Three streams that share autoencoder and codebook."""
+    return fitted(PatchConfig(frames=4, mels=8), 16)

@@ -1,0 +1,55 @@
+"""k-means uses every point it is given, and says what it did."""
+
+import numpy as np
+import pytest
+
+from audio.errors import InputError
+from tests.reference import nearest_by_distance
+from tokenizer.codebook import fit_codebook, nearest
+
+
+def clusters(points: int, centres: int) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return (random.integers(0, centres, points)[:, None] * 10 + random.normal(0, 0.1, (points, 4))).astype(np.float32)
+
+
+def test_all_points_are_used_and_the_objective_is_theirs() -> None:
+    points = clusters(6000, 4)  # more than the 256 points per centroid that FAISS draws by default
+    centroids, report = fit_codebook(points, codebook_size=4, iterations=20, seed=0, gpu=False)
+    distances = ((points - centroids[nearest_by_distance(points, centroids)]) ** 2).sum(1)
+    assert report.points == 6000
+    assert report.dead == report.duplicates == 0
+    assert not report.gpu
+    assert np.isclose(report.objective[-1], distances.mean(), rtol=0.01)
+
+
+def test_the_objective_never_rises() -> None:
+    points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
+    _, report = fit_codebook(points, codebook_size=32, iterations=15, seed=0, gpu=False)
+    assert len(report.objective) == 15
+    assert all(
+        later <= earlier * (1 + 1e-5) for earlier, later in zip(report.objective, report.objective[1:], strict=False)
+    )
+
+
+def test_same_seed_same_bytes() -> None:
+    points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
+    first, second = (fit_codebook(points, codebook_size=16, iterations=5, seed=3, gpu=False)[0] for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_dead_and_duplicate_centroids_are_counted() -> None:
+    points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
+    _, report = fit_codebook(points, codebook_size=8, iterations=5, seed=0, gpu=False)
+    assert report.dead >= 5  # three places, eight centroids
+
+
+def test_too_few_points_are_refused() -> None:
+    with pytest.raises(InputError, match=r"tokenizer.codebook_size is 64, but the training recordings give 10 patches"):
+        fit_codebook(clusters(10, 2), codebook_size=64, iterations=5, seed=0, gpu=False)
+
+
+def test_nearest_is_the_nearest() -> None:
+    random = np.random.default_rng(0)
+    points, centroids = (random.normal(size=(n, 6)).astype(np.float32) for n in (200, 20))
+    assert np.array_equal(nearest(points, centroids), nearest_by_distance(points, centroids))

@@ -1,0 +1,59 @@
+"""The contract of codes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from tokenizer.codes import Codes, CodesFormat, require_same_codebook
+
+FORMAT = CodesFormat(
+    codebook_size=16, streams=2, samples_per_code=160, sample_rate=16_000, tokenizer="front", codebook="book"
+)
+
+
+def codes(steps: int, num_samples: int | None = None) -> Codes:
+    values = np.arange(steps * 2, dtype=np.int32).reshape(steps, 2) % 16
+    return Codes(values=values, num_samples=steps * 160 if num_samples is None else num_samples, format=FORMAT)
+
+
+@given(num_samples=st.integers(0, 2000))
+def test_steps_cover_every_sample_and_no_more(num_samples: int) -> None:
+    steps = FORMAT.steps(num_samples)
+    assert steps * 160 >= num_samples > (steps - 1) * 160 or num_samples == steps == 0
+
+
+@given(steps=st.integers(1, 9), missing=st.integers(0, 159), start=st.integers(0, 9), length=st.integers(0, 9))
+def test_a_crop_keeps_its_samples(steps: int, missing: int, start: int, length: int) -> None:
+    whole = codes(steps, steps * 160 - missing)
+    start, stop = min(start, steps), min(start + length, steps)
+    part = whole.crop(start, stop)
+    assert np.array_equal(part.values, whole.values[start:stop])
+    assert part.num_samples == max(min(stop * 160, whole.num_samples) - start * 160, 0)
+
+
+def test_rates() -> None:
+    assert FORMAT.codes_per_second == 100
+    assert FORMAT.bits_per_second == 100 * 2 * 4
+
+
+def test_values_outside_the_codebook_are_refused() -> None:
+    with pytest.raises(InputError, match="codes 0 to 15"):
+        Codes(values=np.full((1, 2), 16, np.int32), num_samples=160, format=FORMAT)
+
+
+def test_shape_and_length_are_checked() -> None:
+    with pytest.raises(InputError, match=r"\(time, 2\)"):
+        Codes(values=np.zeros((3, 1), np.int32), num_samples=480, format=FORMAT)
+    with pytest.raises(InputError, match="takes 4 time steps"):
+        codes(3, 481)
+
+
+def test_codes_of_another_codebook_are_refused_by_name() -> None:
+    with pytest.raises(
+        InputError, match=r"the model belongs to codebook book, the codes to codebook other.*wordless encode"
+    ):
+        require_same_codebook(FORMAT, replace(FORMAT, codebook="other"), owner="the model")

@@ -1,0 +1,48 @@
+"""Health figures are those of their definitions, and a collapse is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from audio.errors import InputError
+from tests.tokenizer.conftest import RATE, sound
+from tests.tokenizer.test_codes import FORMAT
+from tokenizer.codes import Codes
+from tokenizer.health import HealthConfig, Usage, collapse, measure_fidelity, measure_stability, measure_usage
+from tokenizer.tokenizer import Tokenizer
+
+
+def test_perplexity_of_known_distributions() -> None:
+    assert Usage(counts=(5,) * 8).perplexity == pytest.approx(8)
+    half = Usage(counts=(2, 1, 1, 0))
+    assert half.perplexity == pytest.approx(2**1.5)
+    assert (half.used_codes, half.dead_codes) == (3, 1)
+
+
+def test_usage_counts_all_streams() -> None:
+    codes = Codes(values=np.array([[0, 1], [1, 1]], np.int32), num_samples=320, format=replace(FORMAT, codebook_size=3))
+    assert measure_usage([codes, codes], 3).counts == (2, 6, 0)
+
+
+def test_quantisation_costs_something(tokenizer: Tokenizer) -> None:
+    fidelity = measure_fidelity(tokenizer, [sound(2.0), sound(0.5, seed=3)])
+    assert 0 < fidelity.reconstruction_mse < fidelity.quantised_mse < 1
+
+
+def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> None:
+    clips = [sound(2.0)]
+    still = measure_stability(tokenizer, clips, HealthConfig(noise_snr_db=200, gain_db=0, shift_seconds=0), seed=0)
+    assert still.noise == still.gain == still.shift == 1
+    shaken = measure_stability(tokenizer, clips, HealthConfig(noise_snr_db=0, gain_db=-20, shift_seconds=0.05), seed=0)
+    assert max(shaken.noise, shaken.gain, shaken.shift) < 0.9
+    assert tokenizer.config.audio.sample_rate == RATE
+
+
+def test_a_collapse_warns_or_stops() -> None:
+    fallen, fine = Usage(counts=(100, 1, 1, 0)), Usage(counts=(5, 5, 5, 5))
+    config = HealthConfig(min_perplexity_ratio=0.5)
+    assert collapse(fine, config) is None
+    assert "has collapsed: perplexity 1.1 of 4" in str(collapse(fallen, config))
+    with pytest.raises(InputError, match="has collapsed"):
+        collapse(fallen, replace(config, gate="stop"))

@@ -1,0 +1,81 @@
+"""Codes survive the disk with their contract; what is not whole or not ours is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from audio.errors import InputError
+from tests.tokenizer.test_codes import FORMAT, codes
+from tokenizer.parquet import CodedClip, mark_complete, read_codes, shard_path, write_shard
+
+CLIPS = [
+    CodedClip(path="a b/(ü).wav", codes=codes(3), split="train", label="x", group="g"),
+    CodedClip(path="c.wav", codes=codes(2, 200), split="test", offset_frames=1),
+    CodedClip(path="empty.wav", codes=codes(0), split="validation"),
+]
+
+
+def same(one: CodedClip, other: CodedClip) -> bool:
+    about = lambda clip: (clip.path, clip.split, clip.label, clip.group, clip.offset_frames, clip.codes.num_samples)  # noqa: E731
+    return about(one) == about(other) and np.array_equal(one.codes.values, other.codes.values)
+
+
+def test_a_file_and_a_folder_round_trip(tmp_path: Path) -> None:
+    for number, clip in enumerate(CLIPS):
+        write_shard(shard_path(tmp_path, number), [clip], FORMAT)
+    mark_complete(tmp_path, shards=3, clips=3)
+    codes_format, clips = read_codes(tmp_path)
+    assert codes_format == FORMAT
+    assert all(same(*pair) for pair in zip(CLIPS, clips, strict=True))
+    assert same(next(read_codes(shard_path(tmp_path, 1))[1]), CLIPS[1])
+
+
+def test_same_codes_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        write_shard(tmp_path / name, CLIPS, FORMAT)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    write_shard(shard_path(tmp_path, 0), CLIPS, FORMAT)
+    with pytest.raises(InputError, match="not whole"):
+        read_codes(tmp_path)
+
+
+def test_shards_of_another_codebook_are_refused(tmp_path: Path) -> None:
+    other = replace(FORMAT, codebook="other")
+    write_shard(shard_path(tmp_path, 0), CLIPS, FORMAT)
+    write_shard(shard_path(tmp_path, 1), [replace(CLIPS[0], codes=replace(CLIPS[0].codes, format=other))], other)
+    mark_complete(tmp_path, shards=2, clips=4)
+    with pytest.raises(InputError, match=r"codes-00001.parquet is of codebook other"):
+        list(read_codes(tmp_path)[1])
+    with pytest.raises(InputError, match="write them apart"):
+        write_shard(tmp_path / "x.parquet", CLIPS, other)
+
+
+def test_values_outside_the_codebook_name_file_and_clip(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_shard(path, CLIPS, FORMAT)
+    table = pq.read_table(path)
+    values = table.column("values").to_pylist()
+    values[0][0] = 99
+    pq.write_table(
+        table.set_column(6, table.schema.field("values"), pa.array(values, table.schema.field("values").type)), path
+    )
+    with pytest.raises(InputError, match=r"a.parquet, clip a b/\(ü\).wav: values lie in"):
+        list(read_codes(path)[1])
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.parquet").write_text("no")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="is not a Parquet file"):
+        read_codes(tmp_path / "text.parquet")
+    with pytest.raises(InputError, match="holds no codes"):
+        read_codes(tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="is missing"):
+        read_codes(tmp_path / "none.parquet")

@@ -1,0 +1,68 @@
+"""Statistics are exact, the sample is uniform, bounded and seeded."""
+
+import numpy as np
+import pytest
+import torch
+
+from tokenizer.sample import PatchBatches, Reservoir, draw_sample, normalised_patches
+
+
+def test_a_short_stream_is_kept_whole() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    reservoir = Reservoir(10, 2, seed=0)
+    reservoir.add(rows[:1])
+    reservoir.add(rows[1:])
+    assert np.array_equal(reservoir.sample, rows)
+
+
+def test_every_row_has_the_same_chance() -> None:
+    counts = np.zeros(200)
+    for seed in range(400):
+        reservoir = Reservoir(20, 1, seed=seed)
+        for start in range(0, 200, 30):
+            reservoir.add(np.arange(start, min(start + 30, 200), dtype=np.float32)[:, None])
+        counts[reservoir.sample[:, 0].astype(int)] += 1
+    assert counts.sum() == 400 * 20
+    # 40 expected, standard deviation 6: neither the beginning nor the end of the stream is favoured
+    assert abs(counts[:50].mean() - 40) < 4
+    assert abs(counts[-50:].mean() - 40) < 4
+    assert counts.min() > 12
+
+
+def test_statistics_are_those_of_all_frames() -> None:
+    parts = [torch.randn(n, 5) * 3 + 2 for n in (40, 1, 17)]
+    sample = draw_sample(parts, frames=2, n_mels=5, capacity=10, seed=0)
+    frames = torch.cat(parts)
+    assert torch.allclose(sample.mean, frames.mean(0), atol=1e-5)
+    assert torch.allclose(sample.std, frames.std(0, unbiased=False), atol=1e-4)
+    assert sample.columns.shape == (10, 2, 5)
+    assert sample.seen == 39 + 0 + 16
+
+
+def test_columns_are_runs_of_frames_within_one_recording() -> None:
+    first, second = torch.arange(10.0).reshape(5, 2), torch.arange(100.0, 106.0).reshape(3, 2)
+    columns = draw_sample([first, second], frames=2, n_mels=2, capacity=100, seed=0).columns
+    assert torch.equal(columns[0], first[:2])
+    assert torch.equal(columns[-1], second[1:3])
+    assert len(columns) == 4 + 2
+
+
+def test_a_silent_band_is_not_blown_up() -> None:
+    sample = draw_sample([torch.zeros(50, 3)], frames=1, n_mels=3, capacity=10, seed=0)
+    assert torch.equal(sample.std, torch.full((3,), 0.1))
+
+
+def test_patches_are_normalised_per_mel() -> None:
+    columns = torch.randn(500, 2, 4) * torch.tensor([1.0, 2.0, 3.0, 4.0]) + 5
+    patches = normalised_patches(columns, columns.mean((0, 1)), columns.std((0, 1)), height=2)
+    assert patches.shape == (1000, 4)
+    assert patches.mean().abs() < 1e-5
+    assert patches.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_parts_together_are_the_batch() -> None:
+    batches = PatchBatches(torch.arange(50.0)[:, None], batch_size=8, seed=3)
+    whole = batches.batch(7, 0, 1).patches
+    parts = torch.cat([batches.batch(7, part, 2).patches for part in range(2)])
+    assert torch.equal(whole.sort(0).values, parts.sort(0).values)
+    assert not torch.equal(whole, batches.batch(8, 0, 1).patches)

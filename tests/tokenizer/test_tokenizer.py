@@ -1,0 +1,136 @@
+"""Encoding is the same however the sound arrives, and codes mean what the contract says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from audio.waveform import Waveform
+from tests.reference import encode_whole
+from tests.tokenizer.conftest import RATE, sound
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+
+LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "banded"])
+def test_codes_are_those_of_the_definition(name: str, request: pytest.FixtureRequest) -> None:
+    """Block by block with a codebook search by matrix product, against the whole spectrogram and every distance."""
+    tokenizer: Tokenizer = request.getfixturevalue(name)
+    assert np.array_equal(tokenizer.encode(LONG, RATE).values, encode_whole(tokenizer, LONG))
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(0, len(LONG)), max_size=8))
+def test_a_stream_gives_the_codes_of_the_whole(tokenizer: Tokenizer, cuts: list[int]) -> None:
+    blocks = np.split(LONG, sorted(cuts))
+    streamed = tokenizer.encode_blocks(blocks, RATE)
+    whole = tokenizer.encode(LONG, RATE)
+    assert np.array_equal(streamed.values, whole.values)
+    assert streamed.num_samples == whole.num_samples == len(LONG)
+
+
+@pytest.mark.parametrize("rate", [RATE, 11_025, 16_000])
+def test_a_file_gives_the_codes_of_the_array(tokenizer: Tokenizer, tmp_path: Path, rate: int) -> None:
+    samples = sound(1.7)
+    soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
+    assert np.array_equal(tokenizer.encode_file(tmp_path / "a.wav").values, tokenizer.encode(samples, rate).values)
+
+
+def test_threads_do_not_change_codes(tokenizer: Tokenizer) -> None:
+    before = torch.get_num_threads()
+    codes = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        codes.append(tokenizer.encode(LONG, RATE).values)
+    torch.set_num_threads(before)
+    assert np.array_equal(*codes)
+
+
+def test_no_code_sees_what_comes_later(tokenizer: Tokenizer) -> None:
+    step = tokenizer.format.samples_per_code
+    changed = LONG.copy()
+    changed[100 * step :] = sound(10.0, seed=1)[: len(LONG) - 100 * step]
+    plain, other = tokenizer.encode(LONG, RATE).values, tokenizer.encode(changed, RATE).values
+    assert np.array_equal(plain[:100], other[:100])
+    assert not np.array_equal(plain[100:], other[100:])
+
+
+@pytest.mark.parametrize("samples", [0, 1, 159, 160, 161])
+def test_the_tail_is_padded_to_a_whole_code(tokenizer: Tokenizer, samples: int) -> None:
+    codes = tokenizer.encode(LONG[:samples], RATE)
+    assert len(codes.values) == -(-samples // 160)
+    assert codes.num_samples == samples
+
+
+def test_skipping_frames_encodes_the_later_sound(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", LONG, RATE, subtype="FLOAT")
+    skipped = tokenizer.encode_file(tmp_path / "a.wav", offset_frames=1)
+    assert np.array_equal(skipped.values, tokenizer.encode(LONG[80:], RATE).values)
+
+
+def test_codes_mean_spectrograms_close_to_the_sound(tokenizer: Tokenizer) -> None:
+    codes = tokenizer.encode(LONG, RATE)
+    meant = tokenizer.spectrogram(torch.from_numpy(codes.values)[None])[0]
+    heard = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(LONG)[None]))[0]
+    assert meant.shape == heard.shape
+    assert (meant - heard).square().mean() < 0.6 * heard.square().mean()
+    assert torch.allclose(tokenizer.normalise(tokenizer.denormalise(meant)), meant, atol=1e-4)
+
+
+def test_bands_are_put_back_in_place(banded: Tokenizer) -> None:
+    values = torch.tensor([[[0, 1, 2]]])
+    low, middle, high = banded.spectrogram(values)[0].split(8, dim=1)
+    for code, band in enumerate((low, middle, high)):
+        alone = banded.spectrogram(torch.full((1, 1, 3), code))[0]
+        assert torch.equal(band, alone[:, code * 8 : (code + 1) * 8])
+
+
+def test_saved_and_loaded(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    loaded = Tokenizer.from_pretrained(tmp_path)
+    assert loaded.format == tokenizer.format
+    assert np.array_equal(loaded.encode(LONG, RATE).values, tokenizer.encode(LONG, RATE).values)
+    assert tokenizer.format.codebook in (tmp_path / "README.md").read_text()
+
+
+def test_saving_twice_gives_the_same_bytes(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        tokenizer.save_pretrained(tmp_path / name)
+    for file in ("config.json", "model.safetensors", "README.md"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_fingerprints_tell_codebook_and_tokenizer_apart(tokenizer: Tokenizer) -> None:
+    other = Tokenizer(tokenizer.config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids * 2)
+    assert other.format.tokenizer == tokenizer.format.tokenizer
+    assert other.format.codebook != tokenizer.format.codebook
+    shifted = Tokenizer(tokenizer.config, tokenizer.mean + 1, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
+    assert shifted.format.tokenizer != tokenizer.format.tokenizer
+
+
+def test_a_damaged_folder_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"config.json is missing"):
+        Tokenizer.from_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["fingerprints"]["codebook"] = "other"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"names codebook other, its weights are of"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+def test_samples_need_a_rate(tokenizer: Tokenizer) -> None:
+    with pytest.raises(InputError, match="sample_rate is missing"):
+        tokenizer.encode(LONG)
+    assert np.array_equal(
+        tokenizer.encode(Waveform(samples=LONG, sample_rate=RATE)).values, tokenizer.encode(LONG, RATE).values
+    )
+    with pytest.raises(InputError, match="mono float32"):
+        tokenizer.encode(LONG.astype(np.float64), RATE)
