@@ -74,7 +74,7 @@ def make_stages(session: Session, manifest: Manifest, settings: RunSettings) -> 
         made += [pooled, probes(session, manifest, pooled, settings.probe)]
     if "vocoder" in wanted:
         sound = waveforms(session, manifest, settings.audio.sample_rate)
-        wavenet = vocoder(session, manifest, settings.audio, tokens, coded, sound, settings.vocoder)
+        wavenet = vocoder(session, manifest, tokens, coded, sound, settings.vocoder)
         made += [sound, wavenet, listening(session, manifest, tokens, wavenet, model, settings.listening)]
     return {entry.stage: entry for entry in made}
 

@@ -53,12 +53,24 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         self.tokenizer.patch.height(self.audio.n_mels)
+        self._require_same_frames()
         if not self.stages:
             raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
+
+    def _require_same_frames(self) -> None:
+        """The vocoder speaks at the rates at which the tokenizer listens."""
+        wavenet = self.vocoder.wavenet
+        listens = {**vars(self.audio), "patch_frames": self.tokenizer.patch.frames}
+        for name in ("sample_rate", "hop_length", "n_mels", "patch_frames"):
+            if getattr(wavenet, name) != listens[name]:
+                raise InputError(
+                    f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must be "
+                    f"equal: leave vocoder.wavenet.{name} out"
+                )
 
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:

@@ -9,7 +9,6 @@ import torch
 
 from audio.manifest import Clip, Manifest, Split, content_hash
 from audio.reading import read_blocks, resampled_length
-from audio.spectrogram import SpectrogramConfig
 from pipelines.fit import FitConfig, fit
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe
@@ -27,7 +26,7 @@ VALIDATION_BATCHES = 8
 class VocoderSettings:
     """Options of the vocoder's stage."""
 
-    wavenet: WaveNetConfig  # rates and groups are filled in from the tokenizer and the manifest
+    wavenet: WaveNetConfig  # its groups are those of the training clips
     crops: CropsConfig
     fit: FitConfig
 
@@ -57,14 +56,14 @@ def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
 def vocoder(
     session: Session,
     manifest: Manifest,
-    audio: SpectrogramConfig,
     tokenizer_entry: Entry,
     codes_entry: Entry,
     waveforms_entry: Entry,
     settings: VocoderSettings,
 ) -> Entry:
     """Train a WaveNet; the entry is a vocoder folder."""
-    config = _filled_in(settings.wavenet, manifest, audio, tokenizer_entry)
+    groups = sorted({clip.group for clip in manifest.of("train") if clip.group is not None})
+    config = replace(settings.wavenet, groups=tuple(groups))
     recipe = Recipe(
         stage="vocoder",
         version=1,
@@ -103,20 +102,6 @@ def vocoder(
 
 def _trained_on(manifest: Manifest) -> tuple[Clip, ...]:
     return manifest.of("train") + manifest.of("validation")
-
-
-def _filled_in(
-    config: WaveNetConfig, manifest: Manifest, audio: SpectrogramConfig, tokenizer_entry: Entry
-) -> WaveNetConfig:
-    tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
-    return replace(
-        config,
-        sample_rate=audio.sample_rate,
-        hop_length=audio.hop_length,
-        n_mels=audio.n_mels,
-        patch_frames=tokenizer.patch_frames,
-        groups=tuple(sorted({clip.group for clip in manifest.of("train") if clip.group is not None})),
-    )
 
 
 def _clips(
