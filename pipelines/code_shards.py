@@ -1,0 +1,127 @@
+"""Recordings -> codes in shards, each written whole or not at all: a killed command resumes after the last of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from audio.errors import InputError
+from audio.manifest import Rejected, read_rejected, writable, write_rejected
+from audio.reading import read_blocks
+from audio.waveform import FloatArray
+from pipelines.recordings import Recordings
+from tokenizer.parquet import CodedClip, read_codes, shard_path, write_shard
+from tokenizer.tokenizer import Tokenizer
+
+Advance = Callable[[int], None]  # recordings done
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """What the shards hold."""
+
+    shards: int
+    clips: int
+    seconds: float  # of sound
+    rejected: tuple[Rejected, ...]
+
+
+def encode_shards(
+    folder: Path,
+    recordings: Recordings,
+    tokenizer_folder: Path,
+    *,
+    clips_per_shard: int,
+    pool: Executor | None,
+    advance: Advance,
+) -> Encoded:
+    """Write the shards that ``folder`` lacks; a recording's shard follows from its place in the list alone."""
+    tokenizer = loaded(tokenizer_folder)
+    starts = range(0, len(recordings.paths), clips_per_shard)
+    for number, start in enumerate(starts):
+        shard = shard_path(folder, number)
+        paths = recordings.paths[start : start + clips_per_shard]
+        if not shard.exists():
+            encode = partial(encode_recording, tokenizer_folder, recordings.root)
+            results = map(encode, paths) if pool is None else pool.map(encode, paths, chunksize=4)
+            clips, rejected = _sorted_out(results, advance, start)
+            _write_rejected(rejected, _rejected_path(shard))
+            write_shard(shard, clips, tokenizer.format)
+        advance(start + len(paths))
+    return _summary(folder, len(starts))
+
+
+def encode_recording(tokenizer_folder: Path, root: Path, path: str) -> CodedClip | Rejected:
+    """Codes of one recording, or why there are none."""
+    if not writable(path):
+        return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+    tokenizer = loaded(tokenizer_folder)
+    rate = tokenizer.config.audio.sample_rate
+    try:
+        codes = tokenizer.encode_blocks(_finite(read_blocks(root / path, rate)), rate)
+    except InputError as error:
+        return Rejected(path=path, reason=str(error))
+    if not codes.num_samples:
+        return Rejected(path=path, reason="empty")
+    return CodedClip(path=path, codes=codes)
+
+
+@lru_cache(maxsize=1)
+def loaded(folder: Path) -> Tokenizer:
+    """The tokenizer of ``folder``, read once in each process."""
+    return Tokenizer.from_pretrained(folder)
+
+
+def clear_away(folder: Path, shards: int) -> None:
+    """Remove what only a resumed command needs."""
+    for number in range(shards):
+        _rejected_path(shard_path(folder, number)).unlink(missing_ok=True)
+
+
+def shard_clips(folder: Path, shards: int) -> Iterator[CodedClip]:
+    """All clips of the first ``shards`` shards, in order."""
+    for number in range(shards):
+        yield from read_codes(shard_path(folder, number))[1]
+
+
+def _finite(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    for block in blocks:
+        if not np.isfinite(block).all():
+            raise InputError("holds values that are not finite")
+        yield block
+
+
+def _sorted_out(
+    results: Iterator[CodedClip | Rejected], advance: Advance, done: int
+) -> tuple[list[CodedClip], list[Rejected]]:
+    clips: list[CodedClip] = []
+    rejected: list[Rejected] = []
+    for number, result in enumerate(results, done + 1):
+        match result:
+            case CodedClip():
+                clips.append(result)
+            case Rejected():
+                rejected.append(result)
+        advance(number)
+    return clips, rejected
+
+
+def _rejected_path(shard: Path) -> Path:
+    return shard.with_suffix(".rejected.tsv")
+
+
+def _write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
+    """Before the shard itself: a shard that is there has its rejections beside it."""
+    path.unlink(missing_ok=True)
+    if rejected:
+        write_rejected(rejected, path)
+
+
+def _summary(folder: Path, shards: int) -> Encoded:
+    lists = [_rejected_path(shard_path(folder, number)) for number in range(shards)]
+    rejected = tuple(each for path in lists if path.exists() for each in read_rejected(path))
+    clips = [clip.codes.seconds for clip in shard_clips(folder, shards)]
+    return Encoded(shards=shards, clips=len(clips), seconds=sum(clips), rejected=rejected)

@@ -1,0 +1,49 @@
+"""Recordings that a command is pointed at: one file, or all below a folder."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.corpus import CorpusConfig, find_recordings
+from audio.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """Paths relative to ``root``, "/" between folders, sorted."""
+
+    root: Path
+    paths: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum((self.root / path).stat().st_size for path in self.paths)
+
+    @property
+    def state(self) -> str:
+        """Hash of the files' names, sizes and times of change: the same while nobody touches them."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            status = (self.root / path).stat()
+            digest.update(f"{path!r} {status.st_size} {status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+
+def recordings_at(place: Path) -> Recordings:
+    """The recording ``place``, or all recordings below the folder ``place``.
+
+    Raises:
+        InputError: there is nothing, or no recording below it.
+    """
+    if not place.exists():
+        raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
+    if place.is_file():
+        return Recordings(root=place.parent, paths=(place.name,))
+    try:
+        root, found, _ = find_recordings(CorpusConfig(root=str(place), labels="none"))
+    except InputError as error:  # it speaks of the options of `wordless run`
+        raise InputError(
+            str(error).replace("corpus.root=", "input=").replace(", or set corpus.extensions", "")
+        ) from error
+    return Recordings(root=root, paths=tuple(found))

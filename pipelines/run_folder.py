@@ -1,0 +1,29 @@
+"""The folder that ``wordless run`` leaves behind, as the commands that use its models see it."""
+
+from pathlib import Path
+from typing import Literal
+
+from audio.errors import InputError
+
+Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `wordless run` that make them
+VocoderKind = Literal["wavenet", "griffin_lim"]
+
+
+def part_of(model: Path, part: Part) -> Path:
+    """The folder of one part of a run, for its ``from_pretrained``.
+
+    Raises:
+        InputError: there is no such run, or the part was not made.
+    """
+    if not model.is_dir():
+        state = "is a file" if model.exists() else "does not exist"
+        raise InputError(f"model={model} {state}; name the folder of a run, such as model=runs/<date>_<time>")
+    if (model / part / "config.json").is_file():
+        return model / part
+    if (model / "config.json").is_file():
+        raise InputError(
+            f"model={model} is one part of a run; name the folder above it: model={model.absolute().parent}"
+        )
+    raise InputError(
+        f"model={model} holds no {part}/config.json; name the folder of a run whose stages included {part}"
+    )

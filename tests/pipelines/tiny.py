@@ -1,0 +1,72 @@
+"""Run folders of tiny models with random weights: enough to see that the commands do their work."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from audio.spectrogram import SpectrogramConfig
+from audio.waveform import FloatArray
+from lm.gpt import GPTConfig
+from lm.model import LanguageModel
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.patches import PatchConfig
+from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet import WaveNet, WaveNetConfig
+
+AUDIO = SpectrogramConfig(sample_rate=4000, window_length=100, hop_length=40, n_mels=16)
+PATCH = PatchConfig(frames=2)
+
+
+def tiny_tokenizer(seed: int, *, mels: int | None = None) -> Tokenizer:
+    """Random weights that follow from the seed; ``mels`` per patch: fewer than 16 give several streams."""
+    config = TokenizerConfig(
+        audio=AUDIO,
+        patch=PatchConfig(frames=PATCH.frames, mels=mels),
+        autoencoder=AutoencoderConfig(hidden=8, bottleneck=4),
+        codebook_size=8,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
+        return Tokenizer(config, torch.full((16,), -6.0), torch.full((16,), 3.0), autoencoder, 0.3 * torch.randn(8, 4))
+
+
+def save_tokenizer(run: Path, *, seed: int, mels: int | None = None) -> Tokenizer:
+    """A run folder with nothing but a tokenizer."""
+    tokenizer = tiny_tokenizer(seed, mels=mels)
+    tokenizer.save_pretrained(run / "tokenizer")
+    return tokenizer
+
+
+def save_run(folder: Path, *, seed: int) -> Path:
+    """A folder with a tokenizer, a language model and a vocoder that belong together."""
+    tokenizer = save_tokenizer(folder, seed=seed)
+    gpt = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=64, dropout=0.0)
+    LanguageModel.create(gpt, tokenizer.format, seed=seed).save_pretrained(folder / "lm")
+    wavenet = WaveNetConfig(
+        sample_rate=AUDIO.sample_rate,
+        hop_length=AUDIO.hop_length,
+        n_mels=AUDIO.n_mels,
+        patch_frames=PATCH.frames,
+        residual_channels=4,
+        gate_channels=8,
+        skip_channels=8,
+        layers=2,
+        cycles=1,
+        condition_channels=4,
+        groups=("anna", "ben"),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        Vocoder(WaveNet(wavenet), tokenizer.format.tokenizer).save_pretrained(folder / "vocoder")
+    return folder
+
+
+def sweep(seconds: float, sample_rate: int, *, low: float = 200) -> FloatArray:
+    """A tone that rises by two octaves."""
+    time = np.linspace(0, seconds, round(seconds * sample_rate), endpoint=False)
+    phase = 2 * np.pi * low * seconds / np.log(4) * (4 ** (time / seconds) - 1)
+    tone: FloatArray = (0.3 * np.sin(phase)).astype(np.float32)
+    return tone
