@@ -20,8 +20,8 @@ from vocoder.mu_law import silence
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet
 
 WIDTH = 8  # clips per step at most
-# A clip must not depend on its company, but narrow products round differently from wide ones: with MKL rows were equal
-# to the last bit from 4 rows on. A clip alone therefore has three silent companions; they cost a quarter of its speed.
+# A clip must not depend on its company, but narrow products round differently from wide ones: with MKL rows were
+# equal to the last bit from 4 rows on. So a clip alone has three silent companions, for up to a third of its speed.
 NARROWEST = 4
 
 Progress = Callable[[int, int], None]  # steps done, steps in all

@@ -21,7 +21,7 @@ from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, require_same_codebook
 
 MOMENTUM = 0.99
-INVERSION_STEPS = 50  # of the mel inversion; more changed the result by less than 0.1 dB
+INVERSION_STEPS = 50  # of the mel inversion; 200 changed the distance on real digits by 0.004 dB, 20 by 0.03
 
 
 @torch.inference_mode()
