@@ -2,18 +2,15 @@
 
 import shutil
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
-from audio.corpus import CorpusConfig, build_manifest, find_recordings
-from audio.embedded import PATTERN, embedded_corpus
-from audio.inspection import InspectionConfig
-from audio.manifest import Manifest, Rejected, write_manifest, write_rejected
+from audio.manifest import Manifest, write_manifest, write_rejected
+from pipelines.corpus import Corpus, corpus_config, read_corpus
 from pipelines.disk import require_space
-from pipelines.gangs import Gang, current_gang
+from pipelines.gangs import current_gang
 from pipelines.language_model_stage import language_model
 from pipelines.listening_stage import listening
-from pipelines.probe_stage import features, probes, require_labels
+from pipelines.probe_stage import features, probes
 from pipelines.progress import Terminal
 from pipelines.report import write_report
 from pipelines.results import write_results
@@ -26,28 +23,20 @@ from pipelines.vocoder_stage import vocoder, waveforms
 ARTIFACTS = ("tokenizer", "lm", "vocoder")  # entries that `from_pretrained` reads, copied into the run folder
 
 
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """The recordings of a run."""
-
-    name: str
-    manifest: Manifest
-    rejected: tuple[Rejected, ...]
-
-
 def run_chain(config: dict[str, object], folder: Path) -> None:
     """Make what the stages ask for, or reuse it, and write the run's ``folder``."""
     settings = run_settings(config)
-    require_space(Path(settings.store.root), "store.root=PATH")
+    store = Path(settings.store.root)
+    require_space(store, "store.root=PATH")
     require_space(folder, "hydra.run.dir=PATH")
-    recordings = _recordings(settings)
+    recordings = corpus_config(settings.corpus, settings.embedded, store, probed="probe" in settings.stages)
     with closing(current_gang(choose_device(settings.device))) as gang:
         terminal = Terminal(silent=gang.rank != 0)
-        corpus = _corpus(settings, recordings, gang, terminal)
+        corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         seconds = corpus.manifest.seconds
-        require_space(Path(settings.store.root), "store.root=PATH", seconds=seconds)
+        require_space(store, "store.root=PATH", seconds=seconds)
         session = Session(
-            store=Store(Path(settings.store.root)),
+            store=Store(store),
             gang=gang,
             terminal=terminal,
             folder=folder,
@@ -64,7 +53,7 @@ def make_stages(session: Session, manifest: Manifest, settings: RunSettings) -> 
     made: list[Entry] = [frame_sample(session, manifest, settings.audio, settings.tokenizer)]
     made.append(autoencoder(session, made[0], settings.audio, settings.tokenizer))
     tokens = codebook(session, made[0], made[1], settings.audio, settings.tokenizer)
-    coded = codes(session, manifest, tokens, settings.tokenizer, all_offsets=settings.lm.all_offsets)
+    coded = codes(session, manifest, tokens, views=settings.tokenizer.patch.frames if settings.lm.all_offsets else 1)
     made += [tokens, coded, health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)]
     model = language_model(session, coded, settings.lm) if {"lm", "probe"} & {*wanted} else None
     if model:
@@ -77,35 +66,6 @@ def make_stages(session: Session, manifest: Manifest, settings: RunSettings) -> 
         wavenet = vocoder(session, manifest, tokens, coded, sound, settings.vocoder)
         made += [sound, wavenet, listening(session, manifest, tokens, wavenet, model, settings.listening)]
     return {entry.stage: entry for entry in made}
-
-
-def _recordings(settings: RunSettings) -> CorpusConfig:
-    """Where the recordings are. What is wrong with their folder, names or labels shows before any is decoded."""
-    if settings.corpus is None:
-        cache = Path(settings.store.root) / "embedded"
-        root = embedded_corpus(settings.embedded, cache)
-        return CorpusConfig(root=str(root), pattern=PATTERN, labels="pattern", inspection=InspectionConfig())
-    if "probe" in settings.stages:
-        _, described, _ = find_recordings(settings.corpus)
-        require_labels([description.label for description in described.values()])
-    return settings.corpus
-
-
-def _corpus(settings: RunSettings, config: CorpusConfig, gang: Gang, terminal: Terminal) -> Corpus:
-    """The manifest; rank 0 listens first, the others find in the cache what it heard."""
-    cache = Path(settings.store.root) / "inspected.jsonl"
-    if gang.rank:
-        gang.barrier()
-    with terminal.working("inspecting", 0, "files") as progress:
-        workers = choose_workers(settings.workers, seconds=float("inf"))
-        manifest, rejected = build_manifest(config, workers=workers, cache=cache, progress=progress.advance_to)
-    if not gang.rank:
-        gang.barrier()
-    name = "embedded corpus (eSpeak NG)" if settings.corpus is None else manifest.root.name
-    terminal.say(
-        f"corpus    {name}: {len(manifest.clips)} clips, {manifest.seconds / 60:.1f} minutes, {len(rejected)} set aside"
-    )
-    return Corpus(name=name, manifest=manifest, rejected=rejected)
 
 
 def _write_folder(

@@ -68,20 +68,25 @@ class RunSettings:
         for name in ("sample_rate", "hop_length", "n_mels", "patch_frames"):
             if getattr(wavenet, name) != listens[name]:
                 raise InputError(
-                    f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must be "
-                    f"equal: leave vocoder.wavenet.{name} out"
+                    f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must "
+                    f"be equal: leave vocoder.wavenet.{name} out"
                 )
 
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """The settings that a composed config describes; without root and table the corpus is the embedded one."""
-    values = dict(config)
-    corpus = values.get("corpus")
-    if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
-        values["corpus"] = None
+    values = without_corpus(config)
     if isinstance(values.get("stages"), str):
         values["stages"] = [values["stages"]]
     return build(RunSettings, values, name="")
+
+
+def without_corpus(config: Mapping[str, object]) -> dict[str, object]:
+    """The config with ``corpus: None`` where neither root nor table names recordings: the embedded corpus."""
+    corpus = config.get("corpus")
+    if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
+        return {**config, "corpus": None}
+    return dict(config)
 
 
 def choose_device(wanted: Device) -> torch.device:

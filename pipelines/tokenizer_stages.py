@@ -173,18 +173,15 @@ def codebook(
     return session.obtain(recipe, f"k-means, {settings.codebook_size} codes", make)
 
 
-def codes(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, settings: TokenizerSettings, *, all_offsets: bool
-) -> Entry:
-    """Encode every clip; training clips also from the other frames within a patch, as further views for the GPT."""
+def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, *, views: int) -> Entry:
+    """Encode every clip; training clips from the first so many frames on, as further views for the GPT."""
     recipe = Recipe(
         stage="codes",
         version=1,
-        config={"all_offsets": all_offsets},
+        config={"views": views},
         inputs={"tokenizer": tokenizer_entry.key, "manifest": content_hash(manifest)},
     )
-    offsets = range(settings.patch.frames if all_offsets else 1)
-    jobs = [(clip, offset) for clip in manifest.clips for offset in (offsets if clip.split == "train" else (0,))]
+    jobs = [(clip, offset) for clip in manifest.clips for offset in range(views if clip.split == "train" else 1)]
 
     def make(folder: Path) -> None:
         shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
@@ -201,9 +198,7 @@ def codes(
                 progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
         mark_complete(folder, shards=len(shards), clips=len(jobs))
 
-    return session.obtain(
-        recipe, f"encoding {len(manifest.clips)} clips, {len(offsets)} view(s) of each training clip", make
-    )
+    return session.obtain(recipe, f"encoding {len(manifest.clips)} clips, {views} view(s) of each training clip", make)
 
 
 def health(

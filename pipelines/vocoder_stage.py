@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from audio.manifest import Clip, Manifest, Split, content_hash
 from audio.reading import read_blocks, resampled_length
@@ -17,7 +16,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.crops import Crops, CropsConfig, VocoderClips, loss
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNetConfig, create_wavenet
 
 VALIDATION_BATCHES = 8
 
@@ -73,8 +72,7 @@ def vocoder(
 
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
-        torch.manual_seed(settings.fit.seed)
-        model = WaveNet(config)
+        model = create_wavenet(config, seed=settings.fit.seed)
         crops = {
             split: Crops(
                 _clips(manifest, split, codes_entry, waveforms_entry, config), tokenizer, config, settings.crops

@@ -1,0 +1,58 @@
+"""The recordings that a command works on: the embedded corpus, or the user's own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.corpus import CorpusConfig, build_manifest, find_recordings
+from audio.embedded import PATTERN, EmbeddedConfig, embedded_corpus
+from audio.manifest import Manifest, Rejected
+from pipelines.gangs import Gang
+from pipelines.probe_stage import require_labels
+from pipelines.progress import Terminal
+from pipelines.settings import choose_workers
+
+EMBEDDED = "embedded"  # folder in the store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """The recordings of a run."""
+
+    name: str
+    manifest: Manifest
+    rejected: tuple[Rejected, ...]
+
+
+def corpus_config(own: CorpusConfig | None, embedded: EmbeddedConfig, store: Path, *, probed: bool) -> CorpusConfig:
+    """Where the recordings are. What is wrong with their folder, names or labels shows before any is decoded.
+
+    Raises:
+        InputError: there are none, or they are to be probed and have no labels.
+    """
+    if own is None:
+        root = embedded_corpus(embedded, store / EMBEDDED)
+        return CorpusConfig(root=str(root), pattern=PATTERN, labels="pattern")
+    if probed:
+        _, described, _ = find_recordings(own)
+        require_labels([description.label for description in described.values()])
+    return own
+
+
+def read_corpus(config: CorpusConfig, store: Path, *, workers: int, gang: Gang, terminal: Terminal) -> Corpus:
+    """Inspect and divide the recordings; rank 0 listens first, the others find in the cache what it heard."""
+    if gang.rank:
+        gang.barrier()
+    with terminal.working("inspecting", 0, "files") as progress:
+        manifest, rejected = build_manifest(
+            config,
+            workers=choose_workers(workers, seconds=float("inf")),
+            cache=store / "inspected.jsonl",
+            progress=progress.advance_to,
+        )
+    if not gang.rank:
+        gang.barrier()
+    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / EMBEDDED else manifest.root.name
+    terminal.say(
+        f"corpus    {name}: {len(manifest.clips)} clips, {manifest.seconds / 60:.1f} minutes, {len(rejected)} set aside"
+    )
+    return Corpus(name=name, manifest=manifest, rejected=rejected)

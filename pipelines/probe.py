@@ -1,0 +1,18 @@
+"""``wordless probe``: what do the representations of a trained run know of labelled recordings?"""
+
+from pipelines.command import command
+
+PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "store.root"})
+
+
+def probe(config: dict[str, object]) -> None:
+    """Probe the models of a run on the corpus that a composed config describes."""
+    from pipelines.probe_job import probe_run  # seconds of imports, which a misspelt option need not wait for
+
+    probe_run(config)
+
+
+main = command("probe", probe, paths=PATHS)
+
+if __name__ == "__main__":
+    main()

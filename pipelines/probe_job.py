@@ -1,0 +1,91 @@
+"""Linear probes on any labelled recordings, with the tokenizer and language model of a finished run."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from audio.corpus import CorpusConfig
+from audio.embedded import EmbeddedConfig
+from lm.model import LanguageModel
+from lm.probe import ProbeConfig
+from pipelines.configuration import build
+from pipelines.corpus import corpus_config, read_corpus
+from pipelines.disk import require_space
+from pipelines.gangs import current_gang
+from pipelines.probe_stage import features, probes
+from pipelines.progress import Terminal
+from pipelines.run_folder import part_of
+from pipelines.session import Session
+from pipelines.settings import Device, StoreConfig, choose_device, choose_workers, without_corpus
+from pipelines.store import Entry, Store, file_hash, write_json
+from pipelines.tokenizer_stages import codes
+from tokenizer.codes import require_same_codebook
+from tokenizer.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRunConfig:
+    """Options of the command."""
+
+    model: Path  # folder of a run
+    output: Path | None  # JSON file; None: only the table
+    corpus: CorpusConfig | None  # None: the embedded corpus
+    embedded: EmbeddedConfig
+    probe: ProbeConfig
+    device: Device
+    workers: int
+    store: StoreConfig
+
+
+def probe_run(config: dict[str, object]) -> None:
+    """Encode the recordings, pool every representation, probe each, and print the table."""
+    settings = build(ProbeRunConfig, without_corpus(config), name="")
+    tokens, model = _parts(settings.model)
+    store = Path(settings.store.root)
+    require_space(store, "store.root=PATH")
+    recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True)
+    terminal = Terminal()
+    with closing(current_gang(choose_device(settings.device))) as gang:
+        corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
+        workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
+        session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
+        coded = codes(session, corpus.manifest, tokens, views=1)
+        pooled = features(session, corpus.manifest, tokens, coded, model)
+        measured = probes(session, corpus.manifest, pooled, settings.probe).read_json("probe.json")
+    if settings.output is not None:
+        write_json(settings.output, measured)
+    terminal.console.print(_table(measured["probes"]))
+
+
+def _parts(folder: Path) -> tuple[Entry, Entry]:
+    """Tokenizer and language model of a run, as entries whose keys are what they are made of.
+
+    Raises:
+        InputError: one is missing, or they do not belong together.
+    """
+    tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
+    tokenizer_format = Tokenizer.from_pretrained(tokenizer).format
+    language_model = LanguageModel.from_pretrained(model)
+    require_same_codebook(language_model.format, tokenizer_format, owner=language_model.name)
+    weights = file_hash(model / "model.safetensors")[:16]
+    return (
+        Entry(stage="tokenizer", key=tokenizer_format.codebook, folder=tokenizer, reused=True),
+        Entry(stage="lm", key=weights, folder=model, reused=True),
+    )
+
+
+def _table(rows: object) -> Table:
+    table = Table("representation", "chosen on validation", "C", "validation", "test", "95 % interval", "macro F1")
+    for row in sorted(rows if isinstance(rows, list) else [], key=lambda row: -float(row["test_accuracy"])):
+        table.add_row(
+            row["of"],
+            row["chosen"],
+            f"{row['penalty']:g}",
+            f"{row['validation_accuracy']:.1%}",
+            f"{row['test_accuracy']:.1%}",
+            f"{row['low']:.1%} - {row['high']:.1%}",
+            f"{row['macro_f1']:.3f}",
+        )
+    return table
