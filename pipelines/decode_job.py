@@ -1,0 +1,128 @@
+"""What ``wordless decode`` does once its options are known to be sound."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from audio.errors import InputError
+from pipelines.decode import DecodeConfig
+from pipelines.progress import Progress, Terminal
+from pipelines.run_folder import part_of
+from pipelines.sound_names import sound_names
+from pipelines.speaker import Advance, Speaker, speaker
+from pipelines.store import file_hash
+from pipelines.work_folder import require_own, work_folder, write_wav
+from tokenizer.codes import CodesFormat, require_same_codebook
+from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.units import read_units
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sound:
+    """A clip and the file that it is to become."""
+
+    clip: CodedClip
+    path: Path
+
+
+def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
+    """Decode the clips that have no file yet."""
+    terminal = Terminal()
+    tokenizer = Tokenizer.from_pretrained(tokenizer_folder)
+    clips = _clips(settings.input, tokenizer.format, owner=f"the tokenizer {tokenizer_folder}")
+    voice = speaker(
+        settings.model,
+        tokenizer,
+        settings.vocoder,
+        group=settings.group,
+        temperature=settings.temperature,
+        seed=settings.seed,
+    )
+    if settings.single:
+        _require_one(clips, settings)
+        settings.output.parent.mkdir(parents=True, exist_ok=True)
+        return _decode([Sound(clip=clips[0], path=settings.output)], voice, settings, terminal)
+    job = _job(settings, clips, tokenizer.format)
+    require_own(settings.output, job)
+    with work_folder(settings.output, job):
+        names = sound_names([clip.path for clip in clips])
+        sounds = [Sound(clip=clip, path=settings.output / name) for clip, name in zip(clips, names, strict=True)]
+        _decode(sounds, voice, settings, terminal)
+
+
+def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
+    """The clips of codes or text units, in order; of several views of a sound, the first."""
+    if not path.is_dir() and path.suffix != ".parquet":
+        return _required(_units(path, own), path)
+    codes_format, clips = read_codes(path)
+    require_same_codebook(own, codes_format, owner=owner)
+    return _required([clip for clip in clips if not clip.offset_frames], path)
+
+
+def _units(path: Path, own: CodesFormat) -> list[CodedClip]:
+    try:
+        return read_units(path, own)
+    except UnicodeDecodeError as error:
+        raise InputError(f"input={path} is not text ({error}); name a .parquet file, or text units in UTF-8") from error
+
+
+def _required(clips: list[CodedClip], path: Path) -> list[CodedClip]:
+    if not clips:
+        raise InputError(f"input={path} holds no clip; encode some recordings first (wordless encode)")
+    return clips
+
+
+def _require_one(clips: Sequence[CodedClip], settings: DecodeConfig) -> None:
+    if len(clips) > 1:
+        raise InputError(
+            f"output={settings.output} is one file, and input={settings.input} holds {len(clips)} clips; name a folder"
+        )
+
+
+def _job(settings: DecodeConfig, clips: Sequence[CodedClip], codes_format: CodesFormat) -> dict[str, object]:
+    """All that decides what the files will hold."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(repr((clip.path, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
+    trained = settings.vocoder == "wavenet"
+    return {
+        "input": digest.hexdigest(),
+        "codebook": codes_format.codebook,
+        "vocoder": file_hash(part_of(settings.model, "vocoder") / "config.json") if trained else settings.vocoder,
+        "group": settings.group,
+        "temperature": settings.temperature if trained else None,
+        "seed": settings.seed,
+    }
+
+
+def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, terminal: Terminal) -> None:
+    waiting = [sound for sound in sounds if not sound.path.exists()]
+    if len(waiting) < len(sounds):
+        terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already")
+    waiting.sort(key=lambda sound: len(sound.clip.codes.values))  # clips of one length waste no steps beside each other
+    total, started, done = _seconds(waiting), time.monotonic(), 0.0
+    with terminal.working("decoding", max(round(total), 1), "s of sound") as progress:
+        for start in range(0, len(waiting), settings.batch_size):
+            batch = waiting[start : start + settings.batch_size]
+            _write_batch(batch, voice, partial(_advance, progress, done))
+            done += _seconds(batch)
+    rate = total / max(time.monotonic() - started, 1e-9)
+    terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate:.2f} times real time: {settings.output}")
+
+
+def _write_batch(batch: Sequence[Sound], voice: Speaker, advance: Advance) -> None:
+    codes, groups = [sound.clip.codes for sound in batch], [sound.clip.group for sound in batch]
+    for sound, waveform in zip(batch, voice.say(codes, groups, advance), strict=True):
+        write_wav(waveform, sound.path)
+
+
+def _advance(progress: Progress, before: float, seconds: float) -> None:
+    progress.advance_to(int(before + seconds))
+
+
+def _seconds(sounds: Sequence[Sound]) -> float:
+    return sum(sound.clip.codes.seconds for sound in sounds)

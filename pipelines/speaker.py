@@ -1,0 +1,78 @@
+"""Codes -> sound by the vocoder that a command chose."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.errors import InputError
+from audio.waveform import Waveform
+from pipelines.run_folder import VocoderKind, part_of
+from tokenizer.codes import Codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder import griffin_lim
+from vocoder.vocoder import Vocoder
+
+Advance = Callable[[float], None]  # seconds of sound done
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Speaker:
+    """A tokenizer, which says what codes mean, and what makes them sound."""
+
+    tokenizer: Tokenizer
+    vocoder: Vocoder | None  # None: Griffin-Lim, which learns nothing
+    group: str | None  # for all clips; None: each clip's own, where the vocoder heard it in training
+    temperature: float
+    seed: int
+
+    def say(self, codes: Sequence[Codes], groups: Sequence[str | None], advance: Advance) -> list[Waveform]:
+        """The sounds of several clips, side by side; a clip's sound does not depend on its company."""
+        total = sum(clip.seconds for clip in codes)
+        if self.vocoder is None:
+            return self._griffin_lim(codes, advance)
+        return self.vocoder.decode_batch(
+            codes,
+            self.tokenizer,
+            groups=[self._group(group) for group in groups],
+            temperature=self.temperature,
+            seed=self.seed,
+            progress=lambda done, steps: advance(total * done / max(steps, 1)),
+        )
+
+    def _griffin_lim(self, codes: Sequence[Codes], advance: Advance) -> list[Waveform]:
+        sounds, done = [], 0.0
+        for clip in codes:
+            sounds.append(griffin_lim.decode(clip, self.tokenizer, self.tokenizer.config.audio, seed=self.seed))
+            done += clip.seconds
+            advance(done)
+        return sounds
+
+    def _group(self, own: str | None) -> str | None:
+        known = () if self.vocoder is None else self.vocoder.model.config.groups
+        return self.group or (own if own in known else None)
+
+
+def speaker(
+    model: Path, tokenizer: Tokenizer, kind: VocoderKind, *, group: str | None, temperature: float, seed: int
+) -> Speaker:
+    """The chosen vocoder of a run.
+
+    Raises:
+        InputError: the run has none, or it never heard the group.
+    """
+    vocoder = Vocoder.from_pretrained(part_of(model, "vocoder")) if kind == "wavenet" else None
+    if vocoder is not None:
+        _require_belonging(vocoder, tokenizer, model)
+        vocoder.group_index(group)
+    elif group is not None:
+        raise InputError(f"group={group}, but Griffin-Lim knows no groups; leave it out, or choose vocoder=wavenet")
+    return Speaker(tokenizer=tokenizer, vocoder=vocoder, group=group, temperature=temperature, seed=seed)
+
+
+def _require_belonging(vocoder: Vocoder, tokenizer: Tokenizer, model: Path) -> None:
+    """Now, not only when the codes are there: drawing them takes its time."""
+    if vocoder.tokenizer != tokenizer.format.tokenizer:
+        raise InputError(
+            f"model={model}: its vocoder belongs to tokenizer {vocoder.tokenizer}, its tokenizer is "
+            f"{tokenizer.format.tokenizer}; name the folder of a run whose parts were made together (wordless run)"
+        )

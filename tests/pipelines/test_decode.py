@@ -1,0 +1,204 @@
+"""``wordless decode``, on codes of a tiny tokenizer."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from pipelines.decode import decode
+from pipelines.sound_names import sound_names
+from tests.pipelines.tiny import sweep
+from tokenizer.parquet import CodedClip, write_shard
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.units import write_units
+from vocoder.vocoder import Vocoder
+
+
+def options(model: Path, codes: Path, output: Path, **others: object) -> dict[str, object]:
+    """The config that the command line composes."""
+    return {
+        "model": str(model),
+        "input": str(codes),
+        "output": str(output),
+        "vocoder": "wavenet",
+        "group": None,
+        "temperature": 1.0,
+        "seed": 0,
+        "batch_size": 8,
+        **others,
+    }
+
+
+@pytest.fixture(scope="module")
+def clips(run_folder: Path) -> list[CodedClip]:
+    """Three clips of different lengths, and a second view of one of them."""
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    paths = ("a.wav", "b/a.wav", "b/c.ogg")
+    codes = [tokenizer.encode(sweep(0.11 + 0.05 * number, 4000), 4000) for number in range(3)]
+    clips = [CodedClip(path=path, codes=each, group="anna") for path, each in zip(paths, codes, strict=True)]
+    return [*clips, replace(clips[0], offset_frames=1)]
+
+
+@pytest.fixture(scope="module")
+def parquet(clips: list[CodedClip], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("codes") / "codes.parquet"
+    write_shard(path, clips, clips[0].codes.format)
+    return path
+
+
+def sounds(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.wav")}
+
+
+def test_each_clip_becomes_a_file_of_its_name_and_length(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out"))
+    assert sorted(sounds(tmp_path / "out")) == ["a.wav", "b/a.wav", "b/c.wav"]
+    for name, clip in zip(("a.wav", "b/a.wav", "b/c.wav"), clips, strict=False):
+        info = soundfile.info(tmp_path / "out" / name)
+        assert (info.frames, info.samplerate, info.channels) == (clip.codes.num_samples, 4000, 1)
+
+
+def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out", seed=3, temperature=0.7))
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
+    expected = vocoder.decode(clips[1].codes, tokenizer, group="anna", seed=3, temperature=0.7)
+    expected.write(tmp_path / "expected.wav")
+    assert (tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
+
+
+def test_batches_seeds_and_company_change_no_sound(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    decode(options(run_folder, parquet, tmp_path / "eight"))
+    decode(options(run_folder, parquet, tmp_path / "one", batch_size=1))
+    decode(options(run_folder, parquet, tmp_path / "other", seed=1))
+    assert sounds(tmp_path / "eight") == sounds(tmp_path / "one")
+    assert sounds(tmp_path / "eight") != sounds(tmp_path / "other")
+
+
+def test_finished_files_are_kept(
+    run_folder: Path, parquet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out"))
+    whole = sounds(tmp_path / "out")
+    (tmp_path / "out/b/a.wav").rename(tmp_path / "out/b/a.wav.aside")  # as a kill leaves it
+    kept = (tmp_path / "out/a.wav").stat().st_mtime_ns
+    decode(options(run_folder, parquet, tmp_path / "out"))
+    assert "2 of 3 sounds are there already" in capsys.readouterr().err
+    assert sounds(tmp_path / "out") == whole
+    assert (tmp_path / "out/a.wav").stat().st_mtime_ns == kept
+    with pytest.raises(InputError, match="was begun with other values of temperature"):
+        decode(options(run_folder, parquet, tmp_path / "out", temperature=0.5))
+
+
+def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/tokenizer").symlink_to(run_folder / "tokenizer")
+    decode(options(tmp_path / "run", parquet, tmp_path / "out", vocoder="griffin_lim"))
+    assert len(sounds(tmp_path / "out")) == 3
+    with pytest.raises(InputError, match=r"holds no vocoder/config\.json"):
+        decode(options(tmp_path / "run", parquet, tmp_path / "other"))
+
+
+def test_text_units_sound_as_their_codes_do(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    write_units(tmp_path / "units.txt", clips[1:3], "name_units")
+    decode(options(run_folder, tmp_path / "units.txt", tmp_path / "text", vocoder="griffin_lim"))
+    assert sorted(sounds(tmp_path / "text")) == ["a.wav", "c.wav"]
+    (tmp_path / "bare.txt").write_text("1 2 3\n\n4 5\n")
+    decode(options(run_folder, tmp_path / "bare.txt", tmp_path / "bare", vocoder="griffin_lim"))
+    assert len(sounds(tmp_path / "bare")) == 2
+
+
+def test_one_clip_becomes_one_file(run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path) -> None:
+    write_shard(tmp_path / "one.parquet", clips[:1], clips[0].codes.format)
+    decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
+    assert soundfile.info(tmp_path / "new/sound.wav").frames == clips[0].codes.num_samples
+    with pytest.raises(InputError, match=r"sound\.wav exists already"):
+        decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
+    with pytest.raises(InputError, match=r"all\.wav is one file, and input=.* holds 3 clips"):
+        decode(options(run_folder, parquet, tmp_path / "all.wav"))
+
+
+def test_codes_of_another_tokenizer_are_refused_naming_both(
+    run_folder: Path, other_run: Path, parquet: Path, tmp_path: Path
+) -> None:
+    own, other = (Tokenizer.from_pretrained(run / "tokenizer").format.codebook for run in (other_run, run_folder))
+    with pytest.raises(InputError, match=f"belongs to codebook {own}, the codes to codebook {other}"):
+        decode(options(other_run, parquet, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"input": "nowhere"}, "input=nowhere does not exist"),
+        ({"temperature": -1.0}, "temperature is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"group": "carl"}, "group is 'carl', which this vocoder never heard"),
+        ({"group": "anna", "vocoder": "griffin_lim"}, "Griffin-Lim knows no groups"),
+        ({"vocoder": "wavnet"}, "vocoder=wavnet is not one of its choices"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    changed: dict[str, object], told: str, run_folder: Path, parquet: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        decode({**options(run_folder, parquet, tmp_path / "out"), **changed})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"a|1 x\n", b"a|1 99\n", b"\xff\xfe\x00"])
+def test_text_that_is_no_units_is_refused(content: bytes, run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "units.txt").write_bytes(content)
+    with pytest.raises(InputError, match=r"units\.txt"):
+        decode(options(run_folder, tmp_path / "units.txt", tmp_path / "out"))
+
+
+def test_the_command(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.decode", f"model={run_folder}", f"input={parquet}", "output=my sounds"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "times real time" in done.stderr
+    assert len(sounds(tmp_path / "my sounds")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["my sounds"]
+
+
+@given(st.lists(st.text(alphabet="ab./_2", max_size=6) | st.sampled_from(["a.wav", "a.ogg", "../a.wav", "/x/a.wav"])))
+def test_names_are_distinct_and_stay_inside(paths: list[str]) -> None:
+    names = sound_names(paths)
+    assert len(set(names)) == len(paths)
+    for name in names:
+        assert name.endswith(".wav")
+        assert ".." not in Path(name).parts
+        assert not Path(name).is_absolute()
+
+
+def test_names_keep_what_they_can() -> None:
+    assert sound_names(["a/b.flac", "take.1", "c.wav", "c.ogg"]) == ["a/b.wav", "take.1.wav", "c.wav.wav", "c.ogg.wav"]
+
+
+def test_silence_of_no_length_is_a_file_too(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
+    empty = replace(clips[0], codes=replace(clips[0].codes, values=np.zeros((0, 1), np.int32), num_samples=0))
+    write_shard(tmp_path / "empty.parquet", [empty], empty.codes.format)
+    decode(options(run_folder, tmp_path / "empty.parquet", tmp_path / "out"))
+    assert soundfile.info(tmp_path / "out/a.wav").frames == 0
