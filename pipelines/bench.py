@@ -1,0 +1,63 @@
+"""``wordless bench``: speed and memory of encoding, beside the bare libraries that it stands on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from audio.errors import InputError
+from pipelines.command import command
+from pipelines.configuration import build
+from pipelines.recordings import recordings_at
+from pipelines.run_folder import part_of
+from pipelines.store import write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """Options of the command.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    what: Literal["encode", "memory"]
+    input: Path | None  # real recordings beside the synthesised ones
+    seconds: float  # length of the synthesised recordings
+    hours: float  # length of the long recording
+    repeats: int
+    model: Path | None  # folder of a run; null: a tokenizer of the default size with random weights
+    output: Path | None  # JSON file
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= 36_000:
+            raise InputError(f"seconds is {self.seconds}; choose 1 to 36000 seconds of sound")
+        if not 0.02 <= self.hours <= 36:
+            raise InputError(f"hours is {self.hours}; choose 0.02 to 36 hours, which fit in one WAV file")
+        if self.repeats < 1:
+            raise InputError(f"repeats is {self.repeats}; measure at least once")
+
+
+def bench(config: dict[str, object]) -> None:
+    """Measure, print a table, write JSON."""
+    settings = build(BenchConfig, config, name="")
+    tokenizer_folder = None if settings.model is None else part_of(settings.model, "tokenizer")
+    recordings = None if settings.input is None else recordings_at(settings.input)
+    # Seconds of imports, which a mistake need not wait for.
+    match settings.what:
+        case "encode":
+            from pipelines.bench_encode import bench_encode
+
+            measured = bench_encode(tokenizer_folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
+        case "memory":
+            from pipelines.bench_memory import bench_memory
+
+            measured = bench_memory(tokenizer_folder, hours=settings.hours)
+    if settings.output is not None:
+        settings.output.parent.mkdir(parents=True, exist_ok=True)
+        write_json(settings.output, measured)
+
+
+main = command("bench", bench, paths=frozenset({"input", "model", "output"}))
+
+if __name__ == "__main__":
+    main()
