@@ -66,6 +66,11 @@ class FitConfig:
         for name in ("steps", "lr", "accumulation", "validate_every", "clip_norm"):
             if getattr(self, name) <= 0:
                 raise InputError(f"fit.{name} is {getattr(self, name)}; it must be positive")
+        for name in ("warmup_steps", "weight_decay", "checkpoint_minutes", "seed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"fit.{name} is {getattr(self, name)}; it must be 0 or more")
+        if not 0 <= self.final_lr_ratio <= 1:
+            raise InputError(f"fit.final_lr_ratio is {self.final_lr_ratio}; choose 0 (no learning) to 1 (no decay)")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"fit.ema_decay is {self.ema_decay}; choose 0 (none) or a value below 1, such as 0.999")
         if self.max_minutes is not None and self.max_minutes <= 0:
@@ -226,14 +231,18 @@ def _take_step(training: Training, wrapped: nn.Module, batches: Batches[B], loss
             summed.backward()  # type: ignore[no-untyped-call]  # torch's own
         total, items = total + summed.item(), items + count
     total, everything = gang.sum([total, items])
-    if not math.isfinite(total):
-        raise InputError(
-            f"the loss at step {training.step} is {total}: training diverged; lower the learning rate (now "
-            f"{config.lr}) or raise "
-            f"warmup_steps (now {config.warmup_steps})"
-        )
+    _require_finite(total, "loss", training)
     _update(training, scale=gang.size / max(everything, 1))  # DDP averages over ranks; the mean is over items
     training.running = [training.running[0] + total, training.running[1] + everything]
+
+
+def _require_finite(total: float, name: str, training: Training) -> None:
+    if not math.isfinite(total):
+        config = training.config
+        raise InputError(
+            f"the {name} at step {training.step} is {total}: training diverged; lower the learning rate (now "
+            f"{config.lr}) or raise warmup_steps (now {config.warmup_steps})"
+        )
 
 
 def _update(training: Training, *, scale: float) -> None:
@@ -263,6 +272,7 @@ def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B],
             summed, count = loss(model, batch.to(gang.device))  # type: ignore[arg-type]  # as above
         total, items = total + summed.item(), items + count
     total, everything = gang.sum([total, items])
+    _require_finite(total, "validation loss", training)
     if present is not None:
         model.load_state_dict(present)
     return Point(

@@ -71,17 +71,13 @@ class Store:
             InputError: the entry is there, but a file of it is missing or has changed.
         """
         folder = self.folder(recipe)
-        if not (folder / ENTRY).exists():
+        if not folder.exists():
             return None
-        recorded = json.loads((folder / ENTRY).read_text())
-        for name, wanted in recorded["files"].items():
-            path = folder / name
-            if not path.exists() or file_hash(path) != wanted:
-                state = "has changed" if path.exists() else "is missing"
-                raise InputError(
-                    f"{path} {state} since the {recipe.stage} stage wrote it: delete {folder} and run the same "
-                    "command again"
-                )
+        recorded = _recorded(folder)
+        if fault := _fault(folder, recorded):
+            raise InputError(
+                f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run the same command again"
+            )
         if recorded["libraries"] != library_versions():
             warnings.warn(
                 f"{folder} was made with {_differing(recorded['libraries'])}; delete it to make it again with what "
@@ -140,6 +136,25 @@ class Store:
         }
         write_json(partial / ENTRY, made_by)
         partial.rename(self.folder(recipe))
+
+
+def _recorded(folder: Path) -> dict[str, dict[str, str]]:
+    """What ``entry.json`` says; nothing where it is missing or broken."""
+    try:
+        recorded = json.loads((folder / ENTRY).read_text())
+    except (OSError, ValueError):
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def _fault(folder: Path, recorded: Mapping[str, Mapping[str, str]]) -> str:
+    """The first file of an entry that is not as it was written, and what is wrong with it; "" where all are."""
+    for name, wanted in {ENTRY: "", TIMINGS: "", **recorded.get("files", {})}.items():
+        if not (folder / name).is_file():
+            return f"{folder / name} is missing"
+        if wanted and file_hash(folder / name) != wanted:
+            return f"{folder / name} has changed"
+    return "" if "files" in recorded else f"{folder / ENTRY} has changed"
 
 
 def _differing(recorded: Mapping[str, str]) -> str:

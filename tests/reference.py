@@ -127,3 +127,31 @@ def nearest_by_distance(points: npt.NDArray[np.float32], centroids: npt.NDArray[
     """The nearest centroid of each point, by all distances."""
     squares = ((points[:, None].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(-1)
     return squares.argmin(1)
+
+
+# The training loop: linear regression
+
+
+def regression_by_adamw(
+    weights: npt.NDArray[np.float64],
+    batches: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
+    rates: Sequence[float],
+    *,
+    weight_decay: float,
+    clip_norm: float,
+    ema_decay: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Weights and their moving average after a step on the mean squared error of each batch ``(x, y)``, by the formula
+    of AdamW (Loshchilov & Hutter, 2019) with gradients worked out on paper: reference of `pipelines.fit.fit`.
+    """
+    average, first, second = weights.copy(), np.zeros_like(weights), np.zeros_like(weights)
+    for step, ((x, y), rate) in enumerate(zip(batches, rates, strict=True), 1):
+        gradient = 2 * x.T @ (x @ weights - y) / len(y)
+        gradient = gradient * min(1.0, clip_norm / (float(np.linalg.norm(gradient)) + 1e-6))
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.98 * second + 0.02 * gradient**2
+        direction = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.98**step)) + 1e-8)
+        weights = weights - rate * weight_decay * weights - rate * direction
+        decay = min(ema_decay, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * weights
+    return weights, average

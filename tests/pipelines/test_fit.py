@@ -1,0 +1,235 @@
+"""The one training loop: against a loop on paper, and interrupted against never interrupted."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from pipelines.fit import FitConfig, FitReport, Point, fit
+from pipelines.gangs import Alone
+from pipelines.progress import Progress
+from tests.reference import regression_by_adamw
+
+CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairs:
+    """What is seen and what is to be said."""
+
+    x: Tensor  # (batch, 3)
+    y: Tensor  # (batch,)
+
+    def to(self, device: torch.device) -> "Pairs":
+        return Pairs(x=self.x.to(device), y=self.y.to(device))
+
+
+class Slope:
+    """Batches of 8 pairs on a plane with some noise, drawn anew for each step."""
+
+    def __init__(self, *, stop_at: int | None = None) -> None:
+        self.stop_at = stop_at  # raise before this step, as a kill would
+
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> Pairs:
+        if step == self.stop_at:
+            raise KeyboardInterrupt
+        rng = np.random.default_rng([1, step])
+        x = rng.normal(size=(8, 3)).astype(np.float32)
+        y = (x @ np.array([1.0, -2.0, 0.5]) + 0.1 * rng.normal(size=8)).astype(np.float32)
+        return Pairs(x=torch.from_numpy(x[part::parts]), y=torch.from_numpy(y[part::parts]))
+
+
+def squared_error(model: nn.Module, batch: Pairs) -> tuple[Tensor, int]:
+    return ((model(batch.x)[:, 0] - batch.y) ** 2).sum(), len(batch.y)
+
+
+def plane() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(3, 1, bias=False)
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+
+
+def trained(
+    model: nn.Module,
+    config: FitConfig,
+    folder: Path,
+    batches: Slope | None = None,
+    validation: tuple[int, ...] = (100, 101, 102),
+    points: list[Point] | None = None,
+) -> FitReport:
+    return fit(
+        model,
+        batches or Slope(),
+        [Slope().batch(step) for step in validation],
+        squared_error,
+        config,
+        gang=Alone(torch.device("cpu")),
+        checkpoint=folder / "fit.pt",
+        progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
+        track=([] if points is None else points).append,
+    )
+
+
+@pytest.mark.parametrize("clip_norm", [0.2, 1e9])
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_it_does_what_the_formulas_say(accumulation: int, ema_decay: float, clip_norm: float, tmp_path: Path) -> None:
+    config = replace(CONFIG, accumulation=accumulation, ema_decay=ema_decay, clip_norm=clip_norm, keep="last")
+    model = plane()
+    start = model.weight.detach().double().numpy()[0]
+    trained(model, config, tmp_path)
+    pairs = [Slope().batch(step) for step in range(config.steps)]
+    weights, average = regression_by_adamw(
+        start,
+        [(each.x.double().numpy(), each.y.double().numpy()) for each in pairs],
+        [config.learning_rate(step) for step in range(config.steps)],
+        weight_decay=config.weight_decay,
+        clip_norm=clip_norm,
+        ema_decay=ema_decay,
+    )
+    wanted = average if ema_decay else weights
+    np.testing.assert_allclose(model.weight.detach().numpy()[0], wanted, atol=1e-6)
+
+
+@given(
+    steps=st.integers(2, 500),
+    warmup=st.integers(0, 100),
+    low=st.floats(0, 1),
+    place=st.floats(0, 1),
+)
+def test_the_learning_rate_rises_in_a_line_and_falls_in_half_a_cosine(
+    steps: int, warmup: int, low: float, place: float
+) -> None:
+    config = FitConfig(steps=steps, lr=0.5, warmup_steps=warmup, final_lr_ratio=low)
+    step = min(int(place * steps), steps - 1)
+    rate = config.learning_rate(step)
+    if step < warmup:
+        assert rate == pytest.approx(0.5 * (step + 1) / warmup)
+    else:
+        angle = math.pi * (step - warmup) / max(steps - warmup, 1)
+        assert rate == pytest.approx(0.5 * (low + (1 - low) * (1 + math.cos(angle)) / 2))
+        assert 0.5 * low - 1e-12 <= config.learning_rate(step + 1) <= rate + 1e-12
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 8, 11])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_interrupted_and_resumed_is_never_interrupted(keep: str, stop_at: int, tmp_path: Path) -> None:
+    config = replace(CONFIG, ema_decay=0.9, accumulation=2, checkpoint_minutes=0.0, keep=keep)  # type: ignore[arg-type]
+    whole, halved = network(), network()
+    report = trained(whole, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(halved, config, tmp_path / "halved", Slope(stop_at=stop_at))
+    other = network()
+    for parameter in other.parameters():
+        nn.init.zeros_(parameter)  # whatever the new process begins with
+    assert trained(other, config, tmp_path / "halved") == report
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    config = replace(CONFIG, checkpoint_minutes=0.0)
+    whole, resumed = network(), network()
+    report = trained(whole, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(resumed, config, tmp_path / "killed", Slope(stop_at=5))
+    (tmp_path / "killed" / "fit.aside").write_bytes(b"half of a checkpoint")
+    assert trained(resumed, config, tmp_path / "killed") == report
+    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
+
+
+def test_best_keeps_the_weights_of_the_lowest_validation_loss(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=40, lr=0.8, validate_every=1, warmup_steps=0, final_lr_ratio=1.0)
+    points: list[Point] = []
+    model = plane()
+    report = trained(model, config, tmp_path, points=points)
+    losses = [point.validation_loss for point in points]
+    assert tuple(points) == report.curve
+    assert report.kept_step == 1 + int(np.argmin(losses)) < report.steps
+    with torch.no_grad():
+        held_out = [squared_error(model, Slope().batch(step)) for step in (100, 101, 102)]
+    assert sum(float(total) for total, _ in held_out) / sum(count for _, count in held_out) == pytest.approx(
+        min(losses)
+    )
+    assert not model.training
+
+
+def test_last_keeps_the_last_and_needs_no_validation(tmp_path: Path) -> None:
+    report = trained(plane(), CONFIG, tmp_path, validation=())
+    assert report.kept_step == report.steps == CONFIG.steps
+    assert all(math.isnan(point.validation_loss) for point in report.curve)
+
+
+def test_losses_are_per_item_over_batches_of_unequal_size(tmp_path: Path) -> None:
+    points: list[Point] = []
+    config = replace(CONFIG, steps=1, lr=1e-12, keep="last")
+    model = plane()
+    pairs = [Slope().batch(100), Pairs(x=torch.ones(1, 3), y=torch.tensor([50.0]))]
+    with torch.no_grad():
+        wanted = sum(float(squared_error(model, each)[0]) for each in pairs) / 9
+        training_loss = float(squared_error(model, Slope().batch(0))[0]) / 8
+    fit(
+        model,
+        Slope(),
+        pairs,
+        squared_error,
+        config,
+        gang=Alone(torch.device("cpu")),
+        checkpoint=tmp_path / "fit.pt",
+        progress=Progress(lambda first, done, total: None, lambda note: None, 1),
+        track=points.append,
+    )
+    assert points[0].validation_loss == pytest.approx(wanted, rel=1e-5)
+    assert points[0].train_loss == pytest.approx(training_loss, rel=1e-5)
+
+
+def test_divergence_is_told_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the loss at step \d+ is (nan|inf): training diverged; lower the learning"):
+        trained(network(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path)
+
+
+def test_weights_that_only_validation_finds_broken_are_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the validation loss at step 1 is"):
+        trained(plane(), replace(CONFIG, steps=1, lr=1e36, warmup_steps=0), tmp_path)
+
+
+def test_a_ceiling_in_minutes_marks_what_it_cut_short(tmp_path: Path) -> None:
+    report = trained(plane(), replace(CONFIG, max_minutes=1e-9), tmp_path)
+    assert report.cut_short
+    assert report.steps == 1
+    assert [point.step for point in report.curve] == [1]
+
+
+def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
+    exact, rounded = network(), network()
+    trained(exact, CONFIG, tmp_path / "fp32")
+    trained(rounded, replace(CONFIG, precision="bf16"), tmp_path / "bf16")
+    weights, others = exact.state_dict()["0.weight"], rounded.state_dict()["0.weight"]
+    assert others.dtype == torch.float32
+    assert not torch.equal(weights, others)
+    torch.testing.assert_close(weights, others, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, 0) for name in ("steps", "lr", "accumulation", "validate_every", "clip_norm", "max_minutes")),
+        *((name, -1) for name in ("warmup_steps", "weight_decay", "checkpoint_minutes", "seed", "ema_decay")),
+        ("ema_decay", 1.0),
+        ("final_lr_ratio", 1.5),
+    ],
+)
+def test_values_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"fit.{name} is {value}"):
+        replace(CONFIG, **{name: value})  # type: ignore[arg-type]

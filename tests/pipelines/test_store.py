@@ -1,0 +1,185 @@
+"""The store: whole or not at all, made once, refused when it has changed."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from pipelines.store import ENTRY, TIMINGS, Recipe, Store, write_json
+
+RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
+PROCESSES = multiprocessing.get_context("fork")  # these processes run no threads
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def made(store: Store, recipe: Recipe = RECIPE) -> Path:
+    """An entry of two files, one of them in a folder."""
+    with store.making(recipe) as folder:
+        (folder / "deep").mkdir(exist_ok=True)
+        (folder / "deep" / "sum.txt").write_text("6")
+        write_json(folder / "terms.json", {"terms": [1, 2, 3]})
+    return store.folder(recipe)
+
+
+@given(values=st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.none(), min_size=2))
+def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -> None:
+    turned: Mapping[str, object] = dict(reversed(values.items()))
+    assert replace(RECIPE, config=values).key == replace(RECIPE, config=turned).key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RECIPE, stage="products"),
+        replace(RECIPE, version=2),
+        replace(RECIPE, config={"terms": 4, "seed": 0}),
+        replace(RECIPE, config={"terms": 3.0, "seed": 0}),
+        replace(RECIPE, config={"terms": 3}),
+        replace(RECIPE, inputs={"manifest": "abc", "codes": "abc"}),
+        replace(RECIPE, inputs={"manifest": "abc"}),
+    ],
+)
+def test_the_key_depends_on_all_that_decides(other: Recipe) -> None:
+    assert other.key != RECIPE.key
+
+
+def test_what_was_made_is_found(store: Store) -> None:
+    assert store.find(RECIPE) is None
+    folder = made(store)
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert (entry.folder, entry.key, entry.reused) == (folder, RECIPE.key, True)
+    assert entry.read_json("terms.json") == {"terms": [1, 2, 3]}
+    assert not store.partial(RECIPE).exists()
+    recorded = entry.read_json(ENTRY)
+    assert recorded["config"] == RECIPE.config
+    assert recorded["inputs"] == RECIPE.inputs
+
+
+def test_two_stores_hold_the_same_bytes_but_for_timings(tmp_path: Path) -> None:
+    first, second = (made(Store(tmp_path / name)) for name in ("first", "second"))
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
+    assert Path(TIMINGS) in files
+    assert all((first / file).read_bytes() == (second / file).read_bytes() for file in files if file.name != TIMINGS)
+    assert json.loads((first / TIMINGS).read_text()).keys() == {"seconds", "peak_memory"}
+
+
+def interrupted(store: Store) -> None:
+    with store.making(RECIPE) as folder:
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "fit.pt").write_text("step 5")
+        raise KeyboardInterrupt
+
+
+def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    assert store.find(RECIPE) is None
+    with store.making(RECIPE) as folder:
+        assert (folder / "checkpoints" / "fit.pt").read_text() == "step 5"
+    assert not (store.folder(RECIPE) / "checkpoints").exists()
+
+
+def test_leftovers_of_a_killed_write_do_not_enter(store: Store) -> None:
+    with store.making(RECIPE) as folder:
+        (folder / "sum.txt").write_text("6")
+        (folder / "deep").mkdir()
+        (folder / "deep" / "sum.txt.aside").write_text("hal")
+        (folder / ENTRY).write_text("{half an ent")
+    files = [path.name for path in store.folder(RECIPE).rglob("*") if path.is_file()]
+    assert sorted(files) == [ENTRY, "sum.txt", TIMINGS]
+    assert store.find(RECIPE) is not None
+
+
+@pytest.mark.parametrize("name", ["deep/sum.txt", "terms.json", ENTRY, TIMINGS])
+def test_a_missing_file_is_refused(store: Store, name: str) -> None:
+    folder = made(store)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=rf"{folder / name} is missing since the sums stage wrote it: delete {folder}"):
+        store.find(RECIPE)
+
+
+@pytest.mark.parametrize("name", ["deep/sum.txt", "terms.json", ENTRY])
+@pytest.mark.parametrize("content", ["", "7", "[]", "{}"])
+def test_a_changed_file_is_refused(store: Store, name: str, content: str) -> None:
+    folder = made(store)
+    (folder / name).write_text(content)
+    with pytest.raises(InputError, match=rf"{folder / name} has changed since the sums stage wrote it: delete"):
+        store.find(RECIPE)
+
+
+def test_other_libraries_warn_and_name_what_differs(store: Store) -> None:
+    folder = made(store)
+    recorded = json.loads((folder / ENTRY).read_text())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert store.find(RECIPE) is not None
+    recorded["libraries"]["torch"] = "0.1"
+    (folder / ENTRY).write_text(json.dumps(recorded))
+    with pytest.warns(UserWarning, match=r"was made with torch 0\.1; delete it to make it again"):
+        assert store.find(RECIPE) is not None
+
+
+def _make_once(root: Path, start: Event) -> None:
+    """Make the entry as a run would, and sign for it."""
+    store = Store(root)
+    start.wait()
+    with store.locked(RECIPE, lambda recipe: None):
+        if store.find(RECIPE) is None:
+            with store.making(RECIPE) as folder:
+                time.sleep(0.05)
+                (folder / f"{os.getpid()}.txt").write_text("made by this process")
+
+
+def test_processes_that_want_the_same_entry_make_it_once(store: Store) -> None:
+    start = PROCESSES.Event()
+    several = [PROCESSES.Process(target=_make_once, args=(store.root, start)) for _ in range(4)]
+    for process in several:
+        process.start()
+    start.set()
+    for process in several:
+        process.join(30)
+    assert [process.exitcode for process in several] == [0] * 4
+    assert len(list(store.folder(RECIPE).glob("*.txt"))) == 1
+    assert store.find(RECIPE) is not None
+
+
+def _hold(root: Path, held: Event) -> None:
+    with Store(root).locked(RECIPE, lambda recipe: None):
+        held.set()
+        time.sleep(600)
+
+
+def test_a_killed_process_lets_go_of_its_lock(store: Store) -> None:
+    held = PROCESSES.Event()
+    holder = PROCESSES.Process(target=_hold, args=(store.root, held))
+    holder.start()
+    assert held.wait(30)
+    waited: list[Recipe] = []
+
+    def wait(recipe: Recipe) -> None:
+        waited.append(recipe)
+        os.kill(holder.pid or 0, signal.SIGKILL)
+
+    with store.locked(RECIPE, wait):
+        assert waited == [RECIPE]
+    holder.join(30)
+    assert holder.exitcode == -signal.SIGKILL
+    with store.locked(RECIPE, waited.append):
+        assert len(waited) == 1
