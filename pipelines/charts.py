@@ -92,6 +92,12 @@ def figure_chart(drawing: Drawing, draw: Callable[[Figure], None]) -> Markup:
     return _inlined(written.getvalue(), drawing.description)
 
 
+def legend_above(axes: Axes, columns: int = 2) -> None:
+    """The legend above the axes, where it covers nothing; none where nothing is drawn."""
+    if axes.get_legend_handles_labels()[0] and isinstance(axes.figure, Figure):
+        axes.figure.legend(loc="outside upper left", ncols=columns, labelcolor=INK)
+
+
 def shortened(text: str, length: int = 28) -> str:
     """A label that leaves room for the chart."""
     return text if len(text) <= length else text[: length - 1] + "…"

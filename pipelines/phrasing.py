@@ -1,7 +1,7 @@
 """Figures in words: numbers as people read them, names in full, and the summary of a run."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.run_record import FigureRow, Results
@@ -31,6 +31,9 @@ NAMES = {
     "noise": "after a little noise",
     "shift": "after a small shift in time",
 }
+# Units that need fewer words beside the name of their figure.
+UNITS = {"codes": "", "full scale": "", "dB re full scale": "dBFS", "normalised log-mel squared": ""}
+NO_BREAK = "\N{NO-BREAK SPACE}"
 COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 
 
@@ -53,12 +56,18 @@ def number(value: float | None) -> str:
     """Three significant digits, all those of whole numbers; a dash for what is not a number."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
+    whole = value == int(value) or abs(value) >= 1000
+    return (f"{value:,.0f}" if whole else f"{value:#.3g}".removesuffix(".")).replace("-", "−")
 
 
 def percent(ratio: float | None) -> str:
     """A ratio, in percent."""
-    return "–" if ratio is None or not math.isfinite(ratio) else f"{100 * ratio:.1f} %"
+    return "–" if ratio is None or not math.isfinite(ratio) else f"{100 * ratio:.1f}{NO_BREAK}%"
+
+
+def decibels(value: float | None) -> str:
+    """A level or distance, in dB."""
+    return f"{number(value)}{NO_BREAK}dB"
 
 
 def duration(seconds: float) -> str:
@@ -81,7 +90,7 @@ def quantity(value: float | None, unit: str) -> str:
         case "bytes":
             return f"{number(None if value is None else value / 1e9)} GB"
         case _:
-            return f"{number(value)} {unit}"
+            return f"{number(value)} {UNITS.get(unit, unit)}".rstrip()
 
 
 def rows(figures: Sequence[FigureRow], stage: str) -> list[FigureRow]:
@@ -140,19 +149,28 @@ def _about_knowledge(results: Results) -> str:
 
 
 def key_figures(results: Results) -> Iterator[KeyFigure]:
-    """The figures that a reader asks for first, as far as the run has them."""
-    if "codebook" in results:
-        perplexity, size = value_of(results, "tokenizer", "perplexity"), len(results["codebook"]["counts"])
-        yield KeyFigure(value=number(perplexity), name="codebook perplexity", note=f"of {number(size)} codes")
-    if (perplexity := value_of(results, "lm", "perplexity")) is not None:
-        note = f"{number(value_of(results, 'lm', 'unigram_perplexity'))} by frequencies alone"
-        yield KeyFigure(value=number(perplexity), name="language model perplexity", note=note)
-    if (rate := value_of(results, "lm", "bits_per_second")) is not None:
-        coded = value_of(results, "tokenizer", "bits_per_second")
-        yield KeyFigure(value=number(rate), name="bits per second", note=f"{number(coded)} without a language model")
-    if (accuracy := value_of(results, "probe", "accuracy", "gpt")) is not None:
-        note = f"{percent(value_of(results, 'probe', 'accuracy', 'bag_of_codes'))} by a bag of codes"
-        yield KeyFigure(value=percent(accuracy), name="probe accuracy of the GPT", note=note)
-    if (distance := value_of(results, "vocoder", "log_mel_distance", "wavenet")) is not None:
-        note = f"{number(value_of(results, 'vocoder', 'log_mel_distance', 'griffin_lim'))} dB by Griffin-Lim"
-        yield KeyFigure(value=f"{number(distance)} dB", name="WaveNet's log-mel distance", note=note)
+    """The figures that a reader asks for first, as far as the run has them, each beside what to compare it with."""
+
+    def of(stage: str, name: str, kind: str | None = None) -> float | None:
+        return value_of(results, stage, name, kind)
+
+    size = len(results["codebook"]["counts"]) if "codebook" in results else None
+    yield from _key("codebook perplexity", of("tokenizer", "perplexity"), number, size, "of {} codes")
+    unigram = of("lm", "unigram_perplexity")
+    yield from _key("language model perplexity", of("lm", "perplexity"), number, unigram, "{} by frequencies alone")
+    coded = of("tokenizer", "bits_per_second")
+    yield from _key("bits per second", of("lm", "bits_per_second"), number, coded, "{} without a language model")
+    bag = of("probe", "accuracy", "bag_of_codes")
+    yield from _key("probe accuracy of the GPT", of("probe", "accuracy", "gpt"), percent, bag, "{} by a bag of codes")
+    plain = of("vocoder", "log_mel_distance", "griffin_lim")
+    heard = of("vocoder", "log_mel_distance", "wavenet")
+    yield from _key("WaveNet's log-mel distance", heard, decibels, plain, "{} by Griffin-Lim")
+
+
+def _key(
+    name: str, value: float | None, written: Callable[[float | None], str], other: float | None, note: str
+) -> Iterator[KeyFigure]:
+    """A key figure, if there is a value; without a note, if there is nothing to compare it with."""
+    if value is not None:
+        told = note.format(written(other)) if other is not None else ""
+        yield KeyFigure(value=written(value), name=name, note=told)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pipelines.charts import BLUE, INK, MUTED, ORANGE, PAPER, Drawing, chart, shortened
+from pipelines.charts import BLUE, INK, MUTED, ORANGE, PAPER, Drawing, chart, legend_above, shortened
 from pipelines.phrasing import full_name, percent
 from pipelines.run_record import ProbeRow
 
@@ -59,8 +59,7 @@ def accuracy_intervals(probes: Sequence[ProbeRow], truth: Sequence[str]) -> Mark
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="x")
         axes.set_xlabel("test accuracy")
-        if rows:
-            axes.figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
+        legend_above(axes)
 
     best = f"best: {full_name(rows[-1]['of'])}, {percent(rows[-1]['test_accuracy'])}" if rows else "none"
     description = f"Test accuracy of linear probes on {len(rows)} representations with intervals; {best}"
@@ -92,7 +91,7 @@ def layer_curve(probes: Sequence[ProbeRow]) -> Markup:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         axes.grid(axis="y")
-        axes.legend(loc="best", labelcolor=INK)
+        legend_above(axes)
 
     told = ", ".join(f"layer {number} {percent(row['test_accuracy'])}" for number, row in pairs)
-    return chart(Drawing(name="layers", description=f"Test accuracy by layer of the GPT: {told}", height=220), draw)
+    return chart(Drawing(name="layers", description=f"Test accuracy by layer of the GPT: {told}", height=230), draw)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pipelines.charts import BLUE, GREEN, INK, MUTED, ORANGE, Drawing, chart
+from pipelines.charts import BLUE, GREEN, MUTED, ORANGE, Drawing, chart, legend_above
 from pipelines.phrasing import full_name, number
 from pipelines.run_record import TrainingRecord
 
@@ -35,10 +35,10 @@ def training_curve(name: str, record: TrainingRecord, unigram_perplexity: float 
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(axis="y")
-        axes.legend(loc="upper right", labelcolor=INK)
+        legend_above(axes)
 
     description = f"Training curve of the {full_name(name)}: {last} after {record['steps']} steps"
-    return chart(Drawing(name=f"curve-{name}", description=description, height=220), draw)
+    return chart(Drawing(name=f"curve-{name}", description=description, height=230), draw)
 
 
 def kmeans_objective(objective: Sequence[float]) -> Markup:
@@ -53,7 +53,7 @@ def kmeans_objective(objective: Sequence[float]) -> Markup:
 
     ends = f"from {number(objective[0])} to {number(objective[-1])}" if objective else "unknown"
     description = f"k-means objective over {len(objective)} iterations, {ends}"
-    return chart(Drawing(name="kmeans", description=description, height=220), draw)
+    return chart(Drawing(name="kmeans", description=description, height=230), draw)
 
 
 def code_usage(counts: Sequence[int]) -> Markup:
@@ -65,11 +65,12 @@ def code_usage(counts: Sequence[int]) -> Markup:
     def draw(axes: Axes) -> None:
         axes.fill_between(drawn + 1, ranked[drawn], step="mid", color=BLUE, linewidth=0)
         axes.axhline(ranked.sum() / max(len(ranked), 1), color=MUTED, linestyle="--", label="if all were used evenly")
-        axes.set_title("uses of each code on validation clips")
+        axes.set_title(f"uses of each code; {dead} of {len(ranked)} are dead")
         axes.set_xlabel("code, by frequency")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_xlim(0.5, len(ranked) + 0.5)
         axes.set_ylim(bottom=0)
-        axes.legend(loc="upper right", labelcolor=INK, title=f"{dead} dead of {len(ranked)}")
+        legend_above(axes)
 
     description = f"Sorted histogram of the uses of {len(ranked)} codes; {dead} are never used"
-    return chart(Drawing(name="usage", description=description, height=220), draw)
+    return chart(Drawing(name="usage", description=description, height=230), draw)

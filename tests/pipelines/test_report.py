@@ -19,7 +19,12 @@ from safetensors.numpy import save_file
 from audio.errors import InputError
 from audio.waveform import Waveform
 from pipelines import phrasing
-from pipelines.report import adding_command, write_report
+from pipelines.confusion_chart import confusions, rates
+from pipelines.probe_charts import chance
+from pipelines.report import write_report
+from pipelines.report_page import adding_command
+from pipelines.run_record import Pictures
+from pipelines.spectrogram_charts import reconstruction
 
 HOSTILE = "<script>alert('1')</script> & $x_1$ \"q\""
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
@@ -167,13 +172,19 @@ def read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole run with its report."""
+    return write_report(run_folder(tmp_path_factory.mktemp("run"), results())).parent
+
+
 def charts(text: str) -> str:
     """The charts of a page."""
     return "".join(re.findall("<svg.*?</svg>", text, re.DOTALL))
 
 
-def test_the_page_tells_the_whole_run(tmp_path: Path) -> None:
-    page = Page(read(write_report(run_folder(tmp_path, results()))))
+def test_the_page_tells_the_whole_run(whole: Path) -> None:
+    page = Page(read(whole / "report.html"))
     for told in (
         "11 recordings, 1 h 2 min of sound, became sequences of 4 codes",
         "narrows the next code down to 3.25 equally likely ones, where code frequencies alone leave 12",
@@ -192,8 +203,8 @@ def test_the_page_tells_the_whole_run(tmp_path: Path) -> None:
     assert "To add" not in page.text
 
 
-def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
-    text = read(write_report(run_folder(tmp_path, results())))
+def test_the_page_needs_nothing_but_itself(whole: Path) -> None:
+    text = read(whole / "report.html")
     page = Page(text)
     for _, attributes in page.tags:
         for name in ("src", "href"):
@@ -204,16 +215,16 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     assert "@import" not in text
 
 
-def test_sounds_are_the_files_of_the_run(tmp_path: Path) -> None:
-    page = Page(read(write_report(run_folder(tmp_path, results()))))
+def test_sounds_are_the_files_of_the_run(whole: Path) -> None:
+    page = Page(read(whole / "report.html"))
     sources = [str(player["src"]) for player in page.named("audio")]
     kinds = ("original", "griffin_lim", "wavenet", "continuation")
-    wanted = [tmp_path / f"listening/{number}_{kind}.wav" for number in range(2) for kind in kinds]
+    wanted = [whole / f"listening/{number}_{kind}.wav" for number in range(2) for kind in kinds]
     assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [path.read_bytes() for path in wanted]
 
 
-def test_what_cannot_be_seen_is_told(tmp_path: Path) -> None:
-    page = Page(read(write_report(run_folder(tmp_path, results()))))
+def test_what_cannot_be_seen_is_told(whole: Path) -> None:
+    page = Page(read(whole / "report.html"))
     for name in ("svg", "audio"):
         assert page.named(name)
         assert all(attributes.get("aria-label") for attributes in page.named(name))
@@ -242,7 +253,7 @@ def test_charts_do_no_mathematics_with_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["\x1b[31mred", "\ud800", "‮gpj.wav", "日本語", "a\nb", "", "{{ 7 * 7 }}", "#00000a"])
 def test_any_name_can_be_shown(tmp_path: Path, name: str) -> None:
-    page = Page(read(write_report(run_folder(tmp_path, results(name)))))
+    page = Page(read(write_report(run_folder(tmp_path, results(name, clips=1)))))
     for spoiling in "\x1b\u202e":
         assert spoiling not in page.text
     assert (name if name.isprintable() else name.encode("unicode_escape", "surrogatepass").decode()) in page.text
@@ -333,9 +344,33 @@ def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
     assert not (folder / "report.html").exists()
 
 
+@pytest.mark.parametrize(("codes", "frames_per_code", "shown"), [(10, 2, 10), (900, 2, 200), (3, 500, 1)])
+def test_codes_stand_below_their_frames(codes: int, frames_per_code: int, shown: int) -> None:
+    pictures: Pictures = {
+        f"0:{kind}": np.zeros((codes * frames_per_code, 8), np.float32)
+        for kind in ("original", "autoencoder", "codebook")
+    }
+    pictures["0:codes"] = np.zeros((codes, 2), np.int32)
+    page = Page(reconstruction(0, pictures, seconds=1.0, codebook_size=4, name="a clip"))
+    spans = []
+    for image in page.named("image"):
+        across, _, _, _, left, _ = (float(value) for value in re.findall(r"-?[\d.]+", str(image["transform"])))
+        spans.append((round(left, 2), round(left + across * float(str(image["width"])), 2)))
+    assert len(spans) == 4
+    assert len(set(spans)) == 1
+    assert [int(str(image["width"])) for image in page.named("image")] == [shown * frames_per_code] * 3 + [shown]
+
+
+def test_confusions_are_counted_by_class() -> None:
+    truth, answers = ["a", "a", "a", "b"], ["a", "b", "b", "b"]
+    assert confusions(truth, answers) == [(("a", "b"), 2)]
+    assert rates(["a", "b", "c"], truth, answers) == pytest.approx(np.array([[1 / 3, 2 / 3, 0], [0, 1, 0], [0, 0, 0]]))
+    assert chance(truth) == 0.75
+
+
 @given(st.floats(min_value=-1e12, max_value=1e12))
 def test_numbers_keep_three_digits(value: float) -> None:
-    shown = float(phrasing.number(value).replace(",", ""))
+    shown = float(phrasing.number(value).replace(",", "").replace("−", "-"))
     assert shown == pytest.approx(value, rel=0.005, abs=0)
 
 
