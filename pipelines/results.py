@@ -1,5 +1,6 @@
 """``results.json``: one row per figure, and what the report draws beside them."""
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +57,7 @@ def write_results(
         "corpus": _corpus(manifest, rejected, name),
         "curves": {TRAINED[stage]: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED},
         "stages": [_stage(entry) for entry in entries.values()],
-        "command": " ".join(["wordless run", *sys.argv[1:]]),
+        "command": shlex.join(["wordless", "run", *sys.argv[1:]]),
         "versions": library_versions(),
     }
     if "health" in entries:
