@@ -44,13 +44,14 @@ def encode_shards(
     for number, start in enumerate(starts):
         shard = shard_path(folder, number)
         paths = recordings.paths[start : start + clips_per_shard]
-        if not shard.exists():
+        if shard.exists():
+            advance(start + len(paths))
+        else:
             encode = partial(encode_recording, tokenizer_folder, recordings.root)
             results = map(encode, paths) if pool is None else pool.map(encode, paths, chunksize=4)
             clips, rejected = _sorted_out(results, advance, start)
             _write_rejected(rejected, _rejected_path(shard))
             write_shard(shard, clips, tokenizer.format)
-        advance(start + len(paths))
     return _summary(folder, len(starts))
 
 
