@@ -11,10 +11,10 @@ from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second, unigram_perplexity
 from lm.sequences import CodeSequences
-from pipelines.fit import FitConfig, fit
+from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
-from pipelines.training_curve import numeric, write_curve
+from pipelines.training_curve import numeric
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip, read_codes
 
@@ -49,21 +49,17 @@ def language_model(session: Session, codes_entry: Entry, settings: LanguageModel
         held_out = validation_batches(
             CodeSequences.of([codes.values] for codes in validation), vocabulary, batch_size=32, capacity=capacity
         )
-        with session.terminal.working("language model", settings.fit.steps, "steps") as progress:
-            report = fit(
-                model.gpt,
-                TrainingBatches(sequences, vocabulary, settings.batches, capacity=capacity),
-                held_out,
-                loss,
-                settings.fit,
-                gang=session.gang,
-                checkpoint=folder / "checkpoints" / "fit.pt",
-                progress=progress,
-                track=session.tracker("lm"),
-            )
+        session.train(
+            "language model",
+            model.gpt,
+            TrainingBatches(sequences, vocabulary, settings.batches, capacity=capacity),
+            held_out,
+            loss,
+            settings.fit,
+            folder,
+        )
         if session.gang.rank == 0:
             model.save_pretrained(folder)
-            write_curve(folder, report)
             write_json(folder / "perplexity.json", _perplexities(model, train, validation, codes_format))
 
     return session.obtain(recipe, f"GPT, {settings.fit.steps} steps", make, together=True)

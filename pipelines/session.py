@@ -1,14 +1,17 @@
 """One run: its store, its processes, its terminal and its folder, and how a stage is reused or made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.fit import Point
+from torch import nn
+
+from pipelines.fit import B, Batches, FitConfig, LossFunction, Point, fit
 from pipelines.gangs import Gang
 from pipelines.progress import Terminal
-from pipelines.store import Entry, Recipe, Store
+from pipelines.store import CHECKPOINTS, Entry, Recipe, Store
+from pipelines.training_curve import write_curve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,33 @@ class Session:
         self.gang.barrier()
         return Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
 
-    def tracker(self, name: str) -> Callable[[Point], None]:
+    def train(
+        self,
+        title: str,
+        model: nn.Module,
+        batches: Batches[B],
+        validation: Sequence[B],
+        loss: LossFunction[B],
+        config: FitConfig,
+        folder: Path,
+    ) -> None:
+        """`fit` inside a partial ``folder``: with checkpoints, progress and TensorBoard; rank 0 writes the curve."""
+        with self.terminal.working(title, config.steps, "steps") as progress:
+            report = fit(
+                model,
+                batches,
+                validation,
+                loss,
+                config,
+                gang=self.gang,
+                checkpoint=folder / CHECKPOINTS / "fit.pt",
+                progress=progress,
+                track=self._tracker(title),
+            )
+        if self.gang.rank == 0:
+            write_curve(folder, report)
+
+    def _tracker(self, name: str) -> Callable[[Point], None]:
         """Write points of a training curve to TensorBoard, as they come."""
         if self.gang.rank:
             return lambda point: None

@@ -24,6 +24,7 @@ from audio.errors import InputError
 
 ENTRY = "entry.json"
 TIMINGS = "timings.json"
+CHECKPOINTS = "checkpoints"  # folder of an entry that is being made; gone when it is whole
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 
 
@@ -93,7 +94,7 @@ class Store:
         partial.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         yield partial
-        shutil.rmtree(partial / "checkpoints", ignore_errors=True)
+        shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
         write_json(partial / TIMINGS, {"seconds": time.monotonic() - started, "peak_memory": peak})
         self._complete(recipe, partial)

@@ -18,10 +18,10 @@ from audio.reading import read, read_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from audio.waveform import FloatArray
 from pipelines.encoding import encode_clips, encoding_pool
-from pipelines.fit import FitConfig, fit
+from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
-from pipelines.training_curve import numeric, write_curve
+from pipelines.training_curve import numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_codebook
 from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
@@ -122,23 +122,11 @@ def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, setti
         model = Autoencoder(settings.autoencoder, train.shape[1])
         batches = PatchBatches(train, batch_size=settings.batch_size, seed=settings.fit.seed)
         validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
-        with session.terminal.working("autoencoder", settings.fit.steps, "steps") as progress:
-            report = fit(
-                model,
-                batches,
-                validation,
-                reconstruction_loss,
-                settings.fit,
-                gang=session.gang,
-                checkpoint=folder / "checkpoints" / "fit.pt",
-                progress=progress,
-                track=session.tracker("autoencoder"),
-            )
+        session.train("autoencoder", model, batches, validation, reconstruction_loss, settings.fit, folder)
         if session.gang.rank == 0:
             save_file(
                 {name: value.cpu() for name, value in model.state_dict().items()}, folder / "autoencoder.safetensors"
             )
-            write_curve(folder, report)
 
     return session.obtain(recipe, f"autoencoder, {settings.fit.steps} steps", make, together=True)
 

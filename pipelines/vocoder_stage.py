@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from audio.manifest import Clip, Manifest, Split, content_hash
 from audio.reading import read_blocks, resampled_length
-from pipelines.fit import FitConfig, fit
+from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe
-from pipelines.training_curve import numeric, write_curve
+from pipelines.training_curve import numeric
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.crops import Crops, CropsConfig, VocoderClips, loss
@@ -73,27 +73,21 @@ def vocoder(
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
         model = create_wavenet(config, seed=settings.fit.seed)
-        crops = {
-            split: Crops(
-                _clips(manifest, split, codes_entry, waveforms_entry, config), tokenizer, config, settings.crops
-            )
-            for split in ("train", "validation")
-        }
-        with session.terminal.working("vocoder", settings.fit.steps, "steps") as progress:
-            report = fit(
-                model,
-                crops["train"],
-                [crops["validation"].batch(step) for step in range(VALIDATION_BATCHES)],
-                loss,
-                settings.fit,
-                gang=session.gang,
-                checkpoint=folder / "checkpoints" / "fit.pt",
-                progress=progress,
-                track=session.tracker("vocoder"),
-            )
+        train, validation = (
+            Crops(_clips(manifest, split, codes_entry, waveforms_entry, config), tokenizer, config, crops)
+            for split, crops in (("train", settings.crops), ("validation", replace(settings.crops, group_dropout=0.0)))
+        )
+        session.train(
+            "vocoder",
+            model,
+            train,
+            [validation.batch(step) for step in range(VALIDATION_BATCHES)],
+            loss,
+            settings.fit,
+            folder,
+        )
         if session.gang.rank == 0:
             Vocoder(model, tokenizer.format.tokenizer).save_pretrained(folder)
-            write_curve(folder, report)
 
     return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, together=True)
 
