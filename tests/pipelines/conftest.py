@@ -1,11 +1,13 @@
 """Run folders and recordings that the commands' tests share."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from tests.pipelines.tiny import save_run, sweep
+from tests.pipelines.tiny_chain import TINY, called
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,30 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (name, rate) in enumerate(zip(names, (4000, 8000, 16_000, 4000, 8000, 11_025), strict=True)):
         soundfile.write(root / name, sweep(0.5 + 0.3 * number, rate, low=100 + 20 * number), rate)
     return root
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A tiny run of the whole chain, as a user calls it, that nothing disturbed."""
+
+    store: Path
+    folder: Path
+    printed: str
+    log: str
+    words: tuple[str, ...]  # that it was called with
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The run that others are compared with."""
+    place = tmp_path_factory.mktemp("finished")
+    words = (*TINY, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}")
+    done = called(*words)
+    assert done.returncode == 0, done.stderr
+    return FinishedRun(store=place / "store", folder=place / "run", printed=done.stdout, log=done.stderr, words=words)
+
+
+@pytest.fixture(scope="session")
+def whole_store(finished_run: FinishedRun) -> Path:
+    """The store of a run that nothing disturbed."""
+    return finished_run.store

@@ -1,0 +1,134 @@
+"""The whole chain in seconds, in processes that can be killed: a little of the embedded corpus, and a few steps."""
+
+import fnmatch
+import hashlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_module
+
+from pipelines.refusals import resolved
+from pipelines.store import TIMINGS
+
+ROOT = Path(__file__).parents[2]
+STEPS = 8
+TINY = (
+    "experiment=smoke",
+    *("embedded.voices=5", "embedded.words=2", "embedded.takes=2"),
+    *("tokenizer.codebook_size=8", "tokenizer.sample_patches=500"),
+    *("lm.gpt.model_dim=16", "lm.gpt.ffn_dim=32", "lm.batches.batch_size=4"),
+    *("vocoder.wavenet.layers=2", "vocoder.crops.batch_size=2", "vocoder.crops.crop_codes=10"),
+    *(f"{part}.fit.steps={STEPS}" for part in ("tokenizer", "lm", "vocoder")),
+    *(f"{part}.fit.validate_every=4" for part in ("tokenizer", "lm", "vocoder")),
+    *(f"{part}.fit.warmup_steps=2" for part in ("tokenizer", "lm", "vocoder")),
+    *("listening.clips=1", "listening.seconds=0.2", "listening.continuation_seconds=0.2", "probe.resamples=10"),
+)
+CHECKPOINTS = tuple(f"{part}.fit.checkpoint_minutes=0" for part in ("tokenizer", "lm", "vocoder"))  # at each step
+
+# A process that has imported everything, and forks: the chain begins at once. It has run no thread.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["pipelines.chain", "torch._dynamo", "torch.utils.tensorboard", __name__])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kill:
+    """SIGKILL, sent by the process to itself before it opens for writing, renames or makes what fits the pattern."""
+
+    path: str  # below the store; a rename has the name it leads to
+    count: int = 1  # the how-manieth time
+
+
+def called(*words: str, command: str = "run", **environment: str) -> subprocess.CompletedProcess[str]:
+    """``python -m pipelines.<command> words...``, as a user calls it."""
+    return subprocess.run(
+        [sys.executable, "-m", f"pipelines.{command}", *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a refused command. What it said while all was well stands before it."""
+    told = [line for line in done.stderr.splitlines() if line.startswith("wordless run: ")]
+    assert (done.returncode, len(told)) == (2, 1), done.stderr
+    assert "Traceback" not in done.stderr
+    return told[0]
+
+
+def composed(store: Path, *words: str) -> dict[str, object]:
+    """The config that `called` would compose."""
+    with initialize_config_module("conf", version_base="1.3"):
+        return resolved(compose("run", overrides=[*TINY, f"store.root='{store}'", *words]))
+
+
+def begin(store: Path, folder: Path, *words: str, kill: Kill | None = None) -> multiprocessing.process.BaseProcess:
+    """Start the chain in a process of its own."""
+    process = PROCESSES.Process(target=_run, args=(composed(store, *words), store, folder, kill))
+    process.start()
+    return process
+
+
+def run(store: Path, folder: Path, *words: str, kill: Kill | None = None) -> int:
+    """Exit code of the chain in a process of its own; negative: the signal that ended it."""
+    process = begin(store, folder, *words, kill=kill)
+    process.join(300)
+    return process.exitcode if process.exitcode is not None else -1
+
+
+def _run(config: dict[str, object], store: Path, folder: Path, kill: Kill | None) -> None:
+    from pipelines.chain import run_chain
+
+    if kill:
+        _arm(store, kill)
+    run_chain(config, folder)
+
+
+def _arm(store: Path, kill: Kill) -> None:
+    seen = 0
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        path = _written(event, arguments)
+        if path and path.startswith(f"{store}/") and fnmatch.fnmatch(path[len(str(store)) + 1 :], kill.path):
+            seen += 1
+            if seen == kill.count:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def _written(event: str, arguments: tuple[object, ...]) -> str:
+    """The path that an audit event is about to write; "" for anything else."""
+    match event, arguments:
+        case "open", (str() | os.PathLike() as path, _, int() as flags) if flags & (os.O_WRONLY | os.O_RDWR):
+            return os.fspath(path)
+        case "os.rename", (_, str() | os.PathLike() as path, *_):
+            return os.fspath(path)
+        case "os.mkdir", (str() | os.PathLike() as path, *_):
+            return os.fspath(path)
+        case _:
+            return ""
+
+
+def entries(store: Path) -> Iterator[Path]:
+    """Folders of the whole entries."""
+    yield from sorted(path.parent for path in store.glob("*/*/entry.json") if path.parent.suffix != ".partial")
+
+
+def stored(store: Path) -> dict[str, str]:
+    """Path -> hash of every file of every entry, but for the timings."""
+    return {
+        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for entry in entries(store)
+        for path in sorted(entry.rglob("*"))
+        if path.is_file() and path.name != TIMINGS
+    }
