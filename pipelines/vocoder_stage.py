@@ -19,6 +19,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNetConfig, create_wavenet
 
 VALIDATION_BATCHES = 8
+TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which their samples are kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
     recipe = Recipe(
         stage="waveforms", version=1, config={"sample_rate": sample_rate}, inputs={"manifest": content_hash(manifest)}
     )
-    clips = _trained_on(manifest)
+    clips = [clip for split in TRAINED_ON for clip in manifest.of(split)]
 
     def make(folder: Path) -> None:
         ends = np.cumsum([0] + [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips])
@@ -73,15 +74,13 @@ def vocoder(
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
         model = create_wavenet(config, seed=settings.fit.seed)
-        train, validation = (
-            Crops(_clips(manifest, split, codes_entry, waveforms_entry, config), tokenizer, config, crops)
-            for split, crops in (("train", settings.crops), ("validation", replace(settings.crops, group_dropout=0.0)))
-        )
+        train, validation = (_clips(manifest, split, codes_entry, waveforms_entry, config) for split in TRAINED_ON)
+        held_out = Crops(validation, tokenizer, config, replace(settings.crops, group_dropout=0.0))
         session.train(
             "vocoder",
             model,
-            train,
-            [validation.batch(step) for step in range(VALIDATION_BATCHES)],
+            Crops(train, tokenizer, config, settings.crops),
+            [held_out.batch(step) for step in range(VALIDATION_BATCHES)],
             loss,
             settings.fit,
             folder,
@@ -90,10 +89,6 @@ def vocoder(
             Vocoder(model, tokenizer.format.tokenizer).save_pretrained(folder)
 
     return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, together=True)
-
-
-def _trained_on(manifest: Manifest) -> tuple[Clip, ...]:
-    return manifest.of("train") + manifest.of("validation")
 
 
 def _clips(
