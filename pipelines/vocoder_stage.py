@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from audio.manifest import Clip, Manifest, Split, content_hash
+from audio.manifest import Manifest, Split, content_hash
 from audio.reading import read_blocks, resampled_length
 from pipelines.fit import FitConfig
 from pipelines.session import Session
