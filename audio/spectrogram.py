@@ -36,7 +36,7 @@ class SpectrogramConfig:
     n_mels: int = 80
     f_min: float = 0.0  # Hz
     f_max: float | None = None  # Hz; None is half the sample rate
-    floor: float = 1e-6  # added to the mel power before the logarithm; about the power of 16-bit rounding noise
+    floor: float = 1e-4  # added to the mel power before the logarithm: 80 dB below a full-scale tone in a window of 400
 
     def __post_init__(self) -> None:
         if self.sample_rate <= 0:
@@ -59,7 +59,7 @@ class SpectrogramConfig:
                 f"{self.window_length} samples has frequency bins"
             )
         if self.floor <= 0:
-            raise InputError(f"audio.floor is {self.floor}; the logarithm needs a positive floor, such as 1e-6")
+            raise InputError(f"audio.floor is {self.floor}; the logarithm needs a positive floor, such as 1e-4")
 
     @property
     def highest(self) -> float:

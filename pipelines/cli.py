@@ -27,7 +27,7 @@ EXAMPLES = """\
   wordless run corpus=folder corpus.root=~/recordings       your own recordings
   wordless run -m tokenizer.codebook_size=64,256            a sweep; what does not depend on the size is computed once
   wordless encode model=runs/x input=a.wav output=a.parquet
-  wordless generate model=runs/x prompt=a.wav seconds=5 output=more.wav
+  wordless generate model=runs/x prompt=a.wav seconds=5 output=more
   wordless run --help                                       every option and its value
 """
 

@@ -41,7 +41,9 @@ class ProbeRunConfig:
 
 def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each, and print the table."""
-    settings = build(ProbeRunConfig, without_corpus(config), name="")
+    values = without_corpus(config)
+    values.pop("audio", None)  # what a corpus suggests; here the run's tokenizer decides
+    settings = build(ProbeRunConfig, values, name="")
     tokens, model = _parts(settings.model)
     store = Path(settings.store.root)
     require_space(store, "store.root=PATH")
