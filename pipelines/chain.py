@@ -1,13 +1,12 @@
 """The whole chain: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
 import shutil
-from contextlib import closing
 from pathlib import Path
 
 from audio.manifest import Manifest, write_manifest, write_rejected
 from pipelines.corpus import Corpus, corpus_config, read_corpus
 from pipelines.disk import require_space
-from pipelines.gangs import current_gang
+from pipelines.gangs import gathered
 from pipelines.language_model_stage import language_model
 from pipelines.listening_stage import listening
 from pipelines.probe_stage import features, probes
@@ -28,9 +27,10 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     settings = run_settings(config)
     store = Path(settings.store.root)
     require_space(store, "store.root=PATH")
-    require_space(folder, "hydra.run.dir=PATH")
     recordings = corpus_config(settings.corpus, settings.embedded, store, probed="probe" in settings.stages)
-    with closing(current_gang(choose_device(settings.device))) as gang:
+    with gathered(choose_device(settings.device)) as gang:
+        if gang.rank == 0:
+            require_space(folder, "hydra.run.dir=PATH")
         terminal = Terminal(silent=gang.rank != 0)
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         seconds = corpus.manifest.seconds

@@ -7,6 +7,8 @@ Exit codes: 0 done; 1 a bug (with its traceback); 2 something that the user can 
 import os
 import signal
 import sys
+import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audio.errors import InputError
-from pipelines.overrides import prepare
+from pipelines.overrides import prepare, quote
 from pipelines.refusals import explain, os_problem, resolved
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
+SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
 def command(name: str, task: Task, *, paths: frozenset[str]) -> Callable[[], None]:
@@ -40,8 +43,8 @@ def command(name: str, task: Task, *, paths: frozenset[str]) -> Callable[[], Non
 
     def main() -> None:
         words = sys.argv[1:]
-        with mendable(name, paths, None, full=full), hydra_that_raises():
-            sys.argv[1:] = prepare(words, paths)
+        with mendable(name, paths, None, full=full), hydra_that_raises(), folder_options() as elsewhere:
+            sys.argv[1:] = [*prepare(words, paths), *elsewhere]
             try:
                 hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(job)()
             except (HydraException, OmegaConfBaseException) as error:
@@ -67,6 +70,7 @@ def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, ful
     except Exception as error:
         problem = error if isinstance(error, InputError) else os_problem(error, folders(config, paths))
         if problem is None:
+            await_torchrun()
             raise
         if full:
             traceback.print_exc()
@@ -75,10 +79,34 @@ def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, ful
 
 
 def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
-    """Exit with ``code`` after one line on stderr, told once: by rank 0, or by one process of each machine."""
-    if os.environ.get("LOCAL_RANK" if everywhere else "RANK", "0") == "0":
+    """Exit with ``code`` after one line on stderr, told once: by rank 0, or by one process of each machine.
+
+    Another process only speaks if torchrun lets it live: then it alone has something to tell.
+    """
+    if os.environ.get("LOCAL_RANK" if everywhere else "RANK", "0") == "0" or await_torchrun():
         print(f"wordless {name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
     raise SystemExit(code)
+
+
+def await_torchrun() -> bool:
+    """Give torchrun, if it started this process, the time to end it; returns whether it did not.
+
+    Where one process ends with an error, it told why; those that wait for it lose their connection, which says nothing.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return False
+    time.sleep(SECONDS_TO_BE_ENDED)
+    return True
+
+
+@contextmanager
+def folder_options() -> Iterator[list[str]]:
+    """Options that give ranks other than 0 a temporary run folder: else each makes its own, by its own clock."""
+    if os.environ.get("RANK", "0") == "0":
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}"]
 
 
 def folders(config: DictConfig | None, paths: frozenset[str]) -> list[str]:

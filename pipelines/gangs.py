@@ -1,7 +1,8 @@
 """The processes that train together: one alone, or as many as torchrun started, through fairseq2's gangs."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
@@ -87,6 +88,17 @@ class Together:
 
     def close(self) -> None:
         self._gangs.close()
+
+
+@contextmanager
+def gathered(device: torch.device) -> Iterator[Gang]:
+    """This process's gang, parted from at the end.
+
+    Not where this process fails: those who wait for it would fail at once, before it has told why.
+    """
+    gang = current_gang(device)
+    yield gang
+    gang.close()
 
 
 def current_gang(device: torch.device) -> Gang:

@@ -1,0 +1,110 @@
+"""Two processes under torchrun do together what one does alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, called, entries, run
+
+WORKER = Path(__file__).with_name("gang_worker.py")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+FP32 = ("lm.fit.precision=fp32", "vocoder.fit.precision=fp32", "lm.gpt.dropout=0")
+EACH_STEP = ("lm.fit.validate_every=1", "vocoder.fit.validate_every=1")  # so that the curve has each step's loss
+NO_REPORT = "stages=[tokenizer,lm,vocoder]"
+NOT_THE_MODELS = shutil.ignore_patterns("lm", "vocoder")
+REFUSING = """
+import os, time
+from audio.errors import InputError
+from pipelines.command import command
+
+def task(config):
+    if os.environ["RANK"] in config["runs"]:
+        raise InputError("a wish; it must be granted")
+    time.sleep(1)
+    if os.environ["RANK"] == "1":
+        raise RuntimeError("rank 0 has left")  # as the process group says when it waits for one that has ended
+    time.sleep(60)
+
+command("doctor", task, paths=frozenset())()
+"""
+
+
+def together(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A script or module with its arguments, in two processes."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run([*TORCHRUN, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def curve(store: Path, stage: str) -> list[dict[str, Any]]:
+    """Points of the one training curve of a stage."""
+    (path,) = store.glob(f"{stage}/*/curve.json")
+    points: list[dict[str, Any]] = json.loads(path.read_text())["curve"]
+    return points
+
+
+def losses(store: Path, stage: str) -> list[tuple[float, float]]:
+    """Training and validation loss at each point."""
+    return [(point["train_loss"], point["validation_loss"]) for point in curve(store, stage)]
+
+
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    subprocess.run([sys.executable, WORKER, one], cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = together(str(WORKER), str(two))
+    assert done.returncode == 0, done.stderr
+    assert {f"rank {rank} sees what rank 0 made" for rank in (0, 1)} <= set(done.stdout.splitlines())
+    for name in ("plain", "accumulated"):
+        np.testing.assert_allclose(losses(two / "store", name), losses(one / "store", name), atol=1e-5)
+        (first, second) = (json.loads((two / f"{name}-{rank}.json").read_text()) for rank in (0, 1))
+        assert first == second
+    assert len(list(two.glob("run/tensorboard/rows/events*"))) == len(list(one.glob("run/tensorboard/rows/events*")))
+
+
+def test_models_learn_the_same_in_one_process_and_in_two(whole_store: Path, tmp_path: Path) -> None:
+    """Both runs begin with the same codes: an autoencoder that two processes trained differs in its last bits, and the
+    codebook after it in more.
+    """
+    one, two = (shutil.copytree(whole_store, tmp_path / name, ignore=NOT_THE_MODELS) for name in ("one", "two"))
+    assert run(one, tmp_path / "alone", *FP32, *EACH_STEP, NO_REPORT) == 0
+    words = (*TINY, *FP32, *EACH_STEP, NO_REPORT, f"store.root={two}")
+    done = together("-m", "pipelines.run", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for stage in ("lm", "vocoder"):
+        assert len(losses(one, stage)) == STEPS
+        np.testing.assert_allclose(losses(two, stage), losses(one, stage), atol=1e-4)
+    assert {path.parent.name for path in entries(two)} == {path.parent.name for path in entries(one)}
+    assert len(list((tmp_path / "runs").iterdir())) == 1  # rank 0's alone
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.slow
+def test_the_smoke_experiment_learns_the_same_in_one_process_and_in_two(tmp_path: Path) -> None:
+    """The language model's loss over 100 steps, on the same codes for the reason above."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    smoke = ("experiment=smoke", "stages=[lm]", *FP32, "lm.fit.validate_every=1")
+    for words in (("experiment=smoke", "stages=[tokenizer]"), smoke):
+        done = called(*words, f"store.root={one}", f"hydra.run.dir={tmp_path / 'alone'}")
+        assert done.returncode == 0, done.stderr
+        if not two.exists():
+            shutil.copytree(one, two)
+    done = together("-m", "pipelines.run", *smoke, f"store.root={two}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(losses(one, "lm")) == 100
+    np.testing.assert_allclose(losses(two, "lm"), losses(one, "lm"), atol=1e-4)
+
+
+@pytest.mark.parametrize("ranks", ["0", "1", "01"])
+def test_what_one_process_refuses_ends_all_and_is_told_once(ranks: str, tmp_path: Path) -> None:
+    (tmp_path / "refusing.py").write_text(textwrap.dedent(REFUSING))
+    done = together("refusing.py", f"runs=rank_{ranks}", cwd=tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("a wish; it must be granted") == 1
+    assert "RuntimeError" not in done.stderr
