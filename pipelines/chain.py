@@ -9,10 +9,12 @@ from pipelines.disk import require_space
 from pipelines.gangs import gathered
 from pipelines.language_model_stage import language_model
 from pipelines.listening_stage import listening
+from pipelines.phrasing import summary
 from pipelines.probe_stage import features, probes
 from pipelines.progress import Terminal
 from pipelines.report import write_report
-from pipelines.results import write_results
+from pipelines.results import RESULTS, write_results
+from pipelines.run_record import read_results
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_device, choose_workers, run_settings
 from pipelines.store import Entry, Store
@@ -83,6 +85,8 @@ def _write_folder(
     write_results(
         folder, manifest=corpus.manifest, rejected=corpus.rejected, name=corpus.name, protocol=protocol, entries=entries
     )
-    terminal.say(f"results   {folder / 'results.json'}")
+    for line in summary(read_results(folder)):
+        terminal.say(f"          {line}")
+    terminal.say(f"results   {folder / RESULTS}")
     if "report" in settings.stages:
         print(write_report(folder), flush=True)
