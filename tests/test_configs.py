@@ -1,0 +1,86 @@
+"""Every shipped config composes and is accepted, and every option can be given without a ``+``."""
+
+import dataclasses
+import types
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Union, get_args, get_origin, get_type_hints
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from pipelines.refusals import resolved
+from pipelines.settings import RunSettings, run_settings
+
+CONF = Path(__file__).parents[1] / "conf"
+SIZED = ("tokenizer", "lm", "vocoder")
+# Filled in from the tokenizer and the manifest: a value given here could only contradict them.
+FILLED_IN = {f"vocoder.wavenet.{name}" for name in ("sample_rate", "hop_length", "n_mels", "patch_frames", "groups")}
+
+
+def choices(group: str) -> list[str]:
+    """The options of a config group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*words: str) -> dict[str, object]:
+    with initialize_config_module("conf", version_base="1.3"):
+        return resolved(compose("run", overrides=list(words)))
+
+
+def absent(cls: type, values: object, name: str = "") -> Iterator[str]:
+    """Dotted names of the fields of a dataclass that nested mappings do not name, at any depth."""
+    given = values if isinstance(values, dict) else {}
+    for field, kind in get_type_hints(cls).items():
+        place = f"{name}.{field}".lstrip(".")
+        if field not in given:
+            yield place
+        for part in (kind, *get_args(kind)) if get_origin(kind) in (Union, types.UnionType) else (kind,):
+            if dataclasses.is_dataclass(part) and isinstance(part, type) and field in given:
+                yield from absent(part, given[field], place)
+
+
+@pytest.mark.parametrize(("corpus", "experiment"), list(product(choices("corpus"), choices("experiment"))))
+def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str) -> None:
+    words = [f"corpus={corpus}", f"experiment={experiment}", *(["corpus.root=here"] if corpus != "embedded" else [])]
+    settings = run_settings(composed(*words))
+    assert (settings.corpus is None) == (corpus == "embedded")
+
+
+@pytest.mark.parametrize("group", SIZED)
+def test_every_size_is_accepted(group: str) -> None:
+    for size in choices(group):
+        run_settings(composed(f"{group}={size}"))
+
+
+@pytest.mark.parametrize("group", SIZED)
+def test_tiny_is_smaller(group: str) -> None:
+    tiny, small = (getattr(run_settings(composed(f"{group}={size}")), group) for size in ("tiny", "small"))
+    assert tiny.fit.steps < small.fit.steps
+
+
+@pytest.mark.parametrize("corpus", choices("corpus"))
+def test_every_option_of_a_run_is_in_the_yaml(corpus: str) -> None:
+    values = composed(f"corpus={corpus}", *([] if corpus == "embedded" else ["corpus.root=here"]))
+    assert sorted(set(absent(RunSettings, values)) - FILLED_IN) == []
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_an_experiment_adds_no_option(experiment: str) -> None:
+    """An experiment sets values: with others chosen, the same options are there."""
+
+    def names(values: object, name: str = "") -> set[str]:
+        if not isinstance(values, dict):
+            return {name}
+        return {leaf for key, value in values.items() for leaf in names(value, f"{name}.{key}")}
+
+    assert names(composed(f"experiment={experiment}")) == names(composed())
+
+
+@pytest.mark.parametrize("command", choices("."))
+def test_every_command_composes(command: str) -> None:
+    with initialize_config_module("conf", version_base="1.3"):
+        missing = OmegaConf.missing_keys(compose(command))
+        assert resolved(compose(command, overrides=[f"{name}=here" for name in missing]))
