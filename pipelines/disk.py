@@ -1,5 +1,6 @@
-"""Enough room on the disk, before anything is written."""
+"""Enough room on the disk and the right to use it, before anything is written."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,12 +12,19 @@ BYTES_PER_SECOND = 60_000
 
 
 def require_space(folder: Path, option: str, *, seconds: float = 0.0) -> None:
-    """Refuse to begin what the disk cannot hold.
+    """Refuse to begin what the disk cannot hold, or does not let us write.
 
     Raises:
-        InputError: less is free than a corpus of ``seconds`` needs; names the option that chooses another place.
+        InputError: less is free than a corpus of ``seconds`` needs, or the folder is closed to us; names the option
+            that chooses another place.
     """
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        problem = "you may not write there" if existing.is_dir() else "it is a file"
+        raise InputError(
+            f"{folder} cannot be written, because of {existing}: {problem}; give yourself access, or choose another "
+            f"place with {option}"
+        )
     free = shutil.disk_usage(existing).free
     needed = BASE_BYTES + round(BYTES_PER_SECOND * seconds)
     if free < needed:

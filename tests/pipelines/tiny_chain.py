@@ -73,27 +73,22 @@ def refusal(done: Finished | subprocess.CompletedProcess[str]) -> str:
     return told[0]
 
 
-def called_at_once(place: Path, *words: str, nobody: bool = False, **environment: str) -> Finished:
-    """As `called` with ``wordless run``, by a process that has imported everything; it leaves its log in ``place``.
-
-    ``nobody``: as a user who owns nothing, if we are root, whom no permission stops.
-    """
+def called_at_once(place: Path, *words: str, **environment: str) -> Finished:
+    """As `called`, by a process that has imported everything; it leaves its log and its run folder in ``place``."""
     place.mkdir(parents=True, exist_ok=True)
     log = place / "stderr.txt"
     words = (*words, f"hydra.run.dir={place / 'run'}")
-    process = PROCESSES.Process(target=_call, args=(words, log, nobody, environment))
+    process = PROCESSES.Process(target=_call, args=(words, log, environment))
     process.start()
     process.join(300)
     code = process.exitcode if process.exitcode is not None else -1
     return Finished(returncode=code, stderr=log.read_text())
 
 
-def _call(words: tuple[str, ...], log: Path, nobody: bool, environment: dict[str, str]) -> None:
+def _call(words: tuple[str, ...], log: Path, environment: dict[str, str]) -> None:
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(handle, stream)
-    if nobody and os.geteuid() == 0:
-        os.setuid(65534)
     os.environ.update(environment)
     sys.argv = ["wordless run", *words]
     import_module("pipelines.run").main()
