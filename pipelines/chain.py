@@ -29,11 +29,13 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     settings = run_settings(config)
     store = Path(settings.store.root)
     require_space(store, "store.root=PATH")
-    recordings = corpus_config(settings.corpus, settings.embedded, store, probed="probe" in settings.stages)
+    terminal = Terminal()
+    recordings = corpus_config(
+        settings.corpus, settings.embedded, store, probed="probe" in settings.stages, terminal=terminal
+    )
     with gathered(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
-        terminal = Terminal(silent=gang.rank != 0)
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         seconds = corpus.manifest.seconds
         require_space(store, "store.root=PATH", seconds=seconds)
@@ -81,9 +83,13 @@ def _write_folder(
             shutil.copytree(entries[stage].folder, folder / stage, dirs_exist_ok=True)
     if "listening" in entries:
         shutil.copytree(entries["listening"].folder, folder / "listening", dirs_exist_ok=True)
-    protocol = settings.corpus.split.by if settings.corpus else "voices held out"
     write_results(
-        folder, manifest=corpus.manifest, rejected=corpus.rejected, name=corpus.name, protocol=protocol, entries=entries
+        folder,
+        manifest=corpus.manifest,
+        rejected=corpus.rejected,
+        name=corpus.name,
+        protocol=settings.corpus.split.by,
+        entries=entries,
     )
     for line in summary(read_results(folder)):
         terminal.say(f"          {line}")

@@ -1,17 +1,17 @@
 """The recordings that a command works on: the embedded corpus, or the user's own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.corpus import CorpusConfig, build_manifest, find_recordings
-from audio.embedded import PATTERN, EmbeddedConfig, embedded_corpus
+from audio.embedded import EmbeddedConfig, embedded_corpus
 from audio.manifest import Manifest, Rejected
 from pipelines.gangs import Gang
 from pipelines.probe_stage import require_labels
 from pipelines.progress import Terminal
-from pipelines.settings import choose_workers
+from pipelines.settings import EMBEDDED, choose_workers
 
-EMBEDDED = "embedded"  # folder in the store
+FOLDER = "embedded"  # in the store, for the embedded corpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +23,21 @@ class Corpus:
     rejected: tuple[Rejected, ...]
 
 
-def corpus_config(own: CorpusConfig | None, embedded: EmbeddedConfig, store: Path, *, probed: bool) -> CorpusConfig:
+def corpus_config(
+    config: CorpusConfig, embedded: EmbeddedConfig, store: Path, *, probed: bool, terminal: Terminal
+) -> CorpusConfig:
     """Where the recordings are. What is wrong with their folder, names or labels shows before any is decoded.
 
     Raises:
         InputError: there are none, or they are to be probed and have no labels.
     """
-    if own is None:
-        root = embedded_corpus(embedded, store / EMBEDDED)
-        return CorpusConfig(root=str(root), pattern=PATTERN, labels="pattern")
+    if config.root == EMBEDDED:
+        terminal.say("corpus    spoken by eSpeak NG; the first time it takes some seconds")
+        return replace(config, root=str(embedded_corpus(embedded, store / FOLDER)))
+    _, described, _ = find_recordings(config)
     if probed:
-        _, described, _ = find_recordings(own)
         require_labels([description.label for description in described.values()])
-    return own
+    return config
 
 
 def read_corpus(config: CorpusConfig, store: Path, *, workers: int, gang: Gang, terminal: Terminal) -> Corpus:
@@ -51,7 +53,7 @@ def read_corpus(config: CorpusConfig, store: Path, *, workers: int, gang: Gang, 
         )
     if not gang.rank:
         gang.barrier()
-    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / EMBEDDED else manifest.root.name
+    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else manifest.root.name
     terminal.say(
         f"corpus    {name}: {len(manifest.clips)} clips, {manifest.seconds / 60:.1f} minutes, {len(rejected)} set aside"
     )

@@ -18,7 +18,7 @@ from pipelines.probe_stage import features, probes
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.session import Session
-from pipelines.settings import Device, StoreConfig, choose_device, choose_workers, without_corpus
+from pipelines.settings import Device, StoreConfig, choose_device, choose_workers, with_embedded_corpus
 from pipelines.store import Entry, Store, file_hash, write_json
 from pipelines.tokenizer_stages import codes
 from tokenizer.codes import require_same_codebook
@@ -31,7 +31,7 @@ class ProbeRunConfig:
 
     model: Path  # folder of a run
     output: Path | None  # JSON file; None: only the table
-    corpus: CorpusConfig | None  # None: the embedded corpus
+    corpus: CorpusConfig
     embedded: EmbeddedConfig
     probe: ProbeConfig
     device: Device
@@ -41,14 +41,14 @@ class ProbeRunConfig:
 
 def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each, and print the table."""
-    values = without_corpus(config)
+    values = with_embedded_corpus(config)
     values.pop("audio", None)  # what a corpus suggests; here the run's tokenizer decides
     settings = build(ProbeRunConfig, values, name="")
     tokens, model = _parts(settings.model)
     store = Path(settings.store.root)
     require_space(store, "store.root=PATH")
-    recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True)
     terminal = Terminal()
+    recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True, terminal=terminal)
     with closing(current_gang(choose_device(settings.device))) as gang:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)

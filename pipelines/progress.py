@@ -1,5 +1,6 @@
 """Progress of long work: bars in a terminal, one line now and then where there is none."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ class Terminal:
     """Where people read what goes on: the log of a run. Silent on all processes but the first."""
 
     def __init__(self, *, silent: bool = False) -> None:
+        silent = silent or os.environ.get("RANK", "0") != "0"  # torchrun numbers the processes
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
 
     def say(self, line: str) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from audio.corpus import CorpusConfig
-from audio.embedded import EmbeddedConfig
+from audio.embedded import PATTERN, EmbeddedConfig
 from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
 from lm.probe import ProbeConfig
@@ -20,6 +20,7 @@ from pipelines.vocoder_stage import VocoderSettings
 
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
 Device = Literal["auto", "cpu", "cuda"]
+EMBEDDED = "<embedded corpus>"  # stands for the root that is known once it has been spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class RunSettings:
         InputError: a value is out of range, or two contradict each other.
     """
 
-    corpus: CorpusConfig | None  # None: the embedded corpus
+    corpus: CorpusConfig
     embedded: EmbeddedConfig
     audio: SpectrogramConfig
     tokenizer: TokenizerSettings
@@ -75,17 +76,17 @@ class RunSettings:
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """The settings that a composed config describes; without root and table the corpus is the embedded one."""
-    values = without_corpus(config)
+    values = with_embedded_corpus(config)
     if isinstance(values.get("stages"), str):
         values["stages"] = [values["stages"]]
     return build(RunSettings, values, name="")
 
 
-def without_corpus(config: Mapping[str, object]) -> dict[str, object]:
-    """The config with ``corpus: None`` where neither root nor table names recordings: the embedded corpus."""
+def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
+    """The config with the embedded corpus as its recordings where neither root nor table names any."""
     corpus = config.get("corpus")
     if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
-        return {**config, "corpus": None}
+        return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
     return dict(config)
 
 

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from pipelines.refusals import resolved
-from pipelines.settings import RunSettings, run_settings
+from pipelines.settings import EMBEDDED, RunSettings, run_settings
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder")
@@ -46,7 +46,7 @@ def absent(cls: type, values: object, name: str = "") -> Iterator[str]:
 def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str) -> None:
     words = [f"corpus={corpus}", f"experiment={experiment}", *(["corpus.root=here"] if corpus != "embedded" else [])]
     settings = run_settings(composed(*words))
-    assert (settings.corpus is None) == (corpus == "embedded")
+    assert (settings.corpus.root == EMBEDDED) == (corpus == "embedded")
 
 
 @pytest.mark.parametrize("group", SIZED)
