@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from audio.errors import InputError
 from audio.manifest import Manifest, write_manifest, write_rejected
 from pipelines.corpus import Corpus, corpus_config, read_corpus
 from pipelines.disk import require_space
@@ -10,7 +11,7 @@ from pipelines.gangs import gathered
 from pipelines.language_model_stage import language_model
 from pipelines.listening_stage import listening
 from pipelines.phrasing import summary
-from pipelines.probe_stage import features, probes
+from pipelines.probe_stage import features, probe_task, probes
 from pipelines.progress import Terminal
 from pipelines.report import write_report
 from pipelines.results import RESULTS, write_results
@@ -52,8 +53,15 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
 
 
 def make_stages(session: Session, manifest: Manifest, settings: RunSettings) -> dict[str, Entry]:
-    """The entries that the wanted stages need, by stage, in the order of the data."""
+    """The entries that the wanted stages need, by stage, in the order of the data.
+
+    Raises:
+        InputError: the splits do not hold what the stages need; shown before anything is trained.
+    """
     wanted = settings.stages
+    _require_validation(manifest)
+    if "probe" in wanted:
+        probe_task(manifest)
     made: list[Entry] = [frame_sample(session, manifest, settings.audio, settings.tokenizer)]
     made.append(autoencoder(session, made[0], settings.audio, settings.tokenizer))
     tokens = codebook(session, made[0], made[1], settings.audio, settings.tokenizer)
@@ -70,6 +78,14 @@ def make_stages(session: Session, manifest: Manifest, settings: RunSettings) -> 
         wavenet = vocoder(session, manifest, tokens, coded, sound, settings.vocoder)
         made += [sound, wavenet, listening(session, manifest, tokens, wavenet, model, settings.listening)]
     return {entry.stage: entry for entry in made}
+
+
+def _require_validation(manifest: Manifest) -> None:
+    if not manifest.of("validation"):
+        raise InputError(
+            f"there are {len(manifest.of('train'))} train clips and none for validation, which judges codebook and "
+            "weights: raise corpus.split.validation_fraction, or name some in corpus.split.validation"
+        )
 
 
 def _write_folder(

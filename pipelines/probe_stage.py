@@ -71,7 +71,7 @@ def features(
 def probes(session: Session, manifest: Manifest, features_entry: Entry, config: ProbeConfig) -> Entry:
     """Probe every representation; pooling, penalty and the GPT's layer are chosen on validation."""
     recipe = Recipe(stage="probe", version=1, config=asdict(config), inputs={"features": features_entry.key})
-    task = ProbeTask.of([clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips])
+    task = probe_task(manifest)
 
     def make(folder: Path) -> None:
         tensors = load_file(features_entry.folder / "features.safetensors")
@@ -87,6 +87,15 @@ def probes(session: Session, manifest: Manifest, features_entry: Entry, config: 
         write_json(folder / "probe.json", {"probes": rows, "classes": task.classes, "truth": truth})
 
     return session.obtain(recipe, f"linear probes of {len(task.classes)} classes", make)
+
+
+def probe_task(manifest: Manifest) -> ProbeTask:
+    """What probes predict.
+
+    Raises:
+        InputError: a clip has no label, a split has no clip, or train lacks a class.
+    """
+    return ProbeTask.of([clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips])
 
 
 def _best_pooling(name: str, tensors: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig) -> ProbeResult:

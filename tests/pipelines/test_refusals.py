@@ -70,6 +70,12 @@ def short(root: Path) -> None:
         (no_labels, ("corpus.pattern={nothing}.wav",), "nothing"),
         (no_labels, ("corpus.labels=pattern",), "corpus.labels=pattern, but corpus.pattern is None; put {label}"),
         (no_labels, ("corpus.split.by=group",), "corpus.split.by=group, but nothing says which group a recording has"),
+        (
+            short,
+            ("corpus.split.validation_fraction=0", "stages=[lm]"),
+            "there are 6 train clips and none for validation",
+        ),
+        (short, ("corpus.split.by=folder", "corpus.split.test=[b]"), "1 of 2 classes have no train clip (b)"),
         (short, ("tokenizer.patch.frames=400",), "no training recording is as long as one patch (400 frames of 80"),
         (short, ("tokenizer.codebook_size=499",), "tokenizer.codebook_size is 499, but the training recordings give"),
     ],
