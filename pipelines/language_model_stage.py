@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
+from audio.errors import InputError
 from lm.batches import BatchConfig, TrainingBatches, loss, validation_batches
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
@@ -18,11 +21,18 @@ from pipelines.training_curve import numeric
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip, read_codes
 
+MIN_WINDOWS = 4  # per step, however long
+
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSettings:
-    """Options of the language model's stage."""
+    """Options of the language model's stage.
 
+    Raises:
+        InputError: a number is not positive.
+    """
+
+    batch_tokens: int  # a step takes fewer windows than batches.batch_size where they are long, to hold about so many
     all_offsets: (
         bool  # let the GPT also see training clips cut into patches from each other frame: more data, same sound
     )
@@ -30,13 +40,22 @@ class LanguageModelSettings:
     batches: BatchConfig
     fit: FitConfig
 
+    def __post_init__(self) -> None:
+        if self.batch_tokens < 1:
+            raise InputError(f"lm.batch_tokens is {self.batch_tokens}; it must be 1 or more")
+
 
 def language_model(session: Session, codes_entry: Entry, settings: LanguageModelSettings) -> Entry:
     """Train a GPT on the codes of the training clips; the entry is a language model folder."""
     recipe = Recipe(
         stage="lm",
         version=1,
-        config={"gpt": asdict(settings.gpt), "batches": asdict(settings.batches), "fit": numeric(settings.fit)},
+        config={
+            "gpt": asdict(settings.gpt),
+            "batches": asdict(settings.batches),
+            "batch_tokens": settings.batch_tokens,
+            "fit": numeric(settings.fit),
+        },
         inputs={"codes": codes_entry.key},
     )
 
@@ -52,7 +71,7 @@ def language_model(session: Session, codes_entry: Entry, settings: LanguageModel
         session.train(
             "language model",
             model.gpt,
-            TrainingBatches(sequences, vocabulary, settings.batches, capacity=capacity),
+            TrainingBatches(sequences, vocabulary, _fitting(settings, sequences, capacity), capacity=capacity),
             held_out,
             loss,
             settings.fit,
@@ -63,6 +82,16 @@ def language_model(session: Session, codes_entry: Entry, settings: LanguageModel
             write_json(folder / "perplexity.json", _perplexities(model, train, validation, codes_format))
 
     return session.obtain(recipe, f"GPT, {settings.fit.steps} steps", make, together=True)
+
+
+def _fitting(settings: LanguageModelSettings, sequences: CodeSequences, capacity: int) -> BatchConfig:
+    """Batches of so many windows as hold ``batch_tokens``: a power of two of them, so that processes can share a batch."""
+    streams = sequences.values.shape[1]
+    tokens = float(np.minimum(sequences.lengths, capacity).mean()) * streams
+    windows = max(settings.batch_tokens / tokens, MIN_WINDOWS)
+    if settings.batches.batch_size <= windows:
+        return settings.batches
+    return replace(settings.batches, batch_size=2 ** math.floor(math.log2(windows)))
 
 
 def _views(clips: Iterable[CodedClip]) -> tuple[list[list[Codes]], list[Codes]]:
