@@ -85,7 +85,7 @@ def language_model(session: Session, codes_entry: Entry, settings: LanguageModel
 
 
 def _fitting(settings: LanguageModelSettings, sequences: CodeSequences, capacity: int) -> BatchConfig:
-    """Batches of so many windows as hold ``batch_tokens``: a power of two of them, so that processes can share a batch."""
+    """Batches of as many windows as hold ``batch_tokens``: a power of two, so that processes can share them."""
     streams = sequences.values.shape[1]
     tokens = float(np.minimum(sequences.lengths, capacity).mean()) * streams
     windows = max(settings.batch_tokens / tokens, MIN_WINDOWS)

@@ -1,6 +1,5 @@
 """Linear probes on any labelled recordings, with the tokenizer and language model of a finished run."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from lm.probe import ProbeConfig
 from pipelines.configuration import build
 from pipelines.corpus import corpus_config, read_corpus
 from pipelines.disk import require_space
-from pipelines.gangs import current_gang
+from pipelines.gangs import gathered
 from pipelines.probe_stage import features, probes
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
@@ -49,7 +48,7 @@ def probe_run(config: dict[str, object]) -> None:
     require_space(store, "store.root=PATH")
     terminal = Terminal()
     recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True, terminal=terminal)
-    with closing(current_gang(choose_device(settings.device))) as gang:
+    with gathered(choose_device(settings.device)) as gang:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)

@@ -65,7 +65,10 @@ def rejected(error: Exception, words: Sequence[str]) -> str:
 
 def unknown_option(key: str, *, name: str, words: Sequence[str]) -> InputError:
     """No option has this name."""
-    return InputError(f"{key} is not an option; {suggestion(key, options(name, words, without=key))}")
+    known = options(name, words, without=key)
+    if key in known:
+        return InputError(f"{key} is an option already; write {key}=... without + or ~")
+    return InputError(f"{key} is not an option; {suggestion(key, known)}")
 
 
 def options(name: str, words: Sequence[str], *, without: str) -> list[str]:

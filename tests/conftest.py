@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import pipelines  # noqa: F401  before anything loads PyTorch: OpenMP's threads are to wait, not to spin
+import audio  # noqa: F401  before anything loads PyTorch: OpenMP's threads are to wait, not to spin
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "../shared/data"  # real recordings beside the checkout; not part of the project
