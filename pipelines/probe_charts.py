@@ -51,7 +51,7 @@ def accuracy_intervals(probes: Sequence[ProbeRow], truth: Sequence[str]) -> Mark
                 points = axes.plot(accuracies, places, marker, label=legend, color=colour, markeredgewidth=1.8)
                 points[0].set_markerfacecolor(face)
         if level := chance(truth):
-            axes.axvline(level, color=MUTED, linestyle=":", label="most frequent class")
+            _draw_chance(axes, level, rows)
         axes.set_yticks(range(len(rows)), [shortened(full_name(row["of"])) for row in rows], color=INK)
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.tick_params(axis="y", length=0)
@@ -64,6 +64,15 @@ def accuracy_intervals(probes: Sequence[ProbeRow], truth: Sequence[str]) -> Mark
     best = f"best: {full_name(rows[-1]['of'])}, {percent(rows[-1]['test_accuracy'])}" if rows else "none"
     description = f"Test accuracy of linear probes on {len(rows)} representations with intervals; {best}"
     return chart(Drawing(name="probes", description=description, height=100 + ROW_HEIGHT * len(rows)), draw)
+
+
+def _draw_chance(axes: Axes, level: float, rows: Sequence[ProbeRow]) -> None:
+    """A line where guessing stands; only its figure where the line would squeeze all intervals to the edge."""
+    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
+    if level > low - 2 * (high - low):
+        axes.axvline(level, color=MUTED, linestyle=":", label="most frequent class")
+    else:
+        axes.plot([], [], color=MUTED, linestyle=":", label=f"guessing: {percent(level)}")
 
 
 def layers(probes: Sequence[ProbeRow]) -> list[tuple[int, ProbeRow]]:
