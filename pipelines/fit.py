@@ -111,7 +111,7 @@ class Training:
         self.config = config
         self.model = model
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
         )
         self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self.step = 0

@@ -9,7 +9,8 @@ One step of all clips is the same small arithmetic again and again, so it is lai
 What depends on the codes alone is computed once per frame before the first sample.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -150,10 +151,22 @@ def generate(
     groups = [order[start : start + WIDTH] for start in range(0, len(order), WIDTH)]
     report = _Report(progress, sum(_steps(model, [inputs[index] for index in group]) for group in groups))
     levels: dict[int, Tensor] = {}
-    for group in groups:
-        made = _generate(model, [inputs[index] for index in group], temperature, report)
-        levels.update(zip(group, made, strict=True))
+    with _one_thread():
+        for group in groups:
+            made = _generate(model, [inputs[index] for index in group], temperature, report)
+            levels.update(zip(group, made, strict=True))
     return [levels[index] for index in range(len(inputs))]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A step is too little work to share: two threads took three times as long as one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Report:
