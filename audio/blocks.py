@@ -23,6 +23,17 @@ def equal_blocks(blocks: Iterable[FloatArray], size: int) -> Iterator[FloatArray
         yield np.concatenate(waiting)
 
 
+def first_samples(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArray]:
+    """The blocks up to their first ``count`` samples; those after are not asked for."""
+    if count <= 0:
+        return
+    for block in blocks:
+        yield block[:count]
+        count -= len(block)
+        if count <= 0:
+            return
+
+
 def skip_samples(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArray]:
     """The blocks without their first ``count`` samples."""
     for block in blocks:

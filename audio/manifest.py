@@ -7,11 +7,12 @@ folder is not in it: the same recordings elsewhere are the same corpus, and have
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
 from audio.errors import InputError
+from audio.files import write_aside
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -61,10 +62,6 @@ class Manifest:
     def seconds(self) -> float:
         """Duration of all clips in seconds."""
         return sum(clip.seconds for clip in self.clips)
-
-    def with_splits(self, splits: dict[str, Split]) -> "Manifest":
-        """The clips that ``splits`` (path -> split) names, in those splits; the others are left out."""
-        return replace(self, clips=tuple(replace(c, split=splits[c.path]) for c in self.clips if c.path in splits))
 
 
 _COLUMNS = tuple(field.name for field in fields(Clip))
@@ -172,6 +169,4 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_bytes(text.encode())
-    aside.replace(path)
+    write_aside(path, text)

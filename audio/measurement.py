@@ -1,14 +1,15 @@
 """Decoding a file once to its end, and keeping what was found: length, hash, peak."""
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from audio.errors import InputError
+from audio.files import file_hash
 from audio.manifest import printable, writable
 from audio.reading import mono_blocks, open_recording
 
@@ -34,7 +35,7 @@ def measure(root: Path, path: str) -> Measurement:
     if not writable(path):
         return _undecoded("its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     try:
-        size, sha256 = _hash(root / path)
+        size, sha256 = (root / path).stat().st_size, file_hash(root / path)
     except OSError as error:
         return _undecoded(f"cannot be read: {error.strerror}")
     num_samples, peak, finite = 0, 0.0, True
@@ -71,12 +72,12 @@ class MeasurementCache:
             self._known = dict(entry for line in path.read_bytes().split(b"\n") if (entry := _entry(line)))
 
     def measure(self, root: Path, path: str) -> Measurement:
-        """The measurement of a file: the kept one while its size and time of change stay the same."""
+        """The measurement of a file: the kept one while size, time of change and the decoder stay the same."""
         key = _key(root / path)
         if key in self._known:
             return self._known[key]
         found = measure(root, path)
-        if self._path is not None and found.sha256:  # what could not even be read may be readable next time
+        if not found.problem:  # what could not be read or decoded may be next time: the disk or libsndfile was at fault
             self._append(json.dumps({"key": key, "found": asdict(found)}))
         return found
 
@@ -96,7 +97,7 @@ def _key(path: Path) -> str:
         status = path.stat()
     except OSError:
         return ""
-    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns])
+    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, soundfile.__libsndfile_version__])
 
 
 def _entry(line: bytes) -> tuple[str, Measurement] | None:
@@ -106,16 +107,6 @@ def _entry(line: bytes) -> tuple[str, Measurement] | None:
         return str(value["key"]), Measurement(**value["found"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _hash(path: Path) -> tuple[int, str]:
-    """Size in bytes and SHA-256 of a file."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return size, digest.hexdigest()
 
 
 def _cause(error: InputError) -> str:

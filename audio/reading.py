@@ -14,7 +14,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from audio.blocks import equal_blocks
+from audio.blocks import equal_blocks, first_samples
 from audio.errors import InputError
 from audio.waveform import FloatArray, Waveform
 
@@ -43,6 +43,12 @@ def read_blocks(path: Path, sample_rate: int, *, block_seconds: float = 2.0) -> 
     with open_recording(path) as recording:
         blocks = mono_blocks(recording, max(round(block_seconds * recording.samplerate), 1))
         yield from resample_blocks(blocks, recording.samplerate, sample_rate)
+
+
+def read_beginning(path: Path, sample_rate: int, seconds: float) -> Waveform:
+    """The first ``seconds`` of a recording, or all of a shorter one: no more than that is decoded and kept."""
+    wanted = round(seconds * sample_rate)
+    return Waveform(samples=_joined(first_samples(read_blocks(path, sample_rate), wanted)), sample_rate=sample_rate)
 
 
 @contextmanager
@@ -81,12 +87,6 @@ def mono_blocks(recording: soundfile.SoundFile, block_samples: int) -> Iterator[
     """Blocks of at most ``block_samples`` at the recording's own rate: the mean of its channels."""
     while len(block := recording.read(block_samples, dtype="float32", always_2d=True)):
         yield _mixed(block)
-
-
-def resample(waveform: Waveform, sample_rate: int) -> Waveform:
-    """The waveform at another rate: the samples that `resample_blocks` gives for any cut of it."""
-    blocks = resample_blocks([waveform.samples], waveform.sample_rate, sample_rate)
-    return Waveform(samples=_joined(blocks), sample_rate=sample_rate)
 
 
 def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) -> Iterator[FloatArray]:

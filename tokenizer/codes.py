@@ -90,6 +90,17 @@ class Codes:
         )
 
 
+def joined(prompt: Codes, more: Codes) -> Codes:
+    """A prompt of whole codes and what follows it, as codes of one sound.
+
+    Raises:
+        InputError: they are of different codebooks.
+    """
+    require_same_codebook(prompt.format, more.format, owner="the prompt")
+    whole = prompt.format.samples_per_code * len(prompt.values)
+    return replace(more, values=np.concatenate([prompt.values, more.values]), num_samples=whole + more.num_samples)
+
+
 class CodeMeanings(Protocol):
     """What codes mean: the patches that an autoencoder decodes from their centroids. A tokenizer is one."""
 

@@ -93,6 +93,13 @@ def test_a_changed_file_is_heard_again(tmp_path: Path, tone: Tone) -> None:
     assert fit["a.wav"].num_samples == 2_400
 
 
+def test_what_could_not_be_decoded_is_tried_again(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    assert "good.wav" in cache.read_text()
+    assert "text.wav" not in cache.read_text()
+
+
 def test_other_thresholds_judge_the_kept_measurements(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "inspection.jsonl"
     inspect(folder, names(folder), InspectionConfig(), cache=cache)

@@ -104,8 +104,3 @@ def test_rejected_files_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_odd_names_of_rejected_files_are_escaped(tmp_path: Path) -> None:
     write_rejected([Rejected(path="a\t\udcff.wav", reason="empty")], tmp_path / "rejected.tsv")
     assert read_rejected(tmp_path / "rejected.tsv")[0].path == r"a\t\udcff.wav"
-
-
-def test_other_splits_leave_out_what_they_do_not_name() -> None:
-    manifest = Manifest(root=Path(), clips=(CLIP, replace(CLIP, path="b")))
-    assert manifest.with_splits({"b": "test"}).clips == (replace(CLIP, path="b", split="test"),)

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
-from audio.reading import read, read_blocks, resample, resample_blocks, resampled_length
-from audio.waveform import Waveform
+from audio.reading import read, read_beginning, read_blocks, resample_blocks, resampled_length
 from tests.audio.conftest import Tone
 from tests.reference import read_whole
 
@@ -40,8 +39,7 @@ def test_a_stream_cut_anyhow_gives_the_samples_of_the_whole(
     samples = noise(count)
     cut = np.split(samples, sorted(min(place, count) for place in cuts))
     streamed = np.concatenate([np.empty(0, np.float32), *resample_blocks(cut, *rates)])
-    whole = resample(Waveform(samples=samples, sample_rate=rates[0]), rates[1])
-    assert np.array_equal(streamed, whole.samples)
+    assert np.array_equal(streamed, np.concatenate([np.empty(0, np.float32), *resample_blocks([samples], *rates)]))
     assert len(streamed) == resampled_length(count, *rates)
 
 
@@ -53,8 +51,8 @@ def test_file_stream_and_array_agree(tone: Tone, name: str, block_seconds: float
     blocks = list(read_blocks(path, 16_000, block_seconds=block_seconds))
     assert np.array_equal(np.concatenate(blocks), whole.samples)
     decoded, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    array = Waveform(samples=(decoded[:, 0] + decoded[:, 1]) / np.float32(2), sample_rate=rate)
-    assert np.array_equal(resample(array, 16_000).samples, whole.samples)
+    mixed = (decoded[:, 0] + decoded[:, 1]) / np.float32(2)
+    assert np.array_equal(np.concatenate(list(resample_blocks([mixed], rate, 16_000))), whole.samples)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
@@ -94,6 +92,22 @@ def test_memory_does_not_grow_with_a_recording(tone: Tone) -> None:
         tracemalloc.stop()
     assert samples == 600 * 16_000
     assert peak < 2_000_000  # bytes; the whole would take 38 million
+
+
+def test_the_beginning_is_that_of_the_whole_and_no_more_is_read(tone: Tone) -> None:
+    path = tone("long.wav", seconds=600.0)
+    tracemalloc.start()
+    try:
+        beginning = read_beginning(path, 16_000, 3.0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000  # bytes
+    assert beginning.seconds == 3.0
+    assert np.array_equal(beginning.samples, read(path, 16_000).samples[:48_000])
+    short = tone("short.wav", seconds=0.5)
+    assert np.array_equal(read_beginning(short, 16_000, 3.0).samples, read(short, 16_000).samples)
+    assert read_beginning(short, 16_000, 0.0).seconds == 0
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

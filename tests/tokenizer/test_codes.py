@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
-from tokenizer.codes import Codes, CodesFormat, require_same_codebook
+from tokenizer.codes import Codes, CodesFormat, joined, require_same_codebook
 
 FORMAT = CodesFormat(
     codebook_size=16, streams=2, samples_per_code=160, sample_rate=16_000, tokenizer="front", codebook="book"
@@ -33,6 +33,14 @@ def test_a_crop_keeps_its_samples(steps: int, missing: int, start: int, length: 
     part = whole.crop(start, stop)
     assert np.array_equal(part.values, whole.values[start:stop])
     assert part.num_samples == max(min(stop * 160, whole.num_samples) - start * 160, 0)
+
+
+def test_a_prompt_and_what_follows_are_one_sound() -> None:
+    whole = joined(codes(2), codes(3, 400))
+    assert np.array_equal(whole.values, np.concatenate([codes(2).values, codes(3).values]))
+    assert whole.num_samples == 320 + 400
+    with pytest.raises(InputError, match="the prompt belongs to codebook book"):
+        joined(codes(2), replace(codes(3), format=replace(FORMAT, codebook="other")))
 
 
 def test_rates() -> None:
