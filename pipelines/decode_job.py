@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from audio.errors import InputError
+from audio.files import file_hash
 from pipelines.decode import DecodeConfig
 from pipelines.progress import Progress, Terminal
 from pipelines.run_folder import part_of
 from pipelines.sound_names import sound_names
 from pipelines.speaker import Advance, Speaker, speaker
-from pipelines.store import file_hash
 from pipelines.work_folder import require_own, work_folder, write_wav
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes

@@ -11,6 +11,7 @@ import soundfile
 import torch
 
 from audio.errors import InputError
+from audio.files import write_aside
 from audio.inspection import frequent_reasons
 from audio.manifest import write_rejected
 from pipelines.code_shards import Encoded, clear_away, encode_shards, loaded, shard_clips
@@ -18,7 +19,6 @@ from pipelines.encode import EncodeConfig
 from pipelines.encoding import encoding_pool
 from pipelines.progress import Terminal
 from pipelines.recordings import Recordings
-from pipelines.store import write_aside
 from pipelines.work_folder import require_own, work_folder
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path
 from tokenizer.units import write_units

@@ -14,6 +14,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
+from audio.files import file_hash
 from audio.manifest import Manifest, Split, content_hash, read_manifest
 from audio.reading import read
 from lm.model import LanguageModel
@@ -22,7 +23,7 @@ from pipelines.gangs import Alone
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.settings import run_settings
-from pipelines.store import Store, file_hash
+from pipelines.store import Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import PROCESSES, TINY, called, called_at_once, composed, entries, run, stored
 from tokenizer.parquet import read_codes
