@@ -6,7 +6,8 @@ One step of all clips is the same small arithmetic again and again, so it is lai
     each layer           = product of the present tap, tanh, gate, product of the residual
     all skip connections = one product
 
-What depends on the codes alone is computed once per frame before the first sample.
+What depends on the codes alone is computed once per frame, a few seconds of them at a time: what memory grows by as a
+clip gets longer is its samples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from audio.errors import InputError
 from vocoder.mu_law import silence
@@ -24,6 +26,7 @@ WIDTH = 8  # clips per step at most
 # A clip must not depend on its company, but narrow products round differently from wide ones: with MKL rows were
 # equal to the last bit from 4 rows on. So a clip alone has three silent companions, for up to a third of its speed.
 NARROWEST = 4
+CHUNK_FRAMES = 256  # frames whose conditions and draws are made together, counted from the beginning of a clip
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
@@ -61,14 +64,15 @@ class Stepper:
 
     Args:
         model: the network, in evaluation mode.
-        conditions: of all frames, ``(batch, frames, layers, gates)``, as `FrameConditions` gives them.
+        conditions: of the first frames, ``(batch, frames, layers, gates)``, as `FrameConditions` gives them.
     """
 
     def __init__(self, model: WaveNet, conditions: Tensor) -> None:
         config, batch, device = model.config, len(conditions), conditions.device
         self.weights = StepWeights(model)
         self.hop_length = config.hop_length
-        self.conditions = conditions.permute(1, 2, 0, 3).contiguous()  # (N, F, L, G) -> (F, L, N, G)
+        self.time = 0
+        self.go_on(conditions)
         self.inputs = torch.zeros(config.layers, batch, config.residual_channels, device=device)
         self.gates = torch.zeros(config.layers, batch, config.gate_channels, device=device)
         self.gated = torch.zeros(batch, config.layers, config.gate_channels // 2, device=device)
@@ -77,13 +81,17 @@ class Stepper:
         self.layer_inputs, self.layer_gates = self.inputs.unbind(), self.gates.unbind()
         self.halves = [gates.chunk(2, dim=1) for gates in self.layer_gates]
         self.layer_gated = self.gated.unbind(1)
-        self.time = 0
+
+    def go_on(self, conditions: Tensor) -> None:
+        """Take the conditions of the next frames ``(batch, frames, layers, gates)``; all before have been stepped."""
+        self.conditions = conditions.permute(1, 2, 0, 3).contiguous()  # (N, F, L, G) -> (F, L, N, G)
+        self.first_time = self.time
 
     def step(self, previous: Tensor) -> Tensor:
         """Levels ``(batch,)`` int64 -> logits ``(batch, levels)``."""
         weights = self.weights
         torch.index_select(weights.embedding, 0, previous, out=self.layer_inputs[0])
-        condition = self.conditions[self.time // self.hop_length]  # (L, N, G)
+        condition = self.conditions[(self.time - self.first_time) // self.hop_length]  # (L, N, G)
         torch.baddbmm(condition, self.rings.read(self.time), weights.past, out=self.gates)
         self._layers()
         self.rings.write(self.time, self.inputs)
@@ -131,7 +139,7 @@ class _Rings:
 def generate(
     model: WaveNet, inputs: Sequence[GenerationInput], *, temperature: float = 1.0, progress: Progress | None = None
 ) -> list[Tensor]:
-    """Levels ``(frames * hop_length,)`` int64 of each clip, drawn from the model sample by sample.
+    """Levels ``(frames * hop_length,)`` int32 on the CPU of each clip, drawn from the model sample by sample.
 
     Clips are generated side by side, `WIDTH` at a time and those of similar length together; each draws from a
     generator of its own seed, so that the same clip comes out whatever stands beside it.
@@ -149,7 +157,8 @@ def generate(
         raise InputError(f"temperature is {temperature}; choose 0 (the most probable level) or more, usually 0.8 to 1")
     order = sorted(range(len(inputs)), key=lambda index: len(inputs[index].spectrogram))
     groups = [order[start : start + WIDTH] for start in range(0, len(order), WIDTH)]
-    report = _Report(progress, sum(_steps(model, [inputs[index] for index in group]) for group in groups))
+    total = model.config.hop_length * sum(max(len(inputs[index].spectrogram) for index in group) for group in groups)
+    report = _Report(progress, every=max(model.config.sample_rate // 10, 1), total=total)
     levels: dict[int, Tensor] = {}
     with _one_thread():
         for group in groups:
@@ -172,59 +181,78 @@ def _one_thread() -> Iterator[None]:
 class _Report:
     """Counts steps over all groups of clips for a progress callback."""
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
+    def __init__(self, progress: Progress | None, *, every: int, total: int) -> None:
+        self.progress, self.every, self.total, self.done = progress, every, total, 0
 
-    def advance(self, steps: int) -> None:
-        self.done += steps
-        if self.progress is not None:
+    def step(self) -> None:
+        self.done += 1
+        if self.progress is not None and (self.done % self.every == 0 or self.done == self.total):
             self.progress(self.done, self.total)
 
 
-def _steps(model: WaveNet, inputs: Sequence[GenerationInput]) -> int:
-    return max(len(clip.spectrogram) for clip in inputs) * model.config.hop_length
-
-
 def _generate(model: WaveNet, inputs: Sequence[GenerationInput], temperature: float, report: _Report) -> list[Tensor]:
-    steps, report_every = _steps(model, inputs), max(model.config.sample_rate // 10, 1)
-    stepper = Stepper(model, _conditions(model, inputs))
-    draws = _draws(inputs, steps).to(stepper.inputs.device)
-    levels = torch.empty(steps, _width(inputs), dtype=torch.int64, device=stepper.inputs.device)
-    previous = levels.new_full(levels.shape[1:], silence(levels=model.config.levels))
-    for time in range(steps):
-        previous = sample(stepper.step(previous), draws[time], temperature)
-        levels[time] = previous
-        if (time + 1) % report_every == 0:
-            report.advance(report_every)
-    report.advance(steps % report_every)
-    lengths = [len(clip.spectrogram) * model.config.hop_length for clip in inputs]
-    return [levels[:length, index].cpu() for index, length in enumerate(lengths)]
+    hop, device = model.config.hop_length, model.embedding.weight.device
+    generators = [torch.Generator().manual_seed(clip.seed) for clip in inputs]
+    sounds = [torch.empty(len(clip.spectrogram) * hop, dtype=torch.int32) for clip in inputs]
+    stepper = Stepper(model, _conditions(model, inputs, range(0)))
+    previous = torch.full((_width(inputs),), silence(levels=model.config.levels), device=device)
+    for frames in _chunks(max(len(clip.spectrogram) for clip in inputs)):
+        stepper.go_on(_conditions(model, inputs, frames))
+        draws = _draws(generators, len(frames) * hop).to(device)
+        levels = _chunk(stepper, previous, draws, temperature, report)
+        previous = levels[-1]
+        for sound, chunk in zip(sounds, levels.T.to("cpu", torch.int32), strict=False):
+            written = sound[frames.start * hop : frames.stop * hop]
+            written[:] = chunk[: len(written)]
+    return sounds
+
+
+def _chunks(frames: int) -> Iterator[range]:
+    """``range(frames)`` in ranges of `CHUNK_FRAMES`."""
+    return (range(first, min(first + CHUNK_FRAMES, frames)) for first in range(0, frames, CHUNK_FRAMES))
+
+
+def _chunk(stepper: Stepper, previous: Tensor, draws: Tensor, temperature: float, report: _Report) -> Tensor:
+    """Levels ``(steps, width)`` int64 after the levels ``previous (width,)``, from draws ``(steps, width, 1)``."""
+    levels = previous.new_empty(draws.shape[:2])
+    for step in range(len(draws)):
+        previous = sample(stepper.step(previous), draws[step], temperature)
+        levels[step] = previous
+        report.step()
+    return levels
 
 
 def _width(inputs: Sequence[GenerationInput]) -> int:
     return max(len(inputs), NARROWEST)
 
 
-def _conditions(model: WaveNet, inputs: Sequence[GenerationInput]) -> Tensor:
-    """Of all frames, ``(width, frames, layers, gates)``; zeros where a clip has ended or there is none.
+def _conditions(model: WaveNet, inputs: Sequence[GenerationInput], frames: range) -> Tensor:
+    """Of some frames, ``(width, frames, layers, gates)``; zeros where a clip has ended or there is none.
 
     Each clip's are computed alone, because a convolution of another shape rounds differently.
     """
     config, device = model.config, model.embedding.weight.device
-    frames = max(len(clip.spectrogram) for clip in inputs)
-    conditions = torch.zeros(_width(inputs), frames, config.layers, config.gate_channels, device=device)
+    conditions = torch.zeros(_width(inputs), len(frames), config.layers, config.gate_channels, device=device)
     for row, clip in zip(conditions, inputs, strict=False):
-        if length := len(clip.spectrogram):
+        stop = min(frames.stop, len(clip.spectrogram))
+        if frames.start < stop:
+            seen = _with_neighbours(clip.spectrogram, frames.start, stop, config.look_ahead_frames).to(device)
             groups = torch.tensor([clip.group], device=device)
-            row[:length] = model.conditions(clip.spectrogram.to(device).unsqueeze(0), groups)[0]
+            row[: stop - frames.start] = model.conditions.project(seen.unsqueeze(0), groups)[0]
     return conditions
 
 
-def _draws(inputs: Sequence[GenerationInput], steps: int) -> Tensor:
-    """Uniform numbers in [0, 1), ``(steps, width, 1)``: each clip's from its own seed."""
-    draws = torch.zeros(steps, _width(inputs), 1)
-    for index, clip in enumerate(inputs):
-        draws[:, index, 0] = torch.rand(steps, generator=torch.Generator().manual_seed(clip.seed))
+def _with_neighbours(spectrogram: Tensor, start: int, stop: int, edge: int) -> Tensor:
+    """Frames ``[start - edge, stop + edge)`` of ``(frames, mels)``, zeros beyond its ends."""
+    first, last = max(start - edge, 0), min(stop + edge, len(spectrogram))
+    return pad(spectrogram[first:last], (0, 0, first - start + edge, stop + edge - last))
+
+
+def _draws(generators: Sequence[torch.Generator], steps: int) -> Tensor:
+    """The next uniform numbers in [0, 1), ``(steps, width, 1)``: each clip's from its own generator."""
+    draws = torch.zeros(steps, max(len(generators), NARROWEST), 1)
+    for index, generator in enumerate(generators):
+        draws[:, index, 0] = torch.rand(steps, generator=generator)
     return draws
 
 

@@ -20,7 +20,7 @@ def require_levels(levels: int) -> None:
         InputError: fewer than 2 levels, or more than 16 bits can tell apart.
     """
     if not 2 <= levels <= 65_536:
-        raise InputError(f"levels is {levels}; mu-law takes 2 to 65536 levels, usually 256 (8 bits)")
+        raise InputError(f"vocoder.wavenet.levels is {levels}; mu-law takes 2 to 65536 levels, usually 256 (8 bits)")
 
 
 def encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:

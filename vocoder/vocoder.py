@@ -37,7 +37,7 @@ class Vocoder:
         self.tokenizer = tokenizer
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> "Vocoder":
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Vocoder":
         """Load what `save_pretrained` wrote.
 
         Raises:
@@ -54,7 +54,7 @@ class Vocoder:
         except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise _changed(folder / CONFIG, f"does not describe the weights beside it ({reason})") from error
-        return cls(model, saved["tokenizer"])
+        return cls(model.to(device), saved["tokenizer"])
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json`, `model.safetensors` and a model card; the config, last, marks the folder whole."""
@@ -155,7 +155,7 @@ class Vocoder:
 
     def _waveform(self, levels: Tensor, num_samples: int) -> Waveform:
         samples = mu_law.decode(levels, levels=self.model.config.levels)[:num_samples]
-        return Waveform(samples=samples.numpy().astype(np.float32), sample_rate=self.model.config.sample_rate)
+        return Waveform(samples=samples.numpy(), sample_rate=self.model.config.sample_rate)
 
     def _card(self) -> str:
         config = self.model.config

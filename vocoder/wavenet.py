@@ -117,7 +117,14 @@ class FrameConditions(nn.Module):
     def forward(self, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
         """``(batch, frames, mels)``, ``(batch,)`` -> ``(batch, frames, layers, gates)``."""
         edge = self.config.look_ahead_frames
-        frames = pad(spectrogram, (0, 0, edge, edge)).transpose(1, 2)  # (N, F, M) -> (N, M, F + 2 * edge)
+        return self.project(pad(spectrogram, (0, 0, edge, edge)), groups)
+
+    def project(self, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
+        """As `forward`, of frames that carry ``look_ahead_frames`` neighbours on both sides, zeros beyond the ends.
+
+        ``(batch, frames + 2 * look_ahead_frames, mels)``, ``(batch,)`` -> ``(batch, frames, layers, gates)``
+        """
+        frames = spectrogram.transpose(1, 2)  # (N, F, M) -> (N, M, F)
         for index, convolution in enumerate(self.convolutions):
             frames = convolution(frames)
             if index == 0 and self.config.groups:

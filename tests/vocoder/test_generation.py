@@ -1,9 +1,12 @@
+import gc
+
 import pytest
 import torch
 
 from audio.errors import InputError
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
+from vocoder import generation
 from vocoder.generation import GenerationInput, Stepper, generate
 from vocoder.mu_law import silence
 from vocoder.wavenet import WaveNet, create_wavenet
@@ -42,6 +45,33 @@ def test_samples_equal_the_parallel_model_on_the_growing_sequence(temperature: f
     generated = generate(model, inputs, temperature=temperature)
     for levels, one in zip(generated, inputs, strict=True):
         assert levels.tolist() == generated_by_the_parallel_model(model, one, temperature)
+
+
+def test_chunks_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs = lively(), [clip(3, 3, group=1), clip(5, 4)]
+    whole = generate(model, inputs)
+    monkeypatch.setattr(generation, "CHUNK_FRAMES", 2)
+    for levels, one, unchunked in zip(generate(model, inputs), inputs, whole, strict=True):
+        assert torch.equal(levels, unchunked)
+        assert levels.tolist() == generated_by_the_parallel_model(model, one, 1.0)
+
+
+def test_memory_does_not_grow_with_a_clip_but_for_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "CHUNK_FRAMES", 4)
+    short, long = (max(bytes_of_tensors_while_generating(clip(frames, 0))) for frames in (8, 40))
+    spectrogram = 32 * SPECTROGRAM.n_mels * 4  # float32, the caller's
+    assert long - short - spectrogram <= 32 * HOP * 4  # int32
+
+
+def bytes_of_tensors_while_generating(one: GenerationInput) -> list[int]:
+    seen: list[int] = []
+
+    def look(done: int, total: int) -> None:
+        storages = [each.untyped_storage() for each in gc.get_objects() if isinstance(each, torch.Tensor)]
+        seen.append(sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values()))
+
+    generate(lively(), [one], progress=look)
+    return seen
 
 
 def test_company_does_not_change_a_clip() -> None:

@@ -42,5 +42,5 @@ def test_silence_is_inaudible() -> None:
 
 
 def test_refuses_too_few_levels() -> None:
-    with pytest.raises(InputError, match="levels is 1"):
+    with pytest.raises(InputError, match=r"vocoder\.wavenet\.levels is 1"):
         mu_law.require_levels(1)
