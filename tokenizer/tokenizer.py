@@ -9,14 +9,17 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks, skip_samples
 from audio.errors import InputError
+from audio.files import write_aside
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
@@ -56,6 +59,8 @@ class TokenizerConfig:
 
 class Tokenizer(nn.Module):
     """Sound -> codes -> spectrogram.
+
+    Whatever device it is on, what it is given may lie on another: the answer lies there too.
 
     Args:
         config: sizes.
@@ -141,86 +146,95 @@ class Tokenizer(nn.Module):
     @torch.inference_mode()
     def spectrogram(self, values: Tensor) -> Tensor:
         """Codes ``(batch, time, streams)`` -> normalised log-mel ``(batch, time * patch_frames, mels)``."""
-        patches = self.meanings()[values.to(self.centroids.device).long()]
+        patches = self.meanings()[values.to(self.centroids.device).long()].to(values.device)
         return from_patches(patches, frames=self.patch_frames, height=self.config.height)
 
     # Parts
 
     def normalise(self, spectrogram: Tensor) -> Tensor:
         """Log-mel ``(..., mels)`` -> zero mean and unit variance per mel band over the training recordings."""
-        return (spectrogram - self.mean) / self.std
+        return (spectrogram - self.mean.to(spectrogram.device)) / self.std.to(spectrogram.device)
 
     def denormalise(self, spectrogram: Tensor) -> Tensor:
         """Inverse of `normalise`."""
-        return spectrogram * self.std + self.mean
+        return spectrogram * self.std.to(spectrogram.device) + self.mean.to(spectrogram.device)
 
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
         """Normalised log-mel ``(batch, time, mels)`` -> ``(batch, time // patch_frames, streams, bottleneck)``."""
         patches = to_patches(spectrogram, frames=self.patch_frames, height=self.config.height)
-        bottlenecks: Tensor = self.autoencoder.encoder(patches)
-        return bottlenecks
+        bottlenecks: Tensor = self.autoencoder.encoder(patches.to(self.centroids.device))
+        return bottlenecks.to(spectrogram.device)
 
     def decode_bottlenecks(self, bottlenecks: Tensor) -> Tensor:
         """``(batch, steps, streams, bottleneck)`` -> normalised log-mel ``(batch, steps * patch_frames, mels)``."""
-        return from_patches(self.autoencoder.decoder(bottlenecks), frames=self.patch_frames, height=self.config.height)
+        patches = self.autoencoder.decoder(bottlenecks.to(self.centroids.device)).to(bottlenecks.device)
+        return from_patches(patches, frames=self.patch_frames, height=self.config.height)
 
     def nearest(self, bottlenecks: Tensor) -> Tensor:
         """Index of the nearest centroid: ``(..., bottleneck)`` -> ``(...)``."""
         # |b - c|^2 = |b|^2 - 2 b.c + |c|^2, of which |b|^2 is the same for all centroids
         norms = self.centroids.square().sum(-1)
-        return (norms - 2 * bottlenecks @ self.centroids.T).argmin(-1)
+        distances = norms - 2 * bottlenecks.to(self.centroids.device) @ self.centroids.T
+        return distances.argmin(-1).to(bottlenecks.device)
 
     # Artifacts
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write ``config.json``, ``model.safetensors`` and a model card."""
-        folder = Path(folder)
+        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
+        folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         config = {
             **asdict(self.config),
             "fingerprints": {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook},
         }
-        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-        save_file({name: value.contiguous() for name, value in self._learned().items()}, folder / "model.safetensors")
-        (folder / "README.md").write_text(MODEL_CARD.format(config=self.config, format=self.format))
+        (folder / "config.json").unlink(missing_ok=True)
+        weights = {name: value.cpu().contiguous() for name, value in self._learned().items()}
+        write_aside(folder / "model.safetensors", save(weights))
+        write_aside(folder / "README.md", MODEL_CARD.format(config=self.config, format=self.format))
+        write_aside(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> "Tokenizer":
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
         """Load what `save_pretrained` wrote.
 
         Raises:
-            InputError: a file is missing, or the weights are not those that the config names.
+            InputError: a file is missing or damaged, or the weights are not those that the config names.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         for name in ("config.json", "model.safetensors"):
             if not (folder / name).is_file():
                 raise InputError(
                     f"{folder / name} is missing; a tokenizer folder holds it: name one that wordless run wrote"
                 )
-        values = json.loads((folder / "config.json").read_text())
+        try:
+            values = json.loads((folder / "config.json").read_text())
+            tokenizer = cls._assembled(values, load_file(folder / "model.safetensors"))
+            named, size = values["fingerprints"]["codebook"], values["codebook_size"]
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, SafetensorError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{folder} holds a damaged tokenizer ({reason}); copy it again from its run") from error
+        if (named, size) != (tokenizer.format.codebook, len(tokenizer.centroids)):
+            raise InputError(
+                f"{folder} names codebook {named} of {size} codes, its weights are of {tokenizer.format.codebook} of "
+                f"{len(tokenizer.centroids)}: the files do not belong together; copy the whole folder again from the "
+                "run that made it"
+            )
+        return tokenizer.to(device)
+
+    @classmethod
+    def _assembled(cls, values: dict[str, Any], weights: dict[str, Tensor]) -> "Tokenizer":
         config = TokenizerConfig(
             audio=SpectrogramConfig(**values["audio"]),
             patch=PatchConfig(**values["patch"]),
             autoencoder=AutoencoderConfig(**values["autoencoder"]),
             codebook_size=values["codebook_size"],
         )
-        weights = load_file(folder / "model.safetensors")
         autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
+        prefix = "autoencoder."
         autoencoder.load_state_dict(
-            {
-                name.removeprefix("autoencoder."): value
-                for name, value in weights.items()
-                if name.startswith("autoencoder.")
-            }
+            {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         )
-        tokenizer = cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"])
-        if values["fingerprints"]["codebook"] != tokenizer.format.codebook:
-            raise InputError(
-                f"{folder} names codebook {values['fingerprints']['codebook']}, its weights are of "
-                f"{tokenizer.format.codebook}: "
-                "the files do not belong together; copy the whole folder again from the run that made it"
-            )
-        return tokenizer
+        return cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"])
 
     def _learned(self) -> dict[str, Tensor]:
         state = self.state_dict()
@@ -241,7 +255,7 @@ class Tokenizer(nn.Module):
         )
 
     def _gather(self, stream: Iterable[tuple[Tensor, int]]) -> Codes:
-        # Bytes in one piece: a list of small tensors, one per block, let the heap of a long recording grow by gigabytes.
+        # Bytes in one piece: with a tensor for each block, the heap of a long recording grew by gigabytes.
         values, samples = bytearray(), 0
         for block, covered in stream:
             values += block.numpy().tobytes()

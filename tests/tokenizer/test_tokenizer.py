@@ -94,7 +94,7 @@ def test_bands_are_put_back_in_place(banded: Tokenizer) -> None:
 
 def test_saved_and_loaded(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
-    loaded = Tokenizer.from_pretrained(tmp_path)
+    loaded = Tokenizer.from_pretrained(tmp_path, device="cpu")
     assert loaded.format == tokenizer.format
     assert np.array_equal(loaded.encode(LONG, RATE).values, tokenizer.encode(LONG, RATE).values)
     assert tokenizer.format.codebook in (tmp_path / "README.md").read_text()
@@ -122,8 +122,33 @@ def test_a_damaged_folder_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> No
     config = json.loads((tmp_path / "config.json").read_text())
     config["fingerprints"]["codebook"] = "other"
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"names codebook other, its weights are of"):
+    with pytest.raises(InputError, match=r"names codebook other of 32 codes, its weights are of"):
         Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"codebook_size": 16}, {"audio": {}}, {"autoencoder": {"width": 1}}])
+def test_a_changed_config_is_refused(tokenizer: Tokenizer, tmp_path: Path, change: dict[str, object]) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(InputError, match=r"do not belong together|damaged tokenizer"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+def test_damaged_weights_are_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(InputError, match="damaged tokenizer"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+def test_a_folder_with_a_config_is_whole(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "README.md").mkdir()  # saving fails half way
+    with pytest.raises(OSError, match=r"README\.md"):
+        tokenizer.save_pretrained(tmp_path)
+    assert not (tmp_path / "config.json").exists()
 
 
 def test_samples_need_a_rate(tokenizer: Tokenizer) -> None:
