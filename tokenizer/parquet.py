@@ -1,19 +1,22 @@
 """Codes on disk: Parquet shards, one row per clip, the contract in the schema's metadata, a completion marker last."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audio.errors import InputError
-from tokenizer.codes import Codes, CodesFormat
+from audio.files import aside, write_aside
+from tokenizer.codes import Codes, CodesFormat, IntArray
 
 METADATA_KEY = b"wordless.codes"
 COMPLETE = "complete.json"
+GROUP_CODES = 1 << 22  # codes after which a row group ends: what is held at a time, in writing and in reading
 COLUMNS = pa.schema(
     [
         ("path", pa.string()),
@@ -39,21 +42,37 @@ class CodedClip:
     offset_frames: int = 0  # frames skipped before the first patch: another view of the same sound
 
 
-def write_shard(path: Path, clips: Sequence[CodedClip], format: CodesFormat) -> None:
-    """Write one Parquet file, whole or not at all.
+def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat) -> None:
+    """Write one Parquet file, whole or not at all, as the clips arrive: about `GROUP_CODES` codes are held at a time.
 
     Raises:
         InputError: a clip's codes are of another format.
     """
-    for clip in clips:
-        if clip.codes.format != format:
-            raise InputError(
-                f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart"
-            )
     schema = COLUMNS.with_metadata({METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()})
-    aside = path.with_name(path.name + ".aside")
-    pq.write_table(pa.Table.from_pylist([_row(clip) for clip in clips], schema=schema), aside)
-    aside.replace(path)
+    with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
+        for group in _groups(clips):
+            for clip in group:
+                _require_format(clip, format)
+            writer.write_table(pa.Table.from_pylist([_row(clip) for clip in group], schema=schema))
+
+
+def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
+    """Clips of together `GROUP_CODES` codes or a little more, in order."""
+    group: list[CodedClip] = []
+    held = 0
+    for clip in clips:
+        group.append(clip)
+        held += clip.codes.values.size
+        if held >= GROUP_CODES:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
+
+
+def _require_format(clip: CodedClip, format: CodesFormat) -> None:
+    if clip.codes.format != format:
+        raise InputError(f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart")
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -63,7 +82,7 @@ def shard_path(folder: Path, number: int) -> Path:
 
 def mark_complete(folder: Path, *, shards: int, clips: int) -> None:
     """Say that a codes folder is whole: the last thing written into it."""
-    (folder / COMPLETE).write_text(json.dumps({"shards": shards, "clips": clips}) + "\n")
+    write_aside(folder / COMPLETE, json.dumps({"shards": shards, "clips": clips}) + "\n")
 
 
 def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
@@ -76,6 +95,18 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
     files = _shards(path) if path.is_dir() else [path]
     format = read_format(files[0])
     return format, _clips(files, format)
+
+
+def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
+    """Samples of each clip ``(clips,)``, in order, of a Parquet file or of a whole codes folder; no code is read.
+
+    Raises:
+        InputError: as `read_codes`.
+    """
+    files = _shards(path) if path.is_dir() else [path]
+    _require_same_format(files, read_format(files[0]))
+    columns = [pq.read_table(file, columns=["num_samples"]).column(0).to_numpy() for file in files]
+    return np.concatenate(columns)
 
 
 def read_format(file: Path) -> CodesFormat:
@@ -101,15 +132,29 @@ def _shards(folder: Path) -> list[Path]:
     return [shard_path(folder, number) for number in range(json.loads((folder / COMPLETE).read_text())["shards"])]
 
 
-def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
+def _require_same_format(files: Iterable[Path], format: CodesFormat) -> None:
     for file in files:
         if (found := read_format(file)) != format:
             raise InputError(
                 f"{file} is of codebook {found.codebook}, the shards before it of {format.codebook}; write them apart"
             )
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=256):
-            for row in batch.to_pylist():
-                yield _clip(row, format, file)
+
+
+def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
+    for file in files:
+        _require_same_format([file], format)
+        with pq.ParquetFile(file) as shard:
+            for group in range(shard.num_row_groups):
+                for batch in shard.read_row_group(group).to_batches():
+                    yield from _batch(batch, format, file)
+
+
+def _batch(batch: pa.RecordBatch, format: CodesFormat, file: Path) -> Iterator[CodedClip]:
+    """The clips of a batch; each has a copy of its codes, so that one that is kept does not keep all."""
+    column = batch.column("values")
+    offsets, codes = column.offsets.to_numpy(), column.values.to_numpy()
+    for number, row in enumerate(batch.drop_columns(["values"]).to_pylist()):
+        yield _clip(row, codes[offsets[number] : offsets[number + 1]].copy(), format, file)
 
 
 def _row(clip: CodedClip) -> dict[str, object]:
@@ -124,10 +169,11 @@ def _row(clip: CodedClip) -> dict[str, object]:
     }
 
 
-def _clip(row: dict[str, object], format: CodesFormat, file: Path) -> CodedClip:
-    values = np.array(row.pop("values"), dtype=np.int32).reshape(-1, format.streams)
+def _clip(row: dict[str, object], values: IntArray, format: CodesFormat, file: Path) -> CodedClip:
     try:
-        codes = Codes(values=values, num_samples=int(str(row.pop("num_samples"))), format=format)
+        codes = Codes(
+            values=values.reshape(-1, format.streams), num_samples=int(str(row.pop("num_samples"))), format=format
+        )
     except InputError as error:
         raise InputError(f"{file}, clip {row['path']}: {error}") from error
     return CodedClip(codes=codes, **row)  # type: ignore[arg-type]  # the schema gives the columns' types

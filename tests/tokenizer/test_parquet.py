@@ -1,5 +1,6 @@
 """Codes survive the disk with their contract; what is not whole or not ours is refused."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from audio.errors import InputError
 from tests.tokenizer.test_codes import FORMAT, codes
-from tokenizer.parquet import CodedClip, mark_complete, read_codes, shard_path, write_shard
+from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 
 CLIPS = [
     CodedClip(path="a b/(ü).wav", codes=codes(3), split="train", label="x", group="g"),
@@ -32,6 +33,30 @@ def test_a_file_and_a_folder_round_trip(tmp_path: Path) -> None:
     assert codes_format == FORMAT
     assert all(same(*pair) for pair in zip(CLIPS, clips, strict=True))
     assert same(next(read_codes(shard_path(tmp_path, 1))[1]), CLIPS[1])
+
+
+def test_clips_are_counted_without_their_codes(tmp_path: Path) -> None:
+    write_shard(shard_path(tmp_path, 0), CLIPS[:2], FORMAT)
+    write_shard(shard_path(tmp_path, 1), CLIPS[2:], FORMAT)
+    mark_complete(tmp_path, shards=2, clips=3)
+    assert read_num_samples(tmp_path).tolist() == [480, 200, 0]
+    write_shard(tmp_path / "none.parquet", [], FORMAT)
+    assert read_num_samples(tmp_path / "none.parquet").tolist() == list(read_codes(tmp_path / "none.parquet")[1]) == []
+
+
+def test_long_recordings_are_written_and_read_a_few_at_a_time(tmp_path: Path) -> None:
+    long = CodedClip(path="long.wav", codes=codes(1_000_000))  # 5.5 hours, 8 MB
+    tracemalloc.start()
+    pyarrow_before = pa.total_allocated_bytes()
+    try:
+        write_shard(tmp_path / "a.parquet", (long for _ in range(8)), FORMAT)
+        for clip in read_codes(tmp_path / "a.parquet")[1]:
+            assert np.array_equal(clip.codes.values, long.codes.values)
+            assert pa.total_allocated_bytes() - pyarrow_before < 40_000_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40_000_000  # bytes; a list of one clip's numbers takes 16 million, the shard's codes 64 million
 
 
 def test_same_codes_same_bytes(tmp_path: Path) -> None:
