@@ -41,7 +41,10 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         if not self.root and not self.table:
-            raise InputError("corpus.root is not given; name the folder of your recordings: corpus.root=PATH")
+            raise InputError(
+                "neither corpus.root nor corpus.table is given; name the folder of your recordings, corpus.root=PATH, "
+                "or a table that lists them, corpus.table=FILE"
+            )
         if not self.extensions:
             raise InputError("corpus.extensions is empty; name at least one, such as wav")
         fields = Template(self.pattern).fields if self.pattern is not None else ()

@@ -56,6 +56,18 @@ class GPTConfig:
                 f"lm.gpt.rope_theta is {self.rope_theta} and lm.gpt.init_std {self.init_std}; both must be above 0"
             )
 
+    def require_room(self, streams: int) -> None:
+        """Refuse a context too short for codes of so many streams.
+
+        Raises:
+            InputError: begin-of-sequence and two time steps do not fit.
+        """
+        if self.context < 1 + 2 * streams:
+            raise InputError(
+                f"lm.gpt.context is {self.context} tokens, and a time step has {streams} of them; choose "
+                f"at least {1 + 2 * streams}: begin-of-sequence and two time steps"
+            )
+
 
 class GPT(nn.Module):
     """Reads begin-of-sequence and tokens; says how probable each code is at the position that follows each of them.
@@ -65,11 +77,7 @@ class GPT(nn.Module):
 
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
-        if config.context < 1 + 2 * vocabulary.streams:
-            raise InputError(
-                f"lm.gpt.context is {config.context} tokens, and a time step has {vocabulary.streams} of them; choose "
-                f"at least {1 + 2 * vocabulary.streams}: begin-of-sequence and two time steps"
-            )
+        config.require_room(vocabulary.streams)
         self.config = config
         self.vocabulary = vocabulary
         self.transformer = _transformer(config, vocabulary)

@@ -1,7 +1,7 @@
 """The one wrapper around ``hydra.main``: quoted paths before it, one-line errors after it.
 
-Exit codes: 0 done; 1 a bug (with its traceback); 2 something that the user can mend (one line); 130 interrupted;
-141 nobody reads what is printed.
+Exit codes: 0 done; 1 a bug (with its traceback), or something needed that ``wordless doctor`` misses; 2 something that
+the user can mend (one line); 130 interrupted; 141 nobody reads what is printed.
 """
 
 import os
@@ -28,10 +28,11 @@ FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
-def command(name: str, task: Task, *, paths: frozenset[str]) -> Callable[[], None]:
+def command(name: str, task: Task, *, paths: frozenset[str], texts: frozenset[str] = frozenset()) -> Callable[[], None]:
     """A ``main()`` that composes ``conf/<name>.yaml`` with the command line and hands the plain config to ``task``.
 
-    ``paths`` names the options whose values are paths: they need no quoting, and are not split at commas in a sweep.
+    ``paths`` and ``texts`` name the options whose values are paths or texts in which braces, commas and the like mean
+    themselves: they need no quoting, and are not split at commas in a sweep.
     """
     full = os.environ.get(FULL_ERROR) == "1"
 
@@ -44,7 +45,7 @@ def command(name: str, task: Task, *, paths: frozenset[str]) -> Callable[[], Non
     def main() -> None:
         words = sys.argv[1:]
         with mendable(name, paths, None, full=full), hydra_that_raises(), folder_options() as elsewhere:
-            sys.argv[1:] = [*prepare(words, paths), *elsewhere]
+            sys.argv[1:] = [*prepare(words, paths, texts), *elsewhere]
             try:
                 hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(job)()
             except (HydraException, OmegaConfBaseException) as error:

@@ -1,5 +1,6 @@
 """Test clips, Griffin-Lim, WaveNet and continuations: sounds to listen to, with their figures and pictures."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ class ListeningConfig:
     """What is made to listen to.
 
     Raises:
-        InputError: a value is not positive.
+        InputError: a value is out of range.
     """
 
     clips: int  # test clips
@@ -44,6 +45,9 @@ class ListeningConfig:
         for name in ("clips", "seconds", "continuation_seconds"):
             if getattr(self, name) <= 0:
                 raise InputError(f"listening.{name} is {getattr(self, name)}; it must be positive")
+        for name in ("temperature", "top_k", "vocoder_temperature", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"listening.{name} is {getattr(self, name)}; it must be 0 or more")
 
 
 def listening(

@@ -1,14 +1,14 @@
 """Command-line words before Hydra reads them.
 
 Hydra's grammar gives meaning to spaces, commas, parentheses, brackets, quotes, backslashes and ``=``, all of which
-occur in paths. Options known to be paths are therefore quoted first; the value arrives as the shell passed it, with
-``~`` expanded. Two things keep their meaning: what the user quoted for Hydra, and OmegaConf's interpolations, such as
-``${oc.env:SCRATCH}``.
+occur in paths and in patterns of file names. Options known to hold one are therefore quoted first; the value arrives
+as the shell passed it, ``~`` of a path expanded. Two things keep their meaning: what the user quoted for Hydra, and
+OmegaConf's interpolations, such as ``${oc.env:SCRATCH}``.
 """
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf.errors import GrammarParseError
@@ -31,8 +31,8 @@ QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
 
 
-def prepare(words: Sequence[str], paths: frozenset[str]) -> list[str]:
-    """Command-line words as Hydra is to see them: switches first, then options, those of ``paths`` quoted.
+def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] = frozenset()) -> list[str]:
+    """Command-line words as Hydra is to see them: switches, then options, those of ``paths`` and ``texts`` quoted.
 
     Raises:
         InputError: a word is neither a switch nor ``name=value``.
@@ -40,7 +40,7 @@ def prepare(words: Sequence[str], paths: frozenset[str]) -> list[str]:
     switches, options = separate(words)
     for option in options:
         require_assignment(option)
-    return [*switches, *quote_paths(options, paths | HYDRA_PATHS)]
+    return [*switches, *(quote_option(option, paths | HYDRA_PATHS, texts) for option in options)]
 
 
 def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -84,22 +84,19 @@ def require_assignment(word: str) -> None:
         raise InputError(f"{word!r} is not an option; options are written name=value, such as seed=1 (see --help)")
 
 
-def quote_paths(words: Iterable[str], paths: frozenset[str]) -> list[str]:
-    """Options with the values of those in ``paths`` quoted; ``+name=`` and ``++name=`` count as ``name=``."""
-    return [quote_option(word) if word.partition("=")[0].lstrip("+") in paths else word for word in words]
-
-
-def quote_option(word: str) -> str:
-    """``name=value`` with a quoted value."""
+def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str:
+    """``name=value``, the value quoted if the option holds a path or a text; ``+name=``, ``++name=`` count likewise."""
     name, _, value = word.partition("=")
-    return f"{name}={quote(value)}"
+    if name.lstrip("+") in paths:
+        return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
+    return f"{name}={quote(value)}" if name.lstrip("+") in texts else word
 
 
 def quote(value: str) -> str:
-    """A path as a string of Hydra's grammar; null, nothing, and values in quotes already stay as they are."""
+    """A value as a string of Hydra's grammar; null, nothing, and values in quotes already stay as they are."""
     if value.lower() in ("", "null") or ALREADY_QUOTED.fullmatch(value):
         return value
-    return QuotedString(text=without_interpolation(os.path.expanduser(value)), quote=Quote.single).with_quotes()  # noqa: PTH111
+    return QuotedString(text=without_interpolation(value), quote=Quote.single).with_quotes()
 
 
 def without_interpolation(text: str) -> str:

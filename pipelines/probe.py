@@ -3,6 +3,7 @@
 from pipelines.command import command
 
 PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "store.root"})
+TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
 
 
 def probe(config: dict[str, object]) -> None:
@@ -12,7 +13,7 @@ def probe(config: dict[str, object]) -> None:
     probe_run(config)
 
 
-main = command("probe", probe, paths=PATHS)
+main = command("probe", probe, paths=PATHS, texts=TEXTS)
 
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from pipelines.command import command
 
 PATHS = frozenset({"corpus.root", "corpus.table", "store.root", "hydra.run.dir", "hydra.sweep.dir"})
+TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
 
 
 def run(config: dict[str, object]) -> None:
@@ -16,7 +17,7 @@ def run(config: dict[str, object]) -> None:
     run_chain(config, Path(HydraConfig.get().runtime.output_dir))
 
 
-main = command("run", run, paths=PATHS)
+main = command("run", run, paths=PATHS, texts=TEXTS)
 
 if __name__ == "__main__":
     main()

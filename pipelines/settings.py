@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from audio.corpus import CorpusConfig
+from audio.corpus import EXTENSIONS, CorpusConfig
 from audio.embedded import PATTERN, EmbeddedConfig
 from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
@@ -53,8 +53,11 @@ class RunSettings:
     store: StoreConfig
 
     def __post_init__(self) -> None:
-        self.tokenizer.patch.height(self.audio.n_mels)
+        streams = self.audio.n_mels // self.tokenizer.patch.height(self.audio.n_mels)
         self._require_same_frames()
+        self.lm.gpt.require_room(streams)
+        self.vocoder.crops.look_ahead(self.vocoder.wavenet)
+        self._require_equal_shares()
         if not self.stages:
             raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
         if self.workers < 0:
@@ -62,9 +65,27 @@ class RunSettings:
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
 
+    def _require_equal_shares(self) -> None:
+        """Each process takes an equal share of a batch in each of its accumulation steps."""
+        processes = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+        for name, size, accumulation in (
+            ("lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
+            ("vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
+        ):
+            if size % (parts := processes * accumulation):
+                raise InputError(
+                    f"{name}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps); "
+                    f"choose a multiple of {parts}"
+                )
+
     def _require_same_frames(self) -> None:
-        """The vocoder speaks at the rates at which the tokenizer listens."""
+        """The vocoder speaks at the rates at which the tokenizer listens, and of whom it hears."""
         wavenet = self.vocoder.wavenet
+        if wavenet.groups:
+            raise InputError(
+                f"vocoder.wavenet.groups is {', '.join(wavenet.groups)}, but the groups are those of the training "
+                "clips: leave vocoder.wavenet.groups out"
+            )
         listens = {**vars(self.audio), "patch_frames": self.tokenizer.patch.frames}
         for name in ("sample_rate", "hop_length", "n_mels", "patch_frames"):
             if getattr(wavenet, name) != listens[name]:
@@ -83,9 +104,19 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
 
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
-    """The config with the embedded corpus as its recordings where neither root nor table names any."""
+    """The config with the embedded corpus as its recordings where neither root nor table names any.
+
+    Raises:
+        InputError: an option is given that only recordings of one's own have: their root was forgotten.
+    """
     corpus = config.get("corpus")
     if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
+        for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", list(EXTENSIONS))):
+            if corpus.get(name, plain) != plain:
+                raise InputError(
+                    f"corpus.{name}={corpus[name]}, but neither corpus.root nor corpus.table says where the recordings "
+                    f"are: add corpus.root=PATH; the built-in corpus takes no corpus.{name}"
+                )
         return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
     return dict(config)
 

@@ -38,7 +38,7 @@ class TokenizerSettings:
     """Options of the tokenizer's stages.
 
     Raises:
-        InputError: a number is not positive.
+        InputError: a value is out of range, or two contradict each other.
     """
 
     patch: PatchConfig
@@ -55,6 +55,12 @@ class TokenizerSettings:
         for name in ("codebook_size", "sample_patches", "kmeans_iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"tokenizer.{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.codebook_size < 2:
+            raise InputError(
+                f"tokenizer.codebook_size is {self.codebook_size}; one code tells nothing: choose 2 or more"
+            )
+        if self.seed < 0:
+            raise InputError(f"tokenizer.seed is {self.seed}; it must be 0 or more")
         if self.codebook_size > self.sample_patches:
             raise InputError(
                 f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.sample_patches "

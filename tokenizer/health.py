@@ -19,7 +19,7 @@ class HealthConfig:
     """When a codebook counts as collapsed, and how its steadiness is tried.
 
     Raises:
-        InputError: a ratio is outside 0 to 1.
+        InputError: a value is out of range.
     """
 
     min_perplexity_ratio: float = 0.2  # of the codebook size, on validation clips
@@ -32,6 +32,10 @@ class HealthConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.min_perplexity_ratio <= 1:
             raise InputError(f"tokenizer.health.min_perplexity_ratio is {self.min_perplexity_ratio}; choose 0 to 1")
+        if self.max_clips < 1:
+            raise InputError(f"tokenizer.health.max_clips is {self.max_clips}; it must be 1 or more")
+        if self.shift_seconds < 0:
+            raise InputError(f"tokenizer.health.shift_seconds is {self.shift_seconds}; it must be 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

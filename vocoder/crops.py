@@ -52,6 +52,22 @@ class CropsConfig:
             )
         if not 0 <= self.group_dropout <= 1:
             raise InputError(f"vocoder.crops.group_dropout is {self.group_dropout}; it is a share between 0 and 1")
+        if self.seed < 0:
+            raise InputError(f"vocoder.crops.seed is {self.seed}; it must be 0 or more")
+
+    def look_ahead(self, model: WaveNetConfig) -> int:
+        """Codes at the end of a crop that are not counted.
+
+        Raises:
+            InputError: they and the context leave nothing to count.
+        """
+        codes = -(-model.look_ahead_frames // model.patch_frames)
+        if self.crop_codes <= self.context_codes + codes:
+            raise InputError(
+                f"vocoder.crops.crop_codes is {self.crop_codes}; context_codes={self.context_codes} and {codes} "
+                f"codes of look-ahead are not counted: choose at least {self.context_codes + codes + 1}"
+            )
+        return codes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,13 +136,7 @@ class Crops:
         self.model = model
         self.config = config
         self.context = config.context_codes
-        self.look_ahead = -(-model.look_ahead_frames // model.patch_frames)  # codes
-        uncounted = self.context + self.look_ahead
-        if config.crop_codes <= uncounted:
-            raise InputError(
-                f"vocoder.crops.crop_codes is {config.crop_codes}; context_codes={self.context} and {self.look_ahead} "
-                f"codes of look-ahead are not counted: choose at least {uncounted + 1}"
-            )
+        self.look_ahead = config.look_ahead(model)
         self.code_counts = np.diff(clips.code_offsets)
         self.code_ends = np.cumsum(self.code_counts)
         self._require_alignment()

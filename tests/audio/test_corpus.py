@@ -161,7 +161,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, r"corpus\.root is not given"),
+        ({}, r"neither corpus.root nor corpus.table is given"),
         ({"root": "x", "extensions": ()}, r"corpus\.extensions is empty"),
         ({"root": "x", "labels": "pattern"}, r"corpus\.labels=pattern, but corpus\.pattern is None"),
         ({"root": "x", "pattern": "{speaker}"}, r"the fields are \{label\}"),

@@ -67,7 +67,16 @@ def short(root: Path) -> None:
         (broken, (), "corpus.root={root}: none of its 4 recordings can be used (2 "),
         (one_class, (), "all 4 recordings have the label 'only', and a probe tells at least 2 apart; put each class"),
         (no_labels, ("corpus.labels=none",), "4 of 4 recordings have no label, which a probe predicts; put each"),
-        (no_labels, ("corpus.pattern={nothing}.wav",), "nothing"),
+        (
+            no_labels,
+            ("corpus.pattern={nothing}.wav",),
+            "corpus.pattern is '{nothing}.wav' with {nothing}; the fields are",
+        ),
+        (
+            no_labels,
+            ("corpus.pattern={label}_{group}.wav",),
+            "corpus.pattern is '{label}_{group}.wav', which fits none",
+        ),
         (no_labels, ("corpus.labels=pattern",), "corpus.labels=pattern, but corpus.pattern is None; put {label}"),
         (no_labels, ("corpus.split.by=group",), "corpus.split.by=group, but nothing says which group a recording has"),
         (
@@ -112,6 +121,25 @@ def test_a_corpus_that_will_not_do(
         ("device=tpu", "device=tpu is not one of its choices: auto, cpu, cuda"),
         ("audio.f_max=9000", "f_max"),
         ("embedded.voices=1000", "voices is 1000; choose 1 to"),
+        ("listening.temperature=-1", "listening.temperature is -1.0; it must be 0 or more"),
+        ("listening.top_k=-1", "listening.top_k is -1; it must be 0 or more"),
+        ("listening.vocoder_temperature=-1", "listening.vocoder_temperature is -1.0; it must be 0 or more"),
+        ("listening.seed=-1", "listening.seed is -1; it must be 0 or more"),
+        ("tokenizer.seed=-1", "tokenizer.seed is -1; it must be 0 or more"),
+        ("vocoder.crops.seed=-1", "vocoder.crops.seed is -1; it must be 0 or more"),
+        ("tokenizer.codebook_size=1", "tokenizer.codebook_size is 1; one code tells nothing: choose 2 or more"),
+        ("tokenizer.health.max_clips=-5", "tokenizer.health.max_clips is -5; it must be 1 or more"),
+        ("vocoder.crops.crop_codes=3", "codes of look-ahead are not counted: choose at least 4"),
+        ("lm.fit.accumulation=3", "lm.batches.batch_size is 4, to be shared by 3 (processes times accumulation"),
+        ("vocoder.fit.accumulation=3", "vocoder.crops.batch_size is 2, to be shared by 3 (processes times"),
+        ("+vocoder.wavenet.groups=[anna]", "vocoder.wavenet.groups is anna, but the groups are those of the training"),
+        (
+            "corpus.pattern={label}.wav",
+            "corpus.pattern={label}.wav, but neither corpus.root nor corpus.table says where",
+        ),
+        ("corpus.labels=none", "corpus.labels=none, but neither corpus.root nor corpus.table says where"),
+        ("corpus.extensions=[wav]", "corpus.extensions=['wav'], but neither corpus.root nor corpus.table says where"),
+        ("corpus=folder", "neither corpus.root nor corpus.table is given; name the folder of your recordings"),
     ],
 )
 def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> None:
@@ -120,6 +148,12 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
     assert told in line
     assert time.monotonic() - begun < 5
     assert not (tmp_path / "store").exists()  # refused before anything was made
+
+
+def test_too_short_a_context_for_the_streams_is_refused(tmp_path: Path) -> None:
+    words = (*TINY, f"store.root={tmp_path / 'store'}", "tokenizer.patch.mels=4", "lm.gpt.context=10")
+    assert "lm.gpt.context is 10 tokens, and a time step has 10 of them" in refusal(called_at_once(tmp_path, *words))
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_contradiction_shows_within_seconds_of_a_cold_start(tmp_path: Path) -> None:
