@@ -1,8 +1,10 @@
 """Linear probes on any labelled recordings, with the tokenizer and language model of a finished run."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from audio.corpus import CorpusConfig
@@ -17,7 +19,7 @@ from pipelines.probe_stage import features, probes
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.session import Session
-from pipelines.settings import Device, StoreConfig, choose_device, choose_workers, with_embedded_corpus
+from pipelines.settings import Device, RunSettings, StoreConfig, choose_device, choose_workers, with_embedded_corpus
 from pipelines.store import Entry, Store, file_hash, write_json
 from pipelines.tokenizer_stages import codes
 from tokenizer.codes import require_same_codebook
@@ -38,11 +40,21 @@ class ProbeRunConfig:
     store: StoreConfig
 
 
+def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
+    """The settings that a composed config describes.
+
+    A corpus may suggest a front end and lengths of training, which a run that is finished no longer takes.
+    """
+    own, suggested = ({field.name for field in fields(cls)} for cls in (ProbeRunConfig, RunSettings))
+    values = {
+        name: value for name, value in with_embedded_corpus(config).items() if name in own or name not in suggested
+    }
+    return build(ProbeRunConfig, values, name="")
+
+
 def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each, and print the table."""
-    values = with_embedded_corpus(config)
-    values.pop("audio", None)  # what a corpus suggests; here the run's tokenizer decides
-    settings = build(ProbeRunConfig, values, name="")
+    settings = probe_settings(config)
     tokens, model = _parts(settings.model)
     store = Path(settings.store.root)
     require_space(store, "store.root=PATH")
@@ -57,7 +69,7 @@ def probe_run(config: dict[str, object]) -> None:
         measured = probes(session, corpus.manifest, pooled, settings.probe).read_json("probe.json")
     if settings.output is not None:
         write_json(settings.output, measured)
-    terminal.console.print(_table(measured["probes"]))
+    Console().print(_table(measured["probes"]))
 
 
 def _parts(folder: Path) -> tuple[Entry, Entry]:
@@ -78,7 +90,10 @@ def _parts(folder: Path) -> tuple[Entry, Entry]:
 
 
 def _table(rows: object) -> Table:
-    table = Table("representation", "chosen on validation", "C", "validation", "test", "95 % interval", "macro F1")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("representation", no_wrap=True)
+    for name in ("chosen on validation", "C", "validation", "test", "interval", "macro F1"):
+        table.add_column(name)
     for row in sorted(rows if isinstance(rows, list) else [], key=lambda row: -float(row["test_accuracy"])):
         table.add_row(
             row["of"],

@@ -1,0 +1,38 @@
+"""``wordless probe``, as a user calls it: what the models of a finished run know of a corpus."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import called
+
+EMBEDDED = ("embedded.voices=5", "embedded.words=2", "embedded.takes=2", "probe.resamples=10")
+
+
+def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_path: Path) -> None:
+    words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}")
+    done = called(*words, *EMBEDDED, command="probe")
+    assert done.returncode == 0, done.stderr
+    assert "bag_of_codes" in done.stdout
+    rows = json.loads((tmp_path / "probe.json").read_text())["probes"]
+    assert {"log_mel", "bottleneck", "bag_of_codes", "gpt"} <= {row["of"] for row in rows}
+
+
+@pytest.mark.parametrize("corpus", ["fsdd", "folder"])
+def test_a_known_data_set_and_a_pattern_need_no_quotes(
+    corpus: str, finished_run: FinishedRun, fsdd: Path, tmp_path: Path
+) -> None:
+    """A data set's YAML suggests a front end and lengths of training, which a finished run does not take."""
+    root = tmp_path / "digits (some)"
+    root.mkdir()
+    for index in ("0", "5", "10", "11"):
+        for path in fsdd.glob(f"[01]_*_{index}.wav"):
+            shutil.copy(path, root)
+    pattern = ("corpus.pattern={label}_{group}_{index}.wav", "corpus.labels=pattern") if corpus == "folder" else ()
+    words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", "probe.resamples=10")
+    done = called(*words, f"corpus={corpus}", f"corpus.root={root}", *pattern, command="probe")
+    assert done.returncode == 0, done.stderr
+    assert "40 clips" in done.stderr
