@@ -16,7 +16,7 @@ from tokenizer.codes import Codes, CodesFormat, IntArray
 
 METADATA_KEY = b"wordless.codes"
 COMPLETE = "complete.json"
-GROUP_CODES = 1 << 22  # codes after which a row group ends: what is held at a time, in writing and in reading
+GROUP_CODES = 1 << 20  # codes after which a row group ends: what is held at a time, in writing and in reading
 COLUMNS = pa.schema(
     [
         ("path", pa.string()),
@@ -153,7 +153,7 @@ def _batch(batch: pa.RecordBatch, format: CodesFormat, file: Path) -> Iterator[C
     """The clips of a batch; each has a copy of its codes, so that one that is kept does not keep all."""
     column = batch.column("values")
     offsets, codes = column.offsets.to_numpy(), column.values.to_numpy()
-    for number, row in enumerate(batch.drop_columns(["values"]).to_pylist()):
+    for number, row in enumerate(batch.select(COLUMNS.names[:-1]).to_pylist()):
         yield _clip(row, codes[offsets[number] : offsets[number + 1]].copy(), format, file)
 
 
@@ -171,9 +171,8 @@ def _row(clip: CodedClip) -> dict[str, object]:
 
 def _clip(row: dict[str, object], values: IntArray, format: CodesFormat, file: Path) -> CodedClip:
     try:
-        codes = Codes(
-            values=values.reshape(-1, format.streams), num_samples=int(str(row.pop("num_samples"))), format=format
-        )
-    except InputError as error:
+        values = values.reshape(-1, format.streams)
+        codes = Codes(values=values, num_samples=int(str(row.pop("num_samples"))), format=format)
+    except ValueError as error:
         raise InputError(f"{file}, clip {row['path']}: {error}") from error
     return CodedClip(codes=codes, **row)  # type: ignore[arg-type]  # the schema gives the columns' types

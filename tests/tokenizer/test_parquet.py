@@ -47,15 +47,17 @@ def test_clips_are_counted_without_their_codes(tmp_path: Path) -> None:
 def test_long_recordings_are_written_and_read_a_few_at_a_time(tmp_path: Path) -> None:
     long = CodedClip(path="long.wav", codes=codes(1_000_000))  # 5.5 hours, 8 MB
     tracemalloc.start()
-    pyarrow_before = pa.total_allocated_bytes()
+    read, pyarrow_before = 0, pa.total_allocated_bytes()
     try:
         write_shard(tmp_path / "a.parquet", (long for _ in range(8)), FORMAT)
         for clip in read_codes(tmp_path / "a.parquet")[1]:
+            read += 1
             assert np.array_equal(clip.codes.values, long.codes.values)
             assert pa.total_allocated_bytes() - pyarrow_before < 40_000_000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert read == 8
     assert peak < 40_000_000  # bytes; a list of one clip's numbers takes 16 million, the shard's codes 64 million
 
 
