@@ -19,13 +19,13 @@ from rich.table import Table
 
 from pipelines.command import command
 from pipelines.configuration import build
+from pipelines.disk import BASE_BYTES
 from pipelines.distributions import Need, needs, satisfied, version_of
 from pipelines.refusals import existing
 
 State = Literal["ok", "optional", "missing"]
 
 GIGABYTE = 1e9
-NEEDED_DISK = 2 * GIGABYTE  # bytes; a run on the embedded corpus with its store, and room to spare
 NEEDED_MEMORY = 6 * GIGABYTE  # bytes; 3 for the default run and about as much for what the imports take
 COMMON_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
 PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
@@ -176,9 +176,9 @@ def disk(name: str, folder: Path, *, remedy: str) -> Finding:
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):
         return finding(name, f"{place} is read-only", well=False, remedy=remedy)
-    found = f"{free / GIGABYTE:.0f} GB free for {folder}"
-    need = f"{NEEDED_DISK / GIGABYTE:.0f} GB are needed: free some space, or {remedy}"
-    return finding(name, found, well=free >= NEEDED_DISK, remedy=need)
+    found = f"{free / GIGABYTE:.1f} GB free for {folder}"
+    need = f"{BASE_BYTES / GIGABYTE:.1f} GB are needed: free some space, or {remedy}"
+    return finding(name, found, well=free >= BASE_BYTES, remedy=need)
 
 
 def show(findings: list[Finding], console: Console) -> None:

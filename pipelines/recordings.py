@@ -1,6 +1,7 @@
 """Recordings that a command is pointed at: one file, or all below a folder."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +18,25 @@ class Recordings:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum((self.root / path).stat().st_size for path in self.paths)
+        """Bytes of all files that are there."""
+        return sum(status.st_size for path in self.paths if (status := self._status(path)))
 
     @property
     def state(self) -> str:
         """Hash of the files' names, sizes and times of change: the same while nobody touches them."""
         digest = hashlib.sha256()
         for path in self.paths:
-            status = (self.root / path).stat()
-            digest.update(f"{path!r} {status.st_size} {status.st_mtime_ns}\n".encode())
+            status = self._status(path)
+            known = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
+            digest.update(f"{path!r} {known}\n".encode())
         return digest.hexdigest()
+
+    def _status(self, path: str) -> os.stat_result | None:
+        """None for a link that leads nowhere: it is set aside later, with the files that cannot be decoded."""
+        try:
+            return (self.root / path).stat()
+        except OSError:
+            return None
 
 
 def recordings_at(place: Path) -> Recordings:

@@ -75,7 +75,7 @@ def test_needs_come_from_the_metadata_of_what_is_installed() -> None:
 
 def test_a_disk_is_judged_where_a_folder_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.disk("store", tmp_path / "not/yet/there", remedy="elsewhere").found.endswith("there")
-    monkeypatch.setattr(doctor, "NEEDED_DISK", 1e18)
+    monkeypatch.setattr(doctor, "BASE_BYTES", 10**18)
     found = doctor.disk("store", tmp_path, remedy="choose another place: store.root=...")
     assert found.state == "missing"
     assert "store.root" in found.remedy

@@ -79,13 +79,15 @@ def test_broken_files_are_set_aside(
     (tmp_path / "in/broken.wav").write_bytes(b"RIFF and then nothing")
     soundfile.write(tmp_path / "in/empty.wav", np.zeros(0), 4000)
     soundfile.write(tmp_path / "in/infinite.wav", np.array([0.1, np.inf, 0.1] * 900), 4000, subtype="FLOAT")
+    (tmp_path / "in/dangling.wav").symlink_to(tmp_path / "nowhere.wav")
     encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
     assert len(codes_at(tmp_path / "codes")) == 6
     rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.rejected.tsv")}
     assert "cannot be decoded" in rejected["broken.wav"]
     assert rejected["empty.wav"] == "empty"
     assert "not finite" in rejected["infinite.wav"]
-    assert "3 set aside" in capsys.readouterr().err
+    assert "dangling.wav" in rejected
+    assert "4 set aside" in capsys.readouterr().err
 
 
 def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
