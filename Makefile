@@ -3,6 +3,7 @@ VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 STAMP := $(VENV)/.installed
+OURS := $(VENV)/.wordless
 
 .PHONY: install run test lint clean
 
@@ -19,7 +20,8 @@ lint: $(STAMP)
 install: $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@sh -c "$$REMOVE_VENV"
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Whether a Python runs at all (shims of version managers exist without doing so), fits, and can make environments.
 define FITS
@@ -27,18 +29,32 @@ import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3,
 endef
 export FITS
 
+# Whatever else stands at VENV is not ours to delete. An empty folder is as good as none.
+define REMOVE_VENV
+[ -e "$(OURS)" ] || [ -e "$(STAMP)" ] || rmdir "$(VENV)" 2>/dev/null || [ ! -e "$(VENV)" ] && exec rm -rf "$(VENV)"
+echo "$(VENV) was not made by this Makefile, so it stays; choose another with VENV=..., or delete it yourself" >&2
+exit 2
+endef
+export REMOVE_VENV
+
 define MAKE_VENV
 fits() { "$$1" -c "$$FITS" >/dev/null 2>&1; }
+if [ -n "$(PYTHON)" ] && ! fits "$(PYTHON)"; then
+  echo "PYTHON=$(PYTHON) is no Python 3.10, 3.11 or 3.12 with venv; name another, or none to have one looked for" >&2
+  exit 2
+fi
 fits "$(VENV)/bin/python" && "$(VENV)/bin/python" -m pip --version >/dev/null 2>&1 && exit 0
-rm -rf "$(VENV)"
+sh -c "$$REMOVE_VENV" || exit
+mkdir -p "$(VENV)" && touch "$(OURS)"
 versions="$${PYENV_ROOT:-$$HOME/.pyenv}/versions"
-for python in $(PYTHON) python3.11 python3.12 python3.10 python3 python \
+for python in "$(PYTHON)" python3.11 python3.12 python3.10 python3 python \
     "$$versions"/3.11.*/bin/python "$$versions"/3.12.*/bin/python "$$versions"/3.10.*/bin/python; do
   fits "$$python" && echo "$(VENV): $$("$$python" --version)" && exec "$$python" -m venv "$(VENV)"
 done
-uv venv --quiet --seed --python ">=3.10,<3.13" "$(VENV)" 2>/dev/null && echo "$(VENV): by uv" && exit 0
+uv venv --quiet --seed --allow-existing --python ">=3.10,<3.13" "$(VENV)" 2>/dev/null && echo "$(VENV): by uv" && exit 0
 echo "no Python 3.10, 3.11 or 3.12 (with venv) was found: install python3.11 and python3.11-venv, or pyenv, or uv;" >&2
 echo "or name one: make install PYTHON=/path/to/python" >&2
+rm -rf "$(VENV)"
 exit 2
 endef
 export MAKE_VENV
