@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -64,11 +65,11 @@ class EmbeddedConfig:
     def __post_init__(self) -> None:
         for name, value, most in (("voices", self.voices, len(VOICES)), ("words", self.words, len(WORDS))):
             if not 1 <= value <= most:
-                raise InputError(f"corpus.embedded.{name} is {value}; choose 1 to {most}")
+                raise InputError(f"embedded.{name} is {value}; choose 1 to {most}")
         if not 1 <= self.takes <= 100:
-            raise InputError(f"corpus.embedded.takes is {self.takes}; choose 1 to 100")
+            raise InputError(f"embedded.takes is {self.takes}; choose 1 to 100")
         if self.seed < 0:
-            raise InputError(f"corpus.embedded.seed is {self.seed}; choose 0 or more")
+            raise InputError(f"embedded.seed is {self.seed}; choose 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,17 +130,35 @@ def _utterance(seed: int, voice: int, word: int, take: int) -> Utterance:
 
 def _speak(request: dict[str, object], folder: Path) -> None:
     """Let a fresh process speak into a folder aside, then give it its name."""
-    aside = folder.with_name(f".{folder.name}.aside")
-    shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed: the lock is ours
+    for left in folder.parent.glob(f".{folder.name}*.aside"):  # by runs that were killed: the lock is ours
+        shutil.rmtree(left, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)  # one that somebody took files from
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")  # a killed run's engine may still write
     aside.mkdir()
-    engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py"))]
-    text = json.dumps({"folder": str(aside.resolve()), **request})
-    done = subprocess.run(engine, input=text, text=True, capture_output=True, check=False, env=_clean_environment())
+    done = _run_engine(json.dumps({"folder": str(aside.resolve()), **request}))
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise InputError(f"eSpeak NG failed in {aside} ({reason}); run wordless doctor, or give recordings of your own")
     aside.replace(folder)
+
+
+def _run_engine(request: str) -> subprocess.CompletedProcess[str]:
+    """The engine reads the request, and leaves when its end of a pipe says that this process is gone."""
+    lifeline, held = os.pipe()
+    engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py")), str(lifeline)]
+    try:
+        return subprocess.run(
+            engine,
+            input=request,
+            text=True,
+            capture_output=True,
+            check=False,
+            env=_clean_environment(),
+            pass_fds=[lifeline],
+        )
+    finally:
+        os.close(lifeline)
+        os.close(held)
 
 
 def _clean_environment() -> dict[str, str]:

@@ -1,5 +1,7 @@
 """eSpeak NG in a process of its own: reads utterances as JSON from standard input and writes one WAV file for each.
 
+Its argument is the number of a pipe's reading end, which the caller holds open for as long as it wants the sound.
+
 The engine keeps state from one utterance to the next, even when reseeded: only a fresh process that speaks everything
 in a fixed order gives the same bytes again. So this file is run, never imported, by `audio.embedded`.
 
@@ -8,7 +10,9 @@ eSpeak NG is licensed under GPL-3; it comes with the package espeakng-loader, an
 
 import ctypes
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 import espeakng_loader
@@ -59,8 +63,15 @@ class Voice:
         return 0
 
 
+def _leave_with(lifeline: int) -> None:
+    """Leave as soon as nobody holds the other end of a pipe: whoever wanted the sound was killed."""
+    os.read(lifeline, 1)
+    os._exit(1)
+
+
 def main() -> None:
     """Speak ``{"folder", "seed", "volume", "utterances": [{"file", "text", "voice", "speed", "pitch"}, ...]}``."""
+    threading.Thread(target=_leave_with, args=[int(sys.argv[1])], daemon=True).start()
     request = json.load(sys.stdin)
     voice = Voice(request["seed"])
     for each in request["utterances"]:

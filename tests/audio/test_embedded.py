@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,6 +73,23 @@ def test_runs_at_once_do_not_harm_each_other(spoken: Path, tmp_path: Path) -> No
     assert contents(tmp_path / spoken.name) == contents(spoken)
 
 
+def test_the_engine_of_a_killed_run_stops(tmp_path: Path) -> None:
+    call = (
+        "import sys; from pathlib import Path; from audio.embedded import *; "
+        "embedded_corpus(EmbeddedConfig(), Path(sys.argv[1]))"
+    )
+    run = subprocess.Popen([sys.executable, "-c", call, str(tmp_path)], cwd=Path(__file__).parents[2])
+    while not (spoken := list(tmp_path.glob(".*/*.wav"))) and run.poll() is None:
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    counts = []
+    for _ in range(2):
+        time.sleep(0.3)
+        counts.append(len(list(tmp_path.glob(".*/*.wav"))))
+    assert 0 < len(spoken) <= counts[0] == counts[1] < len(utterances(EmbeddedConfig()))
+
+
 def test_the_whole_corpus_is_large_and_varied() -> None:
     whole = utterances(EmbeddedConfig())
     assert len({each.voice for each in whole}) >= 40
@@ -97,7 +115,7 @@ def test_the_whole_corpus_lasts_half_an_hour(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [{"voices": 0}, {"voices": 1_000}, {"words": 31}, {"takes": 0}, {"seed": -1}])
 def test_values_out_of_range_are_refused(values: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=r"corpus\.embedded\.\w+ is .*; choose"):
+    with pytest.raises(InputError, match=r"^embedded\.\w+ is .*; choose"):
         EmbeddedConfig(**values)
 
 
