@@ -1,12 +1,14 @@
 """Splits: which clips train, which validate, which test.
 
 Names given for a split decide first. A split that names no clip is then drawn from the rest by seeded hash, with its
-fraction; what is left trains. What is drawn together stays together: a group (speaker, site...) is never cut.
+fraction; what is left trains. What is drawn together stays together: a group (speaker, site...) is never cut. Each
+label is drawn from by itself; one with too few clips or groups for every split trains whole, since nothing could be
+learned of it otherwise, unless all are like that: then they are drawn from together.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -52,9 +54,8 @@ class SplitConfig:
         if self.by == "index":
             for name in self.all_names:
                 index_range(name)
-        names = self.all_names
-        for name in names:
-            if names.count(name) > 1:
+        for name, times in Counter(self.all_names).items():
+            if times > 1:
                 raise InputError(f"corpus.split names {self.by} {name!r} twice; name it for one split, once")
 
     @property
@@ -86,8 +87,7 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
     Raises:
         InputError: a split would be empty, a name fits no clip, a clip lacks what it is split by, or a group is cut.
     """
-    _check_names(clips, config)
-    named = {clip.path: _named(clip, config) for clip in clips}
+    named = _named(clips, config)
     kept = [replace(clip, split=split) for clip in clips if (split := named[clip.path])]
     drawn = _drawn(kept, config)
     final = tuple(replace(clip, split=drawn.get(clip.path, clip.split)) for clip in kept)
@@ -109,21 +109,44 @@ def index_range(name: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
-def _named(clip: Clip, config: SplitConfig) -> Split | None:
-    """The split a clip's own value names, or train where that is what remains; None where it stands in no split."""
+def _named(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split | None]:
+    """The split of each path that its own value names, or train where that is what remains; None where it has none."""
     match config.by:
         case "hash":
-            return "train"
+            return {clip.path: "train" for clip in clips}
         case "table":
-            return clip.split
+            return {clip.path: clip.split for clip in clips}
         case _:
-            value = _value(clip, config)
-            found = [split for split in SPLITS if any(_fits(value, name, config) for name in config.names(split))]
-    if len(found) > 1:
-        raise InputError(f"corpus.split: {config.by} {value!r} of {clip.path} is named for {' and '.join(found)}")
-    if found:
-        return found[0]
-    return None if config.names("train") else "train"
+            values = {clip.path: _value(clip, config) for clip in clips}
+            example = {value: path for path, value in values.items()}
+            _check_names(example.keys(), config)
+            named = _naming(example, config)
+            return {path: named[value] for path, value in values.items()}
+
+
+def _naming(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split | None]:
+    """The split that names each value, of each of which the path of one clip is given."""
+    remaining: Split | None = None if config.names("train") else "train"
+    named: dict[str, Split | None] = {}
+    for value, found in _splits_naming(example.keys(), config).items():
+        if len(found) > 1:
+            raise InputError(
+                f"corpus.split: {config.by} {value!r} of {example[value]} is named for {' and '.join(found)}"
+            )
+        named[value] = found[0] if found else remaining
+    return named
+
+
+def _splits_naming(values: Collection[str], config: SplitConfig) -> dict[str, list[Split]]:
+    """The splits that name each value."""
+    names = {split: config.names(split) for split in SPLITS}
+    if config.by in ("group", "fold"):  # as many names as there are groups, perhaps
+        exact = {name: split for split in SPLITS for name in names[split]}
+        return {value: [exact[value]] if value in exact else [] for value in values}
+    return {
+        value: [split for split in SPLITS if any(_fits(value, name, config) for name in names[split])]
+        for value in values
+    }
 
 
 def _value(clip: Clip, config: SplitConfig) -> str:
@@ -140,19 +163,15 @@ def _value(clip: Clip, config: SplitConfig) -> str:
 
 
 def _fits(value: str, name: str, config: SplitConfig) -> bool:
-    match config.by:
-        case "index":
-            return int(value) in index_range(name)
-        case "folder":
-            return fnmatchcase(value.lower(), name.lower())
-        case _:
-            return value == name
+    """Whether a range of indices or a pattern of folders holds a value."""
+    return int(value) in index_range(name) if config.by == "index" else fnmatchcase(value.lower(), name.lower())
 
 
-def _check_names(clips: Sequence[Clip], config: SplitConfig) -> None:
-    values = {_value(clip, config) for clip in clips} if config.all_names else set()
+def _check_names(values: Collection[str], config: SplitConfig) -> None:
+    """Refuse names that no value fits."""
+    exact = config.by in ("group", "fold")
     for name in config.all_names:
-        if not any(_fits(value, name, config) for value in values):
+        if name not in values and (exact or not any(_fits(value, name, config) for value in values)):
             raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
 
 
@@ -180,13 +199,12 @@ def _unit(clip: Clip, config: SplitConfig) -> str:
 
 
 def _strata(units: dict[str, list[Clip]], *, smallest: int) -> list[list[str]]:
-    """Units by the label that all their clips share; labels with too few units for every split are put together."""
+    """Units by the label that all their clips share, but for labels of too few; all together if none has enough."""
     strata: dict[str | None, list[str]] = defaultdict(list)
     for unit, clips in units.items():
         labels = {clip.label for clip in clips}
         strata[labels.pop() if len(labels) == 1 else None].append(unit)
-    rare = [unit for names in strata.values() if len(names) < smallest for unit in names]
-    return [names for names in strata.values() if len(names) >= smallest] + [rare]
+    return [names for names in strata.values() if len(names) >= smallest] or [list(units)]
 
 
 def _dealt(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> dict[str, Split]:

@@ -1,5 +1,6 @@
 """Splits: every protocol, groups kept whole, and errors that name what is wrong."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -117,6 +118,24 @@ def test_hash_gives_every_label_its_share() -> None:
     divided, _ = split_clips(clips, SplitConfig())
     shares = Counter((each.label, each.split) for each in divided)
     assert all(shares[label, split] == (32 if split == "train" else 4) for label in "abc" for split in SPLITS)
+
+
+def test_a_rare_label_trains_where_others_suffice() -> None:
+    common = [clip(f"{label}/{n}.wav", label=label) for label in "ab" for n in range(20)]
+    rare = [clip(f"rare{label}/{n}.wav", label=f"rare{label}") for label in range(8) for n in range(label % 2 + 1)]
+    for seed in range(5):
+        divided, _ = split_clips([*common, *rare], SplitConfig(seed=seed))
+        assert {each.split for each in divided if each.path.startswith("rare")} == {"train"}
+        assert Counter(each.split for each in divided) == {"train": 32 + 12, "validation": 4, "test": 4}
+
+
+def test_thousands_of_names_are_looked_up_and_not_compared() -> None:
+    clips = [clip(f"{n}.wav", group=f"{n}") for n in range(20_000)]
+    config = SplitConfig(by="group", test=tuple(range(5_000)), validation=tuple(range(5_000, 10_000)))
+    started = time.process_time()
+    divided, _ = split_clips(clips, config)
+    assert time.process_time() - started < 5  # seconds; comparing each clip with each name took minutes
+    assert Counter(each.split for each in divided) == {"train": 10_000, "validation": 5_000, "test": 5_000}
 
 
 def test_rare_labels_are_drawn_together() -> None:
