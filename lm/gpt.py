@@ -1,9 +1,9 @@
 """A decoder-only transformer over codes: pre-norm, rotary positions, SwiGLU, tied embeddings.
 
 Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; Touvron et al., "LLaMA: Open and Efficient
-Foundation Language Models", 2023 (arXiv:2302.13971). The transformer itself is fairseq2's, and this is the only file
-that imports it: inside functions, since the import takes seconds, which a command that only checks its options can do
-without.
+Foundation Language Models", 2023 (arXiv:2302.13971). The transformer itself is fairseq2's, which no other file of the
+package imports, and this one inside functions: the import takes seconds, which a command that only checks its options
+can do without.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor
 
 from audio.errors import InputError
+from audio.files import file_hash, write_aside
 from lm.batches import loss, validation_batches
 from lm.card import model_card
 from lm.generation import continue_codes
@@ -56,6 +57,8 @@ class LanguageModel:
             )
         try:
             saved = json.loads((folder / "config.json").read_text())
+            if saved["weights_sha256"] != file_hash(folder / "model.safetensors"):
+                raise RuntimeError("model.safetensors is not the file that config.json was saved with")
             model = cls.create(GPTConfig(**saved["gpt"]), CodesFormat(**saved["codes"]), seed=0)
             load_model(model.gpt, folder / "model.safetensors")
         except (KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError) as error:
@@ -71,9 +74,13 @@ class LanguageModel:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").unlink(missing_ok=True)
         save_model(self.gpt, str(folder / "model.safetensors"))
-        (folder / "README.md").write_text(model_card(self.gpt, self.format))
-        saved = {"gpt": asdict(self.gpt.config), "codes": asdict(self.format)}
-        (folder / "config.json").write_text(json.dumps(saved, indent=2) + "\n")
+        write_aside(folder / "README.md", model_card(self.gpt, self.format))
+        saved = {
+            "gpt": asdict(self.gpt.config),
+            "codes": asdict(self.format),
+            "weights_sha256": file_hash(folder / "model.safetensors"),
+        }
+        write_aside(folder / "config.json", json.dumps(saved, indent=2) + "\n")
 
     def generate(
         self,
@@ -149,8 +156,11 @@ class LanguageModel:
             self.require_own(codes)
         sequences = CodeSequences.of([codes.values] for codes in clips)
         batches = validation_batches(sequences, self.gpt.vocabulary, batch_size=batch_size, capacity=self.gpt.capacity)
-        total = sum(loss(self.gpt, batch.to(self.gpt.device))[0].item() for batch in batches)
-        return total / sum(batch.codes for batch in batches)
+        total, codes_heard = 0.0, 0
+        for batch in batches:
+            total += loss(self.gpt, batch.to(self.gpt.device))[0].item()
+            codes_heard += batch.codes
+        return total / codes_heard
 
     def perplexity(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """How many equally probable codes the model hesitates between, on average: exp(nats per code)."""

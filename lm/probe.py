@@ -141,11 +141,6 @@ def chosen(results: Sequence[ProbeResult]) -> ProbeResult:
     return max(results, key=lambda result: result.validation_accuracy)
 
 
-def probe_best(candidates: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig) -> ProbeResult:
-    """Probe each candidate of one method, ``(clips, features)`` by name, and choose as `chosen` does."""
-    return chosen([probe(features, task, config, of=name) for name, features in candidates.items()])
-
-
 def bootstrap_interval(correct: npt.NDArray[np.bool_], config: ProbeConfig) -> tuple[float, float]:
     """Percentile interval of the share of correct clips, clips drawn with replacement (Efron, 1979)."""
     rng = np.random.default_rng(config.seed)
@@ -172,7 +167,8 @@ def _require_clips(counts: Mapping[str, int]) -> None:
 
 
 def _require_classes(classes: Sequence[str], train: LabelArray) -> None:
-    absent = [name for number, name in enumerate(classes) if number not in set(train.tolist())]
+    present = set(train.tolist())
+    absent = [name for number, name in enumerate(classes) if number not in present]
     if absent:
         raise InputError(
             f"{len(absent)} of {len(classes)} classes have no train clip ({', '.join(absent[:5])}); have corpus.split "

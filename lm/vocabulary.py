@@ -64,15 +64,6 @@ class Vocabulary:
         """The token of code 0 at each position, counted in codes from the start of the recording."""
         return positions % self.streams * self.codebook_size
 
-    def allowed(self, position: int) -> range:
-        """The tokens that may stand at a position: the codes of its stream."""
-        first = position % self.streams * self.codebook_size
-        return range(first, first + self.codebook_size)
-
     def tokens(self, values: IntArray) -> TokenArray:
         """``(time, streams)`` codes -> ``(time * streams,)`` tokens."""
         return values.reshape(-1) + self.first_token(np.arange(values.size))
-
-    def values(self, tokens: TokenArray) -> IntArray:
-        """``(time * streams,)`` tokens -> ``(time, streams)`` codes."""
-        return (tokens - self.first_token(np.arange(tokens.size))).astype(np.int32).reshape(-1, self.streams)
