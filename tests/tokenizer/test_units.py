@@ -43,7 +43,34 @@ def test_read_back(tmp_path: Path, kind: str) -> None:
     assert [clip.codes.values.tolist() for clip in clips] == [VALUES.tolist()] * 2
 
 
-@pytest.mark.parametrize("line", ["a|1 x", "a|16", '{"file_name": "a"}', "{"])
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    paths = ["x/a.wav", "y/a.wav", "y/b.wav", "z/c.wav", "z/c.flac"]
+    write_units(tmp_path / "a.txt", (replace(CLIP, path=path) for path in paths), "name_units")
+    names = [line.partition("|")[0] for line in (tmp_path / "a.txt").read_text().splitlines()]
+    assert names == ["x/a", "y/a", "b", "z/c.wav", "z/c.flac"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_odd_names_stay_on_one_line(tmp_path: Path) -> None:
+    clip = replace(CLIP, path="a\u2028b\x85.wav")
+    for kind in ("name_units", "jsonl"):
+        write_units(tmp_path / kind, [clip], kind)  # type: ignore[arg-type]  # a parameter is plain text
+        assert [each.codes.values.tolist() for each in read_units(tmp_path / kind, FORMAT)] == [VALUES.tolist()]
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"PAR1\xff")
+    with pytest.raises(InputError, match=r"a\.txt is not UTF-8 text"):
+        read_units(tmp_path / "a.txt", FORMAT)
+
+
+BAD_LINES = [
+    *("a|1 x", "a|16", "a|99999999999", '{"file_name": "a"}', "{", '{"file_name": "a", "units": null}'),
+    *('{"file_name": "a", "units": [1.5]}', '{"file_name": "a", "units": "12"}', '{"file_name": 1, "units": [1]}'),
+]
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
 def test_bad_lines_are_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "a.txt").write_text(f"ok|1 2\n{line}\n")
     with pytest.raises(InputError, match=r"a.txt:2: "):
