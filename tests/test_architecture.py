@@ -1,6 +1,7 @@
 """The arrows between the packages, and what a built wheel holds."""
 
 import ast
+import os
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import COMMANDS
+from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
@@ -138,24 +140,61 @@ def require_build_tools() -> None:
         pytest.skip("needs pip install build 'setuptools>=77' in this environment")
 
 
-def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of this checkout."""
     require_build_tools()
-    source = tmp_path / "source"
-    source.mkdir()
+    place = tmp_path_factory.mktemp("wheel")
+    (place / "source").mkdir()
     for name in (*PACKAGES, "tests", "pyproject.toml", "LICENSE", "README.md"):
-        if (ROOT / name).exists():
-            (source / name).symlink_to(ROOT / name)
+        (place / "source" / name).symlink_to(ROOT / name)
     built = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", tmp_path],
-        cwd=source,
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", place],
+        cwd=place / "source",
         capture_output=True,
         text=True,
         check=False,
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
+    (path,) = place.glob("*.whl")
+    return path
+
+
+def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines").glob("*.html.jinja")]
     wanted = {path.as_posix() for path in SOURCES} | {path.relative_to(ROOT).as_posix() for path in data}
     assert not wanted - held
     assert not [name for name in held if name.startswith(("tests", "docs"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("run", "--help"), "usage: wordless run"), (("doctor",), "espeak-ng"), (("run", *TINY), "report.html")],
+)
+def test_a_wheel_works_where_it_is_installed(wheel: Path, words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    """Unpacked elsewhere and called from an empty folder; the libraries are those of this environment."""
+    packages, here = tmp_path / "packages", tmp_path / "here"
+    here.mkdir()
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", packages, wheel]
+    subprocess.run(install, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *words],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert told in done.stdout
+    found = subprocess.run(
+        [sys.executable, "-c", "import conf, pipelines; print(pipelines.__file__, conf.__file__)"],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.count(str(packages)) == 2  # not this checkout
