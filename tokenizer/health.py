@@ -1,6 +1,6 @@
 """Codebook health: how much of it is used, what it keeps of the sound, and how steady it is; and a gate on collapse."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,10 +28,13 @@ class HealthConfig:
     gain_db: float = -6.0
     shift_seconds: float = 0.002
     max_clips: int = 200  # validation clips that are encoded again for steadiness and reconstruction
+    max_seconds: float = 30.0  # of each of these, from its beginning
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_perplexity_ratio <= 1:
             raise InputError(f"tokenizer.health.min_perplexity_ratio is {self.min_perplexity_ratio}; choose 0 to 1")
+        if not self.max_seconds > 0:
+            raise InputError(f"tokenizer.health.max_seconds is {self.max_seconds}; it must be positive")
         if self.max_clips < 1:
             raise InputError(f"tokenizer.health.max_clips is {self.max_clips}; it must be 1 or more")
         if self.shift_seconds < 0:
@@ -110,7 +113,7 @@ def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> Fidel
 
 
 def measure_stability(
-    tokenizer: Tokenizer, clips: Sequence[FloatArray], config: HealthConfig, *, seed: int
+    tokenizer: Tokenizer, clips: Iterable[FloatArray], config: HealthConfig, *, seed: int
 ) -> Stability:
     """Encode clips ``(samples,)`` at the tokenizer's rate again, with noise, another gain and a shift in time."""
     random = np.random.default_rng(seed)
@@ -126,17 +129,19 @@ def measure_stability(
         return late
 
     gain = np.float32(10 ** (config.gain_db / 20))
-    plain = [tokenizer.encode(samples, tokenizer.config.audio.sample_rate) for samples in clips]
-
-    def kept(change: Callable[[FloatArray], FloatArray]) -> float:
-        same = total = 0
-        for samples, codes in zip(clips, plain, strict=True):
-            changed = tokenizer.encode(change(samples), tokenizer.config.audio.sample_rate)
-            same += int((changed.values == codes.values).sum())
-            total += codes.values.size
-        return same / max(total, 1)
-
-    return Stability(noise=kept(noisy), gain=kept(lambda samples: samples * gain), shift=kept(shifted))
+    changes: dict[str, Callable[[FloatArray], FloatArray]] = {
+        "noise": noisy,
+        "gain": lambda samples: samples * gain,
+        "shift": shifted,
+    }
+    same, total = dict.fromkeys(changes, 0), 0
+    for samples in clips:
+        plain = tokenizer.encode(samples, tokenizer.config.audio.sample_rate).values
+        total += plain.size
+        for name, change in changes.items():
+            changed = tokenizer.encode(change(samples), tokenizer.config.audio.sample_rate).values
+            same[name] += int((changed == plain).sum())
+    return Stability(**{name: count / max(total, 1) for name, count in same.items()})
 
 
 def collapse(usage: Usage, config: HealthConfig) -> str | None:

@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from audio.errors import InputError
+from audio.files import write_aside
 from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
 from vocoder import mu_law
@@ -66,9 +67,9 @@ class Vocoder:
             "wavenet": asdict(self.model.config),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
         }
-        (folder / WEIGHTS).write_bytes(weights)
-        (folder / CARD).write_text(self._card(), encoding="utf-8")
-        (folder / CONFIG).write_text(json.dumps(saved, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_aside(folder / WEIGHTS, weights)
+        write_aside(folder / CARD, self._card())
+        write_aside(folder / CONFIG, json.dumps(saved, indent=2, ensure_ascii=False) + "\n")
 
     def decode(
         self,

@@ -34,9 +34,17 @@ def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> No
     clips = [sound(2.0)]
     still = measure_stability(tokenizer, clips, HealthConfig(noise_snr_db=200, gain_db=0, shift_seconds=0), seed=0)
     assert still.noise == still.gain == still.shift == 1
-    shaken = measure_stability(tokenizer, clips, HealthConfig(noise_snr_db=0, gain_db=-20, shift_seconds=0.05), seed=0)
+    shaken = measure_stability(
+        tokenizer, iter(clips), HealthConfig(noise_snr_db=0, gain_db=-20, shift_seconds=0.05), seed=0
+    )
     assert max(shaken.noise, shaken.gain, shaken.shift) < 0.9
     assert tokenizer.config.audio.sample_rate == RATE
+
+
+@pytest.mark.parametrize("values", [{"max_seconds": 0.0}, {"max_clips": 0}, {"shift_seconds": -1.0}])
+def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=rf"tokenizer\.health\.{next(iter(values))} is "):
+        HealthConfig(**values)  # type: ignore[arg-type]  # a test's shorthand
 
 
 def test_a_collapse_warns_or_stops() -> None:
