@@ -5,8 +5,9 @@ folder is not in it: the same recordings elsewhere are the same corpus, and have
 """
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
@@ -73,6 +74,12 @@ _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 def content_hash(manifest: Manifest) -> str:
     """SHA-256 over everything a manifest says of its clips: the same for the same corpus in another folder."""
     return hashlib.sha256(_text(manifest.clips).encode()).hexdigest()
+
+
+def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
+    """SHA-256 over what the recordings of some splits are made of, whatever is said of them: not label nor group."""
+    heard = [[clip.path, clip.size, clip.sha256, clip.split] for clip in manifest.clips if clip.split in splits]
+    return hashlib.sha256(json.dumps(heard).encode()).hexdigest()
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:

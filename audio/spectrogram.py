@@ -102,11 +102,11 @@ class LogMel(nn.Module):
         return self.frames(nn.functional.pad(samples, (self.config.left_context, 0)))
 
 
-def log_mel_stream(log_mel: LogMel, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
-    """Log-mel ``(time, mels)`` of blocks at the front end's rate; whole hops only, in constant memory."""
+def log_mel_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int = 1000) -> Iterator[Tensor]:
+    """Log-mel ``(time, mels)`` of blocks at the front end's rate, so many frames at a time; whole hops only."""
     config = log_mel.config
     history = np.zeros(config.left_context, dtype=np.float32)
-    for block in equal_blocks(blocks, 1000 * config.hop_length):
+    for block in equal_blocks(blocks, frames * config.hop_length):
         whole = block[: len(block) // config.hop_length * config.hop_length]
         if len(whole):
             samples = np.concatenate([history, whole])

@@ -4,6 +4,7 @@ The batch of a step is a function of (seed, step): the same examples for any num
 share. Whatever is drawn for an example is drawn from a generator seeded by (seed, epoch, example).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -84,11 +85,6 @@ class TrainingBatches:
         self._clips = np.repeat(np.arange(sequences.num_clips), crops)  # (examples,) the clip of each example
         self._order = lru_cache(maxsize=2)(self._shuffled)  # a batch may reach into the next epoch
 
-    @property
-    def steps_per_epoch(self) -> float:
-        """Steps in which every clip is seen once, and longer ones once for each window they fill."""
-        return len(self._clips) / self._config.batch_size
-
     def batch(self, step: int, part: int, parts: int) -> TokenBatch:
         """Share ``part`` of ``parts`` of the batch of a step.
 
@@ -134,14 +130,20 @@ class TrainingBatches:
 
 
 def validation_batches(
-    sequences: CodeSequences, vocabulary: Vocabulary, *, batch_size: int, capacity: int
-) -> list[TokenBatch]:
-    """Every code of every clip's first view, exactly once, in windows of the context, the short ones first."""
+    sequences: CodeSequences, vocabulary: Vocabulary, *, batch_size: int, capacity: int, at_most: int | None = None
+) -> Iterator[TokenBatch]:
+    """Every code of every clip's first view, exactly once, in windows of the context, the short ones first.
+
+    ``at_most`` so many windows, evenly spaced, where there are more.
+    """
     lengths = sequences.lengths.tolist()
     passages = [(clip, window) for clip, length in enumerate(lengths) for window in windows(length, capacity)]
+    if at_most is not None and len(passages) > at_most:
+        passages = [passages[number * len(passages) // at_most] for number in range(at_most)]
     passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
-    rows = [_counted(sequences.view(clip), window, vocabulary) for clip, window in passages]
-    return [_collate(rows[first : first + batch_size], vocabulary) for first in range(0, len(rows), batch_size)]
+    for first in range(0, len(passages), batch_size):
+        rows = passages[first : first + batch_size]
+        yield _collate([_counted(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary)
 
 
 def _counted(codes: IntArray, window: Window, vocabulary: Vocabulary) -> tuple[IndexArray, IndexArray]:

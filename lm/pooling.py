@@ -14,7 +14,16 @@ POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def pooling_weights(steps: int, pooling: Pooling) -> FloatArray:
-    """The weight of each time step in each part ``(parts, steps)``; every row sums to one.
+    """The weight of each time step in each part ``(parts, steps)``; every row sums to one."""
+    parts = pooling_parts(steps, pooling)
+    weights = np.zeros((len(parts), steps), np.float32)
+    for row, part in zip(weights, parts, strict=True):
+        row[part.start : part.stop] = 1 / len(part)
+    return weights
+
+
+def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
+    """The time steps of each part.
 
     Thirds that do not come out even share the step between them, so that none is empty even where there is one step.
 
@@ -28,11 +37,30 @@ def pooling_weights(steps: int, pooling: Pooling) -> FloatArray:
             parts = 1
         case "thirds":
             parts = 3
-    weights = np.zeros((parts, steps), np.float32)
-    for part in range(parts):
-        start, stop = part * steps // parts, -(-(part + 1) * steps // parts)
-        weights[part, start:stop] = 1 / (stop - start)
-    return weights
+    return tuple(range(part * steps // parts, -(-(part + 1) * steps // parts)) for part in range(parts))
+
+
+class RunningPool:
+    """What `pool` makes of frames that arrive in blocks; no more is kept than their sums."""
+
+    def __init__(self, steps: int, pooling: Pooling) -> None:
+        self._parts = pooling_parts(steps, pooling)
+        self._sums: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(self._parts)
+        self._seen = 0
+
+    def add(self, frames: npt.NDArray[np.floating]) -> None:
+        """The next frames ``(time, features)``."""
+        for number, part in enumerate(self._parts):
+            own = frames[max(part.start - self._seen, 0) : max(part.stop - self._seen, 0)]
+            total = own.sum(0, dtype=np.float64)
+            self._sums[number] = self._sums[number] + total if self._sums[number].size else total
+        self._seen += len(frames)
+
+    @property
+    def pooled(self) -> FloatArray:
+        """``(parts * features,)``, once all frames were given."""
+        means = [total / len(part) for total, part in zip(self._sums, self._parts, strict=True)]
+        return np.concatenate(means).astype(np.float32)
 
 
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:

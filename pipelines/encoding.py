@@ -1,19 +1,26 @@
 """Encoding many recordings, in this process or in several; the codes are the same."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
+from typing import TypeVar
 
 import torch
 
 from audio.manifest import Clip
+from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import Tokenizer
+
+T = TypeVar("T")
+R = TypeVar("R")
+Job = tuple[Clip, int]  # a clip, and the frames of it to skip
 
 
 @contextmanager
@@ -39,33 +46,54 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def encode_clips(
-    tokenizer: Tokenizer, folder: Path, root: Path, jobs: Sequence[tuple[Clip, int]], pool: Executor | None
-) -> Iterator[CodedClip]:
-    """Codes of clips below ``root``, in order; a job is a clip and the frames to skip. ``folder``: the tokenizer's."""
-    if pool is None:
-        yield from (encode_clip(tokenizer, root, job) for job in jobs)
-    else:
-        yield from pool.map(partial(_encode_elsewhere, folder, root), jobs, chunksize=8)
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A tokenizer that any process can load, and the recordings that it is to encode."""
+
+    folder: Path  # of the tokenizer
+    root: Path  # of the recordings
+    device: str = "cpu"
+
+    @property
+    def format(self) -> CodesFormat:
+        """What the codes mean."""
+        return self.tokenizer.format
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Loaded once in each process."""
+        return _loaded(self.folder, self.device)
 
 
-def encode_clip(tokenizer: Tokenizer, root: Path, job: tuple[Clip, int]) -> CodedClip:
-    """Codes of one clip and what the manifest knows of it."""
+def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -> Iterator[R]:
+    """What ``work`` makes of each job: in the pool, or here on one thread, as each worker does it."""
+    if pool is not None:
+        yield from pool.map(work, jobs, chunksize=8)
+        return
+    for job in jobs:
+        with one_thread():
+            result = work(job)
+        yield result
+
+
+def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
+    """Codes of one clip from a frame on. What it is called is the manifest's to know: mended labels change no code."""
     clip, offset = job
-    return CodedClip(
-        path=clip.path,
-        codes=tokenizer.encode_file(root / clip.path, offset_frames=offset),
-        split=clip.split,
-        label=clip.label,
-        group=clip.group,
-        offset_frames=offset,
-    )
+    codes = encoder.tokenizer.encode_file(encoder.root / clip.path, offset_frames=offset)
+    return CodedClip(path=clip.path, codes=codes, split=clip.split, offset_frames=offset)
 
 
-def _encode_elsewhere(folder: Path, root: Path, job: tuple[Clip, int]) -> CodedClip:
-    return encode_clip(_loaded(folder), root, job)
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Do as each worker does: for small pieces of work, threads cost more than they save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path) -> Tokenizer:
-    return Tokenizer.from_pretrained(folder)
+def _loaded(folder: Path, device: str) -> Tokenizer:
+    return Tokenizer.from_pretrained(folder, device=device)

@@ -6,6 +6,7 @@ continues from its last checkpoint as if it had never stopped, and two processes
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -104,11 +105,15 @@ class FitReport:
     cut_short: bool  # by max_minutes
 
 
+NOT_SAVED = ("config", "option", "model", "optimizer")  # of a training: given anew, or saved in their own way
+
+
 class Training:
     """What changes while a model is trained, and how it is saved."""
 
-    def __init__(self, model: nn.Module, config: FitConfig) -> None:
+    def __init__(self, model: nn.Module, config: FitConfig, option: str) -> None:
         self.config = config
+        self.option = option
         self.model = model
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
@@ -121,11 +126,12 @@ class Training:
         self.best_loss = math.inf
         self.best_step = 0
         self.best = self._weights()
+        self.cut_short = False  # by max_minutes
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        state = {name: value for name, value in vars(self).items() if name not in ("config", "model", "optimizer")}
+        state = {name: value for name, value in vars(self).items() if name not in NOT_SAVED}
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         torch.save(state, path.with_suffix(".aside"))
         path.with_suffix(".aside").replace(path)
@@ -171,6 +177,7 @@ def fit(
     config: FitConfig,
     *,
     gang: Gang,
+    option: str = "fit",
     checkpoint: Path,
     progress: Progress,
     track: Callable[[Point], None],
@@ -178,12 +185,18 @@ def fit(
     """Train ``model`` in place and leave the kept weights in it, in evaluation mode.
 
     ``loss`` gives the sum over the items of its part and their number; the mean is over the items of all parts, on all
-    processes. ``checkpoint`` is a file: continued from where it exists, written by rank 0. ``track`` sees each point.
+    processes. ``checkpoint`` is a file: continued from where it exists, written by rank 0, the last time at the end.
+    ``track`` sees each point; ``option`` is what the config is called in messages.
+
+    Same bytes on the same device and libraries, and nearly the same elsewhere. On GPUs the algorithms are asked to be
+    deterministic; PyTorch warns of the few that cannot.
 
     Raises:
         InputError: the loss is no longer finite.
     """
-    training = Training(model.to(gang.device), config)
+    if gang.device.type == "cuda":
+        _be_deterministic()
+    training = Training(model.to(gang.device), config, option)
     gang.barrier()
     if checkpoint.exists():
         training.load(checkpoint, gang.device)
@@ -191,27 +204,27 @@ def fit(
     progress.resume_at(training.step)
     wrapped = gang.wrap(model)
     started, saved = time.monotonic() - training.seconds, time.monotonic()
-    cut_short = False
-    while training.step < config.steps and not cut_short:
+    while training.step < config.steps and not training.cut_short:
         _take_step(training, wrapped, batches, loss, gang)
         training.seconds = time.monotonic() - started
-        cut_short = _any(gang, config.max_minutes is not None and training.seconds > 60 * config.max_minutes)
-        if training.step % config.validate_every == 0 or training.step == config.steps or cut_short:
+        training.cut_short = _too_long(training, gang)
+        ended = training.step == config.steps or training.cut_short
+        if training.step % config.validate_every == 0 or ended:
             training.record(_measure(training, validation, loss, gang))
             progress.note(_line(training.curve[-1]))
             track(training.curve[-1])
         progress.advance_to(training.step)
-        if gang.rank == 0 and time.monotonic() - saved > 60 * config.checkpoint_minutes:
+        if gang.rank == 0 and (ended or time.monotonic() - saved > 60 * config.checkpoint_minutes):
             training.save(checkpoint)
             saved = time.monotonic()
-    kept = training.best if config.keep == "best" and validation else training.evaluated_weights()
-    model.load_state_dict(kept)
+    best = config.keep == "best" and training.best_step > 0  # no validation loss, where there is no item to judge by
+    model.load_state_dict(training.best if best else training.evaluated_weights())
     model.eval()
     return FitReport(
         curve=tuple(training.curve),
         steps=training.step,
-        kept_step=training.best_step if config.keep == "best" and validation else training.step,
-        cut_short=cut_short,
+        kept_step=training.best_step if best else training.step,
+        cut_short=training.cut_short,
     )
 
 
@@ -240,8 +253,8 @@ def _require_finite(total: float, name: str, training: Training) -> None:
     if not math.isfinite(total):
         config = training.config
         raise InputError(
-            f"the {name} at step {training.step} is {total}: training diverged; lower the learning rate (now "
-            f"{config.lr}) or raise warmup_steps (now {config.warmup_steps})"
+            f"the {name} at step {training.step} is {total}: training diverged; lower {training.option}.lr (now "
+            f"{config.lr}) or raise {training.option}.warmup_steps (now {config.warmup_steps})"
         )
 
 
@@ -286,9 +299,16 @@ def _autocast(config: FitConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
 
 
-def _any(gang: Gang, condition: bool) -> bool:
-    """Whether it holds on some process: clocks differ, decisions must not."""
-    return (gang.size > 1 and gang.sum([float(condition)])[0] > 0) or condition
+def _too_long(training: Training, gang: Gang) -> bool:
+    """Whether some process has trained longer than it may: clocks differ, decisions must not."""
+    minutes = training.config.max_minutes
+    return minutes is not None and gang.sum([float(training.seconds > 60 * minutes)])[0] > 0
+
+
+def _be_deterministic() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.deterministic = True
 
 
 def _line(point: Point) -> str:

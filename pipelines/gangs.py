@@ -68,6 +68,8 @@ class Together:
         from fairseq2.gang import ProcessGroupGang, create_parallel_gangs
 
         self.device = device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # what is made without naming a device belongs to this process, too
         root = ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE)
         self._gangs = create_parallel_gangs(root)
         self.rank = self._gangs.dp.rank
@@ -79,9 +81,11 @@ class Together:
         return to_ddp(model, self._gangs) if self.size > 1 else model
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        from fairseq2.gang import all_sum
+        from fairseq2.gang import ReduceOperation
 
-        return [float(all_sum(self._gangs.dp, value)) for value in values]
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        self._gangs.dp.all_reduce(total, ReduceOperation.SUM)
+        return [float(value) for value in total.tolist()]
 
     def barrier(self) -> None:
         self._gangs.root.barrier()

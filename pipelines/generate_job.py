@@ -7,13 +7,13 @@ from audio.errors import InputError
 from audio.waveform import Waveform
 from lm.model import LanguageModel
 from lm.sampling import Sampling
-from pipelines.generate import GenerateConfig
-from pipelines.listening_stage import joined
+from pipelines.devices import choose_device
+from pipelines.generate_config import GenerateConfig
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.speaker import Speaker, speaker
 from pipelines.work_folder import write_wav
-from tokenizer.codes import Codes, require_same_codebook
+from tokenizer.codes import Codes, joined, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 
@@ -27,10 +27,11 @@ def generate_sounds(settings: GenerateConfig) -> None:
         top_p=settings.top_p,
         max_repeats=settings.max_repeats,
     )
-    tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"))
-    voice = _voice(settings, tokenizer)
+    device = str(choose_device(settings.device))
+    tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
+    voice = _voice(settings, tokenizer, device)
     prompt = _prompt(settings.prompt, tokenizer)
-    model = LanguageModel.from_pretrained(part_of(settings.model, "lm"))
+    model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
     terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
     prompts = [prompt] * settings.num_samples
@@ -43,7 +44,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
     terminal.say(f"{len(whole)} samples: {settings.output}")
 
 
-def _voice(settings: GenerateConfig, tokenizer: Tokenizer) -> Speaker | None:
+def _voice(settings: GenerateConfig, tokenizer: Tokenizer, device: str) -> Speaker | None:
     match settings.vocoder:
         case "none":
             return None
@@ -52,6 +53,7 @@ def _voice(settings: GenerateConfig, tokenizer: Tokenizer) -> Speaker | None:
                 settings.model,
                 tokenizer,
                 kind,
+                device=device,
                 group=settings.group,
                 temperature=settings.vocoder_temperature,
                 seed=settings.seed,

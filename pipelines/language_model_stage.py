@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -36,17 +35,21 @@ class LanguageModelSettings:
     all_offsets: (
         bool  # let the GPT also see training clips cut into patches from each other frame: more data, same sound
     )
+    validation_windows: int  # for the training curve, at most, evenly chosen; the final perplexity takes all
     gpt: GPTConfig
     batches: BatchConfig
     fit: FitConfig
 
     def __post_init__(self) -> None:
-        if self.batch_tokens < 1:
-            raise InputError(f"lm.batch_tokens is {self.batch_tokens}; it must be 1 or more")
+        for name in ("batch_tokens", "validation_windows"):
+            if getattr(self, name) < 1:
+                raise InputError(f"lm.{name} is {getattr(self, name)}; it must be 1 or more")
 
 
-def language_model(session: Session, codes_entry: Entry, settings: LanguageModelSettings) -> Entry:
-    """Train a GPT on the codes of the training clips; the entry is a language model folder."""
+def language_model(
+    session: Session, codes_entry: Entry, views_entry: Entry | None, settings: LanguageModelSettings
+) -> Entry:
+    """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder."""
     recipe = Recipe(
         stage="lm",
         version=1,
@@ -54,25 +57,32 @@ def language_model(session: Session, codes_entry: Entry, settings: LanguageModel
             "gpt": asdict(settings.gpt),
             "batches": asdict(settings.batches),
             "batch_tokens": settings.batch_tokens,
+            "validation_windows": settings.validation_windows,
             "fit": numeric(settings.fit),
         },
-        inputs={"codes": codes_entry.key},
+        inputs={"codes": codes_entry.key, "views": views_entry.key if views_entry else ""},
     )
 
     def make(folder: Path) -> None:
         codes_format, clips = read_codes(codes_entry.folder)
-        train, validation = _views(clips)
+        train, validation = _views(clips, read_codes(views_entry.folder)[1] if views_entry else ())
         model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed)
         capacity, vocabulary = model.gpt.capacity, model.gpt.vocabulary
         sequences = CodeSequences.of([[codes.values for codes in views] for views in train])
+        fitting = _fitting(settings, sequences, capacity, processes=session.gang.size)
         held_out = validation_batches(
-            CodeSequences.of([codes.values] for codes in validation), vocabulary, batch_size=32, capacity=capacity
+            CodeSequences.of([codes.values] for codes in validation),
+            vocabulary,
+            batch_size=32,
+            capacity=capacity,
+            at_most=settings.validation_windows,
         )
         session.train(
             "language model",
+            "lm.fit",
             model.gpt,
-            TrainingBatches(sequences, vocabulary, _fitting(settings, sequences, capacity), capacity=capacity),
-            held_out,
+            TrainingBatches(sequences, vocabulary, fitting, capacity=capacity),
+            list(held_out),
             loss,
             settings.fit,
             folder,
@@ -84,25 +94,38 @@ def language_model(session: Session, codes_entry: Entry, settings: LanguageModel
     return session.obtain(recipe, f"GPT, {settings.fit.steps} steps", make, together=True)
 
 
-def _fitting(settings: LanguageModelSettings, sequences: CodeSequences, capacity: int) -> BatchConfig:
-    """Batches of as many windows as hold ``batch_tokens``: a power of two, so that processes can share them."""
+def _fitting(
+    settings: LanguageModelSettings, sequences: CodeSequences, capacity: int, *, processes: int
+) -> BatchConfig:
+    """Batches of as many windows as hold ``batch_tokens``, whatever the number of processes: it changes no byte.
+
+    Raises:
+        InputError: the processes cannot share so few.
+    """
     streams = sequences.values.shape[1]
     tokens = float(np.minimum(sequences.lengths, capacity).mean()) * streams
     windows = max(settings.batch_tokens / tokens, MIN_WINDOWS)
     if settings.batches.batch_size <= windows:
         return settings.batches
-    return replace(settings.batches, batch_size=2 ** math.floor(math.log2(windows)))
+    micro_steps = settings.fit.accumulation
+    size = micro_steps * 2 ** max(math.floor(math.log2(windows / micro_steps)), 0)
+    if size % (processes * micro_steps):
+        raise InputError(
+            f"lm.batch_tokens is {settings.batch_tokens}, which makes {size} windows of about {tokens:.0f} tokens a "
+            f"step, and {processes} processes cannot share them equally; use 2, 4 or 8 processes, or raise it to "
+            f"{math.ceil(settings.batches.batch_size * tokens)} for lm.batches.batch_size={settings.batches.batch_size}"
+        )
+    return replace(settings.batches, batch_size=size)
 
 
-def _views(clips: Iterable[CodedClip]) -> tuple[list[list[Codes]], list[Codes]]:
+def _views(clips: Iterable[CodedClip], others: Iterable[CodedClip]) -> tuple[list[list[Codes]], list[Codes]]:
     """All views of each training clip, the plain one first; and the validation clips. Clips of no code are left out."""
-    heard = (clip for clip in clips if len(clip.codes.values))
-    views = [
-        (rows[0].split, [row.codes for row in rows])
-        for _, rows in ((path, list(rows)) for path, rows in groupby(heard, lambda clip: clip.path))
-    ]
-    train = [codes for split, codes in views if split == "train"]
-    return train, [codes[0] for split, codes in views if split == "validation"]
+    heard = [clip for clip in clips if len(clip.codes.values)]
+    views = {clip.path: [clip.codes] for clip in heard if clip.split == "train"}
+    for other in others:
+        if len(other.codes.values):
+            views[other.path].append(other.codes)
+    return list(views.values()), [clip.codes for clip in heard if clip.split == "validation"]
 
 
 def _perplexities(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +11,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from audio.errors import InputError
-from audio.manifest import Clip, Manifest, content_hash
-from audio.reading import read
+from audio.manifest import Clip, Manifest, Split, audio_hash
+from audio.reading import read_beginning
 from audio.waveform import Waveform
 from lm.model import LanguageModel
 from lm.sampling import Sampling
+from pipelines.choosing import evenly
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, joined
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
 from vocoder.metrics import code_agreement, log_mel_distance, sound_levels
 from vocoder.vocoder import Vocoder
+
+HEARD: tuple[Split, ...] = ("test",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,25 +62,27 @@ def listening(
     config: ListeningConfig,
 ) -> Entry:
     """WAV files, their figures, and spectrograms; continuations where there is a language model."""
+    clips = evenly(manifest.of("test"), config.clips)
     recipe = Recipe(
         stage="listening",
-        version=1,
-        config=asdict(config),
+        version=2,
+        config={**asdict(config), "groups": [clip.group for clip in clips]},
         inputs={
             "tokenizer": tokenizer_entry.key,
             "vocoder": vocoder_entry.key,
             "lm": model_entry.key if model_entry else "",
-            "manifest": content_hash(manifest),
+            "manifest": audio_hash(manifest, HEARD),
         },
     )
 
     def make(folder: Path) -> None:
-        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
-        vocoder = Vocoder.from_pretrained(vocoder_entry.folder)
-        clips = evenly_chosen(manifest.of("test"), config.clips)
-        originals = [_beginning(manifest.root / clip.path, tokenizer, config.seconds) for clip in clips]
+        device = str(session.gang.device)
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
+        vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device)
+        rate = tokenizer.config.audio.sample_rate
+        originals = [read_beginning(manifest.root / clip.path, rate, config.seconds) for clip in clips]
         codes = [tokenizer.encode(original) for original in originals]
-        continued = _continuations(model_entry, codes, config)
+        continued = _continuations(model_entry, codes, config, device)
         groups = [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
         with session.terminal.working("generating sound", 1, "samples") as progress:
             sounds = vocoder.decode_batch(
@@ -103,22 +108,14 @@ def listening(
     return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
 
 
-def evenly_chosen(clips: Sequence[Clip], count: int) -> list[Clip]:
-    """So many clips, evenly spaced: of all labels, where paths sort by label."""
-    return [clips[index * len(clips) // count] for index in range(count)] if len(clips) > count else list(clips)
-
-
-def _beginning(path: Path, tokenizer: Tokenizer, seconds: float) -> Waveform:
-    rate = tokenizer.config.audio.sample_rate
-    return Waveform(samples=read(path, rate).samples[: round(seconds * rate)], sample_rate=rate)
-
-
-def _continuations(model_entry: Entry | None, codes: Sequence[Codes], config: ListeningConfig) -> list[Codes]:
+def _continuations(
+    model_entry: Entry | None, codes: Sequence[Codes], config: ListeningConfig, device: str
+) -> list[Codes]:
     """The first half of each clip and what the language model says next, as codes of one sound."""
     if model_entry is None:
         return []
     prompts = [each.crop(0, max(each.num_samples // each.format.samples_per_code // 2, 1)) for each in codes]
-    continued = LanguageModel.from_pretrained(model_entry.folder).generate_batch(
+    continued = LanguageModel.from_pretrained(model_entry.folder, device=device).generate_batch(
         prompts,
         seconds=config.continuation_seconds,
         sampling=Sampling(temperature=config.temperature, top_k=config.top_k),
@@ -127,16 +124,10 @@ def _continuations(model_entry: Entry | None, codes: Sequence[Codes], config: Li
     return [joined(prompt, more) for prompt, more in zip(prompts, continued, strict=True)]
 
 
-def joined(prompt: Codes, more: Codes) -> Codes:
-    """A prompt of whole codes and what follows it."""
-    whole = prompt.format.samples_per_code * len(prompt.values)
-    return replace(more, values=np.concatenate([prompt.values, more.values]), num_samples=whole + more.num_samples)
-
-
 def _about(
     clips: Sequence[Clip], made: dict[str, list[Waveform]], codes: Sequence[Codes], tokenizer: Tokenizer
 ) -> list[dict[str, object]]:
-    """For each clip, what is known of it and the figures of each of its sounds."""
+    """For each clip, the figures of each of its sounds."""
     rows: list[dict[str, object]] = []
     for number, clip in enumerate(clips):
         sounds = {kind: waveforms[number] for kind, waveforms in made.items() if number < len(waveforms)}
@@ -146,7 +137,7 @@ def _about(
                 made["original"][number], sounds[kind], tokenizer.config.audio
             )
             figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(sounds[kind]))
-        rows.append({"path": clip.path, "label": clip.label, "group": clip.group, "sounds": figures})
+        rows.append({"path": clip.path, "sounds": figures})
     return rows
 
 

@@ -1,24 +1,25 @@
 """Representations -> linear probes: what can be read off each, on the same clips, splits, poolings and tries."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file, save_file
 
 from audio.errors import InputError
-from audio.manifest import Manifest, content_hash
-from audio.reading import read
+from audio.manifest import SPLITS, Manifest, audio_hash
 from lm.embeddings import embed
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, bag_of_codes, pool
+from lm.pooling import POOLINGS, FloatArray, bag_of_codes
 from lm.probe import ProbeConfig, ProbeResult, ProbeTask, chosen, probe
+from pipelines.audio_features import audio_features
+from pipelines.encoding import Encoder, encoding_pool, in_order
 from pipelines.session import Session
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store import Entry, Recipe, text_hash, write_json
 from tokenizer.parquet import CodedClip, read_codes
-from tokenizer.tokenizer import Tokenizer
 
 GPT = "gpt"  # the layer that validation chose
 
@@ -50,15 +51,14 @@ def features(
     """Every representation of every clip, pooled: one tensor ``(clips, dim)`` for each representation and pooling."""
     recipe = Recipe(
         stage="features",
-        version=1,
+        version=2,
         config={"poolings": POOLINGS},
-        inputs={"lm": model_entry.key, "codes": codes_entry.key, "manifest": content_hash(manifest)},
+        inputs={"lm": model_entry.key, "codes": codes_entry.key, "manifest": audio_hash(manifest, SPLITS)},
     )
 
     def make(folder: Path) -> None:
-        clips = {clip.path: clip for clip in read_codes(codes_entry.folder)[1] if clip.offset_frames == 0}
-        coded = [clips[clip.path] for clip in manifest.clips]
-        pooled = _audio_features(session, manifest, Tokenizer.from_pretrained(tokenizer_entry.folder))
+        coded = list(read_codes(codes_entry.folder)[1])  # in the order of the manifest
+        pooled = _audio_features(session, manifest, tokenizer_entry, coded)
         pooled |= _code_features(coded)
         pooled |= _gpt_features(
             LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device)), coded
@@ -70,8 +70,14 @@ def features(
 
 def probes(session: Session, manifest: Manifest, features_entry: Entry, config: ProbeConfig) -> Entry:
     """Probe every representation; pooling, penalty and the GPT's layer are chosen on validation."""
-    recipe = Recipe(stage="probe", version=1, config=asdict(config), inputs={"features": features_entry.key})
     task = probe_task(manifest)
+    labels = {clip.path: clip.label for clip in manifest.clips}
+    recipe = Recipe(
+        stage="probe",
+        version=1,
+        config=asdict(config),
+        inputs={"features": features_entry.key, "labels": text_hash(json.dumps(labels, sort_keys=True))},
+    )
 
     def make(folder: Path) -> None:
         tensors = load_file(features_entry.folder / "features.safetensors")
@@ -108,22 +114,20 @@ def _row(name: str, result: ProbeResult) -> dict[str, object]:
     return {**row, "of": name, "chosen": row["of"]}
 
 
-@torch.inference_mode()
-def _audio_features(session: Session, manifest: Manifest, tokenizer: Tokenizer) -> dict[str, FloatArray]:
+def _audio_features(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, coded: list[CodedClip]
+) -> dict[str, FloatArray]:
     """Mean log-mel and mean bottleneck."""
+    encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
+    jobs = [(clip.path, clip.codes.num_samples) for clip in coded]
     rows: dict[str, list[FloatArray]] = {}
-    with session.terminal.working("log-mel and bottlenecks", len(manifest.clips), "clips") as progress:
-        for done, clip in enumerate(manifest.clips, 1):
-            samples = read(manifest.root / clip.path, tokenizer.config.audio.sample_rate).samples
-            whole = np.zeros(
-                -(-len(samples) // tokenizer.config.samples_per_code) * tokenizer.config.samples_per_code, np.float32
-            )
-            whole[: len(samples)] = samples  # the same frames as the codes have
-            spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(whole)[None]))
-            steps = {"log_mel": spectrogram[0], "bottleneck": tokenizer.bottlenecks(spectrogram)[0].flatten(1)}
-            for name, values in steps.items():
-                for pooling in POOLINGS:
-                    rows.setdefault(f"{name}:{pooling}", []).append(pool(values.numpy(), pooling))
+    with (
+        session.terminal.working("log-mel and bottlenecks", len(jobs), "clips") as progress,
+        encoding_pool(session.workers) as pool,
+    ):
+        for done, pooled in enumerate(in_order(partial(audio_features, encoder), jobs, pool), 1):
+            for name, values in pooled.items():
+                rows.setdefault(name, []).append(values)
             progress.advance_to(done)
     return {name: np.stack(values) for name, values in rows.items()}
 

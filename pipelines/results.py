@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from audio.manifest import SPLITS, Manifest, Rejected
+from pipelines.run_record import RESULTS
 from pipelines.store import TIMINGS, Entry, library_versions, write_json
 from pipelines.training_curve import CURVE
 
-RESULTS = "results.json"
 # Stages with a training curve, and what they are called in figures.
 TRAINED = {"autoencoder": "autoencoder", "lm": "lm", "vocoder": "vocoder"}
 
@@ -67,7 +67,7 @@ def write_results(
     if "probe" in entries:
         content["probe"] = entries["probe"].read_json("probe.json")
     if "listening" in entries:
-        content["listening"] = entries["listening"].read_json("listening.json")
+        content["listening"] = {"clips": _heard(entries["listening"], manifest)}
     write_json(folder / RESULTS, content)
 
 
@@ -158,6 +158,13 @@ def _listening(entry: Entry, protocol: str) -> Iterator[Figure]:
         )
 
 
+def _heard(entry: Entry, manifest: Manifest) -> list[dict[str, object]]:
+    """The clips to listen to, with what the manifest now says of them: a mended label makes no sound anew."""
+    known = {clip.path: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
+    rows = entry.read_json("listening.json")["clips"]
+    return [{**row, **known[row["path"]]} for row in rows] if isinstance(rows, list) else []
+
+
 COLLECTORS = {"health": _tokenizer, "lm": _language_model, "probe": _probe, "listening": _listening}
 
 
@@ -168,7 +175,9 @@ def _costs(entry: Entry) -> Iterator[Figure]:
 
 
 def _stage(entry: Entry) -> dict[str, object]:
-    return {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **entry.read_json(TIMINGS)}
+    timings = entry.read_json(TIMINGS)
+    cost = {name: timings[name] for name in ("seconds", "peak_memory")}
+    return {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **cost}
 
 
 def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
 from pipelines.fit import B, Batches, FitConfig, LossFunction, Point, fit
-from pipelines.gangs import Gang
+from pipelines.gangs import Alone, Gang
 from pipelines.progress import Terminal
-from pipelines.store import CHECKPOINTS, Entry, Recipe, Store
+from pipelines.store import Entry, Recipe, Store, checkpoints_of
 from pipelines.training_curve import write_curve
 
 
@@ -43,9 +43,14 @@ class Session:
         self.gang.barrier()
         return Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
 
+    def alone(self) -> "Session":
+        """The same on this process's device, without the others: for what is too small to share."""
+        return replace(self, gang=Alone(self.gang.device))
+
     def train(
         self,
         title: str,
+        option: str,
         model: nn.Module,
         batches: Batches[B],
         validation: Sequence[B],
@@ -53,7 +58,10 @@ class Session:
         config: FitConfig,
         folder: Path,
     ) -> None:
-        """`fit` inside a partial ``folder``: with checkpoints, progress and TensorBoard; rank 0 writes the curve."""
+        """`fit` inside a partial ``folder``: with checkpoints, progress and TensorBoard; rank 0 writes the curve.
+
+        ``option`` is what the config is called on the command line.
+        """
         with self.terminal.working(title, config.steps, "steps") as progress:
             report = fit(
                 model,
@@ -62,7 +70,8 @@ class Session:
                 loss,
                 config,
                 gang=self.gang,
-                checkpoint=folder / CHECKPOINTS / "fit.pt",
+                option=option,
+                checkpoint=checkpoints_of(folder) / "fit.pt",
                 progress=progress,
                 track=self._tracker(title),
             )

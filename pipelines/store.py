@@ -1,30 +1,30 @@
 """The store: what each stage made, under the key of all that made it.
 
 An entry is a folder ``<root>/<stage>/<key>``, and whole: it is written as ``<key>.partial`` and renamed at the end.
-A killed run leaves the partial folder, in which a stage finds its own checkpoints again. ``entry.json`` names what made
-the entry and the hash of each of its files; ``timings.json`` alone may differ between two runs.
+A killed run leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename: whatever goes
+wrong before an entry is whole, nothing is trained twice. ``entry.json`` names what made the entry and the hash of each
+of its files; ``timings.json`` alone may differ between two runs: what the entry cost, and size and time of change of
+its files, which are hashed again only where these differ.
 """
 
 import fcntl
 import hashlib
 import json
-import os
-import resource
 import shutil
-import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from audio.errors import InputError
+from audio.files import file_hash, write_aside
+from pipelines.costs import measured
 
 ENTRY = "entry.json"
 TIMINGS = "timings.json"
-CHECKPOINTS = "checkpoints"  # folder of an entry that is being made; gone when it is whole
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 
 
@@ -74,7 +74,7 @@ class Store:
         folder = self.folder(recipe)
         if not folder.exists():
             return None
-        recorded = _recorded(folder)
+        recorded = _recorded(folder / ENTRY)
         if fault := _fault(folder, recorded):
             raise InputError(
                 f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run the same command again"
@@ -85,19 +85,21 @@ class Store:
                 "is installed now",
                 stacklevel=2,
             )
+        shutil.rmtree(
+            checkpoints_of(self.folder(recipe)), ignore_errors=True
+        )  # of a run that was killed after the rename
         return Entry(stage=recipe.stage, key=recipe.key, folder=folder, reused=True)
 
     @contextmanager
     def making(self, recipe: Recipe) -> Iterator[Path]:
         """The partial folder to write into; whole when the block ends, kept as it is when it raises."""
-        partial = self.partial(recipe)
+        partial, checkpoints = self.partial(recipe), checkpoints_of(self.folder(recipe))
         partial.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        yield partial
-        shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
-        write_json(partial / TIMINGS, {"seconds": time.monotonic() - started, "peak_memory": peak})
-        self._complete(recipe, partial)
+        checkpoints.mkdir(exist_ok=True)
+        with measured(checkpoints) as costs:
+            yield partial
+        self._complete(recipe, partial, asdict(costs))
+        shutil.rmtree(checkpoints)
 
     @contextmanager
     def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
@@ -123,11 +125,11 @@ class Store:
         """Where the entry of ``recipe`` lies once it is whole."""
         return self.root / recipe.stage / recipe.key
 
-    def _complete(self, recipe: Recipe, partial: Path) -> None:
+    def _complete(self, recipe: Recipe, partial: Path, costs: Mapping[str, float]) -> None:
         for unfinished in partial.rglob("*.aside"):  # of a run that was killed while it wrote
             unfinished.unlink()
         files = sorted(p for p in partial.rglob("*") if p.is_file() and p.name not in (ENTRY, TIMINGS))
-        made_by = {
+        made_by: dict[str, Any] = {
             "stage": recipe.stage,
             "version": recipe.version,
             "config": recipe.config,
@@ -136,13 +138,19 @@ class Store:
             "files": {str(p.relative_to(partial)): file_hash(p) for p in files},
         }
         write_json(partial / ENTRY, made_by)
+        write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, made_by["files"])})
         partial.rename(self.folder(recipe))
 
 
-def _recorded(folder: Path) -> dict[str, dict[str, str]]:
-    """What ``entry.json`` says; nothing where it is missing or broken."""
+def checkpoints_of(folder: Path) -> Path:
+    """Where an entry, whole or partial, keeps what a killed run goes on from until it is whole."""
+    return folder.with_suffix(".checkpoints")
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """What an entry's JSON file says; nothing where it is missing or broken."""
     try:
-        recorded = json.loads((folder / ENTRY).read_text())
+        recorded = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
     return recorded if isinstance(recorded, dict) else {}
@@ -150,12 +158,34 @@ def _recorded(folder: Path) -> dict[str, dict[str, str]]:
 
 def _fault(folder: Path, recorded: Mapping[str, Mapping[str, str]]) -> str:
     """The first file of an entry that is not as it was written, and what is wrong with it; "" where all are."""
+    timings = _recorded(folder / TIMINGS)
+    stamps = timings.get("files", {})
     for name, wanted in {ENTRY: "", TIMINGS: "", **recorded.get("files", {})}.items():
         if not (folder / name).is_file():
             return f"{folder / name} is missing"
-        if wanted and file_hash(folder / name) != wanted:
+        if wanted and stamps.get(name) != _stamp(folder / name) and file_hash(folder / name) != wanted:
             return f"{folder / name} has changed"
-    return "" if "files" in recorded else f"{folder / ENTRY} has changed"
+    if "files" not in recorded:
+        return f"{folder / ENTRY} has changed"
+    _remember(folder, timings, _stamps(folder, recorded["files"]))
+    return ""
+
+
+def _remember(folder: Path, timings: dict[str, Any], stamps: dict[str, list[int]]) -> None:
+    """Of an entry that was copied: its files have other times of change, and were found to be whole."""
+    if timings.get("files") != stamps:
+        with suppress(OSError):  # a store that may only be read
+            write_json(folder / TIMINGS, {**timings, "files": stamps})
+
+
+def _stamps(folder: Path, names: Iterable[str]) -> dict[str, list[int]]:
+    return {name: _stamp(folder / name) for name in names}
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of change: what differs where a file was written again."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _differing(recorded: Mapping[str, str]) -> str:
@@ -177,25 +207,11 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def write_json(path: Path, content: object) -> None:
     """Write JSON whole or not at all."""
     write_aside(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def write_aside(path: Path, text: str) -> None:
-    """Write text into a file beside ``path``, then rename it."""
-    aside = path.with_name(path.name + ".aside")
-    with aside.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    aside.replace(path)
+def text_hash(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -4,7 +4,7 @@ Nothing here is fitted on a validation or test clip; the validation clips only c
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from audio.errors import InputError
-from audio.manifest import Manifest, Split, content_hash
-from audio.reading import read, read_blocks
+from audio.manifest import SPLITS, Clip, Manifest, Split, audio_hash
+from audio.reading import read_beginning, read_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from audio.waveform import FloatArray
-from pipelines.encoding import encode_clips, encoding_pool
+from pipelines.choosing import evenly
+from pipelines.encoding import Encoder, Job, encode_clip, encoding_pool, in_order, one_thread
 from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
@@ -25,12 +26,13 @@ from pipelines.training_curve import numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_codebook
 from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
-from tokenizer.parquet import CodedClip, mark_complete, read_codes, shard_path, write_shard
+from tokenizer.parquet import mark_complete, read_codes, shard_path, write_shard
 from tokenizer.patches import PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 
 CLIPS_PER_SHARD = 500
+TRAIN: tuple[Split, ...] = ("train",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
             "columns": settings.sample_patches,
             "seed": settings.seed,
         },
-        inputs={"manifest": content_hash(manifest)},
+        inputs={"manifest": audio_hash(manifest, ("train", "validation"))},
     )
 
     def make(folder: Path) -> None:
@@ -109,7 +111,7 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
 
 
 def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
-    """Train the autoencoder on the sample."""
+    """Train the autoencoder on the sample, in one process and thread: more would change last bits, and so codes."""
     recipe = Recipe(
         stage="autoencoder",
         version=1,
@@ -128,13 +130,14 @@ def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, setti
         model = Autoencoder(settings.autoencoder, train.shape[1])
         batches = PatchBatches(train, batch_size=settings.batch_size, seed=settings.fit.seed)
         validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
-        session.train("autoencoder", model, batches, validation, reconstruction_loss, settings.fit, folder)
-        if session.gang.rank == 0:
-            save_file(
-                {name: value.cpu() for name, value in model.state_dict().items()}, folder / "autoencoder.safetensors"
+        with one_thread():
+            session.alone().train(
+                "autoencoder", "tokenizer.fit", model, batches, validation, reconstruction_loss, settings.fit, folder
             )
+        weights = {name: value.cpu() for name, value in model.state_dict().items()}
+        save_file(weights, folder / "autoencoder.safetensors")
 
-    return session.obtain(recipe, f"autoencoder, {settings.fit.steps} steps", make, together=True)
+    return session.obtain(recipe, f"autoencoder, {settings.fit.steps} steps", make)
 
 
 def codebook(
@@ -157,7 +160,7 @@ def codebook(
             codebook_size=settings.codebook_size,
             iterations=settings.kmeans_iterations,
             seed=settings.seed,
-            gpu=session.gang.device.type == "cuda",
+            gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
         )
         ordered = _by_loudness(model, torch.from_numpy(centroids))
         statistics = load_file(sample.folder / "sample.safetensors")
@@ -167,64 +170,94 @@ def codebook(
     return session.obtain(recipe, f"k-means, {settings.codebook_size} codes", make)
 
 
-def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, *, views: int) -> Entry:
-    """Encode every clip; training clips from the first so many frames on, as further views for the GPT."""
+def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
+    """Encode every clip."""
+    jobs = [(clip, 0) for clip in manifest.clips]
     recipe = Recipe(
         stage="codes",
-        version=1,
-        config={"views": views},
-        inputs={"tokenizer": tokenizer_entry.key, "manifest": content_hash(manifest)},
+        version=2,
+        config={},
+        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)},
     )
-    jobs = [(clip, offset) for clip in manifest.clips for offset in range(views if clip.split == "train" else 1)]
+    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, f"encoding {len(jobs)} clips")
+
+
+def views(session: Session, manifest: Manifest, tokenizer_entry: Entry, *, offsets: Sequence[int]) -> Entry:
+    """Encode the training clips again from each of some frames on: the same sound, cut into other patches."""
+    clips = manifest.of("train")
+    jobs = [(clip, offset) for clip in clips for offset in offsets]
+    recipe = Recipe(
+        stage="views",
+        version=1,
+        config={"offsets": list(offsets)},
+        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, TRAIN)},
+    )
+    title = f"encoding {len(clips)} training clips from {len(offsets)} other frame(s) on"
+    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, title)
+
+
+def _encoded(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, recipe: Recipe, jobs: Sequence[Job], title: str
+) -> Entry:
+    """Codes of each job's clip from its frame on, in shards; a killed run goes on after the last of them."""
+    shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
 
     def make(folder: Path) -> None:
-        shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
-        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
+        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
         with (
             session.terminal.working("encoding", len(jobs), "clips") as progress,
             encoding_pool(session.workers) as pool,
         ):
             for number, shard in enumerate(shards):
                 path = shard_path(folder, number)
-                if not path.exists():  # a whole shard of a run that was killed later
-                    encoded = encode_clips(tokenizer, tokenizer_entry.folder, manifest.root, shard, pool)
-                    write_shard(path, list(encoded), tokenizer.format)
+                if not path.exists():
+                    write_shard(path, list(in_order(partial(encode_clip, encoder), shard, pool)), encoder.format)
                 progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
         mark_complete(folder, shards=len(shards), clips=len(jobs))
 
-    return session.obtain(recipe, f"encoding {len(manifest.clips)} clips, {views} view(s) of each training clip", make)
+    return session.obtain(recipe, title, make)
 
 
 def health(
     session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
 ) -> Entry:
     """How much of the codebook validation clips use, what it keeps of them, how steady it is; warns of a collapse."""
-    recipe = Recipe(
-        stage="health", version=1, config={**asdict(config), "seed": seed}, inputs={"codes": codes_entry.key}
-    )
+    numeric = asdict(config)
+    del numeric["gate"]  # decides what is done about a verdict, not what it is
+    recipe = Recipe(stage="health", version=2, config={**numeric, "seed": seed}, inputs={"codes": codes_entry.key})
 
     def make(folder: Path) -> None:
-        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder)
-        held_out = [clip for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation"]
-        usage = measure_usage((clip.codes for clip in held_out), tokenizer.config.codebook_size)
-        chosen = _evenly(held_out, config.max_clips)
-        sounds = [read(manifest.root / clip.path, tokenizer.config.audio.sample_rate).samples for clip in chosen]
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
+        held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
+        usage = measure_usage(held_out, tokenizer.config.codebook_size)
+        chosen = evenly(manifest.of("validation"), config.max_clips)
         measured = {
             "counts": usage.counts,
             "perplexity": usage.perplexity,
             "used_codes": usage.used_codes,
             "dead_codes": usage.dead_codes,
             "bits_per_second": usage.entropy * tokenizer.format.codes_per_second * tokenizer.format.streams,
-            **asdict(measure_fidelity(tokenizer, sounds)),
-            "stability": asdict(measure_stability(tokenizer, sounds, config, seed=seed)),
-            "verdict": collapse(usage, config),
+            **asdict(measure_fidelity(tokenizer, _beginnings(manifest, chosen, tokenizer, config))),
+            "stability": asdict(
+                measure_stability(tokenizer, _beginnings(manifest, chosen, tokenizer, config), config, seed=seed)
+            ),
+            "verdict": collapse(usage, replace(config, gate="warn")),
         }
         write_json(folder / "health.json", measured)
 
     entry = session.obtain(recipe, "codebook health on validation clips", make)
     if verdict := entry.read_json("health.json")["verdict"]:
+        if config.gate == "stop":
+            raise InputError(str(verdict))
         session.terminal.say(f"WARNING   {verdict}")
     return entry
+
+
+def _beginnings(
+    manifest: Manifest, clips: Sequence[Clip], tokenizer: Tokenizer, config: HealthConfig
+) -> Iterator[FloatArray]:
+    for clip in clips:
+        yield read_beginning(manifest.root / clip.path, tokenizer.config.audio.sample_rate, config.max_seconds).samples
 
 
 def _patches(sample: Entry, split: str, audio: SpectrogramConfig, settings: TokenizerSettings) -> Tensor:
@@ -251,7 +284,3 @@ def _bottlenecks(model: Autoencoder, patches: Tensor) -> FloatArray:
 def _by_loudness(model: Autoencoder, centroids: Tensor) -> Tensor:
     """Centroids from the quietest meaning to the loudest, so that a strip of codes can be read."""
     return centroids[model.decoder(centroids).mean(1).argsort(stable=True)].contiguous()
-
-
-def _evenly(clips: Sequence[CodedClip], count: int) -> list[CodedClip]:
-    return [clips[index * len(clips) // count] for index in range(count)] if len(clips) > count else list(clips)

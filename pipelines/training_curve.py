@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from pipelines.fit import FitConfig, FitReport, Point
-from pipelines.store import Entry, write_json
+from pipelines.fit import FitConfig, FitReport
+from pipelines.store import write_json
 
 CURVE = "curve.json"
 
@@ -19,10 +19,3 @@ def numeric(config: FitConfig) -> dict[str, object]:
 def write_curve(folder: Path, report: FitReport) -> None:
     """Write a report beside the weights that it is about."""
     write_json(folder / CURVE, asdict(report))
-
-
-def read_curve(entry: Entry) -> FitReport:
-    """What `write_curve` wrote."""
-    values = entry.read_json(CURVE)
-    points = values.pop("curve")
-    return FitReport(curve=tuple(Point(**point) for point in points), **values)  # type: ignore[arg-type, attr-defined]  # JSON

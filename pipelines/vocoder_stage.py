@@ -1,16 +1,17 @@
 """Codes and recordings -> vocoder: a WaveNet trained to sound like what the codes of the training clips mean."""
 
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from audio.manifest import Manifest, Split, content_hash
+from audio.manifest import Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
 from pipelines.fit import FitConfig
 from pipelines.session import Session
-from pipelines.store import Entry, Recipe
+from pipelines.store import Entry, Recipe, text_hash
 from pipelines.training_curve import numeric
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -34,7 +35,10 @@ class VocoderSettings:
 def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
     """All training and validation sound at one rate, 16 bits, in one array on disk: crops of it are read in place."""
     recipe = Recipe(
-        stage="waveforms", version=1, config={"sample_rate": sample_rate}, inputs={"manifest": content_hash(manifest)}
+        stage="waveforms",
+        version=1,
+        config={"sample_rate": sample_rate},
+        inputs={"manifest": audio_hash(manifest, TRAINED_ON)},
     )
     clips = [clip for split in TRAINED_ON for clip in manifest.of(split)]
 
@@ -62,12 +66,17 @@ def vocoder(
     settings: VocoderSettings,
 ) -> Entry:
     """Train a WaveNet; the entry is a vocoder folder."""
-    groups = sorted({clip.group for clip in manifest.of("train") if clip.group is not None})
-    config = replace(settings.wavenet, groups=tuple(groups))
+    groups = {clip.path: clip.group for split in TRAINED_ON for clip in manifest.of(split)}
+    config = replace(settings.wavenet, groups=_group_names(manifest))
     recipe = Recipe(
         stage="vocoder",
         version=1,
-        config={"wavenet": asdict(config), "crops": asdict(settings.crops), "fit": numeric(settings.fit)},
+        config={
+            "wavenet": asdict(config),
+            "groups": text_hash(json.dumps(groups, sort_keys=True)),
+            "crops": asdict(settings.crops),
+            "fit": numeric(settings.fit),
+        },
         inputs={"codes": codes_entry.key, "waveforms": waveforms_entry.key},
     )
 
@@ -78,6 +87,7 @@ def vocoder(
         held_out = Crops(validation, tokenizer, config, replace(settings.crops, group_dropout=0.0))
         session.train(
             "vocoder",
+            "vocoder.fit",
             model,
             Crops(train, tokenizer, config, settings.crops),
             [held_out.batch(step) for step in range(VALIDATION_BATCHES)],
@@ -91,6 +101,10 @@ def vocoder(
     return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, together=True)
 
 
+def _group_names(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(sorted({clip.group for clip in manifest.of("train") if clip.group is not None}))
+
+
 def _clips(
     manifest: Manifest, split: Split, codes_entry: Entry, waveforms_entry: Entry, config: WaveNetConfig
 ) -> VocoderClips:
@@ -100,9 +114,7 @@ def _clips(
     first = 0 if split == "train" else len(manifest.of("train"))
     clips = manifest.of(split)
     here = offsets[first : first + len(clips) + 1]
-    coded = {
-        clip.path: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split and not clip.offset_frames
-    }
+    coded = {clip.path: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
     values = [coded[clip.path].codes.values for clip in clips]
     known = {group: index for index, group in enumerate(config.groups)}
     return VocoderClips(

@@ -23,9 +23,9 @@ class KMeansReport:
 
 
 def fit_codebook(
-    points: FloatArray, *, codebook_size: int, iterations: int, seed: int, gpu: bool
+    points: FloatArray, *, codebook_size: int, iterations: int, seed: int, gpu: int | None = None
 ) -> tuple[FloatArray, KMeansReport]:
-    """Cluster ``(n, bottleneck)`` points into ``(codebook_size, bottleneck)`` centroids.
+    """Cluster ``(n, bottleneck)`` points into ``(codebook_size, bottleneck)`` centroids, on the GPU of this number.
 
     Raises:
         InputError: there are fewer points than centroids.
@@ -36,17 +36,19 @@ def fit_codebook(
             "each code "
             "needs at least one: choose fewer codes or add recordings"
         )
-    use_gpu = gpu and faiss.get_num_gpus() > 0
+    gpu = gpu if faiss.get_num_gpus() > 0 else None
     kmeans = faiss.Kmeans(
         points.shape[1],
         codebook_size,
         niter=iterations,
         seed=seed,
-        gpu=use_gpu,
         # FAISS draws 256 points per centroid unless told otherwise, and warns below 39.
         max_points_per_centroid=-(-len(points) // codebook_size),
         min_points_per_centroid=1,
     )
+    if gpu is not None:  # FAISS's own option takes all that there are, whoever else uses them
+        resources = faiss.StandardGpuResources()
+        kmeans.index = faiss.index_cpu_to_gpu(resources, gpu, kmeans.index)
     kmeans.train(points)
     centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
     used = np.unique(nearest(points, centroids))
@@ -55,7 +57,7 @@ def fit_codebook(
         objective=tuple(float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()),
         dead=codebook_size - len(used),
         duplicates=codebook_size - len(np.unique(centroids, axis=0)),
-        gpu=use_gpu,
+        gpu=gpu is not None,
     )
     return centroids, report
 

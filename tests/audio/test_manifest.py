@@ -14,6 +14,7 @@ from audio.manifest import (
     Clip,
     Manifest,
     Rejected,
+    audio_hash,
     content_hash,
     read_manifest,
     read_rejected,
@@ -104,3 +105,18 @@ def test_rejected_files_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_odd_names_of_rejected_files_are_escaped(tmp_path: Path) -> None:
     write_rejected([Rejected(path="a\t\udcff.wav", reason="empty")], tmp_path / "rejected.tsv")
     assert read_rejected(tmp_path / "rejected.tsv")[0].path == r"a\t\udcff.wav"
+
+
+def test_the_hash_of_the_sound_is_of_what_is_heard_alone() -> None:
+    clip = Clip(path="a/b.wav", num_samples=10, sample_rate=8000, size=44, sha256="ab", label="a", group="b")
+    test = replace(clip, path="a/c.wav", split="test")
+    usual = audio_hash(Manifest(root=Path("/"), clips=(clip, test)), ("train",))
+
+    def hashed(*clips: Clip) -> str:
+        return audio_hash(Manifest(root=Path("elsewhere"), clips=clips), ("train",))
+
+    mended = replace(clip, label="b", group=None, index=3, fold="4")
+    assert hashed(mended, replace(test, sha256="cd")) == hashed(clip) == usual
+    for other in (replace(clip, path="b.wav"), replace(clip, size=45), replace(clip, sha256="c")):
+        assert hashed(other) != usual
+    assert hashed(clip, replace(test, split="train")) != usual

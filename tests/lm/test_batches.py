@@ -59,7 +59,6 @@ def test_a_step_has_the_same_batch_whatever_was_asked_before() -> None:
 def test_an_epoch_has_each_clip_once_for_each_window_that_it_fills() -> None:
     sequences = _sequences()
     batches = _training(sequences, batch_size=5)  # 3 windows of 10 fit... 15 examples in an epoch
-    assert batches.steps_per_epoch == 3
     rows = sum((_rows(batches.batch(step, 0, 1)) for step in range(3)), Counter())
     for clip, length in enumerate(LENGTHS):
         codes = sequences.view(clip).reshape(-1).tolist()
@@ -111,8 +110,10 @@ def test_batches_of_like_length_waste_less_padding() -> None:
 @given(capacity=st.integers(2, 30), batch_size=st.integers(1, 9), streams=st.integers(1, 2))
 def test_validation_counts_every_code_once(capacity: int, batch_size: int, streams: int) -> None:
     sequences = _sequences(streams, views=2)
-    batches = validation_batches(
-        sequences, Vocabulary(codebook_size=7, streams=streams), batch_size=batch_size, capacity=capacity
+    batches = list(
+        validation_batches(
+            sequences, Vocabulary(codebook_size=7, streams=streams), batch_size=batch_size, capacity=capacity
+        )
     )
     counted = Counter(code for batch in batches for code in batch.targets[batch.targets != UNCOUNTED].tolist())
     first_views = np.concatenate([sequences.view(clip) for clip in range(sequences.num_clips)])
@@ -178,3 +179,19 @@ def test_clips_without_codes_are_refused() -> None:
         CodeSequences.of([])
     with pytest.raises(InputError, match="sequence 1 has no code"):
         CodeSequences.of([[random_codes(3).values], [random_codes(0).values]])
+
+
+def test_validation_takes_a_few_windows_of_all_lengths_where_that_is_all_it_may() -> None:
+    vocabulary = Vocabulary(codebook_size=7, streams=1)
+    sequences = _sequences(1, views=1)
+    whole, few = (
+        [
+            row
+            for batch in validation_batches(sequences, vocabulary, batch_size=2, capacity=4, at_most=most)
+            for row in batch.inputs.tolist()
+        ]
+        for most in (None, 5)
+    )
+    assert len(few) == 5 < len(whole)
+    shortened = [[token for token in row if token != vocabulary.pad] for row in whole]
+    assert all([token for token in row if token != vocabulary.pad] in shortened for row in few)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
-from lm.pooling import POOLINGS, Pooling, bag_of_codes, pool, pooling_weights
+from lm.pooling import POOLINGS, Pooling, RunningPool, bag_of_codes, pool, pooling_weights
 from tests.lm.tiny import random_codes
 
 
@@ -33,3 +33,13 @@ def test_a_bag_of_codes_is_the_pool_of_one_hot_codes(steps: int, streams: int, p
 def test_nothing_cannot_be_pooled() -> None:
     with pytest.raises(InputError, match="0 time steps"):
         pool(np.zeros((0, 3), np.float32), "mean")
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("steps", [1, 2, 7, 300])
+def test_frames_in_blocks_are_pooled_as_the_whole(steps: int, pooling: Pooling) -> None:
+    frames = np.random.default_rng(0).normal(size=(steps, 5)).astype(np.float32)
+    running = RunningPool(steps, pooling)
+    for start in range(0, steps, 4):
+        running.add(frames[start : start + 4])
+    np.testing.assert_allclose(running.pooled, pool(frames, pooling), atol=1e-6)

@@ -63,7 +63,7 @@ def train(session: Session, config: FitConfig, folder: Path) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 4))
     validation = [Noise().batch(step) for step in range(50, 55)]
-    session.train("rows", model, Noise(), validation, squared_error, config, folder)
+    session.train("rows", "rows.fit", model, Noise(), validation, squared_error, config, folder)
     weights = [parameter.tolist() for parameter in model.parameters()]
     (session.store.root.parent / f"{folder.parent.name}-{session.gang.rank}.json").write_text(json.dumps(weights))
 

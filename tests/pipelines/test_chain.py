@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 
-STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "lm", "features", "probe")
+STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", "features", "probe")
 SOUND_STAGES = ("waveforms", "vocoder", "listening")
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
@@ -39,6 +40,7 @@ NAMES = {
     "vocoder": "log_mel_distance code_agreement clipping silence",
 }
 PROBED = ("log_mel", "bottleneck", "bag_of_codes", "gpt", "gpt/layer_1", "gpt/layer_2", "gpt/all_layers")
+NO_CHOICE = ("stages=[lm,vocoder]", *(f"{part}.fit.keep=last" for part in ("tokenizer", "lm", "vocoder")))
 # Files of what is learned: statistics and sample, weights, centroids.
 LEARNED = {
     "sample": "sample.safetensors",
@@ -147,6 +149,56 @@ def test_another_codebook_size_shares_sample_and_autoencoder(whole_store: Path, 
     assert results(tmp_path / "run")["stages"][1]["reused"]
 
 
+def counts(store: Path) -> dict[str, int]:
+    """Entries of each stage."""
+    return dict(Counter(entry.parent.name for entry in entries(store)))
+
+
+def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, tmp_path: Path) -> None:
+    store = shutil.copytree(finished_run.store, tmp_path / "store")
+    (root,) = (store / "embedded").glob("embedded-*/")
+    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
+    first, *others = manifest.clips
+    before = counts(store)
+    label = next(clip.label for clip in others if clip.label != first.label)
+    mended = (replace(first, label=label, index=7, fold="b"), *others)
+    learn(replace(manifest, clips=mended), store, "stages=[probe,vocoder]")
+    assert counts(store) == {**before, "probe": 2}
+    train = next(clip for clip in manifest.of("train"))
+    regrouped = tuple(replace(clip, group=None) if clip == train else clip for clip in manifest.clips)
+    learn(replace(manifest, clips=regrouped), store, "stages=[vocoder]")
+    assert counts(store) == {**before, "probe": 2, "vocoder": 2, "listening": 2}
+
+
+def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    before = counts(store)
+    assert run(store, tmp_path / "run", "lm.all_offsets=false", "stages=[lm,vocoder]") == 0
+    assert counts(store) == {**before, "lm": 2, "listening": 2}
+
+
+def test_a_collapsed_codebook_stops_a_run_that_reuses_it(whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    ratio = "tokenizer.health.min_perplexity_ratio=1"
+    for gate, code in (("warn", 0), ("stop", 2)):
+        words = (f"store.root={store}", "stages=[tokenizer]", ratio, f"tokenizer.health.gate={gate}")
+        done = called_at_once(tmp_path / gate, *TINY, *words)
+        assert done.returncode == code
+        assert "the codebook has collapsed" in done.stderr
+    assert counts(store)["health"] == 2
+
+
+def test_a_run_folder_holds_what_its_own_run_made(whole_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "run/lm").mkdir(parents=True)
+    (tmp_path / "run/tokenizer").mkdir()
+    (tmp_path / "run/tokenizer/of_another_run.json").touch()
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    assert run(store, tmp_path / "run", "stages=[tokenizer]") == 0
+    assert not (tmp_path / "run/lm").exists()
+    assert not (tmp_path / "run/tokenizer/of_another_run.json").exists()
+    assert (tmp_path / "run/tokenizer/config.json").is_file()
+
+
 # The user's own recordings
 
 
@@ -194,10 +246,9 @@ def without(manifest: Manifest, splits: tuple[Split, ...], root: Path) -> Manife
     return Manifest(root=root, clips=tuple(clips))
 
 
-def learn(manifest: Manifest, place: Path) -> None:
+def learn(manifest: Manifest, place: Path, *words: str) -> None:
     """The stages on a manifest of our own. The last weights are kept: validation is there to choose the best."""
-    keep = [f"{part}.fit.keep=last" for part in ("tokenizer", "lm", "vocoder")]
-    settings = run_settings(composed(place, "stages=[lm,vocoder]", *keep))
+    settings = run_settings(composed(place, *(words or NO_CHOICE)))
     gang, terminal = Alone(torch.device("cpu")), Terminal(silent=True)
     session = Session(store=Store(place), gang=gang, terminal=terminal, folder=place / "run", workers=1)
     make_stages(session, manifest, settings)

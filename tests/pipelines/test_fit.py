@@ -68,13 +68,26 @@ def trained(
     validation: tuple[int, ...] = (100, 101, 102),
     points: list[Point] | None = None,
 ) -> FitReport:
+    held_out = [Slope().batch(step) for step in validation]
+    return train_on(model, config, folder, held_out, batches, points)
+
+
+def train_on(
+    model: nn.Module,
+    config: FitConfig,
+    folder: Path,
+    held_out: list[Pairs],
+    batches: Slope | None = None,
+    points: list[Point] | None = None,
+) -> FitReport:
     return fit(
         model,
         batches or Slope(),
-        [Slope().batch(step) for step in validation],
+        held_out,
         squared_error,
         config,
         gang=Alone(torch.device("cpu")),
+        option="lm.fit",
         checkpoint=folder / "fit.pt",
         progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
         track=([] if points is None else points).append,
@@ -171,6 +184,24 @@ def test_last_keeps_the_last_and_needs_no_validation(tmp_path: Path) -> None:
     assert all(math.isnan(point.validation_loss) for point in report.curve)
 
 
+def test_validation_of_no_items_keeps_the_last_weights(tmp_path: Path) -> None:
+    nothing = Pairs(x=torch.zeros(0, 3), y=torch.zeros(0))
+    model, other = plane(), plane()
+    report = train_on(model, replace(CONFIG, keep="best"), tmp_path / "empty", [nothing])
+    trained(other, replace(CONFIG, keep="last"), tmp_path / "last")
+    assert report.kept_step == CONFIG.steps
+    assert torch.equal(model.weight, other.weight)
+
+
+@pytest.mark.parametrize("max_minutes", [None, 1e-9])
+def test_what_was_trained_to_its_end_is_not_trained_again(max_minutes: float | None, tmp_path: Path) -> None:
+    config = replace(CONFIG, max_minutes=max_minutes)
+    model, again = network(), network()
+    report = trained(model, config, tmp_path)
+    assert trained(again, config, tmp_path, Slope(stop_at=report.steps - 1)) == report
+    assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
+
+
 def test_losses_are_per_item_over_batches_of_unequal_size(tmp_path: Path) -> None:
     points: list[Point] = []
     config = replace(CONFIG, steps=1, lr=1e-12, keep="last")
@@ -195,7 +226,7 @@ def test_losses_are_per_item_over_batches_of_unequal_size(tmp_path: Path) -> Non
 
 
 def test_divergence_is_told_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"the loss at step \d+ is (nan|inf): training diverged; lower the learning"):
+    with pytest.raises(InputError, match=r"the loss at step \d+ is (nan|inf): training diverged; lower lm.fit.lr"):
         trained(network(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path)
 
 

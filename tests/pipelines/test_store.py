@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 import warnings
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
-from pipelines.store import ENTRY, TIMINGS, Recipe, Store, write_json
+from pipelines.store import ENTRY, TIMINGS, Recipe, Store, checkpoints_of, write_json
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
 PROCESSES = multiprocessing.get_context("fork")  # these processes run no threads
@@ -77,13 +78,12 @@ def test_two_stores_hold_the_same_bytes_but_for_timings(tmp_path: Path) -> None:
     assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
     assert Path(TIMINGS) in files
     assert all((first / file).read_bytes() == (second / file).read_bytes() for file in files if file.name != TIMINGS)
-    assert json.loads((first / TIMINGS).read_text()).keys() == {"seconds", "peak_memory"}
+    assert json.loads((first / TIMINGS).read_text()).keys() == {"seconds", "peak_memory", "files"}
 
 
 def interrupted(store: Store) -> None:
     with store.making(RECIPE) as folder:
-        (folder / "checkpoints").mkdir()
-        (folder / "checkpoints" / "fit.pt").write_text("step 5")
+        (checkpoints_of(folder) / "fit.pt").write_text("step 5")
         raise KeyboardInterrupt
 
 
@@ -92,8 +92,53 @@ def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
         interrupted(store)
     assert store.find(RECIPE) is None
     with store.making(RECIPE) as folder:
-        assert (folder / "checkpoints" / "fit.pt").read_text() == "step 5"
-    assert not (store.folder(RECIPE) / "checkpoints").exists()
+        assert (checkpoints_of(folder) / "fit.pt").read_text() == "step 5"
+    assert not checkpoints_of(store.folder(RECIPE)).exists()
+
+
+def test_a_disk_that_fills_up_at_the_end_costs_no_checkpoint(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    with pytest.raises(OSError, match="No space"):
+        made(store)
+    assert (checkpoints_of(store.folder(RECIPE)) / "fit.pt").read_text() == "step 5"
+
+
+def test_a_killed_attempt_counts_for_what_it_wrote(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    (later := checkpoints_of(store.folder(RECIPE)) / "fit.pt").touch()
+    os.utime(later, (time.time() + 100, time.time() + 100))
+    made(store)
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert 90 < float(str(entry.read_json(TIMINGS)["seconds"])) < 110
+
+
+def test_files_are_hashed_again_only_where_they_seem_to_have_changed(store: Store) -> None:
+    folder = made(store)
+    changed = folder / "deep" / "sum.txt"
+    before = changed.stat()
+    changed.write_text("7")
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.find(RECIPE) is not None  # same size and time of change: what tells a run that nothing was written
+    os.utime(changed)
+    with pytest.raises(InputError, match="has changed"):
+        store.find(RECIPE)
+
+
+def test_a_copied_entry_is_whole(store: Store, tmp_path: Path) -> None:
+    folder = made(store)
+    copied = Store(tmp_path / "copied")
+    shutil.copytree(folder, copied.folder(RECIPE), copy_function=shutil.copyfile)
+    for _ in range(2):
+        assert copied.find(RECIPE) is not None
+    stamps = json.loads((copied.folder(RECIPE) / TIMINGS).read_text())["files"]
+    assert stamps["terms.json"][1] == (copied.folder(RECIPE) / "terms.json").stat().st_mtime_ns
 
 
 def test_leftovers_of_a_killed_write_do_not_enter(store: Store) -> None:

@@ -45,7 +45,7 @@ def fitted(patch: PatchConfig, codebook_size: int) -> Tokenizer:
         optimizer.step()
         optimizer.zero_grad()
     points = autoencoder.encoder(patches).detach().numpy()
-    centroids, _ = fit_codebook(points, codebook_size=codebook_size, iterations=10, seed=0, gpu=False)
+    centroids, _ = fit_codebook(points, codebook_size=codebook_size, iterations=10, seed=0)
     return Tokenizer(config, sample.mean, sample.std, autoencoder, torch.from_numpy(centroids))
 
 

@@ -15,7 +15,7 @@ def clusters(points: int, centres: int) -> np.ndarray:
 
 def test_all_points_are_used_and_the_objective_is_theirs() -> None:
     points = clusters(6000, 4)  # more than the 256 points per centroid that FAISS draws by default
-    centroids, report = fit_codebook(points, codebook_size=4, iterations=20, seed=0, gpu=False)
+    centroids, report = fit_codebook(points, codebook_size=4, iterations=20, seed=0)
     distances = ((points - centroids[nearest_by_distance(points, centroids)]) ** 2).sum(1)
     assert report.points == 6000
     assert report.dead == report.duplicates == 0
@@ -25,7 +25,7 @@ def test_all_points_are_used_and_the_objective_is_theirs() -> None:
 
 def test_the_objective_never_rises() -> None:
     points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
-    _, report = fit_codebook(points, codebook_size=32, iterations=15, seed=0, gpu=False)
+    _, report = fit_codebook(points, codebook_size=32, iterations=15, seed=0)
     assert len(report.objective) == 15
     assert all(
         later <= earlier * (1 + 1e-5) for earlier, later in zip(report.objective, report.objective[1:], strict=False)
@@ -34,19 +34,19 @@ def test_the_objective_never_rises() -> None:
 
 def test_same_seed_same_bytes() -> None:
     points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
-    first, second = (fit_codebook(points, codebook_size=16, iterations=5, seed=3, gpu=False)[0] for _ in range(2))
+    first, second = (fit_codebook(points, codebook_size=16, iterations=5, seed=3)[0] for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 
 def test_dead_and_duplicate_centroids_are_counted() -> None:
     points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    _, report = fit_codebook(points, codebook_size=8, iterations=5, seed=0, gpu=False)
+    _, report = fit_codebook(points, codebook_size=8, iterations=5, seed=0)
     assert report.dead >= 5  # three places, eight centroids
 
 
 def test_too_few_points_are_refused() -> None:
     with pytest.raises(InputError, match=r"tokenizer.codebook_size is 64, but the training recordings give 10 patches"):
-        fit_codebook(clusters(10, 2), codebook_size=64, iterations=5, seed=0, gpu=False)
+        fit_codebook(clusters(10, 2), codebook_size=64, iterations=5, seed=0)
 
 
 def test_nearest_is_the_nearest() -> None:
