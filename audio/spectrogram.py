@@ -92,10 +92,10 @@ class LogMel(nn.Module):
     def frames(self, samples: Tensor) -> Tensor:
         """Frames of samples that already carry ``left_context`` samples of history in front.
 
-        ``(batch, left_context + time * hop_length)`` -> ``(batch, time, mels)``
+        ``(batch, left_context + time * hop_length)`` -> ``(batch, time, mels)``, on the device of the samples.
         """
-        power: Tensor = self.transform(samples)
-        return torch.log(power + self.config.floor).transpose(1, 2)  # (N, M, T) -> (N, T, M)
+        power: Tensor = self.transform(samples.to(next(self.buffers()).device))
+        return torch.log(power + self.config.floor).transpose(1, 2).to(samples.device)  # (N, M, T) -> (N, T, M)
 
     def forward(self, samples: Tensor) -> Tensor:
         """All whole frames from the start: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
