@@ -13,7 +13,7 @@ from audio.manifest import Rejected, read_rejected, writable, write_rejected
 from audio.reading import read_blocks
 from audio.waveform import FloatArray
 from pipelines.recordings import Recordings
-from tokenizer.parquet import CodedClip, read_codes, shard_path, write_shard
+from tokenizer.parquet import CodedClip, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
 
 Advance = Callable[[int], None]  # recordings done
@@ -34,12 +34,13 @@ def encode_shards(
     recordings: Recordings,
     tokenizer_folder: Path,
     *,
+    device: str,
     clips_per_shard: int,
     pool: Executor | None,
     advance: Advance,
 ) -> Encoded:
     """Write the shards that ``folder`` lacks; a recording's shard follows from its place in the list alone."""
-    tokenizer = loaded(tokenizer_folder)
+    tokenizer = loaded(tokenizer_folder, device)
     starts = range(0, len(recordings.paths), clips_per_shard)
     for number, start in enumerate(starts):
         shard = shard_path(folder, number)
@@ -47,19 +48,19 @@ def encode_shards(
         if shard.exists():
             advance(start + len(paths))
         else:
-            encode = partial(encode_recording, tokenizer_folder, recordings.root)
+            encode = partial(encode_recording, tokenizer_folder, device, recordings.root)
             results = map(encode, paths) if pool is None else pool.map(encode, paths, chunksize=4)
             clips, rejected = _sorted_out(results, advance, start)
             _write_rejected(rejected, _rejected_path(shard))
             write_shard(shard, clips, tokenizer.format)
-    return _summary(folder, len(starts))
+    return _summary(folder, len(starts), tokenizer.format.sample_rate)
 
 
-def encode_recording(tokenizer_folder: Path, root: Path, path: str) -> CodedClip | Rejected:
+def encode_recording(tokenizer_folder: Path, device: str, root: Path, path: str) -> CodedClip | Rejected:
     """Codes of one recording, or why there are none."""
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    tokenizer = loaded(tokenizer_folder)
+    tokenizer = loaded(tokenizer_folder, device)
     rate = tokenizer.config.audio.sample_rate
     try:
         codes = tokenizer.encode_blocks(_finite(read_blocks(root / path, rate)), rate)
@@ -71,9 +72,9 @@ def encode_recording(tokenizer_folder: Path, root: Path, path: str) -> CodedClip
 
 
 @lru_cache(maxsize=1)
-def loaded(folder: Path) -> Tokenizer:
+def loaded(folder: Path, device: str) -> Tokenizer:
     """The tokenizer of ``folder``, read once in each process."""
-    return Tokenizer.from_pretrained(folder)
+    return Tokenizer.from_pretrained(folder, device=device)
 
 
 def clear_away(folder: Path, shards: int) -> None:
@@ -121,8 +122,9 @@ def _write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
         write_rejected(rejected, path)
 
 
-def _summary(folder: Path, shards: int) -> Encoded:
+def _summary(folder: Path, shards: int, sample_rate: int) -> Encoded:
     lists = [_rejected_path(shard_path(folder, number)) for number in range(shards)]
     rejected = tuple(each for path in lists if path.exists() for each in read_rejected(path))
-    clips = [clip.codes.seconds for clip in shard_clips(folder, shards)]
-    return Encoded(shards=shards, clips=len(clips), seconds=sum(clips), rejected=rejected)
+    lengths = [read_num_samples(shard_path(folder, number)) for number in range(shards)]
+    clips, samples = sum(map(len, lengths)), sum(int(each.sum()) for each in lengths)
+    return Encoded(shards=shards, clips=clips, seconds=samples / sample_rate, rejected=rejected)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from audio.errors import InputError
 from audio.files import file_hash
-from pipelines.decode import DecodeConfig
+from pipelines.decode_config import DecodeConfig
+from pipelines.devices import choose_device
 from pipelines.progress import Progress, Terminal
 from pipelines.run_folder import part_of
 from pipelines.sound_names import sound_names
@@ -19,6 +20,7 @@ from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
+from vocoder.generation import WIDTH
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,12 +34,14 @@ class Sound:
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     """Decode the clips that have no file yet."""
     terminal = Terminal()
-    tokenizer = Tokenizer.from_pretrained(tokenizer_folder)
+    device = str(choose_device(settings.device))
+    tokenizer = Tokenizer.from_pretrained(tokenizer_folder, device=device)
     clips = _clips(settings.input, tokenizer.format, owner=f"the tokenizer {tokenizer_folder}")
     voice = speaker(
         settings.model,
         tokenizer,
         settings.vocoder,
+        device=device,
         group=settings.group,
         temperature=settings.temperature,
         seed=settings.seed,
@@ -106,8 +110,8 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
     waiting.sort(key=lambda sound: len(sound.clip.codes.values))  # clips of one length waste no steps beside each other
     total, started, done = _seconds(waiting), time.monotonic(), 0.0
     with terminal.working("decoding", max(round(total), 1), "s of sound") as progress:
-        for start in range(0, len(waiting), settings.batch_size):
-            batch = waiting[start : start + settings.batch_size]
+        for start in range(0, len(waiting), WIDTH):
+            batch = waiting[start : start + WIDTH]
             _write_batch(batch, voice, partial(_advance, progress, done))
             done += _seconds(batch)
     rate = total / max(time.monotonic() - started, 1e-9)

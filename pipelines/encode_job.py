@@ -15,7 +15,8 @@ from audio.files import write_aside
 from audio.inspection import frequent_reasons
 from audio.manifest import write_rejected
 from pipelines.code_shards import Encoded, clear_away, encode_shards, loaded, shard_clips
-from pipelines.encode import EncodeConfig
+from pipelines.devices import choose_device
+from pipelines.encode_config import EncodeConfig
 from pipelines.encoding import encoding_pool
 from pipelines.progress import Terminal
 from pipelines.recordings import Recordings
@@ -30,7 +31,8 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     """Encode what is not encoded yet, and write what was asked for."""
     terminal = Terminal()
     torch.set_num_threads(1)  # as each worker does
-    codes_format = loaded(tokenizer_folder).format
+    device = str(choose_device(settings.device))
+    codes_format = loaded(tokenizer_folder, device).format
     if settings.format != "parquet" and codes_format.streams > 1:
         raise InputError(
             f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has "
@@ -45,7 +47,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     if (settings.shards / COMPLETE).exists():
         return terminal.say(f"{settings.output} is whole already")
     with work_folder(settings.shards, job):
-        encoded = _encode(settings, recordings, tokenizer_folder, terminal)
+        encoded = _encode(settings, recordings, tokenizer_folder, device, terminal)
         _finish(settings, recordings, encoded)
     if encoded.rejected:
         reasons = frequent_reasons(encoded.rejected)
@@ -53,7 +55,9 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     terminal.say(f"{encoded.clips} recordings, {encoded.seconds:.0f} s of sound: {settings.output}")
 
 
-def _encode(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path, terminal: Terminal) -> Encoded:
+def _encode(
+    settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path, device: str, terminal: Terminal
+) -> Encoded:
     started = time.monotonic()
     with ExitStack() as stack:
         pool = stack.enter_context(encoding_pool(choose_processes(settings.workers, recordings)))
@@ -62,6 +66,7 @@ def _encode(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Pa
             settings.shards,
             recordings,
             tokenizer_folder,
+            device=device,
             clips_per_shard=settings.clips_per_shard,
             pool=pool,
             advance=progress.advance_to,

@@ -1,60 +1,11 @@
 """``wordless generate``: a language model continues a prompt, or speaks from silence."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
 from audio.errors import InputError
 from pipelines.command import command
 from pipelines.configuration import build
-from pipelines.run_folder import VocoderKind, part_of
+from pipelines.generate_config import GenerateConfig
+from pipelines.run_folder import part_of
 from pipelines.work_folder import require_new
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
-    """Options of the command.
-
-    Raises:
-        InputError: a value is out of range, or two contradict each other.
-    """
-
-    model: Path  # folder of a run
-    output: Path  # a new folder, or a .wav file for a single sample
-    prompt: Path | None  # a recording to go on from; null: a beginning is made up
-    include_prompt: bool  # let the sounds begin with the prompt, as the vocoder says it
-    seconds: float  # of new sound
-    num_samples: int
-    temperature: float  # of the language model
-    top_k: int
-    top_p: float
-    max_repeats: int
-    seed: int
-    vocoder: VocoderKind | Literal["none"]  # none: codes only
-    vocoder_temperature: float
-    group: str | None  # voice; null: the average
-
-    def __post_init__(self) -> None:
-        if not 0 < self.seconds < float("inf"):
-            raise InputError(f"seconds is {self.seconds}; ask for more than 0 seconds of new sound")
-        if self.num_samples < 1:
-            raise InputError(f"num_samples is {self.num_samples}; ask for at least 1")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; it must be 0 or more")
-        if not 0 <= self.vocoder_temperature < float("inf"):
-            raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
-        if self.single and (self.num_samples > 1 or self.vocoder == "none"):
-            raise InputError(
-                f"output={self.output} is one sound, but num_samples={self.num_samples} and vocoder={self.vocoder}; "
-                "name a folder, or choose num_samples=1 and a vocoder"
-            )
-        if self.vocoder == "none" and self.group is not None:
-            raise InputError(f"group={self.group}, but vocoder=none makes no sound; leave one of them out")
-
-    @property
-    def single(self) -> bool:
-        """Whether the output is one file."""
-        return self.output.suffix.lower() == ".wav"
 
 
 def generate(config: dict[str, object]) -> None:

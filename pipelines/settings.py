@@ -5,21 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from audio.corpus import EXTENSIONS, CorpusConfig
 from audio.embedded import PATTERN, EmbeddedConfig
 from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
 from lm.probe import ProbeConfig
 from pipelines.configuration import build
+from pipelines.devices import Device
 from pipelines.language_model_stage import LanguageModelSettings
 from pipelines.listening_stage import ListeningConfig
 from pipelines.tokenizer_stages import TokenizerSettings
 from pipelines.vocoder_stage import VocoderSettings
 
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
-Device = Literal["auto", "cpu", "cuda"]
 EMBEDDED = "<embedded corpus>"  # stands for the root that is known once it has been spoken
 
 
@@ -119,23 +117,6 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
                 )
         return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
     return dict(config)
-
-
-def choose_device(wanted: Device) -> torch.device:
-    """The device that training and generation run on.
-
-    Raises:
-        InputError: a GPU is asked for and there is none.
-    """
-    match wanted:
-        case "cpu":
-            return torch.device("cpu")
-        case "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        case "cuda":
-            if not torch.cuda.is_available():
-                raise InputError("device=cuda, but PyTorch sees no GPU; choose device=cpu, or see wordless doctor")
-            return torch.device("cuda")
 
 
 def choose_workers(wanted: int, *, seconds: float) -> int:

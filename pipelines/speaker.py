@@ -53,14 +53,21 @@ class Speaker:
 
 
 def speaker(
-    model: Path, tokenizer: Tokenizer, kind: VocoderKind, *, group: str | None, temperature: float, seed: int
+    model: Path,
+    tokenizer: Tokenizer,
+    kind: VocoderKind,
+    *,
+    device: str,
+    group: str | None,
+    temperature: float,
+    seed: int,
 ) -> Speaker:
     """The chosen vocoder of a run.
 
     Raises:
         InputError: the run has none, or it never heard the group.
     """
-    vocoder = Vocoder.from_pretrained(part_of(model, "vocoder")) if kind == "wavenet" else None
+    vocoder = Vocoder.from_pretrained(part_of(model, "vocoder"), device=device) if kind == "wavenet" else None
     if vocoder is not None:
         _require_belonging(vocoder, tokenizer, model)
         vocoder.group_index(group)

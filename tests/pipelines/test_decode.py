@@ -32,7 +32,7 @@ def options(model: Path, codes: Path, output: Path, **others: object) -> dict[st
         "group": None,
         "temperature": 1.0,
         "seed": 0,
-        "batch_size": 8,
+        "device": "cpu",
         **others,
     }
 
@@ -79,12 +79,10 @@ def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
     assert (tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
 
 
-def test_batches_seeds_and_company_change_no_sound(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
-    decode(options(run_folder, parquet, tmp_path / "eight"))
-    decode(options(run_folder, parquet, tmp_path / "one", batch_size=1))
+def test_another_seed_gives_other_sounds(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    decode(options(run_folder, parquet, tmp_path / "one"))
     decode(options(run_folder, parquet, tmp_path / "other", seed=1))
-    assert sounds(tmp_path / "eight") == sounds(tmp_path / "one")
-    assert sounds(tmp_path / "eight") != sounds(tmp_path / "other")
+    assert sounds(tmp_path / "one") != sounds(tmp_path / "other")
 
 
 def test_finished_files_are_kept(
@@ -147,7 +145,7 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
         ({"input": "nowhere"}, "input=nowhere does not exist"),
         ({"temperature": -1.0}, "temperature is -1"),
         ({"seed": -1}, "seed is -1"),
-        ({"batch_size": 0}, "batch_size is 0"),
+        ({"device": "gpu"}, "device=gpu is not one of its choices: auto, cpu, cuda"),
         ({"group": "carl"}, "group is 'carl', which this vocoder never heard"),
         ({"group": "anna", "vocoder": "griffin_lim"}, "Griffin-Lim knows no groups"),
         ({"vocoder": "wavnet"}, "vocoder=wavnet is not one of its choices"),

@@ -31,6 +31,7 @@ def options(model: Path, recordings: Path, output: Path, **others: object) -> di
         "output": str(output),
         "format": "parquet",
         "deduplicate": False,
+        "device": "cpu",
         "workers": 1,
         "clips_per_shard": 2,
         **others,

@@ -36,6 +36,7 @@ def options(model: Path, output: Path, **others: object) -> dict[str, object]:
         "vocoder": "wavenet",
         "vocoder_temperature": 1.0,
         "group": None,
+        "device": "cpu",
         **others,
     }
 

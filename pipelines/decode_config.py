@@ -1,0 +1,37 @@
+"""What ``wordless decode`` can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.errors import InputError
+from pipelines.devices import Device
+from pipelines.run_folder import VocoderKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeConfig:
+    """Options of ``wordless decode``.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    model: Path  # folder of a run
+    input: Path  # codes: a Parquet file, a codes folder, or text units
+    output: Path  # a folder, or a .wav file for a single clip
+    vocoder: VocoderKind
+    group: str | None  # voice; null: each clip's own where the codes name it, else the average
+    temperature: float
+    seed: int
+    device: Device
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise InputError(f"temperature is {self.temperature}; choose 0 (the most probable) or more, 1 as learned")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; it must be 0 or more")
+
+    @property
+    def single(self) -> bool:
+        """Whether the output is one file."""
+        return self.output.suffix.lower() == ".wav"
