@@ -15,15 +15,15 @@ from pipelines.phrasing import summary
 from pipelines.probe_stage import features, probe_task, probes
 from pipelines.progress import Terminal
 from pipelines.report import write_report
-from pipelines.results import RESULTS, write_results
-from pipelines.run_record import read_results
+from pipelines.results import write_results
+from pipelines.run_record import RESULTS, read_results
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
 from pipelines.store import Entry, Store
-from pipelines.tokenizer_stages import autoencoder, codebook, codes, frame_sample, health
+from pipelines.tokenizer_stages import autoencoder, codebook, codes, frame_sample, health, views
 from pipelines.vocoder_stage import vocoder, waveforms
 
-ARTIFACTS = ("tokenizer", "lm", "vocoder")  # entries that `from_pretrained` reads, copied into the run folder
+PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied into the run folder
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
@@ -66,11 +66,14 @@ def make_stages(session: Session, manifest: Manifest, settings: RunSettings) -> 
     made: list[Entry] = [frame_sample(session, manifest, settings.audio, settings.tokenizer)]
     made.append(autoencoder(session, made[0], settings.audio, settings.tokenizer))
     tokens = codebook(session, made[0], made[1], settings.audio, settings.tokenizer)
-    coded = codes(session, manifest, tokens, views=settings.tokenizer.patch.frames if settings.lm.all_offsets else 1)
+    coded = codes(session, manifest, tokens)
     made += [tokens, coded, health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)]
-    model = language_model(session, coded, settings.lm) if {"lm", "probe"} & {*wanted} else None
-    if model:
-        made.append(model)
+    model = None
+    if {"lm", "probe"} & {*wanted}:
+        others = range(1, settings.tokenizer.patch.frames) if settings.lm.all_offsets else range(0)
+        more = views(session, manifest, tokens, offsets=others) if others else None
+        model = language_model(session, coded, more, settings.lm)
+        made += [*([more] if more else []), model]
     if model and "probe" in wanted:
         pooled = features(session, manifest, tokens, coded, model)
         made += [pooled, probes(session, manifest, pooled, settings.probe)]
@@ -95,11 +98,8 @@ def _write_folder(
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(corpus.manifest, folder / "manifest.tsv")
     write_rejected(corpus.rejected, folder / "rejected.tsv")
-    for stage in ARTIFACTS:
-        if stage in entries:
-            shutil.copytree(entries[stage].folder, folder / stage, dirs_exist_ok=True)
-    if "listening" in entries:
-        shutil.copytree(entries["listening"].folder, folder / "listening", dirs_exist_ok=True)
+    for part in PARTS:
+        place_part(folder / part, entries[part].folder if part in entries else None)
     write_results(
         folder,
         manifest=corpus.manifest,
@@ -113,3 +113,15 @@ def _write_folder(
     terminal.say(f"results   {folder / RESULTS}")
     if "report" in settings.stages:
         print(write_report(folder), flush=True)
+
+
+def place_part(place: Path, made: Path | None) -> None:
+    """Put what a stage made into the run folder, whole, instead of what an earlier run left there."""
+    beside = place.with_name(f"{place.name}.aside")
+    shutil.rmtree(beside, ignore_errors=True)
+    if made is not None:
+        shutil.copytree(made, beside)
+    if place.exists():
+        shutil.rmtree(place)
+    if made is not None:
+        beside.rename(place)

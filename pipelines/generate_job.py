@@ -9,12 +9,11 @@ from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.devices import choose_device
 from pipelines.generate_config import GenerateConfig
-from pipelines.listening_stage import joined
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.speaker import Speaker, speaker
 from pipelines.work_folder import write_wav
-from tokenizer.codes import Codes, require_same_codebook
+from tokenizer.codes import Codes, joined, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from audio.corpus import CorpusConfig
 from audio.embedded import EmbeddedConfig
+from audio.files import file_hash
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.configuration import build
@@ -21,7 +22,7 @@ from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.session import Session
 from pipelines.settings import RunSettings, StoreConfig, choose_workers, with_embedded_corpus
-from pipelines.store import Entry, Store, file_hash, write_json
+from pipelines.store import Entry, Store, write_json
 from pipelines.tokenizer_stages import codes
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
@@ -65,7 +66,7 @@ def probe_run(config: dict[str, object]) -> None:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
-        coded = codes(session, corpus.manifest, tokens, views=1)
+        coded = codes(session, corpus.manifest, tokens)
         pooled = features(session, corpus.manifest, tokens, coded, model)
         measured = probes(session, corpus.manifest, pooled, settings.probe).read_json("probe.json")
     if settings.output is not None:
