@@ -23,7 +23,7 @@ SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROO
 ARROWS = {
     "audio": ("audio",),
     "tokenizer": ("tokenizer", "audio"),
-    "lm": ("lm", "tokenizer.codes", "audio.errors", "audio.files", "audio.files"),
+    "lm": ("lm", "tokenizer.codes", "audio.errors", "audio.files"),
     "lm/baselines": ("lm", "tokenizer.codes", "audio"),
     "vocoder": ("vocoder", "tokenizer.codes", "audio"),
     "pipelines": PACKAGES,
