@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from audio.manifest import Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
+from pipelines.encoding import encoding_pool, in_order
 from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash
@@ -44,17 +46,28 @@ def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
 
     def make(folder: Path) -> None:
         ends = np.cumsum([0] + [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips])
-        samples = np.lib.format.open_memmap(folder / "samples.npy", mode="w+", dtype=np.int16, shape=(int(ends[-1]),))
-        with session.terminal.working("waveforms", len(clips), "clips") as progress:
-            for done, (clip, start) in enumerate(zip(clips, ends, strict=False), 1):
-                for block in read_blocks(manifest.root / clip.path, sample_rate):
-                    samples[start : start + len(block)] = np.clip(np.round(block * 32768), -32768, 32767)
-                    start += len(block)
+        samples = folder / "samples.npy"
+        np.lib.format.open_memmap(samples, mode="w+", dtype=np.int16, shape=(int(ends[-1]),)).flush()
+        jobs = [(manifest.root / clip.path, int(start)) for clip, start in zip(clips, ends[:-1], strict=True)]
+        with (
+            session.terminal.working("waveforms", len(clips), "clips") as progress,
+            encoding_pool(session.workers) as pool,
+        ):
+            for done, _ in enumerate(in_order(partial(_write_waveform, samples, sample_rate), jobs, pool), 1):
                 progress.advance_to(done)
-        samples.flush()
         np.save(folder / "offsets.npy", ends)
 
     return session.obtain(recipe, f"waveforms of {len(clips)} clips", make)
+
+
+def _write_waveform(samples: Path, sample_rate: int, job: tuple[Path, int]) -> None:
+    """Write a recording where it begins in the array of all: workers do so side by side."""
+    path, start = job
+    array = np.lib.format.open_memmap(samples, mode="r+")
+    for block in read_blocks(path, sample_rate):
+        array[start : start + len(block)] = np.clip(np.round(block * 32768), -32768, 32767)
+        start += len(block)
+    array.flush()
 
 
 def vocoder(
