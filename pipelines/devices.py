@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 from audio.errors import InputError
@@ -24,3 +25,8 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "cuda" and not there:
         raise InputError("device=cuda, but PyTorch sees no GPU; choose device=cpu, or see wordless doctor")
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,9 +19,11 @@ from rich.table import Table
 
 from pipelines.command import command
 from pipelines.configuration import build
+from pipelines.devices import cores
 from pipelines.disk import BASE_BYTES
 from pipelines.distributions import Need, needs, satisfied, version_of
 from pipelines.refusals import existing
+from pipelines.store import StoreConfig
 
 State = Literal["ok", "optional", "missing"]
 
@@ -29,13 +31,6 @@ GIGABYTE = 1e9
 NEEDED_MEMORY = 6 * GIGABYTE  # bytes; 3 for the default run and about as much for what the imports take
 COMMON_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
 PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreConfig:
-    """Where finished stages are kept."""
-
-    root: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +121,6 @@ def devices() -> Iterator[Finding]:
         remedy = "nothing: the CPU will do; if there is a GPU, install its driver"
         found = f"no device (PyTorch is built for CUDA {torch.version.cuda or '-'})"
         yield finding("cuda", found, well=False, otherwise="optional", remedy=remedy)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sound() -> Finding:

@@ -11,21 +11,15 @@ from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
 from lm.probe import ProbeConfig
 from pipelines.configuration import build
-from pipelines.devices import Device
+from pipelines.devices import Device, cores
 from pipelines.language_model_stage import LanguageModelSettings
 from pipelines.listening_stage import ListeningConfig
+from pipelines.store import StoreConfig
 from pipelines.tokenizer_stages import TokenizerSettings
 from pipelines.vocoder_stage import VocoderSettings
 
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
 EMBEDDED = "<embedded corpus>"  # stands for the root that is known once it has been spoken
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreConfig:
-    """Where finished work is kept."""
-
-    root: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,4 +117,4 @@ def choose_workers(wanted: int, *, seconds: float) -> int:
     """Worker processes for so many seconds of sound: to start them takes as long as to encode some minutes of it."""
     if wanted:
         return wanted
-    return (os.cpu_count() or 1) if seconds > 3600 else 1
+    return cores() if seconds > 3600 else 1
