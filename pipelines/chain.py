@@ -29,7 +29,7 @@ PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied i
 def run_chain(config: dict[str, object], folder: Path) -> None:
     """Make what the stages ask for, or reuse it, and write the run's ``folder``."""
     settings = run_settings(config)
-    store = Path(settings.store.root)
+    store = settings.store.root
     require_space(store, "store.root=PATH")
     terminal = Terminal()
     recordings = corpus_config(

@@ -21,8 +21,8 @@ from pipelines.probe_stage import features, probes
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.session import Session
-from pipelines.settings import RunSettings, StoreConfig, choose_workers, with_embedded_corpus
-from pipelines.store import Entry, Store, write_json
+from pipelines.settings import RunSettings, choose_workers, with_embedded_corpus
+from pipelines.store import Entry, Store, StoreConfig, write_json
 from pipelines.tokenizer_stages import codes
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
@@ -58,7 +58,7 @@ def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each, and print the table."""
     settings = probe_settings(config)
     tokens, model = _parts(settings.model)
-    store = Path(settings.store.root)
+    store = settings.store.root
     require_space(store, "store.root=PATH")
     terminal = Terminal()
     recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True, terminal=terminal)

@@ -29,6 +29,13 @@ LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "sciki
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    """Where finished stages are kept."""
+
+    root: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that decides what a stage makes. Devices, workers, paths and logging are not in it."""
 
