@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,9 @@ from audio.errors import InputError
 from audio.manifest import Rejected, read_rejected, writable, write_rejected
 from audio.reading import read_blocks
 from audio.waveform import FloatArray
+from pipelines.encoding import Encoder, in_order
 from pipelines.recordings import Recordings
 from tokenizer.parquet import CodedClip, read_codes, read_num_samples, shard_path, write_shard
-from tokenizer.tokenizer import Tokenizer
 
 Advance = Callable[[int], None]  # recordings done
 
@@ -32,15 +32,13 @@ class Encoded:
 def encode_shards(
     folder: Path,
     recordings: Recordings,
-    tokenizer_folder: Path,
+    encoder: Encoder,
     *,
-    device: str,
     clips_per_shard: int,
     pool: Executor | None,
     advance: Advance,
 ) -> Encoded:
     """Write the shards that ``folder`` lacks; a recording's shard follows from its place in the list alone."""
-    tokenizer = loaded(tokenizer_folder, device)
     starts = range(0, len(recordings.paths), clips_per_shard)
     for number, start in enumerate(starts):
         shard = shard_path(folder, number)
@@ -48,33 +46,25 @@ def encode_shards(
         if shard.exists():
             advance(start + len(paths))
         else:
-            encode = partial(encode_recording, tokenizer_folder, device, recordings.root)
-            results = map(encode, paths) if pool is None else pool.map(encode, paths, chunksize=4)
+            results = in_order(partial(encode_recording, encoder), paths, pool)
             clips, rejected = _sorted_out(results, advance, start)
             _write_rejected(rejected, _rejected_path(shard))
-            write_shard(shard, clips, tokenizer.format)
-    return _summary(folder, len(starts), tokenizer.format.sample_rate)
+            write_shard(shard, clips, encoder.format)
+    return _summary(folder, len(starts), encoder.format.sample_rate)
 
 
-def encode_recording(tokenizer_folder: Path, device: str, root: Path, path: str) -> CodedClip | Rejected:
+def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
     """Codes of one recording, or why there are none."""
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    tokenizer = loaded(tokenizer_folder, device)
-    rate = tokenizer.config.audio.sample_rate
+    rate = encoder.tokenizer.config.audio.sample_rate
     try:
-        codes = tokenizer.encode_blocks(_finite(read_blocks(root / path, rate)), rate)
+        codes = encoder.tokenizer.encode_blocks(_finite(read_blocks(encoder.root / path, rate)), rate)
     except InputError as error:
         return Rejected(path=path, reason=str(error))
     if not codes.num_samples:
         return Rejected(path=path, reason="empty")
     return CodedClip(path=path, codes=codes)
-
-
-@lru_cache(maxsize=1)
-def loaded(folder: Path, device: str) -> Tokenizer:
-    """The tokenizer of ``folder``, read once in each process."""
-    return Tokenizer.from_pretrained(folder, device=device)
 
 
 def clear_away(folder: Path, shards: int) -> None:

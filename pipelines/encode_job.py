@@ -1,6 +1,5 @@
 """What ``wordless encode`` does once its options are known to be sound."""
 
-import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -8,16 +7,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import soundfile
-import torch
 
 from audio.errors import InputError
 from audio.files import write_aside
 from audio.inspection import frequent_reasons
 from audio.manifest import write_rejected
-from pipelines.code_shards import Encoded, clear_away, encode_shards, loaded, shard_clips
-from pipelines.devices import choose_device
+from pipelines.code_shards import Encoded, clear_away, encode_shards, shard_clips
+from pipelines.devices import choose_device, cores
 from pipelines.encode_config import EncodeConfig
-from pipelines.encoding import encoding_pool
+from pipelines.encoding import Encoder, encoding_pool
 from pipelines.progress import Terminal
 from pipelines.recordings import Recordings
 from pipelines.work_folder import require_own, work_folder
@@ -30,9 +28,9 @@ BYTES_FOR_WORKERS = 100e6  # a worker starts in some seconds, in which one proce
 def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path) -> None:
     """Encode what is not encoded yet, and write what was asked for."""
     terminal = Terminal()
-    torch.set_num_threads(1)  # as each worker does
     device = str(choose_device(settings.device))
-    codes_format = loaded(tokenizer_folder, device).format
+    encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
+    codes_format = encoder.format
     if settings.format != "parquet" and codes_format.streams > 1:
         raise InputError(
             f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has "
@@ -47,7 +45,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     if (settings.shards / COMPLETE).exists():
         return terminal.say(f"{settings.output} is whole already")
     with work_folder(settings.shards, job):
-        encoded = _encode(settings, recordings, tokenizer_folder, device, terminal)
+        encoded = _encode(settings, recordings, encoder, terminal)
         _finish(settings, recordings, encoded)
     if encoded.rejected:
         reasons = frequent_reasons(encoded.rejected)
@@ -55,9 +53,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     terminal.say(f"{encoded.clips} recordings, {encoded.seconds:.0f} s of sound: {settings.output}")
 
 
-def _encode(
-    settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path, device: str, terminal: Terminal
-) -> Encoded:
+def _encode(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
     started = time.monotonic()
     with ExitStack() as stack:
         pool = stack.enter_context(encoding_pool(choose_processes(settings.workers, recordings)))
@@ -65,8 +61,7 @@ def _encode(
         encoded = encode_shards(
             settings.shards,
             recordings,
-            tokenizer_folder,
-            device=device,
+            encoder,
             clips_per_shard=settings.clips_per_shard,
             pool=pool,
             advance=progress.advance_to,
@@ -76,8 +71,7 @@ def _encode(
 
 
 def choose_processes(wanted: int, recordings: Recordings) -> int:
-    cores = os.cpu_count() or 1
-    return min(wanted or (cores if recordings.size > BYTES_FOR_WORKERS else 1), len(recordings.paths))
+    return min(wanted or (cores() if recordings.size > BYTES_FOR_WORKERS else 1), len(recordings.paths))
 
 
 def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
