@@ -69,7 +69,7 @@ def language_model(
         model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed)
         capacity, vocabulary = model.gpt.capacity, model.gpt.vocabulary
         sequences = CodeSequences.of([[codes.values for codes in views] for views in train])
-        fitting = _fitting(settings, sequences, capacity, processes=session.gang.size)
+        fitting = fitting_batches(settings, sequences, capacity, processes=session.gang.size)
         held_out = validation_batches(
             CodeSequences.of([codes.values] for codes in validation),
             vocabulary,
@@ -94,7 +94,7 @@ def language_model(
     return session.obtain(recipe, f"GPT, {settings.fit.steps} steps", make, together=True)
 
 
-def _fitting(
+def fitting_batches(
     settings: LanguageModelSettings, sequences: CodeSequences, capacity: int, *, processes: int
 ) -> BatchConfig:
     """Batches of as many windows as hold ``batch_tokens``, whatever the number of processes: it changes no byte.
