@@ -41,7 +41,16 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
     require_complete(values, fields, name)
     types = get_type_hints(cls)
     arguments = {key: convert(types[key], value, option=dotted(name, key)) for key, value in values.items()}
-    return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of an arbitrary T
+    try:
+        return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of an arbitrary T
+    except InputError as error:
+        raise InputError(in_full(str(error), name)) from error
+
+
+def in_full(message: str, name: str) -> str:
+    """A refusal of the options at ``name``: what stands in several places calls itself ``fit``, here ``lm.fit``."""
+    place, _, last = name.rpartition(".")
+    return f"{place}.{message}" if place and message.startswith(f"{last}.") else message
 
 
 def require_known(values: Mapping[str, object], fields: Mapping[str, object], name: str) -> None:
