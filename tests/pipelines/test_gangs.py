@@ -59,7 +59,8 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     subprocess.run([sys.executable, WORKER, one], cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     done = together(str(WORKER), str(two))
     assert done.returncode == 0, done.stderr
-    assert {f"rank {rank} sees what rank 0 made" for rank in (0, 1)} <= set(done.stdout.splitlines())
+    # Several processes write to one stream, Gloo among them: not line by line.
+    assert all(f"rank {rank} sees what rank 0 made" in done.stdout for rank in (0, 1))
     for name in ("plain", "accumulated"):
         np.testing.assert_allclose(losses(two / "store", name), losses(one / "store", name), atol=1e-5)
         (first, second) = (json.loads((two / f"{name}-{rank}.json").read_text()) for rank in (0, 1))
