@@ -5,7 +5,7 @@ from pathlib import Path
 
 from audio.errors import InputError
 from pipelines.devices import Device
-from pipelines.run_folder import VocoderKind
+from pipelines.run_folder import Synthesis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class DecodeConfig:
     model: Path  # folder of a run
     input: Path  # codes: a Parquet file, a codes folder, or text units
     output: Path  # a folder, or a .wav file for a single clip
-    vocoder: VocoderKind
+    synthesis: Synthesis
     group: str | None  # voice; null: each clip's own where the codes name it, else the average
     temperature: float
     seed: int

@@ -40,7 +40,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     voice = speaker(
         settings.model,
         tokenizer,
-        settings.vocoder,
+        settings.synthesis,
         device=device,
         group=settings.group,
         temperature=settings.temperature,
@@ -92,11 +92,11 @@ def _job(settings: DecodeConfig, clips: Sequence[CodedClip], codes_format: Codes
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(repr((clip.path, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
-    trained = settings.vocoder == "wavenet"
+    trained = settings.synthesis == "wavenet"
     return {
         "input": digest.hexdigest(),
         "codebook": codes_format.codebook,
-        "vocoder": file_hash(part_of(settings.model, "vocoder") / "config.json") if trained else settings.vocoder,
+        "vocoder": file_hash(part_of(settings.model, "vocoder") / "config.json") if trained else settings.synthesis,
         "group": settings.group,
         "temperature": settings.temperature if trained else None,
         "seed": settings.seed,

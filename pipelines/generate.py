@@ -13,7 +13,7 @@ def generate(config: dict[str, object]) -> None:
     settings = build(GenerateConfig, config, name="")
     for part in ("tokenizer", "lm"):
         part_of(settings.model, part)
-    if settings.vocoder == "wavenet":
+    if settings.synthesis == "wavenet":
         part_of(settings.model, "vocoder")
     if settings.prompt is not None and not settings.prompt.is_file():
         raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")

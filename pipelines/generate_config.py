@@ -6,7 +6,7 @@ from typing import Literal
 
 from audio.errors import InputError
 from pipelines.devices import Device
-from pipelines.run_folder import VocoderKind
+from pipelines.run_folder import Synthesis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class GenerateConfig:
     top_p: float
     max_repeats: int
     seed: int
-    vocoder: VocoderKind | Literal["none"]  # none: codes only
+    synthesis: Synthesis | Literal["none"]  # none: codes only
     vocoder_temperature: float
     group: str | None  # voice; null: the average
     device: Device
@@ -42,13 +42,13 @@ class GenerateConfig:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
         if not 0 <= self.vocoder_temperature < float("inf"):
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
-        if self.single and (self.num_samples > 1 or self.vocoder == "none"):
+        if self.single and (self.num_samples > 1 or self.synthesis == "none"):
             raise InputError(
-                f"output={self.output} is one sound, but num_samples={self.num_samples} and vocoder={self.vocoder}; "
-                "name a folder, or choose num_samples=1 and a vocoder"
+                f"output={self.output} is one sound, but num_samples={self.num_samples} and "
+                f"synthesis={self.synthesis}; name a folder, or choose num_samples=1 and a synthesis"
             )
-        if self.vocoder == "none" and self.group is not None:
-            raise InputError(f"group={self.group}, but vocoder=none makes no sound; leave one of them out")
+        if self.synthesis == "none" and self.group is not None:
+            raise InputError(f"group={self.group}, but synthesis=none makes no sound; leave one of them out")
 
     @property
     def single(self) -> bool:

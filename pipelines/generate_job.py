@@ -45,7 +45,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
 
 
 def _voice(settings: GenerateConfig, tokenizer: Tokenizer, device: str) -> Speaker | None:
-    match settings.vocoder:
+    match settings.synthesis:
         case "none":
             return None
         case kind:

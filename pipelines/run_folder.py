@@ -6,7 +6,7 @@ from typing import Literal
 from audio.errors import InputError
 
 Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `wordless run` that make them
-VocoderKind = Literal["wavenet", "griffin_lim"]
+Synthesis = Literal["wavenet", "griffin_lim"]
 
 
 def part_of(model: Path, part: Part) -> Path:

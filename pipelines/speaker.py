@@ -6,7 +6,7 @@ from pathlib import Path
 
 from audio.errors import InputError
 from audio.waveform import Waveform
-from pipelines.run_folder import VocoderKind, part_of
+from pipelines.run_folder import Synthesis, part_of
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
@@ -55,7 +55,7 @@ class Speaker:
 def speaker(
     model: Path,
     tokenizer: Tokenizer,
-    kind: VocoderKind,
+    kind: Synthesis,
     *,
     device: str,
     group: str | None,
@@ -72,7 +72,7 @@ def speaker(
         _require_belonging(vocoder, tokenizer, model)
         vocoder.group_index(group)
     elif group is not None:
-        raise InputError(f"group={group}, but Griffin-Lim knows no groups; leave it out, or choose vocoder=wavenet")
+        raise InputError(f"group={group}, but Griffin-Lim knows no groups; leave it out, or choose synthesis=wavenet")
     return Speaker(tokenizer=tokenizer, vocoder=vocoder, group=group, temperature=temperature, seed=seed)
 
 

@@ -84,3 +84,24 @@ def test_every_command_composes(command: str) -> None:
     with initialize_config_module("conf", version_base="1.3"):
         missing = OmegaConf.missing_keys(compose(command))
         assert resolved(compose(command, overrides=[f"{name}=here" for name in missing]))
+
+
+def options(values: dict[str, object], name: str = "") -> Iterator[str]:
+    """Dotted names of the leaves."""
+    for key, value in values.items():
+        place = f"{name}.{key}".lstrip(".")
+        if isinstance(value, dict) and value:
+            yield from options(value, place)
+        else:
+            yield place
+
+
+@pytest.mark.parametrize("command", sorted(path.stem for path in CONF.glob("*.yaml")))
+def test_every_option_of_every_command_can_be_given(command: str) -> None:
+    """An option with the name of a config group would be taken for a choice of that group."""
+    with initialize_config_module("conf", version_base="1.3"):
+        config = compose(command)
+        names = list(options(OmegaConf.to_container(config, resolve=False)))  # type: ignore[arg-type]  # a mapping
+        given = compose(command, overrides=[f"{name}=given" for name in names])
+    assert names
+    assert {OmegaConf.select(given, name) for name in names} == {"given"}

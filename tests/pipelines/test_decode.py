@@ -28,7 +28,7 @@ def options(model: Path, codes: Path, output: Path, **others: object) -> dict[st
         "model": str(model),
         "input": str(codes),
         "output": str(output),
-        "vocoder": "wavenet",
+        "synthesis": "wavenet",
         "group": None,
         "temperature": 1.0,
         "seed": 0,
@@ -103,7 +103,7 @@ def test_finished_files_are_kept(
 def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/tokenizer").symlink_to(run_folder / "tokenizer")
-    decode(options(tmp_path / "run", parquet, tmp_path / "out", vocoder="griffin_lim"))
+    decode(options(tmp_path / "run", parquet, tmp_path / "out", synthesis="griffin_lim"))
     assert len(sounds(tmp_path / "out")) == 3
     with pytest.raises(InputError, match=r"holds no vocoder/config\.json"):
         decode(options(tmp_path / "run", parquet, tmp_path / "other"))
@@ -113,10 +113,10 @@ def test_text_units_sound_as_their_codes_do(
     run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
 ) -> None:
     write_units(tmp_path / "units.txt", clips[1:3], "name_units")
-    decode(options(run_folder, tmp_path / "units.txt", tmp_path / "text", vocoder="griffin_lim"))
+    decode(options(run_folder, tmp_path / "units.txt", tmp_path / "text", synthesis="griffin_lim"))
     assert sorted(sounds(tmp_path / "text")) == ["a.wav", "c.wav"]
     (tmp_path / "bare.txt").write_text("1 2 3\n\n4 5\n")
-    decode(options(run_folder, tmp_path / "bare.txt", tmp_path / "bare", vocoder="griffin_lim"))
+    decode(options(run_folder, tmp_path / "bare.txt", tmp_path / "bare", synthesis="griffin_lim"))
     assert len(sounds(tmp_path / "bare")) == 2
 
 
@@ -147,8 +147,8 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
         ({"seed": -1}, "seed is -1"),
         ({"device": "gpu"}, "device=gpu is not one of its choices: auto, cpu, cuda"),
         ({"group": "carl"}, "group is 'carl', which this vocoder never heard"),
-        ({"group": "anna", "vocoder": "griffin_lim"}, "Griffin-Lim knows no groups"),
-        ({"vocoder": "wavnet"}, "vocoder=wavnet is not one of its choices"),
+        ({"group": "anna", "synthesis": "griffin_lim"}, "Griffin-Lim knows no groups"),
+        ({"synthesis": "wavnet"}, "synthesis=wavnet is not one of its choices"),
     ],
 )
 def test_what_cannot_be_is_refused(

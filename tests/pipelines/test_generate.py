@@ -33,7 +33,7 @@ def options(model: Path, output: Path, **others: object) -> dict[str, object]:
         "top_p": 1.0,
         "max_repeats": 0,
         "seed": 0,
-        "vocoder": "wavenet",
+        "synthesis": "wavenet",
         "vocoder_temperature": 1.0,
         "group": None,
         "device": "cpu",
@@ -78,7 +78,7 @@ def test_goes_on_from_the_whole_codes_of_a_prompt(run_folder: Path, recordings: 
 
 def test_the_same_seed_makes_the_same_files(run_folder: Path, tmp_path: Path) -> None:
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
-        generate(options(run_folder, tmp_path / name, seed=seed, vocoder="griffin_lim"))
+        generate(options(run_folder, tmp_path / name, seed=seed, synthesis="griffin_lim"))
     contents = [
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two", "three")
     ]
@@ -89,7 +89,7 @@ def test_codes_alone_need_no_vocoder(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for part in ("tokenizer", "lm"):
         (tmp_path / "run" / part).symlink_to(run_folder / part)
-    generate(options(tmp_path / "run", tmp_path / "out", vocoder="none"))
+    generate(options(tmp_path / "run", tmp_path / "out", synthesis="none"))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["codes.parquet"]
     with pytest.raises(InputError, match=r"holds no vocoder/config\.json"):
         generate(options(tmp_path / "run", tmp_path / "other"))
@@ -103,7 +103,7 @@ def test_a_single_sample_may_be_a_file(run_folder: Path, tmp_path: Path) -> None
 def test_what_a_killed_command_left_is_begun_anew(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out.partial").mkdir()
     (tmp_path / "out.partial/sample_7.wav").touch()
-    generate(options(run_folder, tmp_path / "out", vocoder="none"))
+    generate(options(run_folder, tmp_path / "out", synthesis="none"))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -119,8 +119,8 @@ def test_what_a_killed_command_left_is_begun_anew(run_folder: Path, tmp_path: Pa
         ({"top_p": 0.0}, "top_p is 0"),
         ({"vocoder_temperature": -1.0}, "vocoder_temperature is -1"),
         ({"group": "carl"}, "group is 'carl'"),
-        ({"group": "anna", "vocoder": "none"}, "vocoder=none makes no sound"),
-        ({"output": "more.wav"}, "num_samples=2 and vocoder=wavenet"),
+        ({"group": "anna", "synthesis": "none"}, "synthesis=none makes no sound"),
+        ({"output": "more.wav"}, "num_samples=2 and synthesis=wavenet"),
     ],
 )
 def test_what_cannot_be_is_refused(changed: dict[str, object], told: str, run_folder: Path, tmp_path: Path) -> None:
