@@ -3,9 +3,17 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:
     """So many items, evenly spaced, or all of fewer: of clips in order of path, some of each folder."""
     return [items[index * len(items) // count] for index in range(count)] if len(items) > count else list(items)
+
+
+def drawn(items: Sequence[T], count: int, *, seed: int) -> list[T]:
+    """So many items at random, in their order, or all of fewer: an even step may meet the same group every time."""
+    chosen = np.random.default_rng(seed).choice(len(items), min(count, len(items)), replace=False)
+    return [items[index] for index in sorted(chosen)]

@@ -16,7 +16,7 @@ from audio.reading import read_beginning
 from audio.waveform import Waveform
 from lm.model import LanguageModel
 from lm.sampling import Sampling
-from pipelines.choosing import evenly
+from pipelines.choosing import drawn
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes, joined
@@ -62,7 +62,7 @@ def listening(
     config: ListeningConfig,
 ) -> Entry:
     """WAV files, their figures, and spectrograms; continuations where there is a language model."""
-    clips = evenly(manifest.of("test"), config.clips)
+    clips = drawn(manifest.of("test"), config.clips, seed=config.seed)
     recipe = Recipe(
         stage="listening",
         version=2,
