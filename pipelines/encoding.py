@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 
 from audio.manifest import Clip
+from audio.threads import one_thread
 from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import Tokenizer
@@ -81,17 +82,6 @@ def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
     clip, offset = job
     codes = encoder.tokenizer.encode_file(encoder.root / clip.path, offset_frames=offset)
     return CodedClip(path=clip.path, codes=codes, split=clip.split, offset_frames=offset)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Do as each worker does: for small pieces of work, threads cost more than they save."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)

@@ -16,9 +16,10 @@ from audio.errors import InputError
 from audio.manifest import SPLITS, Clip, Manifest, Split, audio_hash
 from audio.reading import read_beginning, read_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from audio.threads import one_thread
 from audio.waveform import FloatArray
 from pipelines.choosing import evenly
-from pipelines.encoding import Encoder, Job, encode_clip, encoding_pool, in_order, one_thread
+from pipelines.encoding import Encoder, Job, encode_clip, encoding_pool, in_order
 from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json

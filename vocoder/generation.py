@@ -11,7 +11,6 @@ clip gets longer is its samples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from audio.errors import InputError
+from audio.threads import one_thread
 from vocoder.mu_law import silence
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet
 
@@ -160,22 +160,11 @@ def generate(
     total = model.config.hop_length * sum(max(len(inputs[index].spectrogram) for index in group) for group in groups)
     report = _Report(progress, every=max(model.config.sample_rate // 10, 1), total=total)
     levels: dict[int, Tensor] = {}
-    with _one_thread():
+    with one_thread():
         for group in groups:
             made = _generate(model, [inputs[index] for index in group], temperature, report)
             levels.update(zip(group, made, strict=True))
     return [levels[index] for index in range(len(inputs))]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A step is too little work to share: two threads took three times as long as one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Report:
