@@ -13,9 +13,9 @@ from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second, unigram_perplexity
 from lm.sequences import CodeSequences
-from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
+from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip, read_codes

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from torch import nn
 
-from pipelines.fit import B, Batches, FitConfig, LossFunction, Point, fit
+from pipelines.fit import B, Batches, LossFunction, fit
 from pipelines.gangs import Alone, Gang
 from pipelines.progress import Terminal
 from pipelines.store import Entry, Recipe, Store, checkpoints_of
+from pipelines.training import FitConfig, Point
 from pipelines.training_curve import write_curve
 
 

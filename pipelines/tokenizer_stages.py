@@ -20,9 +20,9 @@ from audio.threads import one_thread
 from audio.waveform import FloatArray
 from pipelines.choosing import evenly
 from pipelines.encoding import Encoder, Job, encode_clip, encoding_pool, in_order
-from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
+from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_codebook

@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from pipelines.fit import FitConfig, FitReport
+from pipelines.fit import FitReport
 from pipelines.store import write_json
+from pipelines.training import FitConfig
 
 CURVE = "curve.json"
 

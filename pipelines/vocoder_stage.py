@@ -11,9 +11,9 @@ import numpy.typing as npt
 from audio.manifest import Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
 from pipelines.encoding import encoding_pool, in_order
-from pipelines.fit import FitConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash
+from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer

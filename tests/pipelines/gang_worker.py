@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.fit import FitConfig
 from pipelines.gangs import gathered
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.store import Recipe, Store
+from pipelines.training import FitConfig
 
 CONFIG = FitConfig(steps=10, lr=0.02, warmup_steps=2, validate_every=1, ema_decay=0.5, keep="last")
 CONFIGS = {"plain": CONFIG, "accumulated": replace(CONFIG, accumulation=3, clip_norm=0.1)}

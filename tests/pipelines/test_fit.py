@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from audio.errors import InputError
-from pipelines.fit import FitConfig, FitReport, Point, fit
+from pipelines.fit import FitReport, fit
 from pipelines.gangs import Alone
 from pipelines.progress import Progress
+from pipelines.training import FitConfig, Point
 from tests.reference import regression_by_adamw
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
