@@ -83,21 +83,12 @@ def listening(
         originals = [read_beginning(manifest.root / clip.path, rate, config.seconds) for clip in clips]
         codes = [tokenizer.encode(original) for original in originals]
         continued = _continuations(model_entry, codes, config, device)
-        groups = [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
-        with session.terminal.working("generating sound", 1, "samples") as progress:
-            sounds = vocoder.decode_batch(
-                [*codes, *continued],
-                tokenizer,
-                groups=[*groups, *groups[: len(continued)]],
-                temperature=config.vocoder_temperature,
-                seed=config.seed,
-                progress=progress.advance_to,
-            )
+        spoken = _spoken(session, vocoder, tokenizer, clips, [*codes, *continued], config)
         made = {
             "original": originals,
             "griffin_lim": [griffin_lim.decode(each, tokenizer, tokenizer.config.audio) for each in codes],
-            "wavenet": sounds[: len(codes)],
-            "continuation": sounds[len(codes) :],
+            "wavenet": spoken[: len(codes)],
+            "continuation": spoken[len(codes) :],
         }
         for kind, waveforms in made.items():
             for number, waveform in enumerate(waveforms):
@@ -106,6 +97,27 @@ def listening(
         write_json(folder / "listening.json", {"clips": _about(clips, made, codes, tokenizer)})
 
     return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
+
+
+def _spoken(
+    session: Session,
+    vocoder: Vocoder,
+    tokenizer: Tokenizer,
+    clips: Sequence[Clip],
+    codes: Sequence[Codes],
+    config: ListeningConfig,
+) -> list[Waveform]:
+    """WaveNet's sounds of the clips' codes, then of their continuations, in each clip's own voice where it is known."""
+    groups = [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
+    with session.terminal.working("generating sound", 1, "samples") as progress:
+        return vocoder.decode_batch(
+            codes,
+            tokenizer,
+            groups=[groups[index % len(groups)] for index in range(len(codes))],
+            temperature=config.vocoder_temperature,
+            seed=config.seed,
+            progress=progress.advance_to,
+        )
 
 
 def _continuations(
