@@ -71,11 +71,6 @@ _OPTIONAL = ("label", "group", "index", "fold")
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
-def content_hash(manifest: Manifest) -> str:
-    """SHA-256 over everything a manifest says of its clips: the same for the same corpus in another folder."""
-    return hashlib.sha256(_text(manifest.clips).encode()).hexdigest()
-
-
 def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
     """SHA-256 over what the recordings of some splits are made of, whatever is said of them: not label nor group."""
     heard = [[clip.path, clip.size, clip.sha256, clip.split] for clip in manifest.clips if clip.split in splits]

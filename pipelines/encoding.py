@@ -26,7 +26,7 @@ Job = tuple[Clip, int]  # a clip, and the frames of it to skip
 
 @contextmanager
 def encoding_pool(workers: int) -> Iterator[Executor | None]:
-    """Worker processes for `encode_clips`; none where one process is to do it all."""
+    """Worker processes for `in_order`; none where one process is to do it all."""
     if workers <= 1:
         yield None
         return

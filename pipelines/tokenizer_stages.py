@@ -98,8 +98,7 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
         if not train.seen:
             raise InputError(
                 f"no training recording is as long as one patch ({settings.patch.frames} frames of "
-                f"{audio.hop_length} samples); "
-                "choose smaller patches or longer recordings"
+                f"{audio.hop_length} samples); choose smaller patches or longer recordings"
             )
         held_out = draw(
             _spectrograms(session, manifest, "validation", audio), capacity=max(settings.sample_patches // 10, 1)
