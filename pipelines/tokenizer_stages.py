@@ -25,7 +25,7 @@ from pipelines.store import Entry, Recipe, write_json
 from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
-from tokenizer.codebook import fit_codebook
+from tokenizer.codebook import fit_residual_codebooks, kmeans_record
 from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
 from tokenizer.parquet import mark_complete, read_codes, shard_path, write_shard
 from tokenizer.patches import PatchConfig
@@ -47,6 +47,7 @@ class TokenizerSettings:
     patch: PatchConfig
     autoencoder: AutoencoderConfig
     codebook_size: int
+    levels: int = 1  # codebooks, each of what those before it leave over
     sample_patches: int  # how many training patches autoencoder and codebook are fitted on, at most
     kmeans_iterations: int
     batch_size: int  # patches per training step
@@ -55,7 +56,7 @@ class TokenizerSettings:
     seed: int
 
     def __post_init__(self) -> None:
-        for name in ("codebook_size", "sample_patches", "kmeans_iterations", "batch_size"):
+        for name in ("codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"tokenizer.{name} is {getattr(self, name)}; it must be 1 or more")
         if self.codebook_size < 2:
@@ -74,7 +75,11 @@ class TokenizerSettings:
     def config(self, audio: SpectrogramConfig) -> TokenizerConfig:
         """The tokenizer that these settings and a front end describe."""
         return TokenizerConfig(
-            audio=audio, patch=self.patch, autoencoder=self.autoencoder, codebook_size=self.codebook_size
+            audio=audio,
+            patch=self.patch,
+            autoencoder=self.autoencoder,
+            codebook_size=self.codebook_size,
+            levels=self.levels,
         )
 
 
@@ -143,11 +148,13 @@ def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, setti
 def codebook(
     session: Session, sample: Entry, trained: Entry, audio: SpectrogramConfig, settings: TokenizerSettings
 ) -> Entry:
-    """Cluster the sample's bottlenecks; the entry is a whole tokenizer folder."""
+    """Cluster the sample's bottlenecks, level after level; the entry is a whole tokenizer folder."""
+    config = {"size": settings.codebook_size, "iterations": settings.kmeans_iterations, "seed": settings.seed}
+    several = settings.levels > 1
     recipe = Recipe(
         stage="tokenizer",
         version=1,
-        config={"size": settings.codebook_size, "iterations": settings.kmeans_iterations, "seed": settings.seed},
+        config=config | ({"levels": settings.levels} if several else {}),  # entries of one level keep their key
         inputs={"autoencoder": trained.key},
     )
 
@@ -155,19 +162,23 @@ def codebook(
         patches = _patches(sample, "train", audio, settings)
         model = Autoencoder(settings.autoencoder, patches.shape[1])
         model.load_state_dict(load_file(trained.folder / "autoencoder.safetensors"))
-        centroids, report = fit_codebook(
+        centroids, reports = fit_residual_codebooks(
             _bottlenecks(model, patches),
+            levels=settings.levels,
             codebook_size=settings.codebook_size,
             iterations=settings.kmeans_iterations,
             seed=settings.seed,
             gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
         )
-        ordered = _by_loudness(model, torch.from_numpy(centroids))
+        codebooks = torch.from_numpy(centroids)
+        codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet
         statistics = load_file(sample.folder / "sample.safetensors")
-        Tokenizer(settings.config(audio), statistics["mean"], statistics["std"], model, ordered).save_pretrained(folder)
-        write_json(folder / "kmeans.json", asdict(report))
+        tokenizer = Tokenizer(settings.config(audio), statistics["mean"], statistics["std"], model, codebooks)
+        tokenizer.save_pretrained(folder)
+        write_json(folder / "kmeans.json", kmeans_record(reports))
 
-    return session.obtain(recipe, f"k-means, {settings.codebook_size} codes", make)
+    title = f"k-means, {f'{settings.levels} levels of ' if several else ''}{settings.codebook_size} codes"
+    return session.obtain(recipe, title, make)
 
 
 def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:

@@ -1,6 +1,8 @@
-"""FAISS k-means over bottlenecks: the codebook."""
+"""FAISS k-means over bottlenecks: the codebook, and those of what it leaves over."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
 
 import faiss
 import numpy as np
@@ -20,6 +22,44 @@ class KMeansReport:
     dead: int  # centroids that are nearest to no point
     duplicates: int  # centroids equal to an earlier one
     gpu: bool
+
+
+def fit_residual_codebooks(
+    points: FloatArray, *, levels: int, codebook_size: int, iterations: int, seed: int, gpu: int | None = None
+) -> tuple[FloatArray, tuple[KMeansReport, ...]]:
+    """Cluster ``(n, bottleneck)`` points, then what their centroids leave over, and so on, coarse to fine.
+
+    Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec").
+
+    Returns:
+        Centroids ``(levels, codebook_size, bottleneck)``, and how each level was clustered.
+
+    Raises:
+        InputError: there are fewer points than centroids.
+    """
+    codebooks, reports = [], []
+    for level in range(levels):
+        # A seed of its own: the first centroids of a level are points, and would be those that the last one began with.
+        centroids, report = fit_codebook(
+            points, codebook_size=codebook_size, iterations=iterations, seed=seed + level, gpu=gpu
+        )
+        points = points - centroids[nearest(points, centroids)]
+        codebooks.append(centroids)
+        reports.append(report)
+    return np.stack(codebooks), tuple(reports)
+
+
+def kmeans_record(reports: Sequence[KMeansReport]) -> dict[str, object]:
+    """What ``kmeans.json`` holds: a report as it is; of several levels, what they come to and each of them."""
+    first = asdict(reports[0])
+    if len(reports) == 1:
+        return first
+    return first | {
+        "objective": tuple(chain.from_iterable(report.objective for report in reports)),
+        "dead": sum(report.dead for report in reports),
+        "duplicates": sum(report.duplicates for report in reports),
+        "levels": [asdict(report) for report in reports],
+    }
 
 
 def fit_codebook(

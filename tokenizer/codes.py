@@ -21,7 +21,7 @@ class CodesFormat:
     """What codes mean, apart from their values: everything that two recordings of one codebook share."""
 
     codebook_size: int
-    streams: int  # frequency bands (later also residual levels) per time step
+    streams: int  # codes per time step: band after band, and in each of them its residual levels, coarse to fine
     samples_per_code: int  # samples that one time step covers
     sample_rate: int  # Hz
     tokenizer: str  # fingerprint of front end and autoencoder

@@ -45,7 +45,13 @@ class HealthConfig:
 class Usage:
     """How often each code occurs."""
 
-    counts: tuple[int, ...]
+    counts: tuple[int, ...]  # in all streams
+    levels: tuple["Usage", ...] = ()  # of each residual level in all bands, where there are several
+
+    @property
+    def by_level(self) -> tuple["Usage", ...]:
+        """Of each level; of the only one where there is one."""
+        return self.levels or (self,)
 
     @property
     def used_codes(self) -> int:
@@ -85,12 +91,14 @@ class Stability:
     shift: float
 
 
-def measure_usage(codes: Iterable[Codes], codebook_size: int) -> Usage:
-    """Count each code."""
-    counts: npt.NDArray[np.int64] = np.zeros(codebook_size, dtype=np.int64)
+def measure_usage(codes: Iterable[Codes], codebook_size: int, *, levels: int = 1) -> Usage:
+    """Count each code, in all streams and in those of each residual level."""
+    counts: npt.NDArray[np.int64] = np.zeros((levels, codebook_size), dtype=np.int64)
     for clip in codes:
-        counts += np.bincount(clip.values.reshape(-1), minlength=codebook_size)
-    return Usage(counts=tuple(int(count) for count in counts))
+        for level in range(levels):  # the levels of a band stand beside each other
+            counts[level] += np.bincount(clip.values[:, level::levels].reshape(-1), minlength=codebook_size)
+    by_level = tuple(Usage(counts=tuple(row)) for row in counts.tolist())
+    return Usage(counts=tuple(counts.sum(0).tolist()), levels=by_level if levels > 1 else ())
 
 
 @torch.inference_mode()
@@ -145,17 +153,23 @@ def measure_stability(
 
 
 def collapse(usage: Usage, config: HealthConfig) -> str | None:
-    """What is wrong with a collapsed codebook, or None.
+    """What is wrong with a codebook that has collapsed, at any of its levels, or None.
 
     Raises:
         InputError: it has collapsed and the gate is to stop.
     """
     size = len(usage.counts)
-    if usage.perplexity >= config.min_perplexity_ratio * size:
+    fallen = [
+        (f" at residual level {number} of {len(usage.levels)}" if usage.levels else "", level)
+        for number, level in enumerate(usage.by_level, 1)
+        if level.perplexity < config.min_perplexity_ratio * size
+    ]
+    if not fallen:
         return None
+    where, level = fallen[0]
     verdict = (
-        f"the codebook has collapsed: perplexity {usage.perplexity:.1f} of {size} codes on validation clips, below "
-        f"tokenizer.health.min_perplexity_ratio={config.min_perplexity_ratio}; try fewer codes "
+        f"the codebook has collapsed{where}: perplexity {level.perplexity:.1f} of {size} codes on validation clips, "
+        f"below tokenizer.health.min_perplexity_ratio={config.min_perplexity_ratio}; try fewer codes "
         "(tokenizer.codebook_size), more "
         "varied recordings, or longer training of the autoencoder"
     )

@@ -1,5 +1,7 @@
 """The README.md beside a tokenizer's weights."""
 
+# Of a codebook with several levels alone: the card of one with a single level stays as it was.
+LEVELS = "| residual levels of each band, coarse to fine | {config.levels} |\n"
 MODEL_CARD = """---
 library_name: wordless
 tags: [audio, tokenizer, discrete-units]
@@ -22,6 +24,6 @@ codes = tokenizer.encode(samples, sample_rate)  # mono float32
 | mel bands | {config.audio.n_mels} |
 | patch | {config.patch.frames} frames of {config.height} mel bands |
 | bottleneck | {config.autoencoder.bottleneck} |
-| fingerprint of front end and autoencoder | {format.tokenizer} |
+{levels}| fingerprint of front end and autoencoder | {format.tokenizer} |
 | fingerprint of the codebook | {format.codebook} |
 """

@@ -26,7 +26,7 @@ from audio.waveform import FloatArray, Waveform
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.fingerprint import fingerprint
-from tokenizer.model_card import MODEL_CARD
+from tokenizer.model_card import LEVELS, MODEL_CARD
 from tokenizer.patches import PatchConfig, from_patches, to_patches
 
 PATCHES_PER_BLOCK = 64  # larger ones are faster on long recordings, and waste more padding on short ones
@@ -39,7 +39,8 @@ class TokenizerConfig:
     audio: SpectrogramConfig
     patch: PatchConfig
     autoencoder: AutoencoderConfig
-    codebook_size: int
+    codebook_size: int  # codes of each level
+    levels: int = 1  # codebooks, each of what those before it leave over
 
     @property
     def height(self) -> int:
@@ -47,9 +48,14 @@ class TokenizerConfig:
         return self.patch.height(self.audio.n_mels)
 
     @property
-    def streams(self) -> int:
-        """Frequency bands."""
+    def bands(self) -> int:
+        """Frequency bands: patches per time step."""
         return self.audio.n_mels // self.height
+
+    @property
+    def streams(self) -> int:
+        """Codes per time step: band after band, and in each of them its levels, coarse to fine."""
+        return self.bands * self.levels
 
     @property
     def samples_per_code(self) -> int:
@@ -67,7 +73,7 @@ class Tokenizer(nn.Module):
         mean: per-mel mean of the training frames' log-mel, ``(mels,)``.
         std: per-mel standard deviation, ``(mels,)``.
         autoencoder: trained on normalised patches.
-        centroids: the codebook, ``(codebook_size, bottleneck)``.
+        centroids: the codebook, ``(codebook_size, bottleneck)``, or ``(levels, codebook_size, bottleneck)``.
     """
 
     mean: Tensor
@@ -83,7 +89,8 @@ class Tokenizer(nn.Module):
         self.autoencoder = autoencoder
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        self.register_buffer("centroids", centroids)
+        # One level is kept as it was before there were more: the same file, and the same fingerprint.
+        self.register_buffer("centroids", centroids[0] if centroids.ndim == 3 and len(centroids) == 1 else centroids)
         self.format = self._format()
         self.eval()
 
@@ -91,6 +98,11 @@ class Tokenizer(nn.Module):
     def patch_frames(self) -> int:
         """Spectrogram frames per code."""
         return self.config.patch.frames
+
+    @property
+    def codebooks(self) -> Tensor:
+        """Centroids of each level, coarse to fine ``(levels, codebook_size, bottleneck)``."""
+        return self.centroids if self.centroids.ndim == 3 else self.centroids[None]
 
     # Sound to codes
 
@@ -138,16 +150,24 @@ class Tokenizer(nn.Module):
     # Codes to spectrograms
 
     @torch.inference_mode()
-    def meanings(self) -> Tensor:
-        """The patch that each code stands for, normalised log-mel ``(codebook_size, frames * height)``."""
-        meanings: Tensor = self.autoencoder.decoder(self.centroids)
-        return meanings
-
-    @torch.inference_mode()
     def spectrogram(self, values: Tensor) -> Tensor:
         """Codes ``(batch, time, streams)`` -> normalised log-mel ``(batch, time * patch_frames, mels)``."""
-        patches = self.meanings()[values.to(self.centroids.device).long()].to(values.device)
-        return from_patches(patches, frames=self.patch_frames, height=self.config.height)
+        codes = values.to(self.centroids.device).long()
+        if self.config.levels == 1:  # so few patches that all are decoded, and looked up
+            patches = self.autoencoder.decoder(self.codebooks[0])[codes]
+        else:
+            patches = self.autoencoder.decoder(self.quantised(codes))
+        return from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
+
+    def quantised(self, values: Tensor) -> Tensor:
+        """Codes ``(..., streams)`` -> the bottlenecks that they stand for ``(..., bands, bottleneck)``.
+
+        That is, the sum of the levels' centroids.
+        """
+        device = self.centroids.device
+        levels = torch.arange(self.config.levels, device=device)
+        codes = values.to(device).long().reshape(*values.shape[:-1], self.config.bands, len(levels))  # (..., B, L)
+        return self.codebooks[levels, codes].sum(-2).to(values.device)
 
     # Parts
 
@@ -160,22 +180,30 @@ class Tokenizer(nn.Module):
         return spectrogram * self.std.to(spectrogram.device) + self.mean.to(spectrogram.device)
 
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
-        """Normalised log-mel ``(batch, time, mels)`` -> ``(batch, time // patch_frames, streams, bottleneck)``."""
+        """Normalised log-mel ``(batch, time, mels)`` -> ``(batch, time // patch_frames, bands, bottleneck)``."""
         patches = to_patches(spectrogram, frames=self.patch_frames, height=self.config.height)
         bottlenecks: Tensor = self.autoencoder.encoder(patches.to(self.centroids.device))
         return bottlenecks.to(spectrogram.device)
 
     def decode_bottlenecks(self, bottlenecks: Tensor) -> Tensor:
-        """``(batch, steps, streams, bottleneck)`` -> normalised log-mel ``(batch, steps * patch_frames, mels)``."""
+        """``(batch, steps, bands, bottleneck)`` -> normalised log-mel ``(batch, steps * patch_frames, mels)``."""
         patches = self.autoencoder.decoder(bottlenecks.to(self.centroids.device)).to(bottlenecks.device)
         return from_patches(patches, frames=self.patch_frames, height=self.config.height)
 
     def nearest(self, bottlenecks: Tensor) -> Tensor:
-        """Index of the nearest centroid: ``(..., bottleneck)`` -> ``(...)``."""
-        # |b - c|^2 = |b|^2 - 2 b.c + |c|^2, of which |b|^2 is the same for all centroids
-        norms = self.centroids.square().sum(-1)
-        distances = norms - 2 * bottlenecks.to(self.centroids.device) @ self.centroids.T
-        return distances.argmin(-1).to(bottlenecks.device)
+        """Codes of bottlenecks, ``(..., bands, bottleneck)`` -> ``(..., streams)``.
+
+        At each level the index of the centroid nearest to what the levels before it leave over: residual vector
+        quantisation (Zeghidour et al., 2021).
+        """
+        residual = bottlenecks.to(self.centroids.device)
+        codes: list[Tensor] = []
+        for centroids in self.codebooks:
+            # |b - c|^2 = |b|^2 - 2 b.c + |c|^2, of which |b|^2 is the same for all centroids
+            distances = centroids.square().sum(-1) - 2 * residual @ centroids.T
+            codes.append(distances.argmin(-1))
+            residual = residual - centroids[codes[-1]]
+        return torch.stack(codes, -1).flatten(-2).to(bottlenecks.device)  # (..., B, L) -> (..., B * L)
 
     # Artifacts
 
@@ -184,13 +212,14 @@ class Tokenizer(nn.Module):
         folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         config = {
-            **asdict(self.config),
+            **self._sizes(),
             "fingerprints": {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook},
         }
         (folder / "config.json").unlink(missing_ok=True)
         weights = {name: value.cpu().contiguous() for name, value in self._learned().items()}
         write_aside(folder / "model.safetensors", save(weights))
-        write_aside(folder / "README.md", MODEL_CARD.format(config=self.config, format=self.format))
+        levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
+        write_aside(folder / "README.md", MODEL_CARD.format(config=self.config, format=self.format, levels=levels))
         write_aside(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
     @classmethod
@@ -209,15 +238,15 @@ class Tokenizer(nn.Module):
         try:
             values = json.loads((folder / "config.json").read_text())
             tokenizer = cls._assembled(values, load_file(folder / "model.safetensors"))
-            named, size = values["fingerprints"]["codebook"], values["codebook_size"]
+            named = _told(values["fingerprints"]["codebook"], values.get("levels", 1), values["codebook_size"])
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError, SafetensorError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
             raise InputError(f"{folder} holds a damaged tokenizer ({reason}); copy it again from its run") from error
-        if (named, size) != (tokenizer.format.codebook, len(tokenizer.centroids)):
+        found = _told(tokenizer.format.codebook, *tokenizer.codebooks.shape[:2])
+        if named != found:
             raise InputError(
-                f"{folder} names codebook {named} of {size} codes, its weights are of {tokenizer.format.codebook} of "
-                f"{len(tokenizer.centroids)}: the files do not belong together; copy the whole folder again from the "
-                "run that made it"
+                f"{folder} names codebook {named}, its weights are of {found}: the files do not belong together; copy "
+                "the whole folder again from the run that made it"
             )
         return tokenizer.to(device)
 
@@ -228,6 +257,7 @@ class Tokenizer(nn.Module):
             patch=PatchConfig(**values["patch"]),
             autoencoder=AutoencoderConfig(**values["autoencoder"]),
             codebook_size=values["codebook_size"],
+            levels=values.get("levels", 1),  # folders of before there were more do not say
         )
         autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
         prefix = "autoencoder."
@@ -240,8 +270,17 @@ class Tokenizer(nn.Module):
         state = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith("log_mel.")}
 
+    def _sizes(self) -> dict[str, Any]:
+        """The config as it is written: with its levels where there are several."""
+        sizes = asdict(self.config)
+        if self.config.levels == 1:
+            del sizes["levels"]
+        return sizes
+
     def _format(self) -> CodesFormat:
+        # Front end and autoencoder serve codebooks of any size and number of levels.
         config = asdict(replace(self.config, codebook_size=0))
+        del config["levels"]
         learned = self._learned()
         centroids = learned.pop("centroids")
         tokenizer = fingerprint(config, learned)
@@ -262,3 +301,8 @@ class Tokenizer(nn.Module):
             samples += covered
         steps = np.frombuffer(values, np.int32).reshape(-1, self.config.streams)
         return Codes(values=steps, num_samples=samples, format=self.format)
+
+
+def _told(codebook: str, levels: int, codebook_size: int) -> str:
+    """A codebook by its fingerprint and sizes."""
+    return f"{codebook} of {f'{levels} levels of ' if levels != 1 else ''}{codebook_size} codes"
