@@ -1,106 +1,103 @@
-"""Charts of linear probes: every representation with its interval, and the layers of the GPT."""
+"""What the charts of probes share, and the layers of each method."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pipelines.charts import BLUE, INK, MUTED, ORANGE, PAPER, Drawing, chart, legend_above, shortened
-from pipelines.phrasing import full_name, percent
-from pipelines.run_record import ProbeRow
+from pipelines.charts import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, Drawing, figure_chart
+from pipelines.comparison_record import ComparisonRecord, LayerRow
+from pipelines.phrasing import full_name, metric_of, percent
 
-ROW_HEIGHT = 21  # CSS pixels
-LAYER = re.compile(r"gpt/layer_(\d+)")
-# family -> (legend, colour, face, marker): told apart by shape and filling as well as by colour
-FAMILIES = {
-    "chosen": ("GPT, chosen on validation", BLUE, BLUE, "D"),
-    "gpt": ("GPT", BLUE, PAPER, "o"),
-    "baseline": ("baseline", ORANGE, PAPER, "s"),
+MODEL = "gpt"  # what all others are compared with
+NUMBER = re.compile(r"_(\d+)$")
+PANEL_HEIGHT = 125  # CSS pixels
+MAX_PANELS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """How a method is drawn beside others: told apart by shape and dashes as well as by colour."""
+
+    colour: str
+    face: str
+    marker: str
+    dashes: str
+
+
+# The methods that are drawn beside each other where all would not be told apart.
+LINES = {
+    MODEL: Line(colour=BLUE, face=BLUE, marker="D", dashes="-"),
+    "supervised": Line(colour=ORANGE, face=ORANGE, marker="^", dashes="-"),
+    "simclr": Line(colour=GREEN, face=GREEN, marker="s", dashes="-"),
+    "ast": Line(colour=ORANGE, face=PAPER, marker="v", dashes="--"),
+    "bag_of_codes": Line(colour=BLUE, face=PAPER, marker="o", dashes="--"),
+    "log_mel": Line(colour=MUTED, face=PAPER, marker="X", dashes=":"),
 }
 
 
-def ranked(probes: Sequence[ProbeRow]) -> list[ProbeRow]:
-    """From the best to the worst on test, equals by name."""
-    return sorted(probes, key=lambda row: (-row["test_accuracy"], row["of"]))
+def percent_ticks(axis: Axis, count: int = 4) -> None:
+    """Few ticks, in percent."""
+    axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axis.set_major_locator(MaxNLocator(count))
 
 
-def family(of: str) -> str:
-    """The GPT's chosen representation, another one of it, or a baseline."""
-    return "chosen" if of == "gpt" else "gpt" if of.startswith("gpt/") else "baseline"
+def layered(comparison: ComparisonRecord) -> list[str]:
+    """The methods with several layers, the GPT first, then as they rank."""
+    names = [row["of"] for row in comparison["methods"] if len(comparison.get("layers", {}).get(row["of"], [])) > 1]
+    return sorted(names, key=lambda of: of != MODEL)[:MAX_PANELS]
 
 
-def chance(truth: Sequence[str]) -> float | None:
-    """Accuracy of always answering with the most frequent class."""
-    return max(Counter(truth).values()) / len(truth) if truth else None
+def in_order(rows: Sequence[LayerRow]) -> list[LayerRow]:
+    """Numbered layers by number, then what is made of several."""
+    numbers = [NUMBER.search(row["of"]) for row in rows]
+    places = [(int(found[1]) if found else len(rows) + 1000, row) for found, row in zip(numbers, rows, strict=True)]
+    return [row for _, row in sorted(places, key=lambda pair: pair[0])]
 
 
-def accuracy_intervals(probes: Sequence[ProbeRow], truth: Sequence[str]) -> Markup:
-    """Test accuracy of each representation as a point with its interval, best on top."""
-    rows = ranked(probes)[::-1]
+def layer_curves(comparison: ComparisonRecord) -> Markup:
+    """By layer of each method, on validation (which chooses) and on test; all panels to one scale."""
+    names = layered(comparison)
+    columns = min(2, len(names))
 
-    def draw(axes: Axes) -> None:
-        for kind, (legend, colour, face, marker) in FAMILIES.items():
-            places = [place for place, row in enumerate(rows) if family(row["of"]) == kind]
-            mine = [rows[place] for place in places]
-            if mine:
-                axes.hlines(places, [row["low"] for row in mine], [row["high"] for row in mine], color=colour)
-                accuracies = [row["test_accuracy"] for row in mine]
-                points = axes.plot(accuracies, places, marker, label=legend, color=colour, markeredgewidth=1.8)
-                points[0].set_markerfacecolor(face)
-        if level := chance(truth):
-            _draw_chance(axes, level, rows)
-        axes.set_yticks(range(len(rows)), [shortened(full_name(row["of"])) for row in rows], color=INK)
-        axes.set_ylim(-0.7, len(rows) - 0.3)
-        axes.tick_params(axis="y", length=0)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.grid(axis="x")
-        axes.set_xlabel("test accuracy")
-        legend_above(axes)
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(-(-len(names) // columns), columns, sharey=True, squeeze=False).flat
+        for axes, of in zip(panels, names, strict=False):
+            _draw_layers(axes, in_order(comparison["layers"][of]), title=full_name(of))
+        for axes in list(panels)[len(names) :]:
+            axes.set_visible(False)
+        handles = figure.axes[0].get_legend_handles_labels()[0]
+        figure.legend(handles=handles, loc="outside upper left", ncols=3, labelcolor=INK)
 
-    best = f"best: {full_name(rows[-1]['of'])}, {percent(rows[-1]['test_accuracy'])}" if rows else "none"
-    description = f"Test accuracy of linear probes on {len(rows)} representations with intervals; {best}"
-    return chart(Drawing(name="probes", description=description, height=100 + ROW_HEIGHT * len(rows)), draw)
+    best = [max(comparison["layers"][of], key=lambda row: row["validation"]) for of in names]
+    told = "; ".join(f"{full_name(row['of'])} {percent(row['test'])}" for row in best)
+    description = f"Test {metric_of(comparison)} by layer; best on validation: {told}"
+    height = 60 + PANEL_HEIGHT * -(-len(names) // columns)
+    return figure_chart(Drawing(name="layers", description=description, height=height), draw)
 
 
-def _draw_chance(axes: Axes, level: float, rows: Sequence[ProbeRow]) -> None:
-    """A line where guessing stands; only its figure where the line would squeeze all intervals to the edge."""
-    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
-    if level > low - 2 * (high - low):
-        axes.axvline(level, color=MUTED, linestyle=":", label="most frequent class")
-    else:
-        axes.plot([], [], color=MUTED, linestyle=":", label=f"guessing: {percent(level)}")
+def _draw_layers(axes: Axes, rows: Sequence[LayerRow], *, title: str) -> None:
+    """One method; the layer that is best on validation is filled."""
+    places = range(len(rows))
+    test, validation = [row["test"] for row in rows], [row["validation"] for row in rows]
+    axes.plot(places, validation, color=MUTED, linestyle="--", marker="x", markersize=4, label="validation")
+    points = axes.plot(places, test, color=BLUE, marker="o", markersize=4.5, label="test")
+    points[0].set_markerfacecolor(PAPER)
+    best = max(places, key=lambda place: validation[place])
+    axes.plot([best], [test[best]], "o", color=BLUE, markersize=6, label="test, best on validation")
+    axes.set_title(title, color=INK)
+    axes.set_xticks(places, [_short(row["of"]) for row in rows], fontsize=9)
+    axes.set_xlim(-0.4, len(rows) - 0.6)
+    percent_ticks(axes.yaxis, 3)
+    axes.grid(axis="y")
 
 
-def layers(probes: Sequence[ProbeRow]) -> list[tuple[int, ProbeRow]]:
-    """The probes of single layers of the GPT, in order."""
-    found = ((LAYER.fullmatch(row["of"]), row) for row in probes)
-    return sorted(((int(match[1]), row) for match, row in found if match), key=lambda pair: pair[0])
-
-
-def layer_curve(probes: Sequence[ProbeRow]) -> Markup:
-    """Accuracy by layer of the GPT, on validation (which chooses) and on test, beside the bag of codes."""
-    pairs = layers(probes)
-    numbers, rows = [number for number, _ in pairs], [row for _, row in pairs]
-    bag = next((row["test_accuracy"] for row in probes if row["of"] == "bag_of_codes"), None)
-
-    def draw(axes: Axes) -> None:
-        low, high = [row["low"] for row in rows], [row["high"] for row in rows]
-        axes.fill_between(numbers, low, high, color=BLUE, alpha=0.18, linewidth=0)
-        axes.plot(numbers, [row["test_accuracy"] for row in rows], color=BLUE, marker="o", markersize=4, label="test")
-        validation = [row["validation_accuracy"] for row in rows]
-        axes.plot(numbers, validation, color=MUTED, linestyle="--", marker="x", markersize=4, label="validation")
-        if bag is not None:
-            axes.axhline(bag, color=ORANGE, linestyle=":", label="bag of codes, test")
-        axes.set_title("accuracy")
-        axes.set_xlabel("layer of the GPT")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-        axes.grid(axis="y")
-        legend_above(axes)
-
-    told = ", ".join(f"layer {number} {percent(row['test_accuracy'])}" for number, row in pairs)
-    return chart(Drawing(name="layers", description=f"Test accuracy by layer of the GPT: {told}", height=230), draw)
+def _short(of: str) -> str:
+    """A layer below its axis."""
+    found = NUMBER.search(of)
+    return found[1] if found else of.rpartition("/")[2].partition("_")[0][:6]

@@ -13,10 +13,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from audio.manifest import SPLITS
-from pipelines import phrasing, probe_charts
+from pipelines import phrasing
+from pipelines.comparison_chart import comparison_chart
+from pipelines.comparison_record import ComparisonRecord, comparison_of, fold_noun, has_folds
 from pipelines.confusion_chart import MAX_CLASSES, confusion_matrix
+from pipelines.fold_training_chart import fold_trainings
+from pipelines.group_chart import MAX_GROUPS, group_chart, ranked_groups, values_by_group
+from pipelines.key_figures import key_figures
+from pipelines.learning_curve_chart import has_learning_curves, learning_curves
+from pipelines.probe_charts import MODEL, layer_curves, layered
 from pipelines.report_sounds import KINDS, clip_name, sound_path, sounds
-from pipelines.run_record import Pictures, ProbeRecord, Results, read_pictures, read_results
+from pipelines.run_record import Pictures, Results, read_pictures, read_results
 from pipelines.spectrogram_charts import reconstruction
 from pipelines.training_charts import code_usage, kmeans_objective, training_curve
 
@@ -34,17 +41,21 @@ def page(folder: Path) -> str:
         InputError: the results, or a sound that they name, are missing or broken.
     """
     results = read_results(folder)
+    comparison = comparison_of(results)
     return (
         _environment()
         .get_template(TEMPLATE)
         .render(
             results=results,
-            summary=phrasing.summary(results),
-            key_figures=list(phrasing.key_figures(results)),
+            opening=phrasing.opening(results),
+            key_figures=list(key_figures(results)),
+            comparison=comparison,
+            study=comparison is not None and has_folds(comparison),
+            trainings=dict(_trainings(results, comparison)) if comparison else {},
             charts=dict(_charts(results)),
             reconstructions=list(_reconstructions(folder, results, read_pictures(folder))),
             listening=list(sounds(folder, results)),
-            probes=probe_charts.ranked(results["probe"]["probes"]) if "probe" in results else [],
+            model=MODEL,
             splits=SPLITS,
             kinds=KINDS,
             sound_figures=SOUND_FIGURES,
@@ -58,7 +69,7 @@ def page(folder: Path) -> str:
 def adding_command(results: Results, stage: str) -> str:
     """The command that repeats a run with one more stage; what is finished is reused."""
     parts = {"tokenizer": "codebook" in results, "lm": "lm" in results.get("curves", {})}
-    parts |= {"probe": "probe" in results, "vocoder": "listening" in results}
+    parts |= {"probe": comparison_of(results) is not None, "vocoder": "listening" in results}
     stages = [part for part, present in parts.items() if present or part == stage]
     try:
         words = shlex.split(results.get("command", "wordless run"))
@@ -76,9 +87,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    spoken = (phrasing.number, phrasing.percent, phrasing.duration, phrasing.full_name)
-    environment.filters |= {function.__name__: function for function in spoken}
-    environment.globals |= {"quantity": phrasing.quantity, "rows": phrasing.rows, "family": probe_charts.family}
+    words = phrasing
+    spoken = [words.number, words.percent, words.duration, words.full_name, words.points, words.significance]
+    compared = [words.candidates, words.metric_of, words.setting, words.standing, fold_noun]
+    environment.filters |= {function.__name__: function for function in (*spoken, *compared)}
+    environment.globals |= {"quantity": phrasing.quantity, "rows": phrasing.rows}
     return environment
 
 
@@ -90,18 +103,29 @@ def _charts(results: Results) -> Iterator[tuple[str, Markup]]:
     if "codebook" in results:
         yield "usage", code_usage(results["codebook"]["counts"])
         yield "kmeans", kmeans_objective(results["codebook"]["kmeans"]["objective"])
-    if "probe" in results:
-        yield from _probe_charts(results["probe"])
+    if comparison := comparison_of(results):
+        yield from _comparison_charts(comparison)
 
 
-def _probe_charts(record: ProbeRecord) -> Iterator[tuple[str, Markup]]:
-    """Intervals, layers, and the confusions of the chosen GPT where there are few enough classes to read them."""
-    yield "probes", probe_charts.accuracy_intervals(record["probes"], record["truth"])
-    if len(probe_charts.layers(record["probes"])) > 1:
-        yield "layers", probe_charts.layer_curve(record["probes"])
-    chosen = [row for row in record["probes"] if row["of"] == "gpt"]
-    if chosen and len(record["classes"]) <= MAX_CLASSES:
-        yield "confusion", confusion_matrix(chosen[0], record["classes"], record["truth"])
+def _comparison_charts(comparison: ComparisonRecord) -> Iterator[tuple[str, Markup]]:
+    """All methods, and what there is of layers, few labels, groups and confusions, where it can be read."""
+    yield "comparison", comparison_chart(comparison)
+    if layered(comparison):
+        yield "layers", layer_curves(comparison)
+    if has_learning_curves(comparison):
+        yield "learning", learning_curves(comparison)
+    if 1 < len(ranked_groups(values_by_group(comparison))) <= MAX_GROUPS:
+        yield "groups", group_chart(comparison)
+    counts = comparison.get("confusion", {}).get(MODEL)
+    if counts and len(counts) <= MAX_CLASSES:
+        yield "confusion", confusion_matrix(comparison["classes"], counts)
+
+
+def _trainings(results: Results, comparison: ComparisonRecord) -> Iterator[tuple[str, Markup]]:
+    """Training curves by method, but for those that have a place of their own on the page."""
+    for of, records in comparison.get("trainings", {}).items():
+        if of not in results.get("curves", {}):
+            yield of, fold_trainings(of, records)
 
 
 def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[str, Markup]]:

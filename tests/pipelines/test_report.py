@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,16 +20,17 @@ from safetensors.numpy import save_file
 from audio.errors import InputError
 from audio.waveform import Waveform
 from pipelines import phrasing
+from pipelines.comparison_record import guessing
 from pipelines.confusion_chart import confusions, rates
-from pipelines.probe_charts import chance
 from pipelines.report import write_report
 from pipelines.report_page import adding_command
 from pipelines.run_record import Pictures
 from pipelines.spectrogram_charts import reconstruction
+from tests.pipelines.comparison_example import comparison_example
 
 HOSTILE = "<script>alert('1')</script> & $x_1$ \"q\""
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
-SECTIONS = ["curves", "codebook", "probe", "listening"]
+SECTIONS = ["curves", "codebook", "comparison", "listening"]
 LEVELS = {"peak": 0.5, "rms": -20.0, "dc": 0.0, "clipping": 0.0, "silence": 0.1}
 
 
@@ -74,16 +76,15 @@ def figure(stage: str, name: str, value: float, unit: str, of: str | None = None
     return row | {"protocol": "official", "split": "test", "seeds": 1, "artifact": "0123456789abcdef"}
 
 
-def probe_row(of: str, accuracy: float, predictions: list[str]) -> dict[str, object]:
-    """A row of probe.json."""
-    row = {
-        "of": of,
-        "chosen": f"{of}:mean",
-        "penalty": 0.01,
-        "validation_accuracy": accuracy,
-        "test_accuracy": accuracy,
-    }
-    return row | {"low": accuracy - 0.05, "high": accuracy + 0.05, "macro_f1": accuracy, "predictions": predictions}
+def compared(label: str) -> dict[str, Any]:
+    """A comparison in which a method, a class, a group and a candidate bear one name."""
+    section = comparison_example(folds=("test",), groups=3, classes=2)
+    section["classes"] = ["eight", label]
+    last = section["methods"][-1]
+    last |= {"of": label, "groups": {label: 0.5}, "chosen": {"test": label}}
+    section["differences"][-1]["against"] = label
+    section["methods"][2]["groups"][label] = 0.7  # the GPT
+    return section
 
 
 def listening(clips: int, label: str) -> dict[str, object]:
@@ -104,14 +105,6 @@ def results(label: str = "seven", clips: int = 2) -> dict[str, object]:
     """The results of a whole run."""
     curve = [{"step": step, "train_loss": 5.0 / step, "validation_loss": 6.0 / step} for step in (1, 2, 3)]
     training = {"curve": curve, "steps": 3, "kept_step": 2, "cut_short": False}
-    representations = {
-        "log_mel": 0.7,
-        "bag_of_codes": 0.8,
-        "gpt/layer_1": 0.75,
-        "gpt/layer_2": 0.9,
-        "gpt": 0.9,
-        label: 0.2,
-    }
     figures = [
         figure("tokenizer", "perplexity", 12.5, "codes"),
         figure("lm", "perplexity", 3.25, "codes"),
@@ -137,11 +130,7 @@ def results(label: str = "seven", clips: int = 2) -> dict[str, object]:
             "stability": {"noise": 0.9, "gain": 0.8, "shift": 0.7},
             "verdict": None,
         },
-        "probe": {
-            "probes": [probe_row(of, accuracy, [label, "eight"]) for of, accuracy in representations.items()],
-            "classes": ["eight", label],
-            "truth": [label, "eight"],
-        },
+        "comparison": compared(label),
         "listening": listening(clips, label),
         "stages": [{"stage": "lm", "key": "0123456789abcdef", "seconds": 61.0, "peak_memory": 2e9, "reused": True}],
         "command": f"wordless run corpus.root='{label}' stages=[tokenizer,lm]",
@@ -188,16 +177,16 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
     for told in (
         "11 recordings, 1 h 2 min of sound, became sequences of 4 codes",
         "narrows the next code down to 3.25 equally likely ones, where code frequencies alone leave 12",
-        "reads the right label off its states for 90.0 % of the test clips",
+        "reads the right label off the GPT's states for",
         "gives back 40.0 % of its codes",
-        "85.0 % to 95.0 %",
+        "cannot be told from AST",
         "seven.wav",
         "silent",
         "weights of step 2 of 3 were kept",
         "reused",
         "torch 2.9.1",
         "wordless run corpus.root='seven' stages=[tokenizer,lm]",
-        "most frequent class",
+        "guess: 5",
     ):
         assert told in page.text
     assert "To add" not in page.text
@@ -290,7 +279,7 @@ def test_figures_alone_make_a_page(tmp_path: Path) -> None:
 
 
 def test_the_command_adds_a_stage_to_those_of_the_run() -> None:
-    content = {key: value for key, value in results().items() if key != "probe"}
+    content = {key: value for key, value in results().items() if key != "comparison"}
     content["command"] = "wordless run corpus.root='my sounds' stages=[tokenizer,lm]"
     adding = adding_command(content, "probe")  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
     assert adding == "wordless run 'corpus.root=my sounds' 'stages=[tokenizer,lm,probe,vocoder,report]'"
@@ -322,7 +311,8 @@ def test_strange_values_are_drawn_too(tmp_path: Path) -> None:
     content["curves"]["vocoder"]["curve"] = []
     content["codebook"]["counts"] = [0, 0]
     content["codebook"]["kmeans"]["objective"] = []
-    content["probe"] = {"probes": [], "classes": [], "truth": []}
+    empty = {"methods": [], "differences": [], "layers": {}, "learning_curves": {}, "confusion": {}}
+    content["comparison"] |= empty
     content["figures"][0]["value"] = float("nan")
     assert "–" in Page(read(write_report(run_folder(tmp_path, content)))).text
 
@@ -362,10 +352,11 @@ def test_codes_stand_below_their_frames(codes: int, frames_per_code: int, shown:
 
 
 def test_confusions_are_counted_by_class() -> None:
-    truth, answers = ["a", "a", "a", "b"], ["a", "b", "b", "b"]
-    assert confusions(truth, answers) == [(("a", "b"), 2)]
-    assert rates(["a", "b", "c"], truth, answers) == pytest.approx(np.array([[1 / 3, 2 / 3, 0], [0, 1, 0], [0, 0, 0]]))
-    assert chance(truth) == 0.75
+    counts = [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
+    assert confusions(["a", "b", "c"], counts) == [(("a", "b"), 2)]
+    assert rates(counts) == pytest.approx(np.array([[1 / 3, 2 / 3, 0], [0, 1, 0], [0, 0, 0]]))
+    assert guessing({"confusion": {"gpt": counts}}) == 0.75
+    assert guessing({"confusion": {}}) is None
 
 
 @given(st.floats(min_value=-1e12, max_value=1e12))

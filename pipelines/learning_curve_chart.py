@@ -1,0 +1,48 @@
+"""What each method knows from few labels."""
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from pipelines.charts import Drawing, chart, legend_above
+from pipelines.comparison_record import ComparisonRecord
+from pipelines.phrasing import full_name, metric_of, number, percent
+from pipelines.probe_charts import LINES, MODEL, percent_ticks
+
+
+def has_learning_curves(comparison: ComparisonRecord) -> bool:
+    """Whether there is a curve to draw: a method that is drawn, at more than one share."""
+    return any(len(points) > 1 for of, points in comparison.get("learning_curves", {}).items() if of in LINES)
+
+
+def learning_curves(comparison: ComparisonRecord) -> Markup:
+    """Test values over the share of the labels, which is spaced by its logarithm; the GPT with its interval."""
+    curves = comparison["learning_curves"]
+    shares = sorted({point["share"]: point["clips"] for of in LINES for point in curves.get(of, [])}.items())
+
+    def draw(axes: Axes) -> None:
+        for of, look in LINES.items():
+            points = curves.get(of, [])
+            places, values = [point["share"] for point in points], [point["value"] for point in points]
+            if of == MODEL:
+                low, high = [point["low"] for point in points], [point["high"] for point in points]
+                axes.fill_between(places, low, high, color=look.colour, alpha=0.18, linewidth=0)
+            if points:
+                drawn = axes.plot(
+                    places, values, look.dashes, marker=look.marker, color=look.colour, label=full_name(of)
+                )
+                drawn[0].set(markerfacecolor=look.face, markersize=5.5)
+        axes.set_xscale("log")
+        axes.set_xticks(
+            [share for share, _ in shares], [f"{100 * share:g} %\n{number(round(n))}" for share, n in shares]
+        )
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("share of the labels, and train clips")
+        axes.set_title(f"test {metric_of(comparison)}")
+        percent_ticks(axes.yaxis, 5)
+        axes.grid(axis="y")
+        legend_above(axes, columns=3)
+
+    told = ", ".join(f"{percent(point['value'])} from {100 * point['share']:g} %" for point in curves.get(MODEL, []))
+    description = f"Test {metric_of(comparison)} by share of the labels; the GPT: {told or 'unknown'}"
+    return chart(Drawing(name="learning", description=description, height=290), draw)
