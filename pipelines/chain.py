@@ -5,22 +5,25 @@ from pathlib import Path
 
 from audio.errors import InputError
 from audio.manifest import Manifest, write_manifest, write_rejected
-from pipelines.corpus import Corpus, corpus_config, read_corpus
+from pipelines.codes_stage import codes, views
+from pipelines.comparing import with_seed
+from pipelines.comparison_stages import compared
+from pipelines.corpus import Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.devices import choose_device
 from pipelines.disk import require_space
 from pipelines.gangs import gathered
-from pipelines.language_model_stage import language_model
+from pipelines.language_model_stage import CodedCorpus, language_model
 from pipelines.listening_stage import listening
 from pipelines.phrasing import summary
-from pipelines.probe_stage import features, probe_task, probes
+from pipelines.probe_stage import require_probeable
 from pipelines.progress import Terminal
 from pipelines.report import write_report
-from pipelines.results import write_results
+from pipelines.results import FoldSeed, write_results
 from pipelines.run_record import RESULTS, read_results
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
 from pipelines.store import Entry, Store
-from pipelines.tokenizer_stages import autoencoder, codebook, codes, frame_sample, health, views
+from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, health
 from pipelines.vocoder_stage import vocoder, waveforms
 
 PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied into the run folder
@@ -32,14 +35,14 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     store = settings.store.root
     require_space(store, "store.root=PATH")
     terminal = Terminal()
-    recordings = corpus_config(
-        settings.corpus, settings.embedded, store, probed="probe" in settings.stages, terminal=terminal
-    )
+    probed = "probe" in settings.stages
+    recordings = corpus_config(settings.corpus, settings.embedded, store, probed=probed, terminal=terminal)
     with gathered(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
-        seconds = corpus.manifest.seconds
+        unlabelled = read_unlabelled(settings, store, gang=gang, terminal=terminal)
+        seconds = corpus.manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)
         require_space(store, "store.root=PATH", seconds=seconds)
         session = Session(
             store=Store(store),
@@ -48,40 +51,69 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             folder=folder,
             workers=choose_workers(settings.workers, seconds=seconds),
         )
-        entries = make_stages(session, corpus.manifest, settings)
+        made = make_folds(session, corpus.manifest, unlabelled, config)
         if gang.rank == 0:
-            _write_folder(folder, corpus, settings, entries, terminal)
+            _write_folder(folder, corpus, settings, made, terminal)
 
 
-def make_stages(session: Session, manifest: Manifest, settings: RunSettings) -> dict[str, Entry]:
-    """The entries that the wanted stages need, by stage, in the order of the data.
+def make_folds(
+    session: Session, manifest: Manifest, unlabelled: Manifest | None, config: dict[str, object]
+) -> dict[FoldSeed, dict[str, Entry]]:
+    """The entries of every fold and seed: of a run on the corpus's own split, those of its one fold.
 
     Raises:
-        InputError: the splits do not hold what the stages need; shown before anything is trained.
+        InputError: a fold does not hold what the stages need; shown before anything is trained on another.
     """
+    settings = run_settings(config)
+    folds = settings.compare.divide(manifest)
+    for fold in folds:
+        _require_validation(fold.manifest)
+    if "probe" in settings.stages:
+        require_probeable(folds, settings.probe)
+    made = {}
+    for fold in folds:
+        for number in range(settings.compare.seeds):
+            if len(folds) * settings.compare.seeds > 1:
+                session.terminal.say(f"fold      {fold.name} held out for test, seed {settings.seed + number}")
+            seeded = run_settings(with_seed(config, number))
+            made[fold.name, settings.seed + number] = make_stages(session, fold.manifest, seeded, unlabelled)
+    return made
+
+
+def make_stages(
+    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Manifest | None = None
+) -> dict[str, Entry]:
+    """The entries that the wanted stages need, by stage, in the order of the data."""
     wanted = settings.stages
-    _require_validation(manifest)
-    if "probe" in wanted:
-        probe_task(manifest)
-    made: list[Entry] = [frame_sample(session, manifest, settings.audio, settings.tokenizer)]
-    made.append(autoencoder(session, made[0], settings.audio, settings.tokenizer))
-    tokens = codebook(session, made[0], made[1], settings.audio, settings.tokenizer)
+    sample = frame_sample(session, manifest, settings.audio, settings.tokenizer, unlabelled=unlabelled)
+    trained = autoencoder(session, sample, settings.audio, settings.tokenizer)
+    tokens = codebook(session, sample, trained, settings.audio, settings.tokenizer)
     coded = codes(session, manifest, tokens)
-    made += [tokens, coded, health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)]
+    made = [sample, trained, tokens, coded]
+    made.append(health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed))
     model = None
-    if {"lm", "probe"} & {*wanted}:
-        others = range(1, settings.tokenizer.patch.frames) if settings.lm.all_offsets else range(0)
-        more = views(session, manifest, tokens, offsets=others) if others else None
-        model = language_model(session, coded, more, settings.lm)
-        made += [*([more] if more else []), model]
-    if model and "probe" in wanted:
-        pooled = features(session, manifest, tokens, coded, model)
-        made += [pooled, probes(session, manifest, pooled, settings.probe)]
+    if "lm" in wanted or settings.probes("gpt"):
+        own = _coded(session, manifest, tokens, settings, coded)
+        others = _coded(session, unlabelled, tokens, settings) if unlabelled else None
+        model = language_model(session, own, settings.lm, unlabelled=others)
+        made += [*([own.views] if own.views else []), model]
+    if "probe" in wanted:
+        made += compared(session, manifest, settings, sample, tokens, coded, model, unlabelled=unlabelled)
     if "vocoder" in wanted:
         sound = waveforms(session, manifest, settings.audio.sample_rate)
         wavenet = vocoder(session, manifest, tokens, coded, sound, settings.vocoder)
         made += [sound, wavenet, listening(session, manifest, tokens, wavenet, model, settings.listening)]
     return {entry.stage: entry for entry in made}
+
+
+def _coded(
+    session: Session, manifest: Manifest, tokens: Entry, settings: RunSettings, coded: Entry | None = None
+) -> CodedCorpus:
+    patch_frames = settings.tokenizer.patch.frames
+    return CodedCorpus(
+        codes=coded or codes(session, manifest, tokens),
+        views=views(session, manifest, tokens, settings.lm.views, patch_frames=patch_frames),
+    )
 
 
 def _require_validation(manifest: Manifest) -> None:
@@ -93,20 +125,26 @@ def _require_validation(manifest: Manifest) -> None:
 
 
 def _write_folder(
-    folder: Path, corpus: Corpus, settings: RunSettings, entries: dict[str, Entry], terminal: Terminal
+    folder: Path,
+    corpus: Corpus,
+    settings: RunSettings,
+    made: dict[FoldSeed, dict[str, Entry]],
+    terminal: Terminal,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(corpus.manifest, folder / "manifest.tsv")
     write_rejected(corpus.rejected, folder / "rejected.tsv")
+    only = next(iter(made.values())) if len(made) == 1 else {}  # models of several folds stay in the store
     for part in PARTS:
-        place_part(folder / part, entries[part].folder if part in entries else None)
+        place_part(folder / part, only[part].folder if part in only else None)
     write_results(
         folder,
         manifest=corpus.manifest,
         rejected=corpus.rejected,
         name=corpus.name,
-        protocol=settings.corpus.split.by,
-        entries=entries,
+        protocol=settings.compare.folds or settings.corpus.split.by,
+        made=made,
+        settings=settings,
     )
     for line in summary(read_results(folder)):
         terminal.say(f"          {line}")

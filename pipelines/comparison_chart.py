@@ -83,7 +83,7 @@ def _draw_folds(axes: Axes, rows: list[MethodRow], legend: str) -> None:
     """A tick for each fold of each method."""
     ticks = [(place, value) for place, row in enumerate(rows) for value in row["folds"].values()]
     lows, highs = [place - TICK for place, _ in ticks], [place + TICK for place, _ in ticks]
-    axes.vlines([value for _, value in ticks], lows, highs, color=INK, alpha=0.45, linewidth=1.0)
+    axes.vlines([value for _, value in ticks], lows, highs, color=INK, alpha=0.45, linewidth=1.0, zorder=1.5)
     axes.plot([], [], "|", color=INK, alpha=0.45, markersize=8, label=legend)
 
 

@@ -11,6 +11,8 @@ from pipelines.phrasing import counted, full_name, number
 from pipelines.run_record import TrainingRecord
 from pipelines.training_charts import LOSSES
 
+BASELINE_LOSSES = {"simclr": "nats per view, among all of its batch", "supervised": "nats per clip"}
+
 
 def fold_trainings(of: str, records: Mapping[str, TrainingRecord]) -> Markup:
     """Training and validation loss by step, a thin line for each fold, and the steps that were kept."""
@@ -20,7 +22,7 @@ def fold_trainings(of: str, records: Mapping[str, TrainingRecord]) -> Markup:
             _draw_fold(axes, record)
         for style, colour, legend in (("--", ORANGE, "training"), ("-", BLUE, "validation"), ("o", BLUE, "kept")):
             axes.plot([], [], style, color=colour, markersize=4, linewidth=1.2, label=legend)
-        axes.set_title(LOSSES.get(of, "loss"))
+        axes.set_title((LOSSES | BASELINE_LOSSES).get(of, "loss"))
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(axis="y")

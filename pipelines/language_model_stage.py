@@ -1,7 +1,6 @@
 """Codes -> language model: a GPT trained on the training clips, its weights kept where validation was best."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,12 +12,13 @@ from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second, unigram_perplexity
 from lm.sequences import CodeSequences
+from pipelines.codes_stage import ViewsConfig
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
 from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 from tokenizer.codes import Codes, CodesFormat
-from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.parquet import read_codes
 
 MIN_WINDOWS = 4  # per step, however long
 
@@ -32,9 +32,7 @@ class LanguageModelSettings:
     """
 
     batch_tokens: int  # a step takes fewer windows than batches.batch_size where they are long, to hold about so many
-    all_offsets: (
-        bool  # let the GPT also see training clips cut into patches from each other frame: more data, same sound
-    )
+    views: ViewsConfig  # how training clips are encoded beside as they are: more data, same sound
     validation_windows: int  # for the training curve, at most, evenly chosen; the final perplexity takes all
     gpt: GPTConfig
     batches: BatchConfig
@@ -46,10 +44,21 @@ class LanguageModelSettings:
                 raise InputError(f"lm.{name} is {getattr(self, name)}; it must be 1 or more")
 
 
+@dataclass(frozen=True, kw_only=True)
+class CodedCorpus:
+    """What a corpus was encoded to."""
+
+    codes: Entry
+    views: Entry | None  # of the training clips
+
+
 def language_model(
-    session: Session, codes_entry: Entry, views_entry: Entry | None, settings: LanguageModelSettings
+    session: Session, corpus: CodedCorpus, settings: LanguageModelSettings, *, unlabelled: CodedCorpus | None = None
 ) -> Entry:
-    """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder."""
+    """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
+
+    ``unlabelled`` is heard in training beside them; validation is the corpus's own.
+    """
     recipe = Recipe(
         stage="lm",
         version=1,
@@ -60,15 +69,16 @@ def language_model(
             "validation_windows": settings.validation_windows,
             "fit": numeric(settings.fit),
         },
-        inputs={"codes": codes_entry.key, "views": views_entry.key if views_entry else ""},
+        inputs=_inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {}),
     )
 
     def make(folder: Path) -> None:
-        codes_format, clips = read_codes(codes_entry.folder)
-        train, validation = _views(clips, read_codes(views_entry.folder)[1] if views_entry else ())
+        codes_format = read_codes(corpus.codes.folder)[0]
+        train, validation = _views(corpus)
+        heard = train + (_views(unlabelled)[0] if unlabelled else [])
         model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed)
         capacity, vocabulary = model.gpt.capacity, model.gpt.vocabulary
-        sequences = CodeSequences.of([[codes.values for codes in views] for views in train])
+        sequences = CodeSequences.of([[codes.values for codes in views] for views in heard])
         fitting = fitting_batches(settings, sequences, capacity, processes=session.gang.size)
         held_out = validation_batches(
             CodeSequences.of([codes.values] for codes in validation),
@@ -118,12 +128,16 @@ def fitting_batches(
     return replace(settings.batches, batch_size=size)
 
 
-def _views(clips: Iterable[CodedClip], others: Iterable[CodedClip]) -> tuple[list[list[Codes]], list[Codes]]:
+def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:
+    return {f"{prefix}codes": corpus.codes.key, f"{prefix}views": corpus.views.key if corpus.views else ""}
+
+
+def _views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
     """All views of each training clip, the plain one first; and the validation clips. Clips of no code are left out."""
-    heard = [clip for clip in clips if len(clip.codes.values)]
+    heard = [clip for clip in read_codes(corpus.codes.folder)[1] if len(clip.codes.values)]
     views = {clip.path: [clip.codes] for clip in heard if clip.split == "train"}
-    for other in others:
-        if len(other.codes.values):
+    for other in read_codes(corpus.views.folder)[1] if corpus.views else ():
+        if len(other.codes.values) and other.path in views:
             views[other.path].append(other.codes)
     return list(views.values()), [clip.codes for clip in heard if clip.split == "validation"]
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipelines.charts import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, Drawing, figure_chart
 from pipelines.comparison_record import ComparisonRecord, LayerRow
@@ -43,7 +43,7 @@ LINES = {
 
 def percent_ticks(axis: Axis, count: int = 4) -> None:
     """Few ticks, in percent."""
-    axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     axis.set_major_locator(MaxNLocator(count))
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from audio.corpus import CorpusConfig
 from audio.embedded import EmbeddedConfig
 from audio.files import file_hash
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
+from pipelines.comparison import comparison
+from pipelines.comparison_table import as_table
 from pipelines.configuration import build
 from pipelines.corpus import corpus_config, read_corpus
 from pipelines.devices import Device, choose_device
@@ -55,7 +56,7 @@ def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
 
 
 def probe_run(config: dict[str, object]) -> None:
-    """Encode the recordings, pool every representation, probe each, and print the table."""
+    """Encode the recordings, pool every representation, probe each method, and print how they compare."""
     settings = probe_settings(config)
     tokens, model = _parts(settings.model)
     store = settings.store.root
@@ -68,10 +69,11 @@ def probe_run(config: dict[str, object]) -> None:
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
         coded = codes(session, corpus.manifest, tokens)
         pooled = features(session, corpus.manifest, tokens, coded, model)
-        measured = probes(session, corpus.manifest, pooled, settings.probe).read_json("probe.json")
+        measured = probes(session, corpus.manifest, [pooled], settings.probe).read_json("probe.json")
     if settings.output is not None:
         write_json(settings.output, measured)
-    Console().print(_table(measured["probes"]))
+    compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
+    Console().print(as_table(compared))
 
 
 def _parts(folder: Path) -> tuple[Entry, Entry]:
@@ -89,21 +91,3 @@ def _parts(folder: Path) -> tuple[Entry, Entry]:
         Entry(stage="tokenizer", key=tokenizer_format.codebook, folder=tokenizer, reused=True),
         Entry(stage="lm", key=weights, folder=model, reused=True),
     )
-
-
-def _table(rows: object) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("representation", no_wrap=True)
-    for name in ("chosen on validation", "C", "validation", "test", "interval", "macro F1"):
-        table.add_column(name)
-    for row in sorted(rows if isinstance(rows, list) else [], key=lambda row: -float(row["test_accuracy"])):
-        table.add_row(
-            row["of"],
-            row["chosen"],
-            f"{row['penalty']:g}",
-            f"{row['validation_accuracy']:.1%}",
-            f"{row['test_accuracy']:.1%}",
-            f"{row['low']:.1%} - {row['high']:.1%}",
-            f"{row['macro_f1']:.3f}",
-        )
-    return table

@@ -1,4 +1,4 @@
-"""Representations -> linear probes: what can be read off each, on the same clips, splits, poolings and tries."""
+"""Representations -> linear probes: what can be read off each, on the same clips and splits, with as many tries."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,39 +10,47 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from audio.errors import InputError
+from audio.folds import Fold
 from audio.manifest import SPLITS, Manifest, audio_hash
 from lm.embeddings import embed
+from lm.learning_curve import LearningPoint, learning_curve
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, bag_of_codes
-from lm.probe import ProbeConfig, ProbeResult, ProbeTask, chosen, probe
+from lm.probe import MethodResult, ProbeConfig, probe_method, require_equal_tries, scored_method
+from lm.probe_task import ProbeTask
 from pipelines.audio_features import audio_features
 from pipelines.encoding import Encoder, encoding_pool, in_order
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash, write_json
+from pipelines.stored_features import features_by_method
 from tokenizer.parquet import CodedClip, read_codes
 
-GPT = "gpt"  # the layer that validation chose
+GPT = "gpt"
+FEATURES = "features.safetensors"
+SCORES = "scores.safetensors"
+PROBE = "probe.json"
+FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
 def require_labels(labels: Sequence[str | None]) -> None:
     """Refuse what no probe can predict, as far as names tell: before any recording is decoded.
 
+    Recordings without a label are no obstacle as long as the others have two different ones.
+
     Raises:
-        InputError: a recording has no label, or all have the same one.
+        InputError: no recording has a label, or all that have one have the same.
     """
     classes = {label for label in labels if label is not None}
-    without = sum(label is None for label in labels)
+    labelled = sum(label is not None for label in labels)
     remedy = (
         "put each class into its own sub-folder, set corpus.pattern, or leave probes out: "
         "stages=[tokenizer,lm,vocoder,report]"
     )
-    if without:
-        raise InputError(f"{without} of {len(labels)} recordings have no label, which a probe predicts; {remedy}")
+    if not classes:
+        raise InputError(f"{len(labels)} of {len(labels)} recordings have no label, which a probe predicts; {remedy}")
     if len(classes) < 2:
-        raise InputError(
-            f"all {len(labels)} recordings have the label {min(classes)!r}, and a probe tells at least 2 apart; "
-            f"{remedy}"
-        )
+        those = f"{labelled} recordings" if labelled == len(labels) else f"{labelled} recordings with a label"
+        raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
 
 
 def features(
@@ -63,55 +71,132 @@ def features(
         pooled |= _gpt_features(
             LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device)), coded
         )
-        save_file(pooled, folder / "features.safetensors")
+        save_file(pooled, folder / FEATURES)
 
     return session.obtain(recipe, f"representations of {len(manifest.clips)} clips", make)
 
 
-def probes(session: Session, manifest: Manifest, features_entry: Entry, config: ProbeConfig) -> Entry:
-    """Probe every representation; pooling, penalty and the GPT's layer are chosen on validation."""
-    task = probe_task(manifest)
-    labels = {clip.path: clip.label for clip in manifest.clips}
+def probes(
+    session: Session,
+    manifest: Manifest,
+    feature_entries: Sequence[Entry],
+    config: ProbeConfig,
+    *,
+    scores: Mapping[str, Entry] | None = None,
+) -> Entry:
+    """Probe every method, one at a time, with equally many tries, and write ``probe.json``.
+
+    Args:
+        session: store and terminal.
+        manifest: clips with labels, groups and splits.
+        feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
+        config: tries, penalties, shares and intervals.
+        scores: by method, entries with ``scores.safetensors``: class probabilities ``scores`` ``(clips, classes)`` of a
+            classifier's own, classes in the order of their names.
+
+    Raises:
+        InputError: the labels cannot be probed, or two entries hold the same features.
+    """
+    task = probe_task(manifest, config.label_separator)
+    given = scores or {}
+    said = [[clip.path, clip.split, clip.label, clip.group] for clip in manifest.clips]
     recipe = Recipe(
         stage="probe",
-        version=1,
+        version=2,
         config=asdict(config),
-        inputs={"features": features_entry.key, "labels": text_hash(json.dumps(labels, sort_keys=True))},
+        inputs={
+            "features": " ".join(entry.key for entry in feature_entries),
+            "scores": " ".join(f"{of}:{entry.key}" for of, entry in sorted(given.items())),
+            "labels": text_hash(json.dumps(said)),
+        },
     )
 
     def make(folder: Path) -> None:
-        tensors = load_file(features_entry.folder / "features.safetensors")
-        names = sorted({name.rpartition(":")[0] for name in tensors})
-        results = []
-        with session.terminal.working("probes", len(names), "representations") as progress:
-            for done, name in enumerate(names, 1):
-                results.append(_best_pooling(name, tensors, task, config))
-                progress.advance_to(done)
-        layers = [result for result in results if result.of.startswith(f"{GPT}/")]
-        rows = [_row(result.of.rpartition(":")[0], result) for result in results] + [_row(GPT, chosen(layers))]
-        truth = [task.classes[number] for number in task.labels[task.rows["test"]]]
-        write_json(folder / "probe.json", {"probes": rows, "classes": task.classes, "truth": truth})
+        methods = features_by_method([entry.folder / FEATURES for entry in feature_entries])
+        results, rows = [], []
+        with session.terminal.working("probes", len(methods) + len(given), "methods") as progress:
+            for of, candidates in methods.items():
+                results.append(probe_method(candidates, task, config, of=of))
+                winner = results[-1].winner
+                curve = learning_curve(candidates[winner.of], task, winner, config)
+                rows.append(_row(results[-1], curve, multi_label=task.multi_label))
+                progress.advance_to(len(rows))
+            for of, entry in sorted(given.items()):
+                results.append(scored_method(load_file(entry.folder / SCORES)["scores"], task, config, of=of))
+                rows.append(_row(results[-1], (), multi_label=task.multi_label))
+                progress.advance_to(len(rows))
+        require_equal_tries(results)
+        write_json(folder / PROBE, {**_asked(task, manifest), "methods": rows})
 
+    for notice in task.notices:
+        session.terminal.say(f"probe     {notice}")
     return session.obtain(recipe, f"linear probes of {len(task.classes)} classes", make)
 
 
-def probe_task(manifest: Manifest) -> ProbeTask:
+def probe_task(manifest: Manifest, label_separator: str | None = None) -> ProbeTask:
     """What probes predict.
 
     Raises:
-        InputError: a clip has no label, a split has no clip, or train lacks a class.
+        InputError: fewer than two classes are named, a split has no clip with a label, or train lacks a class.
     """
-    return ProbeTask.of([clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips])
+    return ProbeTask.of(
+        [clip.label for clip in manifest.clips],
+        [clip.split for clip in manifest.clips],
+        label_separator=label_separator,
+    )
 
 
-def _best_pooling(name: str, tensors: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig) -> ProbeResult:
-    keys = [f"{name}:{pooling}" for pooling in POOLINGS]
-    return chosen([probe(tensors[key], task, config, of=key) for key in keys])
+def require_probeable(folds: Sequence[Fold], config: ProbeConfig) -> None:
+    """Refuse folds of which one cannot be probed, before anything is trained on another.
+
+    Raises:
+        InputError: names the fold and what it lacks: a class all of whose clips are held out, a split without labels.
+    """
+    for fold in folds:
+        try:
+            probe_task(fold.manifest, config.label_separator)
+        except InputError as error:
+            raise InputError(
+                f"with {fold.name!r} held out for test, {error}. A class needs clips in more groups (or folds) than "
+                "are held out at once for validation and test"
+            ) from error
 
 
-def _row(name: str, result: ProbeResult) -> dict[str, object]:
-    row = asdict(result)
-    return {**row, "of": name, "chosen": row["of"]}
+def _asked(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
+    """What was asked, and of which test clips."""
+    test = task.rows["test"]
+    clips = [manifest.clips[row] for row in test]
+    return {
+        "classes": task.classes,
+        "multi_label": task.multi_label,
+        "clips": [clip.path for clip in clips],
+        "groups": [clip.group for clip in clips],
+        "truth": task.names(task.targets[test]),
+        "unlabelled": task.unlabelled,
+        "notices": task.notices,
+    }
+
+
+def _row(result: MethodResult, curve: Sequence[LearningPoint], *, multi_label: bool) -> dict[str, object]:
+    winner = result.winner
+    # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.
+    scores = {"scores": np.round(winner.scores.astype(np.float64), 6).tolist()} if multi_label else {}
+    return {
+        "of": result.of,
+        "chosen": winner.of,
+        **{name: getattr(winner, name) for name in FIGURES},
+        "macro_f1": winner.macro_f1,
+        "mean_average_precision": winner.mean_average_precision,
+        "predictions": winner.predictions,
+        **scores,
+        "tries": len(result.tries),
+        "candidates": [
+            {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
+            for candidate in result.candidates
+            if candidate.tries
+        ],
+        "learning_curve": [asdict(point) for point in curve],
+    }
 
 
 def _audio_features(

@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from audio.manifest import SPLITS, Manifest, Rejected
+from lm.probe import ProbeConfig
+from pipelines.comparison import best_poolings, comparison
+from pipelines.configuration import build
 from pipelines.run_record import RESULTS
-from pipelines.store import TIMINGS, Entry, library_versions, write_json
+from pipelines.store import ENTRY, TIMINGS, Entry, library_versions, write_json
 from pipelines.training_curve import CURVE
 
 # Stages with a training curve, and what they are called in figures.
@@ -65,7 +69,7 @@ def write_results(
         kmeans = entries["tokenizer"].read_json("kmeans.json")
         content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")} | {"kmeans": kmeans}
     if "probe" in entries:
-        content["probe"] = entries["probe"].read_json("probe.json")
+        content["comparison"] = _comparison(entries["probe"])
     if "listening" in entries:
         content["listening"] = {"clips": _heard(entries["listening"], manifest)}
     write_json(folder / RESULTS, content)
@@ -122,18 +126,31 @@ def _language_model(entry: Entry, protocol: str) -> Iterator[Figure]:
 
 
 def _probe(entry: Entry, protocol: str) -> Iterator[Figure]:
-    rows = entry.read_json("probe.json")["probes"]
-    for row in rows if isinstance(rows, list) else []:
-        shared = {
-            "stage": "probe",
-            "of": row["of"],
-            "unit": "ratio",
-            "artifact": entry.key,
-            "protocol": protocol,
-            "split": "test",
-        }
-        yield Figure(name="accuracy", value=row["test_accuracy"], low=row["low"], high=row["high"], **shared)
-        yield Figure(name="macro_f1", value=row["macro_f1"], **shared)
+    """Each method with the candidate that validation chose, and each of its layers with its best pooling."""
+    probed: Mapping[str, Any] = entry.read_json("probe.json")
+    metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
+    for row in probed["methods"]:
+        layers = [(name, each) for name, each in best_poolings(row["candidates"]).items() if "/" in name]
+        of_method = {name: row[name] for name in ("macro_f1", "mean_average_precision") if name != metric}
+        for of, each, others in ((row["of"], row, of_method), *((name, each, {}) for name, each in layers)):
+            shared = {
+                "stage": "probe",
+                "of": of,
+                "unit": "ratio",
+                "artifact": entry.key,
+                "protocol": protocol,
+                "split": "test",
+            }
+            yield Figure(name=metric, value=each["test_accuracy"], low=each["low"], high=each["high"], **shared)
+            for name, value in others.items():
+                yield Figure(name=name, value=value, **shared)
+
+
+def _comparison(entry: Entry) -> dict[str, object]:
+    """The comparison of the methods on the one division of the clips that a run has."""
+    recorded: Mapping[str, Any] = entry.read_json(ENTRY)["config"]  # type: ignore[assignment]  # an object
+    config = build(ProbeConfig, recorded, name="probe")
+    return comparison({("test", config.seed): entry.read_json("probe.json")}, by="split", config=config)
 
 
 def _listening(entry: Entry, protocol: str) -> Iterator[Figure]:

@@ -72,7 +72,15 @@ class Page(HTMLParser):
 
 def figure(stage: str, name: str, value: float, unit: str, of: str | None = None) -> dict[str, object]:
     """A row of results.json."""
-    row = {"stage": stage, "name": name, "of": of, "value": value, "low": None, "high": None, "unit": unit}
+    row: dict[str, object] = {
+        "stage": stage,
+        "name": name,
+        "of": of,
+        "value": value,
+        "low": None,
+        "high": None,
+        "unit": unit,
+    }
     return row | {"protocol": "official", "split": "test", "seeds": 1, "artifact": "0123456789abcdef"}
 
 
@@ -179,7 +187,7 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
         "narrows the next code down to 3.25 equally likely ones, where code frequencies alone leave 12",
         "reads the right label off the GPT's states for",
         "gives back 40.0 % of its codes",
-        "cannot be told from AST",
+        "The GPT beats SimCLR by",
         "seven.wav",
         "silent",
         "weights of step 2 of 3 were kept",
@@ -311,7 +319,7 @@ def test_strange_values_are_drawn_too(tmp_path: Path) -> None:
     content["curves"]["vocoder"]["curve"] = []
     content["codebook"]["counts"] = [0, 0]
     content["codebook"]["kmeans"]["objective"] = []
-    empty = {"methods": [], "differences": [], "layers": {}, "learning_curves": {}, "confusion": {}}
+    empty: dict[str, object] = {"methods": [], "differences": [], "layers": {}, "learning_curves": {}, "confusion": {}}
     content["comparison"] |= empty
     content["figures"][0]["value"] = float("nan")
     assert "–" in Page(read(write_report(run_folder(tmp_path, content)))).text
@@ -352,7 +360,7 @@ def test_codes_stand_below_their_frames(codes: int, frames_per_code: int, shown:
 
 
 def test_confusions_are_counted_by_class() -> None:
-    counts = [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
+    counts: list[list[float]] = [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
     assert confusions(["a", "b", "c"], counts) == [(("a", "b"), 2)]
     assert rates(counts) == pytest.approx(np.array([[1 / 3, 2 / 3, 0], [0, 1, 0], [0, 0, 0]]))
     assert guessing({"confusion": {"gpt": counts}}) == 0.75
