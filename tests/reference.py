@@ -107,7 +107,7 @@ def log_mel_frame(
 
 
 def encode_whole(tokenizer: Tokenizer, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """One spectrogram of the whole padded recording, patch by patch, and the distance to every centroid."""
+    """One spectrogram of the whole padded recording, patch by patch and level by level."""
     step = tokenizer.config.samples_per_code
     padded = np.zeros(-(-len(samples) // step) * step, np.float32)
     padded[: len(samples)] = samples
@@ -115,12 +115,34 @@ def encode_whole(tokenizer: Tokenizer, samples: npt.NDArray[np.float32]) -> npt.
     frames, height = tokenizer.config.patch.frames, tokenizer.config.height
     codes = []
     for time in range(len(spectrogram) // frames):
-        for stream in range(tokenizer.config.streams):
-            patch = spectrogram[time * frames : (time + 1) * frames, stream * height : (stream + 1) * height]
+        for band in range(tokenizer.config.bands):
+            patch = spectrogram[time * frames : (time + 1) * frames, band * height : (band + 1) * height]
             with torch.inference_mode():
                 bottleneck = tokenizer.autoencoder.encoder(patch.reshape(1, -1))
-            codes.append(nearest_by_distance(bottleneck.numpy(), tokenizer.centroids.numpy())[0])
+            codes += nearest_by_level(bottleneck[0].numpy(), tokenizer.codebooks.numpy())
     return np.array(codes).reshape(-1, tokenizer.config.streams)
+
+
+def nearest_by_level(point: npt.NDArray[np.float32], codebooks: npt.NDArray[np.float32]) -> list[int]:
+    """The nearest centroid of a point, then that of what is left over, and so on, by all distances."""
+    codes, residual = [], point.astype(np.float64)
+    for centroids in codebooks.astype(np.float64):
+        codes.append(int(((residual - centroids) ** 2).sum(-1).argmin()))
+        residual = residual - centroids[codes[-1]]
+    return codes
+
+
+def decode_whole(tokenizer: Tokenizer, values: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    """Spectrogram ``(frames, mels)`` that codes mean, patch by patch: the sum of the levels' centroids, decoded."""
+    frames, height, levels = tokenizer.config.patch.frames, tokenizer.config.height, tokenizer.config.levels
+    spectrogram = np.zeros((len(values) * frames, tokenizer.config.audio.n_mels), np.float32)
+    for time in range(len(values)):
+        for band in range(tokenizer.config.bands):
+            meant = sum(tokenizer.codebooks[level][values[time, band * levels + level]] for level in range(levels))
+            with torch.inference_mode():
+                patch = tokenizer.autoencoder.decoder(meant).reshape(frames, height).numpy()
+            spectrogram[time * frames : (time + 1) * frames, band * height : (band + 1) * height] = patch
+    return spectrogram
 
 
 def nearest_by_distance(points: npt.NDArray[np.float32], centroids: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:

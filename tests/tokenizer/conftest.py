@@ -7,7 +7,7 @@ import torch
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss
-from tokenizer.codebook import fit_codebook
+from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.patches import PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
@@ -22,13 +22,14 @@ def sound(seconds: float, seed: int = 0) -> FloatArray:
     return (0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time) + noise).astype(np.float32)
 
 
-def fitted(patch: PatchConfig, codebook_size: int) -> Tokenizer:
+def fitted(patch: PatchConfig, codebook_size: int, levels: int = 1) -> Tokenizer:
     audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24)
     config = TokenizerConfig(
         audio=audio,
         patch=patch,
         autoencoder=AutoencoderConfig(hidden=32, bottleneck=8),
         codebook_size=codebook_size,
+        levels=levels,
     )
     spectrogram = LogMel(audio)(torch.from_numpy(sound(6.0))[None])[0]
     sample = draw_sample([spectrogram], frames=patch.frames, n_mels=24, capacity=2000, seed=0)
@@ -45,7 +46,7 @@ def fitted(patch: PatchConfig, codebook_size: int) -> Tokenizer:
         optimizer.step()
         optimizer.zero_grad()
     points = autoencoder.encoder(patches).detach().numpy()
-    centroids, _ = fit_codebook(points, codebook_size=codebook_size, iterations=10, seed=0)
+    centroids, _ = fit_residual_codebooks(points, levels=levels, codebook_size=codebook_size, iterations=10, seed=0)
     return Tokenizer(config, sample.mean, sample.std, autoencoder, torch.from_numpy(centroids))
 
 
@@ -59,3 +60,15 @@ def tokenizer() -> Tokenizer:
 def banded() -> Tokenizer:
     """Three streams that share autoencoder and codebook."""
     return fitted(PatchConfig(frames=4, mels=8), 16)
+
+
+@pytest.fixture(scope="session")
+def layered() -> Tokenizer:
+    """One band, two residual levels."""
+    return fitted(PatchConfig(frames=2), 16, levels=2)
+
+
+@pytest.fixture(scope="session")
+def banded_layered() -> Tokenizer:
+    """Three bands of two residual levels."""
+    return fitted(PatchConfig(frames=4, mels=8), 16, levels=2)

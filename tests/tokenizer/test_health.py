@@ -23,6 +23,15 @@ def test_perplexity_of_known_distributions() -> None:
 def test_usage_counts_all_streams() -> None:
     codes = Codes(values=np.array([[0, 1], [1, 1]], np.int32), num_samples=320, format=replace(FORMAT, codebook_size=3))
     assert measure_usage([codes, codes], 3).counts == (2, 6, 0)
+    assert measure_usage([codes, codes], 3).by_level == (measure_usage([codes, codes], 3),)
+
+
+def test_usage_counts_each_level_in_all_bands() -> None:
+    format = replace(FORMAT, codebook_size=3, streams=4)  # two bands of two levels
+    codes = Codes(values=np.array([[0, 2, 1, 2], [0, 2, 0, 1]], np.int32), num_samples=320, format=format)
+    usage = measure_usage([codes], 3, levels=2)
+    assert [level.counts for level in usage.by_level] == [(3, 1, 0), (0, 1, 3)]
+    assert usage.counts == (3, 2, 3)
 
 
 def test_quantisation_costs_something(tokenizer: Tokenizer) -> None:
@@ -54,3 +63,12 @@ def test_a_collapse_warns_or_stops() -> None:
     assert "has collapsed: perplexity 1.1 of 4" in str(collapse(fallen, config))
     with pytest.raises(InputError, match="has collapsed"):
         collapse(fallen, replace(config, gate="stop"))
+
+
+def test_a_collapse_at_one_level_is_told_though_the_levels_together_look_fine() -> None:
+    levels = (Usage(counts=(5, 5, 5, 5)), Usage(counts=(20, 0, 0, 0)))
+    both = Usage(counts=(25, 5, 5, 5), levels=levels)
+    config = HealthConfig(min_perplexity_ratio=0.5)
+    assert collapse(replace(both, levels=()), config) is None
+    assert "has collapsed at residual level 2 of 2: perplexity 1.0 of 4" in str(collapse(both, config))
+    assert collapse(replace(both, levels=levels[:1]), config) is None

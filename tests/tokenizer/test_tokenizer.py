@@ -19,7 +19,7 @@ from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "banded"])
+@pytest.mark.parametrize("name", ["tokenizer", "banded", "layered", "banded_layered"])
 def test_codes_are_those_of_the_definition(name: str, request: pytest.FixtureRequest) -> None:
     """Block by block with a codebook search by matrix product, against the whole spectrogram and every distance."""
     tokenizer: Tokenizer = request.getfixturevalue(name)

@@ -1,0 +1,114 @@
+"""The whole chain with two residual levels: what passes between its stages, and what it shares with a run of one."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audio.errors import InputError
+from audio.reading import read
+from lm.model import LanguageModel
+from pipelines.settings import run_settings
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny import save_run
+from tests.pipelines.tiny_chain import TINY, called_at_once, composed, run
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder.griffin_lim import decode
+from vocoder.vocoder import Vocoder
+
+STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run of two levels lies, in a store that has one of a single level."""
+
+    store: Path
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def layered(whole_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = tmp_path_factory.mktemp("levels")
+    store = shutil.copytree(whole_store, place / "store")
+    assert run(store, place / "run", "tokenizer.levels=2") == 0
+    return Place(store=store, folder=place / "run")
+
+
+def test_sample_and_autoencoder_are_shared(layered: Place) -> None:
+    counts = {stage: len(list((layered.store / stage).glob("*/entry.json"))) for stage in STAGES}
+    assert counts == {"sample": 1, "autoencoder": 1, "tokenizer": 2, "codes": 2, "health": 2}
+
+
+def test_the_coarse_level_is_the_codebook_of_one_level(layered: Place, finished_run: FinishedRun) -> None:
+    runs = (layered.folder, finished_run.folder)
+    two, one = (Tokenizer.from_pretrained(folder / "tokenizer") for folder in runs)
+    assert (len(two.codebooks), len(one.codebooks)) == (2, 1)
+    assert torch.equal(two.codebooks[0], one.codebooks[0])
+    assert two.format.tokenizer == one.format.tokenizer
+
+
+def test_k_means_is_told_level_by_level(layered: Place) -> None:
+    kmeans = json.loads((layered.folder / "tokenizer/kmeans.json").read_text())
+    assert [len(level["objective"]) for level in kmeans["levels"]] == [10, 10]
+    assert len(kmeans["objective"]) == 20
+    assert kmeans["levels"][1]["objective"][-1] < kmeans["levels"][0]["objective"][-1]
+
+
+def test_codes_have_a_stream_for_each_level(layered: Place) -> None:
+    (folder,) = (path for path in layered.store.glob("codes/*/") if read_codes(path)[0].streams == 2)
+    tokenizer = Tokenizer.from_pretrained(layered.folder / "tokenizer")
+    codes_format, clips = read_codes(folder)
+    assert codes_format == tokenizer.format
+    (root,) = layered.store.glob("embedded/embedded-*/")
+    clip = next(clips)
+    assert np.array_equal(tokenizer.encode_file(root / clip.path).values, clip.codes.values)
+
+
+def test_the_models_work_from_the_run_folder(layered: Place) -> None:
+    samples = read(next((layered.store / "embedded").rglob("*.wav")), 22_050)
+    tokenizer = Tokenizer.from_pretrained(layered.folder / "tokenizer")
+    codes = tokenizer.encode(samples.samples, samples.sample_rate)
+    more = LanguageModel.from_pretrained(layered.folder / "lm").generate(codes, seconds=0.1)
+    assert more.values.shape[1] == 2
+    sound = Vocoder.from_pretrained(layered.folder / "vocoder").decode(more, tokenizer)
+    for made in (sound, decode(more, tokenizer, tokenizer.config.audio, iterations=2)):
+        assert len(made.samples) == more.num_samples == 800
+        assert np.isfinite(made.samples).all()
+
+
+def test_a_vocoder_serves_codebooks_of_any_levels(tmp_path: Path) -> None:
+    run_folder = save_run(tmp_path / "run", seed=0)
+    one, vocoder = Tokenizer.from_pretrained(run_folder / "tokenizer"), Vocoder.from_pretrained(run_folder / "vocoder")
+    two = with_a_second_level(one)
+    codes = two.encode(np.sin(np.arange(2000, dtype=np.float32)), 4000)
+    coarse = one.encode(np.sin(np.arange(2000, dtype=np.float32)), 4000)
+    assert len(vocoder.decode(codes, two).samples) == 2000
+    with pytest.raises(InputError, match="the tokenizer belongs to codebook"):
+        vocoder.decode(coarse, two)
+
+
+def with_a_second_level(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer with a finer codebook below its own."""
+    fine = 0.1 * torch.randn(tokenizer.centroids.shape, generator=torch.Generator().manual_seed(0))
+    codebooks = torch.stack([tokenizer.centroids, fine])
+    config = replace(tokenizer.config, levels=2)
+    return Tokenizer(config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, codebooks)
+
+
+def test_no_level_is_refused(tmp_path: Path) -> None:
+    done = called_at_once(tmp_path, *TINY, f"store.root={tmp_path / 'store'}", "tokenizer.levels=0")
+    assert done.returncode == 2
+    assert "tokenizer.levels is 0; it must be 1 or more" in done.stderr
+
+
+def test_settings_of_before_there_were_levels_mean_one(tmp_path: Path) -> None:
+    config = composed(tmp_path)
+    assert isinstance(config["tokenizer"], dict)
+    del config["tokenizer"]["levels"]
+    assert run_settings(config).tokenizer.levels == 1

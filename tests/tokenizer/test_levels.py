@@ -1,0 +1,214 @@
+"""Residual levels: what they mean, what they gain, and that folders of before there were any stay what they are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from audio.errors import InputError
+from audio.spectrogram import LogMel, SpectrogramConfig
+from tests.reference import decode_whole
+from tests.tokenizer.conftest import RATE, sound
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.codebook import fit_residual_codebooks
+from tokenizer.health import measure_fidelity
+from tokenizer.parquet import CodedClip
+from tokenizer.patches import PatchConfig
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer, TokenizerConfig
+from tokenizer.units import write_units
+
+LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
+LAYERED = ["layered", "banded_layered"]
+
+# What `save_pretrained` wrote before there were levels.
+OLD_CONFIG = """{
+ "audio": {
+  "sample_rate": 4000,
+  "window_length": 100,
+  "hop_length": 40,
+  "n_mels": 8,
+  "f_min": 0.0,
+  "f_max": null,
+  "floor": 0.0001
+ },
+ "patch": {
+  "frames": 2,
+  "mels": null
+ },
+ "autoencoder": {
+  "hidden": 4,
+  "bottleneck": 2
+ },
+ "codebook_size": 4,
+ "fingerprints": {
+  "tokenizer": "83428d0073a701d6",
+  "codebook": "e9a6c24a608b88cd"
+ }
+}
+"""
+
+
+def counted(*shape: int) -> Tensor:
+    """Values that every machine holds exactly."""
+    return (torch.arange(int(np.prod(shape))) % 7 - 3).reshape(shape) / 8
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A tokenizer's folder of before there were levels."""
+    autoencoder = Autoencoder(AutoencoderConfig(hidden=4, bottleneck=2), 16)
+    weights = {f"autoencoder.{name}": counted(*value.shape) for name, value in autoencoder.state_dict().items()}
+    weights |= {"mean": counted(8), "std": torch.ones(8), "centroids": counted(4, 2)}
+    (tmp_path / "old").mkdir()
+    save_file(weights, tmp_path / "old/model.safetensors")
+    (tmp_path / "old/config.json").write_text(OLD_CONFIG)
+    return tmp_path / "old"
+
+
+# One level
+
+
+def test_a_folder_of_before_names_the_same_codebook(old: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_pretrained(old)
+    assert (tokenizer.format.tokenizer, tokenizer.format.codebook) == ("83428d0073a701d6", "e9a6c24a608b88cd")
+    assert tokenizer.config.levels == tokenizer.format.streams == 1
+    tokenizer.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again/config.json").read_text() == OLD_CONFIG
+    assert "level" not in (tmp_path / "again/README.md").read_text()
+    written, read = (load_file(folder / "model.safetensors") for folder in (tmp_path / "again", old))
+    assert written.keys() == read.keys()
+    assert all(torch.equal(written[name], read[name]) for name in read)
+
+
+def test_a_single_level_is_the_codebook_as_it_was(tokenizer: Tokenizer) -> None:
+    parts = (tokenizer.config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder)
+    assert Tokenizer(*parts, tokenizer.codebooks).format == Tokenizer(*parts, tokenizer.centroids).format
+    assert tokenizer.centroids.shape == (32, 8)
+
+
+# Several
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_spectrograms_are_those_of_the_definition(name: str, request: pytest.FixtureRequest) -> None:
+    tokenizer: Tokenizer = request.getfixturevalue(name)
+    values = tokenizer.encode(LONG, RATE).values
+    meant = tokenizer.spectrogram(torch.from_numpy(values)[None])[0].numpy()
+    assert np.allclose(meant, decode_whole(tokenizer, values), atol=1e-5)
+    assert tokenizer.spectrogram(torch.from_numpy(values[:0])[None]).shape == (1, 0, 24)
+
+
+def test_one_level_by_way_of_its_sum_is_the_table(banded: Tokenizer) -> None:
+    values = torch.from_numpy(banded.encode(LONG, RATE).values)[None]
+    assert torch.allclose(banded.decode_bottlenecks(banded.quantised(values)), banded.spectrogram(values), atol=1e-5)
+
+
+def test_streams_are_band_after_band_and_coarse_to_fine(banded_layered: Tokenizer) -> None:
+    assert banded_layered.format.streams == 6
+    plain = torch.zeros(1, 1, 6, dtype=torch.int64)
+    for stream in range(6):
+        changed = plain.clone()
+        changed[..., stream] = 5
+        difference = banded_layered.spectrogram(changed) - banded_layered.spectrogram(plain)
+        assert [bool(band.any()) for band in difference[0].split(8, dim=1)] == [
+            band == stream // 2 for band in range(3)
+        ]
+    coarse, fine = banded_layered.codebooks.square().sum(-1).mean(-1)
+    assert coarse > fine
+
+
+@pytest.mark.parametrize("name", LAYERED)
+@settings(max_examples=10, deadline=None)
+@given(cuts=st.lists(st.integers(0, len(LONG)), max_size=8))
+def test_a_stream_gives_the_codes_of_the_whole(name: str, request: pytest.FixtureRequest, cuts: list[int]) -> None:
+    tokenizer: Tokenizer = request.getfixturevalue(name)
+    streamed = tokenizer.encode_blocks(np.split(LONG, sorted(cuts)), RATE)
+    assert np.array_equal(streamed.values, tokenizer.encode(LONG, RATE).values)
+    assert streamed.num_samples == len(LONG)
+
+
+def test_saved_and_loaded(layered: Tokenizer, tmp_path: Path) -> None:
+    layered.save_pretrained(tmp_path)
+    loaded = Tokenizer.from_pretrained(tmp_path)
+    assert loaded.config == layered.config
+    assert loaded.format == layered.format
+    assert np.array_equal(loaded.encode(LONG, RATE).values, layered.encode(LONG, RATE).values)
+    assert "residual levels of each band, coarse to fine | 2 |" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("levels", [None, 1, 3, 0, "two", [2]])
+def test_other_levels_than_those_of_the_weights_are_refused(layered: Tokenizer, tmp_path: Path, levels: object) -> None:
+    layered.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"levels": levels}))
+    with pytest.raises(InputError, match=r"do not belong together|damaged tokenizer"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+def test_front_end_and_autoencoder_are_the_same_with_any_levels(layered: Tokenizer) -> None:
+    """So that one vocoder serves them all."""
+    config = TokenizerConfig(
+        audio=layered.config.audio, patch=layered.config.patch, autoencoder=layered.config.autoencoder, codebook_size=16
+    )
+    coarse = Tokenizer(config, layered.mean, layered.std, layered.autoencoder, layered.codebooks[0])
+    assert coarse.format.tokenizer == layered.format.tokenizer
+    assert coarse.format.codebook != layered.format.codebook
+    assert layered.format.bits_per_second == 2 * coarse.format.bits_per_second
+    assert np.array_equal(coarse.encode(LONG, RATE).values[:, 0], layered.encode(LONG, RATE).values[:, 0])
+
+
+def test_levels_have_no_text(layered: Tokenizer, tmp_path: Path) -> None:
+    clip = CodedClip(path="a.wav", codes=layered.encode(LONG, RATE))
+    with pytest.raises(InputError, match="2 streams"):
+        write_units(tmp_path / "a.txt", [clip], "name_units")
+
+
+# What they gain
+
+
+def test_each_level_brings_codes_nearer_to_speech(fsdd: Path) -> None:
+    """Clips that the codebooks were not fitted on; the autoencoder has random weights, which levels do not mind."""
+    audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24)
+    patch, sizes = PatchConfig(frames=2), AutoencoderConfig(hidden=32, bottleneck=8)
+    fitted_on, held_out = (
+        [soundfile.read(fsdd / f"{digit}_george_{take}.wav", dtype="float32")[0] for digit in range(10)]
+        for take in (10, 0)
+    )
+    frames = LogMel(audio)(torch.from_numpy(np.concatenate(fitted_on))[None])[0]
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(sizes, 2 * 24)
+    errors = []
+    for levels in (1, 2, 3):
+        config = TokenizerConfig(audio=audio, patch=patch, autoencoder=sizes, codebook_size=16, levels=levels)
+        blank = Tokenizer(config, frames.mean(0), frames.std(0), autoencoder, torch.zeros(levels, 16, 8))
+        with torch.inference_mode():
+            points = blank.bottlenecks(blank.normalise(frames)[None]).flatten(0, 2).numpy()
+            codebooks, _ = fit_residual_codebooks(points, levels=levels, codebook_size=16, iterations=10, seed=0)
+            tokenizer = Tokenizer(config, blank.mean, blank.std, autoencoder, torch.from_numpy(codebooks))
+            errors.append(_residual_error(tokenizer, held_out))
+    assert errors[0] > 1.2 * errors[1] > 1.2**2 * errors[2]
+
+
+def _residual_error(tokenizer: Tokenizer, clips: list[np.ndarray]) -> float:
+    """Mean squared distance of bottlenecks from what their codes stand for."""
+    squares = []
+    for clip in clips:
+        bottlenecks = tokenizer.bottlenecks(tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(clip)[None])))
+        squares.append((bottlenecks - tokenizer.quantised(tokenizer.nearest(bottlenecks))).square().flatten())
+    return float(torch.cat(squares).mean())
+
+
+def test_levels_keep_more_of_the_sound(layered: Tokenizer) -> None:
+    config = TokenizerConfig(
+        audio=layered.config.audio, patch=layered.config.patch, autoencoder=layered.config.autoencoder, codebook_size=16
+    )
+    coarse = Tokenizer(config, layered.mean, layered.std, layered.autoencoder, layered.codebooks[0])
+    one, two = (measure_fidelity(each, [sound(2.0, seed=3)]) for each in (coarse, layered))
+    assert one.reconstruction_mse == two.reconstruction_mse < two.quantised_mse < one.quantised_mse
