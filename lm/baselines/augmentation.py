@@ -1,0 +1,113 @@
+"""Views of normalised log-mel spectrograms: the same sound as somebody else, elsewhere, at another time would make it.
+
+Cropped, mixed and masked as in contrastive learning of audio (Saeed et al., arXiv:2010.10915; Niizumi et al., BYOL-A,
+arXiv:2103.06695) and in SpecAugment (Park et al., arXiv:1904.08779). Gain and mixtures are exact where the sound is
+well above the front end's floor.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from audio.errors import InputError
+from audio.warping import warp
+
+NATS_PER_DB = math.log(10) / 10  # of power
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """How far a view may be from its clip; every amount is drawn for each clip anew. Zeros change nothing.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    crop: float = 0.6  # the smallest share of a clip that is kept; 1 keeps all
+    speed: float = 0.25  # up to so much faster, or slower by the same factor
+    formant: float = 0.25  # up to so much lower or higher
+    gain_db: float = 6.0  # up to so much louder or softer
+    mix: float = 0.3  # share of the clips that another clip sounds behind
+    mix_db: float = 10.0  # softer than the clip, at least; at most twice as much
+    noise: float = 0.2  # standard deviation, at most, in standard deviations of each band
+    time_masks: int = 1  # passages blotted out
+    time_mask: float = 0.2  # longest of them, as a share of the clip
+    mel_masks: int = 1  # ranges of bands blotted out
+    mel_mask: float = 0.2  # widest of them, as a share of the bands
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise InputError(f"augmentation.crop is {self.crop}; choose a share above 0, or 1 to keep whole clips")
+        for name in ("speed", "formant", "gain_db", "mix_db", "noise", "time_masks", "mel_masks"):
+            if getattr(self, name) < 0:
+                raise InputError(f"augmentation.{name} is {getattr(self, name)}; it must be 0 (none) or more")
+        for name in ("mix", "time_mask", "mel_mask"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"augmentation.{name} is {getattr(self, name)}; choose a share of 0 to 1")
+
+
+def augment(
+    spectrograms: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, *, std: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A view of each clip ``(batch, time, mels)``, zeros beyond its length, and the lengths of the views ``(batch,)``.
+
+    All that is drawn comes from ``generator``; ``std (mels,)`` is what the log-mel was divided by.
+    """
+    views, lengths = _cropped_and_warped(spectrograms, lengths, config, generator)
+    views = _mixed(views, lengths, config, generator, std)
+    size, time, mels = views.shape
+    views = views + _spread(size, generator)[:, None, None] * (config.gain_db * NATS_PER_DB / std)
+    if config.noise:
+        levels = config.noise * torch.rand(size, 1, 1, generator=generator)
+        views = views + levels * torch.randn(views.shape, generator=generator)
+    blotted = torch.zeros(size, time, mels, dtype=torch.bool)
+    for _ in range(config.time_masks):
+        blotted |= _passage(lengths, time, config.time_mask, generator)[:, :, None]
+    for _ in range(config.mel_masks):
+        blotted |= _passage(torch.full((size,), mels), mels, config.mel_mask, generator)[:, None, :]
+    blotted |= (torch.arange(time) >= lengths[:, None])[:, :, None]
+    return views.masked_fill(blotted, 0.0), lengths
+
+
+def _spread(size: int, generator: torch.Generator) -> Tensor:
+    """Uniform in [-1, 1) ``(size,)``."""
+    return 2 * torch.rand(size, generator=generator) - 1
+
+
+def _cropped_and_warped(
+    spectrograms: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    size = len(spectrograms)
+    shares = 1 - (1 - config.crop) * torch.rand(size, generator=generator)
+    kept = (lengths * shares).round().long().clamp(min=1)
+    starts = (torch.rand(size, generator=generator, dtype=torch.float64) * (lengths - kept + 1)).long()
+    speeds = (_spread(size, generator) * math.log1p(config.speed)).exp()
+    formants = (_spread(size, generator) * math.log1p(config.formant)).exp()
+    return warp(spectrograms, kept, speeds=speeds, formants=formants, starts=starts)
+
+
+def _mixed(
+    views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, std: Tensor
+) -> Tensor:
+    """Some clips with another clip of the batch behind them: powers add, so logarithms log-add-exp."""
+    size = len(views)
+    others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
+    softer = config.mix_db * (1 + torch.rand(size, generator=generator)) * NATS_PER_DB
+    chosen = torch.rand(size, generator=generator) < config.mix
+    if not bool(chosen.any()) or size == 1:
+        return views
+    # A normalised band is (log power - mean) / std, of one mean in both clips, which falls out.
+    behind = views[others] * std - softer[:, None, None]
+    sounding = (torch.arange(views.shape[1]) < lengths[others][:, None]) & chosen[:, None]
+    return torch.where(sounding[:, :, None], torch.logaddexp(views * std, behind) / std, views)
+
+
+def _passage(lengths: Tensor, steps: int, share: float, generator: torch.Generator) -> Tensor:
+    """Of each row a passage of at most ``share`` of its length, anywhere in it ``(batch, steps)``."""
+    size = len(lengths)
+    widths = (torch.rand(size, generator=generator) * share * lengths).round()
+    starts = (torch.rand(size, generator=generator) * (lengths - widths + 1)).floor()
+    places = torch.arange(steps)
+    return (places >= starts[:, None]) & (places < (starts + widths)[:, None])

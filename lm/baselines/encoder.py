@@ -1,0 +1,145 @@
+"""A small convolutional encoder of log-mel spectrograms, whose every block can be probed.
+
+Blocks of two 3 x 3 convolutions, as in VGG (Simonyan and Zisserman, arXiv:1409.1556) and in the CNNs of PANNs (Kong et
+al., arXiv:1912.10211). What lies beyond a clip's end is zero before each convolution and is left out of the batch
+statistics, so a clip has the same frames in whatever batch it stands.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from lm.pooling import Pooling, pooling_parts
+
+Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvEncoderConfig:
+    """A convolutional encoder: one number for each block.
+
+    Raises:
+        InputError: a number is not positive, or the blocks are not equally many.
+    """
+
+    channels: tuple[int, ...] = (32, 64, 128, 256)
+    time_strides: tuple[int, ...] = (2, 2, 2, 1)  # by which each block shortens what it gets
+    mel_strides: tuple[int, ...] = (2, 2, 2, 2)
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "time_strides", "mel_strides"):
+            values = getattr(self, name)
+            if not values or min(values) < 1:
+                raise InputError(f"encoder.{name} is {values}; give each block a number of 1 or more")
+            if len(values) != len(self.channels):
+                raise InputError(
+                    f"encoder.{name} has {len(values)} numbers and encoder.channels {len(self.channels)}; give each "
+                    "block one of each"
+                )
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        """Spectrogram frames between two frames of each block."""
+        hops = [1]
+        for stride in self.time_strides:
+            hops.append(hops[-1] * stride)
+        return tuple(hops[1:])
+
+    @property
+    def dim(self) -> int:
+        """Features of a frame of the last block: mean and maximum of each channel."""
+        return 2 * self.channels[-1]
+
+
+class ConvEncoder(nn.Module):
+    """``(batch, time, mels)`` -> frames of each block."""
+
+    def __init__(self, config: ConvEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        strides = zip(config.time_strides, config.mel_strides, strict=True)
+        widths = zip((1, *config.channels), config.channels, strict=False)
+        self.stages = nn.ModuleList(
+            ConvBlock(before, after, stride, strided=not number)
+            for number, ((before, after), stride) in enumerate(zip(widths, strides, strict=True))
+        )
+
+    def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
+        """Frames ``(batch, time, 2 * channels)`` of each block: mean and maximum over the mel axis; and their numbers.
+
+        A block of hop h has ``ceil(length / h)`` frames of a clip. What follows them is zero.
+        """
+        images = spectrograms.unsqueeze(1)  # (N, T, M) -> (N, 1, T, M)
+        images = images * _inside(images, lengths)
+        found = []
+        for block in self.stages:
+            images, lengths = block(images, lengths)
+            found.append((torch.cat([images.mean(3), images.amax(3)], dim=1).transpose(1, 2), lengths))
+        return found
+
+    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Frames:
+        """Frames of the last block."""
+        return self.blocks(spectrograms, lengths)[-1]
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch normalisation and ReLU, twice; before them a stride, of the first convolution or a maximum."""
+
+    def __init__(self, before: int, after: int, stride: tuple[int, int], *, strided: bool) -> None:
+        super().__init__()
+        self.stride = stride
+        self.strided = strided
+        self.first = nn.Conv2d(before, after, 3, stride=stride if strided else 1, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(after)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(after)
+
+    def forward(self, images: Tensor, lengths: Tensor) -> Frames:
+        """``(batch, before, time, mels)`` -> ``(batch, after, time / stride, mels / stride)``, both rounded up."""
+        lengths = -(-lengths // self.stride[0])
+        if not self.strided and self.stride != (1, 1):
+            # Zeros beyond the end never win: what comes here is never negative.
+            images = nn.functional.max_pool2d(images, self.stride, ceil_mode=True)
+        images = _normalised(self.first_norm, self.first(images), lengths)
+        return _normalised(self.second_norm, self.second(images), lengths), lengths
+
+
+def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
+    """An encoder whose weights follow from the seed: He et al., arXiv:1502.01852."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = ConvEncoder(config)
+        for module in encoder.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                # Channels last: several times as fast on CPUs.
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    return encoder
+
+
+def pooled(frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+    """What `lm.pooling.pool` makes of each clip's frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
+    weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
+    for clip, length in enumerate(lengths.tolist()):
+        for number, part in enumerate(pooling_parts(length, pooling)):
+            weights[clip, number, part.start : part.stop] = 1 / len(part)
+    return (weights.to(frames) @ frames).flatten(1)
+
+
+def _normalised(norm: nn.BatchNorm2d, images: Tensor, lengths: Tensor) -> Tensor:
+    """Batch normalisation and ReLU inside the clips, zeros beyond; statistics are those of the inside."""
+    inside = _inside(images, lengths)
+    if not norm.training or bool(inside.all()):
+        return torch.relu(norm(images)) * inside
+    places = inside[:, 0, :, 0].nonzero(as_tuple=True)
+    rows = images.permute(0, 2, 3, 1)  # (N, C, T, M) -> (N, T, M, C)
+    heard = torch.relu(norm(rows[places].permute(2, 0, 1)[None]))  # (frames of all clips, M, C) -> (1, C, frames, M)
+    zeros = torch.zeros_like(rows, dtype=heard.dtype)
+    return zeros.index_put(places, heard[0].permute(1, 2, 0)).permute(0, 3, 1, 2)
+
+
+def _inside(images: Tensor, lengths: Tensor) -> Tensor:
+    """Which frames of ``(batch, channels, time, mels)`` belong to their clip ``(batch, 1, time, 1)``."""
+    return (torch.arange(images.shape[2], device=images.device) < lengths.to(images.device)[:, None])[:, None, :, None]

@@ -1,0 +1,160 @@
+"""SimCLR: what two views of one clip have in common and no other clip has.
+
+Chen, Kornblith, Norouzi and Hinton, "A simple framework for contrastive learning of visual representations", 2020
+(arXiv:2002.05709). Each process contrasts within its share of a batch, and normalises by it: more processes see the
+same clips, and fewer of them against each other.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from lm.baselines.augmentation import AugmentationConfig, augment
+from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
+from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
+from lm.pooling import Pooling
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastConfig:
+    """What is contrasted, and how sharply.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    pooling: Pooling = "thirds"  # of the last block's frames
+    hidden: int = 256  # of the projection head
+    dim: int = 128  # of what is contrasted
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "dim", "temperature"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"contrast.{name} is {getattr(self, name)}; it must be positive")
+
+
+class SimCLR(nn.Module):
+    """Encoder, pooling over time, and the projection head, which only training needs."""
+
+    def __init__(self, encoder: ConvEncoder, config: ContrastConfig) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config = config
+        parts = {"mean": 1, "thirds": 3}[config.pooling]
+        self.projection = nn.Sequential(
+            nn.Linear(parts * encoder.config.dim, config.hidden),
+            nn.BatchNorm1d(config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.dim),
+        )
+
+    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
+        """``(batch, time, mels)`` -> unit vectors ``(batch, dim)``."""
+        frames, steps = self.encoder(spectrograms, lengths)
+        projected = self.projection(pooled(frames, steps, self.config.pooling))
+        return nn.functional.normalize(projected.float(), dim=1)
+
+
+def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: int) -> SimCLR:
+    """A model whose weights follow from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SimCLR(create_encoder(encoder, seed=seed), config)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairBatch:
+    """Two views of each clip: the first of all clips, then the second of all, in the same order."""
+
+    spectrograms: Tensor  # (2 * clips, time, mels)
+    lengths: Tensor  # (2 * clips,)
+    clips: Tensor  # (clips,) which they are
+    temperature: float
+
+    def to(self, device: torch.device) -> "PairBatch":
+        """The same batch on a device."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("spectrograms", "lengths", "clips")})
+
+
+def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
+    """Summed NT-Xent over the views of the batch in nats, and their number."""
+    return nt_xent(model(batch.spectrograms, batch.lengths), batch.clips, temperature=batch.temperature)
+
+
+def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:
+    """Cross entropy of finding each view's other view among all others, by cosine; its sum, and the number of views.
+
+    A clip that stands in the batch twice is not contrasted with itself.
+
+    Args:
+        vectors: unit vectors ``(2 * clips, dim)``; rows i and i + clips are views of one clip.
+        clips: which clip it is ``(clips,)``.
+        temperature: the smaller, the more the nearest others count.
+    """
+    views = len(vectors)
+    other = (torch.arange(views, device=vectors.device) + len(clips)) % views
+    same = clips.repeat(2)[:, None] == clips.repeat(2)[None]
+    same[torch.arange(views, device=vectors.device), other] = False
+    similarity = (vectors @ vectors.T / temperature).masked_fill(same, -torch.inf)
+    return nn.functional.cross_entropy(similarity, other, reduction="sum"), views
+
+
+class PairBatches:
+    """Training batches: every process makes the views of the whole batch, since clips are mixed, and keeps its share.
+
+    Raises:
+        InputError: there are too few clips to compare.
+    """
+
+    def __init__(
+        self,
+        clips: Spectrograms,
+        config: SpectrogramBatchConfig,
+        augmentation: AugmentationConfig,
+        *,
+        std: Tensor,
+        temperature: float,
+    ) -> None:
+        if len(clips) < 2:
+            raise InputError(f"there are {len(clips)} clips to contrast; SimCLR needs 2 or more: add recordings")
+        self._clips = clips
+        self._config = config
+        self._augmentation = augmentation
+        self._std = std
+        self._temperature = temperature
+        self._order = Order(clips.lengths, config)
+
+    def batch(self, step: int, part: int, parts: int) -> PairBatch:
+        """Share ``part`` of ``parts`` of the batch of a step.
+
+        Raises:
+            InputError: the batch cannot be shared out equally.
+        """
+        own = self._config.share(part, parts)
+        clips, generator = self._order.clips(step), self._order.generator(step)
+        read = self._clips.read(clips, at_most=self._config.max_frames, generator=generator)
+        views = [trimmed(*augment(*read, self._augmentation, generator, std=self._std), own) for _ in range(2)]
+        spectrograms = nn.utils.rnn.pad_sequence([row for view, _ in views for row in view], batch_first=True)
+        return PairBatch(
+            spectrograms=spectrograms,
+            lengths=torch.cat([lengths for _, lengths in views]),
+            clips=torch.from_numpy(clips[own]),
+            temperature=self._temperature,
+        )
+
+
+def validation_pairs(
+    clips: Spectrograms,
+    config: SpectrogramBatchConfig,
+    augmentation: AugmentationConfig,
+    *,
+    std: Tensor,
+    temperature: float,
+) -> list[PairBatch]:
+    """Fixed views of validation clips, each clip at most once, in batches as large as those of training if possible."""
+    fixed = replace(config, batch_size=max(min(config.batch_size, len(clips)), 2), pool_batches=1)
+    batches = PairBatches(clips, fixed, augmentation, std=std, temperature=temperature)
+    return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]

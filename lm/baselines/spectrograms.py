@@ -1,0 +1,149 @@
+"""Spectrograms of many clips, read in place from disk, and the order in which training takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from audio.errors import InputError
+
+HalfArray = npt.NDArray[np.float16]
+IndexArray = npt.NDArray[np.int64]
+
+ORDER, EXAMPLES = 0, 1  # second words of the seeds: what a generator is for
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spectrograms:
+    """Normalised log-mel of clips. Any source may be a `numpy.memmap`: only what is asked for is read."""
+
+    sources: tuple[HalfArray, ...]  # (frames, mels) each, the clips end to end
+    places: IndexArray  # (clips, 3): source, first frame, end
+
+    @classmethod
+    def of(cls, frames: HalfArray, offsets: IndexArray) -> "Spectrograms":
+        """Clip ``i`` has the frames ``offsets[i]:offsets[i + 1]``.
+
+        Raises:
+            InputError: the offsets do not cover the frames.
+        """
+        if int(offsets[-1]) != len(frames):
+            raise InputError(
+                f"offsets end at frame {offsets[-1]} of {len(frames)}; they must cover all: make the spectrograms again"
+            )
+        places = np.stack([np.zeros(len(offsets) - 1, np.int64), offsets[:-1], offsets[1:]], axis=1)
+        return cls(sources=(frames,), places=places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def lengths(self) -> IndexArray:
+        """Frames of each clip ``(clips,)``."""
+        lengths: IndexArray = self.places[:, 2] - self.places[:, 1]
+        return lengths
+
+    def of_rows(self, rows: Sequence[int] | IndexArray) -> "Spectrograms":
+        """Some of the clips."""
+        return Spectrograms(sources=self.sources, places=self.places[np.asarray(rows, np.int64)])
+
+    def followed_by(self, others: "Spectrograms") -> "Spectrograms":
+        """These clips and others."""
+        shifted = others.places + np.array([len(self.sources), 0, 0])
+        return Spectrograms(sources=self.sources + others.sources, places=np.concatenate([self.places, shifted]))
+
+    def read(
+        self, clips: IndexArray, *, at_most: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Clips ``(batch, time, mels)``, zeros beyond their ends, and their lengths ``(batch,)``.
+
+        Of a clip longer than ``at_most`` frames so many are read, from where ``generator`` says, or the first of them.
+        """
+        whole = torch.from_numpy(self.lengths[clips])
+        lengths = whole.clamp(max=at_most)
+        draws = torch.rand(len(clips), generator=generator, dtype=torch.float64) if generator else torch.zeros(1)
+        starts = (draws * (whole - lengths + 1)).long().tolist()
+        filled = torch.zeros(len(clips), int(lengths.max()), self.sources[0].shape[1])
+        for row, (clip, start, length) in enumerate(zip(clips, starts, lengths.tolist(), strict=True)):
+            source, begin, _ = self.places[clip].tolist()
+            frames = self.sources[source][begin + start : begin + start + length]
+            filled[row, :length] = torch.from_numpy(frames.astype(np.float32))
+        return filled, lengths
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramBatchConfig:
+    """How training batches are made.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    batch_size: int = 96  # clips per step, over all processes and accumulation steps
+    max_frames: int = 300  # of a clip; longer ones are cut out of anew each time
+    pool_batches: int = 4  # batches whose clips are sorted by length together, which saves padding; 1 sorts nothing
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 2:
+            raise InputError(f"batches.batch_size is {self.batch_size}; clips are compared: choose 2 or more")
+        for name in ("max_frames", "pool_batches"):
+            if getattr(self, name) < 1:
+                raise InputError(f"batches.{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.seed < 0:
+            raise InputError(f"batches.seed is {self.seed}; it must be 0 or more")
+
+    def share(self, part: int, parts: int) -> slice:
+        """Part ``part`` of ``parts`` of a batch.
+
+        Raises:
+            InputError: the batch cannot be shared out equally.
+        """
+        if self.batch_size % parts:
+            raise InputError(
+                f"batches.batch_size is {self.batch_size}, to be shared by {parts} (processes times accumulation "
+                f"steps); choose a multiple of {parts}"
+            )
+        return slice(part, None, parts)
+
+
+class Order:
+    """Endless shuffled epochs of clips, in batches of like length; the clips of a step follow from it and the seed."""
+
+    def __init__(self, lengths: IndexArray, config: SpectrogramBatchConfig) -> None:
+        self._lengths = np.minimum(lengths, config.max_frames)
+        self._config = config
+        self._epoch = lru_cache(maxsize=2)(self._shuffled)  # a batch may reach into the next epoch
+
+    def clips(self, step: int) -> IndexArray:
+        """The clips of a step ``(batch_size,)``."""
+        size = self._config.batch_size
+        places = [divmod(place, len(self._lengths)) for place in range(step * size, (step + 1) * size)]
+        return np.array([self._epoch(epoch)[place] for epoch, place in places])
+
+    def generator(self, step: int) -> torch.Generator:
+        """What else is drawn for the clips of a step."""
+        state = np.random.SeedSequence([self._config.seed, EXAMPLES, step]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+
+    def _shuffled(self, epoch: int) -> IndexArray:
+        rng = np.random.default_rng([self._config.seed, ORDER, epoch])
+        order = rng.permutation(len(self._lengths))
+        size = self._config.batch_size
+        if self._config.pool_batches == 1:
+            return order
+        pool = size * self._config.pool_batches
+        pools = np.array_split(order, range(pool, len(order), pool))
+        pools = [clips[np.argsort(self._lengths[clips], kind="stable")] for clips in pools]
+        batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
+        return np.concatenate([batches[number] for number in rng.permutation(len(batches))])
+
+
+def trimmed(spectrograms: Tensor, lengths: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    """Some rows of a batch, without the frames that only other rows need."""
+    own = lengths[rows]
+    return spectrograms[rows, : int(own.max())], own

@@ -1,0 +1,183 @@
+"""The same encoder, told the labels: trained end to end, what a representation learned without them is held against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from lm.baselines.augmentation import AugmentationConfig, augment
+from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
+from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
+from lm.pooling import Pooling
+
+Label = str | Sequence[str]  # a class, or any number of them
+VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """From frames to classes.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    pooling: Pooling = "thirds"  # of the last block's frames
+    dropout: float = 0.3
+    label_smoothing: float = 0.1  # share of the target that all classes divide; of single labels only
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"head.{name} is {getattr(self, name)}; choose 0 (none) or a share below 1")
+
+
+class Classifier(nn.Module):
+    """Encoder, pooling over time, and a linear head."""
+
+    def __init__(self, encoder: ConvEncoder, classes: int, config: HeadConfig) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config = config
+        self.dropout = nn.Dropout(config.dropout)
+        parts = {"mean": 1, "thirds": 3}[config.pooling]
+        self.head = nn.Linear(parts * encoder.config.dim, classes)
+
+    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
+        """``(batch, time, mels)`` -> logits ``(batch, classes)``."""
+        frames, steps = self.encoder(spectrograms, lengths)
+        logits: Tensor = self.head(self.dropout(pooled(frames, steps, self.config.pooling)))
+        return logits
+
+
+def create_classifier(encoder: ConvEncoderConfig, classes: int, config: HeadConfig, *, seed: int) -> Classifier:
+    """A model whose weights follow from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Classifier(create_encoder(encoder, seed=seed), classes, config)
+
+
+def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_label: bool) -> Tensor:
+    """What is to be predicted: ``(clips,)`` int64, or ``(clips, classes)`` of 0 and 1 where there may be several.
+
+    Raises:
+        InputError: a label is no class, or a clip has not exactly one where there is to be one.
+    """
+    number = {name: index for index, name in enumerate(classes)}
+    names = [(label,) if isinstance(label, str) else tuple(label) for label in labels]
+    for unknown in sorted({name for each in names for name in each} - set(number)):
+        raise InputError(f"the label {unknown!r} is none of {len(number)} classes; name it among the classes")
+    if not multi_label:
+        for each in names:
+            if len(each) != 1:
+                raise InputError(f"a clip has {len(each)} labels; give each exactly one, or set multi_label")
+        return torch.tensor([number[name] for (name,) in names], dtype=torch.int64)
+    targets = torch.zeros(len(names), len(classes))
+    for row, each in enumerate(names):
+        targets[row, [number[name] for name in each]] = 1
+    return targets
+
+
+def class_scores(logits: Tensor, *, multi_label: bool) -> Tensor:
+    """Probabilities of the classes: of one of them, or of each by itself."""
+    return logits.sigmoid() if multi_label else logits.softmax(-1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledBatch:
+    """Clips and what they are."""
+
+    spectrograms: Tensor  # (batch, time, mels)
+    lengths: Tensor  # (batch,)
+    targets: Tensor  # (batch,) classes, or (batch, classes) of 0 and 1
+    label_smoothing: float
+
+    def to(self, device: torch.device) -> "LabelledBatch":
+        """The same batch on a device."""
+        tensors = ("spectrograms", "lengths", "targets")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+
+
+def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
+    """Summed cross entropy in nats over the clips of the batch, and their number; of several labels the mean of all."""
+    logits = model(batch.spectrograms, batch.lengths).float()
+    if batch.targets.ndim == 1:
+        summed = nn.functional.cross_entropy(
+            logits, batch.targets, label_smoothing=batch.label_smoothing, reduction="sum"
+        )
+    else:
+        each = nn.functional.binary_cross_entropy_with_logits(logits, batch.targets, reduction="none")
+        summed = each.mean(1).sum()
+    return summed, len(logits)
+
+
+class LabelledBatches:
+    """Training batches: every process makes the whole batch, since clips are mixed, and keeps its share.
+
+    Raises:
+        InputError: there are no clips, or not one target for each.
+    """
+
+    def __init__(
+        self,
+        clips: Spectrograms,
+        targets: Tensor,
+        config: SpectrogramBatchConfig,
+        augmentation: AugmentationConfig,
+        *,
+        std: Tensor,
+        label_smoothing: float,
+    ) -> None:
+        _require_targets(clips, targets, "train")
+        self._clips = clips
+        self._targets = targets
+        self._config = config
+        self._augmentation = augmentation
+        self._std = std
+        self._label_smoothing = label_smoothing
+        self._order = Order(clips.lengths, config)
+
+    def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
+        """Share ``part`` of ``parts`` of the batch of a step.
+
+        Raises:
+            InputError: the batch cannot be shared out equally.
+        """
+        own = self._config.share(part, parts)
+        clips, generator = self._order.clips(step), self._order.generator(step)
+        read = self._clips.read(clips, at_most=self._config.max_frames, generator=generator)
+        spectrograms, lengths = trimmed(*augment(*read, self._augmentation, generator, std=self._std), own)
+        return LabelledBatch(
+            spectrograms=spectrograms,
+            lengths=lengths,
+            targets=self._targets[torch.from_numpy(clips[own])],
+            label_smoothing=self._label_smoothing,
+        )
+
+
+def validation_clips(clips: Spectrograms, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:
+    """Every clip once, as it is, the short ones first.
+
+    Raises:
+        InputError: there are no clips, or not one target for each.
+    """
+    _require_targets(clips, targets, "validation")
+    order = np.argsort(clips.lengths, kind="stable")
+    return [
+        LabelledBatch(
+            spectrograms=spectrograms, lengths=lengths, targets=targets[torch.from_numpy(rows)], label_smoothing=0.0
+        )
+        for rows in (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+        for spectrograms, lengths in [clips.read(rows, at_most=VALIDATION_FRAMES)]
+    ]
+
+
+def _require_targets(clips: Spectrograms, targets: Tensor, split: str) -> None:
+    if not len(clips) or len(clips) != len(targets):
+        raise InputError(
+            f"there are {len(clips)} {split} clips and {len(targets)} labels of them; the supervised encoder needs "
+            "some, and one label for each: label more recordings, or leave it out"
+        )

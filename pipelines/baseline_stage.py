@@ -1,0 +1,302 @@
+"""Spectrograms -> encoders that hear no codes, SimCLR and supervised; recordings -> what their blocks make of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from audio.manifest import SPLITS, Clip, Manifest, audio_hash
+from audio.spectrogram import SpectrogramConfig
+from lm.baselines import simclr as contrasting
+from lm.baselines import supervised as labelling
+from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
+from lm.baselines.simclr import ContrastConfig, PairBatches, create_simclr, validation_pairs
+from lm.baselines.spectrograms import SpectrogramBatchConfig, Spectrograms
+from lm.baselines.supervised import (
+    HeadConfig,
+    Label,
+    LabelledBatches,
+    class_scores,
+    class_targets,
+    create_classifier,
+    validation_clips,
+)
+from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPool
+from pipelines.encoding import encoding_pool, in_order
+from pipelines.session import Session
+from pipelines.spectrogram_stage import SpectrogramReader, stored_spectrograms, stored_std
+from pipelines.store import Entry, Recipe, text_hash, write_json
+from pipelines.training import FitConfig
+from pipelines.training_curve import numeric
+
+Baseline = Literal["simclr", "supervised", "random_conv"]  # the last is not trained
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimclrSettings:
+    """Options of the stage that trains SimCLR."""
+
+    contrast: ContrastConfig
+    augmentation: AugmentationConfig
+    batches: SpectrogramBatchConfig
+    fit: FitConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedSettings:
+    """Options of the stage that trains the supervised encoder."""
+
+    head: HeadConfig
+    augmentation: AugmentationConfig
+    batches: SpectrogramBatchConfig
+    fit: FitConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineSettings:
+    """Options of the encoders that hear no codes."""
+
+    encoder: ConvEncoderConfig
+    simclr: SimclrSettings
+    supervised: SupervisedSettings
+    seed: int  # of the encoder that is not trained
+
+
+def simclr(
+    session: Session, spectrograms: Entry, extra_spectrograms: Entry | None, settings: BaselineSettings
+) -> Entry:
+    """Train SimCLR on the training clips, and on clips that nothing is known of; the entry holds its weights."""
+    own = settings.simclr
+    recipe = Recipe(
+        stage="simclr",
+        version=1,
+        config={
+            "encoder": asdict(settings.encoder),
+            "contrast": asdict(own.contrast),
+            "augmentation": asdict(own.augmentation),
+            "batches": asdict(own.batches),
+            "fit": numeric(own.fit),
+        },
+        inputs={"spectrograms": spectrograms.key, "extra": extra_spectrograms.key if extra_spectrograms else ""},
+    )
+
+    def make(folder: Path) -> None:
+        train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in ("train", "validation"))
+        if extra_spectrograms:
+            train = train.followed_by(stored_spectrograms(extra_spectrograms, "train")[0])
+        std, temperature = stored_std(spectrograms), own.contrast.temperature
+        model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
+        session.train(
+            "SimCLR",
+            "baselines.simclr.fit",
+            model,
+            PairBatches(train, own.batches, own.augmentation, std=std, temperature=temperature),
+            validation_pairs(held_out, own.batches, own.augmentation, std=std, temperature=temperature),
+            contrasting.loss,
+            own.fit,
+            folder,
+        )
+        if session.gang.rank == 0:
+            _save(folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
+
+    return session.obtain(recipe, f"SimCLR, {own.fit.steps} steps", make, together=True)
+
+
+def supervised(
+    session: Session,
+    spectrograms: Entry,
+    labels: Mapping[str, Label | None],
+    classes: Sequence[str],
+    settings: BaselineSettings,
+    *,
+    multi_label: bool = False,
+) -> Entry:
+    """Train encoder and head on the training clips that have a label; the entry holds their weights.
+
+    ``labels`` are those of the clips by path: a class, or several where ``multi_label``; None and clips not named are
+    left out. Only what is said of training and validation clips counts.
+    """
+    own = settings.supervised
+    told = {path: label for path, label in labels.items() if label is not None}
+    train, held_out = (_labelled(spectrograms, split, told) for split in ("train", "validation"))
+    recipe = Recipe(
+        stage="supervised",
+        version=1,
+        config={
+            "encoder": asdict(settings.encoder),
+            "head": asdict(own.head),
+            "augmentation": asdict(own.augmentation),
+            "batches": asdict(own.batches),
+            "fit": numeric(own.fit),
+            "classes": list(classes),
+            "multi_label": multi_label,
+        },
+        inputs={
+            "spectrograms": spectrograms.key,
+            "labels": text_hash(json.dumps([train[1], held_out[1]])),
+        },
+    )
+
+    def make(folder: Path) -> None:
+        model = create_classifier(settings.encoder, len(classes), own.head, seed=own.fit.seed)
+        targets = [class_targets(known, classes, multi_label=multi_label) for _, known in (train, held_out)]
+        batches = LabelledBatches(
+            train[0],
+            targets[0],
+            own.batches,
+            own.augmentation,
+            std=stored_std(spectrograms),
+            label_smoothing=own.head.label_smoothing,
+        )
+        session.train(
+            "supervised encoder",
+            "baselines.supervised.fit",
+            model,
+            batches,
+            validation_clips(held_out[0], targets[1], batch_size=own.batches.batch_size),
+            labelling.loss,
+            own.fit,
+            folder,
+        )
+        if session.gang.rank == 0:
+            about = {"head": asdict(own.head), "classes": list(classes), "multi_label": multi_label}
+            _save(folder, model, {"encoder": asdict(settings.encoder), **about})
+
+    return session.obtain(recipe, f"supervised encoder, {own.fit.steps} steps", make, together=True)
+
+
+def _labelled(
+    entry: Entry, split: Literal["train", "validation"], labels: Mapping[str, Label]
+) -> tuple[Spectrograms, list[Label]]:
+    clips, paths = stored_spectrograms(entry, split)
+    known = [row for row, path in enumerate(paths) if path in labels]
+    return clips.of_rows(known), [labels[paths[row]] for row in known]
+
+
+def _save(folder: Path, model: nn.Module, about: Mapping[str, object]) -> None:
+    # safetensors takes contiguous tensors only, and the encoder's are laid out for speed
+    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    write_json(folder / CONFIG, about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderLoader:
+    """An encoder that any process can load: from an entry's folder, or untrained from its config."""
+
+    folder: Path | None
+    config: ConvEncoderConfig
+    seed: int
+
+    @property
+    def encoder(self) -> ConvEncoder:
+        """Loaded once in each process, in evaluation mode."""
+        return _loaded(self)
+
+
+@lru_cache(maxsize=1)
+def _loaded(loader: EncoderLoader) -> ConvEncoder:
+    encoder = create_encoder(loader.config, seed=loader.seed)
+    if loader.folder is not None:
+        encoder.load_state_dict(_part(loader.folder, "encoder"))
+    return encoder.eval()
+
+
+def _part(folder: Path, name: str) -> dict[str, Tensor]:
+    """Weights of one part of a saved model."""
+    weights = load_file(folder / WEIGHTS)
+    return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
+
+
+def baseline_features(
+    session: Session,
+    manifest: Manifest,
+    audio: SpectrogramConfig,
+    sample: Entry,
+    method: Baseline,
+    encoder_entry: Entry | None,
+    settings: BaselineSettings,
+) -> Entry:
+    """Every block of an encoder, and all side by side, pooled over each clip, from the recordings themselves.
+
+    Of the supervised encoder also its own classes' probabilities: ``scores (clips, classes)`` in scores.safetensors.
+    """
+    recipe = Recipe(
+        stage="baseline_features",
+        version=1,
+        config={
+            "method": method,
+            "poolings": POOLINGS,
+            "audio": asdict(audio),
+            "encoder": asdict(settings.encoder),
+            "seed": None if encoder_entry else settings.seed,
+        },
+        inputs={
+            "encoder": encoder_entry.key if encoder_entry else "",
+            "sample": sample.key,
+            "manifest": audio_hash(manifest, SPLITS),
+        },
+    )
+    reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
+    folder_of_encoder = encoder_entry.folder if encoder_entry else None
+    loader = EncoderLoader(folder=folder_of_encoder, config=settings.encoder, seed=settings.seed)
+
+    def make(folder: Path) -> None:
+        rows: dict[str, list[FloatArray]] = {}
+        with (
+            session.terminal.working(method, len(manifest.clips), "clips") as progress,
+            encoding_pool(session.workers) as pool,
+        ):
+            pooled = in_order(partial(block_features, loader, reader), manifest.clips, pool)
+            for done, features in enumerate(pooled, 1):
+                for name, values in features.items():
+                    rows.setdefault(name, []).append(values)
+                progress.advance_to(done)
+        tensors = {f"{method}/{name}": np.stack(values) for name, values in rows.items()}
+        save_arrays(tensors, folder / "features.safetensors")
+        if method == "supervised" and folder_of_encoder is not None:
+            last = f"{method}/block_{len(settings.encoder.channels)}"
+            scores = _head_scores(folder_of_encoder, {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS})
+            save_arrays({"scores": scores}, folder / "scores.safetensors")
+
+    return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make)
+
+
+@torch.inference_mode()
+def block_features(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip) -> dict[str, FloatArray]:
+    """Each block's frames under each pooling, ``block_1:mean`` and so on, and all blocks' side by side.
+
+    A recording is heard in pieces of `PIECE_FRAMES` frames from its start, and the encoder knows nothing of the piece
+    before: some frames beside each border see silence there. Memory does not grow with the recording's length.
+    """
+    encoder, frames = loader.encoder, reader.num_frames(clip)
+    pools = [{pooling: RunningPool(-(-frames // hop), pooling) for pooling in POOLINGS} for hop in encoder.config.hops]
+    for piece in reader.pieces(clip):
+        found = encoder.blocks(piece[None], torch.tensor([len(piece)]))
+        for own, (states, _) in zip(pools, found, strict=True):
+            for pool in own.values():
+                pool.add(states[0].numpy())
+    features = {
+        f"block_{number}:{pooling}": pool.pooled for number, own in enumerate(pools, 1) for pooling, pool in own.items()
+    }
+    together = {f"all_blocks:{pooling}": np.concatenate([own[pooling].pooled for own in pools]) for pooling in POOLINGS}
+    return {**features, **together}
+
+
+def _head_scores(folder: Path, features: Mapping[Pooling, FloatArray]) -> FloatArray:
+    """Probabilities ``(clips, classes)`` by the head of a supervised encoder, of its last block's pooled frames."""
+    about = json.loads((folder / CONFIG).read_text())
+    head = _part(folder, "head")
+    logits = nn.functional.linear(torch.from_numpy(features[about["head"]["pooling"]]), head["weight"], head["bias"])
+    scores: FloatArray = class_scores(logits, multi_label=about["multi_label"]).numpy()
+    return scores

@@ -1,0 +1,106 @@
+"""Recordings -> spectrograms: normalised log-mel of what the baselines are trained on, in one array on disk."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from audio.manifest import Clip, Manifest, Split, audio_hash
+from audio.reading import read_blocks, resampled_length
+from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from lm.baselines.spectrograms import Spectrograms
+from pipelines.encoding import encoding_pool, in_order
+from pipelines.session import Session
+from pipelines.store import Entry, Recipe, write_json
+
+TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which their frames are kept
+PIECE_FRAMES = 1024  # of a recording that is heard at a time
+FRAMES, OFFSETS, CLIPS, STD = "frames.npy", "offsets.npy", "clips.json", "std.npy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramReader:
+    """Normalised log-mel of recordings, as any process can make it."""
+
+    root: Path  # of the recordings
+    audio: SpectrogramConfig
+    sample: Path  # folder of the statistics
+
+    def num_frames(self, clip: Clip) -> int:
+        """Frames of a recording: the last hop is filled up with silence, so that there is one at least."""
+        samples = resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
+        return -(-samples // self.audio.hop_length)
+
+    def pieces(self, clip: Clip) -> Iterator[Tensor]:
+        """Normalised log-mel ``(time, mels)`` of a recording, `PIECE_FRAMES` frames at a time."""
+        mean, std = statistics(self.sample)
+        samples = resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
+        silence = np.zeros(-samples % self.audio.hop_length, np.float32)
+        blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate), [silence])
+        for piece in log_mel_stream(LogMel(self.audio), blocks, frames=PIECE_FRAMES):
+            yield (piece - mean) / std
+
+
+def statistics(sample: Path) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation ``(mels,)`` of the training frames' log-mel, from the folder of a sample."""
+    tensors = load_file(sample / "sample.safetensors")
+    return tensors["mean"], tensors["std"]
+
+
+def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:
+    """Normalised log-mel of all training and validation clips, 16 bits, in one array: clips are read in place."""
+    recipe = Recipe(
+        stage="spectrograms",
+        version=1,
+        config=asdict(audio),
+        inputs={"sample": sample.key, "manifest": audio_hash(manifest, TRAINED_ON)},
+    )
+    clips = [clip for split in TRAINED_ON for clip in manifest.of(split)]
+    reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
+
+    def make(folder: Path) -> None:
+        ends = np.cumsum([0] + [reader.num_frames(clip) for clip in clips])
+        frames = folder / FRAMES
+        np.lib.format.open_memmap(frames, mode="w+", dtype=np.float16, shape=(int(ends[-1]), audio.n_mels)).flush()
+        jobs = [(clip, int(start)) for clip, start in zip(clips, ends[:-1], strict=True)]
+        with (
+            session.terminal.working("spectrograms", len(clips), "clips") as progress,
+            encoding_pool(session.workers) as pool,
+        ):
+            for done, _ in enumerate(in_order(partial(_write_spectrogram, frames, reader), jobs, pool), 1):
+                progress.advance_to(done)
+        np.save(folder / OFFSETS, ends)
+        np.save(folder / STD, statistics(sample.folder)[1].numpy())
+        write_json(folder / CLIPS, [[clip.path, clip.split] for clip in clips])
+
+    return session.obtain(recipe, f"spectrograms of {len(clips)} clips", make)
+
+
+def _write_spectrogram(frames: Path, reader: SpectrogramReader, job: tuple[Clip, int]) -> None:
+    """Write a recording's frames where they begin in the array of all: workers do so side by side."""
+    clip, start = job
+    array = np.lib.format.open_memmap(frames, mode="r+")
+    for piece in reader.pieces(clip):
+        array[start : start + len(piece)] = piece.numpy()
+        start += len(piece)
+    array.flush()
+
+
+def stored_std(entry: Entry) -> Tensor:
+    """What the log-mel in an entry of `spectrograms` was divided by ``(mels,)``."""
+    return torch.from_numpy(np.load(entry.folder / STD))
+
+
+def stored_spectrograms(entry: Entry, split: Split) -> tuple[Spectrograms, list[str]]:
+    """The clips of a split in an entry of `spectrograms`, read in place, and their paths."""
+    stored: list[tuple[str, str]] = json.loads((entry.folder / CLIPS).read_text())
+    frames = np.load(entry.folder / FRAMES, mmap_mode="r")
+    rows = [row for row, (_, own) in enumerate(stored) if own == split]
+    return Spectrograms.of(frames, np.load(entry.folder / OFFSETS)).of_rows(rows), [stored[row][0] for row in rows]
