@@ -1,50 +1,61 @@
 """Linear probes: how much of a label can be read off a representation by a hyperplane.
 
 Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016 (arXiv:1610.01644). The same
-protocol for every representation: features standardised on train, multinomial logistic regression, its penalty chosen
-on validation from a fixed grid, one look at test.
+protocol for every method: frozen features, standardised on train, no augmentation, logistic regression. A method may
+offer several candidates (layers, poolings); each gets its share of the same number of tries, where a try is one penalty
+for one candidate. Validation chooses among the tries; test is looked at once, for the winner. What the other candidates
+reach on test is computed to be shown by layer, and chooses nothing.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
-from sklearn.preprocessing import StandardScaler
 
 from audio.errors import InputError
+from lm.comparison import Hits, Outcome, Rankings, interval, measured, resampled
+from lm.logistic import LogisticProbe, in_row_space, standardised
+from lm.probe_task import BoolArray, ProbeTask
 
 FloatArray = npt.NDArray[np.float32]
-LabelArray = npt.NDArray[np.int64]
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """How a probe is fitted and its accuracy bounded.
+    """How methods are probed and what they reach is bounded.
 
     Raises:
         InputError: a value is out of range.
     """
 
-    penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # values of C tried, strongest regularisation first
+    tries: int = 36  # (candidate, penalty) pairs of each method, whatever number of candidates it offers
+    penalty_low: float = 1e-4  # C of the logistic regression, the strongest regularisation
+    penalty_high: float = 10.0
     max_iterations: int = 100  # of L-BFGS for each C, starting from the solution of the one before
-    resamples: int = 1000  # of the test clips, for the interval
-    confidence: float = 0.95  # probability mass of the interval
-    seed: int = 0  # of the resamples
+    label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
+    learning_curve: tuple[float, ...] = (0.01, 0.05, 0.1, 1.0)  # shares of the train labels, ascending; empty: none
+    resamples: int = 1000  # of the test clips, for intervals
+    confidence: float = 0.95  # probability mass of the intervals
+    seed: int = 0  # of the resamples and of which clips are in a share
 
     def __post_init__(self) -> None:
-        if not self.penalties or min(self.penalties) <= 0 or list(self.penalties) != sorted(set(self.penalties)):
-            raise InputError(f"probe.penalties is {self.penalties}; list positive values of C, ascending: 0.01, 0.1, 1")
-        if self.max_iterations < 1 or self.resamples < 1:
+        for name in ("tries", "max_iterations", "resamples"):
+            if getattr(self, name) < 1:
+                raise InputError(f"probe.{name} is {getattr(self, name)}; choose 1 or more")
+        if not 0 < self.penalty_low <= self.penalty_high < float("inf"):
             raise InputError(
-                f"probe.max_iterations is {self.max_iterations} and probe.resamples {self.resamples}; choose 1 or more"
+                f"probe.penalty_low is {self.penalty_low} and penalty_high {self.penalty_high}; choose values of C "
+                "with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
             )
+        shares = list(self.learning_curve)
+        if shares != sorted(set(shares)) or (shares and not 0 < shares[0] <= shares[-1] <= 1):
+            raise InputError(
+                f"probe.learning_curve is {shares}; list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1"
+            )
+        if self.label_separator == "":
+            raise InputError("probe.label_separator is empty; give what stands between labels, or null for one label")
         if not 0 < self.confidence < 1:
             raise InputError(
                 f"probe.confidence is {self.confidence}; choose a probability between 0 and 1, such as 0.95"
@@ -53,133 +64,227 @@ class ProbeConfig:
             raise InputError(f"probe.seed is {self.seed}; it must be 0 or more")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ProbeTask:
-    """What is to be read off: a label and a split for each clip."""
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """One classifier that validation judged."""
 
-    labels: LabelArray  # (clips,) indices into `classes`
-    classes: tuple[str, ...]
-    rows: Mapping[str, npt.NDArray[np.int64]]  # which clips are in each split
-
-    @classmethod
-    def of(cls, labels: Sequence[str | None], splits: Sequence[str]) -> "ProbeTask":
-        """From each clip's label and split.
-
-        Raises:
-            InputError: a label is missing, there are fewer than two, a split is empty, or train lacks a class.
-        """
-        known = [label for label in labels if label is not None]
-        if len(known) < len(labels) or not labels:
-            raise InputError(
-                f"{len(labels) - len(known)} of {len(labels)} clips have no label, which a probe predicts; name it in "
-                "the corpus pattern, put each class in its own folder, or leave the probe out"
-            )
-        classes = sorted(set(known))
-        if len(classes) < 2:
-            raise InputError(
-                f"all {len(labels)} clips have the label {classes[0]!r}; a probe tells at least 2 classes apart"
-            )
-        rows = {split: np.flatnonzero(np.array(splits) == split) for split in SPLITS}
-        _require_clips({split: len(row) for split, row in rows.items()})
-        numbers = np.searchsorted(classes, known)
-        _require_classes(classes, numbers[rows["train"]])
-        return cls(labels=numbers, classes=tuple(classes), rows=rows)
+    of: str  # the candidate
+    penalty: float  # C
+    validation_accuracy: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProbeResult:
-    """What one probe reached."""
+    """What one candidate reached. Of tasks with several labels, "accuracy" is mean average precision."""
 
-    of: str  # the representation
-    penalty: float  # the C chosen on validation
+    of: str  # the candidate
+    penalty: float | None  # the C chosen on validation; None: its scores were given, not fitted here
     validation_accuracy: float
     test_accuracy: float
     low: float  # bootstrap interval of the test accuracy, over test clips
     high: float
-    macro_f1: float  # on test
-    predictions: tuple[str, ...]  # a class for each test clip, in the order of the clips
+    macro_f1: float  # on test, over the classes that stand there
+    mean_average_precision: float  # likewise
+    predictions: tuple[str, ...] | tuple[tuple[str, ...], ...]  # for each test clip, in the order of the clips
+    scores: FloatArray  # (test clips, classes), probabilities
+    tries: tuple[Try, ...]
 
 
-def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> ProbeResult:
-    """Fit on train, choose C on validation (the strongest regularisation among equals), test once.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MethodResult:
+    """What one method reached: its candidates, and the one that validation chose."""
+
+    of: str
+    winner: ProbeResult
+    candidates: tuple[ProbeResult, ...]
+
+    @property
+    def tries(self) -> tuple[Try, ...]:
+        """Every try of every candidate."""
+        return tuple(each for candidate in self.candidates for each in candidate.tries)
+
+
+def probe_method(
+    candidates: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig, *, of: str
+) -> MethodResult:
+    """Probe every candidate of a method, with as many tries in all as any other method has.
+
+    Args:
+        candidates: ``(clips, features)`` by name, one row for each clip of the task; looked up one at a time.
+        task: labels and splits.
+        config: tries, penalties and interval.
+        of: name of the method.
+
+    Raises:
+        InputError: there are more candidates than tries, or features that do not fit the task.
+    """
+    shared = shared_tries(len(candidates), config.tries, of=of)
+    results = tuple(
+        probe(candidates[name], task, config, of=name, tries=tries)
+        for name, tries in zip(candidates, shared, strict=True)
+    )
+    return MethodResult(of=of, winner=chosen(results), candidates=results)
+
+
+def probe(
+    features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, tries: int | None = None
+) -> ProbeResult:
+    """Fit one candidate on train, choose C on validation (the strongest regularisation among equals), test once.
 
     Args:
         features: ``(clips, features)``, one row for each clip of the task.
         task: labels and splits.
-        config: grid and interval.
-        of: name of the representation.
+        config: penalties and interval.
+        of: name of the candidate.
+        tries: number of penalties; None: all that a method has.
 
     Raises:
         InputError: features and labels are not of the same clips, or a feature is not finite.
     """
-    _require_features(features, task, of)
-    scaler = StandardScaler().fit(features[task.rows["train"]])
-    scaled = {split: scaler.transform(features[rows].astype(np.float32)) for split, rows in task.rows.items()}
-    wanted = {split: task.labels[rows] for split, rows in task.rows.items()}
-    classifier = LogisticRegression(max_iter=config.max_iterations, warm_start=True)
-    best, penalty, predicted = -1.0, config.penalties[0], np.zeros(0, np.int64)
-    for candidate in config.penalties:
-        _fit(classifier.set_params(C=candidate), scaled["train"], wanted["train"])
-        accuracy = float(np.mean(classifier.predict(scaled["validation"]) == wanted["validation"]))
-        if accuracy > best:
-            best, penalty, predicted = accuracy, candidate, classifier.predict(scaled["test"])
-    low, high = bootstrap_interval(predicted == wanted["test"], config)
-    return ProbeResult(
-        of=of,
-        penalty=penalty,
-        validation_accuracy=best,
-        test_accuracy=float(np.mean(predicted == wanted["test"])),
-        low=low,
-        high=high,
-        macro_f1=float(f1_score(wanted["test"], predicted, average="macro")),
-        predictions=tuple(task.classes[number] for number in predicted),
+    _require_rows(features, task, of)
+    targets = {split: task.targets[rows] for split, rows in task.rows.items()}
+    penalties = penalty_grid(tries or config.tries, config)
+    return fitted(standardised(features, task.rows), targets, task, config, of=of, penalties=penalties)
+
+
+def fitted(
+    features: Mapping[str, FloatArray],
+    targets: Mapping[str, BoolArray],
+    task: ProbeTask,
+    config: ProbeConfig,
+    *,
+    of: str,
+    penalties: Sequence[float],
+) -> ProbeResult:
+    """The probe with the best of several penalties, ascending, on features by split that are standardised already."""
+    rotated = in_row_space(features)
+    classifier = LogisticProbe(
+        rotated["train"], targets["train"], multi_label=task.multi_label, max_iterations=config.max_iterations
     )
+    tries: list[Try] = []
+    scores = np.zeros((0, 0), np.float32)
+    for penalty in penalties:
+        classifier.fit(penalty)
+        reached = accuracy(classifier.scores(rotated["validation"]), targets["validation"], task)
+        if not tries or reached > max(each.validation_accuracy for each in tries):
+            scores = classifier.scores(rotated["test"])
+        tries.append(Try(of=of, penalty=penalty, validation_accuracy=reached))
+    best = max(tries, key=lambda each: each.validation_accuracy)
+    return _result(of, best, scores, targets["test"], task, config, tuple(tries))
+
+
+def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:
+    """A method with class probabilities of its own ``(clips, classes)``: nothing is fitted or chosen here.
+
+    Raises:
+        InputError: there is not one finite score for each clip and class.
+    """
+    _require_rows(scores, task, of)
+    if scores.shape[1] != len(task.classes):
+        raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
+    validation, test = task.rows["validation"], task.rows["test"]
+    given = Try(of=of, penalty=0.0, validation_accuracy=accuracy(scores[validation], task.targets[validation], task))
+    result = _result(of, given, scores[test], task.targets[test], task, config, ())
+    return MethodResult(of=of, winner=result, candidates=(result,))
 
 
 def chosen(results: Sequence[ProbeResult]) -> ProbeResult:
-    """Of one method's candidates (layers, poolings) the best on validation; the first among equals."""
+    """Of one method's candidates the best on validation; the first among equals."""
     return max(results, key=lambda result: result.validation_accuracy)
 
 
-def bootstrap_interval(correct: npt.NDArray[np.bool_], config: ProbeConfig) -> tuple[float, float]:
-    """Percentile interval of the share of correct clips, clips drawn with replacement (Efron, 1979)."""
-    rng = np.random.default_rng(config.seed)
-    shares = correct[rng.integers(len(correct), size=(config.resamples, len(correct)))].mean(axis=1)
-    tail = (1 - config.confidence) / 2
-    low, high = np.quantile(shares, [tail, 1 - tail])
-    return float(low), float(high)
+def shared_tries(candidates: int, tries: int, *, of: str) -> tuple[int, ...]:
+    """How many tries each candidate of a method gets: equal shares, and one more for the first where that leaves some.
 
-
-def _fit(classifier: LogisticRegression, features: FloatArray, labels: LabelArray) -> None:
-    with warnings.catch_warnings():
-        # A bounded number of iterations is part of the protocol: what has not converged by then is judged as it is.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier.fit(features, labels)
-
-
-def _require_clips(counts: Mapping[str, int]) -> None:
-    for split, count in counts.items():
-        if count == 0:
-            found = ", ".join(f"{number} {name}" for name, number in counts.items())
-            raise InputError(
-                f"there are {found} clips; a probe needs some of each: change corpus.split so that {split} has any"
-            )
-
-
-def _require_classes(classes: Sequence[str], train: LabelArray) -> None:
-    present = set(train.tolist())
-    absent = [name for number, name in enumerate(classes) if number not in present]
-    if absent:
+    Raises:
+        InputError: there are none, or more than tries.
+    """
+    if not 1 <= candidates <= tries:
         raise InputError(
-            f"{len(absent)} of {len(classes)} classes have no train clip ({', '.join(absent[:5])}); have corpus.split "
-            "give train some of each, or leave these classes out"
+            f"{of} has {candidates} candidates, and every method has {tries} tries; offer 1 to {tries}, or raise "
+            "probe.tries, which is the same for all methods"
         )
+    return tuple(tries // candidates + (place < tries % candidates) for place in range(candidates))
 
 
-def _require_features(features: FloatArray, task: ProbeTask, of: str) -> None:
-    if features.ndim != 2 or len(features) != len(task.labels):
+def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
+    """So many values of C, ascending: the middles of equal parts of the range, on a log scale.
+
+    Middles, since a candidate with two tries would otherwise try the two ends of the range, and none in between.
+    """
+    low, high = np.log([config.penalty_low, config.penalty_high])
+    return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
+
+
+def require_equal_tries(results: Sequence[MethodResult]) -> None:
+    """Refuse a comparison in which a method was tried more often; one that has scores of its own was not tried.
+
+    Raises:
+        InputError: methods have different numbers of tries; names them.
+    """
+    counts = {result.of: len(result.tries) for result in results if result.tries}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{of} {count}" for of, count in counts.items())
+        raise InputError(f"the methods were not tried equally often ({found}); give all as many tries")
+
+
+def accuracy(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> float:
+    """Share of right answers; of tasks with several labels, mean average precision."""
+    return float(measured(outcome(scores, targets, task))[0, 0])
+
+
+def outcome(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> Outcome:
+    """What one method's scores are measured by."""
+    if task.multi_label:
+        return _ranking(scores, targets)
+    return Hits(hits=(scores.argmax(1) == targets.argmax(1)).astype(np.float64)[None])
+
+
+def answers(scores: FloatArray, task: ProbeTask) -> BoolArray:
+    """The class of the highest score ``(clips, classes)``; of several labels, all that are more likely than not."""
+    if task.multi_label:
+        return np.greater(scores, 0.5)
+    chosen_class: BoolArray = np.eye(len(task.classes), dtype=bool)[scores.argmax(1)]
+    return chosen_class
+
+
+def _result(
+    of: str,
+    best: Try,
+    scores: FloatArray,
+    targets: BoolArray,
+    task: ProbeTask,
+    config: ProbeConfig,
+    tries: tuple[Try, ...],
+) -> ProbeResult:
+    """What the best try reached, from its scores ``(clips, classes)`` on test."""
+    reached = outcome(scores, targets, task)
+    draws = resampled([reached], resamples=config.resamples, seed=config.seed)[:, 0]
+    low, high = interval(draws, config.confidence)
+    predicted, present = answers(scores, task), np.flatnonzero(targets.any(0))
+    return ProbeResult(
+        of=of,
+        penalty=best.penalty if tries else None,
+        validation_accuracy=best.validation_accuracy,
+        test_accuracy=float(measured(reached)[0, 0]),
+        low=low,
+        high=high,
+        macro_f1=float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
+        mean_average_precision=float(measured(_ranking(scores, targets))[0, 0]),
+        predictions=task.names(predicted),
+        scores=scores,
+        tries=tries,
+    )
+
+
+def _ranking(scores: FloatArray, targets: BoolArray) -> Rankings:
+    return Rankings(truth=targets, scores=scores[None, None])
+
+
+def _require_rows(features: FloatArray, task: ProbeTask, of: str) -> None:
+    if features.ndim != 2 or len(features) != len(task.targets):
         raise InputError(
-            f"{of} has features of shape {features.shape}; give one row for each of {len(task.labels)} clips"
+            f"{of} has features of shape {features.shape}; give one row for each of {len(task.targets)} clips"
         )
     if not np.isfinite(features).all():
         raise InputError(f"{of} has features that are not finite; look for broken or silent clips")

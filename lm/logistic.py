@@ -1,0 +1,73 @@
+"""Logistic regression on pooled features, refitted quickly for one penalty after another.
+
+Features are standardised with what train knows. Where there are more of them than train clips, they are first rotated
+into the row space of the train clips: with an L2 penalty the best weights lie in that space, since any part of them
+outside it changes no train prediction and only costs, and a rotation changes neither inner products nor norms. The fit
+is the same, over as many numbers as there are clips.
+"""
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+# Directions in which the train clips vary by less than a millionth of their largest deviation are rounding.
+SMALLEST_VARIANCE = 1e-12
+
+
+def standardised(features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, FloatArray]:
+    """The features of each split, each with mean 0 and deviation 1 over the train clips."""
+    scaler = StandardScaler().fit(features[rows["train"]])
+    return {split: scaler.transform(features[chosen].astype(np.float32)) for split, chosen in rows.items()}
+
+
+def in_row_space(features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """``(clips, dim)`` -> ``(clips, train clips)`` in each split where that is fewer; else what was given."""
+    train = features["train"].astype(np.float64)
+    if train.shape[1] <= len(train):
+        return dict(features)
+    variances, left = np.linalg.eigh(train @ train.T)  # of a Gram matrix: squares of the singular values
+    large = variances > SMALLEST_VARIANCE * variances[-1]
+    right = (train.T @ left[:, large] / np.sqrt(variances[large])).astype(np.float32)  # (dim, directions)
+    return {split: values @ right for split, values in features.items()}
+
+
+class LogisticProbe:
+    """Multinomial logistic regression; for clips of several labels, one against the rest for each class.
+
+    Each fit starts from the solution of the one before. All classes must have a train clip.
+    """
+
+    def __init__(self, features: FloatArray, targets: BoolArray, *, multi_label: bool, max_iterations: int) -> None:
+        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets."""
+        self._features = features
+        self._wanted = list(targets.T) if multi_label else [targets.argmax(1)]
+        self._multi_label = multi_label
+        self._classifiers = [LogisticRegression(max_iter=max_iterations, warm_start=True) for _ in self._wanted]
+
+    def fit(self, penalty: float) -> None:
+        """Fit with an inverse strength ``penalty`` (C) of the regularisation."""
+        for classifier, wanted in zip(self._classifiers, self._wanted, strict=True):
+            if wanted.all() and self._multi_label:
+                continue  # every train clip has the label: there is nothing to fit
+            with warnings.catch_warnings():
+                # A bounded number of iterations is part of the protocol: what has not converged is judged as it is.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                classifier.set_params(C=penalty).fit(self._features, wanted)
+
+    def scores(self, features: FloatArray) -> FloatArray:
+        """Probability of each class ``(clips, classes)``."""
+        if not self._multi_label:
+            return np.asarray(self._classifiers[0].predict_proba(features), np.float32)
+        scores = np.ones((len(features), len(self._wanted)), np.float32)
+        for number, (classifier, wanted) in enumerate(zip(self._classifiers, self._wanted, strict=True)):
+            if not wanted.all():
+                scores[:, number] = classifier.predict_proba(features)[:, 1]
+        return scores

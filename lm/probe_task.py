@@ -1,0 +1,116 @@
+"""What a probe is to read off: the labels of the clips of each split."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.errors import InputError
+
+BoolArray = npt.NDArray[np.bool_]
+RowArray = npt.NDArray[np.int64]
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProbeTask:
+    """Labels and splits of clips. A clip without a label stands in no split."""
+
+    classes: tuple[str, ...]  # sorted
+    targets: BoolArray  # (clips, classes)
+    rows: Mapping[str, RowArray]  # which clips are in each split
+    multi_label: bool  # whether a clip may have several labels
+    unlabelled: int  # clips that were left out
+    notices: tuple[str, ...]  # what to know of the figures, a line each
+
+    @classmethod
+    def of(
+        cls, labels: Sequence[str | None], splits: Sequence[str], *, label_separator: str | None = None
+    ) -> "ProbeTask":
+        """From each clip's label and split; with a separator, a label names several classes ("dog;rain").
+
+        A class may be absent from validation or test, and is then named in ``notices``.
+
+        Raises:
+            InputError: there are fewer than two classes, a split is empty, or train lacks a class.
+        """
+        names = [_names(label, label_separator) for label in labels]
+        known = np.array([bool(each) for each in names], bool)
+        if not known.any():
+            raise InputError(
+                f"{len(labels)} of {len(labels)} clips have no label, which a probe predicts; name it in the corpus "
+                "pattern, put each class in its own folder, or leave the probe out"
+            )
+        classes = tuple(sorted({name for each in names for name in each}))
+        if len(classes) < 2:
+            raise InputError(
+                f"all {known.sum()} clips with a label have {classes[0]!r}; a probe tells at least 2 classes apart"
+            )
+        rows = {split: np.flatnonzero(known & (np.array(splits) == split)) for split in SPLITS}
+        _require_clips({split: len(row) for split, row in rows.items()})
+        targets = _targets(names, classes)
+        present: dict[str, BoolArray] = {split: np.any(targets[row], axis=0) for split, row in rows.items()}
+        _require_classes(classes, present["train"])
+        return cls(
+            classes=classes,
+            targets=targets,
+            rows=rows,
+            multi_label=label_separator is not None,
+            unlabelled=int((~known).sum()),
+            notices=tuple(_notices(classes, present, unlabelled=int((~known).sum()), clips=len(labels))),
+        )
+
+    def names(self, targets: BoolArray) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
+        """The class of each row of ``(clips, classes)``; of tasks with several labels, the classes of each."""
+        several = tuple(tuple(self.classes[number] for number in np.flatnonzero(row)) for row in targets)
+        return several if self.multi_label else tuple(each[0] for each in several)
+
+
+def _names(label: str | None, separator: str | None) -> tuple[str, ...]:
+    if label is None or separator is None:
+        return (label,) if label else ()
+    return tuple(name for part in label.split(separator) if (name := part.strip()))
+
+
+def _targets(names: Sequence[Sequence[str]], classes: Sequence[str]) -> BoolArray:
+    numbers = {name: number for number, name in enumerate(classes)}
+    targets = np.zeros((len(names), len(classes)), bool)
+    for row, each in zip(targets, names, strict=True):
+        row[[numbers[name] for name in each]] = True
+    return targets
+
+
+def _require_clips(counts: Mapping[str, int]) -> None:
+    for split, count in counts.items():
+        if count == 0:
+            found = ", ".join(f"{number} {name}" for name, number in counts.items())
+            raise InputError(
+                f"there are {found} clips with a label; a probe needs some of each: change corpus.split so that "
+                f"{split} has any"
+            )
+
+
+def _require_classes(classes: Sequence[str], present: BoolArray) -> None:
+    absent = [name for name, there in zip(classes, present, strict=True) if not there]
+    if absent:
+        raise InputError(
+            f"{len(absent)} of {len(classes)} classes have no train clip ({', '.join(absent[:5])}); have corpus.split "
+            "give train some of each, or leave these classes out"
+        )
+
+
+def _notices(classes: Sequence[str], present: Mapping[str, BoolArray], *, unlabelled: int, clips: int) -> list[str]:
+    notices = []
+    if unlabelled:
+        notices.append(f"{unlabelled} of {clips} clips have no label and are left out of the probes")
+    for split in ("validation", "test"):
+        absent = [name for name, there in zip(classes, present[split], strict=True) if not there]
+        if absent:
+            more = ", ..." if len(absent) > 5 else ""
+            notices.append(
+                f"{len(absent)} of {len(classes)} classes have no {split} clip ({', '.join(absent[:5])}{more}): "
+                "means over classes leave them out there"
+            )
+    return notices

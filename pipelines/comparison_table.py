@@ -1,0 +1,47 @@
+"""A comparison as a table: for the terminal, and in Markdown for documents."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+
+HEADINGS = ("method", "on test", "interval", "by fold", "macro F1", "mean AP", "GPT ahead by", "p", "chosen")
+
+
+def as_markdown(section: Mapping[str, Any]) -> str:
+    """The methods of the section "comparison" as a Markdown table, the best first."""
+    lines = [_line(HEADINGS), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
+    return "\n".join([*lines, *map(_line, _cells(section))]) + "\n"
+
+
+def as_table(section: Mapping[str, Any]) -> Table:
+    """The methods of the section "comparison" as a table for the terminal, the best first."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(HEADINGS[0], no_wrap=True)
+    for name in HEADINGS[1:]:
+        table.add_column(name)
+    for cells in _cells(section):
+        table.add_row(*cells)
+    return table
+
+
+def _cells(section: Mapping[str, Any]) -> Iterator[list[str]]:
+    """One row of text for each method."""
+    ahead = {row["against"]: row for row in section["differences"]}
+    for row in section["methods"]:
+        other = ahead.get(row["of"])
+        yield [
+            row["of"],
+            f"{row['value']:.1%}",
+            f"{row['low']:.1%} - {row['high']:.1%}",
+            ", ".join(f"{value:.1%}" for value in row["folds"].values()) if len(row["folds"]) > 1 else "",
+            f"{row['macro_f1']:.3f}",
+            f"{row['mean_average_precision']:.3f}",
+            f"{100 * other['value']:+.1f} ({100 * other['low']:+.1f} to {100 * other['high']:+.1f})" if other else "",
+            f"{other['p']:.3f}" if other else "",
+            ", ".join(dict.fromkeys(row["chosen"].values())),
+        ]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
