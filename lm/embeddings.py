@@ -1,9 +1,10 @@
-"""What a language model makes of whole recordings: the states of every layer, pooled over time."""
+"""What a language model makes of whole recordings: the states of its layers, pooled over time or step by step."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, Pooling, pooling_weights
@@ -32,6 +33,22 @@ def embed(
         _add(pooled, model, clips, weights, batch)
     split = np.split(pooled, np.cumsum(parts)[:-1], axis=2)
     return {pooling: part.reshape(*part.shape[:2], -1) for pooling, part in zip(poolings, split, strict=True)}
+
+
+@torch.no_grad()
+def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:
+    """States of some layers (0: embeddings) side by side ``(time, len(layers) * model_dim)``, mean over streams.
+
+    A recording longer than the context is read in windows, of which no more than these layers is kept.
+    """
+    model.require_own(codes)
+    streams = codes.format.streams
+    parts = [torch.zeros(0, len(layers) * model.gpt.config.model_dim, device=model.gpt.device)]
+    for window in windows(len(codes.values), model.gpt.capacity):
+        states = model.gpt.hidden_states(model.tokens(codes.values[window.start : window.stop])[None])[list(layers), 0]
+        counted = states[:, 1 + (window.counted - window.start) * streams :]  # (layers, time * streams, model_dim)
+        parts.append(counted.reshape(len(layers), -1, streams, counted.shape[2]).mean(2).transpose(0, 1).flatten(1))
+    return torch.cat(parts)
 
 
 def _weights(codes: Codes, poolings: Sequence[Pooling]) -> FloatArray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audio.errors import InputError
-from lm.embeddings import embed
+from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, pool
 from tests.lm.tiny import TINY, random_codes
@@ -26,6 +26,17 @@ def test_shapes_are_layers_clips_features(model: LanguageModel) -> None:
     embedded = embed(model, [random_codes(9, streams=model.format.streams)], poolings=("thirds",))
     assert list(embedded) == ["thirds"]
     assert embedded["thirds"].shape == (1 + TINY.layers, 1, 3 * TINY.model_dim)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 8, 60])
+def test_states_over_time_are_those_of_the_wanted_layers(model: LanguageModel, steps: int) -> None:
+    streams = model.format.streams
+    codes = random_codes(steps, streams=streams, seed=1)
+    found = states_over_time(model, codes, (2, 0)).numpy()
+    assert found.shape == (steps, 2 * TINY.model_dim)
+    if steps:
+        layers = model.hidden_states(codes).unflatten(1, (-1, streams)).mean(2).numpy()  # (layers, time, model_dim)
+        np.testing.assert_allclose(found, np.concatenate([layers[2], layers[0]], axis=1), atol=1e-6)
 
 
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:

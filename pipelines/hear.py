@@ -1,0 +1,147 @@
+"""The HEAR benchmark's common API over a finished run: its tokenizer and language model as an audio embedding.
+
+Turian et al., "HEAR: Holistic Evaluation of Audio Representations", 2022 (arXiv:2203.03022); the API:
+https://hearbenchmark.com/hear-api.html. ``model_file_path`` is the folder of a run; the module to name is
+``pipelines.hear``. The benchmark has its recordings at 16,000, 22,050, 32,000, 44,100 and 48,000 Hz: train with
+``audio.sample_rate`` set to one of them.
+
+A timestamp is the centre of what its code stands for, in milliseconds::
+
+    samples      |<- code 0 ->|<- code 1 ->|<- code 2 ->|
+    timestamps         x            x            x          the last within the sound
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from lm.embeddings import embed, states_over_time
+from lm.model import LanguageModel
+from lm.pooling import POOLINGS, Pooling, pooling_parts
+from pipelines.run_folder import part_of
+from tokenizer.codes import Codes, require_same_codebook
+from tokenizer.tokenizer import Tokenizer
+
+GPT = "gpt"  # the method of probe.json whose choice is taken
+
+
+class HearModel(nn.Module):
+    """Tokenizer and language model of a run, and which of the model's layers speak for the sound."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, language_model: LanguageModel, *, layers: Sequence[int], pooling: Pooling
+    ) -> None:
+        super().__init__()
+        require_same_codebook(language_model.format, tokenizer.format, owner=language_model.name)
+        self.tokenizer = tokenizer
+        self.gpt = language_model.gpt  # so that .to(device) moves it; `language_model` holds the same object
+        self.language_model = language_model
+        self.layers = tuple(layers)
+        self.pooling: Pooling = pooling
+        self.eval()
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the audio that it expects."""
+        return self.tokenizer.format.sample_rate
+
+    @property
+    def timestamp_embedding_size(self) -> int:
+        """Dimensions of an embedding of one time step."""
+        return len(self.layers) * self.gpt.config.model_dim
+
+    @property
+    def scene_embedding_size(self) -> int:
+        """Dimensions of an embedding of a whole sound."""
+        return self.timestamp_embedding_size * len(pooling_parts(1, self.pooling))
+
+
+def load_model(model_file_path: str = "") -> HearModel:
+    """The model of a run's folder, on the CPU.
+
+    Its layers and pooling are those that the probe chose on validation where the folder holds a probe.json; else the
+    middle third of the layers, over the sound's three thirds.
+
+    Raises:
+        InputError: no path is given, or there is no run with a tokenizer and a language model that belong together.
+    """
+    if not str(model_file_path):
+        raise InputError(
+            "model_file_path is empty, and no weights come with the package; give the folder of a run of wordless, "
+            "such as load_model('runs/<date>_<time>')"
+        )
+    folder = Path(model_file_path)
+    tokenizer = Tokenizer.from_pretrained(part_of(folder, "tokenizer"))
+    language_model = LanguageModel.from_pretrained(part_of(folder, "lm"))
+    layers, pooling = _chosen(folder / "probe.json", language_model.gpt.config.layers)
+    return HearModel(tokenizer, language_model, layers=layers, pooling=pooling)
+
+
+def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
+    """Sounds ``(n_sounds, n_samples)`` in [-1, 1] at the model's rate -> ``(n_sounds, scene_embedding_size)`` float32.
+
+    On the device of the audio.
+
+    Raises:
+        InputError: the audio is not of that shape, not of floating point, empty or not finite.
+    """
+    codes = _codes(audio, model)
+    pooled = embed(model.language_model, codes, poolings=(model.pooling,))[model.pooling]  # (1 + layers, sounds, dim)
+    return torch.from_numpy(np.concatenate([pooled[layer] for layer in model.layers], axis=1)).to(audio.device)
+
+
+def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:
+    """Embeddings ``(n_sounds, n_timestamps, timestamp_embedding_size)`` and timestamps ``(n_sounds, n_timestamps)``.
+
+    Both float32, timestamps in milliseconds, on the device of the audio; a code whose centre lies after the sound's
+    end has none. A state has heard the sound up to the end of its code, and nothing after it.
+
+    Raises:
+        InputError: as `get_scene_embeddings`.
+    """
+    codes = _codes(audio, model)
+    step = codes[0].format.samples_per_code
+    count = max((2 * audio.shape[1] + step - 1) // (2 * step), 1)
+    centres = (np.arange(count) + 0.5) * step / model.sample_rate * 1000
+    timestamps = np.minimum(centres, audio.shape[1] / model.sample_rate * 1000).astype(np.float32)
+    states = [states_over_time(model.language_model, each, model.layers)[:count].to(audio.device) for each in codes]
+    return torch.stack(states).float(), torch.from_numpy(timestamps).to(audio.device).repeat(len(codes), 1)
+
+
+def _codes(audio: Tensor, model: HearModel) -> list[Codes]:
+    """Codes of each sound: each is encoded alone, in blocks that do not depend on its company."""
+    if audio.ndim != 2 or not audio.is_floating_point() or 0 in audio.shape:
+        raise InputError(
+            f"audio is {audio.dtype} of shape {tuple(audio.shape)}; it must be floating point, (n_sounds, n_samples), "
+            "with at least one of each"
+        )
+    if not bool(audio.isfinite().all()):
+        raise InputError("audio holds values that are not finite; it must lie in [-1, 1]")
+    sounds = audio.detach().to("cpu", torch.float32).numpy()
+    return [model.tokenizer.encode(sound, model.sample_rate) for sound in sounds]
+
+
+def _chosen(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
+    """Layers and pooling that a probe chose, such as ``gpt/layer_3:thirds``; the default where there was none."""
+    if not probe.is_file():
+        return tuple(range(layers // 3 + 1, max(layers - layers // 3, layers // 3 + 1) + 1)), "thirds"
+    try:
+        (chosen,) = (
+            str(method["chosen"]) for method in json.loads(probe.read_text())["methods"] if method["of"] == GPT
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{probe} names no choice of the method {GPT}; delete it to take the middle layers") from error
+    found = re.fullmatch(rf"{GPT}/(?:layer_(\d+)|all_layers):(\w+)", chosen)
+    pooling = next((pooling for pooling in POOLINGS if found and pooling == found[2]), None)
+    if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
+        raise InputError(
+            f"{probe} chose {chosen}, which a model of {layers} layers does not give step by step; delete it to take "
+            "the middle layers"
+        )
+    return (int(found[1]),) if found[1] else tuple(range(1, layers + 1)), pooling

@@ -1,0 +1,153 @@
+"""The rules of the HEAR benchmark's common API (https://hearbenchmark.com/hear-api.html), on a tiny run."""
+
+import inspect
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from lm.embeddings import embed
+from lm.gpt import GPTConfig
+from lm.model import LanguageModel
+from pipelines import hear
+from pipelines.hear import HearModel, get_scene_embeddings, get_timestamp_embeddings, load_model
+from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
+from tokenizer.tokenizer import Tokenizer
+
+STEP = 80  # samples per code
+
+
+@pytest.fixture(scope="module", params=[None, 8], ids=["one_stream", "two_streams"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of random weights whose codes are what noise and a tone sound like, so that each sound has several."""
+    blank = tiny_tokenizer(0, mels=request.param)
+    heard = torch.cat([noise(1, 4000), torch.from_numpy(sweep(1, 4000))[None]], dim=1)
+    with torch.inference_mode():
+        found = blank.bottlenecks(blank.normalise(blank.log_mel(heard))).flatten(0, 2)
+    centroids = found[:: len(found) // 8][:8].clone()
+    tokenizer = Tokenizer(blank.config, blank.mean, blank.std, blank.autoencoder, centroids)
+    folder = tmp_path_factory.mktemp("run")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    gpt = GPTConfig(model_dim=8, layers=6, heads=1, ffn_dim=16, context=64, dropout=0.1, init_std=0.3)
+    LanguageModel.create(gpt, tokenizer.format, seed=0).save_pretrained(folder / "lm")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> HearModel:
+    return load_model(str(run))
+
+
+def noise(sounds: int, samples: int) -> Tensor:
+    return 2 * torch.rand(sounds, samples, generator=torch.Generator().manual_seed(samples)) - 1
+
+
+def test_the_model_says_what_it_expects_and_gives(model: HearModel) -> None:
+    assert isinstance(model, nn.Module)
+    assert model.sample_rate == AUDIO.sample_rate
+    assert isinstance(model.scene_embedding_size, int)
+    assert isinstance(model.timestamp_embedding_size, int)
+    assert inspect.signature(hear.load_model).parameters["model_file_path"].default == ""
+
+
+@pytest.mark.parametrize("seconds", [0.002, 1.07, 1.98, 4.0])
+def test_timestamps_rise_evenly_and_end_with_the_sound(model: HearModel, seconds: float) -> None:
+    samples = int(seconds * model.sample_rate)
+    embeddings, timestamps = get_timestamp_embeddings(noise(2, samples), model)
+    assert embeddings.dtype == timestamps.dtype == torch.float32
+    assert embeddings.shape == (*timestamps.shape, model.timestamp_embedding_size)
+    assert len(embeddings) == 2
+    assert torch.equal(timestamps[0], timestamps[1])
+    hop = 1000 * STEP / model.sample_rate
+    np.testing.assert_allclose(np.diff(timestamps[0]), hop, rtol=1e-4)
+    assert timestamps[0, 0] == pytest.approx(min(hop / 2, 1000 * samples / model.sample_rate))
+    assert 1000 * samples / model.sample_rate - hop <= timestamps[0, -1] <= 1000 * samples / model.sample_rate
+
+
+def test_an_embedding_has_heard_its_code_and_nothing_after(model: HearModel) -> None:
+    sound = noise(1, 60 * STEP)
+    changed = sound.clone()
+    changed[:, 30 * STEP :] = torch.from_numpy(sweep(30 * STEP / model.sample_rate, model.sample_rate))
+    (before, _), (after, _) = (get_timestamp_embeddings(audio, model) for audio in (sound, changed))
+    assert torch.equal(before[:, :30], after[:, :30])
+    assert not torch.allclose(before[:, 30:], after[:, 30:])
+
+
+def test_a_scene_is_one_embedding_per_sound(model: HearModel) -> None:
+    embeddings = get_scene_embeddings(noise(4, 10_960), model)
+    assert embeddings.dtype == torch.float32
+    assert embeddings.shape == (4, model.scene_embedding_size)
+    assert (embeddings[0] - embeddings[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("samples", [1, STEP, 5000, 100 * STEP])
+def test_alone_in_a_batch_and_again_are_the_same(model: HearModel, samples: int) -> None:
+    audio = noise(3, samples)
+    scenes, (states, timestamps) = get_scene_embeddings(audio, model), get_timestamp_embeddings(audio, model)
+    assert torch.equal(scenes, get_scene_embeddings(audio, model))
+    for row in range(3):
+        alone, times = get_timestamp_embeddings(audio[row : row + 1], model)
+        assert torch.equal(alone[0], states[row])
+        assert torch.equal(times[0], timestamps[row])
+        torch.testing.assert_close(get_scene_embeddings(audio[row : row + 1], model)[0], scenes[row])
+
+
+def test_scenes_are_the_pools_of_the_timestamps(run: Path) -> None:
+    model = load_model(str(run))
+    model.pooling = "mean"
+    audio = noise(2, 90 * STEP)  # longer than the context
+    states, _ = get_timestamp_embeddings(audio, model)
+    torch.testing.assert_close(get_scene_embeddings(audio, model), states.mean(1))
+
+
+def test_the_layer_that_the_probe_chose_is_taken(run: Path, tmp_path: Path) -> None:
+    assert load_model(str(run)).layers == (3, 4)
+    run = shutil.copytree(run, tmp_path / "run")
+    methods = [{"of": "log_mel", "chosen": "log_mel:mean"}, {"of": "gpt", "chosen": "gpt/layer_1:mean"}]
+    (run / "probe.json").write_text(json.dumps({"methods": methods}))
+    model = load_model(str(run))
+    assert (model.layers, model.pooling) == ((1,), "mean")
+    audio = noise(1, 1000)
+    codes = model.tokenizer.encode(audio[0].numpy(), model.sample_rate)
+    expected = embed(model.language_model, [codes])["mean"][1]
+    np.testing.assert_allclose(get_scene_embeddings(audio, model), expected, atol=1e-6)
+    (run / "probe.json").write_text(json.dumps({"methods": [{"of": "gpt", "chosen": "gpt/layer_9:mean"}]}))
+    with pytest.raises(InputError, match=r"chose gpt/layer_9:mean, which a model of 6 layers .* delete it"):
+        load_model(str(run))
+    (run / "probe.json").write_text("{}")
+    with pytest.raises(InputError, match="names no choice of the method gpt"):
+        load_model(str(run))
+
+
+def test_paths_that_hold_no_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model_file_path is empty, .* give the folder of a run"):
+        load_model()
+    with pytest.raises(InputError, match="does not exist; name the folder of a run"):
+        load_model(str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"holds no tokenizer/config\.json"):
+        load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [torch.zeros(100), torch.zeros(1, 0), torch.zeros(0, 10), torch.zeros(1, 10, 1), torch.zeros(1, 10).short()],
+)
+def test_what_is_no_batch_of_sounds_is_refused(model: HearModel, audio: Tensor) -> None:
+    for embeddings in (get_scene_embeddings, get_timestamp_embeddings):
+        with pytest.raises(InputError, match=r"it must be floating point, \(n_sounds, n_samples\)"):
+            embeddings(audio, model)
+
+
+def test_values_that_are_not_finite_are_refused(model: HearModel) -> None:
+    with pytest.raises(InputError, match="not finite"):
+        get_scene_embeddings(torch.full((1, 100), torch.nan), model)
+
+
+def test_doubles_are_taken(model: HearModel) -> None:
+    audio = noise(1, 1000)
+    assert torch.equal(get_scene_embeddings(audio.double(), model), get_scene_embeddings(audio, model))
