@@ -1,0 +1,180 @@
+"""Weights of an AST, DeiT or ViT in a local Hugging Face folder, made to fit an Audio Spectrogram Transformer.
+
+Gong, Chung and Glass, 2021 (arXiv:2104.01778), section 2.2: the three colour channels of an image transformer's patch
+embedding become one, and its positions are cut to the middle where there are fewer patches than it was trained with,
+and interpolated where there are more. Nothing is downloaded.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from audio.errors import InputError
+
+POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
+CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
+TOKENS = {"audio-spectrogram-transformer": 2, "deit": 2, "vit": 1}  # kind of model -> positions before the patches'
+_PREFIXES = ("audio_spectrogram_transformer.", "deit.", "vit.")  # of models with a head
+_HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.", "embeddings.mask_token")  # left out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Of the log filter banks that a model was trained on: they are normalised to mean 0 and deviation 0.5."""
+
+    mean: float
+    std: float
+
+
+AUDIOSET_STATISTICS = Statistics(mean=-4.2677393, std=4.5689974)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PretrainedWeights:
+    """What a folder holds, fitted."""
+
+    tensors: Mapping[str, Tensor]  # under the names of transformers' ASTModel
+    epsilon: float  # of the layer normalisations
+    statistics: Statistics
+
+
+def is_audio_model(folder: Path) -> bool:
+    """Whether the weights are AST's own, which come with the statistics of their filter banks."""
+    return _kind(folder, _json(folder, "config.json")) == "audio-spectrogram-transformer"
+
+
+def pretrained_weights(
+    folder: Path, *, size: str, width: int, heads: int, layers: int, grid: tuple[int, int]
+) -> PretrainedWeights:
+    """Weights for a transformer of such a size over a grid of ``(frequency, time)`` patches.
+
+    Raises:
+        InputError: the folder is not there, or holds a model of another kind or size, or a damaged one.
+    """
+    config = _json(folder, "config.json")
+    kind = _kind(folder, config)
+    _require_size(
+        folder,
+        config,
+        size=size,
+        wanted={
+            "hidden_size": width,
+            "num_attention_heads": heads,
+            "num_hidden_layers": layers,
+            "intermediate_size": 4 * width,
+            "patch_size": 16,
+            **({"frequency_stride": 10, "time_stride": 10, "num_mel_bins": 128} if kind not in ("deit", "vit") else {}),
+        },
+    )
+    try:
+        tensors = _renamed(load_file(folder / "model.safetensors"))
+        fitted = _fitted(tensors, tokens=TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
+    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"ast.weights={folder} holds no whole weights ({reason}); give a folder with config.json and "
+            "model.safetensors, as save_pretrained of transformers writes it"
+        ) from error
+    return PretrainedWeights(
+        tensors=fitted, epsilon=float(str(config.get("layer_norm_eps", 1e-12))), statistics=_statistics(folder, kind)
+    )
+
+
+def _json(folder: Path, name: str) -> dict[str, object]:
+    try:
+        content = json.loads((folder / name).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"ast.weights={folder} has no {name} that can be read ({error}); give a local folder of a Hugging Face "
+            "AST, DeiT or ViT: nothing is downloaded"
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _kind(folder: Path, config: Mapping[str, object]) -> str:
+    kind = str(config.get("model_type"))
+    if kind not in TOKENS:
+        raise InputError(f"ast.weights={folder} holds a model of type {kind}; give one of {', '.join(TOKENS)}")
+    return kind
+
+
+def _require_size(folder: Path, config: Mapping[str, object], *, size: str, wanted: Mapping[str, int]) -> None:
+    # transformers writes no value that is its default, which is that of the base size
+    defaults = {
+        "hidden_size": 768,
+        "num_attention_heads": 12,
+        "num_hidden_layers": 12,
+        "intermediate_size": 3072,
+        "patch_size": 16,
+        "frequency_stride": 10,
+        "time_stride": 10,
+        "num_mel_bins": 128,
+    }
+    for name, value in wanted.items():
+        if (found := config.get(name, defaults[name])) != value:
+            raise InputError(
+                f"ast.weights={folder} has {name} {found}, and ast.size={size} takes {value}; set ast.size to the "
+                "size of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
+            )
+
+
+def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
+    """Patches along frequency (height) and time (width) that the weights were trained with."""
+    if kind == "audio-spectrogram-transformer":
+        return 12, (int(str(config.get("max_length", 1024))) - 16) // 10 + 1
+    side = int(str(config.get("image_size", 224))) // 16
+    return side, side
+
+
+def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names as in a model without a head."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
+        if not name.startswith(_HEADS):
+            renamed[name.removeprefix(prefix)] = tensor.float()
+    return {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
+
+
+def _fitted(
+    tensors: dict[str, Tensor], *, tokens: int, stored: tuple[int, int], grid: tuple[int, int]
+) -> dict[str, Tensor]:
+    """One channel, two tokens, and positions of the wanted grid."""
+    positions = tensors[POSITIONS]  # (1, tokens + F * T, D)
+    patches = positions[:, tokens:].reshape(1, *stored, -1).permute(0, 3, 1, 2)  # (1, D, F, T)
+    first = positions[:, :tokens].expand(-1, 2 if tokens == 1 else -1, -1)  # a ViT's class token stands for both
+    return {
+        **tensors,
+        DISTILLATION: tensors[CLASS] if tokens == 1 else tensors[DISTILLATION],
+        PROJECTION: tensors[PROJECTION].sum(1, keepdim=True),
+        POSITIONS: torch.cat([first, resized(patches, grid).flatten(2).transpose(1, 2)], dim=1),
+    }
+
+
+def resized(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Positions ``(1, width, frequency, time)`` for another grid: the middle of more, or bilinear between fewer."""
+    for axis, wanted in ((3, grid[1]), (2, grid[0])):
+        have = positions.shape[axis]
+        if wanted <= have:
+            positions = positions.narrow(axis, have // 2 - wanted // 2, wanted)
+        else:
+            size = (wanted, positions.shape[3]) if axis == 2 else (positions.shape[2], wanted)
+            positions = nn.functional.interpolate(positions, size=size, mode="bilinear")
+    return positions
+
+
+def _statistics(folder: Path, kind: str) -> Statistics:
+    """Those that AST's weights come with; AudioSet's for others."""
+    if kind != "audio-spectrogram-transformer" or not (folder / "preprocessor_config.json").is_file():
+        return AUDIOSET_STATISTICS
+    found = _json(folder, "preprocessor_config.json")
+    return Statistics(
+        mean=float(str(found.get("mean", AUDIOSET_STATISTICS.mean))),
+        std=float(str(found.get("std", AUDIOSET_STATISTICS.std))),
+    )

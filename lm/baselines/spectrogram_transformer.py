@@ -1,0 +1,289 @@
+"""AST, the Audio Spectrogram Transformer: a vision transformer over patches of a filter bank.
+
+Gong, Chung and Glass, "AST: Audio Spectrogram Transformer", 2021 (arXiv:2104.01778). The transformer itself is that of
+`transformers`, imported inside functions: the import takes seconds. Ours are positions for clips of any length, and
+weights from local folders, AST's own or those of an image transformer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from audio.files import file_hash, write_aside
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics, pretrained_weights
+from lm.baselines.filter_bank import N_MELS, PATCH, STRIDE, frames_of
+
+if TYPE_CHECKING:
+    from transformers import ASTModel
+
+Size = Literal["tiny", "small", "base"]
+LAYERS = 12
+TOKENS = 2  # class and distillation token, before the patches
+BANDS = (N_MELS - PATCH) // STRIDE + 1  # patches along frequency
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstConfig:
+    """Which transformer, and what it starts from. All sizes have 12 layers, as those of DeiT have.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    size: Size = "tiny"  # 192, 384 or 768 wide, with 3, 6 or 12 heads
+    weights: str | None = None  # local Hugging Face folder of an AST, DeiT or ViT; None: random weights
+    layers: tuple[int, ...] = (4, 8, 12)  # whose states are probed
+    patches: int = 101  # along time, read at once: 10.1 seconds; longer clips are read in pieces
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.size not in ("tiny", "small", "base"):
+            raise InputError(f"ast.size is {self.size}; choose tiny, small or base")
+        if not self.layers or not all(1 <= layer <= LAYERS for layer in self.layers):
+            raise InputError(f"ast.layers is {list(self.layers)}; name at least one of the layers 1 to {LAYERS}")
+        if self.patches < 1:
+            raise InputError(f"ast.patches is {self.patches}; it must be 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"ast.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a token."""
+        return 64 * self.heads
+
+    @property
+    def heads(self) -> int:
+        """Attention heads."""
+        match self.size:
+            case "tiny":
+                return 3
+            case "small":
+                return 6
+            case "base":
+                return 12
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AstStates:
+    """What the transformer makes of a batch."""
+
+    clip: Tensor  # (batch, width): mean of class and distillation token, after the last normalisation
+    patches: Tensor  # (batch,) int64: patches along time of each clip
+    layers: Mapping[int, Tensor]  # layer -> (batch, patches, width), mean over frequency; zeros after a clip's end
+
+
+class AstEncoder(nn.Module):
+    """Filter banks -> one vector per clip, and the states of its layers over time.
+
+    Clips of as many patches are read together, each padded to whole patches with the mean alone: what else is in a
+    batch, or lies beyond a clip's end, changes nothing.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, transformer: ASTModel, statistics: Statistics) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.register_buffer("mean", torch.tensor(statistics.mean))
+        self.register_buffer("std", torch.tensor(statistics.std))
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a token."""
+        return int(self.transformer.config.hidden_size)
+
+    def forward(self, filter_banks: Tensor, lengths: Tensor) -> Tensor:
+        """Filter banks ``(batch, time, 128)`` of so many frames ``(batch,)`` -> ``(batch, width)``."""
+        return self.states(filter_banks, lengths).clip
+
+    def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
+        """The same, with the states that leave some layers (1 to 12).
+
+        Raises:
+            InputError: a clip has no frame, or the bands are not 128.
+        """
+        _require_frames(filter_banks, lengths)
+        patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
+        silent = torch.arange(filter_banks.shape[1], device=filter_banks.device) >= lengths[:, None]
+        normalised = ((filter_banks - self.mean) / (2 * self.std)).masked_fill(silent[..., None], 0.0)
+        whole_patches = frames_of(int(patches.max())) - normalised.shape[1]
+        normalised = nn.functional.pad(normalised, (0, 0, 0, max(whole_patches, 0)))
+        order, clips, states = [], [], []
+        for count in sorted(set(patches.tolist())):
+            rows = (patches == count).nonzero()[:, 0]
+            clip, kept = self._read(normalised[rows, : frames_of(count)], layers)
+            order.append(rows)
+            clips.append(clip)
+            states.append(nn.functional.pad(kept, (0, 0, 0, int(patches.max()) - count)))
+        back = torch.cat(order).argsort()
+        whole = torch.cat(states, dim=1)[:, back]  # (layers, batch, patches, width)
+        return AstStates(
+            clip=torch.cat(clips)[back], patches=patches, layers=dict(zip(layers, whole.unbind(0), strict=True))
+        )
+
+    def _read(self, normalised: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Clips of as many patches ``(batch, time, 128)``: as `states`, ``(batch, width)`` and all layers in one."""
+        embeddings = self.transformer.embeddings
+        patches = embeddings.patch_embeddings(normalised)  # (N, F * T, D)
+        count = patches.shape[1] // BANDS
+        first = torch.cat([embeddings.cls_token, embeddings.distillation_token], dim=1).expand(len(patches), -1, -1)
+        tokens = embeddings.dropout(torch.cat([first, patches], dim=1) + self._positions(count))
+        kept = {}
+        for number, layer in enumerate(self.transformer.encoder.layer, 1):
+            tokens = layer(tokens)
+            if number in layers:
+                patches = tokens[:, TOKENS:].reshape(len(tokens), BANDS, count, -1)  # (N, F * T, D) -> (N, F, T, D)
+                kept[number] = patches.mean(1)
+        clip = self.transformer.layernorm(tokens)[:, :TOKENS].mean(1)
+        nothing = tokens.new_zeros(0, len(tokens), count, self.width)
+        return clip, torch.stack([kept[number] for number in layers]) if layers else nothing
+
+    def _positions(self, count: int) -> Tensor:
+        """Positions of both tokens and of ``(12, count)`` patches: bilinear between those of the length trained on."""
+        stored = self.transformer.embeddings.position_embeddings  # (1, 2 + F * T, D)
+        grid = stored[:, TOKENS:].reshape(1, BANDS, -1, self.width)
+        if grid.shape[2] == count:
+            return stored
+        resized = nn.functional.interpolate(grid.permute(0, 3, 1, 2), size=(BANDS, count), mode="bilinear")
+        return torch.cat([stored[:, :TOKENS], resized.flatten(2).transpose(1, 2)], dim=1)
+
+
+def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
+    """An encoder whose positions fit clips of so many frames; weights follow from the seed, or from ``weights``.
+
+    Raises:
+        InputError: the folder holds no weights that fit.
+    """
+    if config.weights is None:
+        return AstEncoder(_transformer(config, frames, seed=seed), AUDIOSET_STATISTICS)
+    count = (max(frames, PATCH) - PATCH) // STRIDE + 1
+    found = pretrained_weights(
+        Path(config.weights),
+        size=config.size,
+        width=config.width,
+        heads=config.heads,
+        layers=LAYERS,
+        grid=(BANDS, count),
+    )
+    transformer = _transformer(config, frames, seed=seed, epsilon=found.epsilon)
+    try:
+        transformer.load_state_dict(found.tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"ast.weights={config.weights} does not fit ({reason:.200}); give other weights") from error
+    return AstEncoder(transformer, found.statistics)
+
+
+def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float = 1e-6) -> ASTModel:
+    from transformers import ASTConfig, ASTModel
+
+    sizes = ASTConfig(  # type: ignore[no-untyped-call]  # transformers' own
+        hidden_size=config.width,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=config.heads,
+        intermediate_size=4 * config.width,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
+        layer_norm_eps=epsilon,
+        patch_size=PATCH,
+        frequency_stride=STRIDE,
+        time_stride=STRIDE,
+        max_length=max(frames, PATCH),
+        num_mel_bins=N_MELS,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ASTModel(sizes)
+        embeddings = model.embeddings
+        for drawn in (embeddings.position_embeddings, embeddings.cls_token, embeddings.distillation_token):
+            nn.init.trunc_normal_(drawn, std=0.02)  # transformers leaves them at zero, where no patch has a place
+    return model
+
+
+class AstClassifier(nn.Module):
+    """An encoder and a linear head on its clip vector, as AST is fine-tuned."""
+
+    def __init__(self, encoder: AstEncoder, classes: int, *, multi_label: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(nn.LayerNorm(encoder.width), nn.Linear(encoder.width, classes))
+        self.multi_label = multi_label  # whether a clip may be of several classes
+
+    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
+        """Filter banks as `stored_filter_bank` gives them ``(batch, time, 128)`` -> logits ``(batch, classes)``."""
+        given = AUDIOSET_STATISTICS
+        logits: Tensor = self.head(self.encoder(spectrograms * given.std + given.mean, lengths))
+        return logits
+
+
+def stored_filter_bank(filter_bank: Tensor) -> Tensor:
+    """Log energies as they are stored and disturbed in training: normalised by AudioSet's statistics, whoever reads."""
+    return (filter_bank - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std
+
+
+def create_classifier(config: AstConfig, frames: int, classes: int, *, multi_label: bool, seed: int) -> AstClassifier:
+    """An encoder of `create_ast` with a head drawn from the seed."""
+    encoder = create_ast(config, frames, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AstClassifier(encoder, classes, multi_label=multi_label)
+
+
+def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[str], folder: Path) -> None:
+    """Write model.safetensors and, last, config.json: a folder with a config.json is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").unlink(missing_ok=True)
+    save_model(model, str(folder / "model.safetensors"))
+    sizes = model.encoder.transformer.config
+    saved = {
+        "ast": asdict(replace(config, weights=None)),
+        "frames": sizes.max_length,
+        "epsilon": sizes.layer_norm_eps,
+        "classes": list(classes),
+        "multi_label": model.multi_label,
+        "weights_sha256": file_hash(folder / "model.safetensors"),
+    }
+    write_aside(folder / "config.json", json.dumps(saved, indent=2) + "\n")
+
+
+def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
+    """Load what `save_classifier` wrote.
+
+    Raises:
+        InputError: the folder holds no fine-tuned AST, or a damaged one.
+    """
+    try:
+        saved = json.loads((folder / "config.json").read_text())
+        if saved["weights_sha256"] != file_hash(folder / "model.safetensors"):
+            raise RuntimeError("model.safetensors is not the file that config.json was saved with")
+        config = AstConfig(**{**saved["ast"], "layers": tuple(saved["ast"]["layers"])})
+        transformer = _transformer(config, saved["frames"], seed=0, epsilon=saved["epsilon"])
+        encoder = AstEncoder(transformer, AUDIOSET_STATISTICS)  # its own are among the weights
+        model = AstClassifier(encoder, len(saved["classes"]), multi_label=saved["multi_label"])
+        load_model(model, folder / "model.safetensors")
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{folder} holds no whole fine-tuned AST ({reason}); make it again") from error
+    return model.eval().to(device)
+
+
+def _require_frames(filter_banks: Tensor, lengths: Tensor) -> None:
+    if filter_banks.ndim != 3 or filter_banks.shape[2] != N_MELS:
+        raise InputError(f"filter banks have shape {tuple(filter_banks.shape)}; they must be (batch, time, {N_MELS})")
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest < 1 or longest > filter_banks.shape[1]:
+        raise InputError(
+            f"lengths are {shortest} to {longest} frames of {filter_banks.shape[1]}; each must be at least 1 and end "
+            "within the batch"
+        )
