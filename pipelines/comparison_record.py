@@ -18,7 +18,7 @@ class MethodRow(TypedDict, total=False):
     mean_average_precision: float | None
     folds: dict[str, float]
     fold_spread: float  # standard deviation over the folds
-    chosen: dict[str, str]  # candidate, by fold; empty for scores that no probe made
+    chosen: dict[str, str]  # candidate, by fold, or by "fold, seed n" of several; empty for scores that no probe made
     groups: dict[str, float]
 
 
@@ -65,6 +65,7 @@ class ComparisonRecord(TypedDict, total=False):
     classes: list[str]
     clips: int  # of test, with a label
     unlabelled: int  # clips
+    notices: list[str]  # what a reader should know of the folds
     tries: int  # for each method
     confidence: float
     methods: list[MethodRow]  # the best first
@@ -88,6 +89,11 @@ def has_folds(comparison: ComparisonRecord) -> bool:
 def fold_noun(comparison: ComparisonRecord) -> str:
     """What is left out of training together."""
     return "group" if comparison.get("by") == "group" else "fold"
+
+
+def probed_places(comparison: ComparisonRecord) -> list[str]:
+    """Each fold, or each fold with each of several seeds, in which a candidate was chosen."""
+    return list(dict.fromkeys(place for row in comparison["methods"] for place in row.get("chosen", {})))
 
 
 def method_of(comparison: ComparisonRecord, of: str) -> MethodRow | None:

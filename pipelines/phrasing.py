@@ -94,7 +94,7 @@ def points(difference: float | None) -> str:
     """A difference of two ratios in percentage points, with its sign."""
     if difference is None or not math.isfinite(difference):
         return "–"
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no negative nought
 
 
 def _points(ratio: float) -> str:
@@ -224,7 +224,7 @@ def setting(comparison: ComparisonRecord) -> str:
     folds, seeds = comparison["folds"], comparison.get("seeds", [])
     named = f" ({', '.join(folds)})" if 1 < len(folds) <= MAX_NAMED else ""
     told = [
-        f"{counted(len(folds), 'fold')}{named}",
+        *([f"{counted(len(folds), 'fold')}{named}"] if folds[1:] else []),
         counted(len(seeds), "seed"),
         counted(comparison.get("clips", 0), "test clip"),
         counted(len(comparison["classes"]), "class", "classes"),

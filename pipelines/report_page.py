@@ -15,7 +15,7 @@ from markupsafe import Markup
 from audio.manifest import SPLITS
 from pipelines import phrasing
 from pipelines.comparison_chart import comparison_chart
-from pipelines.comparison_record import ComparisonRecord, comparison_of, fold_noun, has_folds
+from pipelines.comparison_record import ComparisonRecord, comparison_of, fold_noun, has_folds, probed_places
 from pipelines.confusion_chart import MAX_CLASSES, confusion_matrix
 from pipelines.fold_training_chart import fold_trainings
 from pipelines.group_chart import MAX_GROUPS, group_chart, ranked_groups, values_by_group
@@ -89,7 +89,7 @@ def _environment() -> Environment:
     )
     words = phrasing
     spoken = [words.number, words.percent, words.duration, words.full_name, words.points, words.significance]
-    compared = [words.candidates, words.metric_of, words.setting, words.standing, fold_noun]
+    compared = [words.candidates, words.metric_of, words.setting, words.standing, fold_noun, probed_places]
     environment.filters |= {function.__name__: function for function in (*spoken, *compared)}
     environment.globals |= {"quantity": phrasing.quantity, "rows": phrasing.rows}
     return environment

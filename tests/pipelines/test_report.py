@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,8 +20,10 @@ from safetensors.numpy import save_file
 from audio.errors import InputError
 from audio.waveform import Waveform
 from pipelines import phrasing
-from pipelines.comparison_record import guessing
+from pipelines.comparison_record import ComparisonRecord, LayerRow, guessing
 from pipelines.confusion_chart import confusions, rates
+from pipelines.group_chart import ranked_groups
+from pipelines.probe_charts import in_order
 from pipelines.report import write_report
 from pipelines.report_page import adding_command
 from pipelines.run_record import Pictures
@@ -86,7 +88,8 @@ def figure(stage: str, name: str, value: float, unit: str, of: str | None = None
 
 def compared(label: str) -> dict[str, Any]:
     """A comparison in which a method, a class, a group and a candidate bear one name."""
-    section = comparison_example(folds=("test",), groups=3, classes=2)
+    section = comparison_example(folds=("test",), groups=3, classes=2, trained=False)
+    section["layers"] = {"gpt": section["layers"]["gpt"]}
     section["classes"] = ["eight", label]
     last = section["methods"][-1]
     last |= {"of": label, "groups": {label: 0.5}, "chosen": {"test": label}}
@@ -291,6 +294,132 @@ def test_the_command_adds_a_stage_to_those_of_the_run() -> None:
     content["command"] = "wordless run corpus.root='my sounds' stages=[tokenizer,lm]"
     adding = adding_command(content, "probe")  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
     assert adding == "wordless run 'corpus.root=my sounds' 'stages=[tokenizer,lm,probe,vocoder,report]'"
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    """The results of a run over several folds, which have no codebook, language model and sounds in common."""
+    whole = results()
+    kept = {name: whole[name] for name in ("corpus", "stages", "command", "versions")}
+    return kept | {"figures": [], "comparison": comparison_example() | changes}
+
+
+def test_a_study_says_how_it_compared_and_leaves_out_what_folds_do_not_share(tmp_path: Path) -> None:
+    page = Page(read(write_report(run_folder(tmp_path, study()))))
+    for told in (
+        "Protocol: leave one group out; 5 folds (george, jackson, lucas, nicolas, theo), 1 seed, 2,5",
+        "36 tries per method; 12 clips without a label left out",
+        "over groups), the bag of codes by",
+        "gpt/layer_2:thirds (3×), gpt/layer_3:thirds (2×)",
+        "SimCLR: a line for each group left out",
+    ):
+        assert told in page.text
+    assert "To add" not in page.text
+    sections = [str(attributes["id"]) for attributes in page.named("section")]
+    assert sections == ["probes", "corpus", "stages", "reproduce"]
+    links = [str(attributes["href"]) for attributes in page.named("a")]
+    assert links == [f"#{section}" for section in sections]
+    assert len(page.named("svg")) == 8  # methods, layers, few labels, groups, confusions, three trainings
+
+
+def test_every_fold_and_seed_has_a_row(tmp_path: Path) -> None:
+    section = comparison_example(folds=("a", "b", "c"))
+    for row in section["methods"]:
+        row["chosen"] = {f"{fold}, seed {seed}": f"{row['of']}:{fold}{seed}" for fold in "abc" for seed in (0, 1)}
+    page = Page(read(write_report(run_folder(tmp_path, study(**section)))))
+    assert all(f"gpt:{fold}{seed}" in page.text for fold in "abc" for seed in (0, 1))
+    assert all(f"{row['folds']['b']:.1%}".replace("%", " %") in page.text for row in section["methods"])
+
+
+def test_probes_without_a_comparison_are_not_drawn(tmp_path: Path) -> None:
+    content = {key: value for key, value in results().items() if key != "comparison"}
+    page = Page(
+        read(write_report(run_folder(tmp_path, content | {"probe": {"probes": [], "classes": [], "truth": []}})))
+    )
+    assert "This run has no probes" in page.text
+    assert not [1 for chart in page.named("svg") if "methods" in str(chart["aria-label"])]
+
+
+def test_several_labels_have_no_guess_and_no_confusions(tmp_path: Path) -> None:
+    content = study(metric="mean_average_precision", confusion={})
+    content["comparison"]["methods"] = [row | {"groups": {}} for row in content["comparison"]["methods"]]
+    page = Page(read(write_report(run_folder(tmp_path, content))))
+    assert "reaches a mean average precision of" in page.text
+    assert "guess" not in page.text
+    labels = " ".join(str(chart["aria-label"]) for chart in page.named("svg"))
+    assert "Confusion" not in labels
+    assert "groups" not in labels
+
+
+def test_a_comparison_without_the_gpt_is_a_page_too(tmp_path: Path) -> None:
+    section = comparison_example(trained=False)
+    rows = [row for row in section["methods"] if row["of"] != "gpt"]
+    bare = {"methods": rows, "differences": [], "layers": {}, "learning_curves": {}, "confusion": {}}
+    page = Page(read(write_report(run_folder(tmp_path, study(**section | bare)))))
+    assert "The GPT" not in page.text
+    assert "supervised CNN" in page.text
+
+
+def difference(against: str, low: float, high: float, **more: Any) -> dict[str, Any]:
+    return {"of": "gpt", "against": against, "value": (low + high) / 2, "low": low, "high": high, "p": 0.03, **more}
+
+
+def test_the_sentence_says_more_less_or_neither() -> None:
+    section = comparison_example()
+    section["differences"] = [
+        difference("supervised", -0.11, -0.07, fold_low=-0.2, fold_high=0.01),
+        difference("ast", -0.01, 0.02),
+        difference("simclr", 0.05, 0.11, fold_low=-0.02, fold_high=0.15),
+        difference("bag_of_codes", 0.1, 0.2),
+    ]
+    assert phrasing.standing(cast(ComparisonRecord, section)).replace(phrasing.NO_BREAK, " ") == (
+        "The GPT beats SimCLR by 8.0 points (5.0 to 11.0, p = 0.03; between −2.0 and 15.0 over groups) and the bag of "
+        "codes by 15.0 points (10.0 to 20.0, p = 0.03); it cannot be told from AST (0.5 points, −1.0 to 2.0, p = "
+        "0.03); it falls short of the supervised CNN by 9.0 points (7.0 to 11.0, p = 0.03; between −1.0 and 20.0 over "
+        "groups)."
+    )
+
+
+@given(st.floats(-1, 1), st.floats(0, 1))
+def test_a_method_beats_only_where_the_interval_says_so(low: float, width: float) -> None:
+    section = comparison_example(folds=("test",), trained=False) | {
+        "differences": [difference("ast", low, low + width)]
+    }
+    told = phrasing.standing(cast(ComparisonRecord, section))
+    assert ("beats" in told) == (low > 0)
+    assert ("falls short of" in told) == (low + width < 0)
+    assert "over" not in told  # there is one fold
+
+
+def test_the_end_of_a_run_tells_methods_and_differences() -> None:
+    lines = phrasing.summary(study())  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
+    text = "\n".join(lines).replace(phrasing.NO_BREAK, " ")
+    assert [line.split("  ")[0] for line in lines if "macro F1" in line][:3] == [
+        "supervised CNN",
+        "supervised CNN, own head",
+        "GPT",
+    ]
+    assert "GPT against SimCLR" in text
+    assert text.count("Protocol") == 1
+    single = study() | {"comparison": comparison_example(folds=("test",))}
+    assert "over groups" not in "\n".join(phrasing.summary(single))  # type: ignore[arg-type]
+
+
+def test_layers_stand_in_the_order_of_their_numbers() -> None:
+    names = ["gpt/layer_10", "gpt/all_layers", "gpt/layer_2"]
+    rows: list[LayerRow] = [{"of": name, "validation": 0.5, "test": 0.5} for name in names]
+    assert [row["of"] for row in in_order(rows)] == ["gpt/layer_2", "gpt/layer_10", "gpt/all_layers"]
+
+
+def test_groups_stand_by_their_means() -> None:
+    assert ranked_groups({"gpt": {"b": 0.9, "a": 0.2}, "simclr": {"b": 0.1, "a": 0.4, "c": 0.8}}) == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(("groups", "drawn"), [(1, False), (40, True), (41, False)])
+def test_groups_are_drawn_where_they_can_be_read(tmp_path: Path, groups: int, drawn: bool) -> None:
+    section = comparison_example(folds=("test",), groups=groups, trained=False)
+    section |= {"layers": {}, "learning_curves": {}, "confusion": {}}
+    page = Page(read(write_report(run_folder(tmp_path, study(**section)))))
+    assert any(f"in {groups} groups" in str(chart["aria-label"]) for chart in page.named("svg")) == drawn
 
 
 def test_a_collapsed_codebook_and_a_ceiling_stand_out(tmp_path: Path) -> None:
