@@ -1,0 +1,88 @@
+"""The convolutional encoder."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
+from lm.pooling import POOLINGS, Pooling, pool
+
+CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strides=(2, 2, 2))
+LENGTHS = torch.tensor([23, 9, 1, 16])
+
+
+def _clips() -> torch.Tensor:
+    return torch.randn(4, 23, 12, generator=torch.Generator().manual_seed(0))
+
+
+def _trained() -> ConvEncoder:
+    """An encoder whose running statistics are not those of an untrained one."""
+    encoder = create_encoder(CONFIG, seed=0).train()
+    encoder(_clips(), LENGTHS)
+    return encoder
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_padding_changes_nothing(training: bool) -> None:
+    wide = torch.nn.functional.pad(_clips(), (0, 0, 0, 14), value=7.0)
+    encoder = _trained().train(training)
+    narrow = encoder.blocks(_clips(), LENGTHS)
+    for (found, lengths), (wanted, same) in zip(encoder.blocks(wide, LENGTHS), narrow, strict=True):
+        assert torch.equal(lengths, same)
+        torch.testing.assert_close(found[:, : wanted.shape[1]], wanted)
+        assert not found[:, wanted.shape[1] :].any()
+
+
+def test_a_clip_in_a_batch_is_the_clip_alone() -> None:
+    encoder = _trained().eval()
+    together = encoder.blocks(_clips(), LENGTHS)
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = encoder.blocks(_clips()[row : row + 1, :length], LENGTHS[row : row + 1])
+        for (found, lengths), (wanted, steps) in zip(together, alone, strict=True):
+            assert int(lengths[row]) == int(steps[0]) == wanted.shape[1]
+            torch.testing.assert_close(found[row, : wanted.shape[1]], wanted[0])
+            assert not found[row, wanted.shape[1] :].any()
+
+
+def test_statistics_are_those_of_the_frames_inside() -> None:
+    encoder = create_encoder(ConvEncoderConfig(channels=(3,), time_strides=(1,), mel_strides=(1,)), seed=0).train()
+    clips = _clips()
+    encoder(clips, LENGTHS)
+    block = encoder.stages[0]
+    inside = [clips[row : row + 1, None, :length] for row, length in enumerate(LENGTHS.tolist())]
+    values = torch.cat([block.first(clip).permute(0, 2, 3, 1).flatten(0, 2) for clip in inside])
+    torch.testing.assert_close(block.first_norm.running_mean, 0.1 * values.mean(0))
+    torch.testing.assert_close(block.first_norm.running_var, 0.9 + 0.1 * values.var(0))
+
+
+def test_blocks_have_the_frames_that_their_hops_say() -> None:
+    assert CONFIG.hops == (2, 4, 4)
+    for (states, lengths), hop, channels in zip(
+        _trained().blocks(_clips(), LENGTHS), CONFIG.hops, CONFIG.channels, strict=True
+    ):
+        assert lengths.tolist() == [-(-length // hop) for length in LENGTHS.tolist()]
+        assert states.shape == (4, -(-23 // hop), 2 * channels)
+
+
+def test_one_seed_gives_one_encoder() -> None:
+    weights = [create_encoder(CONFIG, seed=seed).state_dict()["stages.0.first.weight"] for seed in (0, 0, 1)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=4), pooling=st.sampled_from(POOLINGS))
+def test_a_batch_is_pooled_as_each_clip_is(lengths: list[int], pooling: Pooling) -> None:
+    frames = torch.randn(len(lengths), 20, 3, generator=torch.Generator().manual_seed(0))
+    found = pooled(frames, torch.tensor(lengths), pooling)
+    wanted = [pool(clip[:length].numpy(), pooling) for clip, length in zip(frames, lengths, strict=True)]
+    np.testing.assert_allclose(found.numpy(), np.stack(wanted), atol=1e-6)
+
+
+def test_a_number_for_each_block_is_asked_for() -> None:
+    with pytest.raises(InputError, match=r"encoder\.time_strides has 1 numbers and encoder\.channels 2"):
+        ConvEncoderConfig(channels=(4, 8), time_strides=(2,), mel_strides=(2, 2))
+    with pytest.raises(InputError, match=r"encoder\.channels is \(0,\)"):
+        ConvEncoderConfig(channels=(0,), time_strides=(2,), mel_strides=(2,))
