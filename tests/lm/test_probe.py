@@ -2,38 +2,68 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from audio.errors import InputError
-from lm.probe import ProbeConfig, ProbeTask, bootstrap_interval, chosen, probe
+from lm.logistic import in_row_space
+from lm.probe import (
+    MethodResult,
+    ProbeConfig,
+    ProbeResult,
+    chosen,
+    penalty_grid,
+    probe,
+    probe_method,
+    require_equal_tries,
+    scored_method,
+    shared_tries,
+)
+from lm.probe_task import ProbeTask
 
-CONFIG = ProbeConfig(resamples=200)
+CONFIG = ProbeConfig(tries=6, resamples=200)
 
 
-def _task(clips: int = 300, classes: int = 3) -> ProbeTask:
-    labels = [f"class {clip % classes}" for clip in range(clips)]
+def _task(clips: int = 300, classes: int = 3, *, labels: list[str | None] | None = None) -> ProbeTask:
+    named = labels or [f"class {clip % classes}" for clip in range(clips)]
     splits = [("train", "train", "validation", "test")[clip // classes % 4] for clip in range(clips)]
-    return ProbeTask.of(labels, splits)
+    return ProbeTask.of(named, splits)
+
+
+def _several(clips: int = 400, classes: int = 4) -> ProbeTask:
+    """Clips of none (which have no label), one or several classes."""
+    present = np.random.default_rng(3).random((clips, classes)) < 0.4
+    labels = [";".join(f"class {number}" for number in np.flatnonzero(row)) or None for row in present]
+    splits = [("train", "train", "validation", "test")[clip % 4] for clip in range(clips)]
+    return ProbeTask.of(labels, splits, label_separator=";")
 
 
 def _separable(task: ProbeTask, features: int = 20) -> np.ndarray:
     rng = np.random.default_rng(0)
     means = 3 * rng.standard_normal((len(task.classes), features))
-    return (means[task.labels] + rng.standard_normal((len(task.labels), features))).astype(np.float32)
+    return (task.targets @ means + rng.standard_normal((len(task.targets), features))).astype(np.float32)
+
+
+def _noise(task: ProbeTask, features: int = 20, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((len(task.targets), features)).astype(np.float32)
+
+
+# One candidate
 
 
 def test_separable_classes_are_told_apart() -> None:
     task = _task()
     result = probe(_separable(task), task, CONFIG, of="separable")
-    assert result.test_accuracy == result.macro_f1 == result.validation_accuracy == 1
+    assert result.test_accuracy == result.macro_f1 == result.validation_accuracy == result.mean_average_precision == 1
     assert (result.low, result.high) == (1, 1)
-    assert result.predictions == tuple(task.classes[task.labels[clip]] for clip in task.rows["test"])
-    assert result.penalty == CONFIG.penalties[0]  # the strongest regularisation among equals
+    assert result.predictions == task.names(task.targets[task.rows["test"]])
+    assert result.penalty == penalty_grid(6, CONFIG)[0]  # the strongest regularisation among equals
 
 
 def test_noise_is_told_apart_by_chance() -> None:
     task = _task(1200)
-    noise = np.random.default_rng(0).standard_normal((1200, 20)).astype(np.float32)
-    result = probe(noise, task, CONFIG, of="noise")
+    result = probe(_noise(task), task, CONFIG, of="noise")
     assert result.test_accuracy == pytest.approx(1 / 3, abs=0.1)
     assert result.low < result.test_accuracy < result.high
 
@@ -46,28 +76,207 @@ def test_scale_and_offset_of_a_feature_do_not_matter() -> None:
     assert one.predictions == other.predictions
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_nothing_is_learned_from_what_is_held_out(split: str) -> None:
+    """The features of other splits may be anything: what is fitted, and so any other answer, stays the same."""
+    task = _task()
+    features = _separable(task) + _noise(task)
+    changed = features.copy()
+    changed[task.rows[split]] += 100
+    one, other = (probe(x, task, ProbeConfig(tries=1, resamples=5), of="x") for x in (features, changed))
+    if split == "validation":
+        np.testing.assert_array_equal(one.scores, other.scores)
+    else:
+        assert one.tries == other.tries
+
+
+@pytest.mark.parametrize("dims", [200, 1000])
+def test_rotated_features_give_the_same_classifier(dims: int) -> None:
+    """The oracle fits the features as they are."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=150)
+    mix = rng.standard_normal((40, dims))
+    every = (rng.standard_normal((3, dims))[labels] + rng.standard_normal((150, 40)) @ mix).astype(np.float32)
+    features = {"train": every[:100] - every[:100].mean(0), "test": every[100:] - every[:100].mean(0)}
+    rotated = in_row_space(features)
+    assert rotated["train"].shape[1] <= 100
+    for penalty in (1e-5, 1e-2):
+        plain, other = (
+            LogisticRegression(C=penalty, tol=1e-8, max_iter=5000)
+            .fit(x["train"].astype(np.float64), labels[:100])
+            .predict_proba(x["test"].astype(np.float64))
+            for x in (features, rotated)
+        )
+        np.testing.assert_allclose(plain, other, atol=1e-3)
+
+
+def test_few_features_are_left_as_they_are() -> None:
+    features = {"train": np.ones((5, 5), np.float32), "test": np.zeros((2, 5), np.float32)}
+    assert in_row_space(features)["train"] is features["train"]
+
+
+# Several labels
+
+
+def test_clips_of_several_labels_are_told_apart() -> None:
+    task = _several()
+    result = probe(_separable(task), task, CONFIG, of="separable")
+    assert task.multi_label
+    assert result.test_accuracy == result.mean_average_precision > 0.97
+    assert result.low <= result.test_accuracy <= result.high
+    assert np.mean([one == other for one, other in zip(result.predictions, _truth(task), strict=True)]) > 0.8
+    noise = probe(_noise(task), task, CONFIG, of="noise")
+    assert noise.mean_average_precision < 0.6
+
+
+def _truth(task: ProbeTask) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
+    return task.names(task.targets[task.rows["test"]])
+
+
+def test_a_label_that_every_clip_has_is_always_found() -> None:
+    labels = [f"sound;{'ab'[clip % 2]}" for clip in range(80)]
+    splits = [("train", "train", "validation", "test")[clip // 2 % 4] for clip in range(80)]
+    task = ProbeTask.of(labels, splits, label_separator=";")
+    result = probe(_noise(task), task, CONFIG, of="noise")
+    assert all("sound" in names for names in result.predictions)
+
+
+# Tries
+
+
+@given(st.integers(1, 36), st.integers(1, 36))
+def test_tries_are_shared_out_evenly_to_the_last(candidates: int, tries: int) -> None:
+    if candidates > tries:
+        with pytest.raises(InputError, match=f"has {candidates} candidates, and every method has {tries} tries"):
+            shared_tries(candidates, tries, of="x")
+        return
+    shares = shared_tries(candidates, tries, of="x")
+    assert (len(shares), sum(shares)) == (candidates, tries)
+    assert max(shares) - min(shares) <= 1
+    assert list(shares) == sorted(shares, reverse=True)
+
+
+@given(st.integers(1, 40))
+def test_penalties_are_spread_over_the_range(count: int) -> None:
+    grid = penalty_grid(count, CONFIG)
+    assert len(grid) == count
+    assert CONFIG.penalty_low < grid[0] <= grid[-1] < CONFIG.penalty_high
+    np.testing.assert_allclose(np.diff(np.log(grid)), np.log(1e5) / count)
+
+
+@pytest.mark.parametrize("candidates", [1, 4, 6])
+def test_every_method_is_tried_equally_often(candidates: int) -> None:
+    task = _task(60)
+    result = probe_method({f"x/{n}": _noise(task, seed=n) for n in range(candidates)}, task, CONFIG, of="x")
+    assert len(result.tries) == len({(each.of, each.penalty) for each in result.tries}) == CONFIG.tries
+
+
+def test_more_tries_for_one_method_are_caught() -> None:
+    """The mutation: noise that is tried ten times as often."""
+    task = _task(60)
+    fair = [probe_method({of: _noise(task)}, task, CONFIG, of=of) for of in ("one", "other")]
+    head = scored_method(np.zeros((60, 3), np.float32), task, CONFIG, of="head")
+    require_equal_tries([*fair, head])
+    unfair = probe_method({"luck": _noise(task)}, task, ProbeConfig(tries=60, resamples=10), of="luck")
+    with pytest.raises(InputError, match=r"not tried equally often \(one 6, other 6, luck 60\)"):
+        require_equal_tries([*fair, head, unfair])
+
+
+def test_validation_chooses_and_test_does_not() -> None:
+    """A candidate that is best on test, but not on validation, is not chosen."""
+    task = _task()
+    honest, lucky = _separable(task) + 3 * _noise(task), _separable(task) + 3 * _noise(task, seed=1)
+    rng = np.random.default_rng(0)
+    lucky[task.rows["validation"]] = rng.permutation(lucky[task.rows["validation"]])
+    lucky[task.rows["test"]] = _separable(task)[task.rows["test"]] * 10
+    result = probe_method({"lucky": lucky, "honest": honest}, task, CONFIG, of="x")
+    assert result.candidates[0].test_accuracy > result.candidates[1].test_accuracy
+    assert result.winner.of == "honest"
+
+
 def test_the_best_on_validation_is_chosen_and_the_first_among_equals() -> None:
     task = _task()
-    good, noise = _separable(task), np.random.default_rng(0).standard_normal((300, 5)).astype(np.float32)
-    candidates = {"layer_0": noise, "layer_1": good, "layer_2": good.copy()}
-    best = chosen([probe(features, task, CONFIG, of=name) for name, features in candidates.items()])
-    assert best.of == "layer_1"
+    good = _separable(task)
+    candidates = {"layer_0": _noise(task, 5), "layer_1": good, "layer_2": good.copy()}
+    assert probe_method(candidates, task, CONFIG, of="x").winner.of == "layer_1"
+    assert chosen([probe(x, task, CONFIG, of=of) for of, x in candidates.items()]).of == "layer_1"
 
 
-def test_one_seed_gives_one_interval() -> None:
-    correct = np.arange(100) % 4 > 0
-    low, high = bootstrap_interval(correct, ProbeConfig())
-    assert (low, high) == bootstrap_interval(correct, ProbeConfig())
-    assert low == pytest.approx(0.75 - 1.96 * (0.75 * 0.25 / 100) ** 0.5, abs=0.02)  # the normal approximation
-    assert high == pytest.approx(0.75 + 1.96 * (0.75 * 0.25 / 100) ** 0.5, abs=0.02)
+def _result_of_shuffled_labels(features: np.ndarray, clips: int, seed: int) -> MethodResult:
+    labels = [f"class {number}" for number in np.random.default_rng(seed).permutation(np.arange(clips) % 3)]
+    return probe_method({"x:mean": features, "x:thirds": features**2}, _task(clips, labels=labels), CONFIG, of="x")
+
+
+def test_shuffled_labels_are_not_told_apart() -> None:
+    """The mutation: features that tell the real labels without fail tell shuffled ones by chance."""
+    task = _task(600)
+    features = _separable(task)
+    assert probe(features, task, CONFIG, of="x").test_accuracy == 1
+    found = [_result_of_shuffled_labels(features, 600, seed).winner for seed in range(5)]
+    assert np.mean([result.test_accuracy for result in found]) == pytest.approx(1 / 3, abs=0.06)
+    assert sum(result.low <= 1 / 3 <= result.high for result in found) >= 4
+
+
+# Scores of its own
+
+
+def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
+    task = _task()
+    result = scored_method(task.targets.astype(np.float32), task, CONFIG, of="head")
+    assert (result.winner.test_accuracy, result.winner.validation_accuracy, result.tries) == (1, 1, ())
+    assert result.winner.penalty is None
+    with pytest.raises(InputError, match="head scores 2 classes; the labels name 3"):
+        scored_method(np.zeros((300, 2), np.float32), task, CONFIG, of="head")
+
+
+# Labels
+
+
+def test_clips_without_a_label_are_left_out_and_counted() -> None:
+    labels = [None if clip % 10 == 0 else f"class {clip % 3}" for clip in range(300)]
+    some = _task(labels=labels)
+    assert some.unlabelled == 30
+    assert some.notices == ("30 of 300 clips have no label and are left out of the probes",)
+    known = [clip for clip in range(300) if labels[clip] is not None]
+    features = _separable(some) + _noise(some)
+    splits = [("train", "train", "validation", "test")[clip // 3 % 4] for clip in known]
+    without = ProbeTask.of([labels[clip] for clip in known], splits)
+    one, other = probe(features, some, CONFIG, of="x"), probe(features[known], without, CONFIG, of="x")
+    assert (one.predictions, one.test_accuracy, one.low) == (other.predictions, other.test_accuracy, other.low)
+
+
+def test_a_class_that_is_not_tested_is_said_and_left_out_of_means() -> None:
+    labels: list[str | None] = [f"class {clip % 3}" for clip in range(300)]
+    for clip in range(300):
+        if clip // 3 % 4 >= 2 and labels[clip] == "class 2":
+            labels[clip] = "class 0"
+    task = _task(labels=labels)
+    assert [notice.partition(":")[0] for notice in task.notices] == [
+        "1 of 3 classes have no validation clip (class 2)",
+        "1 of 3 classes have no test clip (class 2)",
+    ]
+    result = probe(_separable(task), task, CONFIG, of="x")
+    assert result.macro_f1 == result.mean_average_precision == 1
+
+
+def test_labels_are_parted_at_the_separator() -> None:
+    labels = ["dog; rain", "rain", ";", "dog;dog", "dog", "rain"]
+    splits = ["train", "train", "train", "train", "validation", "test"]
+    task = ProbeTask.of(labels, splits, label_separator=";")
+    assert (task.classes, task.unlabelled) == (("dog", "rain"), 1)
+    assert task.names(task.targets[:4]) == (("dog", "rain"), ("rain",), (), ("dog",))
+    assert ProbeTask.of(
+        ["dog;rain", "rain"] * 3, ["train", "train", "validation", "validation", "test", "test"]
+    ).classes == ("dog;rain", "rain")
 
 
 @pytest.mark.parametrize(
     ("labels", "splits", "message"),
     [
-        (["a", None], ["train", "test"], "1 of 2 clips have no label"),
-        (["a", "a"], ["train", "test"], "all 2 clips have the label 'a'"),
-        (["a", "b", "a"], ["train", "train", "test"], "2 train, 0 validation, 1 test clips"),
+        ([None, None], ["train", "test"], "2 of 2 clips have no label"),
+        (["a", "a", None], ["train", "test", "train"], "all 2 clips with a label have 'a'"),
+        (["a", "b", "a"], ["train", "train", "test"], "2 train, 0 validation, 1 test clips with a label"),
+        (["a", "b", None, "b"], ["train", "train", "validation", "test"], "0 validation"),
         (["a", "b", "b"], ["train", "validation", "test"], r"1 of 2 classes have no train clip \(b\)"),
     ],
 )
@@ -82,3 +291,28 @@ def test_features_of_other_clips_or_no_number_are_refused() -> None:
         probe(np.zeros((11, 2), np.float32), task, CONFIG, of="short")
     with pytest.raises(InputError, match="not finite"):
         probe(np.full((12, 2), np.nan, np.float32), task, CONFIG, of="broken")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tries": 0}, "probe.tries is 0"),
+        ({"resamples": 0}, "probe.resamples is 0"),
+        ({"penalty_low": 0.0}, "probe.penalty_low is 0.0"),
+        ({"penalty_low": 1.0, "penalty_high": 0.1}, "0 < penalty_low <= penalty_high"),
+        ({"learning_curve": (0.1, 0.05)}, "probe.learning_curve"),
+        ({"learning_curve": (0.5, 1.5)}, "probe.learning_curve"),
+        ({"label_separator": ""}, "probe.label_separator is empty"),
+        ({"confidence": 1.0}, "probe.confidence is 1.0"),
+        ({"seed": -1}, "probe.seed is -1"),
+    ],
+)
+def test_options_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ProbeConfig(**values)  # type: ignore[arg-type]  # of several types
+
+
+def test_one_seed_gives_one_result() -> None:
+    task = _task()
+    results: list[ProbeResult] = [probe(_noise(task), task, CONFIG, of="x") for _ in range(2)]
+    assert (results[0].low, results[0].high, results[0].tries) == (results[1].low, results[1].high, results[1].tries)

@@ -17,8 +17,10 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
     done = called(*words, *EMBEDDED, command="probe")
     assert done.returncode == 0, done.stderr
     assert "bag_of_codes" in done.stdout
-    rows = json.loads((tmp_path / "probe.json").read_text())["probes"]
-    assert {"log_mel", "bottleneck", "bag_of_codes", "gpt"} <= {row["of"] for row in rows}
+    rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
+    assert {row["of"] for row in rows} >= {"log_mel", "bottleneck", "bag_of_codes", "gpt"}
+    assert {row["tries"] for row in rows} == {36}
+    assert "GPT ahead by" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("corpus", ["fsdd", "folder"])

@@ -1,0 +1,148 @@
+"""Means over folds, paired bootstrap, average precision: against loops, and what must hold of any figures."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+
+from lm.comparison import (
+    Hits,
+    Outcome,
+    Rankings,
+    average_precision,
+    by_fold,
+    difference,
+    interval,
+    measured,
+    over_folds,
+    resampled,
+    two_sided_p,
+)
+
+
+def hits(*, folds: int = 3, methods: int = 3, seed: int = 0) -> list[Outcome]:
+    """Folds of different sizes."""
+    rng = np.random.default_rng(seed)
+    return [
+        Hits(hits=(rng.random((methods, 10 + 7 * fold)) < np.linspace(0.3, 0.9, methods)[:, None]).astype(float))
+        for fold in range(folds)
+    ]
+
+
+def rankings(clips: int = 30, classes: int = 4, methods: int = 2, seeds: int = 2) -> Rankings:
+    rng = np.random.default_rng(1)
+    truth = rng.random((clips, classes)) < 0.3
+    scores = truth + rng.normal(size=(methods, seeds, clips, classes)).round(1)  # with equal scores
+    return Rankings(truth=truth, scores=scores)
+
+
+def test_every_fold_weighs_the_same() -> None:
+    folds = [Hits(hits=np.array([[1.0, 1.0]])), Hits(hits=np.zeros((1, 50)))]
+    assert by_fold(folds).mean(0) == 0.5
+
+
+def resampled_by_loops(folds: list[Outcome], resamples: int, seed: int) -> np.ndarray:
+    """The bootstrap clip by clip, from the same draws."""
+    totals = np.zeros((resamples, 3))
+    for number, fold in enumerate(folds):
+        assert isinstance(fold, Hits)
+        rng = np.random.default_rng([seed, number])
+        for resample in range(resamples):
+            counts = rng.multinomial(fold.clips, [1 / fold.clips] * fold.clips)
+            for method in range(3):
+                drawn = [right for right, count in zip(fold.hits[method], counts, strict=True) for _ in range(count)]
+                totals[resample, method] += sum(drawn) / len(drawn) / len(folds)
+    return totals
+
+
+def test_the_bootstrap_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = resampled_by_loops(hits(), 20, seed=5)
+    np.testing.assert_allclose(resampled(hits(), resamples=20, seed=5), expected)
+    monkeypatch.setattr("lm.comparison.WEIGHTS_AT_ONCE", 40)  # in pieces of a few resamples
+    np.testing.assert_allclose(resampled(hits(), resamples=20, seed=5), expected)
+
+
+def test_average_precision_is_that_of_scikit_learn() -> None:
+    outcome = rankings()
+    weights = np.random.default_rng(0).multinomial(30, [1 / 30] * 30, size=5).astype(float)
+    scores = outcome.scores[0, 0]
+    for number in range(4):
+        found = average_precision(outcome.truth[:, number], scores[:, number], weights)
+        expected = [
+            average_precision_score(outcome.truth[:, number], scores[:, number], sample_weight=w) for w in weights
+        ]
+        np.testing.assert_allclose(found, expected)
+    macro = [
+        [average_precision_score(outcome.truth, seed, average="macro") for seed in method] for method in outcome.scores
+    ]
+    np.testing.assert_allclose(measured(outcome)[0], np.mean(macro, 1))
+
+
+def test_a_class_that_no_clip_has_is_left_out_of_the_mean() -> None:
+    outcome = rankings()
+    more = Rankings(
+        truth=np.pad(outcome.truth, ((0, 0), (0, 1))), scores=np.pad(outcome.scores, ((0, 0),) * 3 + ((0, 1),))
+    )
+    np.testing.assert_allclose(measured(more), measured(outcome))
+
+
+@given(st.integers(0, 100), st.integers(1, 4))
+def test_a_method_is_no_better_than_itself(seed: int, folds: int) -> None:
+    outcomes = hits(folds=folds, seed=seed)
+    found = difference(by_fold(outcomes), resampled(outcomes, resamples=50, seed=0), 1, 1, confidence=0.9, seed=0)
+    assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+@given(st.integers(0, 100), st.integers(1, 4))
+def test_the_difference_of_two_methods_changes_its_sign_with_their_order(seed: int, folds: int) -> None:
+    outcomes = hits(folds=folds, seed=seed)
+    values, draws = by_fold(outcomes), resampled(outcomes, resamples=50, seed=0)
+    one = difference(values, draws, 0, 2, confidence=0.9, seed=3)
+    other = difference(values, draws, 2, 0, confidence=0.9, seed=3)
+    expected = [-one.value, -one.high, -one.low, one.p]
+    np.testing.assert_allclose([other.value, other.low, other.high, other.p], expected, atol=1e-12)
+    if folds == 1:
+        assert one.fold_low is one.fold_high is None
+    else:
+        np.testing.assert_allclose([other.fold_low, other.fold_high], [-one.fold_high, -one.fold_low], atol=1e-12)
+
+
+def test_pairing_narrows_the_interval_of_a_difference() -> None:
+    """Two methods that are right on nearly the same clips differ by little, however much clips vary."""
+    rng = np.random.default_rng(0)
+    first = (rng.random(200) < 0.5).astype(float)
+    second = first.copy()
+    second[:10] = 1 - second[:10]
+    outcomes: list[Outcome] = [Hits(hits=np.stack([first, second]))]
+    draws = resampled(outcomes, resamples=500, seed=0)
+    alone = np.subtract(*interval(draws[:, 0], 0.95))
+    paired = np.subtract(*interval(draws[:, 0] - draws[:, 1], 0.95))
+    assert abs(paired) < abs(alone) / 2
+
+
+def test_an_interval_is_about_that_of_the_normal_approximation() -> None:
+    outcomes: list[Outcome] = [Hits(hits=(np.arange(400) % 4 > 0).astype(float)[None])]
+    low, high = interval(resampled(outcomes, resamples=2000, seed=0)[:, 0], 0.95)
+    half = 1.96 * (0.75 * 0.25 / 400) ** 0.5
+    assert (low, high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.01)
+
+
+def test_p_counts_the_rarer_side_and_is_never_zero() -> None:
+    assert two_sided_p(np.full(999, 0.1)) == pytest.approx(0.002)
+    assert two_sided_p(np.array([-1.0] * 24 + [1.0] * 975)) == pytest.approx(0.05)
+
+
+def test_two_equally_good_methods_are_seldom_told_apart() -> None:
+    found = []
+    for seed in range(60):
+        right = (np.random.default_rng(seed).random((2, 100)) < 0.6).astype(float)
+        draws = resampled([Hits(hits=right)], resamples=200, seed=seed)
+        found.append(two_sided_p(draws[:, 0] - draws[:, 1]) < 0.05)
+    assert np.mean(found) < 0.15
+
+
+def test_the_interval_over_folds_hangs_on_the_folds_alone() -> None:
+    assert over_folds(np.full(4, 0.2), resamples=100, confidence=0.95, seed=0) == pytest.approx((0.2, 0.2))
+    low, high = over_folds(np.array([0.0, 0.1, 0.3]), resamples=2000, confidence=0.95, seed=0)
+    assert (low, high) == pytest.approx((0.0, 0.3))

@@ -1,0 +1,79 @@
+"""Shares of the labels: nested, of every class, and what a probe reaches with them."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lm.learning_curve import label_order, learning_curve
+from lm.probe import ProbeConfig, probe
+from lm.probe_task import ProbeTask
+
+CONFIG = ProbeConfig(tries=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
+
+
+@st.composite
+def targets(draw: st.DrawFn) -> np.ndarray:
+    """Clips of one or several classes, each class of some clip."""
+    classes = draw(st.integers(2, 4))
+    rows = draw(st.lists(st.integers(1, 2**classes - 1), min_size=5, max_size=40))
+    rows += [2**number for number in range(classes)]
+    return np.array([[row >> number & 1 for number in range(classes)] for row in rows], bool)
+
+
+@given(targets(), st.integers(0, 3), st.lists(st.floats(0.01, 1), min_size=2, max_size=4))
+def test_shares_are_nested_and_hold_every_class(which: np.ndarray, seed: int, shares: list[float]) -> None:
+    order = label_order(which, seed=seed)
+    assert sorted(order.clips) == list(range(len(which)))
+    parts = [order.first(share) for share in sorted(shares)]
+    for part, share in zip(parts, sorted(shares), strict=True):
+        assert which[part].any(0).all()
+        assert len(part) == max(round(share * len(which)), order.fewest)
+        assert order.fewest <= which.shape[1]
+    for smaller, larger in pairwise(parts):
+        assert set(smaller.tolist()) <= set(larger.tolist())
+
+
+@given(st.integers(0, 20), st.floats(0.05, 1))
+@settings(max_examples=30)
+def test_a_share_of_the_labels_is_about_that_share_of_each_class(seed: int, share: float) -> None:
+    numbers = np.repeat(np.arange(3), (20, 40, 100))
+    which = np.eye(3, dtype=bool)[numbers]
+    kept = which[label_order(which, seed=seed).first(share)].sum(0)
+    assert (np.abs(kept - share * np.array([20, 40, 100])) <= 2).all()
+
+
+def test_other_seeds_choose_other_clips() -> None:
+    which = np.eye(2, dtype=bool)[np.arange(100) % 2]
+    assert set(label_order(which, seed=0).first(0.1).tolist()) != set(label_order(which, seed=1).first(0.1).tolist())
+
+
+def test_more_labels_help_and_all_are_the_winner_s_own() -> None:
+    labels = [f"class {clip % 4}" for clip in range(1200)]
+    task = ProbeTask.of(labels, [("train", "train", "validation", "test")[clip // 4 % 4] for clip in range(1200)])
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((4, 30))
+    features = (task.targets @ means + 1.5 * rng.standard_normal((1200, 30))).astype(np.float32)
+    winner = probe(features, task, CONFIG, of="x")
+    few, some, every = learning_curve(features, task, winner, CONFIG)
+    assert [point.clips for point in (few, some, every)] == [6, 120, 600]
+    assert few.test_accuracy < some.test_accuracy < every.test_accuracy == winner.test_accuracy
+    assert (every.low, every.high) == (winner.low, winner.high)
+
+
+def test_labels_that_are_not_in_a_share_are_not_looked_at() -> None:
+    """The mutation: all other train labels are wrong, and the point stays where it was."""
+    labels = [f"class {clip % 2}" for clip in range(400)]
+    splits = [("train", "train", "validation", "test")[clip // 2 % 4] for clip in range(400)]
+    task = ProbeTask.of(labels, splits)
+    features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
+    winner = probe(features, task, CONFIG, of="x")
+    train = task.rows["train"]
+    kept = train[label_order(task.targets[train], seed=CONFIG.seed).first(0.2)]
+    # An order depends on the labels, so only the features of the others can be spoilt without choosing other clips.
+    spoilt = features.copy()
+    others = np.setdiff1d(train, kept)
+    spoilt[others] = spoilt[np.random.default_rng(1).permutation(others)]  # same mean and deviation
+    one, other = (learning_curve(x, task, winner, CONFIG)[1] for x in (features, spoilt))
+    assert one == other

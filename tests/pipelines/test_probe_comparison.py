@@ -1,0 +1,209 @@
+"""The section "comparison", from drawn probe.json of several folds and seeds."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio.errors import InputError
+from lm.probe import ProbeConfig
+from pipelines.comparison import Probed, comparison, kind
+from pipelines.comparison_table import as_markdown, as_table
+
+CONFIG = ProbeConfig(resamples=300, confidence=0.9)
+CLASSES = ["one", "six", "two"]
+FOLDS = {"ann": 40, "bob": 60, "cem": 80}  # test clips
+RIGHT = {"log_mel": 0.4, "gpt": 0.8, "simclr": 0.6, "supervised_head": 0.9}
+
+
+def drawn(name: str, seed: int) -> dict[str, Any]:
+    """What a fold's probes could have written."""
+    rng = np.random.default_rng([FOLDS[name], seed])
+    truth = [CLASSES[number % 3] for number in range(FOLDS[name])]
+    return {
+        "classes": CLASSES,
+        "multi_label": False,
+        "clips": [f"{name}/{number}.wav" for number in range(len(truth))],
+        "groups": [name] * len(truth),
+        "truth": truth,
+        "unlabelled": 5,
+        "notices": [],
+        "methods": [_row(of, share, truth, rng) for of, share in RIGHT.items()],
+    }
+
+
+def _row(of: str, share: float, truth: list[str], rng: np.random.Generator) -> dict[str, Any]:
+    right = rng.random(len(truth)) < share
+    answers = [
+        label if hit else CLASSES[CLASSES.index(label) - 1] for label, hit in zip(truth, right.tolist(), strict=True)
+    ]
+    layers = [f"gpt/layer_{n}:{p}" for n in (1, 2) for p in ("mean", "thirds")] + ["gpt/all_layers:mean"]
+    keys = {"gpt": layers, "supervised_head": []}.get(of, [f"{of}:mean"])
+    accuracy = float(right.mean())
+    low, high = max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)
+    shared = {"validation_accuracy": accuracy, "test_accuracy": accuracy, "low": low, "high": high, "penalty": 0.1}
+    return {
+        "of": of,
+        "chosen": keys[0] if keys else of,
+        **shared,
+        "macro_f1": accuracy,
+        "mean_average_precision": accuracy,
+        "predictions": answers,
+        "tries": 36 if keys else 0,
+        "candidates": [{"of": key, **shared, "validation_accuracy": place / 10} for place, key in enumerate(keys)],
+        "learning_curve": [{"share": s, "clips": round(100 * s), **shared} for s in (0.1, 1.0)] if keys else [],
+    }
+
+
+def study(seeds: int = 1) -> dict[tuple[str, int], Probed]:
+    return {(name, seed): drawn(name, seed) for name in FOLDS for seed in range(seeds)}
+
+
+def section(seeds: int = 1) -> dict[str, Any]:
+    return comparison(study(seeds), by="group", config=CONFIG)
+
+
+def share_right(probed: Probed, of: str) -> float:
+    row = next(row for row in probed["methods"] if row["of"] == of)
+    return float(np.mean([one == other for one, other in zip(row["predictions"], probed["truth"], strict=True)]))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_every_fold_and_seed_weighs_the_same(seeds: int) -> None:
+    found = section(seeds)
+    for row in found["methods"]:
+        values = {
+            name: np.mean([share_right(study(seeds)[name, seed], row["of"]) for seed in range(seeds)]) for name in FOLDS
+        }
+        assert row["folds"] == pytest.approx(values)
+        assert row["groups"] == pytest.approx(values)  # here each fold tests one group
+        assert row["value"] == pytest.approx(np.mean(list(values.values())))
+        assert row["fold_spread"] == pytest.approx(np.std(list(values.values()), ddof=1))
+        assert row["low"] < row["value"] < row["high"]
+    assert [row["of"] for row in found["methods"]] == ["supervised_head", "gpt", "simclr", "log_mel"]
+    assert (found["clips"], found["unlabelled"], found["tries"], found["seeds"]) == (180, 5, 36, list(range(seeds)))
+
+
+def test_more_seeds_narrow_the_interval() -> None:
+    one, many = (next(row for row in section(seeds)["methods"] if row["of"] == "gpt") for seeds in (1, 8))
+    assert many["high"] - many["low"] < 0.6 * (one["high"] - one["low"])
+
+
+def test_the_gpt_is_compared_with_every_other_method() -> None:
+    rows = {row["against"]: row for row in section()["differences"]}
+    assert list(rows) == ["supervised_head", "simclr", "log_mel"]  # the strongest first
+    for against, row in rows.items():
+        folds = {name: share_right(study()[name, 0], "gpt") - share_right(study()[name, 0], against) for name in FOLDS}
+        assert row["folds"] == pytest.approx(folds)
+        assert row["value"] == pytest.approx(np.mean(list(folds.values())))
+        assert row["fold_low"] <= row["value"] <= row["fold_high"]
+    assert rows["log_mel"]["p"] == pytest.approx(2 / 301)
+    assert rows["log_mel"]["low"] > 0 > rows["supervised_head"]["value"]
+
+
+def test_layers_have_the_pooling_that_validation_prefers() -> None:
+    layers = section()["layers"]
+    assert [row["of"] for row in layers["gpt"]] == ["gpt/layer_1", "gpt/layer_2", "gpt/all_layers"]
+    assert [row["validation"] for row in layers["gpt"]] == pytest.approx([0.1, 0.3, 0.4])
+    assert set(layers) == {"gpt"}
+
+
+def test_learning_curves_are_means_and_their_intervals_those_of_independent_folds() -> None:
+    curves = section()["learning_curves"]
+    assert set(curves) == {"log_mel", "gpt", "simclr"}
+    for of, points in curves.items():
+        assert [point["share"] for point in points] == [0.1, 1.0]
+        mean = np.mean([share_right(study()[name, 0], of) for name in FOLDS])
+        assert points[1]["value"] == pytest.approx(mean)
+        assert points[1]["value"] - points[1]["low"] == pytest.approx(0.05 / 3**0.5)
+
+
+def test_answers_are_counted_by_true_class() -> None:
+    counts = np.array(section(2)["confusion"]["gpt"])
+    assert counts.sum() == 180
+    assert counts.sum(1).tolist() == [sum(drawn(name, 0)["truth"].count(label) for name in FOLDS) for label in CLASSES]
+    assert np.trace(counts) / 180 == pytest.approx(0.8, abs=0.1)
+
+
+def test_one_fold_has_no_interval_over_folds() -> None:
+    found: Any = comparison({("test", 3): drawn("ann", 0)}, by="split", config=CONFIG)
+    assert {row["fold_spread"] for row in found["methods"]} == {0}
+    assert {(row["fold_low"], row["fold_high"]) for row in found["differences"]} == {(None, None)}
+    assert found["protocol"] == "one split"
+
+
+def test_without_a_gpt_nothing_is_compared_with_it() -> None:
+    probed = drawn("ann", 0)
+    probed["methods"] = [row for row in probed["methods"] if row["of"] != "gpt"]
+    found: Any = comparison({("test", 0): probed}, by="split", config=CONFIG)
+    assert (found["differences"], found["confusion"]) == ([], {})
+
+
+def more_tries(found: Any) -> None:
+    for name in FOLDS:
+        found[name, 0]["methods"][1]["tries"] = 72
+
+
+def fewer_in_one_fold(found: Any) -> None:
+    found["bob", 0]["methods"][1]["tries"] = 12
+
+
+def other_layers(found: Any) -> None:
+    found["bob", 0]["methods"][1]["candidates"].pop()
+
+
+def group_twice(found: Any) -> None:
+    found["bob", 0]["groups"][0] = "ann"
+
+
+def other_classes(found: Any) -> None:
+    found["cem", 0]["classes"] = ["one", "six"]
+
+
+def no_bob(found: Any) -> None:
+    found["ann", 1] = found.pop(("bob", 0))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (more_tries, "not tried equally often .*gpt 72"),
+        (fewer_in_one_fold, "fold 'bob' with seed 0 has other numbers of tries"),
+        (other_layers, "fold 'bob' with seed 0 has other methods or candidates"),
+        (other_classes, "fold 'cem' with seed 0 has other classes"),
+        (group_twice, "group 'ann' is tested in the folds 'ann' and 'bob'"),
+        (no_bob, "lacks the probes of 'cem' with seed 1"),
+    ],
+)
+def test_what_is_not_alike_is_not_compared(spoil: Callable[[Any], None], message: str) -> None:
+    found = deepcopy(study())
+    spoil(found)
+    with pytest.raises(InputError, match=message):
+        comparison(found, by="group", config=CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("log_mel", "signal"),
+        ("bottleneck", "signal"),
+        ("bag_of_codes", "codes"),
+        ("gpt", "codes"),
+        ("simclr", "self_supervised"),
+        ("supervised_head", "supervised"),
+        ("ast", "supervised"),
+        ("random_ast", "untrained"),
+    ],
+)
+def test_every_method_is_of_a_kind(method: str, expected: str) -> None:
+    assert kind(method) == expected
+
+
+def test_tables_hold_every_method() -> None:
+    lines = as_markdown(section()).splitlines()
+    assert len(lines) == 2 + len(RIGHT)
+    assert len({line.count("|") for line in lines}) == 1
+    assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == ["supervised_head", "gpt", "simclr", "log_mel"]
+    assert as_table(section()).row_count == len(RIGHT)
