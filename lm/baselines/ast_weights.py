@@ -78,7 +78,7 @@ def pretrained_weights(
     except (OSError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
-            f"ast.weights={folder} holds no whole weights ({reason}); give a folder with config.json and "
+            f"ast.model.weights={folder} holds no whole weights ({reason}); give a folder with config.json and "
             "model.safetensors, as save_pretrained of transformers writes it"
         ) from error
     return PretrainedWeights(
@@ -91,7 +91,7 @@ def _json(folder: Path, name: str) -> dict[str, object]:
         content = json.loads((folder / name).read_text())
     except (OSError, ValueError) as error:
         raise InputError(
-            f"ast.weights={folder} has no {name} that can be read ({error}); give a local folder of a Hugging Face "
+            f"ast.model.weights={folder} has no {name} that can be read ({error}); give a local folder of a Hugging Face "
             "AST, DeiT or ViT: nothing is downloaded"
         ) from error
     return content if isinstance(content, dict) else {}
@@ -100,7 +100,7 @@ def _json(folder: Path, name: str) -> dict[str, object]:
 def _kind(folder: Path, config: Mapping[str, object]) -> str:
     kind = str(config.get("model_type"))
     if kind not in TOKENS:
-        raise InputError(f"ast.weights={folder} holds a model of type {kind}; give one of {', '.join(TOKENS)}")
+        raise InputError(f"ast.model.weights={folder} holds a model of type {kind}; give one of {', '.join(TOKENS)}")
     return kind
 
 
@@ -119,7 +119,7 @@ def _require_size(folder: Path, config: Mapping[str, object], *, size: str, want
     for name, value in wanted.items():
         if (found := config.get(name, defaults[name])) != value:
             raise InputError(
-                f"ast.weights={folder} has {name} {found}, and ast.size={size} takes {value}; set ast.size to the "
+                f"ast.model.weights={folder} has {name} {found}, and ast.model.size={size} takes {value}; set ast.model.size to the "
                 "size of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
             )
 

@@ -48,13 +48,13 @@ class AstConfig:
 
     def __post_init__(self) -> None:
         if self.size not in ("tiny", "small", "base"):
-            raise InputError(f"ast.size is {self.size}; choose tiny, small or base")
+            raise InputError(f"ast.model.size is {self.size}; choose tiny, small or base")
         if not self.layers or not all(1 <= layer <= LAYERS for layer in self.layers):
-            raise InputError(f"ast.layers is {list(self.layers)}; name at least one of the layers 1 to {LAYERS}")
+            raise InputError(f"ast.model.layers is {list(self.layers)}; name at least one of the layers 1 to {LAYERS}")
         if self.patches < 1:
-            raise InputError(f"ast.patches is {self.patches}; it must be 1 or more")
+            raise InputError(f"ast.model.patches is {self.patches}; it must be 1 or more")
         if not 0 <= self.dropout < 1:
-            raise InputError(f"ast.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
+            raise InputError(f"ast.model.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
 
     @property
     def width(self) -> int:
@@ -181,7 +181,9 @@ def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
         transformer.load_state_dict(found.tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"ast.weights={config.weights} does not fit ({reason:.200}); give other weights") from error
+        raise InputError(
+            f"ast.model.weights={config.weights} does not fit ({reason:.200}); give other weights"
+        ) from error
     return AstEncoder(transformer, found.statistics)
 
 

@@ -144,7 +144,7 @@ def test_positions_keep_their_range_and_are_cut_to_the_middle(rows: int, columns
     [
         (None, "has no config.json that can be read .* nothing is downloaded"),
         ({"model_type": "wav2vec2"}, "holds a model of type wav2vec2; give one of audio-spectrogram-transformer, deit"),
-        ({"model_type": "deit"}, "has hidden_size 768, and ast.size=tiny takes 192; set ast.size"),
+        ({"model_type": "deit"}, "has hidden_size 768, and ast.model.size=tiny takes 192; set ast.model.size"),
         ({"model_type": "vit", **TINY_SIZES, "patch_size": 32}, "has patch_size 32"),
         ({"model_type": "vit", **TINY_SIZES}, "holds no whole weights .* model.safetensors"),
     ],
@@ -165,7 +165,7 @@ def test_what_cannot_be_read_is_refused(encoder: AstEncoder) -> None:
 
 @pytest.mark.parametrize("values", [{"size": "huge"}, {"layers": (0,)}, {"layers": ()}, {"patches": 0}, {"dropout": 1}])
 def test_configs_out_of_range_are_refused(values: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=f"ast.{next(iter(values))} is"):
+    with pytest.raises(InputError, match=f"ast.model.{next(iter(values))} is"):
         AstConfig(**values)  # type: ignore[arg-type]  # what a user may give
 
 
