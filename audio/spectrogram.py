@@ -11,6 +11,7 @@ Frame ``t`` ends where hop ``t`` ends, so it sees nothing after sample ``(t + 1)
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
 from audio.errors import InputError
+from audio.mean_removal import MeanRemoval, without_mean
 from audio.waveform import FloatArray
 
 
@@ -37,6 +39,7 @@ class SpectrogramConfig:
     f_min: float = 0.0  # Hz
     f_max: float | None = None  # Hz; None is half the sample rate
     floor: float = 1e-4  # added to the mel power before the logarithm: 80 dB below a full-scale tone in a window of 400
+    remove_mean: MeanRemoval = "none"  # of each mel band over time: forgets the channel; "clip" needs whole recordings
 
     def __post_init__(self) -> None:
         if self.sample_rate <= 0:
@@ -58,6 +61,8 @@ class SpectrogramConfig:
                 f"audio.n_mels is {self.n_mels}; choose 1 to {self.window_length // 2}, as many as the window of "
                 f"{self.window_length} samples has frequency bins"
             )
+        if self.remove_mean not in get_args(MeanRemoval):
+            raise InputError(f"audio.remove_mean is {self.remove_mean!r}; choose none, clip or running")
         if self.floor <= 0:
             raise InputError(f"audio.floor is {self.floor}; the logarithm needs a positive floor, such as 1e-4")
 
@@ -90,7 +95,7 @@ class LogMel(nn.Module):
         )
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Frames of samples that already carry ``left_context`` samples of history in front.
+        """Frames of samples that already carry ``left_context`` samples of history in front; no mean is removed.
 
         ``(batch, left_context + time * hop_length)`` -> ``(batch, time, mels)``, on the device of the samples.
         """
@@ -99,11 +104,19 @@ class LogMel(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """All whole frames from the start: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
-        return self.frames(nn.functional.pad(samples, (self.config.left_context, 0)))
+        frames = self.frames(nn.functional.pad(samples, (self.config.left_context, 0)))
+        return torch.stack([next(without_mean([recording], self.config.remove_mean)) for recording in frames])
 
 
 def log_mel_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int = 1000) -> Iterator[Tensor]:
-    """Log-mel ``(time, mels)`` of blocks at the front end's rate, so many frames at a time; whole hops only."""
+    """Log-mel ``(time, mels)`` of blocks at the front end's rate, so many frames at a time; whole hops only.
+
+    Of one recording, from its start: a mean is removed as the front end says.
+    """
+    return without_mean(_frames_stream(log_mel, blocks, frames=frames), log_mel.config.remove_mean)
+
+
+def _frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int) -> Iterator[Tensor]:
     config = log_mel.config
     history = np.zeros(config.left_context, dtype=np.float32)
     for block in equal_blocks(blocks, frames * config.hop_length):

@@ -35,6 +35,7 @@ from pipelines.encoding import encoding_pool, in_order
 from pipelines.session import Session
 from pipelines.spectrogram_stage import SpectrogramReader, stored_spectrograms, stored_std
 from pipelines.store import Entry, Recipe, text_hash, write_json
+from pipelines.stored_features import FEATURES
 from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 
@@ -263,7 +264,7 @@ def baseline_features(
                     rows.setdefault(name, []).append(values)
                 progress.advance_to(done)
         tensors = {f"{method}/{name}": np.stack(values) for name, values in rows.items()}
-        save_arrays(tensors, folder / "features.safetensors")
+        save_arrays(tensors, folder / FEATURES)
         if method == "supervised" and folder_of_encoder is not None:
             last = f"{method}/block_{len(settings.encoder.channels)}"
             scores = _head_scores(folder_of_encoder, {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS})

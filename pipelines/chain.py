@@ -85,7 +85,7 @@ def make_stages(
 ) -> dict[str, Entry]:
     """The entries that the wanted stages need, by stage, in the order of the data."""
     wanted = settings.stages
-    sample = frame_sample(session, manifest, settings.audio, settings.tokenizer, unlabelled=unlabelled)
+    sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
     trained = autoencoder(session, sample, settings.audio, settings.tokenizer)
     tokens = codebook(session, sample, trained, settings.audio, settings.tokenizer)
     coded = codes(session, manifest, tokens)
@@ -142,9 +142,8 @@ def _write_folder(
         manifest=corpus.manifest,
         rejected=corpus.rejected,
         name=corpus.name,
-        protocol=settings.compare.folds or settings.corpus.split.by,
-        made=made,
         settings=settings,
+        made=made,
     )
     for line in summary(read_results(folder)):
         terminal.say(f"          {line}")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from audio.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.embedded import EmbeddedConfig, embedded_corpus
+from audio.errors import InputError
 from audio.manifest import Manifest, Rejected
 from pipelines.gangs import Gang
 from pipelines.probe_stage import require_labels
 from pipelines.progress import Terminal
-from pipelines.settings import EMBEDDED, choose_workers
+from pipelines.settings import EMBEDDED, RunSettings, choose_workers
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
 
@@ -38,6 +39,22 @@ def corpus_config(
     if probed:
         require_labels([description.label for description in described.values()])
     return config
+
+
+def read_unlabelled(settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal) -> Manifest | None:
+    """What only pre-training hears beside the corpus, all of it for training, its labels forgotten; None: nothing.
+
+    Raises:
+        InputError: the corpus itself is what would be heard.
+    """
+    if settings.unlabelled is None:
+        return None
+    if settings.corpus.root == EMBEDDED:
+        raise InputError("unlabelled=embedded adds the embedded corpus, which this run is on already; leave it out")
+    plain = CorpusConfig(root=EMBEDDED, inspection=settings.corpus.inspection)
+    config = corpus_config(plain, settings.embedded, store, probed=False, terminal=terminal)
+    manifest = read_corpus(config, store, workers=settings.workers, gang=gang, terminal=terminal).manifest
+    return replace(manifest, clips=tuple(replace(clip, label=None, split="train") for clip in manifest.clips))
 
 
 def read_corpus(config: CorpusConfig, store: Path, *, workers: int, gang: Gang, terminal: Terminal) -> Corpus:

@@ -11,20 +11,21 @@ from audio.embedded import EmbeddedConfig
 from audio.files import file_hash
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
+from pipelines.codes_stage import codes
 from pipelines.comparison import comparison
 from pipelines.comparison_table import as_table
 from pipelines.configuration import build
 from pipelines.corpus import corpus_config, read_corpus
 from pipelines.devices import Device, choose_device
 from pipelines.disk import require_space
+from pipelines.features_stage import code_features, gpt_features, signal_features
 from pipelines.gangs import gathered
-from pipelines.probe_stage import features, probes
+from pipelines.probe_stage import probes
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, with_embedded_corpus
 from pipelines.store import Entry, Store, StoreConfig, write_json
-from pipelines.tokenizer_stages import codes
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 
@@ -68,8 +69,12 @@ def probe_run(config: dict[str, object]) -> None:
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
         coded = codes(session, corpus.manifest, tokens)
-        pooled = features(session, corpus.manifest, tokens, coded, model)
-        measured = probes(session, corpus.manifest, [pooled], settings.probe).read_json("probe.json")
+        pooled = [
+            signal_features(session, corpus.manifest, tokens, coded, methods=("log_mel", "bottleneck")),
+            code_features(session, coded),
+            gpt_features(session, coded, model),
+        ]
+        measured = probes(session, corpus.manifest, pooled, settings.probe).read_json("probe.json")
     if settings.output is not None:
         write_json(settings.output, measured)
     compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)

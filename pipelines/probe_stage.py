@@ -3,30 +3,22 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from audio.errors import InputError
 from audio.folds import Fold
-from audio.manifest import SPLITS, Manifest, audio_hash
-from lm.embeddings import embed
+from audio.manifest import Manifest
 from lm.learning_curve import LearningPoint, learning_curve
-from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, bag_of_codes
 from lm.probe import MethodResult, ProbeConfig, probe_method, require_equal_tries, scored_method
 from lm.probe_task import ProbeTask
-from pipelines.audio_features import audio_features
-from pipelines.encoding import Encoder, encoding_pool, in_order
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash, write_json
-from pipelines.stored_features import features_by_method
-from tokenizer.parquet import CodedClip, read_codes
+from pipelines.stored_features import FEATURES, features_by_method
 
 GPT = "gpt"
-FEATURES = "features.safetensors"
 SCORES = "scores.safetensors"
 PROBE = "probe.json"
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
@@ -51,29 +43,6 @@ def require_labels(labels: Sequence[str | None]) -> None:
     if len(classes) < 2:
         those = f"{labelled} recordings" if labelled == len(labels) else f"{labelled} recordings with a label"
         raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
-
-
-def features(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, model_entry: Entry
-) -> Entry:
-    """Every representation of every clip, pooled: one tensor ``(clips, dim)`` for each representation and pooling."""
-    recipe = Recipe(
-        stage="features",
-        version=2,
-        config={"poolings": POOLINGS},
-        inputs={"lm": model_entry.key, "codes": codes_entry.key, "manifest": audio_hash(manifest, SPLITS)},
-    )
-
-    def make(folder: Path) -> None:
-        coded = list(read_codes(codes_entry.folder)[1])  # in the order of the manifest
-        pooled = _audio_features(session, manifest, tokenizer_entry, coded)
-        pooled |= _code_features(coded)
-        pooled |= _gpt_features(
-            LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device)), coded
-        )
-        save_file(pooled, folder / FEATURES)
-
-    return session.obtain(recipe, f"representations of {len(manifest.clips)} clips", make)
 
 
 def probes(
@@ -197,38 +166,3 @@ def _row(result: MethodResult, curve: Sequence[LearningPoint], *, multi_label: b
         ],
         "learning_curve": [asdict(point) for point in curve],
     }
-
-
-def _audio_features(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, coded: list[CodedClip]
-) -> dict[str, FloatArray]:
-    """Mean log-mel and mean bottleneck."""
-    encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-    jobs = [(clip.path, clip.codes.num_samples) for clip in coded]
-    rows: dict[str, list[FloatArray]] = {}
-    with (
-        session.terminal.working("log-mel and bottlenecks", len(jobs), "clips") as progress,
-        encoding_pool(session.workers) as pool,
-    ):
-        for done, pooled in enumerate(in_order(partial(audio_features, encoder), jobs, pool), 1):
-            for name, values in pooled.items():
-                rows.setdefault(name, []).append(values)
-            progress.advance_to(done)
-    return {name: np.stack(values) for name, values in rows.items()}
-
-
-def _code_features(clips: list[CodedClip]) -> dict[str, FloatArray]:
-    return {
-        f"bag_of_codes:{pooling}": np.stack([bag_of_codes(clip.codes, pooling) for clip in clips])
-        for pooling in POOLINGS
-    }
-
-
-def _gpt_features(model: LanguageModel, clips: list[CodedClip]) -> dict[str, FloatArray]:
-    """Each layer from the first on, and all of them side by side; the embeddings are a bag of codes by another name."""
-    tensors = {}
-    for pooling, states in embed(model, [clip.codes for clip in clips]).items():  # (1 + layers, clips, dim)
-        for layer in range(1, len(states)):
-            tensors[f"{GPT}/layer_{layer}:{pooling}"] = np.ascontiguousarray(states[layer])
-        tensors[f"{GPT}/all_layers:{pooling}"] = np.concatenate(list(states[1:]), axis=1)
-    return tensors

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from audio.manifest import SPLITS, Manifest, Rejected
-from lm.probe import ProbeConfig
 from pipelines.comparison import best_poolings, comparison
-from pipelines.configuration import build
 from pipelines.run_record import RESULTS
-from pipelines.store import ENTRY, TIMINGS, Entry, library_versions, write_json
+from pipelines.settings import RunSettings
+from pipelines.store import TIMINGS, Entry, library_versions, write_json
 from pipelines.training_curve import CURVE
+
+FoldSeed = tuple[str, int]  # what is held out for test, and the seed
 
 # Stages with a training curve, and what they are called in figures.
 TRAINED = {"autoencoder": "autoencoder", "lm": "lm", "vocoder": "vocoder"}
@@ -45,34 +46,97 @@ def write_results(
     manifest: Manifest,
     rejected: Sequence[Rejected],
     name: str,
-    protocol: str,
-    entries: Mapping[str, Entry],
+    settings: RunSettings,
+    made: Mapping[FoldSeed, Mapping[str, Entry]],
 ) -> None:
-    """Collect what the entries of a run, by stage, have to say, into ``results.json``."""
-    figures = [
-        figure
-        for stage, collect in COLLECTORS.items()
-        if stage in entries
-        for figure in collect(entries[stage], protocol)
-    ]
-    figures += [figure for entry in entries.values() for figure in _costs(entry)]
+    """Collect what the entries of a run, by stage, have to say, into ``results.json``.
+
+    Of a run over several folds or seeds that is the comparison and the costs: each fold has a codebook of its own.
+    """
+    protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
-        "figures": [asdict(figure) for figure in figures],
         "corpus": _corpus(manifest, rejected, name),
-        "curves": {TRAINED[stage]: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED},
-        "stages": [_stage(entry) for entry in entries.values()],
+        "stages": [row for place, entries in made.items() for row in _stages(entries, place, several=len(made) > 1)],
         "command": shlex.join(["wordless", "run", *sys.argv[1:]]),
         "versions": library_versions(),
+    }
+    figures = [figure for entries in made.values() for entry in entries.values() for figure in _costs(entry)]
+    if len(made) == 1:
+        (entries,) = made.values()
+        content |= _of_one_run(entries, manifest)
+        figures = [*_collected(entries, protocol), *figures]
+    if all("probe" in entries for entries in made.values()):
+        compared = _comparison(made, settings)
+        content["comparison"] = compared
+        figures = [*_compared(compared, made, protocol), *figures]
+    write_json(folder / RESULTS, {**content, "figures": [asdict(figure) for figure in figures]})
+
+
+def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
+    """What there is one of where everything was trained once."""
+    content: dict[str, object] = {
+        "curves": {TRAINED[stage]: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
     }
     if "health" in entries:
         health = entries["health"].read_json("health.json")
         kmeans = entries["tokenizer"].read_json("kmeans.json")
         content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")} | {"kmeans": kmeans}
-    if "probe" in entries:
-        content["comparison"] = _comparison(entries["probe"])
     if "listening" in entries:
         content["listening"] = {"clips": _heard(entries["listening"], manifest)}
-    write_json(folder / RESULTS, content)
+    return content
+
+
+def _collected(entries: Mapping[str, Entry], protocol: str) -> list[Figure]:
+    return [
+        figure
+        for stage, collect in COLLECTORS.items()
+        if stage in entries
+        for figure in collect(entries[stage], protocol)
+    ]
+
+
+def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> dict[str, Any]:
+    """The comparison of the methods over folds and seeds, and how what they stand on was trained."""
+    probed = {place: entries["probe"].read_json("probe.json") for place, entries in made.items()}
+    first = min(seed for _, seed in made)
+    trainings = {
+        stage: {
+            fold if seed == first else f"{fold}, seed {seed}": entries[stage].read_json(CURVE)
+            for (fold, seed), entries in made.items()
+        }
+        for stage in ("lm", "simclr", "supervised", "ast")
+        if all(stage in entries for entries in made.values())
+    }
+    by = settings.compare.folds or "split"
+    return {**comparison(probed, by=by, config=settings.probe), "trainings": trainings}
+
+
+def _compared(compared: Mapping[str, Any], made: Mapping[FoldSeed, Mapping[str, Entry]], protocol: str) -> list[Figure]:
+    """The methods' figures, means over the folds, and what the GPT has over each other method."""
+    artifact = " ".join(entries["probe"].key for entries in made.values())
+    shared: dict[str, Any] = {
+        "stage": "probe",
+        "unit": "ratio",
+        "artifact": artifact,
+        "protocol": protocol,
+        "split": "test",
+        "seeds": len(compared["seeds"]),
+    }
+    figures = []
+    for row in compared["methods"]:
+        metric = compared["metric"]
+        figures.append(
+            Figure(name=metric, of=row["of"], value=row["value"], low=row["low"], high=row["high"], **shared)
+        )
+        figures += [
+            Figure(name=name, of=row["of"], value=row[name], **shared)
+            for name in ("macro_f1", "mean_average_precision")
+            if name != metric and row.get(name) is not None
+        ]
+    for row in compared["differences"]:
+        of = f"{row['of']} - {row['against']}"
+        figures.append(Figure(name="difference", of=of, value=row["value"], low=row["low"], high=row["high"], **shared))
+    return figures
 
 
 def _tokenizer(entry: Entry, protocol: str) -> Iterator[Figure]:
@@ -125,32 +189,25 @@ def _language_model(entry: Entry, protocol: str) -> Iterator[Figure]:
         )
 
 
-def _probe(entry: Entry, protocol: str) -> Iterator[Figure]:
-    """Each method with the candidate that validation chose, and each of its layers with its best pooling."""
+def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
+    """Each layer of each method, with its best pooling on validation."""
     probed: Mapping[str, Any] = entry.read_json("probe.json")
     metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
     for row in probed["methods"]:
-        layers = [(name, each) for name, each in best_poolings(row["candidates"]).items() if "/" in name]
-        of_method = {name: row[name] for name in ("macro_f1", "mean_average_precision") if name != metric}
-        for of, each, others in ((row["of"], row, of_method), *((name, each, {}) for name, each in layers)):
-            shared = {
-                "stage": "probe",
-                "of": of,
-                "unit": "ratio",
-                "artifact": entry.key,
-                "protocol": protocol,
-                "split": "test",
-            }
-            yield Figure(name=metric, value=each["test_accuracy"], low=each["low"], high=each["high"], **shared)
-            for name, value in others.items():
-                yield Figure(name=name, value=value, **shared)
-
-
-def _comparison(entry: Entry) -> dict[str, object]:
-    """The comparison of the methods on the one division of the clips that a run has."""
-    recorded: Mapping[str, Any] = entry.read_json(ENTRY)["config"]  # type: ignore[assignment]  # an object
-    config = build(ProbeConfig, recorded, name="probe")
-    return comparison({("test", config.seed): entry.read_json("probe.json")}, by="split", config=config)
+        for of, each in best_poolings(row["candidates"]).items():
+            if "/" in of:
+                yield Figure(
+                    stage="probe",
+                    name=metric,
+                    of=of,
+                    value=each["test_accuracy"],
+                    low=each["low"],
+                    high=each["high"],
+                    unit="ratio",
+                    artifact=entry.key,
+                    protocol=protocol,
+                    split="test",
+                )
 
 
 def _listening(entry: Entry, protocol: str) -> Iterator[Figure]:
@@ -182,7 +239,7 @@ def _heard(entry: Entry, manifest: Manifest) -> list[dict[str, object]]:
     return [{**row, **known[row["path"]]} for row in rows] if isinstance(rows, list) else []
 
 
-COLLECTORS = {"health": _tokenizer, "lm": _language_model, "probe": _probe, "listening": _listening}
+COLLECTORS = {"health": _tokenizer, "lm": _language_model, "probe": _layers, "listening": _listening}
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:
@@ -191,10 +248,12 @@ def _costs(entry: Entry) -> Iterator[Figure]:
         yield Figure(stage=entry.stage, name=name, value=_number(timings[name]), unit=unit, artifact=entry.key)
 
 
-def _stage(entry: Entry) -> dict[str, object]:
-    timings = entry.read_json(TIMINGS)
-    cost = {name: timings[name] for name in ("seconds", "peak_memory")}
-    return {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **cost}
+def _stages(entries: Mapping[str, Entry], place: FoldSeed, *, several: bool) -> Iterator[dict[str, object]]:
+    for entry in entries.values():
+        timings = entry.read_json(TIMINGS)
+        cost = {name: timings[name] for name in ("seconds", "peak_memory")}
+        where = {"fold": place[0], "seed": place[1]} if several else {}
+        yield {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **cost, **where}
 
 
 def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:

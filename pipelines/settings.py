@@ -10,6 +10,9 @@ from audio.embedded import PATTERN, EmbeddedConfig
 from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
 from lm.probe import ProbeConfig
+from pipelines.ast_stage import AstSettings
+from pipelines.baseline_stage import BaselineSettings
+from pipelines.comparing import ComparisonConfig, Method
 from pipelines.configuration import build
 from pipelines.devices import Device, cores
 from pipelines.language_model_stage import LanguageModelSettings
@@ -35,6 +38,10 @@ class RunSettings:
     audio: SpectrogramConfig
     tokenizer: TokenizerSettings
     lm: LanguageModelSettings
+    unlabelled: Literal["embedded"] | None  # recordings that only pre-training hears, beside the corpus
+    compare: ComparisonConfig
+    baselines: BaselineSettings
+    ast: AstSettings
     probe: ProbeConfig
     vocoder: VocoderSettings
     listening: ListeningConfig
@@ -45,17 +52,30 @@ class RunSettings:
     store: StoreConfig
 
     def __post_init__(self) -> None:
-        streams = self.audio.n_mels // self.tokenizer.patch.height(self.audio.n_mels)
+        streams = self.tokenizer.config(self.audio).streams
         self._require_same_frames()
         self.lm.gpt.require_room(streams)
         self.vocoder.crops.look_ahead(self.vocoder.wavenet)
         self._require_equal_shares()
+        self._require_one_run()
         if not self.stages:
             raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
+
+    def probes(self, method: Method) -> bool:
+        """Whether a method is to be probed."""
+        return "probe" in self.stages and method in self.compare.methods
+
+    def _require_one_run(self) -> None:
+        """What is made of one model cannot be made of the models of several folds."""
+        if "vocoder" in self.stages and (self.compare.folds or self.compare.seeds > 1):
+            raise InputError(
+                f"compare.folds is {self.compare.folds} and compare.seeds {self.compare.seeds}, which trains all "
+                "of it several times, and a run has one vocoder: leave it out, stages=[tokenizer,lm,probe,report]"
+            )
 
     def _require_equal_shares(self) -> None:
         """Each process takes an equal share of a batch in each of its accumulation steps."""

@@ -12,6 +12,8 @@ from safetensors import safe_open
 from audio.errors import InputError
 from lm.pooling import FloatArray
 
+FEATURES = "features.safetensors"  # in an entry
+
 
 class StoredFeatures(Mapping[str, FloatArray]):
     """Tensors ``(clips, dim)`` by key; none is kept in memory."""

@@ -13,13 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from audio.errors import InputError
-from audio.manifest import SPLITS, Clip, Manifest, Split, audio_hash
+from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_beginning, read_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from audio.threads import one_thread
 from audio.waveform import FloatArray
 from pipelines.choosing import evenly
-from pipelines.encoding import Encoder, Job, encode_clip, encoding_pool, in_order
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
 from pipelines.training import FitConfig
@@ -27,7 +26,7 @@ from pipelines.training_curve import numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks, kmeans_record
 from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
-from tokenizer.parquet import mark_complete, read_codes, shard_path, write_shard
+from tokenizer.parquet import read_codes
 from tokenizer.patches import PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
@@ -181,54 +180,6 @@ def codebook(
     return session.obtain(recipe, title, make)
 
 
-def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
-    """Encode every clip."""
-    jobs = [(clip, 0) for clip in manifest.clips]
-    recipe = Recipe(
-        stage="codes",
-        version=2,
-        config={},
-        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)},
-    )
-    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, f"encoding {len(jobs)} clips")
-
-
-def views(session: Session, manifest: Manifest, tokenizer_entry: Entry, *, offsets: Sequence[int]) -> Entry:
-    """Encode the training clips again from each of some frames on: the same sound, cut into other patches."""
-    clips = manifest.of("train")
-    jobs = [(clip, offset) for clip in clips for offset in offsets]
-    recipe = Recipe(
-        stage="views",
-        version=1,
-        config={"offsets": list(offsets)},
-        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, TRAIN)},
-    )
-    title = f"encoding {len(clips)} training clips from {len(offsets)} other frame(s) on"
-    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, title)
-
-
-def _encoded(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, recipe: Recipe, jobs: Sequence[Job], title: str
-) -> Entry:
-    """Codes of each job's clip from its frame on, in shards; a killed run goes on after the last of them."""
-    shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
-
-    def make(folder: Path) -> None:
-        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        with (
-            session.terminal.working("encoding", len(jobs), "clips") as progress,
-            encoding_pool(session.workers) as pool,
-        ):
-            for number, shard in enumerate(shards):
-                path = shard_path(folder, number)
-                if not path.exists():
-                    write_shard(path, list(in_order(partial(encode_clip, encoder), shard, pool)), encoder.format)
-                progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
-        mark_complete(folder, shards=len(shards), clips=len(jobs))
-
-    return session.obtain(recipe, title, make)
-
-
 def health(
     session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
 ) -> Entry:
@@ -240,14 +191,16 @@ def health(
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
         held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
-        usage = measure_usage(held_out, tokenizer.config.codebook_size)
+        usage = measure_usage(held_out, tokenizer.config.codebook_size, levels=tokenizer.config.levels)
         chosen = evenly(manifest.of("validation"), config.max_clips)
         measured = {
             "counts": usage.counts,
             "perplexity": usage.perplexity,
             "used_codes": usage.used_codes,
             "dead_codes": usage.dead_codes,
-            "bits_per_second": usage.entropy * tokenizer.format.codes_per_second * tokenizer.format.streams,
+            "bits_per_second": sum(level.entropy for level in usage.by_level)
+            * tokenizer.format.codes_per_second
+            * tokenizer.config.bands,
             **asdict(measure_fidelity(tokenizer, _beginnings(manifest, chosen, tokenizer, config))),
             "stability": asdict(
                 measure_stability(tokenizer, _beginnings(manifest, chosen, tokenizer, config), config, seed=seed)

@@ -6,6 +6,7 @@ constant memory.
 """
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from audio.blocks import equal_blocks, skip_samples
 from audio.errors import InputError
 from audio.files import write_aside
+from audio.mean_removal import without_mean
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
@@ -130,7 +132,16 @@ class Tokenizer(nn.Module):
         return self._gather(self.encode_stream(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate)))
 
     def encode_stream(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
-        """Codes ``(steps, streams)`` and samples covered, as blocks at the tokenizer's own rate arrive."""
+        """Codes ``(steps, streams)`` and samples covered, as blocks at the tokenizer's own rate arrive.
+
+        With ``audio.remove_mean=clip`` the codes come after the last block: nothing can be told before the mean.
+        """
+        sizes: deque[int] = deque()
+        for frames in without_mean(self._frames(blocks, sizes), self.config.audio.remove_mean):
+            yield self.encode_spectrogram(frames), sizes.popleft()
+
+    def _frames(self, blocks: Iterable[FloatArray], sizes: deque[int]) -> Iterator[Tensor]:
+        """Log-mel of whole patches, block after block; the samples that each covers are added to ``sizes``."""
         audio = self.config.audio
         size = PATCHES_PER_BLOCK * self.config.samples_per_code
         history = np.zeros(audio.left_context, dtype=np.float32)
@@ -139,13 +150,22 @@ class Tokenizer(nn.Module):
             padded[: len(history)] = history
             padded[len(history) : len(history) + len(block)] = block
             history = padded[size:]
-            yield self.encode_block(torch.from_numpy(padded))[: self.format.steps(len(block))], len(block)
+            sizes.append(len(block))
+            frames = self.log_mel.frames(torch.from_numpy(padded)[None].to(self.centroids.device))[0]
+            yield frames[: self.format.steps(len(block)) * self.patch_frames]
 
     @torch.inference_mode()
-    def encode_block(self, samples: Tensor) -> Tensor:
-        """Samples of one block, ``left_context`` before it -> codes ``(PATCHES_PER_BLOCK, streams)`` on the CPU."""
-        spectrogram = self.normalise(self.log_mel.frames(samples[None].to(self.centroids.device)))
-        return self.nearest(self.bottlenecks(spectrogram))[0].to("cpu", torch.int32)
+    def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel as the front end gives it ``(steps * patch_frames, mels)`` -> codes ``(steps, streams)`` on the CPU.
+
+        In blocks of `PATCHES_PER_BLOCK` patches, the last one padded to that size.
+        """
+        size = PATCHES_PER_BLOCK * self.patch_frames
+        codes = []
+        for block in torch.split(spectrogram.to(self.centroids.device), size):
+            padded = nn.functional.pad(self.normalise(block), (0, 0, 0, size - len(block)))
+            codes.append(self.nearest(self.bottlenecks(padded[None]))[0, : len(block) // self.patch_frames])
+        return torch.cat(codes).to("cpu", torch.int32)
 
     # Codes to spectrograms
 

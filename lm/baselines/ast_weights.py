@@ -91,8 +91,8 @@ def _json(folder: Path, name: str) -> dict[str, object]:
         content = json.loads((folder / name).read_text())
     except (OSError, ValueError) as error:
         raise InputError(
-            f"ast.model.weights={folder} has no {name} that can be read ({error}); give a local folder of a Hugging Face "
-            "AST, DeiT or ViT: nothing is downloaded"
+            f"ast.model.weights={folder} has no {name} that can be read ({error}); give a local folder of a Hugging "
+            "Face AST, DeiT or ViT: nothing is downloaded"
         ) from error
     return content if isinstance(content, dict) else {}
 
@@ -119,8 +119,8 @@ def _require_size(folder: Path, config: Mapping[str, object], *, size: str, want
     for name, value in wanted.items():
         if (found := config.get(name, defaults[name])) != value:
             raise InputError(
-                f"ast.model.weights={folder} has {name} {found}, and ast.model.size={size} takes {value}; set ast.model.size to the "
-                "size of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
+                f"ast.model.weights={folder} has {name} {found}, and ast.model.size={size} takes {value}; set "
+                "ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
             )
 
 

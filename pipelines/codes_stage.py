@@ -1,0 +1,167 @@
+"""Recordings -> codes: each clip as it is, and training clips in other views, which only pre-training sees.
+
+A view is the same sound cut into patches from another frame on, or warped: played at another speed, by a speaker with
+other formants. Nothing that is probed, validated or tested is ever warped.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audio.errors import InputError
+from audio.manifest import SPLITS, Clip, Manifest, Split, audio_hash
+from audio.reading import read_blocks
+from audio.spectrogram import log_mel_stream
+from audio.warping import warp
+from pipelines.encoding import Encoder, encode_clip, encoding_pool, in_order
+from pipelines.session import Session
+from pipelines.store import Entry, Recipe, text_hash
+from tokenizer.codes import Codes
+from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
+from tokenizer.tokenizer import Tokenizer
+
+CLIPS_PER_SHARD = 500
+TRAIN: tuple[Split, ...] = ("train",)
+FRAMES_AT_ONCE = 3000  # of a long recording, each piece warped by itself
+J = TypeVar("J")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsConfig:
+    """In which ways training clips are encoded beside as they are.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    offsets: bool  # cut into patches from each other frame on
+    warps: int  # copies at a speed and with formants drawn at random
+    max_speed: float  # ratio: 0.15 is up to 15 % faster or slower
+    max_formants: float  # ratio: 0.15 is mel bands up to 15 % higher or lower
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.warps < 0:
+            raise InputError(f"lm.views.warps is {self.warps}; choose 0 (none) or a number of warped copies")
+        for name in ("max_speed", "max_formants"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"lm.views.{name} is {getattr(self, name)}; choose a ratio of at least 0 and below 1")
+        if self.warps and not (self.max_speed or self.max_formants):
+            raise InputError("lm.views.warps asks for copies, but max_speed and max_formants are 0; raise one of them")
+        if self.seed < 0:
+            raise InputError(f"lm.views.seed is {self.seed}; it must be 0 or more")
+
+    def of(self, path: str, patch_frames: int) -> tuple["View", ...]:
+        """The views of the clip at ``path``: the same whatever other clips there are."""
+        shifted = tuple(View(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1))
+        rng = np.random.default_rng([self.seed, int(text_hash(path)[:8], 16)])
+        spread = np.log1p([self.max_speed, self.max_formants])
+        ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
+        offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
+        warped = (
+            View(offset_frames=int(offset), speed=float(speed), formants=float(formants))
+            for offset, (speed, formants) in zip(offsets, ratios, strict=True)
+        )
+        return (*shifted, *warped)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One way to encode a clip."""
+
+    offset_frames: int = 0  # skipped before the first patch
+    speed: float = 1.0  # above 1 is faster
+    formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
+
+
+def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
+    """Encode every clip."""
+    recipe = Recipe(
+        stage="codes",
+        version=2,
+        config={},
+        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)},
+    )
+    jobs = [(clip, 0) for clip in manifest.clips]
+    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_clip, f"encoding {len(jobs)} clips")
+
+
+def views(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, config: ViewsConfig, *, patch_frames: int
+) -> Entry | None:
+    """Encode the training clips again, in every view; None where there are no others."""
+    clips = manifest.of("train")
+    jobs = [(clip, view) for clip in clips for view in config.of(clip.path, patch_frames)]
+    if not jobs:
+        return None
+    recipe = Recipe(
+        stage="views",
+        version=2,
+        config=asdict(config),
+        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, TRAIN)},
+    )
+    title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
+    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_view, title)
+
+
+def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
+    """Codes of one clip in one view. Of what is warped, the frames that fill no whole patch are left out."""
+    clip, view = job
+    if view.speed == view.formants == 1:
+        return encode_clip(encoder, (clip, view.offset_frames))
+    codes = _warped_codes(encoder.tokenizer, encoder.root / clip.path, view)
+    return CodedClip(path=clip.path, codes=codes, split=clip.split, offset_frames=view.offset_frames)
+
+
+@torch.inference_mode()
+def _warped_codes(tokenizer: Tokenizer, path: Path, view: View) -> Codes:
+    blocks = read_blocks(path, tokenizer.config.audio.sample_rate)
+    values = []
+    for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE):
+        warped = _warped(piece, view)[view.offset_frames :]
+        whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
+        if len(whole):
+            values.append(tokenizer.encode_spectrogram(whole))
+    steps = torch.cat(values) if values else torch.zeros(0, tokenizer.format.streams, dtype=torch.int32)
+    return Codes(
+        values=steps.numpy(), num_samples=len(steps) * tokenizer.config.samples_per_code, format=tokenizer.format
+    )
+
+
+def _warped(frames: Tensor, view: View) -> Tensor:
+    length, speed, formants = torch.tensor([len(frames)]), torch.tensor([view.speed]), torch.tensor([view.formants])
+    return warp(frames[None], length, speeds=speed, formants=formants)[0][0]
+
+
+def _encoded(
+    session: Session,
+    manifest: Manifest,
+    tokenizer_entry: Entry,
+    recipe: Recipe,
+    jobs: Sequence[J],
+    encode: Callable[[Encoder, J], CodedClip],
+    title: str,
+) -> Entry:
+    """Codes of each job's clip, in shards; a killed run goes on after the last of them."""
+    shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
+
+    def make(folder: Path) -> None:
+        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
+        with (
+            session.terminal.working("encoding", len(jobs), "clips") as progress,
+            encoding_pool(session.workers) as pool,
+        ):
+            for number, shard in enumerate(shards):
+                path = shard_path(folder, number)
+                if not path.exists():
+                    write_shard(path, list(in_order(partial(encode, encoder), shard, pool)), encoder.format)
+                progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
+        mark_complete(folder, shards=len(shards), clips=len(jobs))
+
+    return session.obtain(recipe, title, make)

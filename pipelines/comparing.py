@@ -1,0 +1,68 @@
+"""What is compared, and how the clips are divided for it: options, and the folds of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from audio.errors import InputError
+from audio.folds import Fold, folds
+from audio.manifest import Manifest
+
+Method = Literal[
+    "log_mel",
+    "bottleneck",
+    "bag_of_codes",
+    "gpt",
+    "simclr",
+    "supervised",
+    "ast",
+    "random_gpt",
+    "random_conv",
+    "random_ast",
+]
+FOLDS = 2  # of a quick comparison
+# Options called "seed" that say which recordings there are and how a test is judged, not how anything is trained.
+FIXED_SEEDS = frozenset({"corpus", "embedded", "probe", "listening"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonConfig:
+    """Which representations are compared, over which folds and seeds.
+
+    Raises:
+        InputError: a value is out of range, or nothing is compared.
+    """
+
+    methods: tuple[Method, ...]  # rows of the table
+    folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
+    quick: bool  # two of the folds only
+    seeds: int  # trainings of everything, from `seed` on
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise InputError(f"compare.methods is empty; name at least one of {', '.join(get_args(Method))}")
+        if self.seeds < 1:
+            raise InputError(f"compare.seeds is {self.seeds}; choose 1 or more")
+        if self.quick and self.folds is None:
+            raise InputError("compare.quick=true takes two of the folds; name compare.folds=group or fold, too")
+
+    def divide(self, manifest: Manifest) -> tuple[Fold, ...]:
+        """The folds in which the clips of a corpus are compared; one, of its own split, where none are asked for.
+
+        Raises:
+            InputError: see `audio.folds.folds`.
+        """
+        if self.folds is None:
+            return (Fold(name="test", manifest=manifest),)
+        return folds(manifest, by=self.folds, at_most=FOLDS if self.quick else None)
+
+
+def with_seed(config: Mapping[str, object], seed: int) -> dict[str, object]:
+    """The config with every seed of a training moved up by ``seed``."""
+    return {name: value if name in FIXED_SEEDS else _moved(name, value, seed) for name, value in config.items()}
+
+
+def _moved(name: str, value: object, seed: int) -> object:
+    if isinstance(value, Mapping):
+        return {inner: _moved(inner, each, seed) for inner, each in value.items()}
+    return value + seed if name == "seed" and isinstance(value, int) else value

@@ -1,0 +1,119 @@
+"""Recordings and codes -> one vector per clip for each representation that probes compare.
+
+Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, rows in the order of the manifest, named
+``method[/layer]:pooling``. The method is a row of the comparison; its layers and poolings are what validation may
+choose from.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from audio.manifest import SPLITS, Manifest, audio_hash
+from lm.embeddings import embed
+from lm.gpt import GPTConfig
+from lm.model import LanguageModel
+from lm.pooling import POOLINGS, FloatArray, bag_of_codes
+from pipelines.audio_features import audio_features
+from pipelines.encoding import Encoder, encoding_pool, in_order
+from pipelines.session import Session
+from pipelines.store import Entry, Recipe
+from pipelines.stored_features import FEATURES
+from tokenizer.parquet import CodedClip, read_codes
+
+
+def signal_features(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, *, methods: Collection[str]
+) -> Entry:
+    """What nothing was learned for but a normalisation, and what the autoencoder learned: log-mel and bottlenecks."""
+    recipe = Recipe(
+        stage="signal_features",
+        version=1,
+        config={"poolings": POOLINGS, "methods": sorted(methods)},
+        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)},
+    )
+
+    def make(folder: Path) -> None:
+        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
+        step = partial(audio_features, encoder)
+        jobs = [(clip.path, clip.codes.num_samples) for clip in read_codes(codes_entry.folder)[1]]
+        rows: dict[str, list[FloatArray]] = {}
+        with (
+            session.terminal.working("log-mel and bottlenecks", len(jobs), "clips") as progress,
+            encoding_pool(session.workers) as pool,
+        ):
+            for done, pooled in enumerate(in_order(step, jobs, pool), 1):
+                for name, values in pooled.items():
+                    if name.partition(":")[0] in methods:
+                        rows.setdefault(name, []).append(values)
+                progress.advance_to(done)
+        _save(folder, {name: np.stack(values) for name, values in rows.items()})
+
+    return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make)
+
+
+def code_features(session: Session, codes_entry: Entry) -> Entry:
+    """How often each code sounds: the bag of codes."""
+    recipe = Recipe(stage="code_features", version=1, config={"poolings": POOLINGS}, inputs={"codes": codes_entry.key})
+
+    def make(folder: Path) -> None:
+        clips = list(read_codes(codes_entry.folder)[1])
+        bags = {
+            f"bag_of_codes:{pooling}": np.stack([bag_of_codes(clip.codes, pooling) for clip in clips])
+            for pooling in POOLINGS
+        }
+        _save(folder, bags)
+
+    return session.obtain(recipe, "bags of codes", make)
+
+
+def gpt_features(session: Session, codes_entry: Entry, model_entry: Entry) -> Entry:
+    """The states of every layer of a language model, each pooled, and all layers side by side."""
+    recipe = Recipe(
+        stage="gpt_features",
+        version=1,
+        config={"poolings": POOLINGS},
+        inputs={"codes": codes_entry.key, "lm": model_entry.key},
+    )
+
+    def make(folder: Path) -> None:
+        model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
+        _save(folder, _states("gpt", model, list(read_codes(codes_entry.folder)[1])))
+
+    return session.obtain(recipe, "states of the GPT", make)
+
+
+def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig, *, seed: int) -> Entry:
+    """The same of a GPT that was never trained: what its shape alone makes of the order of codes."""
+    recipe = Recipe(
+        stage="random_gpt_features",
+        version=1,
+        config={"poolings": POOLINGS, "gpt": asdict(config), "seed": seed},
+        inputs={"codes": codes_entry.key},
+    )
+
+    def make(folder: Path) -> None:
+        codes_format, clips = read_codes(codes_entry.folder)
+        model = LanguageModel.create(config, codes_format, seed=seed)
+        model.gpt.to(session.gang.device).eval()
+        _save(folder, _states("random_gpt", model, list(clips)))
+
+    return session.obtain(recipe, "states of an untrained GPT", make)
+
+
+def _states(method: str, model: LanguageModel, clips: list[CodedClip]) -> dict[str, FloatArray]:
+    """Each layer from the first on, and all of them side by side; the embeddings are a bag of codes by another name."""
+    tensors = {}
+    for pooling, states in embed(model, [clip.codes for clip in clips]).items():  # (1 + layers, clips, dim)
+        for layer in range(1, len(states)):
+            tensors[f"{method}/layer_{layer}:{pooling}"] = np.ascontiguousarray(states[layer])
+        tensors[f"{method}/all_layers:{pooling}"] = np.concatenate(list(states[1:]), axis=1)
+    return tensors
+
+
+def _save(folder: Path, tensors: Mapping[str, FloatArray]) -> None:
+    save_file(dict(tensors), folder / FEATURES)
