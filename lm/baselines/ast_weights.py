@@ -120,7 +120,8 @@ def _require_size(folder: Path, config: Mapping[str, object], *, size: str, want
         if (found := config.get(name, defaults[name])) != value:
             raise InputError(
                 f"ast.model.weights={folder} has {name} {found}, and ast.model.size={size} takes {value}; set "
-                "ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
+                "ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or give "
+                "other weights"
             )
 
 
