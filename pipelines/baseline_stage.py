@@ -233,7 +233,7 @@ def baseline_features(
     Of the supervised encoder also its own classes' probabilities: ``scores (clips, classes)`` in scores.safetensors.
     """
     recipe = Recipe(
-        stage="baseline_features",
+        stage=f"{method}_features",
         version=1,
         config={
             "method": method,
