@@ -1,0 +1,147 @@
+"""``sweep.html`` and ``sweep.csv``: all runs of a sweep beside each other.
+
+The page holds its styles, which are those of the report, and its charts, runs no script and fetches nothing; it links
+to the report of each run. It is drawn from the runs' ``results.json`` alone: the same results give the same bytes.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from audio.errors import InputError
+from audio.files import write_aside
+from pipelines import phrasing
+from pipelines.report import REPORT
+from pipelines.run_record import read_results
+from pipelines.sweep_charts import Axis, bitrate, tradeoff
+from pipelines.sweep_jobs import Job
+from pipelines.sweep_points import BAG, GPT, Point, best, metric_of, ordered, reuse, series, swept, table
+from pipelines.sweep_words import Naming, doubt, interior, verdict
+
+HTML, CSV = "sweep.html", "sweep.csv"
+TEMPLATE, REPORT_TEMPLATE = "sweep.html.jinja", "report.html.jinja"
+KILLED = "it was stopped before its end"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a sweep left behind."""
+
+    html: Path
+    csv: Path
+    points: list[Point]
+    failures: list[Job]  # each with its reason
+
+
+def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
+    """Write page and table into the sweep's folder, each whole or not at all; ``command`` resumes the sweep."""
+    points: list[Point] = []
+    failures: list[Job] = []
+    for job in jobs:
+        match _outcome(sweep, job):
+            case Point() as point:
+                points.append(point)
+            case failed:
+                failures.append(failed)
+    names = swept(jobs)
+    write_aside(sweep / CSV, table(points, names))
+    write_aside(sweep / HTML, page(sweep, points, failures, names, command=command))
+    return Written(html=sweep / HTML, csv=sweep / CSV, points=points, failures=failures)
+
+
+def page(sweep: Path, points: list[Point], failures: list[Job], names: tuple[str, ...], *, command: str) -> str:
+    """The comparison of the points as HTML."""
+    metric, lines, naming = metric_of(points), series(points, names), Naming(options=names)
+    found = best(points, metric)
+    inside = found is not None and interior(lines, found[0], naming)
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            styles=styles(),
+            names=names,
+            verdict=verdict(lines, naming, metric, found),
+            doubt=doubt(lines, naming, metric, found),
+            several=len(lines) > 1,
+            chosen_on="validation" if found and found[1] else "test",
+            charts=dict(_charts(lines, _axis(points, names), metric, found[0] if found else None, inside=inside)),
+            best=found[0] if found else None,
+            inside=inside,
+            points=[point for line in lines.values() for point in line],
+            report_of=lambda job: _report(sweep, job),
+            metric=metric,
+            methods=_methods(points, metric),
+            gpt=GPT,
+            bag=BAG,
+            failures=failures,
+            stages=reuse(points),
+            command=command,
+            csv=CSV,
+        )
+    )
+
+
+def styles() -> Markup:
+    """The styles of the report."""
+    text = (Path(__file__).parent / REPORT_TEMPLATE).read_text(encoding="utf-8")
+    found = re.search("<style>(.*?)</style>", text, re.DOTALL)
+    return Markup(found[1] if found else "")
+
+
+def _outcome(sweep: Path, job: Job) -> Point | Job:
+    """A finished job with its results, or a failed one with its reason."""
+    if job.state == "failed":
+        return job
+    if job.state == "unfinished":
+        return replace(job, state="failed", reason=KILLED)
+    try:
+        return Point(job=job, results=read_results(sweep / job.folder))
+    except InputError as error:
+        return replace(job, state="failed", reason=str(error))
+
+
+def _axis(points: Sequence[Point], names: tuple[str, ...]) -> Axis:
+    option = names[0] if names else ""
+    return Axis(option=option, values=tuple(ordered([point.job.overrides.get(option, "") for point in points])))
+
+
+def _charts(
+    lines: dict[str, list[Point]], axis: Axis, metric: str, chosen: Point | None, *, inside: bool
+) -> Iterator[tuple[str, Markup]]:
+    """Charts by name, as far as there are figures for them."""
+    points = [point for line in lines.values() for point in line]
+    if any(math.isfinite(point.value("tokenizer", "quantised_mse")) for point in points) or chosen:
+        yield "tradeoff", tradeoff(lines, axis, metric, chosen, inside=inside)
+    if any(math.isfinite(point.rate + point.value("probe", metric, GPT)) for point in points):
+        yield "bitrate", bitrate(lines, axis, metric)
+
+
+def _methods(points: Sequence[Point], metric: str) -> list[str]:
+    """Whatever was probed beside the GPT and the bag of codes, without single layers."""
+    rows = [row for point in points for row in point.results["figures"]]
+    probed = dict.fromkeys(row["of"] for row in rows if (row["stage"], row["name"]) == ("probe", metric))
+    return [of for of in probed if of and "/" not in of]
+
+
+def _report(sweep: Path, job: Job) -> str | None:
+    """A link to the report of a job, if it drew one."""
+    return quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    spoken = (phrasing.number, phrasing.percent, phrasing.full_name)
+    environment.filters |= {function.__name__: function for function in spoken}
+    return environment

@@ -1,0 +1,192 @@
+"""What the jobs of a sweep came to: points to draw, tidy rows, and which of them are worth having."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pipelines.run_record import FigureRow, Results
+from pipelines.sweep_jobs import Job
+
+CODEBOOK_SIZE = "tokenizer.codebook_size"
+METRICS = ("accuracy", "mean_average_precision")  # of probes; the first that the runs have
+GPT, BAG = "gpt", "bag_of_codes"
+COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure with its interval, where it has one."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One finished job."""
+
+    job: Job
+    results: Results
+
+    def estimate(self, stage: str, name: str, of: str | None = None) -> Estimate | None:
+        """The figure of this name; of probes, the one on test."""
+        found = self._row(stage, name, of, validation=False if stage == "probe" else None)
+        return Estimate(**{key: _number(found[key]) for key in ("value", "low", "high")}) if found else None
+
+    def value(self, stage: str, name: str, of: str | None = None) -> float:
+        """The value of the figure of this name; NaN where there is none."""
+        found = self.estimate(stage, name, of)
+        return found.value if found else math.nan
+
+    @property
+    def nominal_rate(self) -> float:
+        """Bits per second of codes that are all written with log2(codebook size) bits.
+
+        The rate that the codes' frequencies allow is in the results, and so is their entropy; their ratio is the
+        number of codes per second, over all streams.
+        """
+        entropy = math.log2(max(self.value("tokenizer", "perplexity"), 1.0))
+        size = self.job.codebook_size
+        if not entropy or size is None:
+            return math.nan
+        return math.log2(size) * self.value("tokenizer", "bits_per_second") / entropy
+
+    @property
+    def rate(self) -> float:
+        """Bits per second that the language model needs."""
+        return self.value("lm", "bits_per_second")
+
+    def validation(self, metric: str) -> float:
+        """What the GPT's probe reaches on validation; NaN where the results do not say."""
+        row = self._row("probe", metric, GPT, validation=True)
+        return _number(row["value"]) if row else _best_layer(cast(Mapping[str, Any], self.results))
+
+    def _row(self, stage: str, name: str, of: str | None, *, validation: bool | None) -> FigureRow | None:
+        """The first figure of this kind, on validation clips, on others, or (None) on whatever it was measured."""
+        for row in self.results["figures"]:
+            here = validation is None or (row["split"] == "validation") == validation
+            if here and (row["stage"], row["name"], row["of"]) == (stage, name, of):
+                return row
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageReuse:
+    """How often the jobs of a sweep made a stage, and how often they found it made."""
+
+    name: str
+    computed: int
+    reused: int
+
+
+def swept(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """The options that differ between jobs; the codebook size first, the others as they were given."""
+    names = list(dict.fromkeys(name for job in jobs for name in job.overrides))
+    varying = [name for name in names if len({job.overrides.get(name) for job in jobs}) > 1]
+    return tuple(sorted(varying, key=lambda name: name != CODEBOOK_SIZE))
+
+
+def series(points: Sequence[Point], names: Sequence[str]) -> dict[str, list[Point]]:
+    """Points by the values of all swept options but the first, which is drawn from left to right."""
+    lines: dict[str, list[Point]] = {}
+    values = ordered([point.job.overrides.get(names[0], "") for point in points]) if names else [""]
+    for point in sorted(points, key=lambda point: values.index(point.job.overrides.get(names[0], "") if names else "")):
+        rest = ", ".join(f"{name}={point.job.overrides.get(name, '')}" for name in names[1:])
+        lines.setdefault(rest, []).append(point)
+    return dict(sorted(lines.items(), key=lambda line: min(point.job.number for point in line[1])))
+
+
+def ordered(values: Sequence[str]) -> list[str]:
+    """Each value once: numbers by size, after them all else as it came."""
+    return sorted(dict.fromkeys(values), key=magnitude)
+
+
+def magnitude(value: str) -> float:
+    """A number's own; infinite for what is none."""
+    try:
+        number = float(value)
+    except ValueError:
+        return math.inf
+    return number if math.isfinite(number) else math.inf
+
+
+def metric_of(points: Sequence[Point]) -> str:
+    """What the probes were judged by."""
+    return next((name for name in METRICS if any(point.estimate("probe", name, GPT) for point in points)), METRICS[0])
+
+
+def best(points: Sequence[Point], metric: str) -> tuple[Point, bool] | None:
+    """(the point whose GPT probe is best, whether it was chosen on validation); the first among equals.
+
+    Where some results do not tell of validation, test chooses; None without probes.
+    """
+    probed = [point for point in points if math.isfinite(point.value("probe", metric, GPT))]
+    if not probed:
+        return None
+    told = all(math.isfinite(point.validation(metric)) for point in probed)
+    judge = (lambda point: point.validation(metric)) if told else (lambda point: point.value("probe", metric, GPT))
+    return max(probed, key=judge), told
+
+
+def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
+    """Indices of those that no other beats: none costs less and gains as much, or gains more and costs as little.
+
+    From the cheapest on; what is no number is left out.
+    """
+    known = [index for index in range(len(costs)) if math.isfinite(costs[index]) and math.isfinite(gains[index])]
+    front: list[int] = []
+    for index in sorted(known, key=lambda index: (costs[index], -gains[index])):
+        last = front[-1] if front else None
+        same = last is not None and (costs[last], gains[last]) == (costs[index], gains[index])
+        if last is None or same or gains[index] > gains[last]:
+            front.append(index)
+    return front
+
+
+def reuse(points: Iterable[Point]) -> list[StageReuse]:
+    """How often each stage was made and found made, in the order of the data."""
+    counts: dict[str, list[int]] = {}
+    for point in points:
+        for stage in point.results.get("stages", []):
+            counts.setdefault(stage["stage"], [0, 0])[int(stage["reused"])] += 1
+    return [StageReuse(name=name, computed=made, reused=found) for name, (made, found) in counts.items()]
+
+
+def table(points: Sequence[Point], names: Sequence[str]) -> str:
+    """Tidy CSV: one row for each figure of each job, with the job's swept options and bitrates."""
+    written = io.StringIO()
+    head = [*names, "codebook_size", "nominal_bits_per_second", "lm_bits_per_second", *COLUMNS]
+    writer = csv.DictWriter(written, ["job", *head], lineterminator="\n")
+    writer.writeheader()
+    for point in points:
+        writer.writerows(_tidy(point, names))
+    return written.getvalue()
+
+
+def _tidy(point: Point, names: Sequence[str]) -> Iterator[dict[str, object]]:
+    shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in names}
+    shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
+    shared |= {"nominal_bits_per_second": _cell(point.nominal_rate), "lm_bits_per_second": _cell(point.rate)}
+    for row in point.results["figures"]:
+        figure = {key: _cell(value) for key, value in row.items() if key in COLUMNS}
+        yield {**shared, **figure, "figure": row["name"]}
+
+
+def _cell(value: object) -> object:
+    """Nothing for what is no number."""
+    return "" if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _best_layer(results: Mapping[str, Any]) -> float:
+    """On validation: of the chosen probe, or of the GPT's best layer, which is what was chosen from."""
+    chosen = [row["validation_accuracy"] for row in results.get("probe", {}).get("probes", []) if row["of"] == GPT]
+    layers = [row["validation"] for row in results.get("comparison", {}).get("layers", {}).get(GPT, [])]
+    return max(map(_number, chosen or layers), default=math.nan)
