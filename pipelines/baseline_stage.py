@@ -1,36 +1,35 @@
-"""Spectrograms -> encoders that hear no codes, SimCLR and supervised; recordings -> what their blocks make of them."""
+"""Spectrograms -> encoders that hear no codes, SimCLR and supervised; recordings -> their representations."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
-from audio.manifest import SPLITS, Clip, Manifest, audio_hash
+from audio.manifest import SPLITS, Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from lm.baselines import simclr as contrasting
 from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig
-from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
+from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import ContrastConfig, PairBatches, create_simclr, validation_pairs
 from lm.baselines.spectrograms import SpectrogramBatchConfig, Spectrograms
 from lm.baselines.supervised import (
     HeadConfig,
     Label,
     LabelledBatches,
-    class_scores,
     class_targets,
     create_classifier,
     validation_clips,
 )
-from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPool
+from lm.pooling import POOLINGS, FloatArray
+from pipelines.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
 from pipelines.encoding import encoding_pool, in_order
 from pipelines.session import Session
 from pipelines.spectrogram_stage import SpectrogramReader, stored_spectrograms, stored_std
@@ -40,7 +39,6 @@ from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 
 Baseline = Literal["simclr", "supervised", "random_conv"]  # the last is not trained
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,34 +189,6 @@ def _save(folder: Path, model: nn.Module, about: Mapping[str, object]) -> None:
     write_json(folder / CONFIG, about)
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncoderLoader:
-    """An encoder that any process can load: from an entry's folder, or untrained from its config."""
-
-    folder: Path | None
-    config: ConvEncoderConfig
-    seed: int
-
-    @property
-    def encoder(self) -> ConvEncoder:
-        """Loaded once in each process, in evaluation mode."""
-        return _loaded(self)
-
-
-@lru_cache(maxsize=1)
-def _loaded(loader: EncoderLoader) -> ConvEncoder:
-    encoder = create_encoder(loader.config, seed=loader.seed)
-    if loader.folder is not None:
-        encoder.load_state_dict(_part(loader.folder, "encoder"))
-    return encoder.eval()
-
-
-def _part(folder: Path, name: str) -> dict[str, Tensor]:
-    """Weights of one part of a saved model."""
-    weights = load_file(folder / WEIGHTS)
-    return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
-
-
 def baseline_features(
     session: Session,
     manifest: Manifest,
@@ -267,37 +237,7 @@ def baseline_features(
         save_arrays(tensors, folder / FEATURES)
         if method == "supervised" and folder_of_encoder is not None:
             last = f"{method}/block_{len(settings.encoder.channels)}"
-            scores = _head_scores(folder_of_encoder, {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS})
+            scores = head_scores(folder_of_encoder, {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS})
             save_arrays({"scores": scores}, folder / "scores.safetensors")
 
     return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make)
-
-
-@torch.inference_mode()
-def block_features(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip) -> dict[str, FloatArray]:
-    """Each block's frames under each pooling, ``block_1:mean`` and so on, and all blocks' side by side.
-
-    A recording is heard in pieces of `PIECE_FRAMES` frames from its start, and the encoder knows nothing of the piece
-    before: some frames beside each border see silence there. Memory does not grow with the recording's length.
-    """
-    encoder, frames = loader.encoder, reader.num_frames(clip)
-    pools = [{pooling: RunningPool(-(-frames // hop), pooling) for pooling in POOLINGS} for hop in encoder.config.hops]
-    for piece in reader.pieces(clip):
-        found = encoder.blocks(piece[None], torch.tensor([len(piece)]))
-        for own, (states, _) in zip(pools, found, strict=True):
-            for pool in own.values():
-                pool.add(states[0].numpy())
-    features = {
-        f"block_{number}:{pooling}": pool.pooled for number, own in enumerate(pools, 1) for pooling, pool in own.items()
-    }
-    together = {f"all_blocks:{pooling}": np.concatenate([own[pooling].pooled for own in pools]) for pooling in POOLINGS}
-    return {**features, **together}
-
-
-def _head_scores(folder: Path, features: Mapping[Pooling, FloatArray]) -> FloatArray:
-    """Probabilities ``(clips, classes)`` by the head of a supervised encoder, of its last block's pooled frames."""
-    about = json.loads((folder / CONFIG).read_text())
-    head = _part(folder, "head")
-    logits = nn.functional.linear(torch.from_numpy(features[about["head"]["pooling"]]), head["weight"], head["bias"])
-    scores: FloatArray = class_scores(logits, multi_label=about["multi_label"]).numpy()
-    return scores

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -40,12 +40,18 @@ class SpectrogramReader:
 
     def pieces(self, clip: Clip) -> Iterator[Tensor]:
         """Normalised log-mel ``(time, mels)`` of a recording, `PIECE_FRAMES` frames at a time."""
-        mean, std = statistics(self.sample)
+        log_mel, mean, std = _front_end(self.audio, self.sample)
         samples = resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
         silence = np.zeros(-samples % self.audio.hop_length, np.float32)
         blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate), [silence])
-        for piece in log_mel_stream(LogMel(self.audio), blocks, frames=PIECE_FRAMES):
+        for piece in log_mel_stream(log_mel, blocks, frames=PIECE_FRAMES):
             yield (piece - mean) / std
+
+
+@lru_cache(maxsize=1)
+def _front_end(audio: SpectrogramConfig, sample: Path) -> tuple[LogMel, Tensor, Tensor]:
+    """Made once in each process."""
+    return LogMel(audio), *statistics(sample)
 
 
 def statistics(sample: Path) -> tuple[Tensor, Tensor]:
