@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 
 HEADINGS = ("method", "on test", "interval", "by fold", "macro F1", "mean AP", "GPT ahead by", "p", "chosen")
+IN_TERMINAL = ("method", "on test", "interval", "GPT ahead by", "p", "chosen")
 
 
 def as_markdown(section: Mapping[str, Any]) -> str:
@@ -15,13 +16,12 @@ def as_markdown(section: Mapping[str, Any]) -> str:
 
 
 def as_table(section: Mapping[str, Any]) -> Table:
-    """The methods of the section "comparison" as a table for the terminal, the best first."""
+    """The methods of the section "comparison" as a table for the terminal, the best first: what fits 80 columns."""
     table = Table(box=None, pad_edge=False)
-    table.add_column(HEADINGS[0], no_wrap=True)
-    for name in HEADINGS[1:]:
-        table.add_column(name)
+    for name in IN_TERMINAL:
+        table.add_column(name, no_wrap=name != "chosen")
     for cells in _cells(section):
-        table.add_row(*cells)
+        table.add_row(*(cells[HEADINGS.index(name)] for name in IN_TERMINAL))
     return table
 
 

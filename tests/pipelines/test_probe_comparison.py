@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from audio.errors import InputError
 from lm.probe import ProbeConfig
@@ -206,4 +208,8 @@ def test_tables_hold_every_method() -> None:
     assert len(lines) == 2 + len(RIGHT)
     assert len({line.count("|") for line in lines}) == 1
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == ["supervised_head", "gpt", "simclr", "log_mel"]
-    assert as_table(section()).row_count == len(RIGHT)
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(as_table(section()))
+    printed = console.export_text().splitlines()
+    assert [line.split()[0] for line in printed] == ["method", "supervised_head", "gpt", "simclr", "log_mel"]
+    assert "GPT ahead by" in printed[0]
