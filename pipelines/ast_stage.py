@@ -219,7 +219,7 @@ def ast_features(
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
     recipe = Recipe(
-        stage="ast_features",
+        stage=f"{method}_features",
         version=1,
         config={"method": method, "model": _sizes(config), "poolings": POOLINGS, "seed": seed},
         inputs={

@@ -15,7 +15,7 @@ from pipelines.gangs import gathered
 from pipelines.language_model_stage import CodedCorpus, language_model
 from pipelines.listening_stage import listening
 from pipelines.phrasing import summary
-from pipelines.probe_stage import require_probeable
+from pipelines.probe_stage import PROBE, require_probeable
 from pipelines.progress import Terminal
 from pipelines.report import write_report
 from pipelines.results import FoldSeed, write_results
@@ -137,6 +137,8 @@ def _write_folder(
     only = next(iter(made.values())) if len(made) == 1 else {}  # models of several folds stay in the store
     for part in PARTS:
         place_part(folder / part, only[part].folder if part in only else None)
+    if "probe" in only:
+        shutil.copyfile(only["probe"].folder / PROBE, folder / PROBE)  # which layer to take, for those who embed
     write_results(
         folder,
         manifest=corpus.manifest,

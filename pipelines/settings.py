@@ -80,9 +80,13 @@ class RunSettings:
     def _require_equal_shares(self) -> None:
         """Each process takes an equal share of a batch in each of its accumulation steps."""
         processes = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+        contrast, labelled = self.baselines.simclr, self.baselines.supervised
         for name, size, accumulation in (
             ("lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
             ("vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
+            ("baselines.simclr.batches", contrast.batches.batch_size, contrast.fit.accumulation),
+            ("baselines.supervised.batches", labelled.batches.batch_size, labelled.fit.accumulation),
+            ("ast.batches", self.ast.batches.batch_size, self.ast.fit.accumulation),
         ):
             if size % (parts := processes * accumulation):
                 raise InputError(

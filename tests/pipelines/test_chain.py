@@ -31,7 +31,8 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 
-STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", "features", "probe")
+FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
+STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", *FEATURES, "probe")
 SOUND_STAGES = ("waveforms", "vocoder", "listening")
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
@@ -39,8 +40,19 @@ NAMES = {
     "probe": "accuracy macro_f1",
     "vocoder": "log_mel_distance code_agreement clipping silence",
 }
-PROBED = ("log_mel", "bottleneck", "bag_of_codes", "gpt", "gpt/layer_1", "gpt/layer_2", "gpt/all_layers")
-NO_CHOICE = ("stages=[lm,vocoder]", *(f"{part}.fit.keep=last" for part in ("tokenizer", "lm", "vocoder")))
+LAYERS = ("", "/layer_1", "/layer_2", "/all_layers")
+GPTS = [f"{gpt}{layer}" for gpt in ("gpt", "random_gpt") for layer in LAYERS]
+PROBED = (
+    "log_mel",
+    "bottleneck",
+    "bag_of_codes",
+    *(f"{gpt}{layer}" for gpt in ("gpt", "random_gpt") for layer in LAYERS),
+)
+TRAINED = ("tokenizer", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
+NO_CHOICE = (
+    *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]"),
+    *(f"{part}.fit.keep=last" for part in TRAINED),
+)
 # Files of what is learned: statistics and sample, weights, centroids.
 LEARNED = {
     "sample": "sample.safetensors",
@@ -48,6 +60,8 @@ LEARNED = {
     "tokenizer": "model.safetensors",
     "lm": "model.safetensors",
     "vocoder": "model.safetensors",
+    "simclr": "model.safetensors",
+    "supervised": "model.safetensors",
 }
 
 
@@ -173,7 +187,7 @@ def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, t
 def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tmp_path: Path) -> None:
     store = shutil.copytree(whole_store, tmp_path / "store")
     before = counts(store)
-    assert run(store, tmp_path / "run", "lm.all_offsets=false", "stages=[lm,vocoder]") == 0
+    assert run(store, tmp_path / "run", "lm.views.offsets=false", "stages=[lm,vocoder]") == 0
     assert counts(store) == {**before, "lm": 2, "listening": 2}
 
 

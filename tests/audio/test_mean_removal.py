@@ -1,0 +1,45 @@
+"""What is left of a spectrogram without its mean, whole and in pieces."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.mean_removal import MeanRemoval, without_mean
+
+FRAMES = torch.from_numpy(np.random.default_rng(0).normal(-3, 2, (37, 5)).astype(np.float32))
+
+
+def removed(how: MeanRemoval, cuts: tuple[int, ...] = ()) -> torch.Tensor:
+    return torch.cat(list(without_mean(torch.tensor_split(FRAMES, sorted(cuts)), how)))
+
+
+@given(cuts=st.lists(st.integers(0, len(FRAMES)), max_size=5), how=st.sampled_from(["none", "clip", "running"]))
+def test_pieces_give_what_the_whole_gives(cuts: list[int], how: MeanRemoval) -> None:
+    torch.testing.assert_close(removed(how, tuple(cuts)), removed(how), rtol=0, atol=1e-5)
+
+
+def test_a_clip_has_no_mean_left() -> None:
+    torch.testing.assert_close(removed("clip").mean(0), torch.zeros(5), rtol=0, atol=1e-6)
+
+
+def test_the_running_mean_is_that_of_the_frames_so_far() -> None:
+    wanted = torch.stack([FRAMES[t] - FRAMES[: t + 1].mean(0) for t in range(len(FRAMES))])
+    torch.testing.assert_close(removed("running"), wanted, rtol=0, atol=1e-5)
+
+
+def test_the_running_mean_looks_at_nothing_later() -> None:
+    other = torch.cat([FRAMES[:20], FRAMES[20:] + 5])
+    assert torch.equal(removed("running")[:20], next(iter(without_mean([other], "running")))[:20])
+
+
+def test_a_channel_is_forgotten() -> None:
+    """A fixed filter adds a constant to each band of the log-mel."""
+    coloured = FRAMES + torch.tensor([3.0, -1.0, 0.0, 2.0, 5.0])
+    torch.testing.assert_close(next(iter(without_mean([coloured], "clip"))), removed("clip"), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["none", "clip", "running"])
+def test_nothing_stays_nothing(how: MeanRemoval) -> None:
+    assert list(without_mean([], how)) == []

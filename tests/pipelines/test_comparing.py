@@ -1,0 +1,65 @@
+"""Which folds and seeds a run compares over."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio.errors import InputError
+from audio.manifest import Clip, Manifest
+from pipelines.comparing import ComparisonConfig, with_seed
+
+GROUPS = ("a", "b", "c", "d")
+
+
+def clip(group: str, number: int) -> Clip:
+    return Clip(
+        path=f"{group}{number}.wav", num_samples=100, sample_rate=100, size=200, sha256="", label="x", group=group
+    )
+
+
+MANIFEST = Manifest(root=Path("here"), clips=tuple(clip(group, number) for group in GROUPS for number in range(2)))
+
+
+def config(**changes: Any) -> ComparisonConfig:
+    return ComparisonConfig(**{"methods": ("gpt",), "folds": "group", "quick": False, "seeds": 1, **changes})
+
+
+def test_each_group_is_held_out_once() -> None:
+    folds = config().divide(MANIFEST)
+    assert [fold.name for fold in folds] == list(GROUPS)
+    for fold in folds:
+        assert {each.group for each in fold.manifest.of("test")} == {fold.name}
+
+
+def test_a_quick_comparison_takes_two_folds_as_they_are() -> None:
+    assert all(fold in config().divide(MANIFEST) for fold in config(quick=True).divide(MANIFEST))
+    assert len(config(quick=True).divide(MANIFEST)) == 2
+
+
+def test_without_folds_there_is_the_split_of_the_corpus() -> None:
+    (fold,) = config(folds=None).divide(MANIFEST)
+    assert fold.manifest == MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"methods": ()}, "compare.methods"), ({"seeds": 0}, "compare.seeds"), ({"folds": None, "quick": True}, "quick")],
+)
+def test_what_cannot_be_compared_is_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        config(**changes)
+
+
+def test_another_seed_moves_every_training_and_no_division() -> None:
+    plain = {
+        "seed": 1,
+        "corpus": {"split": {"seed": 1}},
+        "probe": {"seed": 1},
+        "lm": {"fit": {"seed": 1, "steps": 5}, "batches": {"seed": 1}},
+    }
+    moved = with_seed(plain, 2)
+    assert moved["seed"] == 3
+    assert moved["lm"] == {"fit": {"seed": 3, "steps": 5}, "batches": {"seed": 3}}
+    assert (moved["corpus"], moved["probe"]) == (plain["corpus"], plain["probe"])
+    assert with_seed(plain, 0) == plain
