@@ -23,16 +23,40 @@ def embed(
     Windows of like length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
     with a recording's length.
     """
-    for codes in clips:
-        model.require_own(codes)
-    weights = [_weights(codes, poolings) for codes in clips]
-    config = model.gpt.config
     parts = [len(pooling_weights(1, pooling)) for pooling in poolings]
-    pooled = np.zeros((1 + config.layers, len(clips), sum(parts), config.model_dim), np.float32)
-    for batch in _batches(clips, model.gpt.capacity, batch_tokens):
-        _add(pooled, model, clips, weights, batch)
+    pooled = _pooled(model, clips, [_weights(codes, poolings) for codes in clips], batch_tokens)
     split = np.split(pooled, np.cumsum(parts)[:-1], axis=2)
     return {pooling: part.reshape(*part.shape[:2], -1) for pooling, part in zip(poolings, split, strict=True)}
+
+
+def embed_attentively(
+    model: LanguageModel, clips: Sequence[Codes], surprises: Sequence[FloatArray], *, batch_tokens: int = 8192
+) -> FloatArray:
+    """``(1 + layers, clips, model_dim)``: the mean over time, in which a code weighs as much as it surprised the model.
+
+    What was to be expected, such as a held vowel or silence, weighs little; where the sound changes, much.
+
+    Args:
+        model: whose states are pooled.
+        clips: codes of each clip.
+        surprises: of each clip, nats per code ``(time, streams)``: minus `LanguageModel.log_probabilities`.
+        batch_tokens: read at once, at most.
+    """
+    weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
+    return _pooled(model, clips, weights, batch_tokens)[:, :, 0]
+
+
+def _pooled(
+    model: LanguageModel, clips: Sequence[Codes], weights: Sequence[FloatArray], batch_tokens: int
+) -> FloatArray:
+    """``(1 + layers, clips, parts, model_dim)``, given each clip's weights ``(parts, time * streams)``."""
+    for codes in clips:
+        model.require_own(codes)
+    config = model.gpt.config
+    pooled = np.zeros((1 + config.layers, len(clips), len(weights[0]), config.model_dim), np.float32)
+    for batch in _batches(clips, model.gpt.capacity, batch_tokens):
+        _add(pooled, model, clips, weights, batch)
+    return pooled
 
 
 @torch.no_grad()

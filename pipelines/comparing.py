@@ -37,6 +37,8 @@ class ComparisonConfig:
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
     quick: bool  # two of the folds only
     seeds: int  # trainings of everything, from `seed` on
+    attentive: bool  # let validation choose, too, a mean in which codes weigh by how much they surprised the GPT
+    surprise: bool  # and the GPT's surprise at each third of a clip, beside all layers
 
     def __post_init__(self) -> None:
         if not self.methods:

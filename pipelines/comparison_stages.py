@@ -42,7 +42,8 @@ def compared(
     if "bag_of_codes" in wanted:
         features.append(code_features(session, coded))
     if model is not None and "gpt" in wanted:
-        features.append(gpt_features(session, coded, model))
+        own = settings.compare
+        features.append(gpt_features(session, coded, model, attentive=own.attentive, surprise=own.surprise))
     if "random_gpt" in wanted:
         features.append(random_gpt_features(session, coded, settings.lm.gpt, seed=settings.lm.fit.seed))
     if wanted & {"simclr", "supervised"}:

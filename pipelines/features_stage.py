@@ -14,10 +14,10 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from audio.manifest import SPLITS, Manifest, audio_hash
-from lm.embeddings import embed
+from lm.embeddings import embed, embed_attentively
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, bag_of_codes
+from lm.pooling import POOLINGS, FloatArray, bag_of_codes, pool
 from pipelines.audio_features import audio_features
 from pipelines.encoding import Encoder, encoding_pool, in_order
 from pipelines.session import Session
@@ -71,18 +71,34 @@ def code_features(session: Session, codes_entry: Entry) -> Entry:
     return session.obtain(recipe, "bags of codes", make)
 
 
-def gpt_features(session: Session, codes_entry: Entry, model_entry: Entry) -> Entry:
-    """The states of every layer of a language model, each pooled, and all layers side by side."""
+def gpt_features(
+    session: Session, codes_entry: Entry, model_entry: Entry, *, attentive: bool = False, surprise: bool = False
+) -> Entry:
+    """The states of every layer of a language model, each pooled, and all layers side by side.
+
+    ``attentive`` adds a pooling in which codes weigh by how much they surprised the model, ``surprise`` adds how much
+    they did, in the mean of each third, to all layers.
+    """
     recipe = Recipe(
         stage="gpt_features",
         version=1,
-        config={"poolings": POOLINGS},
+        config={"poolings": POOLINGS, "attentive": attentive, "surprise": surprise},
         inputs={"codes": codes_entry.key, "lm": model_entry.key},
     )
 
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
-        _save(folder, _states("gpt", model, list(read_codes(codes_entry.folder)[1])))
+        clips = list(read_codes(codes_entry.folder)[1])
+        tensors = _states("gpt", model, clips)
+        if attentive or surprise:
+            nats = [-model.log_probabilities(clip.codes) for clip in clips]  # (time, streams) of each clip
+        if attentive:
+            states = embed_attentively(model, [clip.codes for clip in clips], nats)
+            tensors |= _by_layer("gpt", "attentive", states)
+        if surprise:
+            beside = np.stack([pool(each, "thirds") for each in nats])
+            tensors["gpt/all_and_surprise:thirds"] = np.concatenate([tensors["gpt/all_layers:thirds"], beside], axis=1)
+        _save(folder, tensors)
 
     return session.obtain(recipe, "states of the GPT", make)
 
@@ -107,12 +123,17 @@ def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig,
 
 def _states(method: str, model: LanguageModel, clips: list[CodedClip]) -> dict[str, FloatArray]:
     """Each layer from the first on, and all of them side by side; the embeddings are a bag of codes by another name."""
-    tensors = {}
-    for pooling, states in embed(model, [clip.codes for clip in clips]).items():  # (1 + layers, clips, dim)
-        for layer in range(1, len(states)):
-            tensors[f"{method}/layer_{layer}:{pooling}"] = np.ascontiguousarray(states[layer])
-        tensors[f"{method}/all_layers:{pooling}"] = np.concatenate(list(states[1:]), axis=1)
+    tensors: dict[str, FloatArray] = {}
+    for pooling, states in embed(model, [clip.codes for clip in clips]).items():
+        tensors |= _by_layer(method, pooling, states)
     return tensors
+
+
+def _by_layer(method: str, pooling: str, states: FloatArray) -> dict[str, FloatArray]:
+    """``(1 + layers, clips, dim)`` -> a tensor for each layer, and one for all."""
+    layers = range(1, len(states))
+    tensors = {f"{method}/layer_{layer}:{pooling}": np.ascontiguousarray(states[layer]) for layer in layers}
+    return {**tensors, f"{method}/all_layers:{pooling}": np.concatenate(list(states[1:]), axis=1)}
 
 
 def _save(folder: Path, tensors: Mapping[str, FloatArray]) -> None:

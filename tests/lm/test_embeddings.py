@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audio.errors import InputError
-from lm.embeddings import embed, states_over_time
+from lm.embeddings import embed, embed_attentively, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, pool
 from tests.lm.tiny import TINY, random_codes
@@ -42,3 +42,14 @@ def test_states_over_time_are_those_of_the_wanted_layers(model: LanguageModel, s
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
     with pytest.raises(InputError, match="codebook c2"):
         embed(model, [random_codes(4, streams=model.format.streams, codebook="c2")])
+
+
+def test_attentive_means_weigh_codes_by_the_models_surprise(model: LanguageModel) -> None:
+    streams = model.format.streams
+    clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 60, 1)]
+    surprises = [-model.log_probabilities(codes) for codes in clips]
+    embedded = embed_attentively(model, clips, surprises)
+    for index, (codes, surprise) in enumerate(zip(clips, surprises, strict=True)):
+        states = model.hidden_states(codes).numpy()  # (layers, time * streams, model_dim)
+        weights = surprise.reshape(-1) / surprise.sum()
+        np.testing.assert_allclose(embedded[:, index], np.einsum("t,ltd->ld", weights, states), atol=1e-5)

@@ -21,8 +21,18 @@ def clip(group: str, number: int) -> Clip:
 MANIFEST = Manifest(root=Path("here"), clips=tuple(clip(group, number) for group in GROUPS for number in range(2)))
 
 
+PLAIN: dict[str, Any] = {
+    "methods": ("gpt",),
+    "folds": "group",
+    "quick": False,
+    "seeds": 1,
+    "attentive": False,
+    "surprise": False,
+}
+
+
 def config(**changes: Any) -> ComparisonConfig:
-    return ComparisonConfig(**{"methods": ("gpt",), "folds": "group", "quick": False, "seeds": 1, **changes})
+    return ComparisonConfig(**{**PLAIN, **changes})
 
 
 def test_each_group_is_held_out_once() -> None:
