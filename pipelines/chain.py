@@ -98,7 +98,7 @@ def make_stages(
         model = language_model(session, own, settings.lm, unlabelled=others)
         made += [*([own.views] if own.views else []), model]
     if "probe" in wanted:
-        made += compared(session, manifest, settings, sample, tokens, coded, model, unlabelled=unlabelled)
+        made += compared(session, manifest, settings, sample, trained, tokens, coded, model, unlabelled=unlabelled)
     if "vocoder" in wanted:
         sound = waveforms(session, manifest, settings.audio.sample_rate)
         wavenet = vocoder(session, manifest, tokens, coded, sound, settings.vocoder)

@@ -25,6 +25,7 @@ def compared(
     manifest: Manifest,
     settings: RunSettings,
     sample: Entry,
+    trained_autoencoder: Entry,
     tokens: Entry,
     coded: Entry,
     model: Entry | None,
@@ -38,7 +39,9 @@ def compared(
     wanted = set(settings.compare.methods)
     trained, features, scores = [], [], {}
     if signals := wanted & {"log_mel", "bottleneck"}:
-        features.append(signal_features(session, manifest, tokens, coded, methods=signals))
+        features.append(
+            signal_features(session, manifest, tokens, coded, autoencoder=trained_autoencoder.key, methods=signals)
+        )
     if "bag_of_codes" in wanted:
         features.append(code_features(session, coded))
     if model is not None and "gpt" in wanted:

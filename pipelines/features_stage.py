@@ -27,14 +27,23 @@ from tokenizer.parquet import CodedClip, read_codes
 
 
 def signal_features(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, *, methods: Collection[str]
+    session: Session,
+    manifest: Manifest,
+    tokenizer_entry: Entry,
+    codes_entry: Entry,
+    *,
+    autoencoder: str,
+    methods: Collection[str],
 ) -> Entry:
-    """What nothing was learned for but a normalisation, and what the autoencoder learned: log-mel and bottlenecks."""
+    """What nothing was learned for but a normalisation, and what the autoencoder learned: log-mel and bottlenecks.
+
+    They are the same for every codebook: ``autoencoder`` is the key or fingerprint of what came before it.
+    """
     recipe = Recipe(
         stage="signal_features",
         version=1,
         config={"poolings": POOLINGS, "methods": sorted(methods)},
-        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)},
+        inputs={"autoencoder": autoencoder, "manifest": audio_hash(manifest, SPLITS)},
     )
 
     def make(folder: Path) -> None:

@@ -70,7 +70,14 @@ def probe_run(config: dict[str, object]) -> None:
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
         coded = codes(session, corpus.manifest, tokens)
         pooled = [
-            signal_features(session, corpus.manifest, tokens, coded, methods=("log_mel", "bottleneck")),
+            signal_features(
+                session,
+                corpus.manifest,
+                tokens,
+                coded,
+                autoencoder=tokens.key,
+                methods=("log_mel", "bottleneck"),
+            ),
             code_features(session, coded),
             gpt_features(session, coded, model),
         ]

@@ -50,6 +50,7 @@ class TokenizerSettings:
     sample_patches: int  # how many training patches autoencoder and codebook are fitted on, at most
     kmeans_iterations: int
     batch_size: int  # patches per training step
+    max_formants: float  # the autoencoder hears patches with mel bands shifted by up to this ratio; 0: as they are
     fit: FitConfig
     health: HealthConfig
     seed: int
@@ -58,6 +59,10 @@ class TokenizerSettings:
         for name in ("codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"tokenizer.{name} is {getattr(self, name)}; it must be 1 or more")
+        if not 0 <= self.max_formants < 1:
+            raise InputError(
+                f"tokenizer.max_formants is {self.max_formants}; choose a ratio of at least 0 and below 1, such as 0.2"
+            )
         if self.codebook_size < 2:
             raise InputError(
                 f"tokenizer.codebook_size is {self.codebook_size}; one code tells nothing: choose 2 or more"
@@ -123,6 +128,7 @@ def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, setti
             "autoencoder": asdict(settings.autoencoder),
             "height": settings.patch.height(audio.n_mels),
             "batch_size": settings.batch_size,
+            "max_formants": settings.max_formants,
             "fit": numeric(settings.fit),
         },
         inputs={"sample": sample.key},
@@ -132,7 +138,13 @@ def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, setti
         train, held_out = (_patches(sample, split, audio, settings) for split in ("train", "validation"))
         torch.manual_seed(settings.fit.seed)
         model = Autoencoder(settings.autoencoder, train.shape[1])
-        batches = PatchBatches(train, batch_size=settings.batch_size, seed=settings.fit.seed)
+        batches = PatchBatches(
+            train,
+            batch_size=settings.batch_size,
+            seed=settings.fit.seed,
+            frames=settings.patch.frames,
+            max_formants=settings.max_formants,
+        )
         validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
         with one_thread():
             session.alone().train(

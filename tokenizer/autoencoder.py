@@ -51,13 +51,15 @@ class PatchBatch:
     """Normalised patches ``(batch, patch)``."""
 
     patches: Tensor
+    inputs: Tensor | None = None  # what they are to be told from; None: from themselves
 
     def to(self, device: torch.device) -> "PatchBatch":
         """The batch on ``device``."""
-        return PatchBatch(patches=self.patches.to(device))
+        inputs = None if self.inputs is None else self.inputs.to(device)
+        return PatchBatch(patches=self.patches.to(device), inputs=inputs)
 
 
 def reconstruction_loss(model: nn.Module, batch: PatchBatch) -> tuple[Tensor, int]:
     """Squared error summed over all values of the batch, and their number."""
-    reconstruction = model(batch.patches)
+    reconstruction = model(batch.patches if batch.inputs is None else batch.inputs)
     return nn.functional.mse_loss(reconstruction.float(), batch.patches, reduction="sum"), batch.patches.numel()

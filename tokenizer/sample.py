@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from audio.warping import warp
 from tokenizer.autoencoder import PatchBatch
 from tokenizer.patches import to_patches
 
@@ -83,14 +84,33 @@ def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: in
 
 
 class PatchBatches:
-    """Batches of sampled patches; the batch of a step depends on the seed and the step alone."""
+    """Batches of sampled patches; the batch of a step depends on the seed and the step alone.
 
-    def __init__(self, patches: Tensor, *, batch_size: int, seed: int) -> None:
+    With ``max_formants`` the autoencoder hears each patch with its mel bands shifted, and is to give it back as it was:
+    a denoising autoencoder (Vincent et al., 2008) whose noise is who speaks, so that the bottleneck says less of it.
+    The shift, up to that ratio either way, is one for all patches of a step.
+    """
+
+    def __init__(
+        self, patches: Tensor, *, batch_size: int, seed: int, frames: int = 1, max_formants: float = 0.0
+    ) -> None:
         self.patches = patches
         self.batch_size = batch_size
         self.seed = seed
+        self.frames = frames
+        self.max_formants = max_formants
 
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
         """Part ``part`` of ``parts`` of the batch of ``step``."""
-        chosen = np.random.default_rng([self.seed, step]).integers(0, len(self.patches), self.batch_size)
-        return PatchBatch(patches=self.patches[torch.from_numpy(chosen[part::parts])])
+        rng = np.random.default_rng([self.seed, step])
+        chosen = rng.integers(0, len(self.patches), self.batch_size)
+        patches = self.patches[torch.from_numpy(chosen[part::parts])]
+        if not self.max_formants:
+            return PatchBatch(patches=patches)
+        return PatchBatch(patches=patches, inputs=self._shifted(patches, rng))
+
+    def _shifted(self, patches: Tensor, rng: np.random.Generator) -> Tensor:
+        together = patches.reshape(1, len(patches) * self.frames, -1)  # (N, F * H) -> (1, N * F, H): one shift for all
+        formants = float(np.exp(rng.uniform(-1, 1) * np.log1p(self.max_formants)))
+        lengths, one = torch.tensor([together.shape[1]]), torch.ones(1)
+        return warp(together, lengths, speeds=one, formants=one * formants)[0].reshape(patches.shape)
