@@ -4,10 +4,13 @@ import shutil
 from pathlib import Path
 
 from audio.errors import InputError
+from audio.files import write_aside
 from audio.manifest import Manifest, write_manifest, write_rejected
 from pipelines.codes_stage import codes, views
 from pipelines.comparing import with_seed
+from pipelines.comparison_record import comparison_of
 from pipelines.comparison_stages import compared
+from pipelines.comparison_table import as_markdown
 from pipelines.corpus import Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.devices import choose_device
 from pipelines.disk import require_space
@@ -26,6 +29,7 @@ from pipelines.store import Entry, Store
 from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, health
 from pipelines.vocoder_stage import vocoder, waveforms
 
+COMPARISON = "comparison.md"
 PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied into the run folder
 
 
@@ -147,7 +151,10 @@ def _write_folder(
         settings=settings,
         made=made,
     )
-    for line in summary(read_results(folder)):
+    results = read_results(folder)
+    if comparison := comparison_of(results):
+        write_aside(folder / COMPARISON, as_markdown(comparison))
+    for line in summary(results):
         terminal.say(f"          {line}")
     terminal.say(f"results   {folder / RESULTS}")
     if "report" in settings.stages:

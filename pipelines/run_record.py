@@ -87,28 +87,6 @@ class CodebookRecord(TypedDict):
     verdict: str | None  # what is wrong with it
 
 
-class ProbeRow(TypedDict):
-    """One probe."""
-
-    of: str
-    chosen: str
-    penalty: float
-    validation_accuracy: float
-    test_accuracy: float
-    low: float
-    high: float
-    macro_f1: float
-    predictions: list[str]
-
-
-class ProbeRecord(TypedDict):
-    """All probes of a run."""
-
-    probes: list[ProbeRow]
-    classes: list[str]
-    truth: list[str]
-
-
 class ClipRecord(TypedDict):
     """A clip to listen to, and the figures of each of its sounds."""
 
@@ -141,7 +119,6 @@ class Results(TypedDict, total=False):
     corpus: CorpusRecord
     curves: dict[str, TrainingRecord]
     codebook: CodebookRecord
-    probe: ProbeRecord
     listening: ListeningRecord
     stages: list[StageRecord]
     command: str
