@@ -27,6 +27,7 @@ class ConvEncoderConfig:
     channels: tuple[int, ...] = (32, 64, 128, 256)
     time_strides: tuple[int, ...] = (2, 2, 2, 1)  # by which each block shortens what it gets
     mel_strides: tuple[int, ...] = (2, 2, 2, 2)
+    bands: int = 4  # parts of the mel axis that a block's frames tell apart: a vowel is where its formants are
 
     def __post_init__(self) -> None:
         for name in ("channels", "time_strides", "mel_strides"):
@@ -38,6 +39,8 @@ class ConvEncoderConfig:
                     f"encoder.{name} has {len(values)} numbers and encoder.channels {len(self.channels)}; give each "
                     "block one of each"
                 )
+        if self.bands < 1:
+            raise InputError(f"encoder.bands is {self.bands}; it must be 1 (the mean over all bands) or more")
 
     @property
     def hops(self) -> tuple[int, ...]:
@@ -49,8 +52,8 @@ class ConvEncoderConfig:
 
     @property
     def dim(self) -> int:
-        """Features of a frame of the last block: mean and maximum of each channel."""
-        return 2 * self.channels[-1]
+        """Features of a frame of the last block: each channel in each band."""
+        return self.bands * self.channels[-1]
 
 
 class ConvEncoder(nn.Module):
@@ -67,7 +70,7 @@ class ConvEncoder(nn.Module):
         )
 
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
-        """Frames ``(batch, time, 2 * channels)`` of each block: mean and maximum over the mel axis; and their numbers.
+        """Frames ``(batch, time, channels * bands)`` of each block: the mean of each part of the mel axis.
 
         A block of hop h has ``ceil(length / h)`` frames of a clip. What follows them is zero.
         """
@@ -76,7 +79,8 @@ class ConvEncoder(nn.Module):
         found = []
         for block in self.stages:
             images, lengths = block(images, lengths)
-            found.append((torch.cat([images.mean(3), images.amax(3)], dim=1).transpose(1, 2), lengths))
+            bands = nn.functional.adaptive_avg_pool2d(images, (images.shape[2], self.config.bands))
+            found.append((bands.permute(0, 2, 1, 3).flatten(2), lengths))  # (N, C, T, B) -> (N, T, C * B)
         return found
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Frames:

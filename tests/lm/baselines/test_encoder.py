@@ -10,7 +10,7 @@ from audio.errors import InputError
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
 from lm.pooling import POOLINGS, Pooling, pool
 
-CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strides=(2, 2, 2))
+CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strides=(2, 2, 2), bands=3)
 LENGTHS = torch.tensor([23, 9, 1, 16])
 
 
@@ -64,7 +64,7 @@ def test_blocks_have_the_frames_that_their_hops_say() -> None:
         _trained().blocks(_clips(), LENGTHS), CONFIG.hops, CONFIG.channels, strict=True
     ):
         assert lengths.tolist() == [-(-length // hop) for length in LENGTHS.tolist()]
-        assert states.shape == (4, -(-23 // hop), 2 * channels)
+        assert states.shape == (4, -(-23 // hop), CONFIG.bands * channels)
 
 
 def test_one_seed_gives_one_encoder() -> None:
