@@ -1,11 +1,13 @@
 """The whole chain: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from audio.errors import InputError
 from audio.files import write_aside
 from audio.manifest import Manifest, write_manifest, write_rejected
+from audio.splits import SplitConfig
 from pipelines.codes_stage import codes, views
 from pipelines.comparing import with_seed
 from pipelines.comparison_record import comparison_of
@@ -29,6 +31,7 @@ from pipelines.store import Entry, Store
 from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, health
 from pipelines.vocoder_stage import vocoder, waveforms
 
+WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
 COMPARISON = "comparison.md"
 PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied into the run folder
 
@@ -40,7 +43,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     require_space(store, "store.root=PATH")
     terminal = Terminal()
     probed = "probe" in settings.stages
-    recordings = corpus_config(settings.corpus, settings.embedded, store, probed=probed, terminal=terminal)
+    undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
+    recordings = corpus_config(undivided, settings.embedded, store, probed=probed, terminal=terminal)
     with gathered(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
@@ -69,15 +73,15 @@ def make_folds(
         InputError: a fold does not hold what the stages need; shown before anything is trained on another.
     """
     settings = run_settings(config)
-    folds = settings.compare.divide(manifest)
+    folds = settings.compare.divide(manifest, quick=settings.quick)
     for fold in folds:
         _require_validation(fold.manifest)
     if "probe" in settings.stages:
         require_probeable(folds, settings.probe)
     made = {}
     for fold in folds:
-        for number in range(settings.compare.seeds):
-            if len(folds) * settings.compare.seeds > 1:
+        for number in range(settings.seeds):
+            if len(folds) * settings.seeds > 1:
                 session.terminal.say(f"fold      {fold.name} held out for test, seed {settings.seed + number}")
             seeded = run_settings(with_seed(config, number))
             made[fold.name, settings.seed + number] = make_stages(session, fold.manifest, seeded, unlabelled)

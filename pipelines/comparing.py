@@ -27,7 +27,7 @@ FIXED_SEEDS = frozenset({"corpus", "embedded", "probe", "listening"})
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig:
-    """Which representations are compared, over which folds and seeds.
+    """Which representations are compared, over which folds.
 
     Raises:
         InputError: a value is out of range, or nothing is compared.
@@ -35,28 +35,24 @@ class ComparisonConfig:
 
     methods: tuple[Method, ...]  # rows of the table
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
-    quick: bool  # two of the folds only
-    seeds: int  # trainings of everything, from `seed` on
     attentive: bool  # let validation choose, too, a mean in which codes weigh by how much they surprised the GPT
     surprise: bool  # and the GPT's surprise at each third of a clip, beside all layers
 
     def __post_init__(self) -> None:
         if not self.methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(get_args(Method))}")
-        if self.seeds < 1:
-            raise InputError(f"compare.seeds is {self.seeds}; choose 1 or more")
-        if self.quick and self.folds is None:
-            raise InputError("compare.quick=true takes two of the folds; name compare.folds=group or fold, too")
 
-    def divide(self, manifest: Manifest) -> tuple[Fold, ...]:
+    def divide(self, manifest: Manifest, *, quick: bool) -> tuple[Fold, ...]:
         """The folds in which the clips of a corpus are compared; one, of its own split, where none are asked for.
+
+        ``quick`` takes two of them only.
 
         Raises:
             InputError: see `audio.folds.folds`.
         """
         if self.folds is None:
             return (Fold(name="test", manifest=manifest),)
-        return folds(manifest, by=self.folds, at_most=FOLDS if self.quick else None)
+        return folds(manifest, by=self.folds, at_most=FOLDS if quick else None)
 
 
 def with_seed(config: Mapping[str, object], seed: int) -> dict[str, object]:

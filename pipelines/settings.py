@@ -47,6 +47,8 @@ class RunSettings:
     listening: ListeningConfig
     stages: tuple[Stage, ...]
     seed: int
+    seeds: int  # everything is trained so many times, from `seed` on
+    quick: bool  # two of the folds only
     device: Device
     workers: int
     store: StoreConfig
@@ -62,6 +64,10 @@ class RunSettings:
             raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
+        if self.quick and self.compare.folds is None:
+            raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
+        if self.seeds < 1:
+            raise InputError(f"seeds is {self.seeds}; choose 1 or more")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
 
@@ -71,9 +77,9 @@ class RunSettings:
 
     def _require_one_run(self) -> None:
         """What is made of one model cannot be made of the models of several folds."""
-        if "vocoder" in self.stages and (self.compare.folds or self.compare.seeds > 1):
+        if "vocoder" in self.stages and (self.compare.folds or self.seeds > 1):
             raise InputError(
-                f"compare.folds is {self.compare.folds} and compare.seeds {self.compare.seeds}, which trains all "
+                f"compare.folds is {self.compare.folds} and seeds {self.seeds}, which trains all "
                 "of it several times, and a run has one vocoder: leave it out, stages=[tokenizer,lm,probe,report]"
             )
 

@@ -1,0 +1,140 @@
+"""A comparison over folds: who hears what, what is reused, and what is refused before anything is trained."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from audio.manifest import Manifest, read_manifest
+from pipelines.chain import make_stages
+from pipelines.gangs import Alone
+from pipelines.progress import Terminal
+from pipelines.session import Session
+from pipelines.settings import run_settings
+from pipelines.store import Store
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
+from tokenizer.parquet import read_codes
+
+FOLDS = (
+    *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true", "lm.views.warps=1"),
+    *("audio.remove_mean=clip", "tokenizer.max_formants=0.1", "compare.attentive=true", "compare.surprise=true"),
+    "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv]",
+)
+METHODS = {"log_mel", "bag_of_codes", "gpt", "simclr", "supervised", "supervised_head", "random_conv"}
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store and a run folder of two folds."""
+    place = tmp_path_factory.mktemp("folds")
+    assert run(place / "store", place / "run", *FOLDS) == 0
+    return place
+
+
+def section(place: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((place / "run/results.json").read_text())["comparison"]
+    return content
+
+
+def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
+    found = section(compared)
+    assert {row["of"] for row in found["methods"]} == METHODS
+    assert len(found["folds"]) == 2
+    for row in found["methods"]:
+        assert set(row["folds"]) == set(found["folds"])
+        assert row["value"] == pytest.approx(sum(row["folds"].values()) / 2)
+    assert {row["against"] for row in found["differences"]} == METHODS - {"gpt"}
+    assert set(found["trainings"]) == {"lm", "simclr", "supervised"}
+    assert (compared / "run/comparison.md").read_text().count("\n") == 2 + len(METHODS)
+    assert "leave one group out" in (compared / "run/report.html").read_text()
+
+
+def test_each_fold_is_probed_with_as_many_tries_for_each_method(compared: Path) -> None:
+    for path in (compared / "store").glob("probe/*/probe.json"):
+        tries = {row["of"]: row["tries"] for row in json.loads(path.read_text())["methods"]}
+        assert {count for of, count in tries.items() if of != "supervised_head"} == {12}
+
+
+def test_the_same_command_reuses_every_fold(compared: Path, tmp_path: Path) -> None:
+    before = stored(compared / "store")
+    assert run(compared / "store", tmp_path / "run", *FOLDS) == 0
+    assert stored(compared / "store") == before
+    assert section(tmp_path) == section(compared)
+
+
+def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(compared / "store/embedded", store / "embedded")
+    assert run(store, tmp_path / "run", *FOLDS, kill=Kill(path="simclr/*", count=12)) == -9
+    assert run(store, tmp_path / "run", *FOLDS) == 0
+    assert stored(store) == stored(compared / "store")
+
+
+# Who hears what
+
+
+def made(store: Path, manifest: Manifest, unlabelled: Manifest | None) -> Mapping[str, Path]:
+    """Folders of the entries of one fold, by stage."""
+    words = ("stages=[lm,probe]", "compare.methods=[gpt,simclr]", "lm.views.warps=1")
+    settings = run_settings(composed(store, *words))
+    session = Session(store=Store(store), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=store, workers=1)
+    return {stage: entry.folder for stage, entry in make_stages(session, manifest, settings, unlabelled).items()}
+
+
+def clips_behind(store: Path, stage: str, folder: Path) -> set[str]:
+    """Paths of the clips that the inputs of an entry hold for training."""
+    inputs = json.loads((folder / "entry.json").read_text())["inputs"]
+    paths: set[str] = set()
+    for name, key in inputs.items():
+        if not key:
+            continue
+        kind = name.removeprefix("unlabelled_") if stage == "lm" else "spectrograms"
+        place = store / kind / key
+        if kind == "spectrograms":
+            paths |= {path for path, split in json.loads((place / "clips.json").read_text()) if split == "train"}
+        else:
+            paths |= {clip.path for clip in read_codes(place)[1] if clip.split == "train"}
+    return paths
+
+
+def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun, tmp_path: Path) -> None:
+    """The corpus's training clips and all unlabelled ones, and nothing of what is held out."""
+    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
+    whole = read_manifest(finished_run.folder / "manifest.tsv", root)
+    groups = sorted({clip.group or "" for clip in whole.clips})
+    manifest = replace(whole, clips=tuple(clip for clip in whole.clips if clip.group != groups[0]))
+    assert manifest.of("train")
+    assert manifest.of("validation")
+    others = tuple(replace(clip, label=None, split="train") for clip in whole.clips if clip.group == groups[0])
+    unlabelled = replace(whole, clips=others)
+    folders = made(tmp_path, manifest, unlabelled)
+    wanted = {clip.path for clip in (*manifest.of("train"), *others)}
+    assert clips_behind(tmp_path, "lm", folders["lm"]) == wanted
+    assert clips_behind(tmp_path, "simclr", folders["simclr"]) == wanted
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("quick=true",), "compare.folds"),
+        (("seeds=0",), "seeds is 0"),
+        (("seeds=2",), "leave it out"),
+        (("compare.folds=fold", "stages=[lm,probe]"), "no fold"),
+        (("compare.folds=group", "embedded.voices=2", "stages=[lm,probe]"), "at least 3"),
+        (("unlabelled=embedded",), "unlabelled=embedded"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    done = called_at_once(tmp_path, *TINY, f"store.root={store}", *words)
+    assert told in refusal(done)
+    assert not list(entries(store))
