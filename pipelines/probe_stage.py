@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
+from threadpoolctl import threadpool_limits
 
 from audio.errors import InputError
 from audio.folds import Fold
@@ -83,7 +84,11 @@ def probes(
     def make(folder: Path) -> None:
         methods = features_by_method([entry.folder / FEATURES for entry in feature_entries])
         results, rows = [], []
-        with session.terminal.working("probes", len(methods) + len(given), "methods") as progress:
+        # On one thread: the matrices are small, and with other work on the cores several were ten times as slow.
+        with (
+            threadpool_limits(1),
+            session.terminal.working("probes", len(methods) + len(given), "methods") as progress,
+        ):
             for of, candidates in methods.items():
                 results.append(probe_method(candidates, task, config, of=of))
                 winner = results[-1].winner
