@@ -9,7 +9,7 @@ from audio.files import write_aside
 from audio.manifest import Manifest, write_manifest, write_rejected
 from audio.splits import SplitConfig
 from pipelines.codes_stage import codes, views
-from pipelines.comparing import with_seed
+from pipelines.comparison_config import with_seed
 from pipelines.comparison_record import comparison_of
 from pipelines.comparison_stages import compared
 from pipelines.comparison_table import as_markdown
@@ -20,7 +20,7 @@ from pipelines.gangs import gathered
 from pipelines.language_model_stage import CodedCorpus, language_model
 from pipelines.listening_stage import listening
 from pipelines.phrasing import summary
-from pipelines.probe_stage import PROBE, require_probeable
+from pipelines.probe_stage import require_probeable
 from pipelines.progress import Terminal
 from pipelines.report import write_report
 from pipelines.results import FoldSeed, write_results
@@ -28,6 +28,7 @@ from pipelines.run_record import RESULTS, read_results
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
 from pipelines.store import Entry, Store
+from pipelines.stored_features import GPT, PROBE
 from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, health
 from pipelines.vocoder_stage import vocoder, waveforms
 
@@ -100,7 +101,7 @@ def make_stages(
     made = [sample, trained, tokens, coded]
     made.append(health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed))
     model = None
-    if "lm" in wanted or settings.probes("gpt"):
+    if "lm" in wanted or settings.probes(GPT):
         own = _coded(session, manifest, tokens, settings, coded)
         others = _coded(session, unlabelled, tokens, settings) if unlabelled else None
         model = language_model(session, own, settings.lm, unlabelled=others)

@@ -25,10 +25,9 @@ from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, Pooling, pooling_parts
 from pipelines.run_folder import part_of
+from pipelines.stored_features import GPT, PROBE
 from tokenizer.codes import Codes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-
-GPT = "gpt"  # the method of probe.json whose choice is taken
 
 
 class HearModel(nn.Module):
@@ -79,7 +78,7 @@ def load_model(model_file_path: str = "") -> HearModel:
     folder = Path(model_file_path)
     tokenizer = Tokenizer.from_pretrained(part_of(folder, "tokenizer"))
     language_model = LanguageModel.from_pretrained(part_of(folder, "lm"))
-    layers, pooling = _chosen(folder / "probe.json", language_model.gpt.config.layers)
+    layers, pooling = _chosen(folder / PROBE, language_model.gpt.config.layers)
     return HearModel(tokenizer, language_model, layers=layers, pooling=pooling)
 
 
@@ -127,10 +126,16 @@ def _codes(audio: Tensor, model: HearModel) -> list[Codes]:
     return [model.tokenizer.encode(sound, model.sample_rate) for sound in sounds]
 
 
+def _middle_third(layers: int) -> tuple[int, ...]:
+    """The layers, counted from 1, that neither the first nor the last third holds; one at least."""
+    first = layers // 3 + 1
+    return tuple(range(first, max(layers - layers // 3, first) + 1))
+
+
 def _chosen(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
     """Layers and pooling that a probe chose, such as ``gpt/layer_3:thirds``; the default where there was none."""
     if not probe.is_file():
-        return tuple(range(layers // 3 + 1, max(layers - layers // 3, layers // 3 + 1) + 1)), "thirds"
+        return _middle_third(layers), "thirds"
     try:
         (chosen,) = (
             str(method["chosen"]) for method in json.loads(probe.read_text())["methods"] if method["of"] == GPT

@@ -26,6 +26,7 @@ from pipelines.run_folder import part_of
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, with_embedded_corpus
 from pipelines.store import Entry, Store, StoreConfig, write_json
+from pipelines.stored_features import PROBE
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 
@@ -81,7 +82,7 @@ def probe_run(config: dict[str, object]) -> None:
             code_features(session, coded),
             gpt_features(session, coded, model),
         ]
-        measured = probes(session, corpus.manifest, pooled, settings.probe).read_json("probe.json")
+        measured = probes(session, corpus.manifest, pooled, settings.probe).read_json(PROBE)
     if settings.output is not None:
         write_json(settings.output, measured)
     compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)

@@ -17,11 +17,8 @@ from lm.probe import MethodResult, ProbeConfig, probe_method, require_equal_trie
 from lm.probe_task import ProbeTask
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash, write_json
-from pipelines.stored_features import FEATURES, features_by_method
+from pipelines.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
 
-GPT = "gpt"
-SCORES = "scores.safetensors"
-PROBE = "probe.json"
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
@@ -96,7 +93,7 @@ def probes(
                 rows.append(_row(results[-1], curve, multi_label=task.multi_label))
                 progress.advance_to(len(rows))
             for of, entry in sorted(given.items()):
-                results.append(scored_method(load_file(entry.folder / SCORES)["scores"], task, config, of=of))
+                results.append(scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of))
                 rows.append(_row(results[-1], (), multi_label=task.multi_label))
                 progress.advance_to(len(rows))
         require_equal_tries(results)

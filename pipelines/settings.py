@@ -12,7 +12,7 @@ from audio.spectrogram import SpectrogramConfig
 from lm.probe import ProbeConfig
 from pipelines.ast_stage import AstSettings
 from pipelines.baseline_stage import BaselineSettings
-from pipelines.comparing import ComparisonConfig, Method
+from pipelines.comparison_config import ComparisonConfig, Method
 from pipelines.configuration import build
 from pipelines.devices import Device, cores
 from pipelines.language_model_stage import LanguageModelSettings

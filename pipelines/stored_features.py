@@ -6,6 +6,7 @@ Keys are ``<method>[/<layer>]:<pooling>``, such as ``log_mel:mean`` or ``gpt/lay
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from safetensors import safe_open
 
@@ -13,6 +14,10 @@ from audio.errors import InputError
 from lm.pooling import FloatArray
 
 FEATURES = "features.safetensors"  # in an entry
+SCORES = "scores.safetensors"  # beside them, of a method that has a classifier of its own: `CLASS_SCORES`
+CLASS_SCORES = "scores"  # (clips, classes), probabilities
+PROBE = "probe.json"  # what the probes found, in their entry and in the folder of a run
+GPT: Final = "gpt"  # the method that all others are held against
 
 
 class StoredFeatures(Mapping[str, FloatArray]):
@@ -43,11 +48,11 @@ def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
     places = _places(files)
     keys: dict[str, list[str]] = {}
     for key in sorted(places, key=_natural):
-        keys.setdefault(method_of(key), []).append(key)
+        keys.setdefault(method_of_key(key), []).append(key)
     return {of: StoredFeatures({key: places[key] for key in mine}) for of, mine in keys.items()}
 
 
-def method_of(key: str) -> str:
+def method_of_key(key: str) -> str:
     """The method of a key: what stands before the first "/" or ":"."""
     return re.split("[/:]", key, maxsplit=1)[0]
 

@@ -16,10 +16,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audio.errors import InputError
+from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
 POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
 CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
-TOKENS = {"audio-spectrogram-transformer": 2, "deit": 2, "vit": 1}  # kind of model -> positions before the patches'
+AST = "audio-spectrogram-transformer"  # the kind of model that AST's own weights are of
+LEADING_TOKENS = {AST: 2, "deit": 2, "vit": 1}  # kind of model -> positions before the patches'
 _PREFIXES = ("audio_spectrogram_transformer.", "deit.", "vit.")  # of models with a head
 _HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.", "embeddings.mask_token")  # left out
 
@@ -46,7 +48,7 @@ class PretrainedWeights:
 
 def is_audio_model(folder: Path) -> bool:
     """Whether the weights are AST's own, which come with the statistics of their filter banks."""
-    return _kind(folder, _json(folder, "config.json")) == "audio-spectrogram-transformer"
+    return _kind(folder, _json(folder, "config.json")) == AST
 
 
 def pretrained_weights(
@@ -68,13 +70,13 @@ def pretrained_weights(
             "num_attention_heads": heads,
             "num_hidden_layers": layers,
             "intermediate_size": 4 * width,
-            "patch_size": 16,
-            **({"frequency_stride": 10, "time_stride": 10, "num_mel_bins": 128} if kind not in ("deit", "vit") else {}),
+            "patch_size": PATCH,
+            **({"frequency_stride": STRIDE, "time_stride": STRIDE, "num_mel_bins": N_MELS} if kind == AST else {}),
         },
     )
     try:
         tensors = _renamed(load_file(folder / "model.safetensors"))
-        fitted = _fitted(tensors, tokens=TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
+        fitted = _fitted(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
     except (OSError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
@@ -99,8 +101,10 @@ def _json(folder: Path, name: str) -> dict[str, object]:
 
 def _kind(folder: Path, config: Mapping[str, object]) -> str:
     kind = str(config.get("model_type"))
-    if kind not in TOKENS:
-        raise InputError(f"ast.model.weights={folder} holds a model of type {kind}; give one of {', '.join(TOKENS)}")
+    if kind not in LEADING_TOKENS:
+        raise InputError(
+            f"ast.model.weights={folder} holds a model of type {kind}; give one of {', '.join(LEADING_TOKENS)}"
+        )
     return kind
 
 
@@ -127,9 +131,9 @@ def _require_size(folder: Path, config: Mapping[str, object], *, size: str, want
 
 def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
     """Patches along frequency (height) and time (width) that the weights were trained with."""
-    if kind == "audio-spectrogram-transformer":
-        return 12, (int(str(config.get("max_length", 1024))) - 16) // 10 + 1
-    side = int(str(config.get("image_size", 224))) // 16
+    if kind == AST:
+        return BANDS, (int(str(config.get("max_length", 1024))) - PATCH) // STRIDE + 1
+    side = int(str(config.get("image_size", 224))) // PATCH
     return side, side
 
 
@@ -172,7 +176,7 @@ def resized(positions: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def _statistics(folder: Path, kind: str) -> Statistics:
     """Those that AST's weights come with; AudioSet's for others."""
-    if kind != "audio-spectrogram-transformer" or not (folder / "preprocessor_config.json").is_file():
+    if kind != AST or not (folder / "preprocessor_config.json").is_file():
         return AUDIOSET_STATISTICS
     found = _json(folder, "preprocessor_config.json")
     return Statistics(

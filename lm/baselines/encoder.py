@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from audio.errors import InputError
-from lm.pooling import Pooling, pooling_parts
+from lm.pooling import Pooling, pooling_parts, pooling_weights
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
 
@@ -127,8 +127,7 @@ def pooled(frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
     """What `lm.pooling.pool` makes of each clip's frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
     weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
     for clip, length in enumerate(lengths.tolist()):
-        for number, part in enumerate(pooling_parts(length, pooling)):
-            weights[clip, number, part.start : part.stop] = 1 / len(part)
+        weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
     return (weights.to(frames) @ frames).flatten(1)
 
 

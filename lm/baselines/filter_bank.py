@@ -21,6 +21,7 @@ SAMPLE_RATE = 16_000  # Hz
 N_MELS = 128
 PATCH = 16  # frames and mel bands of a patch
 STRIDE = 10  # frames and mel bands between the beginnings of patches
+BANDS = (N_MELS - PATCH) // STRIDE + 1  # patches along frequency
 _HOP, _WINDOW = 160, 400  # samples
 _STEP = STRIDE * _HOP  # samples between the beginnings of patches
 _OVERLAP = (PATCH - 1) * _HOP + _WINDOW - _STEP  # samples that a patch shares with the next

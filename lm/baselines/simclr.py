@@ -14,7 +14,7 @@ from audio.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
 from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
-from lm.pooling import Pooling
+from lm.pooling import Pooling, pooling_parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class SimCLR(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.config = config
-        parts = {"mean": 1, "thirds": 3}[config.pooling]
+        parts = len(pooling_parts(1, config.pooling))
         self.projection = nn.Sequential(
             nn.Linear(parts * encoder.config.dim, config.hidden),
             nn.BatchNorm1d(config.hidden),

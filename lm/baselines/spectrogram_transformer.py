@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from audio.errors import InputError
 from audio.files import file_hash, write_aside
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics, pretrained_weights
-from lm.baselines.filter_bank import N_MELS, PATCH, STRIDE, frames_of
+from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
 
 if TYPE_CHECKING:
     from transformers import ASTModel
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Size = Literal["tiny", "small", "base"]
 LAYERS = 12
 TOKENS = 2  # class and distillation token, before the patches
-BANDS = (N_MELS - PATCH) // STRIDE + 1  # patches along frequency
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from audio.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
 from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
-from lm.pooling import Pooling
+from lm.pooling import Pooling, pooling_parts
 
 Label = str | Sequence[str]  # a class, or any number of them
 VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
@@ -43,7 +43,7 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.config = config
         self.dropout = nn.Dropout(config.dropout)
-        parts = {"mean": 1, "thirds": 3}[config.pooling]
+        parts = len(pooling_parts(1, config.pooling))
         self.head = nn.Linear(parts * encoder.config.dim, classes)
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ Method = Literal[
     "random_conv",
     "random_ast",
 ]
-FOLDS = 2  # of a quick comparison
+QUICK_FOLDS = 2  # of a quick comparison
 # Options called "seed" that say which recordings there are and how a test is judged, not how anything is trained.
 FIXED_SEEDS = frozenset({"corpus", "embedded", "probe", "listening"})
 
@@ -52,7 +52,7 @@ class ComparisonConfig:
         """
         if self.folds is None:
             return (Fold(name="test", manifest=manifest),)
-        return folds(manifest, by=self.folds, at_most=FOLDS if quick else None)
+        return folds(manifest, by=self.folds, at_most=QUICK_FOLDS if quick else None)
 
 
 def with_seed(config: Mapping[str, object], seed: int) -> dict[str, object]:

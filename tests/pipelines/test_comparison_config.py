@@ -7,7 +7,7 @@ import pytest
 
 from audio.errors import InputError
 from audio.manifest import Clip, Manifest
-from pipelines.comparing import ComparisonConfig, with_seed
+from pipelines.comparison_config import ComparisonConfig, with_seed
 
 GROUPS = ("a", "b", "c", "d")
 
