@@ -32,7 +32,7 @@ from lm.pooling import POOLINGS, FloatArray
 from pipelines.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
 from pipelines.encoding import encoding_pool, in_order
 from pipelines.session import Session
-from pipelines.spectrogram_stage import SpectrogramReader, stored_spectrograms, stored_std
+from pipelines.spectrogram_stage import TRAINED_ON, SpectrogramReader, stored_spectrograms, stored_std
 from pipelines.store import Entry, Recipe, text_hash, write_json
 from pipelines.stored_features import FEATURES
 from pipelines.training import FitConfig
@@ -128,6 +128,8 @@ def supervised(
     own = settings.supervised
     told = {path: label for path, label in labels.items() if label is not None}
     train, held_out = (_labelled(spectrograms, split, told) for split in ("train", "validation"))
+    # None for a clip without a label: which clips have none decides what is trained on, as the labels do.
+    said = [[told.get(path) for path in stored_spectrograms(spectrograms, split)[1]] for split in TRAINED_ON]
     recipe = Recipe(
         stage="supervised",
         version=1,
@@ -142,7 +144,7 @@ def supervised(
         },
         inputs={
             "spectrograms": spectrograms.key,
-            "labels": text_hash(json.dumps([train[1], held_out[1]])),
+            "labels": text_hash(json.dumps(said)),
         },
     )
 

@@ -206,6 +206,14 @@ def test_labels_of_test_clips_and_clips_without_label_are_not_used(
         supervised(session, stored, dict.fromkeys(labels), CLASSES, SETTINGS)
 
 
+def test_which_clips_have_no_label_decides_the_entry(session: Session, manifest: Manifest, stored: Entry) -> None:
+    """The same labels in the same order, of other clips."""
+    rises, other = manifest.of("train")[-2:]
+    hidden = [{**_labels(manifest), rises.path: None}, {**_labels(manifest), other.path: None}]
+    assert rises.label == other.label
+    assert len({supervised(session, stored, labels, CLASSES, SETTINGS).key for labels in hidden}) == 2
+
+
 def test_several_labels_are_predicted_each_by_itself(
     session: Session, manifest: Manifest, sample: Entry, stored: Entry
 ) -> None:
