@@ -11,7 +11,11 @@ from pipelines.phrasing import counted, full_name, number
 from pipelines.run_record import TrainingRecord
 from pipelines.training_charts import LOSSES
 
-BASELINE_LOSSES = {"simclr": "nats per view, among all of its batch", "supervised": "nats per clip"}
+BASELINE_LOSSES = {
+    "simclr": "nats per view, among all of its batch",
+    "supervised": "nats per clip",
+    "ast": "nats per clip",
+}
 
 
 def fold_trainings(of: str, records: Mapping[str, TrainingRecord]) -> Markup:

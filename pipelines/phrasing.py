@@ -23,6 +23,7 @@ NAMES = {
     "random_gpt": "GPT, untrained",
     "simclr": "SimCLR",
     "ast": "AST",
+    "ast_head": "AST, own head",
     "random_ast": "AST, untrained",
     "supervised": "supervised CNN",
     "supervised_head": "supervised CNN, own head",

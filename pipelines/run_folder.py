@@ -25,5 +25,6 @@ def part_of(model: Path, part: Part) -> Path:
             f"model={model} is one part of a run; name the folder above it: model={model.absolute().parent}"
         )
     raise InputError(
-        f"model={model} holds no {part}/config.json; name the folder of a run whose stages included {part}"
+        f"model={model} holds no {part}/config.json; name the folder of a run whose stages included {part}; a run over "
+        "folds or several seeds keeps its models in the store: run once without compare.folds and seeds"
     )

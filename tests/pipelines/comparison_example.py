@@ -16,6 +16,7 @@ METHODS = {
     "bottleneck": ("signal", 0.542, []),
     "random_gpt": ("untrained", 0.52, ["layer_1", "layer_2", "layer_3", "all_layers"]),
     "random_conv": ("untrained", 0.49, ["block_1", "block_2", "block_3", "block_4"]),
+    "ast_head": ("supervised", 0.69, []),
 }
 SHARES = (0.01, 0.05, 0.1, 1.0)
 FOLDS = ("george", "jackson", "lucas", "nicolas", "theo")
