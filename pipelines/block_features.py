@@ -27,10 +27,11 @@ class EncoderLoader:
     folder: Path | None
     config: ConvEncoderConfig
     seed: int
+    device: str = "cpu"
 
     @property
     def encoder(self) -> ConvEncoder:
-        """Loaded once in each process, in evaluation mode."""
+        """Loaded once in each process, on its device, in evaluation mode."""
         return _loaded(self)
 
 
@@ -39,7 +40,7 @@ def _loaded(loader: EncoderLoader) -> ConvEncoder:
     encoder = create_encoder(loader.config, seed=loader.seed)
     if loader.folder is not None:
         encoder.load_state_dict(_part(loader.folder, "encoder"))
-    return encoder.eval()
+    return encoder.eval().to(loader.device)
 
 
 def _part(folder: Path, name: str) -> dict[str, Tensor]:
@@ -58,10 +59,11 @@ def block_features(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip)
     encoder, frames = loader.encoder, reader.num_frames(clip)
     pools = [{pooling: RunningPool(-(-frames // hop), pooling) for pooling in POOLINGS} for hop in encoder.config.hops]
     for piece in reader.pieces(clip):
-        found = encoder.blocks(piece[None], torch.tensor([len(piece)]))
+        lengths = torch.tensor([len(piece)], device=loader.device)
+        found = encoder.blocks(piece[None].to(loader.device), lengths)
         for own, (states, _) in zip(pools, found, strict=True):
             for pool in own.values():
-                pool.add(states[0].numpy())
+                pool.add(states[0].cpu().numpy())
     features = {
         f"block_{number}:{pooling}": pool.pooled for number, own in enumerate(pools, 1) for pooling, pool in own.items()
     }
