@@ -31,9 +31,6 @@ from tokenizer.patches import PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 
-CLIPS_PER_SHARD = 500
-TRAIN: tuple[Split, ...] = ("train",)
-
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSettings:
