@@ -127,6 +127,7 @@ def _take_step(training: Training, wrapped: nn.Module, batches: Batches[B], loss
         total, items = total + summed.item(), items + count
     total, everything = gang.sum([total, items])
     _require_finite(total, "loss", training)
+    gang.share_statistics(model)
     _update(training, scale=gang.size / max(everything, 1))  # DDP averages over ranks; the mean is over items
     training.running = [training.running[0] + total, training.running[1] + everything]
 

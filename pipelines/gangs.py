@@ -11,6 +11,8 @@ from torch import nn
 
 # What rank 0 does alone (encoding a corpus, clustering) may take hours, while the others wait at a barrier.
 PATIENCE = timedelta(days=2)
+# Each process has running statistics of its own; those of fairseq2's DDP on GPUs, of another class, have the same.
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 class Gang(Protocol):
@@ -27,6 +29,9 @@ class Gang(Protocol):
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model whose backward pass averages gradients over the gang."""
+
+    def share_statistics(self, model: nn.Module) -> None:
+        """Give all processes the same running statistics of batch normalisation: the mean of what each has."""
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Element-wise sum of the values of all processes."""
@@ -49,6 +54,9 @@ class Alone:
 
     def wrap(self, model: nn.Module) -> nn.Module:
         return model
+
+    def share_statistics(self, model: nn.Module) -> None:
+        return
 
     def sum(self, values: Sequence[float]) -> list[float]:
         return list(values)
@@ -76,9 +84,28 @@ class Together:
         self.size = self._gangs.dp.size
 
     def wrap(self, model: nn.Module) -> nn.Module:
+        if self.size == 1:
+            return model
+        if self.device.type == "cpu":
+            # fairseq2 would have batches normalised over all processes, which PyTorch can on GPUs only.
+            from torch.nn.parallel import DistributedDataParallel
+
+            return DistributedDataParallel(
+                model, process_group=self._gangs.rdp.as_process_group(), broadcast_buffers=False
+            )
         from fairseq2.nn.ddp import to_ddp
 
-        return to_ddp(model, self._gangs) if self.size > 1 else model
+        return to_ddp(model, self._gangs)
+
+    def share_statistics(self, model: nn.Module) -> None:
+        from fairseq2.gang import ReduceOperation
+
+        norms = [module for module in model.modules() if isinstance(module, NORMS)]
+        running = [each for norm in norms for each in (norm.running_mean, norm.running_var) if each is not None]
+        if self.size > 1 and running:
+            together = nn.utils.parameters_to_vector(running)
+            self._gangs.dp.all_reduce(together, ReduceOperation.SUM)
+            nn.utils.vector_to_parameters(together / self.size, running)
 
     def sum(self, values: Sequence[float]) -> list[float]:
         from fairseq2.gang import ReduceOperation

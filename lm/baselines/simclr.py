@@ -1,8 +1,8 @@
 """SimCLR: what two views of one clip have in common and no other clip has.
 
 Chen, Kornblith, Norouzi and Hinton, "A simple framework for contrastive learning of visual representations", 2020
-(arXiv:2002.05709). Each process contrasts within its share of a batch, and normalises by it: more processes see the
-same clips, and fewer of them against each other.
+(arXiv:2002.05709). Each process contrasts within its share of a batch: more processes see the same clips, and fewer of
+them against each other. On CPUs each normalises by its share, too, on GPUs by the whole batch.
 """
 
 from dataclasses import dataclass, replace

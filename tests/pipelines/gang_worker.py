@@ -51,20 +51,27 @@ def main(folder: Path) -> None:
         session = Session(store=Store(folder / "store"), gang=gang, terminal=terminal, folder=folder / "run", workers=1)
         for name, config in CONFIGS.items():
             recipe = Recipe(stage=name, version=1, config=asdict(config), inputs={})
-            session.obtain(recipe, name, partial(train, session, config), together=True)
+            session.obtain(recipe, name, partial(train, session, config, network()), together=True)
+        recipe = Recipe(stage="normalised", version=1, config=asdict(CONFIG), inputs={})
+        normalised = nn.Sequential(nn.BatchNorm1d(4), network())
+        session.obtain(recipe, "normalised", partial(train, session, CONFIG, normalised), together=True)
         entry = session.obtain(
             Recipe(stage="alone", version=1, config={}, inputs={}), "alone", partial(sign, gang.rank)
         )
         print(f"rank {gang.rank} sees what rank {(entry.folder / 'made_by.txt').read_text()} made")
 
 
-def train(session: Session, config: FitConfig, folder: Path) -> None:
-    """Train a small network on every rank; each rank leaves its weights beside the store."""
+def network() -> nn.Module:
+    """A small one, the same on every rank."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 4))
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 4))
+
+
+def train(session: Session, config: FitConfig, model: nn.Module, folder: Path) -> None:
+    """Train on every rank; each leaves its weights and running statistics beside the store."""
     validation = [Noise().batch(step) for step in range(50, 55)]
     session.train("rows", "rows.fit", model, Noise(), validation, squared_error, config, folder)
-    weights = [parameter.tolist() for parameter in model.parameters()]
+    weights = {name: values.tolist() for name, values in model.state_dict().items()}
     (session.store.root.parent / f"{folder.parent.name}-{session.gang.rank}.json").write_text(json.dumps(weights))
 
 

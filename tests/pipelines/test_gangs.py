@@ -63,8 +63,12 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     assert all(f"rank {rank} sees what rank 0 made" in done.stdout for rank in (0, 1))
     for name in ("plain", "accumulated"):
         np.testing.assert_allclose(losses(two / "store", name), losses(one / "store", name), atol=1e-5)
-        (first, second) = (json.loads((two / f"{name}-{rank}.json").read_text()) for rank in (0, 1))
+    for name in ("plain", "accumulated", "normalised"):
+        first, second = (json.loads((two / f"{name}-{rank}.json").read_text()) for rank in (0, 1))
         assert first == second
+    alone = json.loads((one / "normalised-0.json").read_text())
+    # Batches are shared out equally here, so the mean of both shares' means is that of the whole.
+    np.testing.assert_allclose(first["0.running_mean"], alone["0.running_mean"], atol=1e-6)
     assert len(list(two.glob("run/tensorboard/rows/events*"))) == len(list(one.glob("run/tensorboard/rows/events*")))
 
 
