@@ -23,22 +23,25 @@ class Fold:
     manifest: Manifest
 
 
-def folds(manifest: Manifest, by: FoldBy, *, at_most: int | None = None) -> tuple[Fold, ...]:
+def folds(
+    manifest: Manifest, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False
+) -> tuple[Fold, ...]:
     """Each group (or given fold) once as test, the next in sorted order (after the last, the first) as validation.
 
-    Whatever splits the clips have are replaced. ``at_most`` takes so many of the folds, evenly spaced.
+    Whatever splits the clips have are replaced. ``at_most`` takes so many of the folds, evenly spaced;
+    ``shared_groups`` lets a group stand in several given folds, as some data sets' own do.
 
     Raises:
-        InputError: a clip has no group (or fold), there are fewer than three of them, or ``at_most`` is below one.
+        InputError: a clip has no group (or fold), there are fewer than three of them, ``at_most`` is below one, or a
+            group would be trained on and tested.
     """
     values = _values(manifest.clips, by)
     if at_most is not None and at_most < 1:
         raise InputError(f"at most {at_most} folds are to be taken; choose 1 or more, or all")
     count = min(at_most or len(values), len(values))
     made = tuple(_fold(manifest, by, values, place * len(values) // count) for place in range(count))
-    if by == "group":
-        for fold in made:
-            require_disjoint_groups(fold.manifest)
+    for fold in () if shared_groups else made:
+        require_disjoint_groups(fold.manifest)
     return made
 
 
@@ -54,7 +57,8 @@ def require_disjoint_groups(manifest: Manifest) -> None:
         if other.split != clip.split:
             raise InputError(
                 f"group {clip.group!r} stands in two splits ({other.path} in {other.split}, {clip.path} in "
-                f"{clip.split}), so what is measured is not how well an unheard one is told; keep each group in one"
+                f"{clip.split}), so what is measured is not how well an unheard one is told; keep each group in one "
+                "split or fold, or allow it with corpus.split.shared_groups=true"
             )
 
 

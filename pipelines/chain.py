@@ -74,7 +74,8 @@ def make_folds(
         InputError: a fold does not hold what the stages need; shown before anything is trained on another.
     """
     settings = run_settings(config)
-    folds = settings.compare.divide(manifest, quick=settings.quick)
+    shared_groups = settings.corpus.split.shared_groups
+    folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
     for fold in folds:
         _require_validation(fold.manifest)
     if "probe" in settings.stages:

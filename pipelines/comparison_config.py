@@ -42,17 +42,18 @@ class ComparisonConfig:
         if not self.methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(get_args(Method))}")
 
-    def divide(self, manifest: Manifest, *, quick: bool) -> tuple[Fold, ...]:
+    def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
         """The folds in which the clips of a corpus are compared; one, of its own split, where none are asked for.
 
-        ``quick`` takes two of them only.
+        ``quick`` takes two of them only; ``shared_groups`` lets a group stand in several given folds.
 
         Raises:
             InputError: see `audio.folds.folds`.
         """
         if self.folds is None:
             return (Fold(name="test", manifest=manifest),)
-        return folds(manifest, by=self.folds, at_most=QUICK_FOLDS if quick else None)
+        at_most = QUICK_FOLDS if quick else None
+        return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
 
 
 def with_seed(config: Mapping[str, object], seed: int) -> dict[str, object]:

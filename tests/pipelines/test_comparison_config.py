@@ -12,10 +12,9 @@ from pipelines.comparison_config import ComparisonConfig, with_seed
 GROUPS = ("a", "b", "c", "d")
 
 
-def clip(group: str, number: int) -> Clip:
-    return Clip(
-        path=f"{group}{number}.wav", num_samples=100, sample_rate=100, size=200, sha256="", label="x", group=group
-    )
+def clip(group: str, number: int, fold: str | None = None) -> Clip:
+    path = f"{group}{number}.wav"
+    return Clip(path=path, num_samples=100, sample_rate=100, size=200, sha256="", label="x", group=group, fold=fold)
 
 
 MANIFEST = Manifest(root=Path("here"), clips=tuple(clip(group, number) for group in GROUPS for number in range(2)))
@@ -48,6 +47,17 @@ def test_a_quick_comparison_takes_two_folds_as_they_are() -> None:
 def test_without_folds_there_is_the_split_of_the_corpus() -> None:
     (fold,) = config(folds=None).divide(MANIFEST, quick=False)
     assert fold.manifest == MANIFEST
+
+
+def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
+    clips = tuple(clip(group, number, fold=str(number)) for group in GROUPS for number in range(3))
+    cut = Manifest(root=Path("here"), clips=clips)
+    with pytest.raises(InputError, match=r"group 'a' stands in two splits .* corpus\.split\.shared_groups=true"):
+        config(folds="fold").divide(cut, quick=False)
+    allowed = config(folds="fold").divide(cut, quick=False, shared_groups=True)
+    assert [fold.name for fold in allowed] == ["0", "1", "2"]
+    whole = Manifest(root=cut.root, clips=tuple(clip(group, 0, fold=group) for group in GROUPS))
+    assert [fold.name for fold in config(folds="fold").divide(whole, quick=False)] == list(GROUPS)
 
 
 def test_a_comparison_of_nothing_is_refused() -> None:
