@@ -114,14 +114,14 @@ def resampled(folds: Sequence[Outcome], *, resamples: int, seed: int) -> FloatAr
 
 
 def interval(draws: FloatArray, confidence: float) -> tuple[float, float]:
-    """The percentile interval of resampled values."""
+    """The percentile interval of resampled values ``(resamples,)``."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def two_sided_p(differences: FloatArray) -> float:
-    """Twice the share of resampled differences on the rarer side of zero, at most 1.
+    """Twice the share of resampled differences ``(resamples,)`` on the rarer side of zero, at most 1.
 
     The observed sample counts as one more resample, so that a finite number of them never says p = 0 (Davison and
     Hinkley, "Bootstrap Methods and their Application", 1997): with 1,000 resamples the smallest p is 0.002.

@@ -23,7 +23,10 @@ SMALLEST_VARIANCE = 1e-12
 
 
 def standardised(features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, FloatArray]:
-    """The features of each split, each with mean 0 and deviation 1 over the train clips."""
+    """``(clips, dim)`` -> ``(clips of the split, dim)`` by split, each feature with mean 0 and deviation 1 over train.
+
+    ``rows`` are the clips of each split, ``(clips of the split,)``.
+    """
     scaler = StandardScaler().fit(features[rows["train"]])
     return {split: scaler.transform(features[chosen].astype(np.float32)) for split, chosen in rows.items()}
 

@@ -156,7 +156,16 @@ def fitted(
     of: str,
     penalties: Sequence[float],
 ) -> ProbeResult:
-    """The probe with the best of several penalties, ascending, on features by split that are standardised already."""
+    """The probe with the best of several penalties, on features that are standardised already.
+
+    Args:
+        features: ``(clips, dim)`` by split.
+        targets: ``(clips, classes)`` by split.
+        task: names of the classes, and whether a clip may have several.
+        config: interval, and iterations of each fit.
+        of: name of the candidate.
+        penalties: values of C, ascending: each fit starts from the solution of the one before.
+    """
     rotated = in_row_space(features)
     classifier = LogisticProbe(
         rotated["train"], targets["train"], multi_label=task.multi_label, max_iterations=config.max_iterations
@@ -222,19 +231,28 @@ def require_equal_tries(results: Sequence[MethodResult]) -> None:
     Raises:
         InputError: methods have different numbers of tries; names them.
     """
-    counts = {result.of: len(result.tries) for result in results if result.tries}
-    if len(set(counts.values())) > 1:
-        found = ", ".join(f"{of} {count}" for of, count in counts.items())
+    require_equal_counts({result.of: len(result.tries) for result in results})
+
+
+def require_equal_counts(counts: Mapping[str, int]) -> None:
+    """Refuse numbers of tries, by method, that differ; 0 is the number of a method that has scores of its own.
+
+    Raises:
+        InputError: two of them differ; names them all.
+    """
+    tried = {of: count for of, count in counts.items() if count}
+    if len(set(tried.values())) > 1:
+        found = ", ".join(f"{of} {count}" for of, count in tried.items())
         raise InputError(f"the methods were not tried equally often ({found}); give all as many tries")
 
 
 def accuracy(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> float:
-    """Share of right answers; of tasks with several labels, mean average precision."""
+    """Share of right answers of scores ``(clips, classes)``; of tasks with several labels, mean average precision."""
     return float(measured(outcome(scores, targets, task))[0, 0])
 
 
 def outcome(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> Outcome:
-    """What one method's scores are measured by."""
+    """What one method's scores ``(clips, classes)`` are measured by, against targets of the same shape."""
     if task.multi_label:
         return _ranking(scores, targets)
     return Hits(hits=(scores.argmax(1) == targets.argmax(1)).astype(np.float64)[None])
