@@ -5,14 +5,15 @@ drawn anew. With several seeds a clip counts as right by the share of seeds that
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from audio.errors import InputError
 from lm.comparison import FloatArray, Hits, Outcome, Rankings, by_fold, difference, interval, measured, resampled
-from lm.probe import ProbeConfig
+from lm.probe import ProbeConfig, require_equal_counts
+from pipelines.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
 
 By = Literal["group", "fold", "split"]
 Kind = Literal["codes", "self_supervised", "supervised", "untrained", "signal"]
@@ -22,7 +23,7 @@ GPT = "gpt"
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 
 
-def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: ProbeConfig) -> dict[str, object]:
+def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: ProbeConfig) -> ComparisonRecord:
     """The section, from the ``probe.json`` of each fold and seed.
 
     Args:
@@ -42,7 +43,7 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
     draws = resampled(outcomes, resamples=config.resamples, seed=config.seed)
     methods = [_method(study, of, values, draws, outcomes, config) for of in study.methods]
     multi_label = bool(study.first["multi_label"])
-    return {
+    record: ComparisonRecord = {
         "protocol": PROTOCOLS[by],
         "by": by,
         "metric": "mean_average_precision" if multi_label else "accuracy",
@@ -54,12 +55,14 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
         "notices": sorted({notice for probed in per_fold.values() for notice in probed["notices"]}),
         "tries": max(_tries(study.first).values()),
         "confidence": config.confidence,
-        "methods": sorted(methods, key=lambda row: -float(row["value"])),
+        "methods": sorted(methods, key=lambda row: -row["value"]),
         "differences": _differences(study, values, draws, config),
         "layers": {of: rows for of in study.methods if (rows := _layers(study, of))},
         "learning_curves": {of: points for of in study.methods if (points := _learning_curve(study, of))},
-        **({} if multi_label else {"confusion": {of: _confusion(study, of) for of in study.methods if of == GPT}}),
     }
+    if not multi_label:
+        record["confusion"] = {of: _confusion(study, of) for of in study.methods if of == GPT}
+    return record
 
 
 def kind(method: str) -> Kind:
@@ -124,10 +127,7 @@ def _require_alike(study: _Study) -> None:
                 raise InputError(
                     f"fold {name!r} with seed {seed} has other {what} than what it is compared with; probe all alike"
                 )
-    counts = {of: tries for of, tries in _tries(study.first).items() if tries}  # 0: scores of its own
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{of} {count}" for of, count in counts.items())
-        raise InputError(f"the methods were not tried equally often ({told}); probe all with as many tries")
+    require_equal_counts(_tries(study.first))
 
 
 def _require_groups_apart(study: _Study) -> None:
@@ -173,21 +173,19 @@ def _method(
     draws: FloatArray,
     outcomes: Sequence[Outcome],
     config: ProbeConfig,
-) -> dict[str, Any]:
+) -> MethodRow:
     """One row of the comparison, from values ``(folds, methods)`` and draws ``(resamples, methods)``."""
     number, rows = study.methods.index(of), study.rows(of)
     low, high = interval(draws[:, number], config.confidence)
     mine = values[:, number]
-    means = {
-        name: float(np.mean([row[name] for row in rows.values()])) for name in ("macro_f1", "mean_average_precision")
-    }
     return {
         "of": of,
         "kind": kind(of),
         "value": float(mine.mean()),
         "low": low,
         "high": high,
-        **means,
+        "macro_f1": float(np.mean([row["macro_f1"] for row in rows.values()])),
+        "mean_average_precision": float(np.mean([row["mean_average_precision"] for row in rows.values()])),
         "folds": dict(zip(study.names, mine.tolist(), strict=True)),
         "fold_spread": float(mine.std(ddof=1)) if len(mine) > 1 else 0.0,
         "chosen": {
@@ -213,20 +211,36 @@ def _groups(study: _Study, number: int, outcomes: Sequence[Outcome]) -> dict[str
     }
 
 
-def _differences(study: _Study, values: FloatArray, draws: FloatArray, config: ProbeConfig) -> list[dict[str, Any]]:
+def _differences(study: _Study, values: FloatArray, draws: FloatArray, config: ProbeConfig) -> list[DifferenceRow]:
     """The GPT against every other method, the strongest of them first."""
     if GPT not in study.methods:
         return []
-    gpt, rows = study.methods.index(GPT), []
-    for other, against in enumerate(study.methods):
-        if other != gpt:
-            found = difference(values, draws, gpt, other, confidence=config.confidence, seed=config.seed)
-            by_name = dict(zip(study.names, (values[:, gpt] - values[:, other]).tolist(), strict=True))
-            rows.append({"of": GPT, "against": against, **asdict(found), "folds": by_name})
-    return sorted(rows, key=lambda row: float(str(row["value"])))
+    gpt = study.methods.index(GPT)
+    rows = [
+        _difference(study, gpt, other, values, draws, config) for other in range(len(study.methods)) if other != gpt
+    ]
+    return sorted(rows, key=lambda row: row["value"])
 
 
-def _layers(study: _Study, of: str) -> list[dict[str, object]]:
+def _difference(
+    study: _Study, one: int, other: int, values: FloatArray, draws: FloatArray, config: ProbeConfig
+) -> DifferenceRow:
+    """One method against another, both by number; values and draws as in `_method`."""
+    found = difference(values, draws, one, other, confidence=config.confidence, seed=config.seed)
+    return {
+        "of": study.methods[one],
+        "against": study.methods[other],
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "fold_low": found.fold_low,
+        "fold_high": found.fold_high,
+        "folds": dict(zip(study.names, (values[:, one] - values[:, other]).tolist(), strict=True)),
+    }
+
+
+def _layers(study: _Study, of: str) -> list[LayerRow]:
     """Each layer of a method with the pooling that is best on validation, means over the folds; all layers last."""
     best = [best_poolings(row["candidates"]) for row in study.rows(of).values()]
     names = [name for name in best[0] if "/" in name]
@@ -250,7 +264,7 @@ def best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[
     return best
 
 
-def _learning_curve(study: _Study, of: str) -> list[dict[str, float]]:
+def _learning_curve(study: _Study, of: str) -> list[SharePoint]:
     """What a method reaches with each share of the labels: mean over the folds."""
     rows = study.rows(of)
     folds = [[rows[name, seed]["learning_curve"] for seed in study.seeds] for name in study.names]
@@ -258,7 +272,7 @@ def _learning_curve(study: _Study, of: str) -> list[dict[str, float]]:
     return [_mean_point([[curve[place] for curve in seeds] for seeds in folds]) for place in shares]
 
 
-def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, float]:
+def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]]) -> SharePoint:
     """One share, of points by fold and seed.
 
     The folds have different test clips, so what each deviates by adds in squares; the seeds of a fold have the same.

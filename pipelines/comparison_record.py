@@ -1,7 +1,6 @@
 """The comparison of representations in ``results.json``, as the report reads it."""
 
-from collections.abc import Mapping
-from typing import TypedDict, cast
+from typing import TypedDict
 
 from pipelines.run_record import Results, TrainingRecord
 
@@ -78,7 +77,7 @@ class ComparisonRecord(TypedDict, total=False):
 
 def comparison_of(results: Results) -> ComparisonRecord | None:
     """The comparison of a run, if it made one."""
-    return cast("ComparisonRecord | None", cast(Mapping[str, object], results).get("comparison"))
+    return results.get("comparison")
 
 
 def has_folds(comparison: ComparisonRecord) -> bool:

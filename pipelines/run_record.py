@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from audio.errors import InputError
+
+if TYPE_CHECKING:  # which holds training curves, and so imports this
+    from pipelines.comparison_record import ComparisonRecord
 
 RESULTS = "results.json"
 PICTURES = "listening/pictures.safetensors"
@@ -119,6 +122,7 @@ class Results(TypedDict, total=False):
     corpus: CorpusRecord
     curves: dict[str, TrainingRecord]
     codebook: CodebookRecord
+    comparison: "ComparisonRecord"  # of the methods that were probed
     listening: ListeningRecord
     stages: list[StageRecord]
     command: str
