@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from audio.manifest import SPLITS, Manifest, Rejected
 from pipelines.comparison import best_poolings, comparison
-from pipelines.run_record import RESULTS
+from pipelines.comparison_record import ComparisonRecord
+from pipelines.configuration import build
+from pipelines.run_record import RESULTS, TrainingRecord
 from pipelines.settings import RunSettings
 from pipelines.store import TIMINGS, Entry, library_versions, write_json
 from pipelines.training_curve import CURVE
+from tokenizer.tokenizer import TokenizerConfig
 
 FoldSeed = tuple[str, int]  # what is held out for test, and the seed
 
@@ -61,14 +64,15 @@ def write_results(
         "versions": library_versions(),
     }
     figures = [figure for entries in made.values() for entry in entries.values() for figure in _costs(entry)]
-    if len(made) == 1:
-        (entries,) = made.values()
-        content |= _of_one_run(entries, manifest)
-        figures = [*_collected(entries, protocol), *figures]
+    only = next(iter(made.values())) if len(made) == 1 else {}
+    if only:
+        content |= _of_one_run(only, manifest)
+        figures = [*_collected(only, protocol), *figures]
     if all("probe" in entries for entries in made.values()):
         compared = _comparison(made, settings)
         content["comparison"] = compared
-        figures = [*_compared(compared, made, protocol), *figures]
+        layers = _layers(only["probe"], compared["protocol"]) if only else ()
+        figures = [*_compared(compared, made), *layers, *figures]
     write_json(folder / RESULTS, {**content, "figures": [asdict(figure) for figure in figures]})
 
 
@@ -87,21 +91,23 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
 
 
 def _collected(entries: Mapping[str, Entry], protocol: str) -> list[Figure]:
-    return [
+    """What the parts of a run measure of themselves; probes are those of a comparison."""
+    figures = [
         figure
         for stage, collect in COLLECTORS.items()
         if stage in entries
         for figure in collect(entries[stage], protocol)
     ]
+    return [*_rate(entries["tokenizer"]), *figures] if "tokenizer" in entries else figures
 
 
-def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> dict[str, Any]:
+def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> ComparisonRecord:
     """The comparison of the methods over folds and seeds, and how what they stand on was trained."""
     probed = {place: entries["probe"].read_json("probe.json") for place, entries in made.items()}
     first = min(seed for _, seed in made)
     trainings = {
         stage: {
-            fold if seed == first else f"{fold}, seed {seed}": entries[stage].read_json(CURVE)
+            fold if seed == first else f"{fold}, seed {seed}": cast(TrainingRecord, entries[stage].read_json(CURVE))
             for (fold, seed), entries in made.items()
         }
         for stage in ("lm", "simclr", "supervised", "ast")
@@ -111,14 +117,14 @@ def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSetti
     return {**comparison(probed, by=by, config=settings.probe), "trainings": trainings}
 
 
-def _compared(compared: Mapping[str, Any], made: Mapping[FoldSeed, Mapping[str, Entry]], protocol: str) -> list[Figure]:
+def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]) -> list[Figure]:
     """The methods' figures, means over the folds, and what the GPT has over each other method."""
     artifact = " ".join(entries["probe"].key for entries in made.values())
     shared: dict[str, Any] = {
         "stage": "probe",
         "unit": "ratio",
         "artifact": artifact,
-        "protocol": protocol,
+        "protocol": compared["protocol"],
         "split": "test",
         "seeds": len(compared["seeds"]),
     }
@@ -128,15 +134,25 @@ def _compared(compared: Mapping[str, Any], made: Mapping[FoldSeed, Mapping[str, 
         figures.append(
             Figure(name=metric, of=row["of"], value=row["value"], low=row["low"], high=row["high"], **shared)
         )
+        others = {"macro_f1": row["macro_f1"], "mean_average_precision": row["mean_average_precision"]}
         figures += [
-            Figure(name=name, of=row["of"], value=row[name], **shared)
-            for name in ("macro_f1", "mean_average_precision")
-            if name != metric and row.get(name) is not None
+            Figure(name=name, of=row["of"], value=value, **shared)
+            for name, value in others.items()
+            if name != metric and value is not None
         ]
-    for row in compared["differences"]:
-        of = f"{row['of']} - {row['against']}"
-        figures.append(Figure(name="difference", of=of, value=row["value"], low=row["low"], high=row["high"], **shared))
+    for one in compared["differences"]:
+        of = f"{one['of']} - {one['against']}"
+        figures.append(Figure(name="difference", of=of, value=one["value"], low=one["low"], high=one["high"], **shared))
     return figures
+
+
+def _rate(entry: Entry) -> Iterator[Figure]:
+    """How many codes stand for a second of sound, over all streams: a tokenizer's own, whatever it is used on."""
+    values = entry.read_json("config.json")
+    del values["fingerprints"]
+    tokenizer = build(TokenizerConfig, values, name="tokenizer")
+    rate = tokenizer.audio.sample_rate / tokenizer.samples_per_code * tokenizer.streams
+    yield Figure(stage="tokenizer", name="codes_per_second", value=rate, unit="codes/s", artifact=entry.key)
 
 
 def _tokenizer(entry: Entry, protocol: str) -> Iterator[Figure]:
@@ -239,7 +255,7 @@ def _heard(entry: Entry, manifest: Manifest) -> list[dict[str, object]]:
     return [{**row, **known[row["path"]]} for row in rows] if isinstance(rows, list) else []
 
 
-COLLECTORS = {"health": _tokenizer, "lm": _language_model, "probe": _layers, "listening": _listening}
+COLLECTORS = {"health": _tokenizer, "lm": _language_model, "listening": _listening}
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:

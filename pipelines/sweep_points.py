@@ -3,11 +3,11 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
-from pipelines.run_record import FigureRow, Results
+from pipelines.comparison_record import comparison_of
+from pipelines.run_record import Results
 from pipelines.sweep_jobs import Job
 
 CODEBOOK_SIZE = "tokenizer.codebook_size"
@@ -33,9 +33,11 @@ class Point:
     results: Results
 
     def estimate(self, stage: str, name: str, of: str | None = None) -> Estimate | None:
-        """The figure of this name; of probes, the one on test."""
-        found = self._row(stage, name, of, validation=False if stage == "probe" else None)
-        return Estimate(**{key: _number(found[key]) for key in ("value", "low", "high")}) if found else None
+        """The first figure of this name."""
+        for row in self.results["figures"]:
+            if (row["stage"], row["name"], row["of"]) == (stage, name, of):
+                return Estimate(value=_number(row["value"]), low=_number(row["low"]), high=_number(row["high"]))
+        return None
 
     def value(self, stage: str, name: str, of: str | None = None) -> float:
         """The value of the figure of this name; NaN where there is none."""
@@ -44,34 +46,21 @@ class Point:
 
     @property
     def nominal_rate(self) -> float:
-        """Bits per second of codes that are all written with log2(codebook size) bits.
-
-        The rate that the codes' frequencies allow is in the results, and so is their entropy; their ratio is the
-        number of codes per second, over all streams.
-        """
-        entropy = math.log2(max(self.value("tokenizer", "perplexity"), 1.0))
+        """Bits per second of codes, of all streams, that are each written with log2(codebook size) bits."""
         size = self.job.codebook_size
-        if not entropy or size is None:
-            return math.nan
-        return math.log2(size) * self.value("tokenizer", "bits_per_second") / entropy
+        return math.nan if size is None else math.log2(size) * self.value("tokenizer", "codes_per_second")
 
     @property
     def rate(self) -> float:
         """Bits per second that the language model needs."""
         return self.value("lm", "bits_per_second")
 
-    def validation(self, metric: str) -> float:
-        """What the GPT's probe reaches on validation; NaN where the results do not say."""
-        row = self._row("probe", metric, GPT, validation=True)
-        return _number(row["value"]) if row else _best_layer(cast(Mapping[str, Any], self.results))
-
-    def _row(self, stage: str, name: str, of: str | None, *, validation: bool | None) -> FigureRow | None:
-        """The first figure of this kind, on validation clips, on others, or (None) on whatever it was measured."""
-        for row in self.results["figures"]:
-            here = validation is None or (row["split"] == "validation") == validation
-            if here and (row["stage"], row["name"], row["of"]) == (stage, name, of):
-                return row
-        return None
+    @property
+    def validation(self) -> float:
+        """What the GPT's best layer, from which its probe was chosen, reaches on validation; NaN where none is told."""
+        comparison = comparison_of(self.results)
+        layers = comparison.get("layers", {}).get(GPT, []) if comparison else []
+        return max((_number(row["validation"]) for row in layers), default=math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +116,8 @@ def best(points: Sequence[Point], metric: str) -> tuple[Point, bool] | None:
     probed = [point for point in points if math.isfinite(point.value("probe", metric, GPT))]
     if not probed:
         return None
-    told = all(math.isfinite(point.validation(metric)) for point in probed)
-    judge = (lambda point: point.validation(metric)) if told else (lambda point: point.value("probe", metric, GPT))
+    told = all(math.isfinite(point.validation) for point in probed)
+    judge = (lambda point: point.validation) if told else (lambda point: point.value("probe", metric, GPT))
     return max(probed, key=judge), told
 
 
@@ -183,10 +172,3 @@ def _cell(value: object) -> object:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _best_layer(results: Mapping[str, Any]) -> float:
-    """On validation: of the chosen probe, or of the GPT's best layer, which is what was chosen from."""
-    chosen = [row["validation_accuracy"] for row in results.get("probe", {}).get("probes", []) if row["of"] == GPT]
-    layers = [row["validation"] for row in results.get("comparison", {}).get("layers", {}).get(GPT, [])]
-    return max(map(_number, chosen or layers), default=math.nan)

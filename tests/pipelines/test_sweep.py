@@ -34,7 +34,7 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
     rows = [
         figure("tokenizer", "perplexity", 0.7 * size, "codes"),
         figure("tokenizer", "used_codes", size, "codes"),
-        figure("tokenizer", "bits_per_second", RATE * math.log2(0.7 * size), "bit/s"),
+        figure("tokenizer", "codes_per_second", RATE, "codes/s"),
         figure("tokenizer", "reconstruction_mse", 0.05, "normalised log-mel squared"),
         figure("tokenizer", "quantised_mse", 0.05 + 0.6 * 2 ** (-bits / 3), "normalised log-mel squared"),
         *(
@@ -43,7 +43,6 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
         ),
         figure("lm", "perplexity", 2 ** (0.6 * bits), "codes"),
         figure("lm", "bits_per_second", RATE * 0.6 * bits, "bit/s"),
-        probed("gpt", gpt + 0.02, split="validation"),
         probed("gpt", gpt),
         probed("bag_of_codes", bag),
         probed("log_mel", 0.5),
@@ -52,12 +51,13 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
         {"stage": "autoencoder", "key": "a", "seconds": 9.0, "peak_memory": 1e9, "reused": size != 16},
         {"stage": "lm", "key": "b", "seconds": 9.0, "peak_memory": 1e9, "reused": False},
     ]
-    return {"figures": rows, "stages": stages}
+    layers = [{"of": f"gpt/layer_{number}", "validation": gpt + 0.02 * number, "test": gpt} for number in (1, 2)]
+    return {"figures": rows, "stages": stages, "comparison": {"layers": {"gpt": layers}}}
 
 
-def probed(of: str, accuracy: float, *, split: str = "test") -> dict[str, object]:
+def probed(of: str, accuracy: float) -> dict[str, object]:
     row = figure("probe", "accuracy", accuracy, "ratio", of=of)
-    return row | {"low": accuracy - 0.03, "high": accuracy + 0.03, "split": split}
+    return row | {"low": accuracy - 0.03, "high": accuracy + 0.03}
 
 
 def add(
@@ -206,7 +206,7 @@ def test_two_options_make_lines(tmp_path: Path) -> None:
 
 def test_a_sweep_without_probes_still_compares(tmp_path: Path) -> None:
     for number, size in enumerate(SIZES):
-        rows = [row for row in at(size)["figures"] if row["stage"] == "tokenizer"]  # type: ignore[attr-defined]
+        rows = [row for row in at(size)["figures"] if row["stage"] == "tokenizer"]  # type: ignore[attr-defined]  # a list
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, {"figures": rows}, size)
     page, _, _ = written(tmp_path)
     assert "From 16 codes to 2,048 codes, the squared error through the codebook goes from 0.288 to" in page.text
@@ -224,7 +224,7 @@ def test_hardly_a_sweep_makes_a_page_too(tmp_path: Path, jobs: int) -> None:
 def test_strange_figures_are_drawn_too(tmp_path: Path) -> None:
     for number, size in enumerate((16, 32)):
         content = at(size)
-        for row in content["figures"]:  # type: ignore[attr-defined]
+        for row in content["figures"]:  # type: ignore[attr-defined]  # a list
             row["value"] = math.nan if number else 0.0
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
     page, rows, _ = written(tmp_path)
@@ -232,11 +232,11 @@ def test_strange_figures_are_drawn_too(tmp_path: Path) -> None:
     assert {row["value"] for row in rows} == {"", "0.0"}
 
 
-def test_validation_is_read_off_the_layers_where_no_figure_tells_it() -> None:
+def test_validation_is_that_of_the_best_layer() -> None:
     layers = {"gpt": [{"of": "gpt/layer_1", "validation": 0.5}, {"of": "gpt/layer_2", "validation": 0.6}]}
     job = Job(number=0, overrides={}, folder="0", codebook_size=None)
     results = {"figures": [], "comparison": {"layers": layers}}
-    assert Point(job=job, results=results).validation("accuracy") == 0.6  # type: ignore[arg-type]  # as JSON gives it
+    assert Point(job=job, results=results).validation == 0.6  # type: ignore[arg-type]  # as JSON gives it
 
 
 def test_words_become_options() -> None:
@@ -349,7 +349,13 @@ def test_a_single_run_fails_as_it_did_before(project: Path) -> None:
 
 
 def test_the_autoencoder_is_trained_once_for_all_sizes(tmp_path: Path) -> None:
-    words = (*TINY, "stages=[tokenizer]", f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    words = (
+        *TINY,
+        "stages=[tokenizer]",
+        "tokenizer.levels=2",
+        f"store.root={tmp_path / 'store'}",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    )
     done = called("-m", *words, "tokenizer.codebook_size=4,8")
     assert done.returncode == 0, done.stderr
     made = [folder.parent.name for folder in entries(tmp_path / "store")]
@@ -360,7 +366,7 @@ def test_the_autoencoder_is_trained_once_for_all_sizes(tmp_path: Path) -> None:
     assert {(row["job"], row["codebook_size"]) for row in rows} == {("0", "4"), ("1", "8")}
     rates = {row["codebook_size"]: float(row["nominal_bits_per_second"]) for row in rows}
     assert rates["8"] == pytest.approx(1.5 * rates["4"])
-    assert rates["8"] == pytest.approx(3 * 50)  # of the default patch: two frames of 10 ms
+    assert rates["8"] == pytest.approx(3 * 2 * 50)  # two levels; of the default patch: two frames of 10 ms
 
 
 @pytest.mark.slow
