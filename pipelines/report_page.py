@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import soundfile
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from audio.manifest import SPLITS
@@ -21,6 +21,7 @@ from pipelines.fold_training_chart import fold_trainings
 from pipelines.group_chart import MAX_GROUPS, group_chart, ranked_groups, values_by_group
 from pipelines.key_figures import key_figures
 from pipelines.learning_curve_chart import has_learning_curves, learning_curves
+from pipelines.pages import environment
 from pipelines.probe_charts import MODEL, layer_curves, layered
 from pipelines.report_sounds import KINDS, clip_name, sound_path, sounds
 from pipelines.run_record import Pictures, Results, read_pictures, read_results
@@ -80,19 +81,13 @@ def adding_command(results: Results, stage: str) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    words = phrasing
-    spoken = [words.number, words.percent, words.duration, words.full_name, words.points, words.significance]
+    """That of all pages, and how a report puts durations and comparisons in words."""
+    made, words = environment(), phrasing
+    spoken = [words.duration, words.points, words.significance]
     compared = [words.candidates, words.metric_of, words.setting, words.standing, fold_noun, probed_places]
-    environment.filters |= {function.__name__: function for function in (*spoken, *compared)}
-    environment.globals |= {"quantity": phrasing.quantity, "rows": phrasing.rows}
-    return environment
+    made.filters |= {function.__name__: function for function in (*spoken, *compared)}
+    made.globals |= {"quantity": phrasing.quantity, "rows": phrasing.rows}
+    return made
 
 
 def _charts(results: Results) -> Iterator[tuple[str, Markup]]:

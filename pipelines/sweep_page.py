@@ -5,18 +5,16 @@ to the report of each run. It is drawn from the runs' ``results.json`` alone: th
 """
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from audio.errors import InputError
 from audio.files import write_aside
-from pipelines import phrasing
+from pipelines.pages import environment
 from pipelines.report import REPORT
 from pipelines.run_record import read_results
 from pipelines.sweep_charts import Axis, bitrate, tradeoff
@@ -25,7 +23,7 @@ from pipelines.sweep_points import BAG, GPT, Point, best, metric_of, ordered, re
 from pipelines.sweep_words import Naming, doubt, interior, verdict
 
 HTML, CSV = "sweep.html", "sweep.csv"
-TEMPLATE, REPORT_TEMPLATE = "sweep.html.jinja", "report.html.jinja"
+TEMPLATE = "sweep.html.jinja"
 KILLED = "it was stopped before its end"
 
 
@@ -61,10 +59,9 @@ def page(sweep: Path, points: list[Point], failures: list[Job], names: tuple[str
     found = best(points, metric)
     inside = found is not None and interior(lines, found[0], naming)
     return (
-        _environment()
+        environment()
         .get_template(TEMPLATE)
         .render(
-            styles=styles(),
             names=names,
             verdict=verdict(lines, naming, metric, found),
             doubt=doubt(lines, naming, metric, found),
@@ -85,13 +82,6 @@ def page(sweep: Path, points: list[Point], failures: list[Job], names: tuple[str
             csv=CSV,
         )
     )
-
-
-def styles() -> Markup:
-    """The styles of the report."""
-    text = (Path(__file__).parent / REPORT_TEMPLATE).read_text(encoding="utf-8")
-    found = re.search("<style>(.*?)</style>", text, re.DOTALL)
-    return Markup(found[1] if found else "")
 
 
 def _outcome(sweep: Path, job: Job) -> Point | Job:
@@ -132,16 +122,3 @@ def _methods(points: Sequence[Point], metric: str) -> list[str]:
 def _report(sweep: Path, job: Job) -> str | None:
     """A link to the report of a job, if it drew one."""
     return quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    spoken = (phrasing.number, phrasing.percent, phrasing.full_name)
-    environment.filters |= {function.__name__: function for function in spoken}
-    return environment

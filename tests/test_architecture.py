@@ -162,7 +162,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines").glob("*.html.jinja")]
+    data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines").glob("*.jinja")]
     wanted = {path.as_posix() for path in SOURCES} | {path.relative_to(ROOT).as_posix() for path in data}
     assert not wanted - held
     assert not [name for name in held if name.startswith(("tests", "docs"))]
