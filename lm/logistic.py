@@ -38,7 +38,9 @@ def in_row_space(features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         return dict(features)
     variances, left = np.linalg.eigh(train @ train.T)  # of a Gram matrix: squares of the singular values
     large = variances > SMALLEST_VARIANCE * variances[-1]
-    right = (train.T @ left[:, large] / np.sqrt(variances[large])).astype(np.float32)  # (dim, directions)
+    large[-1] = True  # of constant features one direction stays, in which all clips are 0
+    norms = np.sqrt(np.maximum(variances[large], np.finfo(np.float64).tiny))
+    right = (train.T @ left[:, large] / norms).astype(np.float32)  # (dim, directions)
     return {split: values @ right for split, values in features.items()}
 
 

@@ -118,6 +118,15 @@ def test_few_features_are_left_as_they_are() -> None:
 # Several labels
 
 
+@pytest.mark.parametrize("dims", [5, 400])
+def test_constant_features_tell_nothing(dims: int) -> None:
+    task = _task()
+    features = np.full((300, dims), 3.0, np.float32)
+    result = probe(features, task, CONFIG, of="constant")
+    assert len(set(result.predictions)) == 1
+    assert result.test_accuracy == pytest.approx(1 / 3, abs=0.05)
+
+
 def test_clips_of_several_labels_are_told_apart() -> None:
     task = _several()
     result = probe(_separable(task), task, CONFIG, of="separable")
