@@ -1,7 +1,7 @@
 """The comparison of methods: the section "comparison" of ``results.json``, from the probes of every fold and seed.
 
-Every fold weighs the same. Intervals and p values are of `lm.comparison`: clips drawn anew within the folds, and folds
-drawn anew. With several seeds a clip counts as right by the share of seeds that got it right.
+Every fold weighs the same. Intervals and p values are of `lm.comparison`: clips drawn anew within the folds, and
+Student's t of the folds. With several seeds a clip counts as right by the share of seeds that got it right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -226,7 +226,7 @@ def _difference(
     study: _Study, one: int, other: int, values: FloatArray, draws: FloatArray, config: ProbeConfig
 ) -> DifferenceRow:
     """One method against another, both by number; values and draws as in `_method`."""
-    found = difference(values, draws, one, other, confidence=config.confidence, seed=config.seed)
+    found = difference(values, draws, one, other, confidence=config.confidence)
     return {
         "of": study.methods[one],
         "against": study.methods[other],

@@ -31,7 +31,7 @@ class DifferenceRow(TypedDict, total=False):
     high: float
     p: float  # two-sided
     folds: dict[str, float]
-    fold_low: float | None  # interval over the folds
+    fold_low: float | None  # paired t interval over the folds
     fold_high: float | None
 
 
