@@ -76,11 +76,13 @@ class RunSettings:
         return "probe" in self.stages and method in self.compare.methods
 
     def _require_one_run(self) -> None:
-        """What is made of one model cannot be made of the models of several folds."""
-        if "vocoder" in self.stages and (self.compare.folds or self.seeds > 1):
+        """What is made of one model cannot be made of the models of several folds or seeds."""
+        folds = [f"compare.folds is {self.compare.folds}"] if self.compare.folds else []
+        several = [*folds, *([f"seeds is {self.seeds}"] if self.seeds > 1 else [])]
+        if "vocoder" in self.stages and several:
             raise InputError(
-                f"compare.folds is {self.compare.folds} and seeds {self.seeds}, which trains all "
-                "of it several times, and a run has one vocoder: leave it out, stages=[tokenizer,lm,probe,report]"
+                f"{' and '.join(several)}, which trains everything several times, and a run has one vocoder: leave the "
+                "vocoder out, stages=[tokenizer,lm,probe,report]"
             )
 
     def _require_equal_shares(self) -> None:
