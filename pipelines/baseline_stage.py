@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,22 +17,16 @@ from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import ContrastConfig, PairBatches, create_simclr, validation_pairs
-from lm.baselines.spectrograms import SpectrogramBatchConfig, Spectrograms
-from lm.baselines.supervised import (
-    HeadConfig,
-    Label,
-    LabelledBatches,
-    class_targets,
-    create_classifier,
-    validation_clips,
-)
-from lm.pooling import POOLINGS, FloatArray
+from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.supervised import HeadConfig, Label, create_classifier
+from lm.pooling import POOLINGS
 from pipelines.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
-from pipelines.encoding import encoding_pool, in_order
+from pipelines.labelled_clips import LabelledClips, LabelledSplit
 from pipelines.session import Session
-from pipelines.spectrogram_stage import TRAINED_ON, SpectrogramReader, stored_spectrograms, stored_std
+from pipelines.spectrogram_stage import SpectrogramReader, stored_spectrograms, stored_std
 from pipelines.store import Entry, Recipe, text_hash, write_json
-from pipelines.stored_features import FEATURES
+from pipelines.stored_arrays import TRAINED_ON
+from pipelines.stored_features import stacked_rows, write_features, write_scores
 from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 
@@ -126,10 +118,9 @@ def supervised(
     left out. Only what is said of training and validation clips counts.
     """
     own = settings.supervised
-    told = {path: label for path, label in labels.items() if label is not None}
-    train, held_out = (_labelled(spectrograms, split, told) for split in ("train", "validation"))
+    train, held_out = (LabelledSplit.of(*stored_spectrograms(spectrograms, split), labels) for split in TRAINED_ON)
     # None for a clip without a label: which clips have none decides what is trained on, as the labels do.
-    said = [[told.get(path) for path in stored_spectrograms(spectrograms, split)[1]] for split in TRAINED_ON]
+    said = [[labels.get(path) for path in stored_spectrograms(spectrograms, split)[1]] for split in TRAINED_ON]
     recipe = Recipe(
         stage="supervised",
         version=1,
@@ -150,21 +141,15 @@ def supervised(
 
     def make(folder: Path) -> None:
         model = create_classifier(settings.encoder, len(classes), own.head, seed=own.fit.seed)
-        targets = [class_targets(known, classes, multi_label=multi_label) for _, known in (train, held_out)]
-        batches = LabelledBatches(
-            train[0],
-            targets[0],
-            own.batches,
-            own.augmentation,
-            std=stored_std(spectrograms),
-            label_smoothing=own.head.label_smoothing,
-        )
+        clips = LabelledClips(train=train, validation=held_out, classes=classes, multi_label=multi_label)
+        std, smoothing = stored_std(spectrograms), own.head.label_smoothing
+        batches = clips.batches(own.batches, own.augmentation, std=std, label_smoothing=smoothing)
         session.train(
             "supervised encoder",
             "baselines.supervised.fit",
             model,
             batches,
-            validation_clips(held_out[0], targets[1], batch_size=own.batches.batch_size),
+            clips.held_out(own.batches),
             labelling.loss,
             own.fit,
             folder,
@@ -174,14 +159,6 @@ def supervised(
             _save(folder, model, {"encoder": asdict(settings.encoder), **about})
 
     return session.obtain(recipe, f"supervised encoder, {own.fit.steps} steps", make, together=True)
-
-
-def _labelled(
-    entry: Entry, split: Literal["train", "validation"], labels: Mapping[str, Label]
-) -> tuple[Spectrograms, list[Label]]:
-    clips, paths = stored_spectrograms(entry, split)
-    known = [row for row, path in enumerate(paths) if path in labels]
-    return clips.of_rows(known), [labels[paths[row]] for row in known]
 
 
 def _save(folder: Path, model: nn.Module, about: Mapping[str, object]) -> None:
@@ -202,7 +179,7 @@ def baseline_features(
 ) -> Entry:
     """Every block of an encoder, and all side by side, pooled over each clip, from the recordings themselves.
 
-    Of the supervised encoder also its own classes' probabilities: ``scores (clips, classes)`` in scores.safetensors.
+    Of the supervised encoder also its own classes' probabilities: ``scores (clips, classes)`` beside them.
     """
     recipe = Recipe(
         stage=f"{method}_features",
@@ -225,21 +202,12 @@ def baseline_features(
     loader = EncoderLoader(folder=folder_of_encoder, config=settings.encoder, seed=settings.seed)
 
     def make(folder: Path) -> None:
-        rows: dict[str, list[FloatArray]] = {}
-        with (
-            session.terminal.working(method, len(manifest.clips), "clips") as progress,
-            encoding_pool(session.workers) as pool,
-        ):
-            pooled = in_order(partial(block_features, loader, reader), manifest.clips, pool)
-            for done, features in enumerate(pooled, 1):
-                for name, values in features.items():
-                    rows.setdefault(name, []).append(values)
-                progress.advance_to(done)
-        tensors = {f"{method}/{name}": np.stack(values) for name, values in rows.items()}
-        save_arrays(tensors, folder / FEATURES)
+        rows = stacked_rows(session.each(method, partial(block_features, loader, reader), manifest.clips))
+        tensors = {f"{method}/{name}": values for name, values in rows.items()}
+        write_features(folder, tensors)
         if method == "supervised" and folder_of_encoder is not None:
             last = f"{method}/block_{len(settings.encoder.channels)}"
             scores = head_scores(folder_of_encoder, {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS})
-            save_arrays({"scores": scores}, folder / "scores.safetensors")
+            write_scores(folder, scores)
 
     return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make)

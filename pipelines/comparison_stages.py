@@ -13,6 +13,7 @@ from lm.probe_task import ProbeTask
 from pipelines.ast_stage import ast, ast_features
 from pipelines.baseline_stage import Baseline, baseline_features, simclr, supervised
 from pipelines.features_stage import code_features, gpt_features, random_gpt_features, signal_features
+from pipelines.filter_bank_stage import filter_banks
 from pipelines.probe_stage import probe_task, probes
 from pipelines.session import Session
 from pipelines.settings import RunSettings
@@ -74,7 +75,8 @@ def compared(
     if "ast" in wanted:
         task = probe_task(manifest, settings.probe.label_separator)
         labels = _labels(manifest, task)
-        trained.append(ast(session, manifest, labels, task.classes, settings.ast, multi_label=task.multi_label))
+        banks = filter_banks(session, manifest)
+        trained.append(ast(session, manifest, banks, labels, task.classes, settings.ast, multi_label=task.multi_label))
         features.append(ast_features(session, manifest, trained[-1], settings.ast.model))
         scores["ast_head"] = features[-1]
     if "random_ast" in wanted:

@@ -5,13 +5,12 @@ Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, row
 choose from.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from audio.manifest import SPLITS, Manifest, audio_hash
 from lm.embeddings import embed, embed_attentively
@@ -19,10 +18,10 @@ from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, bag_of_codes, pool
 from pipelines.audio_features import audio_features
-from pipelines.encoding import Encoder, encoding_pool, in_order
+from pipelines.encoding import Encoder
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe
-from pipelines.stored_features import FEATURES
+from pipelines.stored_features import GPT, method_of_key, stacked_rows, write_features
 from tokenizer.parquet import CodedClip, read_codes
 
 
@@ -48,19 +47,10 @@ def signal_features(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        step = partial(audio_features, encoder)
         jobs = [(clip.path, clip.codes.num_samples) for clip in read_codes(codes_entry.folder)[1]]
-        rows: dict[str, list[FloatArray]] = {}
-        with (
-            session.terminal.working("log-mel and bottlenecks", len(jobs), "clips") as progress,
-            encoding_pool(session.workers) as pool,
-        ):
-            for done, pooled in enumerate(in_order(step, jobs, pool), 1):
-                for name, values in pooled.items():
-                    if name.partition(":")[0] in methods:
-                        rows.setdefault(name, []).append(values)
-                progress.advance_to(done)
-        _save(folder, {name: np.stack(values) for name, values in rows.items()})
+        heard = session.each("log-mel and bottlenecks", partial(audio_features, encoder), jobs)
+        wanted = ({key: row for key, row in rows.items() if method_of_key(key) in methods} for rows in heard)
+        write_features(folder, stacked_rows(wanted))
 
     return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make)
 
@@ -75,7 +65,7 @@ def code_features(session: Session, codes_entry: Entry) -> Entry:
             f"bag_of_codes:{pooling}": np.stack([bag_of_codes(clip.codes, pooling) for clip in clips])
             for pooling in POOLINGS
         }
-        _save(folder, bags)
+        write_features(folder, bags)
 
     return session.obtain(recipe, "bags of codes", make)
 
@@ -98,16 +88,17 @@ def gpt_features(
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
         clips = list(read_codes(codes_entry.folder)[1])
-        tensors = _states("gpt", model, clips)
+        tensors = _states(GPT, model, clips)
         if attentive or surprise:
             nats = [-model.log_probabilities(clip.codes) for clip in clips]  # (time, streams) of each clip
         if attentive:
             states = embed_attentively(model, [clip.codes for clip in clips], nats)
-            tensors |= _by_layer("gpt", "attentive", states)
+            tensors |= _by_layer(GPT, "attentive", states)
         if surprise:
             beside = np.stack([pool(each, "thirds") for each in nats])
-            tensors["gpt/all_and_surprise:thirds"] = np.concatenate([tensors["gpt/all_layers:thirds"], beside], axis=1)
-        _save(folder, tensors)
+            layers = tensors[f"{GPT}/all_layers:thirds"]
+            tensors[f"{GPT}/all_and_surprise:thirds"] = np.concatenate([layers, beside], axis=1)
+        write_features(folder, tensors)
 
     return session.obtain(recipe, "states of the GPT", make)
 
@@ -125,7 +116,7 @@ def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig,
         codes_format, clips = read_codes(codes_entry.folder)
         model = LanguageModel.create(config, codes_format, seed=seed)
         model.gpt.to(session.gang.device).eval()
-        _save(folder, _states("random_gpt", model, list(clips)))
+        write_features(folder, _states("random_gpt", model, list(clips)))
 
     return session.obtain(recipe, "states of an untrained GPT", make)
 
@@ -143,7 +134,3 @@ def _by_layer(method: str, pooling: str, states: FloatArray) -> dict[str, FloatA
     layers = range(1, len(states))
     tensors = {f"{method}/layer_{layer}:{pooling}": np.ascontiguousarray(states[layer]) for layer in layers}
     return {**tensors, f"{method}/all_layers:{pooling}": np.concatenate(list(states[1:]), axis=1)}
-
-
-def _save(folder: Path, tensors: Mapping[str, FloatArray]) -> None:
-    save_file(dict(tensors), folder / FEATURES)

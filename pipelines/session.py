@@ -1,18 +1,23 @@
 """One run: its store, its processes, its terminal and its folder, and how a stage is reused or made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from torch import nn
 
+from pipelines.encoding import encoding_pool, in_order
 from pipelines.fit import B, Batches, LossFunction, fit
 from pipelines.gangs import Alone, Gang
 from pipelines.progress import Terminal
 from pipelines.store import Entry, Recipe, Store, checkpoints_of
 from pipelines.training import FitConfig, Point
 from pipelines.training_curve import write_curve
+
+J = TypeVar("J")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,13 @@ class Session:
     def alone(self) -> "Session":
         """The same on this process's device, without the others: for what is too small to share."""
         return replace(self, gang=Alone(self.gang.device))
+
+    def each(self, title: str, work: Callable[[J], R], jobs: Sequence[J], *, unit: str = "clips") -> Iterator[R]:
+        """What ``work`` makes of each job, in their order, by all workers, as it comes; shows the progress."""
+        with self.terminal.working(title, len(jobs), unit) as progress, encoding_pool(self.workers) as pool:
+            for done, result in enumerate(in_order(work, jobs, pool), 1):
+                yield result
+                progress.advance_to(done)
 
     def train(
         self,

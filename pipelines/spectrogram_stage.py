@@ -16,13 +16,12 @@ from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from lm.baselines.spectrograms import Spectrograms
-from pipelines.encoding import encoding_pool, in_order
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
+from pipelines.stored_arrays import FRAMES, TRAINED_ON, Array, fill, kept_clips, read_clips, write_clips
 
-TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which their frames are kept
 PIECE_FRAMES = 1024  # of a recording that is heard at a time
-FRAMES, OFFSETS, CLIPS, STD = "frames.npy", "offsets.npy", "clips.json", "std.npy"
+CLIPS, STD = "clips.json", "std.npy"  # beside the frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,35 +67,24 @@ def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig,
         config=asdict(audio),
         inputs={"sample": sample.key, "manifest": audio_hash(manifest, TRAINED_ON)},
     )
-    clips = [clip for split in TRAINED_ON for clip in manifest.of(split)]
+    clips = kept_clips(manifest)
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
 
     def make(folder: Path) -> None:
-        ends = np.cumsum([0] + [reader.num_frames(clip) for clip in clips])
-        frames = folder / FRAMES
-        np.lib.format.open_memmap(frames, mode="w+", dtype=np.float16, shape=(int(ends[-1]), audio.n_mels)).flush()
-        jobs = [(clip, int(start)) for clip, start in zip(clips, ends[:-1], strict=True)]
-        with (
-            session.terminal.working("spectrograms", len(clips), "clips") as progress,
-            encoding_pool(session.workers) as pool,
-        ):
-            for done, _ in enumerate(in_order(partial(_write_spectrogram, frames, reader), jobs, pool), 1):
-                progress.advance_to(done)
-        np.save(folder / OFFSETS, ends)
+        lengths = [reader.num_frames(clip) for clip in clips]
+        write = partial(_write_spectrogram, reader)
+        write_clips(
+            session, "spectrograms", folder / FRAMES, clips, lengths, write, dtype=np.float16, width=(audio.n_mels,)
+        )
         np.save(folder / STD, statistics(sample.folder)[1].numpy())
         write_json(folder / CLIPS, [[clip.path, clip.split] for clip in clips])
 
     return session.obtain(recipe, f"spectrograms of {len(clips)} clips", make)
 
 
-def _write_spectrogram(frames: Path, reader: SpectrogramReader, job: tuple[Clip, int]) -> None:
-    """Write a recording's frames where they begin in the array of all: workers do so side by side."""
-    clip, start = job
-    array = np.lib.format.open_memmap(frames, mode="r+")
-    for piece in reader.pieces(clip):
-        array[start : start + len(piece)] = piece.numpy()
-        start += len(piece)
-    array.flush()
+def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> None:
+    """Fill the place of a clip ``(time, mels)``."""
+    fill(frames, (piece.numpy() for piece in reader.pieces(clip)))
 
 
 def stored_std(entry: Entry) -> Tensor:
@@ -107,6 +95,5 @@ def stored_std(entry: Entry) -> Tensor:
 def stored_spectrograms(entry: Entry, split: Split) -> tuple[Spectrograms, list[str]]:
     """The clips of a split in an entry of `spectrograms`, read in place, and their paths."""
     stored: list[tuple[str, str]] = json.loads((entry.folder / CLIPS).read_text())
-    frames = np.load(entry.folder / FRAMES, mmap_mode="r")
     rows = [row for row, (_, own) in enumerate(stored) if own == split]
-    return Spectrograms.of(frames, np.load(entry.folder / OFFSETS)).of_rows(rows), [stored[row][0] for row in rows]
+    return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [stored[row][0] for row in rows]

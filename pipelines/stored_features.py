@@ -4,11 +4,13 @@ Keys are ``<method>[/<layer>]:<pooling>``, such as ``log_mel:mean`` or ``gpt/lay
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from audio.errors import InputError
 from lm.pooling import FloatArray
@@ -18,6 +20,25 @@ SCORES = "scores.safetensors"  # beside them, of a method that has a classifier 
 CLASS_SCORES = "scores"  # (clips, classes), probabilities
 PROBE = "probe.json"  # what the probes found, in their entry and in the folder of a run
 GPT: Final = "gpt"  # the method that all others are held against
+
+
+def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    """The vectors ``(dim,)`` of each clip in turn -> tensors ``(clips, dim)``; every clip has the same keys."""
+    columns: dict[str, list[FloatArray]] = {}
+    for row in rows:
+        for key, vector in row.items():
+            columns.setdefault(key, []).append(vector)
+    return {key: np.stack(vectors) for key, vectors in columns.items()}
+
+
+def write_features(folder: Path, tensors: Mapping[str, FloatArray]) -> None:
+    """Write tensors ``(clips, dim)`` by key into the folder of an entry."""
+    save_file(dict(tensors), folder / FEATURES)
+
+
+def write_scores(folder: Path, scores: FloatArray) -> None:
+    """Write class probabilities ``(clips, classes)`` into the folder of an entry."""
+    save_file({CLASS_SCORES: scores}, folder / SCORES)
 
 
 class StoredFeatures(Mapping[str, FloatArray]):

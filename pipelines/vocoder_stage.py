@@ -6,13 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from audio.manifest import Manifest, Split, audio_hash
+from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
-from pipelines.encoding import encoding_pool, in_order
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash
+from pipelines.stored_arrays import TRAINED_ON, Array, fill, kept_clips, kept_rows, read_clips, write_clips
 from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 from tokenizer.parquet import read_codes
@@ -22,7 +21,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNetConfig, create_wavenet
 
 VALIDATION_BATCHES = 8
-TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which their samples are kept
+SAMPLES = "samples.npy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,32 +41,20 @@ def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
         config={"sample_rate": sample_rate},
         inputs={"manifest": audio_hash(manifest, TRAINED_ON)},
     )
-    clips = [clip for split in TRAINED_ON for clip in manifest.of(split)]
+    clips = kept_clips(manifest)
 
     def make(folder: Path) -> None:
-        ends = np.cumsum([0] + [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips])
-        samples = folder / "samples.npy"
-        np.lib.format.open_memmap(samples, mode="w+", dtype=np.int16, shape=(int(ends[-1]),)).flush()
-        jobs = [(manifest.root / clip.path, int(start)) for clip, start in zip(clips, ends[:-1], strict=True)]
-        with (
-            session.terminal.working("waveforms", len(clips), "clips") as progress,
-            encoding_pool(session.workers) as pool,
-        ):
-            for done, _ in enumerate(in_order(partial(_write_waveform, samples, sample_rate), jobs, pool), 1):
-                progress.advance_to(done)
-        np.save(folder / "offsets.npy", ends)
+        lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips]
+        write = partial(_write_waveform, manifest.root, sample_rate)
+        write_clips(session, "waveforms", folder / SAMPLES, clips, lengths, write, dtype=np.int16)
 
     return session.obtain(recipe, f"waveforms of {len(clips)} clips", make)
 
 
-def _write_waveform(samples: Path, sample_rate: int, job: tuple[Path, int]) -> None:
-    """Write a recording where it begins in the array of all: workers do so side by side."""
-    path, start = job
-    array = np.lib.format.open_memmap(samples, mode="r+")
-    for block in read_blocks(path, sample_rate):
-        array[start : start + len(block)] = np.clip(np.round(block * 32768), -32768, 32767)
-        start += len(block)
-    array.flush()
+def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
+    """Fill the place of a clip ``(samples,)``."""
+    blocks = read_blocks(root / clip.path, sample_rate)
+    fill(samples, (np.clip(np.round(block * 32768), -32768, 32767) for block in blocks))
 
 
 def vocoder(
@@ -121,12 +108,10 @@ def _group_names(manifest: Manifest) -> tuple[str, ...]:
 def _clips(
     manifest: Manifest, split: Split, codes_entry: Entry, waveforms_entry: Entry, config: WaveNetConfig
 ) -> VocoderClips:
-    """Sound and codes of one split. Training clips stand before validation clips in the array of samples."""
-    offsets: npt.NDArray[np.int64] = np.load(waveforms_entry.folder / "offsets.npy")
-    samples = np.load(waveforms_entry.folder / "samples.npy", mmap_mode="r")
-    first = 0 if split == "train" else len(manifest.of("train"))
-    clips = manifest.of(split)
-    here = offsets[first : first + len(clips) + 1]
+    """Sound and codes of one split."""
+    samples, offsets = read_clips(waveforms_entry.folder / SAMPLES)
+    clips, rows = manifest.of(split), kept_rows(manifest, split)
+    here = offsets[rows.start : rows.stop + 1]
     coded = {clip.path: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
     values = [coded[clip.path].codes.values for clip in clips]
     known = {group: index for index, group in enumerate(config.groups)}

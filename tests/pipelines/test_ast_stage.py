@@ -1,5 +1,6 @@
 """AST's stages: filter banks on disk, a short fine-tuning, and its layers as features of every clip."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.filter_bank import filter_bank, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, create_ast, load_classifier, stored_filter_bank
 from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.supervised import Label
 from lm.pooling import pool
-from pipelines.ast_stage import AstSettings, ast, ast_features, filter_banks
+from pipelines.ast_stage import AstSettings, ast, ast_features
+from pipelines.filter_bank_stage import filter_banks
 from pipelines.gangs import Alone
 from pipelines.progress import Terminal
 from pipelines.session import Session
-from pipelines.store import Store
+from pipelines.store import Entry, Store
 from pipelines.training import FitConfig
 
 RATE = 8000
@@ -87,6 +90,20 @@ def labels_of(manifest: Manifest) -> dict[str, str]:
     return {clip.path: clip.label for clip in manifest.clips if clip.label}
 
 
+def fine_tuned(
+    session: Session,
+    manifest: Manifest,
+    labels: Mapping[str, Label | None],
+    settings: AstSettings,
+    *,
+    classes: tuple[str, ...] = ("high", "low"),
+    multi_label: bool = False,
+) -> Entry:
+    """AST, fine-tuned on filter banks of the manifest."""
+    banks = filter_banks(session, manifest)
+    return ast(session, manifest, banks, labels, classes, settings, multi_label=multi_label)
+
+
 def whole(manifest: Manifest, path: str) -> torch.Tensor:
     """Filter banks of a recording, padded with silence to whole patches."""
     samples = read(manifest.root / path, 16_000).samples
@@ -138,7 +155,7 @@ def test_folds_share_features_of_which_nothing_is_fitted(session: Session, corpu
 
 
 def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corpus: Manifest, tmp_path: Path) -> None:
-    trained = ast(session, corpus, labels_of(corpus), ("high", "low"), SETTINGS)
+    trained = fine_tuned(session, corpus, labels_of(corpus), SETTINGS)
     curve = trained.read_json("curve.json")["curve"]
     assert isinstance(curve, list)
     assert min(point["validation_loss"] for point in curve) < 0.4  # nats; chance is 0.69
@@ -151,25 +168,24 @@ def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corp
         frames = whole(corpus, "low_1.wav")  # one piece
         expected = model(stored_filter_bank(frames)[None], torch.tensor([len(frames)]))[0].softmax(0)
     np.testing.assert_allclose(scores[6], expected, atol=1e-3)
-    again = ast(session_of(tmp_path), corpus, labels_of(corpus), ("high", "low"), SETTINGS)
+    again = fine_tuned(session_of(tmp_path), corpus, labels_of(corpus), SETTINGS)
     assert (again.folder / "model.safetensors").read_bytes() == (trained.folder / "model.safetensors").read_bytes()
 
 
 def test_clips_without_a_label_are_left_out(session: Session, corpus: Manifest) -> None:
     short = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=1))
     with pytest.raises(InputError, match="there are 0 train clips"):
-        ast(session, corpus, {}, ("high", "low"), short)
+        fine_tuned(session, corpus, {}, short)
     some = {**labels_of(corpus), "high_0.wav": None}
-    fewer = ast(session, corpus, some, ("high", "low"), short)
-    assert fewer.key != ast(session, corpus, labels_of(corpus), ("high", "low"), short).key
+    fewer = fine_tuned(session, corpus, some, short)
+    assert fewer.key != fine_tuned(session, corpus, labels_of(corpus), short).key
 
 
 def test_clips_may_be_of_several_classes(session: Session, corpus: Manifest) -> None:
     short = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=1))
     both = {path: (label, "tone") for path, label in labels_of(corpus).items()}
-    entry = ast_features(
-        session, corpus, ast(session, corpus, both, ("high", "low", "tone"), short, multi_label=True), CONFIG
-    )
+    trained = fine_tuned(session, corpus, both, short, classes=("high", "low", "tone"), multi_label=True)
+    entry = ast_features(session, corpus, trained, CONFIG)
     scores = load_file(entry.folder / "scores.safetensors")["scores"]
     assert scores.shape == (len(corpus.clips), 3)
     assert ((scores > 0) & (scores < 1)).all()

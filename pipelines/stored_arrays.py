@@ -1,0 +1,78 @@
+"""Training and validation clips end to end in one array on disk: workers write side by side, training reads in place.
+
+::
+
+    array    [ clip 0 ][ clip 1      ][ clip 2 ]     training clips before validation clips
+    offsets  0         a              b         c
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.manifest import Clip, Manifest, Split
+from pipelines.session import Session
+
+TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which they are kept
+FRAMES, OFFSETS = "frames.npy", "offsets.npy"
+Array = npt.NDArray[Any]
+R = TypeVar("R")
+
+
+def kept_clips(manifest: Manifest) -> list[Clip]:
+    """The clips of such an array, in its order."""
+    return [clip for split in TRAINED_ON for clip in manifest.of(split)]
+
+
+def kept_rows(manifest: Manifest, split: Split) -> range:
+    """Which of `kept_clips` are those of a split."""
+    first = 0 if split == "train" else len(manifest.of("train"))
+    return range(first, first + len(manifest.of(split)))
+
+
+def write_clips(
+    session: Session,
+    title: str,
+    file: Path,
+    clips: Sequence[Clip],
+    lengths: Sequence[int],
+    write: Callable[[Array, Clip], R],
+    *,
+    dtype: npt.DTypeLike,
+    width: tuple[int, ...] = (),
+) -> list[R]:
+    """Make the array ``(sum of lengths, *width)`` in ``file``, and beside it, once it is whole, the offsets.
+
+    ``write`` fills the place ``(length, *width)`` of a clip, in any process; what it returns of each clip is returned.
+    """
+    ends = np.cumsum([0, *lengths])
+    np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=(int(ends[-1]), *width)).flush()
+    jobs = [(clip, int(start), int(end)) for clip, start, end in zip(clips, ends[:-1], ends[1:], strict=True)]
+    results = list(session.each(title, partial(_write_clip, file, write), jobs))
+    np.save(file.with_name(OFFSETS), ends)
+    return results
+
+
+def _write_clip(file: Path, write: Callable[[Array, Clip], R], job: tuple[Clip, int, int]) -> R:
+    clip, start, end = job
+    array = np.lib.format.open_memmap(file, mode="r+")
+    result = write(array[start:end], clip)
+    array.flush()
+    return result
+
+
+def fill(place: Array, pieces: Iterable[Array]) -> None:
+    """Write pieces one after another."""
+    start = 0
+    for piece in pieces:
+        place[start : start + len(piece)] = piece
+        start += len(piece)
+
+
+def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
+    """The array, read in place, and the offsets ``(clips + 1,)``."""
+    return np.load(file, mmap_mode="r"), np.load(file.with_name(OFFSETS))
