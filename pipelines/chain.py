@@ -11,7 +11,7 @@ from audio.splits import SplitConfig
 from pipelines.codes_stage import codes, views
 from pipelines.comparison_config import with_seed
 from pipelines.comparison_record import comparison_of
-from pipelines.comparison_stages import compared
+from pipelines.comparison_stages import Codec, compared, unlabelled_entry
 from pipelines.comparison_table import as_markdown
 from pipelines.corpus import Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.devices import choose_device
@@ -93,7 +93,10 @@ def make_folds(
 def make_stages(
     session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Manifest | None = None
 ) -> dict[str, Entry]:
-    """The entries that the wanted stages need, by stage, in the order of the data."""
+    """The entries that the wanted stages need, by stage, in the order of the data.
+
+    What is made of ``unlabelled`` clips as of the corpus's own is called so: ``unlabelled_codes``.
+    """
     wanted = settings.stages
     sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
     trained = autoencoder(session, sample, settings.audio, settings.tokenizer)
@@ -106,9 +109,10 @@ def make_stages(
         own = _coded(session, manifest, tokens, settings, coded)
         others = _coded(session, unlabelled, tokens, settings) if unlabelled else None
         model = language_model(session, own, settings.lm, unlabelled=others)
-        made += [*([own.views] if own.views else []), model]
+        made += [*([own.views] if own.views else []), *(_of_unlabelled(others) if others else []), model]
     if "probe" in wanted:
-        made += compared(session, manifest, settings, sample, trained, tokens, coded, model, unlabelled=unlabelled)
+        codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
+        made += compared(session, manifest, settings, codec, unlabelled=unlabelled)
     if "vocoder" in wanted:
         sound = waveforms(session, manifest, settings.audio.sample_rate)
         wavenet = vocoder(session, manifest, tokens, coded, sound, settings.vocoder)
@@ -124,6 +128,10 @@ def _coded(
         codes=coded or codes(session, manifest, tokens),
         views=views(session, manifest, tokens, settings.lm.views, patch_frames=patch_frames),
     )
+
+
+def _of_unlabelled(coded: CodedCorpus) -> list[Entry]:
+    return [unlabelled_entry(entry) for entry in (coded.codes, coded.views) if entry]
 
 
 def _require_validation(manifest: Manifest) -> None:

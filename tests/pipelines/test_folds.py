@@ -55,10 +55,43 @@ def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
     assert "leave one group out" in (compared / "run/report.html").read_text()
 
 
+def probed(compared: Path) -> list[dict[str, dict[str, Any]]]:
+    """Of each of the two folds, the methods of its probe.json by name."""
+    paths = sorted((compared / "store").glob("probe/*/probe.json"))
+    assert len(paths) == 2
+    return [{row["of"]: row for row in json.loads(path.read_text())["methods"]} for path in paths]
+
+
 def test_each_fold_is_probed_with_as_many_tries_for_each_method(compared: Path) -> None:
-    for path in (compared / "store").glob("probe/*/probe.json"):
-        tries = {row["of"]: row["tries"] for row in json.loads(path.read_text())["methods"]}
-        assert {count for of, count in tries.items() if of != "supervised_head"} == {12}
+    for rows in probed(compared):
+        assert {row["tries"] for of, row in rows.items() if of != "supervised_head"} == {12}
+
+
+def test_pooling_by_surprise_and_surprise_itself_are_candidates_where_they_are_asked_for(compared: Path) -> None:
+    for rows in probed(compared):
+        found = {each["of"] for each in rows["gpt"]["candidates"]}
+        assert {f"gpt/{layer}:attentive" for layer in ("layer_1", "layer_2", "all_layers")} <= found
+        assert any(of.startswith("gpt/all_and_surprise:") for of in found)
+
+
+def protocols(folder: Path) -> set[str | None]:
+    """What the figures of a run's probes name."""
+    figures = json.loads((folder / "results.json").read_text())["figures"]
+    rows = [row for row in figures if row["stage"] == "probe" and row["split"] == "test"]
+    assert {row["name"] for row in rows} >= {"accuracy", "macro_f1"}
+    return {row["protocol"] for row in rows}
+
+
+def test_figures_of_probes_name_the_protocol_of_their_comparison(compared: Path, finished_run: FinishedRun) -> None:
+    assert protocols(compared / "run") == {"leave one group out"}
+    assert protocols(finished_run.folder) == {"one split"}
+
+
+def test_results_hold_what_each_entry_cost(compared: Path) -> None:
+    rows = json.loads((compared / "run/results.json").read_text())["stages"]
+    told = {(row["stage"], row["key"]) for row in rows}
+    assert told == {(entry.parent.name, entry.name) for entry in entries(compared / "store")}
+    assert len({(row["fold"], row["stage"]) for row in rows}) == len(rows)
 
 
 def test_the_same_command_reuses_every_fold(compared: Path, tmp_path: Path) -> None:
@@ -117,6 +150,8 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     wanted = {clip.path for clip in (*manifest.of("train"), *others)}
     assert clips_behind(tmp_path, "lm", folders["lm"]) == wanted
     assert clips_behind(tmp_path, "simclr", folders["simclr"]) == wanted
+    assert {f"unlabelled_{stage}" for stage in ("codes", "views", "spectrograms")} <= set(folders)
+    assert {*folders.values()} == {*entries(tmp_path)}  # all that was made is told, each once
 
 
 # What is refused
