@@ -8,7 +8,7 @@ from pipelines.comparison_record import ComparisonRecord, method_of
 from pipelines.phrasing import full_name, metric_of, percent
 from pipelines.probe_charts import LINES, MODEL, percent_ticks
 
-DRAWN = (MODEL, "simclr", "supervised", "bag_of_codes")
+DRAWN = (MODEL, "simclr", "supervised_head", "bag_of_codes")
 MAX_GROUPS = 40  # more could not be read
 ROW_HEIGHT = 17  # CSS pixels
 

@@ -7,7 +7,7 @@ from pipelines.comparison_record import ComparisonRecord, comparison_of, method_
 from pipelines.phrasing import decibels, in_sentence, metric_of, number, percent, points, value_of
 from pipelines.run_record import Results
 
-RIVALS = ("simclr", "supervised")
+RIVALS = ("simclr", "supervised_head")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,11 +48,12 @@ NAMES = {
 # Units that need fewer words beside the name of their figure.
 UNITS = {"codes": "", "full scale": "", "dB re full scale": "dBFS", "normalised log-mel squared": ""}
 # The methods that a reader asks for first, and how they are called in a sentence.
-COMPARED = ("simclr", "ast", "bag_of_codes", "random_gpt", "supervised")
+COMPARED = ("simclr", "ast", "bag_of_codes", "random_gpt", "supervised_head")
 IN_SENTENCES = {
     "bag_of_codes": "the bag of codes",
     "random_gpt": "an untrained GPT",
-    "supervised": "the supervised CNN",
+    "supervised": "a probe of the supervised CNN",
+    "supervised_head": "the supervised CNN",
 }
 MAX_NAMED = 8  # folds, or differences, in a sentence
 MAX_LINES = 12  # methods in a terminal

@@ -34,6 +34,7 @@ class Line:
 LINES = {
     MODEL: Line(colour=BLUE, face=BLUE, marker="D", dashes="-"),
     "supervised": Line(colour=ORANGE, face=ORANGE, marker="^", dashes="-"),
+    "supervised_head": Line(colour=ORANGE, face=PAPER, marker="^", dashes="-"),
     "simclr": Line(colour=GREEN, face=GREEN, marker="s", dashes="-"),
     "ast": Line(colour=ORANGE, face=PAPER, marker="v", dashes="--"),
     "bag_of_codes": Line(colour=BLUE, face=PAPER, marker="o", dashes="--"),

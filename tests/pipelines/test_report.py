@@ -23,6 +23,7 @@ from pipelines import phrasing
 from pipelines.comparison_record import ComparisonRecord, LayerRow, guessing
 from pipelines.confusion_chart import confusions, rates
 from pipelines.group_chart import ranked_groups
+from pipelines.key_figures import key_figures
 from pipelines.probe_charts import in_order
 from pipelines.report import write_report
 from pipelines.report_page import adding_command
@@ -359,6 +360,13 @@ def test_a_comparison_without_the_gpt_is_a_page_too(tmp_path: Path) -> None:
     assert "supervised CNN" in page.text
 
 
+def test_supervision_is_the_network_that_was_trained_end_to_end() -> None:
+    section = comparison_example()
+    (value,) = (row["value"] for row in section["methods"] if row["of"] == "supervised_head")
+    notes = {figure.name: figure.note for figure in key_figures(study())}  # type: ignore[arg-type]  # plain, from JSON
+    assert notes["points over the supervised CNN"] == f"{phrasing.percent(value)} by the supervised CNN"
+
+
 def difference(against: str, low: float, high: float, **more: Any) -> dict[str, Any]:
     return {"of": "gpt", "against": against, "value": (low + high) / 2, "low": low, "high": high, "p": 0.03, **more}
 
@@ -366,7 +374,7 @@ def difference(against: str, low: float, high: float, **more: Any) -> dict[str, 
 def test_the_sentence_says_more_less_or_neither() -> None:
     section = comparison_example()
     section["differences"] = [
-        difference("supervised", -0.11, -0.07, fold_low=-0.2, fold_high=0.01),
+        difference("supervised_head", -0.11, -0.07, fold_low=-0.2, fold_high=0.01),
         difference("ast", -0.01, 0.02),
         difference("simclr", 0.05, 0.11, fold_low=-0.02, fold_high=0.15),
         difference("bag_of_codes", 0.1, 0.2),
