@@ -1,16 +1,22 @@
 """Learning curves: what a probe reaches with a share of the labels, of the candidate that won with all of them.
 
-The features of all train clips are there, and standardise; only labels are scarce. Every share but the whole gets all
-of a method's tries for the one candidate, so the tries are the same for every method at every point.
+The features of all train clips are there, and standardise; only labels of train are scarce: candidate and penalty are
+chosen with all labels of validation. Every share but the whole gets all of a method's tries for the one candidate, so
+the tries are the same for every method at every point. Which clips have a label matters where few have one: a share
+but the whole is drawn several times.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lm.comparison import interval, resampled
 from lm.logistic import standardised
-from lm.probe import FloatArray, ProbeConfig, ProbeResult, fitted, penalty_grid
+from lm.probe import FloatArray, ProbeConfig, ProbeResult, fitted, outcome, penalty_grid
 from lm.probe_task import BoolArray, ProbeTask, RowArray
+
+DRAWS = 5  # of the clips that have a label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +25,8 @@ class LearningPoint:
 
     share: float  # that was asked for
     clips: int  # that have a label
-    test_accuracy: float
-    low: float  # bootstrap interval over test clips
+    test_accuracy: float  # mean over the draws
+    low: float  # bootstrap interval over test clips, and over the draws
     high: float
 
 
@@ -36,22 +42,35 @@ def learning_curve(
         config: shares, penalties and seed.
     """
     train = task.rows["train"]
-    order = label_order(task.targets[train], seed=config.seed)
+    orders = [label_order(task.targets[train], seed=config.seed, draw=draw) for draw in range(DRAWS)]
     scaled = standardised(features, task.rows)
-    points = []
+    points: list[LearningPoint] = []
     for share in config.learning_curve:
-        kept = np.sort(order.first(share))
-        result = winner if len(kept) == len(train) else _fitted_on(kept, scaled, task, config, of=winner.of)
-        points.append(
-            LearningPoint(
-                share=share,
-                clips=len(kept),
-                test_accuracy=result.test_accuracy,
-                low=result.low,
-                high=result.high,
-            )
-        )
+        kept = [np.sort(order.first(share)) for order in orders]
+        clips = round(float(np.mean([len(rows) for rows in kept])))
+        if clips == len(train):
+            points.append(_point(share, clips, winner.test_accuracy, (winner.low, winner.high)))
+        elif points and points[-1].clips == clips:  # each class has one clip at least: fewer labels are the same
+            points.append(replace(points[-1], share=share))
+        else:
+            results = [_fitted_on(rows, scaled, task, config, of=winner.of) for rows in kept]
+            mean = float(np.mean([result.test_accuracy for result in results]))
+            points.append(_point(share, clips, mean, _interval(results, task, config)))
     return tuple(points)
+
+
+def _point(share: float, clips: int, value: float, bounds: tuple[float, float]) -> LearningPoint:
+    return LearningPoint(share=share, clips=clips, test_accuracy=value, low=bounds[0], high=bounds[1])
+
+
+def _interval(results: Sequence[ProbeResult], task: ProbeTask, config: ProbeConfig) -> tuple[float, float]:
+    """Of what the draws of labels reach on resampled test clips, all together."""
+    targets, resamples = task.targets[task.rows["test"]], -(-config.resamples // len(results))
+    reached = [
+        resampled([outcome(result.scores, targets, task)], resamples=resamples, seed=config.seed + draw)
+        for draw, result in enumerate(results)
+    ]
+    return interval(np.concatenate(reached)[:, 0], config.confidence)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,12 +85,12 @@ class LabelOrder:
         return self.clips[: max(round(share * len(self.clips)), self.fewest)]
 
 
-def label_order(targets: BoolArray, *, seed: int) -> LabelOrder:
-    """An order of train clips ``(clips, classes)``: first one of each class, then from all classes evenly.
+def label_order(targets: BoolArray, *, seed: int, draw: int = 0) -> LabelOrder:
+    """One of many orders of train clips ``(clips, classes)``: first one of each class, then from all classes evenly.
 
     Any share is its beginning, so smaller shares lie in larger ones. A clip of several classes counts for the rarest.
     """
-    shuffled = np.random.default_rng(seed).permutation(len(targets))
+    shuffled = np.random.default_rng([seed, draw]).permutation(len(targets))
     firsts = {int(shuffled[members[shuffled].argmax()]) for members in targets.T}
     stratum = np.where(targets, targets.sum(0), len(targets) + 1).argmin(1)  # (clips,)
     place = np.zeros(len(targets))  # of a clip among those of its class, as a share
@@ -90,7 +109,7 @@ def _fitted_on(
         {**scaled, "train": scaled["train"][kept]},
         {**targets, "train": targets["train"][kept]},
         task,
-        config,
+        replace(config, resamples=1),  # the interval is of all draws together
         of=of,
         penalties=penalty_grid(config.tries, config),
     )

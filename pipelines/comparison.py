@@ -265,11 +265,18 @@ def best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[
 
 
 def _learning_curve(study: _Study, of: str) -> list[SharePoint]:
-    """What a method reaches with each share of the labels: mean over the folds."""
+    """What a method reaches with each number of labels: mean over the folds.
+
+    Of shares too small for a clip of each class only one point stays; a share is what its clips are of all.
+    """
     rows = study.rows(of)
     folds = [[rows[name, seed]["learning_curve"] for seed in study.seeds] for name in study.names]
     shares = range(len(folds[0][0]))
-    return [_mean_point([[curve[place] for curve in seeds] for seeds in folds]) for place in shares]
+    points = [_mean_point([[curve[place] for curve in seeds] for seeds in folds]) for place in shares]
+    whole = next((point["clips"] for point in points if point["share"] == 1), None)
+    for point in points:
+        point["share"] = point["clips"] / whole if whole else point["share"]
+    return list({point["clips"]: point for point in points}.values())
 
 
 def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]]) -> SharePoint:

@@ -16,14 +16,14 @@ def has_learning_curves(comparison: ComparisonRecord) -> bool:
 
 
 def learning_curves(comparison: ComparisonRecord) -> Markup:
-    """Test values over the share of the labels, which is spaced by its logarithm; the GPT with its interval."""
+    """Test values over the number of labels, which is spaced by its logarithm; the GPT with its interval."""
     curves = comparison["learning_curves"]
-    shares = sorted({point["share"]: point["clips"] for of in LINES for point in curves.get(of, [])}.items())
+    shares = {point["clips"]: point["share"] for of in LINES for point in curves.get(of, [])}
 
     def draw(axes: Axes) -> None:
         for of, look in LINES.items():
             points = curves.get(of, [])
-            places, values = [point["share"] for point in points], [point["value"] for point in points]
+            places, values = [point["clips"] for point in points], [point["value"] for point in points]
             if of == MODEL:
                 low, high = [point["low"] for point in points], [point["high"] for point in points]
                 axes.fill_between(places, low, high, color=look.colour, alpha=0.18, linewidth=0)
@@ -33,16 +33,19 @@ def learning_curves(comparison: ComparisonRecord) -> Markup:
                 )
                 drawn[0].set(markerfacecolor=look.face, markersize=5.5)
         axes.set_xscale("log")
-        axes.set_xticks(
-            [share for share, _ in shares], [f"{100 * share:g} %\n{number(round(n))}" for share, n in shares]
-        )
+        axes.set_xticks(list(shares), [f"{number(round(n))}\n{_percent(share)}" for n, share in shares.items()])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("share of the labels, and train clips")
+        axes.set_xlabel("train clips with a label, and their share of all")
         axes.set_title(f"test {metric_of(comparison)}")
         percent_ticks(axes.yaxis, 5)
         axes.grid(axis="y")
         legend_above(axes, columns=3)
 
-    told = ", ".join(f"{percent(point['value'])} from {100 * point['share']:g} %" for point in curves.get(MODEL, []))
+    told = ", ".join(f"{percent(point['value'])} from {_percent(point['share'])}" for point in curves.get(MODEL, []))
     description = f"Test {metric_of(comparison)} by share of the labels; the GPT: {told or 'unknown'}"
     return chart(Drawing(name="learning", description=description, height=290), draw)
+
+
+def _percent(share: float) -> str:
+    """A share with the digits that tell small ones apart."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"

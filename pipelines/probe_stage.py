@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash, write_json
 from pipelines.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
 
+# Their representations were trained on all train labels: what a probe needs few labels for has seen them all.
+TOLD = frozenset({"supervised", "ast"})
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
@@ -89,7 +91,7 @@ def probes(
             for of, candidates in methods.items():
                 results.append(probe_method(candidates, task, config, of=of))
                 winner = results[-1].winner
-                curve = learning_curve(candidates[winner.of], task, winner, config)
+                curve = learning_curve(candidates[winner.of], task, winner, _shares(config, of))
                 rows.append(_row(results[-1], curve, multi_label=task.multi_label))
                 progress.advance_to(len(rows))
             for of, entry in sorted(given.items()):
@@ -131,6 +133,12 @@ def require_probeable(folds: Sequence[Fold], config: ProbeConfig) -> None:
                 f"with {fold.name!r} held out for test, {error}. A class needs clips in more groups (or folds) than "
                 "are held out at once for validation and test"
             ) from error
+
+
+def _shares(config: ProbeConfig, of: str) -> ProbeConfig:
+    """The config with the shares of the labels that a method can be said to have had."""
+    shares = tuple(share for share in config.learning_curve if share == 1 or of not in TOLD)
+    return replace(config, learning_curve=shares)
 
 
 def _asked(task: ProbeTask, manifest: Manifest) -> dict[str, object]:

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.learning_curve import label_order, learning_curve
-from lm.probe import ProbeConfig, probe
+from lm.learning_curve import DRAWS, label_order, learning_curve
+from lm.logistic import standardised
+from lm.probe import ProbeConfig, fitted, penalty_grid, probe
 from lm.probe_task import ProbeTask
 
 CONFIG = ProbeConfig(tries=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
@@ -44,9 +45,10 @@ def test_a_share_of_the_labels_is_about_that_share_of_each_class(seed: int, shar
     assert (np.abs(kept - share * np.array([20, 40, 100])) <= 2).all()
 
 
-def test_other_seeds_choose_other_clips() -> None:
+def test_other_seeds_and_draws_choose_other_clips() -> None:
     which = np.eye(2, dtype=bool)[np.arange(100) % 2]
-    assert set(label_order(which, seed=0).first(0.1).tolist()) != set(label_order(which, seed=1).first(0.1).tolist())
+    orders = [label_order(which, seed=seed, draw=draw) for seed in (0, 1) for draw in (0, 1)]
+    assert len({frozenset(order.first(0.1).tolist()) for order in orders}) == 4
 
 
 def test_more_labels_help_and_all_are_the_winner_s_own() -> None:
@@ -62,6 +64,27 @@ def test_more_labels_help_and_all_are_the_winner_s_own() -> None:
     assert (every.low, every.high) == (winner.low, winner.high)
 
 
+def test_a_share_is_drawn_several_times() -> None:
+    task = ProbeTask.of([f"class {clip % 2}" for clip in range(400)], [*["train"] * 200, *["validation", "test"] * 100])
+    features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
+    config = ProbeConfig(tries=4, resamples=1000, learning_curve=(0.001, 0.01, 0.1))
+    fewest, few, some = learning_curve(features, task, probe(features, task, config, of="x"), config)
+    assert [point.clips for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
+    assert (fewest.test_accuracy, fewest.low, fewest.high) == (few.test_accuracy, few.low, few.high)
+    scaled, train = standardised(features, task.rows), task.rows["train"]
+    targets = {split: task.targets[rows] for split, rows in task.rows.items()}
+    reached = []
+    for draw in range(DRAWS):
+        kept = label_order(task.targets[train], seed=config.seed, draw=draw).first(0.1)
+        own = {**targets, "train": targets["train"][kept]}
+        grid = penalty_grid(config.tries, config)
+        found = fitted({**scaled, "train": scaled["train"][kept]}, own, task, config, of="x", penalties=grid)
+        reached.append(found.test_accuracy)
+    assert some.test_accuracy == np.mean(reached)
+    assert len(set(reached)) > 1
+    assert some.low < min(reached) <= max(reached) < some.high
+
+
 def test_labels_that_are_not_in_a_share_are_not_looked_at() -> None:
     """The mutation: all other train labels are wrong, and the point stays where it was."""
     labels = [f"class {clip % 2}" for clip in range(400)]
@@ -70,7 +93,9 @@ def test_labels_that_are_not_in_a_share_are_not_looked_at() -> None:
     features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
     winner = probe(features, task, CONFIG, of="x")
     train = task.rows["train"]
-    kept = train[label_order(task.targets[train], seed=CONFIG.seed).first(0.2)]
+    orders = [label_order(task.targets[train], seed=CONFIG.seed, draw=draw) for draw in range(DRAWS)]
+    kept = train[np.unique([order.first(0.2) for order in orders])]
+    assert len(kept) < 0.8 * len(train)
     # An order depends on the labels, so only the features of the others can be spoilt without choosing other clips.
     spoilt = features.copy()
     others = np.setdiff1d(train, kept)

@@ -114,6 +114,19 @@ def test_every_method_has_as_many_tries_and_the_best_layer_is_chosen(tmp_path: P
     assert rows["gpt"]["learning_curve"][1]["test_accuracy"] == rows["gpt"]["test_accuracy"]
 
 
+def test_what_was_trained_on_the_labels_is_probed_with_all_of_them(tmp_path: Path) -> None:
+    manifest, session = held_out(corpus()), session_of(tmp_path)
+    methods = ("ast", "simclr", "supervised")
+    entry = stored(session, "features", {f"{of}:mean": signal(manifest, noise=1) for of in methods})
+    found = probes(session, manifest, [entry], CONFIG).read_json("probe.json")
+    rows: Any = found["methods"]
+    assert {row["of"]: [point["share"] for point in row["learning_curve"]] for row in rows} == {
+        "ast": [1.0],
+        "simclr": [0.1, 1.0],
+        "supervised": [1.0],
+    }
+
+
 def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_path: Path) -> None:
     manifest, session = held_out(corpus()), session_of(tmp_path)
     all_of_them = representations(manifest)
