@@ -1,9 +1,12 @@
-"""Removing the mean of a recording's log-mel, band by band: the channel, and much of the speaker, are a constant there.
+"""What a recording's log-mel is told relative to: its own mean, band by band, and its own loudest values.
+
+The channel, and much of the speaker, are a constant in log-mel; how loud somebody was recorded is one, too.
 
 "Cepstral mean subtraction" in the log-mel domain (Atal, 1974; Furui, 1981). The mean of the whole clip needs the whole
 clip before its first frame; the running mean of all frames so far looks at nothing that comes later.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -11,6 +14,30 @@ import torch
 from torch import Tensor
 
 MeanRemoval = Literal["none", "clip", "running"]
+
+
+LOUD = 0.99  # share of a recording's values that lie below its loud ones
+
+
+def within_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[Tensor]:
+    """The log-mel pieces ``(time, mels)`` of one recording with a floor so far below its own loud values.
+
+    What is softer is no longer told apart: a soft recording loses as much of its noise as a loud one. Only the whole
+    recording tells what is loud in it, so its spectrogram is held in memory; None leaves the pieces as they are.
+    """
+    if decibels is None:
+        yield from pieces
+        return
+    held = list(pieces)
+    if not held:
+        return
+    values = torch.cat([piece.flatten() for piece in held])
+    if not len(values):
+        yield from held
+        return
+    loud = values.kthvalue(max(round(LOUD * len(values)), 1)).values
+    floor = loud - decibels * math.log(10) / 10
+    yield from (torch.logaddexp(piece, floor) for piece in held)
 
 
 def without_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor]:

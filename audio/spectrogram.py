@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
 from audio.errors import InputError
-from audio.mean_removal import MeanRemoval, without_mean
+from audio.mean_removal import MeanRemoval, within_range, without_mean
 from audio.waveform import FloatArray
 
 
@@ -39,6 +39,7 @@ class SpectrogramConfig:
     f_min: float = 0.0  # Hz
     f_max: float | None = None  # Hz; None is half the sample rate
     floor: float = 1e-4  # added to the mel power before the logarithm: 80 dB below a full-scale tone in a window of 400
+    dynamic_range: float | None = None  # dB below a recording's own loud values where its floor lies; needs all of it
     remove_mean: MeanRemoval = "none"  # of each mel band over time: forgets the channel; "clip" needs whole recordings
 
     def __post_init__(self) -> None:
@@ -60,6 +61,10 @@ class SpectrogramConfig:
             raise InputError(
                 f"audio.n_mels is {self.n_mels}; choose 1 to {self.window_length // 2}, as many as the window of "
                 f"{self.window_length} samples has frequency bins"
+            )
+        if self.dynamic_range is not None and self.dynamic_range <= 0:
+            raise InputError(
+                f"audio.dynamic_range is {self.dynamic_range} dB; choose a positive one, such as 40, or null for none"
             )
         if self.remove_mean not in get_args(MeanRemoval):
             raise InputError(f"audio.remove_mean is {self.remove_mean!r}; choose none, clip or running")
@@ -105,7 +110,11 @@ class LogMel(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """All whole frames from the start: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
         frames = self.frames(nn.functional.pad(samples, (self.config.left_context, 0)))
-        return torch.stack([next(without_mean([recording], self.config.remove_mean)) for recording in frames])
+        return torch.stack([next(iter(self.relative([recording]))) for recording in frames])
+
+    def relative(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Pieces ``(time, mels)`` of one recording, from its start, relative to its own loudness and mean."""
+        return without_mean(within_range(pieces, self.config.dynamic_range), self.config.remove_mean)
 
 
 def log_mel_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int = 1000) -> Iterator[Tensor]:
@@ -113,7 +122,7 @@ def log_mel_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int
 
     Of one recording, from its start: a mean is removed as the front end says.
     """
-    return without_mean(_frames_stream(log_mel, blocks, frames=frames), log_mel.config.remove_mean)
+    return log_mel.relative(_frames_stream(log_mel, blocks, frames=frames))
 
 
 def _frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int) -> Iterator[Tensor]:

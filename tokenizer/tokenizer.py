@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from audio.blocks import equal_blocks, skip_samples
 from audio.errors import InputError
 from audio.files import write_aside
-from audio.mean_removal import without_mean
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
@@ -137,7 +136,7 @@ class Tokenizer(nn.Module):
         With ``audio.remove_mean=clip`` the codes come after the last block: nothing can be told before the mean.
         """
         sizes: deque[int] = deque()
-        for frames in without_mean(self._frames(blocks, sizes), self.config.audio.remove_mean):
+        for frames in self.log_mel.relative(self._frames(blocks, sizes)):
             yield self.encode_spectrogram(frames), sizes.popleft()
 
     def _frames(self, blocks: Iterable[FloatArray], sizes: deque[int]) -> Iterator[Tensor]:
@@ -320,8 +319,9 @@ def _written(config: TokenizerConfig) -> dict[str, Any]:
     values = asdict(config)
     if config.levels == 1:
         del values["levels"]
-    if values["audio"].get("remove_mean") == "none":
-        del values["audio"]["remove_mean"]
+    for name, before in (("remove_mean", "none"), ("dynamic_range", None)):
+        if values["audio"].get(name) == before:
+            del values["audio"][name]
     return values
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.mean_removal import MeanRemoval, without_mean
+from audio.mean_removal import MeanRemoval, within_range, without_mean
 
 FRAMES = torch.from_numpy(np.random.default_rng(0).normal(-3, 2, (37, 5)).astype(np.float32))
 
@@ -43,3 +43,17 @@ def test_a_channel_is_forgotten() -> None:
 @pytest.mark.parametrize("how", ["none", "clip", "running"])
 def test_nothing_stays_nothing(how: MeanRemoval) -> None:
     assert list(without_mean([], how)) == []
+
+
+def test_a_range_raises_what_lies_too_far_below_the_loud() -> None:
+    """A recording of twice the level, noise and all, is told apart in the same way."""
+    frames = torch.linspace(-20, 0, 400).reshape(40, 10)
+    (told,) = within_range([frames], 40.0)
+    floor = np.quantile(frames.numpy(), 0.99) - 4 * np.log(10)
+    assert told.min().item() == pytest.approx(floor, abs=0.1)
+    torch.testing.assert_close(told[-1], frames[-1], rtol=0, atol=1e-3)
+    (louder,) = within_range([frames + np.log(4.0)], 40.0)
+    torch.testing.assert_close(louder, told + np.log(4.0), rtol=0, atol=1e-4)
+    assert torch.equal(torch.cat(list(within_range([frames[:7], frames[7:]], 40.0))), told)
+    assert list(within_range([frames], None)) == [frames]
+    assert list(within_range([], 40.0)) == []
