@@ -199,7 +199,8 @@ def baseline_features(
     )
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
     folder_of_encoder = encoder_entry.folder if encoder_entry else None
-    loader = EncoderLoader(folder=folder_of_encoder, config=settings.encoder, seed=settings.seed)
+    device = str(session.gang.device)
+    loader = EncoderLoader(folder=folder_of_encoder, config=settings.encoder, seed=settings.seed, device=device)
 
     def make(folder: Path) -> None:
         rows = stacked_rows(session.each(method, partial(block_features, loader, reader), manifest.clips))
