@@ -41,7 +41,7 @@ def _values(group: str, size: str, **changes: object) -> dict[str, object]:
     files = [OmegaConf.load(CONF / f"{group}/{name}.yaml") for name in dict.fromkeys(("small", size))]
     merged = OmegaConf.merge({"seed": 0}, {group: OmegaConf.merge(*files, changes)})
     values = resolved(merged)[group]
-    return {name: value for name, value in values.items() if name != "defaults"}  # type: ignore[attr-defined]
+    return {name: value for name, value in values.items() if name != "defaults"}  # type: ignore[attr-defined]  # a mapping
 
 
 def settings_of(size: str, **changes: object) -> BaselineSettings:
@@ -145,7 +145,7 @@ def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Manifest, sa
     seen = []
     for split in ("train", "validation"):
         clips, paths = stored_spectrograms(stored, split)  # type: ignore[arg-type]  # they are splits
-        assert paths == [clip.path for clip in manifest.of(split)]  # type: ignore[arg-type]
+        assert paths == [clip.path for clip in manifest.of(split)]  # type: ignore[arg-type]  # as above
         for row, path in enumerate(paths):
             found, (length,) = clips.read(np.array([row]), at_most=10_000)
             torch.testing.assert_close(found[0], _normalised(manifest, path, sample), atol=5e-3, rtol=2e-3)
