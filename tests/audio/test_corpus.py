@@ -170,7 +170,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, tone: Tone) -> Non
 )
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        CorpusConfig(**values)  # type: ignore[arg-type]
+        CorpusConfig(**values)  # type: ignore[arg-type]  # what a user may give
 
 
 def test_the_same_recordings_elsewhere_are_the_same_corpus(tmp_path: Path, tone: Tone) -> None:

@@ -57,4 +57,4 @@ def test_history_in_front_gives_the_frames_of_the_whole() -> None:
 )
 def test_values_out_of_range_are_refused(values: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        SpectrogramConfig(**values)  # type: ignore[arg-type]
+        SpectrogramConfig(**values)  # type: ignore[arg-type]  # what a user may give

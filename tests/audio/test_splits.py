@@ -14,7 +14,7 @@ from audio.splits import SplitConfig, split_clips
 
 
 def clip(path: str, **known: object) -> Clip:
-    return Clip(path=path, num_samples=1, sample_rate=1, size=1, sha256=path, **known)  # type: ignore[arg-type]
+    return Clip(path=path, num_samples=1, sample_rate=1, size=1, sha256=path, **known)  # type: ignore[arg-type]  # a test's shorthand
 
 
 def digits(groups: Iterable[str] = ("ann", "bob", "cyd", "dan"), takes: int = 10) -> list[Clip]:
@@ -202,4 +202,4 @@ def test_one_recording_is_too_few() -> None:
 )
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        SplitConfig(**values)  # type: ignore[arg-type]
+        SplitConfig(**values)  # type: ignore[arg-type]  # what a user may give

@@ -28,7 +28,7 @@ def _sequences(streams: int = 1, views: int = 1) -> CodeSequences:
 def _training(sequences: CodeSequences, *, capacity: int = 10, **config: float) -> TrainingBatches:
     vocabulary = Vocabulary(codebook_size=7, streams=sequences.values.shape[1])
     settings = {"batch_size": 6, "random_inputs": 0.0, "pool_batches": 2, **config}
-    return TrainingBatches(sequences, vocabulary, BatchConfig(**settings), capacity=capacity)  # type: ignore[arg-type]
+    return TrainingBatches(sequences, vocabulary, BatchConfig(**settings), capacity=capacity)  # type: ignore[arg-type]  # of several types
 
 
 def _rows(batch: TokenBatch) -> Counter[tuple[int, ...]]:

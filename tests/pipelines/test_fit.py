@@ -139,7 +139,7 @@ def test_the_learning_rate_rises_in_a_line_and_falls_in_half_a_cosine(
 @pytest.mark.parametrize("stop_at", [1, 5, 8, 11])
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_interrupted_and_resumed_is_never_interrupted(keep: str, stop_at: int, tmp_path: Path) -> None:
-    config = replace(CONFIG, ema_decay=0.9, accumulation=2, checkpoint_minutes=0.0, keep=keep)  # type: ignore[arg-type]
+    config = replace(CONFIG, ema_decay=0.9, accumulation=2, checkpoint_minutes=0.0, keep=keep)  # type: ignore[arg-type]  # plain text
     whole, halved = network(), network()
     report = trained(whole, config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -264,4 +264,4 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
 )
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"fit.{name} is {value}"):
-        replace(CONFIG, **{name: value})  # type: ignore[arg-type]
+        replace(CONFIG, **{name: value})  # type: ignore[arg-type]  # what a user may give

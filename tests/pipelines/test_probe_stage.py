@@ -137,7 +137,7 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
     right = np.array([[clip.label == word for word in WORDS] for clip in manifest.clips], np.float32)
     head = stored(session, "head", {"scores": right}, file="scores")
     entry = probes(session, manifest, parts, CONFIG, scores={"supervised_head": head})
-    rows = {row["of"]: row for row in entry.read_json("probe.json")["methods"]}  # type: ignore[attr-defined]
+    rows = {row["of"]: row for row in entry.read_json("probe.json")["methods"]}  # type: ignore[attr-defined]  # a list
     assert {of: row["tries"] for of, row in rows.items()} == {"gpt": 8, "log_mel": 8, "supervised_head": 0}
     assert rows["supervised_head"]["test_accuracy"] == 1
     assert (rows["supervised_head"]["penalty"], rows["supervised_head"]["candidates"]) == (None, [])

@@ -409,7 +409,7 @@ def test_the_end_of_a_run_tells_methods_and_differences() -> None:
     assert "GPT against SimCLR" in text
     assert text.count("Protocol") == 1
     single = study() | {"comparison": comparison_example(folds=("test",))}
-    assert "over groups" not in "\n".join(phrasing.summary(single))  # type: ignore[arg-type]
+    assert "over groups" not in "\n".join(phrasing.summary(single))  # type: ignore[arg-type]  # as above
 
 
 def test_layers_stand_in_the_order_of_their_numbers() -> None:

@@ -80,7 +80,7 @@ def test_patches_are_heard_shifted_and_wanted_as_they_are() -> None:
     assert not torch.equal(heard, wanted)
     edges = wanted.amin(2) <= heard.amin(2) + 1e-6, heard.amax(2) <= wanted.amax(2) + 1e-6
     assert all(bool(each.all()) for each in edges)  # between bands, never beyond them
-    assert torch.equal(batch.inputs, batches.batch(7, 0, 1).inputs)  # type: ignore[arg-type]
+    assert torch.equal(batch.inputs, batches.batch(7, 0, 1).inputs)  # type: ignore[arg-type]  # it has inputs
     parts = [batches.batch(7, part, 2).inputs for part in range(2)]
     assert torch.equal(torch.stack(parts, 1).reshape(8, -1), batch.inputs)  # type: ignore[arg-type]  # all have inputs
 
