@@ -40,7 +40,7 @@ def signal_features(
     """
     recipe = Recipe(
         stage="signal_features",
-        version=1,
+        version=2,
         config={"poolings": POOLINGS, "methods": sorted(methods)},
         inputs={"autoencoder": autoencoder, "manifest": audio_hash(manifest, SPLITS)},
     )

@@ -49,8 +49,13 @@ def percent_ticks(axis: Axis, count: int = 4) -> None:
 
 
 def layered(comparison: ComparisonRecord) -> list[str]:
-    """The methods with several layers, the GPT first, then as they rank."""
-    names = [row["of"] for row in comparison["methods"] if len(comparison.get("layers", {}).get(row["of"], [])) > 1]
+    """The methods with several layers, the GPT first, then as they rank; two kinds of log-mel are no layers."""
+    layers = comparison.get("layers", {})
+    names = [
+        row["of"]
+        for row in comparison["methods"]
+        if len(layers.get(row["of"], [])) > 1 and any(NUMBER.search(each["of"]) for each in layers[row["of"]])
+    ]
     return sorted(names, key=lambda of: of != MODEL)[:MAX_PANELS]
 
 
