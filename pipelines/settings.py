@@ -3,15 +3,19 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from audio.corpus import EXTENSIONS, CorpusConfig
 from audio.embedded import PATTERN, EmbeddedConfig
 from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
-from lm.probe import ProbeConfig
+from lm.baselines.ast_weights import require_weights
+from lm.baselines.spectrogram_transformer import LAYERS
+from lm.probe import ProbeConfig, shared_tries
 from pipelines.ast_stage import AstSettings
 from pipelines.baseline_stage import BaselineSettings
+from pipelines.candidates import candidates
 from pipelines.comparison_config import ComparisonConfig, Method
 from pipelines.configuration import build
 from pipelines.devices import Device, cores
@@ -60,6 +64,7 @@ class RunSettings:
         self.vocoder.crops.look_ahead(self.vocoder.wavenet)
         self._require_equal_shares()
         self._require_one_run()
+        self._require_comparable()
         if not self.stages:
             raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
         if self.workers < 0:
@@ -75,6 +80,25 @@ class RunSettings:
         """Whether a method is to be probed."""
         return "probe" in self.stages and method in self.compare.methods
 
+    def candidates(self, method: Method) -> int:
+        """How many layers and poolings of a method a probe may choose from."""
+        return candidates(
+            method,
+            self.compare,
+            audio=self.audio,
+            gpt=self.lm.gpt,
+            encoder=self.baselines.encoder,
+            ast=self.ast.model,
+        )
+
+    def _require_comparable(self) -> None:
+        """What a method lacks shows before anything is trained."""
+        for method in self.compare.methods if "probe" in self.stages else ():
+            shared_tries(self.candidates(method), self.probe.tries, of=method)
+        own = self.ast.model
+        if self.probes("ast") and own.weights is not None:
+            require_weights(Path(own.weights), size=own.size, width=own.width, heads=own.heads, layers=LAYERS)
+
     def _require_one_run(self) -> None:
         """What is made of one model cannot be made of the models of several folds or seeds."""
         folds = [f"compare.folds is {self.compare.folds}"] if self.compare.folds else []
@@ -86,17 +110,27 @@ class RunSettings:
             )
 
     def _require_equal_shares(self) -> None:
-        """Each process takes an equal share of a batch in each of its accumulation steps."""
+        """Each process takes an equal share of a batch in each of its accumulation steps; of what is compared only."""
         processes = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
         contrast, labelled = self.baselines.simclr, self.baselines.supervised
-        for name, size, accumulation in (
-            ("lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
-            ("vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
-            ("baselines.simclr.batches", contrast.batches.batch_size, contrast.fit.accumulation),
-            ("baselines.supervised.batches", labelled.batches.batch_size, labelled.fit.accumulation),
-            ("ast.batches", self.ast.batches.batch_size, self.ast.fit.accumulation),
+        for wanted, name, size, accumulation in (
+            (True, "lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
+            (True, "vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
+            (
+                self.probes("simclr"),
+                "baselines.simclr.batches",
+                contrast.batches.batch_size,
+                contrast.fit.accumulation,
+            ),
+            (
+                self.probes("supervised"),
+                "baselines.supervised.batches",
+                labelled.batches.batch_size,
+                labelled.fit.accumulation,
+            ),
+            (self.probes("ast"), "ast.batches", self.ast.batches.batch_size, self.ast.fit.accumulation),
         ):
-            if size % (parts := processes * accumulation):
+            if wanted and size % (parts := processes * accumulation):
                 raise InputError(
                     f"{name}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps); "
                     f"choose a multiple of {parts}"

@@ -60,6 +60,11 @@ class TokenizerSettings:
             raise InputError(
                 f"tokenizer.max_formants is {self.max_formants}; choose a ratio of at least 0 and below 1, such as 0.2"
             )
+        if self.max_formants and self.patch.mels is not None:
+            raise InputError(
+                f"tokenizer.max_formants is {self.max_formants} and tokenizer.patch.mels {self.patch.mels}: what is "
+                "shifted out of a band is not in its patch; choose tokenizer.patch.mels=null or max_formants=0"
+            )
         if self.codebook_size < 2:
             raise InputError(
                 f"tokenizer.codebook_size is {self.codebook_size}; one code tells nothing: choose 2 or more"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from audio.errors import InputError
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
+WEIGHTS = "model.safetensors"
 POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
 CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
 AST = "audio-spectrogram-transformer"  # the kind of model that AST's own weights are of
@@ -59,6 +60,28 @@ def pretrained_weights(
     Raises:
         InputError: the folder is not there, or holds a model of another kind or size, or a damaged one.
     """
+    config = require_weights(folder, size=size, width=width, heads=heads, layers=layers)
+    kind = _kind(folder, config)
+    try:
+        tensors = _renamed(load_file(folder / WEIGHTS))
+        fitted = _fitted(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
+    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"ast.model.weights={folder} holds no whole weights ({reason}); give a folder with config.json and "
+            "model.safetensors, as save_pretrained of transformers writes it"
+        ) from error
+    return PretrainedWeights(
+        tensors=fitted, epsilon=float(str(config.get("layer_norm_eps", 1e-12))), statistics=_statistics(folder, kind)
+    )
+
+
+def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: int) -> dict[str, object]:
+    """The config.json of a folder of weights for a transformer of such a size; the weights themselves are not read.
+
+    Raises:
+        InputError: the folder is not there, or holds a model of another kind or size.
+    """
     config = _json(folder, "config.json")
     kind = _kind(folder, config)
     _require_size(
@@ -74,18 +97,12 @@ def pretrained_weights(
             **({"frequency_stride": STRIDE, "time_stride": STRIDE, "num_mel_bins": N_MELS} if kind == AST else {}),
         },
     )
-    try:
-        tensors = _renamed(load_file(folder / "model.safetensors"))
-        fitted = _fitted(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
-    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
+    if not (folder / WEIGHTS).is_file():
         raise InputError(
-            f"ast.model.weights={folder} holds no whole weights ({reason}); give a folder with config.json and "
-            "model.safetensors, as save_pretrained of transformers writes it"
-        ) from error
-    return PretrainedWeights(
-        tensors=fitted, epsilon=float(str(config.get("layer_norm_eps", 1e-12))), statistics=_statistics(folder, kind)
-    )
+            f"ast.model.weights={folder} holds no whole weights (there is no {WEIGHTS}); give a folder with config.json "
+            f"and {WEIGHTS}, as save_pretrained of transformers writes it"
+        )
+    return config
 
 
 def _json(folder: Path, name: str) -> dict[str, object]:

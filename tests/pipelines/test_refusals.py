@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.settings import run_settings
 from tests.pipelines.tiny import sweep
-from tests.pipelines.tiny_chain import ROOT, TINY, called, called_at_once, refusal, stored
+from tests.pipelines.tiny_chain import ROOT, TINY, called, called_at_once, composed, refusal, stored
 
 
 def write(path: Path, *, low: float = 200, seconds: float = 0.4) -> None:
@@ -133,6 +134,10 @@ def test_a_corpus_that_will_not_do(
         ("vocoder.crops.crop_codes=3", "codes of look-ahead are not counted: choose at least 4"),
         ("lm.fit.accumulation=3", "lm.batches.batch_size is 4, to be shared by 3 (processes times accumulation"),
         ("vocoder.fit.accumulation=3", "vocoder.crops.batch_size is 2, to be shared by 3 (processes times"),
+        (
+            "probe.tries=5",
+            "gpt has 6 candidates, and every method has 5 tries; offer 1 to 5, or raise probe.tries",
+        ),
         ("+vocoder.wavenet.groups=[anna]", "vocoder.wavenet.groups is anna, but the groups are those of the training"),
         (
             "corpus.pattern={label}.wav",
@@ -149,6 +154,27 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
     assert told in line
     assert time.monotonic() - begun < 5
     assert not (tmp_path / "store").exists()  # refused before anything was made
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("compare.methods=[ast]", "ast.model.weights=nowhere"), "ast.model.weights=nowhere has no config.json"),
+        (("compare.methods=[ast]", "ast.fit.accumulation=3"), "ast.batches.batch_size is "),
+        (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
+        (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), "choose tokenizer.patch.mels=null or max_formants"),
+    ],
+)
+def test_options_that_do_not_go_together(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    line = refusal(called_at_once(tmp_path / "run", *TINY, f"store.root={tmp_path / 'store'}", *words))
+    assert told in line
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_is_not_compared_is_not_judged(tmp_path: Path) -> None:
+    words = ("compare.methods=[gpt]", "ast.fit.accumulation=3", "baselines.simclr.fit.accumulation=5")
+    settings = run_settings(composed(tmp_path, *words, "ast.model.weights=nowhere"))
+    assert settings.ast.fit.accumulation == 3
 
 
 def test_too_short_a_context_for_the_streams_is_refused(tmp_path: Path) -> None:
