@@ -27,9 +27,16 @@ class ProbeTask:
 
     @classmethod
     def of(
-        cls, labels: Sequence[str | None], splits: Sequence[str], *, label_separator: str | None = None
+        cls,
+        labels: Sequence[str | None],
+        splits: Sequence[str],
+        *,
+        label_separator: str | None = None,
+        remedy: str = "change corpus.split so that each has any",
     ) -> "ProbeTask":
         """From each clip's label and split; with a separator, a label names several classes ("dog;rain").
+
+        ``remedy`` is what refusals advise where a split lacks labels.
 
         A class may be absent from validation or test, and is then named in ``notices``.
 
@@ -49,10 +56,10 @@ class ProbeTask:
                 f"all {known.sum()} clips with a label have {classes[0]!r}; a probe tells at least 2 classes apart"
             )
         rows = {split: np.flatnonzero(known & (np.array(splits) == split)) for split in SPLITS}
-        _require_clips({split: len(row) for split, row in rows.items()})
+        _require_clips({split: len(row) for split, row in rows.items()}, remedy)
         targets = _targets(names, classes)
         present: dict[str, BoolArray] = {split: np.any(targets[row], axis=0) for split, row in rows.items()}
-        _require_classes(classes, present["train"])
+        _require_classes(classes, present["train"], remedy)
         return cls(
             classes=classes,
             targets=targets,
@@ -82,22 +89,18 @@ def _targets(names: Sequence[Sequence[str]], classes: Sequence[str]) -> BoolArra
     return targets
 
 
-def _require_clips(counts: Mapping[str, int]) -> None:
-    for split, count in counts.items():
-        if count == 0:
-            found = ", ".join(f"{number} {name}" for name, number in counts.items())
-            raise InputError(
-                f"there are {found} clips with a label; a probe needs some of each: change corpus.split so that "
-                f"{split} has any"
-            )
+def _require_clips(counts: Mapping[str, int], remedy: str) -> None:
+    if 0 in counts.values():
+        found = ", ".join(f"{number} {name}" for name, number in counts.items())
+        raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
 
 
-def _require_classes(classes: Sequence[str], present: BoolArray) -> None:
+def _require_classes(classes: Sequence[str], present: BoolArray, remedy: str) -> None:
     absent = [name for name, there in zip(classes, present, strict=True) if not there]
     if absent:
         raise InputError(
-            f"{len(absent)} of {len(classes)} classes have no train clip ({', '.join(absent[:5])}); have corpus.split "
-            "give train some of each, or leave these classes out"
+            f"{len(absent)} of {len(classes)} classes have no train clip ({', '.join(absent[:5])}); a probe learns "
+            f"from some of each: {remedy}, or leave these classes out"
         )
 
 

@@ -77,9 +77,10 @@ def make_folds(
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
     for fold in folds:
-        _require_validation(fold.manifest)
+        _require_validation(fold.manifest, contrasted=settings.probes("simclr"))
     if "probe" in settings.stages:
-        require_probeable(folds, settings.probe)
+        for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
+            session.terminal.say(f"probe     {notice}")
     made = {}
     for fold in folds:
         for number in range(settings.seeds):
@@ -134,11 +135,18 @@ def _of_unlabelled(coded: CodedCorpus) -> list[Entry]:
     return [unlabelled_entry(entry) for entry in (coded.codes, coded.views) if entry]
 
 
-def _require_validation(manifest: Manifest) -> None:
-    if not manifest.of("validation"):
+def _require_validation(manifest: Manifest, *, contrasted: bool) -> None:
+    """Some clips to judge by; where SimCLR is compared, two to tell apart."""
+    train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
+    if not held_out:
         raise InputError(
-            f"there are {len(manifest.of('train'))} train clips and none for validation, which judges codebook and "
-            "weights: raise corpus.split.validation_fraction, or name some in corpus.split.validation"
+            f"there are {train} train clips and none for validation, which judges codebook and weights: raise "
+            "corpus.split.validation_fraction, or name some in corpus.split.validation"
+        )
+    if contrasted and min(train, held_out) < 2:
+        raise InputError(
+            f"there are {train} train clips and {held_out} for validation, and SimCLR tells 2 or more apart in each: "
+            "add recordings, or leave simclr out of compare.methods"
         )
 
 
@@ -150,6 +158,8 @@ def _write_folder(
     terminal: Terminal,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in (PROBE, COMPARISON):  # of a run with other stages that was in this folder before
+        (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus.manifest, folder / "manifest.tsv")
     write_rejected(corpus.rejected, folder / "rejected.tsv")
     only = next(iter(made.values())) if len(made) == 1 else {}  # models of several folds stay in the store

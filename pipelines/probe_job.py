@@ -9,6 +9,8 @@ from rich.console import Console
 from audio.corpus import CorpusConfig
 from audio.embedded import EmbeddedConfig
 from audio.files import file_hash
+from audio.folds import Fold
+from audio.manifest import Manifest, read_manifest
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.codes_stage import codes
@@ -20,7 +22,7 @@ from pipelines.devices import Device, choose_device
 from pipelines.disk import require_space
 from pipelines.features_stage import code_features, gpt_features, signal_features
 from pipelines.gangs import gathered
-from pipelines.probe_stage import probes
+from pipelines.probe_stage import probes, require_probeable
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.session import Session
@@ -29,6 +31,8 @@ from pipelines.store import Entry, Store, StoreConfig, write_json
 from pipelines.stored_features import PROBE
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
+
+MANIFEST = "manifest.tsv"  # of a run, in its folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,9 @@ def probe_run(config: dict[str, object]) -> None:
     recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True, terminal=terminal)
     with gathered(choose_device(settings.device)) as gang:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
+        whole = Fold(name="test", manifest=corpus.manifest)
+        for notice in [*require_probeable([whole], settings.probe, by=None), *_heard_before(settings, corpus.manifest)]:
+            terminal.say(f"probe     {notice}")
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
         coded = codes(session, corpus.manifest, tokens)
@@ -87,6 +94,21 @@ def probe_run(config: dict[str, object]) -> None:
         write_json(settings.output, measured)
     compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
     Console().print(as_table(compared))
+
+
+def _heard_before(settings: ProbeRunConfig, manifest: Manifest) -> list[str]:
+    """How many test clips the run was trained on, if any: known by their bytes, wherever they lie."""
+    listed = settings.model / MANIFEST
+    if not listed.is_file():
+        return []
+    trained = {clip.sha256 for clip in read_manifest(listed, manifest.root).of("train")}
+    test = manifest.of("test")
+    if not (heard := sum(clip.sha256 in trained for clip in test)):
+        return []
+    return [
+        f"{heard} of {len(test)} test clips are among those that {settings.model} was trained on: its tokenizer and "
+        "language model have heard them"
+    ]
 
 
 def _parts(folder: Path) -> tuple[Entry, Entry]:

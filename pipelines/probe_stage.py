@@ -101,38 +101,50 @@ def probes(
         require_equal_tries(results)
         write_json(folder / PROBE, {**_asked(task, manifest), "methods": rows})
 
-    for notice in task.notices:
-        session.terminal.say(f"probe     {notice}")
     return session.obtain(recipe, f"linear probes of {len(task.classes)} classes", make)
 
 
-def probe_task(manifest: Manifest, label_separator: str | None = None) -> ProbeTask:
-    """What probes predict.
+def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_by: str | None = None) -> ProbeTask:
+    """What probes predict; ``folds_by`` says of what the folds were made that the clips are divided in, if any were.
 
     Raises:
         InputError: fewer than two classes are named, a split has no clip with a label, or train lacks a class.
     """
-    return ProbeTask.of(
-        [clip.label for clip in manifest.clips],
-        [clip.split for clip in manifest.clips],
-        label_separator=label_separator,
-    )
+    labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
+    if folds_by is None:
+        return ProbeTask.of(labels, splits, label_separator=label_separator)
+    remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
+    return ProbeTask.of(labels, splits, label_separator=label_separator, remedy=remedy)
 
 
-def require_probeable(folds: Sequence[Fold], config: ProbeConfig) -> None:
+def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:
     """Refuse folds of which one cannot be probed, before anything is trained on another.
+
+    Args:
+        folds: of a run.
+        config: how labels are parted.
+        by: what the folds are made of, "group" or "fold"; None: there is one, the corpus's own split.
+
+    Returns:
+        What a reader should know of the figures, a line each, with the folds of which it is true if not of all.
 
     Raises:
         InputError: names the fold and what it lacks: a class all of whose clips are held out, a split without labels.
     """
+    notices: dict[str, list[str]] = {}
     for fold in folds:
         try:
-            probe_task(fold.manifest, config.label_separator)
+            task = probe_task(fold.manifest, config.label_separator, folds_by=by)
         except InputError as error:
-            raise InputError(
-                f"with {fold.name!r} held out for test, {error}. A class needs clips in more groups (or folds) than "
-                "are held out at once for validation and test"
-            ) from error
+            if by is None:
+                raise
+            raise InputError(f"with {fold.name!r} held out for test, {error}") from error
+        for notice in task.notices:
+            notices.setdefault(notice, []).append(fold.name)
+    return [
+        notice if len(names) == len(folds) else f"{notice} (with {', '.join(names)} held out for test)"
+        for notice, names in notices.items()
+    ]
 
 
 def _shares(config: ProbeConfig, of: str) -> ProbeConfig:

@@ -99,8 +99,8 @@ def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: 
     )
     if not (folder / WEIGHTS).is_file():
         raise InputError(
-            f"ast.model.weights={folder} holds no whole weights (there is no {WEIGHTS}); give a folder with config.json "
-            f"and {WEIGHTS}, as save_pretrained of transformers writes it"
+            f"ast.model.weights={folder} holds no whole weights (there is no {WEIGHTS}); give a folder with "
+            f"config.json and {WEIGHTS}, as save_pretrained of transformers writes it"
         )
     return config
 

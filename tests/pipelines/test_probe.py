@@ -1,11 +1,13 @@
 """``wordless probe``, as a user calls it: what the models of a finished run know of a corpus."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from audio.manifest import read_manifest
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called
 
@@ -17,10 +19,22 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
     done = called(*words, *EMBEDDED, command="probe")
     assert done.returncode == 0, done.stderr
     assert "bag_of_codes" in done.stdout
+    assert "are among those that" not in done.stderr  # the run has the same split
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
     assert {row["of"] for row in rows} >= {"log_mel", "bottleneck", "bag_of_codes", "gpt"}
     assert {row["tries"] for row in rows} == {36}
     assert "GPT ahead by" in " ".join(done.stdout.split())
+
+
+def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path: Path) -> None:
+    trained_on = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
+    words = (
+        *(f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}"),
+        *("corpus.split.by=group", f"corpus.split.test=['{trained_on}']"),
+    )
+    done = called(*words, *EMBEDDED, "probe.learning_curve=[]", command="probe")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"[1-9]\d* of \d+ test clips are among those that", " ".join(done.stderr.split()))
 
 
 @pytest.mark.parametrize("corpus", ["fsdd", "folder"])

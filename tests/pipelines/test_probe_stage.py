@@ -1,5 +1,6 @@
 """The stage that probes stored features: what it writes, reuses, leaves out and refuses."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from safetensors.numpy import save_file
 
 from audio.errors import InputError
-from audio.folds import folds
+from audio.folds import Fold, folds
 from audio.manifest import Clip, Manifest
 from lm.probe import ProbeConfig
 from pipelines.comparison import comparison
@@ -185,9 +186,37 @@ def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() ->
         replace(clip, label="rare") if clip.group in ("bob", "cem") and clip.label == "six" else clip
         for clip in manifest.clips
     )
-    require_probeable(folds(manifest, "group"), CONFIG)
-    with pytest.raises(InputError, match=r"with 'bob' held out for test, 1 of 4 classes have no train clip \(rare\)"):
-        require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG)
+    assert require_probeable(folds(manifest, "group"), CONFIG, by="group") == [
+        "12 of 240 clips have no label and are left out of the probes"
+    ]
+    told = r"^with 'bob' held out for test, 1 of 4 classes have no train clip \(rare\); .* in at least 3 groups"
+    with pytest.raises(InputError, match=told) as refused:
+        require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
+    assert "corpus.split" not in str(refused.value)
+
+
+def test_a_split_that_cannot_be_probed_is_refused_without_a_word_of_folds() -> None:
+    manifest = held_out(corpus())
+    clips = tuple(replace(clip, label="rare") if clip.split == "test" else clip for clip in manifest.clips)
+    with pytest.raises(InputError, match=r"no train clip \(rare\); .* corpus\.split") as refused:
+        require_probeable([Fold(name="test", manifest=replace(manifest, clips=clips))], CONFIG, by=None)
+    assert not re.search("fold|group|held out", str(refused.value))
+
+
+def test_what_is_true_of_some_folds_is_said_with_their_names() -> None:
+    manifest = corpus()
+    clips = tuple(
+        replace(clip, label="one") if clip.group == "bob" and clip.label == "six" else clip for clip in manifest.clips
+    )
+    _, *notices = require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
+    assert [notice.partition(": ")[0] for notice in notices] == [
+        "1 of 3 classes have no validation clip (six)",
+        "1 of 3 classes have no test clip (six)",
+    ]
+    assert [notice.rpartition(" (")[2] for notice in notices] == [
+        "with ann held out for test)",
+        "with bob held out for test)",
+    ]
 
 
 @pytest.mark.parametrize(
