@@ -75,14 +75,14 @@ def interior(lines: dict[str, list[Point]], chosen: Point, naming: Naming) -> bo
 
 
 def _place(line: Sequence[Point], chosen: Point, naming: Naming) -> str:
-    """That the best stands at an end of what was tried, if it does: beyond, there may be better still."""
+    """That the best stands at an end of what has finished, if it does: beyond, there may be better still."""
     if not _numeric(line, naming) or len(line) < 2:
         return ""
     codes = naming.plural(chosen)
     if chosen is line[-1]:
-        return ", the most that were tried," if codes else ", the largest that was tried,"
+        return ", the most of those that finished," if codes else ", the largest of those that finished,"
     if chosen is line[0]:
-        return ", the fewest that were tried," if codes else ", the smallest that was tried,"
+        return ", the fewest of those that finished," if codes else ", the smallest of those that finished,"
     return ""
 
 

@@ -105,7 +105,7 @@ def test_the_page_says_which_size_is_best_and_what_the_others_lose(tmp_path: Pat
 
 def test_a_best_value_at_an_end_is_told_to_be_one(tmp_path: Path) -> None:
     page, _, _ = written(sizes(tmp_path, SIZES[:3]))
-    assert "64 codes, the most that were tried, are best on validation" in page.text
+    assert "64 codes, the most of those that finished, are best on validation" in page.text
     assert "inside the range" not in page.text
 
 
