@@ -14,7 +14,7 @@ from pipelines.devices import choose_device
 from pipelines.progress import Progress, Terminal
 from pipelines.run_folder import part_of
 from pipelines.sound_names import sound_names
-from pipelines.speaker import Advance, Speaker, speaker
+from pipelines.speaker import Advance, Speaker, missing_mean, speaker
 from pipelines.work_folder import require_own, work_folder, write_wav
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
@@ -46,6 +46,8 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         temperature=settings.temperature,
         seed=settings.seed,
     )
+    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer)):
+        terminal.say(notice)
     if settings.single:
         _require_one(clips, settings)
         settings.output.parent.mkdir(parents=True, exist_ok=True)

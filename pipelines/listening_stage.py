@@ -18,6 +18,7 @@ from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.choosing import drawn
 from pipelines.session import Session
+from pipelines.speaker import missing_mean
 from pipelines.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes, joined
 from tokenizer.tokenizer import Tokenizer
@@ -79,6 +80,8 @@ def listening(
         device = str(session.gang.device)
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
         vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device)
+        if notice := missing_mean(tokenizer):
+            session.terminal.say(f"listening {notice}")
         rate = tokenizer.config.audio.sample_rate
         originals = [read_beginning(manifest.root / clip.path, rate, config.seconds) for clip in clips]
         codes = [tokenizer.encode(original) for original in originals]

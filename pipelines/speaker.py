@@ -76,6 +76,17 @@ def speaker(
     return Speaker(tokenizer=tokenizer, vocoder=vocoder, group=group, temperature=temperature, seed=seed)
 
 
+def missing_mean(tokenizer: Tokenizer) -> str | None:
+    """What is missing in sound that Griffin-Lim makes of codes without a mean; None: nothing."""
+    removal = tokenizer.config.audio.remove_mean
+    if removal == "none":
+        return None
+    return (
+        f"audio.remove_mean={removal} took each mel band's mean off before the codes, and Griffin-Lim does not put it "
+        "back: its sound has another loudness and colour than the recording"
+    )
+
+
 def _require_belonging(vocoder: Vocoder, tokenizer: Tokenizer, model: Path) -> None:
     """Now, not only when the codes are there: drawing them takes its time."""
     if vocoder.tokenizer != tokenizer.format.tokenizer:

@@ -100,6 +100,21 @@ def test_finished_files_are_kept(
         decode(options(run_folder, parquet, tmp_path / "out", temperature=0.5))
 
 
+def test_griffin_lim_tells_that_a_removed_mean_is_missing(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    config = replace(plain.config, audio=replace(plain.config.audio, remove_mean="clip"))
+    removing = Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
+    for name, tokenizer in (("plain", plain), ("removing", removing)):
+        tokenizer.save_pretrained(tmp_path / name / "tokenizer")
+        codes = CodedClip(path="a.wav", codes=tokenizer.encode(sweep(0.2, 4000), 4000))
+        write_shard(tmp_path / f"{name}.parquet", [codes], tokenizer.format)
+        output = tmp_path / f"{name}.wav"
+        decode(options(tmp_path / name, tmp_path / f"{name}.parquet", output, synthesis="griffin_lim"))
+        assert ("Griffin-Lim does not put it back" in " ".join(capsys.readouterr().err.split())) == (name == "removing")
+
+
 def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/tokenizer").symlink_to(run_folder / "tokenizer")
