@@ -43,7 +43,8 @@ def within_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[T
 def without_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor]:
     """The pieces ``(time, mels)`` of one recording, in order, without their mean per mel band.
 
-    "clip" holds the whole spectrogram in memory; the other two hold one piece.
+    "clip" holds the whole spectrogram in memory; the other two hold one piece. The mean is of all frames that are
+    given, those of silence that fills up a last hop or patch among them.
     """
     match how:
         case "none":

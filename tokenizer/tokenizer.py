@@ -2,7 +2,7 @@
 
 Encoding runs in blocks of a fixed number of patches counted from the start of the recording, the last one padded to
 that size: a file, an array, a stream and any number of workers do the same arithmetic, and give identical codes in
-constant memory.
+constant memory; with ``audio.remove_mean=clip`` in memory that holds the recording's spectrogram.
 """
 
 import json
@@ -122,7 +122,7 @@ class Tokenizer(nn.Module):
         return self.encode_blocks([waveform.samples], waveform.sample_rate)
 
     def encode_file(self, path: Path, *, offset_frames: int = 0) -> Codes:
-        """Codes of a recording that libsndfile reads, in constant memory; see `encode_stream` for the offset."""
+        """Codes of a recording that libsndfile reads, from a frame on; see `encode_stream` for the memory it takes."""
         blocks = read_blocks(path, self.config.audio.sample_rate)
         return self._gather(self.encode_stream(skip_samples(blocks, offset_frames * self.config.audio.hop_length)))
 
@@ -133,7 +133,9 @@ class Tokenizer(nn.Module):
     def encode_stream(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
         """Codes ``(steps, streams)`` and samples covered, as blocks at the tokenizer's own rate arrive.
 
-        With ``audio.remove_mean=clip`` the codes come after the last block: nothing can be told before the mean.
+        In constant memory, but for ``audio.remove_mean=clip``: it holds the recording's spectrogram, and the codes come
+        after the last block, since nothing can be told before the mean. That mean is of whole patches: the silence that
+        fills up the last one counts.
         """
         sizes: deque[int] = deque()
         for frames in self.log_mel.relative(self._frames(blocks, sizes)):
