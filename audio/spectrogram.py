@@ -112,17 +112,24 @@ class LogMel(nn.Module):
         frames = self.frames(nn.functional.pad(samples, (self.config.left_context, 0)))
         return torch.stack([next(iter(self.relative([recording]))) for recording in frames])
 
-    def relative(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Pieces ``(time, mels)`` of one recording, from its start, relative to its own loudness and mean."""
-        return without_mean(within_range(pieces, self.config.dynamic_range), self.config.remove_mean)
+    def relative(self, pieces: Iterable[Tensor], *, dynamic_range: float | None = None) -> Iterator[Tensor]:
+        """Pieces ``(time, mels)`` of one recording, from its start, relative to its own loudness and mean.
+
+        ``dynamic_range`` in dB stands in for the front end's own where it is given.
+        """
+        decibels = self.config.dynamic_range if dynamic_range is None else dynamic_range
+        return without_mean(within_range(pieces, decibels), self.config.remove_mean)
 
 
-def log_mel_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int = 1000) -> Iterator[Tensor]:
+def log_mel_stream(
+    log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int = 1000, dynamic_range: float | None = None
+) -> Iterator[Tensor]:
     """Log-mel ``(time, mels)`` of blocks at the front end's rate, so many frames at a time; whole hops only.
 
-    Of one recording, from its start: a mean is removed as the front end says.
+    Of one recording, from its start: its range is bounded and its mean removed as the front end says;
+    ``dynamic_range`` in dB stands in for the front end's own where it is given.
     """
-    return log_mel.relative(_frames_stream(log_mel, blocks, frames=frames))
+    return log_mel.relative(_frames_stream(log_mel, blocks, frames=frames), dynamic_range=dynamic_range)
 
 
 def _frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int) -> Iterator[Tensor]:
@@ -134,3 +141,13 @@ def _frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int
             samples = np.concatenate([history, whole])
             history = samples[len(whole) :]
             yield log_mel.frames(torch.from_numpy(samples)[None])[0]
+
+
+def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:
+    """Refuse dynamic ranges to draw from that are none.
+
+    Raises:
+        InputError: they are not two positive numbers of dB, ascending.
+    """
+    if ranges is not None and not (len(ranges) == 2 and 0 < ranges[0] <= ranges[1]):
+        raise InputError(f"{option} is {list(ranges)} dB; give the narrowest and the widest, such as [22, 50], or null")

@@ -29,7 +29,7 @@ from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
 from pipelines.store import Entry, Store
 from pipelines.stored_features import GPT, PROBE
-from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, health
+from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, health, heard_sample
 from pipelines.vocoder_stage import vocoder, waveforms
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
@@ -100,10 +100,11 @@ def make_stages(
     """
     wanted = settings.stages
     sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
-    trained = autoencoder(session, sample, settings.audio, settings.tokenizer)
+    heard = heard_sample(session, manifest, settings.audio, settings.tokenizer)
+    trained = autoencoder(session, sample, settings.audio, settings.tokenizer, heard=heard)
     tokens = codebook(session, sample, trained, settings.audio, settings.tokenizer)
     coded = codes(session, manifest, tokens)
-    made = [sample, trained, tokens, coded]
+    made = [sample, *([heard] if heard else []), trained, tokens, coded]
     made.append(health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed))
     model = None
     if "lm" in wanted or settings.probes(GPT):

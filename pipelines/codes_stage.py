@@ -17,7 +17,7 @@ from torch import Tensor
 from audio.errors import InputError
 from audio.manifest import SPLITS, Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
-from audio.spectrogram import log_mel_stream
+from audio.spectrogram import log_mel_stream, require_ranges
 from audio.warping import warp
 from pipelines.encoding import Encoder, encode_clip, encoding_pool, in_order
 from pipelines.session import Session
@@ -44,9 +44,11 @@ class ViewsConfig:
     warps: int  # copies at a speed and with formants drawn at random
     max_speed: float  # ratio: 0.15 is up to 15 % faster or slower
     max_formants: float  # ratio: 0.15 is mel bands up to 15 % higher or lower
+    dynamic_ranges: tuple[float, float] | None = None  # dB, of which warped copies draw one instead of the front end's
     seed: int
 
     def __post_init__(self) -> None:
+        require_ranges(self.dynamic_ranges, "lm.views.dynamic_ranges")
         if self.warps < 0:
             raise InputError(f"lm.views.warps is {self.warps}; choose 0 (none) or a number of warped copies")
         for name in ("max_speed", "max_formants"):
@@ -64,9 +66,10 @@ class ViewsConfig:
         spread = np.log1p([self.max_speed, self.max_formants])
         ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
         offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
+        ranges = [None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges)) for _ in offsets]
         warped = (
-            View(offset_frames=int(offset), speed=float(speed), formants=float(formants))
-            for offset, (speed, formants) in zip(offsets, ratios, strict=True)
+            View(offset_frames=int(offset), speed=float(speed), formants=float(formants), dynamic_range=decibels)
+            for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
         )
         return (*shifted, *warped)
 
@@ -78,6 +81,7 @@ class View:
     offset_frames: int = 0  # skipped before the first patch
     speed: float = 1.0  # above 1 is faster
     formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
+    dynamic_range: float | None = None  # dB; None: the front end's own
 
 
 def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
@@ -103,7 +107,7 @@ def views(
     recipe = Recipe(
         stage="views",
         version=2,
-        config=asdict(config),
+        config={name: value for name, value in asdict(config).items() if (name, value) != ("dynamic_ranges", None)},
         inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, TRAIN)},
     )
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
@@ -113,7 +117,7 @@ def views(
 def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
     """Codes of one clip in one view. Of what is warped, the frames that fill no whole patch are left out."""
     clip, view = job
-    if view.speed == view.formants == 1:
+    if view.speed == view.formants == 1 and view.dynamic_range is None:
         return encode_clip(encoder, (clip, view.offset_frames))
     codes = _warped_codes(encoder.tokenizer, encoder.root / clip.path, view)
     return CodedClip(path=clip.path, codes=codes, split=clip.split, offset_frames=view.offset_frames)
@@ -123,7 +127,7 @@ def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
 def _warped_codes(tokenizer: Tokenizer, path: Path, view: View) -> Codes:
     blocks = read_blocks(path, tokenizer.config.audio.sample_rate)
     values = []
-    for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE):
+    for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE, dynamic_range=view.dynamic_range):
         warped = _warped(piece, view)[view.offset_frames :]
         whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
         if len(whole):

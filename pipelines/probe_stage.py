@@ -71,7 +71,7 @@ def probes(
     said = [[clip.path, clip.split, clip.label, clip.group] for clip in manifest.clips]
     recipe = Recipe(
         stage="probe",
-        version=2,
+        version=3,
         config=asdict(config),
         inputs={
             "features": " ".join(entry.key for entry in feature_entries),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -15,12 +16,12 @@ from torch import Tensor
 from audio.errors import InputError
 from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_beginning, read_blocks
-from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require_ranges
 from audio.threads import one_thread
 from audio.waveform import FloatArray
 from pipelines.choosing import evenly
 from pipelines.session import Session
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store import Entry, Recipe, text_hash, write_json
 from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
@@ -50,9 +51,11 @@ class TokenizerSettings:
     max_formants: float  # the autoencoder hears patches with mel bands shifted by up to this ratio; 0: as they are
     fit: FitConfig
     health: HealthConfig
+    dynamic_ranges: tuple[float, float] | None = None  # dB: the autoencoder hears each clip with one of them
     seed: int
 
     def __post_init__(self) -> None:
+        require_ranges(self.dynamic_ranges, "tokenizer.dynamic_ranges")
         for name in ("codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"tokenizer.{name} is {getattr(self, name)}; it must be 1 or more")
@@ -121,8 +124,53 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     return session.obtain(recipe, f"statistics and a sample of {len(manifest.of('train'))} training clips", make)
 
 
-def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
-    """Train the autoencoder on the sample, in one process and thread: more would change last bits, and so codes."""
+def heard_sample(
+    session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
+) -> Entry | None:
+    """The columns of the sample once more, each clip with another dynamic range; None where all are heard as they are.
+
+    The same seed draws the same columns: a reservoir looks at how many there are, not at what they hold.
+    """
+    if settings.dynamic_ranges is None:
+        return None
+    recipe = Recipe(
+        stage="heard_sample",
+        version=1,
+        config={
+            "audio": asdict(audio),
+            "frames": settings.patch.frames,
+            "columns": settings.sample_patches,
+            "dynamic_ranges": list(settings.dynamic_ranges),
+            "seed": settings.seed,
+        },
+        inputs={"manifest": audio_hash(manifest, ("train",))},
+    )
+
+    def make(folder: Path) -> None:
+        heard = draw_sample(
+            _spectrograms(session, manifest, "train", audio, ranges=settings.dynamic_ranges, seed=settings.seed),
+            frames=settings.patch.frames,
+            n_mels=audio.n_mels,
+            seed=settings.seed,
+            capacity=settings.sample_patches,
+        )
+        save_file({"train": heard.columns}, folder / "sample.safetensors")
+
+    return session.obtain(recipe, "the same sample, in other dynamic ranges", make)
+
+
+def autoencoder(
+    session: Session,
+    sample: Entry,
+    audio: SpectrogramConfig,
+    settings: TokenizerSettings,
+    *,
+    heard: Entry | None = None,
+) -> Entry:
+    """Train the autoencoder on the sample, in one process and thread: more would change last bits, and so codes.
+
+    It hears the columns of ``heard`` and is to give back those of ``sample``.
+    """
     recipe = Recipe(
         stage="autoencoder",
         version=1,
@@ -133,7 +181,7 @@ def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, setti
             "max_formants": settings.max_formants,
             "fit": numeric(settings.fit),
         },
-        inputs={"sample": sample.key},
+        inputs={"sample": sample.key, **({"heard": heard.key} if heard else {})},
     )
 
     def make(folder: Path) -> None:
@@ -146,6 +194,7 @@ def autoencoder(session: Session, sample: Entry, audio: SpectrogramConfig, setti
             seed=settings.fit.seed,
             frames=settings.patch.frames,
             max_formants=settings.max_formants,
+            inputs=_patches(sample, "train", audio, settings, columns_of=heard) if heard else None,
         )
         validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
         with one_thread():
@@ -238,18 +287,34 @@ def _beginnings(
         yield read_beginning(manifest.root / clip.path, tokenizer.config.audio.sample_rate, config.max_seconds).samples
 
 
-def _patches(sample: Entry, split: str, audio: SpectrogramConfig, settings: TokenizerSettings) -> Tensor:
-    tensors = load_file(sample.folder / "sample.safetensors")
+def _patches(
+    sample: Entry, split: str, audio: SpectrogramConfig, settings: TokenizerSettings, *, columns_of: Entry | None = None
+) -> Tensor:
+    """Patches of a sample, or of another one's columns, normalised by the sample's statistics."""
+    statistics = load_file(sample.folder / "sample.safetensors")
+    columns = load_file((columns_of or sample).folder / "sample.safetensors")[split]
     height = settings.patch.height(audio.n_mels)
-    return normalised_patches(tensors[split], tensors["mean"], tensors["std"], height=height)
+    return normalised_patches(columns, statistics["mean"], statistics["std"], height=height)
 
 
-def _spectrograms(session: Session, manifest: Manifest, split: Split, audio: SpectrogramConfig) -> Iterator[Tensor]:
+def _spectrograms(
+    session: Session,
+    manifest: Manifest,
+    split: Split,
+    audio: SpectrogramConfig,
+    *,
+    ranges: tuple[float, float] | None = None,
+    seed: int = 0,
+) -> Iterator[Tensor]:
+    """Log-mel of the clips of a split, piece by piece; with ``ranges`` each clip in a dynamic range drawn from them."""
     log_mel = LogMel(audio)
     clips = manifest.of(split)
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         for done, clip in enumerate(clips, 1):
-            yield from log_mel_stream(log_mel, read_blocks(manifest.root / clip.path, audio.sample_rate))
+            rng = np.random.default_rng([seed, int(text_hash(clip.path)[:8], 16)])
+            drawn = float(rng.uniform(*ranges)) if ranges else None
+            blocks = read_blocks(manifest.root / clip.path, audio.sample_rate)
+            yield from log_mel_stream(log_mel, blocks, dynamic_range=drawn)
             progress.advance_to(done)
 
 

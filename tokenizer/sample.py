@@ -88,12 +88,21 @@ class PatchBatches:
 
     With ``max_formants`` the autoencoder hears each patch with its mel bands shifted, and is to give it back as it was:
     a denoising autoencoder (Vincent et al., 2008) whose noise is who speaks, so that the bottleneck says less of it.
-    The shift, up to that ratio either way, is one for all patches of a step.
+    The shift, up to that ratio either way, is one for all patches of a step. ``inputs`` are patches to hear instead of
+    ``patches``, row by row: the same sound, noisier.
     """
 
     def __init__(
-        self, patches: Tensor, *, batch_size: int, seed: int, frames: int = 1, max_formants: float = 0.0
+        self,
+        patches: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+        frames: int = 1,
+        max_formants: float = 0.0,
+        inputs: Tensor | None = None,
     ) -> None:
+        self.inputs = inputs
         self.patches = patches
         self.batch_size = batch_size
         self.seed = seed
@@ -104,10 +113,12 @@ class PatchBatches:
         """Part ``part`` of ``parts`` of the batch of ``step``."""
         rng = np.random.default_rng([self.seed, step])
         chosen = rng.integers(0, len(self.patches), self.batch_size)
-        patches = self.patches[torch.from_numpy(chosen[part::parts])]
-        if not self.max_formants:
-            return PatchBatch(patches=patches)
-        return PatchBatch(patches=patches, inputs=self._shifted(patches, rng))
+        rows = torch.from_numpy(chosen[part::parts])
+        patches = self.patches[rows]
+        heard = None if self.inputs is None else self.inputs[rows]
+        if self.max_formants:
+            heard = self._shifted(patches if heard is None else heard, rng)
+        return PatchBatch(patches=patches, inputs=heard)
 
     def _shifted(self, patches: Tensor, rng: np.random.Generator) -> Tensor:
         together = patches.reshape(1, len(patches) * self.frames, -1)  # (N, F * H) -> (1, N * F, H): one shift for all

@@ -24,7 +24,7 @@ KILLS = (
     Kill(path="health/*.partial/timings.json.aside"),
     Kill(path="views/*.partial/codes-00000.parquet"),
     Kill(path="lm/*.checkpoints/fit.pt", count=STEPS - 1),
-    Kill(path="features/*.partial/entry.json"),
+    Kill(path="signal_features/*.partial/entry.json"),
     Kill(path="probe/????????????????"),
     Kill(path="waveforms/*.partial/offsets.npy"),
     Kill(path="vocoder/*.partial/config.json"),
