@@ -11,7 +11,7 @@ from pipelines.devices import choose_device
 from pipelines.generate_config import GenerateConfig
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
-from pipelines.speaker import Speaker, speaker
+from pipelines.speaker import Speaker, missing_mean, speaker
 from pipelines.work_folder import write_wav
 from tokenizer.codes import Codes, joined, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
@@ -30,6 +30,8 @@ def generate_sounds(settings: GenerateConfig) -> None:
     device = str(choose_device(settings.device))
     tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
     voice = _voice(settings, tokenizer, device)
+    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer)):
+        terminal.say(notice)
     prompt = _prompt(settings.prompt, tokenizer)
     model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)

@@ -32,6 +32,8 @@ from tokenizer.patches import PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 
+TRAIN: tuple[Split, ...] = ("train",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSettings:
@@ -143,7 +145,7 @@ def heard_sample(
             "dynamic_ranges": list(settings.dynamic_ranges),
             "seed": settings.seed,
         },
-        inputs={"manifest": audio_hash(manifest, ("train",))},
+        inputs={"manifest": audio_hash(manifest, TRAIN)},
     )
 
     def make(folder: Path) -> None:
