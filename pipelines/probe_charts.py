@@ -72,10 +72,10 @@ def layer_curves(comparison: ComparisonRecord) -> Markup:
     columns = min(2, len(names))
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(-(-len(names) // columns), columns, sharey=True, squeeze=False).flat
+        panels = list(figure.subplots(-(-len(names) // columns), columns, sharey=True, squeeze=False).flat)
         for axes, of in zip(panels, names, strict=False):
             _draw_layers(axes, in_order(comparison["layers"][of]), title=full_name(of))
-        for axes in list(panels)[len(names) :]:
+        for axes in panels[len(names) :]:
             axes.set_visible(False)
         handles = figure.axes[0].get_legend_handles_labels()[0]
         figure.legend(handles=handles, loc="outside upper left", ncols=3, labelcolor=INK)
