@@ -52,7 +52,6 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         unlabelled = read_unlabelled(settings, store, gang=gang, terminal=terminal)
         seconds = corpus.manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)
-        require_space(store, "store.root=PATH", seconds=seconds)
         session = Session(
             store=Store(store),
             gang=gang,
@@ -76,6 +75,13 @@ def make_folds(
     settings = run_settings(config)
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
+    trainings = len(folds) * settings.seeds
+    require_space(
+        settings.store.root,
+        "store.root=PATH",
+        seconds=trainings * (manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)),
+        vectors=trainings * len(manifest.clips) * len(settings.compare.methods) * ("probe" in settings.stages),
+    )
     for fold in folds:
         _require_validation(fold.manifest, contrasted=settings.probes("simclr"))
     if "probe" in settings.stages:

@@ -6,17 +6,23 @@ from pathlib import Path
 
 from audio.errors import InputError
 
-# What a small run leaves in the store; and, per second of sound, waveforms, codes and features, with room to spare.
+# What a small run leaves in the store; and, per second of sound, waveforms, codes and spectrograms, with room to spare.
 BASE_BYTES = 500 * 2**20
 BYTES_PER_SECOND = 60_000
+BYTES_PER_VECTOR = 60_000  # all layers and poolings of one clip by one method; of convolutional encoders, as measured
 
 
-def require_space(folder: Path, option: str, *, seconds: float = 0.0) -> None:
+def require_space(folder: Path, option: str, *, seconds: float = 0.0, vectors: int = 0) -> None:
     """Refuse to begin what the disk cannot hold, or does not let us write.
 
+    Args:
+        folder: where it is to be written.
+        option: what chooses another place.
+        seconds: of sound that is worked on, once for each fold and seed.
+        vectors: clips times methods that are probed, likewise.
+
     Raises:
-        InputError: less is free than a corpus of ``seconds`` needs, or the folder is closed to us; names the option
-            that chooses another place.
+        InputError: less is free than that needs, or the folder is closed to us.
     """
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -26,7 +32,7 @@ def require_space(folder: Path, option: str, *, seconds: float = 0.0) -> None:
             f"place with {option}"
         )
     free = shutil.disk_usage(existing).free
-    needed = BASE_BYTES + round(BYTES_PER_SECOND * seconds)
+    needed = BASE_BYTES + round(BYTES_PER_SECOND * seconds) + BYTES_PER_VECTOR * vectors
     if free < needed:
         raise InputError(
             f"{folder} has {free / 2**30:.1f} GiB free; this run needs about {needed / 2**30:.1f} GiB: make room, or "
