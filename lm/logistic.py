@@ -65,6 +65,8 @@ class LogisticProbe:
             with warnings.catch_warnings():
                 # A bounded number of iterations is part of the protocol: what has not converged is judged as it is.
                 warnings.simplefilter("ignore", ConvergenceWarning)
+                # One percent of the labels may well be a clip or two of each class.
+                warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
                 classifier.set_params(C=penalty).fit(self._features, wanted)
 
     def scores(self, features: FloatArray) -> FloatArray:

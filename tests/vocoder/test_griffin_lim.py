@@ -53,7 +53,7 @@ def test_decodes_codes_to_the_sample() -> None:
     decoded = decode(table.codes(list(range(len(clips.codes))), len(sound)), table, SPECTROGRAM)
     original = Waveform(samples=(sound / 32768).astype(np.float32), sample_rate=8000)
     assert len(decoded.samples) == len(sound)
-    # Where the digits are absent, a bare tone leaves most bands at the floor, which is harder; silence is 23 dB away, noise 44.
+    # Where the digits are absent, a bare tone leaves most bands at the floor: harder; silence is 23 dB away, noise 44.
     assert log_mel_distance(original, decoded, SPECTROGRAM) < (3 if RECORDINGS.is_dir() else 4)
 
 
