@@ -118,9 +118,10 @@ def supervised(
     left out. Only what is said of training and validation clips counts.
     """
     own = settings.supervised
-    train, held_out = (LabelledSplit.of(*stored_spectrograms(spectrograms, split), labels) for split in TRAINED_ON)
+    stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]
+    train, held_out = (LabelledSplit.of(clips, paths, labels) for clips, paths in stored)
     # None for a clip without a label: which clips have none decides what is trained on, as the labels do.
-    said = [[labels.get(path) for path in stored_spectrograms(spectrograms, split)[1]] for split in TRAINED_ON]
+    said = [[labels.get(path) for path in paths] for _, paths in stored]
     recipe = Recipe(
         stage="supervised",
         version=1,

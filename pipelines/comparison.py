@@ -14,12 +14,12 @@ from audio.errors import InputError
 from lm.comparison import FloatArray, Hits, Outcome, Rankings, by_fold, difference, interval, measured, resampled
 from lm.probe import ProbeConfig, require_equal_counts
 from pipelines.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
+from pipelines.stored_features import GPT
 
 By = Literal["group", "fold", "split"]
 Kind = Literal["codes", "self_supervised", "supervised", "untrained", "signal"]
 Probed = Mapping[str, Any]  # what a probe.json holds
 
-GPT = "gpt"
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 
 

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from pipelines.charts import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, Drawing, chart, legend_above, shortened
 from pipelines.comparison_record import ComparisonRecord, MethodRow, fold_noun, guessing, has_folds
 from pipelines.phrasing import full_name, metric_of, percent
-from pipelines.probe_charts import MODEL, percent_ticks
+from pipelines.probe_charts import percent_ticks
+from pipelines.stored_features import GPT
 
 ROW_HEIGHT = 21  # CSS pixels
 TICK = 0.22  # half the height of a fold's tick, in rows
@@ -25,7 +26,7 @@ class Kind:
 
 
 KINDS = {
-    MODEL: Kind(legend="GPT", colour=BLUE, face=BLUE, marker="D"),
+    GPT: Kind(legend="GPT", colour=BLUE, face=BLUE, marker="D"),
     "codes": Kind(legend="codes", colour=BLUE, face=PAPER, marker="o"),
     "self_supervised": Kind(legend="self-supervised", colour=GREEN, face=GREEN, marker="s"),
     "supervised": Kind(legend="supervised", colour=ORANGE, face=ORANGE, marker="^"),
@@ -38,7 +39,7 @@ KINDS = {
 def kind_of(row: MethodRow) -> str:
     """The GPT for itself, the others by what they are."""
     kind = row.get("kind", "other")
-    return MODEL if row["of"] == MODEL else kind if kind in KINDS else "other"
+    return GPT if row["of"] == GPT else kind if kind in KINDS else "other"
 
 
 def comparison_chart(comparison: ComparisonRecord) -> Markup:
@@ -47,7 +48,7 @@ def comparison_chart(comparison: ComparisonRecord) -> Markup:
 
     def draw(axes: Axes) -> None:
         for place, row in enumerate(rows):
-            if row["of"] == MODEL:
+            if row["of"] == GPT:
                 axes.axhspan(place - 0.5, place + 0.5, color=BLUE, alpha=0.12, linewidth=0)
         for kind in KINDS:
             _draw_kind(axes, kind, {place: row for place, row in enumerate(rows) if kind_of(row) == kind})
@@ -99,6 +100,6 @@ def draw_level(axes: Axes, level: float) -> None:
 def _name_rows(axes: Axes, rows: list[MethodRow]) -> None:
     axes.set_yticks(range(len(rows)), [shortened(full_name(row["of"]), 24) for row in rows], color=INK)
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
-        label.set_fontweight("bold" if row["of"] == MODEL else "normal")
+        label.set_fontweight("bold" if row["of"] == GPT else "normal")
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.tick_params(axis="y", length=0)

@@ -6,9 +6,10 @@ from matplotlib.axes import Axes
 from pipelines.charts import GRID, INK, Drawing, chart, legend_above, shortened
 from pipelines.comparison_record import ComparisonRecord, method_of
 from pipelines.phrasing import full_name, metric_of, percent
-from pipelines.probe_charts import LINES, MODEL, percent_ticks
+from pipelines.probe_charts import LINES, percent_ticks
+from pipelines.stored_features import GPT
 
-DRAWN = (MODEL, "simclr", "supervised_head", "bag_of_codes")
+DRAWN = (GPT, "simclr", "supervised_head", "bag_of_codes")
 MAX_GROUPS = 40  # more could not be read
 ROW_HEIGHT = 17  # CSS pixels
 
@@ -47,7 +48,7 @@ def group_chart(comparison: ComparisonRecord) -> Markup:
         axes.grid(axis="x")
         legend_above(axes)
 
-    gpt = values.get(MODEL, {})
+    gpt = values.get(GPT, {})
     ends = [f"{group} {percent(gpt[group])}" for group in (*groups[-1:], *groups[:1]) if group in gpt]
     description = f"Test {metric_of(comparison)} in {len(groups)} groups; the GPT from {' to '.join(ends) or 'unknown'}"
     return chart(Drawing(name="groups", description=description, height=95 + ROW_HEIGHT * len(groups)), draw)

@@ -7,7 +7,8 @@ from matplotlib.ticker import NullLocator
 from pipelines.charts import Drawing, chart, legend_above
 from pipelines.comparison_record import ComparisonRecord
 from pipelines.phrasing import full_name, metric_of, number, percent
-from pipelines.probe_charts import LINES, MODEL, percent_ticks
+from pipelines.probe_charts import LINES, percent_ticks
+from pipelines.stored_features import GPT
 
 
 def has_learning_curves(comparison: ComparisonRecord) -> bool:
@@ -24,7 +25,7 @@ def learning_curves(comparison: ComparisonRecord) -> Markup:
         for of, look in LINES.items():
             points = curves.get(of, [])
             places, values = [point["clips"] for point in points], [point["value"] for point in points]
-            if of == MODEL:
+            if of == GPT:
                 low, high = [point["low"] for point in points], [point["high"] for point in points]
                 axes.fill_between(places, low, high, color=look.colour, alpha=0.18, linewidth=0)
             if points:
@@ -41,7 +42,7 @@ def learning_curves(comparison: ComparisonRecord) -> Markup:
         axes.grid(axis="y")
         legend_above(axes, columns=3)
 
-    told = ", ".join(f"{percent(point['value'])} from {_percent(point['share'])}" for point in curves.get(MODEL, []))
+    told = ", ".join(f"{percent(point['value'])} from {_percent(point['share'])}" for point in curves.get(GPT, []))
     description = f"Test {metric_of(comparison)} by share of the labels; the GPT: {told or 'unknown'}"
     return chart(Drawing(name="learning", description=description, height=290), draw)
 

@@ -13,8 +13,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pipelines.charts import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, Drawing, figure_chart
 from pipelines.comparison_record import ComparisonRecord, LayerRow
 from pipelines.phrasing import full_name, metric_of, percent
+from pipelines.stored_features import GPT
 
-MODEL = "gpt"  # what all others are compared with
 NUMBER = re.compile(r"_(\d+)$")
 PANEL_HEIGHT = 125  # CSS pixels
 MAX_PANELS = 8
@@ -32,7 +32,7 @@ class Line:
 
 # The methods that are drawn beside each other where all would not be told apart.
 LINES = {
-    MODEL: Line(colour=BLUE, face=BLUE, marker="D", dashes="-"),
+    GPT: Line(colour=BLUE, face=BLUE, marker="D", dashes="-"),
     "supervised": Line(colour=ORANGE, face=ORANGE, marker="^", dashes="-"),
     "supervised_head": Line(colour=ORANGE, face=PAPER, marker="^", dashes="-"),
     "simclr": Line(colour=GREEN, face=GREEN, marker="s", dashes="-"),
@@ -56,7 +56,7 @@ def layered(comparison: ComparisonRecord) -> list[str]:
         for row in comparison["methods"]
         if len(layers.get(row["of"], [])) > 1 and any(NUMBER.search(each["of"]) for each in layers[row["of"]])
     ]
-    return sorted(names, key=lambda of: of != MODEL)[:MAX_PANELS]
+    return sorted(names, key=lambda of: of != GPT)[:MAX_PANELS]
 
 
 def in_order(rows: Sequence[LayerRow]) -> list[LayerRow]:

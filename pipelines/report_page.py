@@ -22,10 +22,11 @@ from pipelines.group_chart import MAX_GROUPS, group_chart, ranked_groups, values
 from pipelines.key_figures import key_figures
 from pipelines.learning_curve_chart import has_learning_curves, learning_curves
 from pipelines.pages import environment
-from pipelines.probe_charts import MODEL, layer_curves, layered
+from pipelines.probe_charts import layer_curves, layered
 from pipelines.report_sounds import KINDS, clip_name, sound_path, sounds
 from pipelines.run_record import Pictures, Results, read_pictures, read_results
 from pipelines.spectrogram_charts import reconstruction
+from pipelines.stored_features import GPT
 from pipelines.training_charts import code_usage, kmeans_objective, training_curve
 
 TEMPLATE = "report.html.jinja"
@@ -56,7 +57,7 @@ def page(folder: Path) -> str:
             charts=dict(_charts(results)),
             reconstructions=list(_reconstructions(folder, results, read_pictures(folder))),
             listening=list(sounds(folder, results)),
-            model=MODEL,
+            model=GPT,
             splits=SPLITS,
             kinds=KINDS,
             sound_figures=SOUND_FIGURES,
@@ -111,7 +112,7 @@ def _comparison_charts(comparison: ComparisonRecord) -> Iterator[tuple[str, Mark
         yield "learning", learning_curves(comparison)
     if 1 < len(ranked_groups(values_by_group(comparison))) <= MAX_GROUPS:
         yield "groups", group_chart(comparison)
-    counts = comparison.get("confusion", {}).get(MODEL)
+    counts = comparison.get("confusion", {}).get(GPT)
     if counts and len(counts) <= MAX_CLASSES:
         yield "confusion", confusion_matrix(comparison["classes"], counts)
 

@@ -17,6 +17,7 @@ from pipelines.configuration import build
 from pipelines.run_record import RESULTS, TrainingRecord
 from pipelines.settings import RunSettings
 from pipelines.store import TIMINGS, Entry, library_versions, write_json
+from pipelines.stored_features import PROBE
 from pipelines.training_curve import CURVE
 from tokenizer.tokenizer import TokenizerConfig
 
@@ -103,7 +104,7 @@ def _collected(entries: Mapping[str, Entry], protocol: str) -> list[Figure]:
 
 def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> ComparisonRecord:
     """The comparison of the methods over folds and seeds, and how what they stand on was trained."""
-    probed = {place: entries["probe"].read_json("probe.json") for place, entries in made.items()}
+    probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
     first = min(seed for _, seed in made)
     trainings = {
         stage: {
@@ -207,7 +208,7 @@ def _language_model(entry: Entry, protocol: str) -> Iterator[Figure]:
 
 def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
     """Each layer of each method, with its best pooling on validation."""
-    probed: Mapping[str, Any] = entry.read_json("probe.json")
+    probed: Mapping[str, Any] = entry.read_json(PROBE)
     metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
     for row in probed["methods"]:
         for of, each in best_poolings(row["candidates"]).items():

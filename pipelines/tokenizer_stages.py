@@ -99,12 +99,7 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     recipe = Recipe(
         stage="sample",
         version=1,
-        config={
-            "audio": asdict(audio),
-            "frames": settings.patch.frames,
-            "columns": settings.sample_patches,
-            "seed": settings.seed,
-        },
+        config=_drawn(audio, settings),
         inputs={"manifest": audio_hash(manifest, ("train", "validation"))},
     )
 
@@ -126,6 +121,16 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     return session.obtain(recipe, f"statistics and a sample of {len(manifest.of('train'))} training clips", make)
 
 
+def _drawn(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
+    """What decides which columns are drawn, and what they hold."""
+    return {
+        "audio": asdict(audio),
+        "frames": settings.patch.frames,
+        "columns": settings.sample_patches,
+        "seed": settings.seed,
+    }
+
+
 def heard_sample(
     session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
 ) -> Entry | None:
@@ -138,13 +143,7 @@ def heard_sample(
     recipe = Recipe(
         stage="heard_sample",
         version=1,
-        config={
-            "audio": asdict(audio),
-            "frames": settings.patch.frames,
-            "columns": settings.sample_patches,
-            "dynamic_ranges": list(settings.dynamic_ranges),
-            "seed": settings.seed,
-        },
+        config={**_drawn(audio, settings), "dynamic_ranges": list(settings.dynamic_ranges)},
         inputs={"manifest": audio_hash(manifest, TRAIN)},
     )
 
@@ -299,6 +298,11 @@ def _patches(
     return normalised_patches(columns, statistics["mean"], statistics["std"], height=height)
 
 
+def _drawn_range(clip: Clip, ranges: tuple[float, float], *, seed: int) -> float:
+    """A clip's dynamic range in dB: the same whatever other clips there are."""
+    return float(np.random.default_rng([seed, int(text_hash(clip.path)[:8], 16)]).uniform(*ranges))
+
+
 def _spectrograms(
     session: Session,
     manifest: Manifest,
@@ -313,8 +317,7 @@ def _spectrograms(
     clips = manifest.of(split)
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         for done, clip in enumerate(clips, 1):
-            rng = np.random.default_rng([seed, int(text_hash(clip.path)[:8], 16)])
-            drawn = float(rng.uniform(*ranges)) if ranges else None
+            drawn = _drawn_range(clip, ranges, seed=seed) if ranges else None
             blocks = read_blocks(manifest.root / clip.path, audio.sample_rate)
             yield from log_mel_stream(log_mel, blocks, dynamic_range=drawn)
             progress.advance_to(done)
