@@ -17,7 +17,7 @@ of another are refused.
 |---|---|
 | parameters | {parameters:,} |
 | layers, width, heads | {layers}, {width}, {heads} |
-| context | {context} tokens: {seconds:.1f} s |
+| context | {context} positions ({interleaving}): {seconds:.1f} s |
 | codebook | {codebook_size} codes x {streams} stream(s), {codes_per_second:g} time steps per second |
 | fingerprint of the tokenizer | `{tokenizer}` |
 | fingerprint of the codebook | `{codebook}` |
@@ -41,6 +41,7 @@ def model_card(gpt: GPT, codes_format: CodesFormat) -> str:
         width=gpt.config.model_dim,
         heads=gpt.config.heads,
         context=gpt.config.context,
+        interleaving=gpt.config.interleaving,
         seconds=gpt.capacity / codes_format.codes_per_second,
         codebook_size=codes_format.codebook_size,
         streams=codes_format.streams,

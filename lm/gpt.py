@@ -9,7 +9,7 @@ can do without.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,21 @@ from audio.errors import InputError
 from lm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from fairseq2.models.transformer import TransformerEmbeddingFrontend
     from fairseq2.models.transformer_lm import TransformerLM
+    from fairseq2.nn import BatchLayout, IncrementalStateBag
+
+Interleaving = Literal["flattening", "parallel"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GPTConfig:
-    """Sizes of the transformer.
+    """Sizes of the transformer, and how it reads codes of several streams (patterns named by Copet et al., "Simple and
+    Controllable Music Generation", 2023, arXiv:2306.05284)::
+
+        flattening    one position per code: each sees all codes before it, of its own time step too
+        parallel      one position per time step: reads the sum of its codes' embeddings, predicts those of the next
+                      step independently of each other; as many times shorter as there are streams
 
     Raises:
         InputError: a size is out of range, or two of them contradict each other.
@@ -33,10 +42,11 @@ class GPTConfig:
     layers: int = 6
     heads: int = 6
     ffn_dim: int = 512  # width inside the SwiGLU feed-forward network
-    context: int = 512  # tokens, begin-of-sequence included
+    context: int = 512  # positions, begin-of-sequence included
     dropout: float = 0.1  # on the embeddings and on the output of each sub-layer
     rope_theta: float = 10_000.0  # base of the rotary frequencies
     init_std: float = 0.02  # standard deviation of the initial weights
+    interleaving: Interleaving = "flattening"
 
     def __post_init__(self) -> None:
         for name in ("model_dim", "layers", "heads", "ffn_dim"):
@@ -56,16 +66,21 @@ class GPTConfig:
                 f"lm.gpt.rope_theta is {self.rope_theta} and lm.gpt.init_std {self.init_std}; both must be above 0"
             )
 
+    def positions_per_step(self, streams: int) -> int:
+        """Positions that one time step of so many streams takes."""
+        return 1 if self.interleaving == "parallel" else streams
+
     def require_room(self, streams: int) -> None:
         """Refuse a context too short for codes of so many streams.
 
         Raises:
             InputError: begin-of-sequence and two time steps do not fit.
         """
-        if self.context < 1 + 2 * streams:
+        positions = self.positions_per_step(streams)
+        if self.context < 1 + 2 * positions:
             raise InputError(
-                f"lm.gpt.context is {self.context} tokens, and a time step has {streams} of them; choose "
-                f"at least {1 + 2 * streams}: begin-of-sequence and two time steps"
+                f"lm.gpt.context is {self.context} tokens, and a time step has {positions} of them; choose "
+                f"at least {1 + 2 * positions}: begin-of-sequence and two time steps"
             )
 
 
@@ -73,6 +88,7 @@ class GPT(nn.Module):
     """Reads begin-of-sequence and tokens; says how probable each code is at the position that follows each of them.
 
     The logits cover the codes of one stream only, the one whose turn it is: nothing else can be predicted or drawn.
+    Tokens and logits are counted code by code, whatever `GPTConfig.interleaving` makes of them inside.
     """
 
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary) -> None:
@@ -83,9 +99,14 @@ class GPT(nn.Module):
         self.transformer = _transformer(config, vocabulary)
 
     @property
+    def by_step(self) -> bool:
+        """Whether a position stands for a time step of several codes."""
+        return self.config.interleaving == "parallel" and self.vocabulary.streams > 1
+
+    @property
     def capacity(self) -> int:
         """Time steps that fit in the context behind begin-of-sequence."""
-        return (self.config.context - 1) // self.vocabulary.streams
+        return (self.config.context - 1) // self.config.positions_per_step(self.vocabulary.streams)
 
     @property
     def device(self) -> torch.device:
@@ -104,9 +125,27 @@ class GPT(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Begin-of-sequence and tokens ``(batch, positions)`` -> logits of codes ``(batch, positions, codebook_size)``.
 
-        Position ``p`` of the result is about code ``p`` of the window, for which tokens 0 to ``p`` have been read.
+        Position ``p`` of the result is about code ``p`` of the window, for which tokens 0 to ``p`` have been read; in
+        parallel, those of the time steps before its own.
         """
+        if self.by_step:
+            return self.step_logits(self.vocabulary.steps(tokens)).flatten(1, 2)[:, : tokens.shape[1]]
         return self.code_logits(self.token_logits(tokens), first=0)
+
+    def step_logits(self, steps: Tensor, state_bag: IncrementalStateBag | None = None) -> Tensor:
+        """Tokens ``(batch, time, streams)`` -> logits of the time step after each ``(batch, time, streams, K)``."""
+        embedded, layout = self._embedded_steps(steps)
+        decoded = self.transformer.decoder(embedded, layout, state_bag=state_bag)
+        logits: Tensor = self.transformer.final_proj(decoded)[..., : self.vocabulary.codes]
+        return logits.reshape(*steps.shape, -1)
+
+    def _embedded_steps(self, steps: Tensor) -> tuple[Tensor, BatchLayout]:
+        """The sum of the embeddings of each time step's tokens ``(batch, time, model_dim)``."""
+        from fairseq2.nn import BatchLayout
+
+        frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
+        embedded = frontend.embed(steps).sum(2)  # (N, T, S, M) -> (N, T, M)
+        return embedded if frontend.dropout is None else frontend.dropout(embedded), BatchLayout.of(steps[..., 0])
 
     def code_logits(self, logits: Tensor, *, first: int) -> Tensor:
         """Of ``(batch, positions, vocabulary)`` the part of each position's stream; ``first`` is the first position."""
@@ -119,7 +158,8 @@ class GPT(nn.Module):
     def hidden_states(self, tokens: Tensor) -> Tensor:
         """Tokens ``(batch, positions)`` -> ``(1 + layers, batch, positions, model_dim)``: embeddings, then each layer.
 
-        The last layer is given as it leaves the stack, before the final normalisation.
+        The last layer is given as it leaves the stack, before the final normalisation. In parallel the codes of a time
+        step share its state; the positions are then begin-of-sequence and whole time steps.
         """
         from fairseq2.nn import BatchLayout
 
@@ -129,10 +169,14 @@ class GPT(nn.Module):
             states.append(layer_output)
             return True
 
-        embedded, layout = self.transformer.decoder_frontend(tokens, BatchLayout.of(tokens))
+        if self.by_step:
+            embedded, layout = self._embedded_steps(self.vocabulary.steps(tokens))
+        else:
+            embedded, layout = self.transformer.decoder_frontend(tokens, BatchLayout.of(tokens))
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
-        return torch.stack([embedded, *states])
+        stacked = torch.stack([embedded, *states])
+        return self.vocabulary.over_codes(stacked) if self.by_step else stacked
 
 
 class CachedGPT:
@@ -147,17 +191,36 @@ class CachedGPT:
         assert not gpt.training
         self._gpt = gpt
         self._state = IncrementalStateBag(gpt.config.context + 1)  # its step number stays below this maximum
+        self._partial: Tensor | None = None  # (batch, < streams) tokens of the time step that is not yet whole
+        self._next = torch.empty(0)  # (batch, streams, codebook_size) logits of that time step
 
     def read(self, tokens: Tensor) -> Tensor:
         """The next tokens ``(batch, positions)`` -> logits of the code that follows them ``(batch, codebook_size)``.
 
         After the first call, one position at a time.
         """
+        if self._gpt.by_step:
+            return self._read_steps(tokens)
         from fairseq2.nn import BatchLayout
 
         logits = self._gpt.transformer(tokens, BatchLayout.of(tokens), state_bag=self._state)
         self._state.increment_step_nr(tokens.shape[1])
         return self._gpt.code_logits(logits[:, -1:], first=self._state.step_nr - 1)[:, 0]
+
+    def _read_steps(self, tokens: Tensor) -> Tensor:
+        """`read` where a position is a time step: the tokens of one that is not yet whole wait for the rest."""
+        streams = self._gpt.vocabulary.streams
+        if self._partial is None:
+            steps = self._gpt.vocabulary.steps(tokens)
+            self._partial = tokens[:, 1 + (steps.shape[1] - 1) * streams :]
+        else:
+            waiting = torch.cat([self._partial, tokens], dim=1)
+            whole = waiting.shape[1] // streams * streams
+            steps, self._partial = waiting[:, :whole].reshape(len(waiting), -1, streams), waiting[:, whole:]
+        if steps.shape[1]:
+            self._next = self._gpt.step_logits(steps, self._state)[:, -1]
+            self._state.increment_step_nr(steps.shape[1])
+        return self._next[:, self._partial.shape[1]]
 
 
 def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int) -> GPT:

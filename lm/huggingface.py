@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from audio.errors import InputError
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.vocabulary import Vocabulary
@@ -34,7 +35,15 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
 
     Its tokens are those of `lm.vocabulary`: it begins with ``bos_token_id``, and there is no end. With one stream its
     `generate` draws from the same probabilities as ours; with several it does not know whose turn it is.
+
+    Raises:
+        InputError: the model reads several codes at a position, which that layout cannot.
     """
+    if model.gpt.by_step:
+        raise InputError(
+            f"{model.name} has lm.gpt.interleaving=parallel, {model.format.streams} codes at each position, which the "
+            "Llama layout cannot read; train one with lm.gpt.interleaving=flattening to export it"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = _converted(model.gpt.transformer.state_dict(), model.gpt.config)

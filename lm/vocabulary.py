@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
 from audio.errors import InputError
 from tokenizer.codes import CodesFormat, IntArray
@@ -67,3 +70,17 @@ class Vocabulary:
     def tokens(self, values: IntArray) -> TokenArray:
         """``(time, streams)`` codes -> ``(time * streams,)`` tokens."""
         return values.reshape(-1) + self.first_token(np.arange(values.size))
+
+    def steps(self, tokens: Tensor) -> Tensor:
+        """``(batch, positions)`` with begin-of-sequence first -> ``(batch, 1 + whole time steps, streams)``.
+
+        Begin-of-sequence is a time step of its own, beside it padding; tokens of a last one that is not whole are left
+        out.
+        """
+        begin = pad(tokens[:, :1], (0, self.streams - 1), value=self.pad)  # (N, 1) -> (N, S)
+        whole = tokens[:, 1 : 1 + (tokens.shape[1] - 1) // self.streams * self.streams]
+        return torch.cat([begin.unsqueeze(1), whole.reshape(len(whole), -1, self.streams)], dim=1)
+
+    def over_codes(self, states: Tensor) -> Tensor:
+        """States of begin-of-sequence and time steps ``(..., 1 + time, dim)``, given to each of their codes."""
+        return torch.cat([states[..., :1, :], states[..., 1:, :].repeat_interleave(self.streams, -2)], dim=-2)

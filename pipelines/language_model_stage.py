@@ -112,8 +112,8 @@ def fitting_batches(
     Raises:
         InputError: the processes cannot share so few.
     """
-    streams = sequences.values.shape[1]
-    tokens = float(np.minimum(sequences.lengths, capacity).mean()) * streams
+    positions = settings.gpt.positions_per_step(sequences.values.shape[1])
+    tokens = float(np.minimum(sequences.lengths, capacity).mean()) * positions
     windows = max(settings.batch_tokens / tokens, MIN_WINDOWS)
     if settings.batches.batch_size <= windows:
         return settings.batches

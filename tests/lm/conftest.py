@@ -1,11 +1,18 @@
 """Untrained models of a tiny codebook."""
 
+from dataclasses import replace
+
 import pytest
 
 from lm.model import LanguageModel
 from tests.lm.tiny import TINY, codes_format
 
 
-@pytest.fixture(scope="session", params=[1, 3], ids=["one_stream", "three_streams"])
+@pytest.fixture(
+    scope="session",
+    params=[(1, "flattening"), (3, "flattening"), (3, "parallel")],
+    ids=lambda param: f"{param[0]}_{param[1]}",
+)
 def model(request: pytest.FixtureRequest) -> LanguageModel:
-    return LanguageModel.create(TINY, codes_format(request.param), seed=0)
+    streams, interleaving = request.param
+    return LanguageModel.create(replace(TINY, interleaving=interleaving), codes_format(streams), seed=0)

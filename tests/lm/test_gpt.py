@@ -1,6 +1,7 @@
 """The transformer: what it may see, and its cache."""
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from audio.errors import InputError
 from lm.gpt import CachedGPT, GPTConfig, create_gpt
 from lm.model import LanguageModel
 from lm.vocabulary import Vocabulary
-from tests.lm.tiny import TINY, random_codes
+from tests.lm.tiny import TINY, codes_format, random_codes
 
 
 def _inputs(model: LanguageModel, *, steps: int = 7, seed: int = 0) -> torch.Tensor:
@@ -33,8 +34,10 @@ def test_nothing_after_a_position_changes_it(model: LanguageModel) -> None:
     torch.testing.assert_close(model.gpt(mixed)[:, :4], model.gpt(tokens)[:, :4], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("streams", [1, 3])
 @torch.no_grad()
-def test_logits_are_those_of_the_stream_whose_turn_it_is(model: LanguageModel) -> None:
+def test_logits_are_those_of_the_stream_whose_turn_it_is(streams: int) -> None:
+    model = LanguageModel.create(TINY, codes_format(streams), seed=0)
     tokens = _inputs(model)[None]
     whole, codes = model.gpt.token_logits(tokens), model.gpt(tokens)
     for position in range(tokens.shape[1]):
@@ -48,9 +51,36 @@ def test_the_last_hidden_state_is_what_the_logits_are_made_of(model: LanguageMod
     tokens = _inputs(model)[None]
     states = model.gpt.hidden_states(tokens)
     assert states.shape == (1 + TINY.layers, 1, tokens.shape[1], TINY.model_dim)
-    transformer = model.gpt.transformer
+    transformer, streams = model.gpt.transformer, model.format.streams
     logits = transformer.final_proj(transformer.decoder.layer_norm(states[-1]))  # type: ignore[misc]  # optional in the type
-    torch.testing.assert_close(logits, model.gpt.token_logits(tokens))
+    if model.gpt.by_step:
+        by_code = logits[..., : model.gpt.vocabulary.codes].reshape(1, tokens.shape[1], streams, -1)
+        expected = torch.stack([by_code[:, 1 + p // streams * streams - 1, p % streams] for p in range(7 * streams)], 1)
+        torch.testing.assert_close(expected, model.gpt(tokens[:, :-1]))
+    else:
+        torch.testing.assert_close(logits, model.gpt.token_logits(tokens))
+
+
+@torch.no_grad()
+def test_in_parallel_the_codes_of_a_time_step_are_summed_and_do_not_see_each_other() -> None:
+    model = LanguageModel.create(replace(TINY, interleaving="parallel"), codes_format(3), seed=0)
+    gpt, codes = model.gpt, random_codes(4, streams=3)
+    tokens = _inputs(model, steps=4)[None]
+    embeddings = gpt.transformer.decoder_frontend.embed.weight  # type: ignore[union-attr]
+    by_hand = [sum(embeddings[7 * stream + int(code)] for stream, code in enumerate(step)) for step in codes.values]
+    states = gpt.hidden_states(tokens)[0, 0]
+    for place, expected in enumerate([embeddings[gpt.vocabulary.bos], *by_hand]):
+        torch.testing.assert_close(states[3 * place], expected)
+    other = tokens.clone()
+    other[0, 4:6] = torch.tensor([6, 13]) - tokens[0, 4:6] % 7  # other codes in streams 0 and 1 of the second time step
+    torch.testing.assert_close(gpt(other)[:, :6], gpt(tokens)[:, :6], rtol=0, atol=1e-6)
+    assert not torch.allclose(gpt(other)[:, 6:], gpt(tokens)[:, 6:], atol=1e-4)
+
+
+def test_in_parallel_the_context_counts_time_steps() -> None:
+    config = replace(TINY, interleaving="parallel")
+    config.require_room(streams=100)
+    assert LanguageModel.create(config, codes_format(3), seed=0).gpt.capacity == TINY.context - 1
 
 
 def test_weights_follow_from_the_seed_and_leave_the_random_state_alone() -> None:

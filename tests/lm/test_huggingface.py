@@ -1,13 +1,21 @@
 """Export to the Hugging Face Llama layout."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors import safe_open
 
+from audio.errors import InputError
 from lm.huggingface import export_huggingface
 from lm.model import LanguageModel
-from tests.lm.tiny import random_codes
+from tests.lm.tiny import TINY, codes_format, random_codes
+
+
+@pytest.fixture(params=[1, 3], ids=["one_stream", "three_streams"])
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    return LanguageModel.create(TINY, codes_format(request.param), seed=0)
 
 
 @torch.no_grad()
@@ -38,3 +46,10 @@ def test_the_weights_carry_one_metadata_key(model: LanguageModel, tmp_path: Path
     export_huggingface(model, tmp_path)
     with safe_open(tmp_path / "model.safetensors", framework="pt") as weights:
         assert weights.metadata() == {"format": "pt"}
+
+
+def test_a_model_of_several_codes_at_a_position_is_refused(tmp_path: Path) -> None:
+    model = LanguageModel.create(replace(TINY, interleaving="parallel"), codes_format(3), seed=0)
+    with pytest.raises(InputError, match="interleaving=flattening to export"):
+        export_huggingface(model, tmp_path / "export")
+    assert not (tmp_path / "export").exists()
