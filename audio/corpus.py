@@ -80,7 +80,7 @@ def build_manifest(
             f"corpus.root={root}: none of its {len(described)} recordings can be used ({frequent_reasons(unfit)}); "
             "check the files, or loosen corpus.inspection"
         )
-    clips = [_heard(clip, fit[clip.path]) for clip in unheard if clip.path in fit]
+    clips = [_heard(clip, fit[clip.path], config.inspection) for clip in unheard if clip.path in fit]
     divided, undivided = split_clips(clips, config.split)
     rejected = sorted((*unmatched, *unfit, *undivided), key=lambda each: each.path)
     return Manifest(root=root, clips=divided), tuple(rejected)
@@ -221,9 +221,16 @@ def _labelled(path: str, known: Description, config: CorpusConfig) -> Descriptio
             return known
 
 
-def _heard(clip: Clip, found: Measurement) -> Clip:
+def _heard(clip: Clip, found: Measurement, config: InspectionConfig) -> Clip:
+    part = found.part(config.trim_db)
     return replace(
-        clip, num_samples=found.num_samples, sample_rate=found.sample_rate, size=found.size, sha256=found.sha256
+        clip,
+        start=part.start,
+        num_samples=part.num_samples,
+        trimmed=found.num_samples - part.num_samples,
+        sample_rate=found.sample_rate,
+        size=found.size,
+        sha256=found.sha256,
     )
 
 

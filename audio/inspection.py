@@ -13,6 +13,7 @@ from pathlib import Path
 from audio.errors import InputError
 from audio.manifest import Rejected
 from audio.measurement import Measurement, MeasurementCache
+from audio.trimming import MAX_TRIM_DB, MIN_TRIM_DB
 
 Progress = Callable[[int, int], None]  # files done, files in all
 
@@ -25,14 +26,20 @@ class InspectionConfig:
         InputError: a value is out of range.
     """
 
-    min_seconds: float = 0.05  # shorter recordings are set aside
+    min_seconds: float = 0.05  # shorter recordings are set aside, judged without the ends that are cut off
     silence_peak: float = 1e-4  # of full scale; a recording that never exceeds it is silent (three steps of 16 bits)
+    trim_db: float | None = None  # cut off the ends so many dB below a recording's loudest 20 ms; None: nothing
 
     def __post_init__(self) -> None:
         if self.min_seconds < 0:
             raise InputError(f"corpus.inspection.min_seconds is {self.min_seconds}; choose 0 seconds or more")
         if not 0 <= self.silence_peak < 1:
             raise InputError(f"corpus.inspection.silence_peak is {self.silence_peak}; choose 0 <= silence_peak < 1")
+        if self.trim_db is not None and not MIN_TRIM_DB <= self.trim_db <= MAX_TRIM_DB:
+            raise InputError(
+                f"corpus.inspection.trim_db is {self.trim_db}; choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as "
+                "40, or null to cut nothing off"
+            )
 
 
 def inspect(
@@ -68,8 +75,10 @@ def _fault(found: Measurement, config: InspectionConfig) -> str | None:
         return f"damaged: {found.num_samples} of its {found.declared_samples} samples can be decoded"
     if not found.finite:
         return "holds values that are not finite"
-    if found.num_samples < config.min_seconds * found.sample_rate:
-        return f"too short: {found.num_samples / found.sample_rate:.3f} s, less than {config.min_seconds:g} s"
+    used = found.part(config.trim_db).num_samples
+    if used < config.min_seconds * found.sample_rate:
+        trimmed = " without its silent ends" if used < found.num_samples else ""
+        return f"too short: {used / found.sample_rate:.3f} s{trimmed}, less than {config.min_seconds:g} s"
     if found.peak <= config.silence_peak:
         return f"silent: no sample exceeds {config.silence_peak:g} of full scale"
     return None

@@ -7,13 +7,14 @@ folder is not in it: the same recordings elsewhere are the same corpus, and have
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
 from audio.errors import InputError
 from audio.files import write_aside
+from audio.trimming import Part
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -24,7 +25,9 @@ class Clip:
     """One recording of a corpus."""
 
     path: str  # relative to the corpus root, "/" between folders
-    num_samples: int  # at its own rate
+    start: int = 0  # first sample that is used, at its own rate
+    num_samples: int  # that are used, at its own rate
+    trimmed: int = 0  # samples before and after them
     sample_rate: int  # Hz, its own
     size: int  # bytes
     sha256: str  # of the file's bytes
@@ -36,8 +39,13 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """Duration in seconds."""
+        """Duration in seconds of what is used."""
         return self.num_samples / self.sample_rate
+
+    @property
+    def part(self) -> Part:
+        """What of the recording is used."""
+        return Part(start=self.start, num_samples=self.num_samples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +72,27 @@ class Manifest:
         """Duration of all clips in seconds."""
         return sum(clip.seconds for clip in self.clips)
 
+    @property
+    def trimmed_seconds(self) -> float:
+        """Duration in seconds of what is left out of the recordings at their ends."""
+        return sum(clip.trimmed / clip.sample_rate for clip in self.clips)
+
 
 _COLUMNS = tuple(field.name for field in fields(Clip))
-_INTEGERS = ("num_samples", "sample_rate", "size", "index")
+_LATER = ("start", "trimmed")  # manifests of before silent ends could be cut off have no such columns
+_EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
+_INTEGERS = ("start", "num_samples", "trimmed", "sample_rate", "size", "index")
 _OPTIONAL = ("label", "group", "index", "fold")
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
 def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
-    """SHA-256 over what the recordings of some splits are made of, whatever is said of them: not label nor group."""
-    heard = [[clip.path, clip.size, clip.sha256, clip.split] for clip in manifest.clips if clip.split in splits]
+    """SHA-256 over what is heard of the recordings of some splits, whatever is said of them: not label nor group."""
+    heard = [
+        [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, clip.split]
+        for clip in manifest.clips
+        if clip.split in splits
+    ]
     return hashlib.sha256(json.dumps(heard).encode()).hexdigest()
 
 
@@ -92,7 +111,7 @@ def read_manifest(path: Path, root: Path) -> Manifest:
     Raises:
         InputError: the file is missing or is no manifest; names the line.
     """
-    return Manifest(root=root, clips=tuple(_clip(cells, where) for cells, where in _rows(path, _COLUMNS)))
+    return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in _rows(path, _COLUMNS, _EARLIER_COLUMNS)))
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
@@ -103,7 +122,7 @@ def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
 
 def read_rejected(path: Path) -> tuple[Rejected, ...]:
     """Read what `write_rejected` wrote."""
-    return tuple(Rejected(path=cells[0], reason=cells[1]) for cells, _ in _rows(path, ("path", "reason")))
+    return tuple(Rejected(path=row["path"], reason=row["reason"]) for row, _ in _rows(path, ("path", "reason")))
 
 
 def writable(text: str) -> bool:
@@ -131,9 +150,10 @@ def _cells(clip: Clip) -> tuple[str, ...]:
     return cells
 
 
-def _clip(cells: tuple[str, ...], where: str) -> Clip:
+def _clip(cells: Mapping[str, str], where: str) -> Clip:
     row: dict[str, str | None] = {
-        name: cell or (None if name in _OPTIONAL else "") for name, cell in zip(_COLUMNS, cells, strict=True)
+        **dict.fromkeys(_LATER, "0"),
+        **{name: cell or (None if name in _OPTIONAL else "") for name, cell in cells.items()},
     }
     for name in _INTEGERS:
         if row[name] is not None and not str(row[name]).isdecimal():
@@ -142,7 +162,9 @@ def _clip(cells: tuple[str, ...], where: str) -> Clip:
         raise InputError(f"{where}: split is {row['split']!r}; it must be one of {', '.join(SPLITS)}")
     return Clip(
         path=str(row["path"]),
+        start=int(row["start"] or 0),
         num_samples=int(row["num_samples"] or 0),
+        trimmed=int(row["trimmed"] or 0),
         sample_rate=int(row["sample_rate"] or 0),
         size=int(row["size"] or 0),
         sha256=str(row["sha256"]),
@@ -154,19 +176,23 @@ def _clip(cells: tuple[str, ...], where: str) -> Clip:
     )
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Cells of each row and its ``file:line``. Only "\\n" ends a line: names may hold what str.splitlines cuts at."""
+def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
+    """Cells of each row by column, and its ``file:line``; ``earlier`` columns are as good.
+
+    Only "\\n" ends a line: names may hold what str.splitlines cuts at.
+    """
     try:
         header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
-    if tuple(header.split("\t")) != columns:
+    found = tuple(header.split("\t"))
+    if found not in (columns, *earlier):
         raise InputError(f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs")
     for number, line in enumerate(lines, start=2):
-        cells = tuple(line.split("\t"))
-        if len(cells) != len(columns):
-            raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(columns)}; write the manifest again")
-        yield cells, f"{path}:{number}"
+        cells = line.split("\t")
+        if len(cells) != len(found):
+            raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(found)}; write the manifest again")
+        yield dict(zip(found, cells, strict=True)), f"{path}:{number}"
 
 
 def _write(path: Path, text: str) -> None:

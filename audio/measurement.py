@@ -1,4 +1,4 @@
-"""Decoding a file once to its end, and keeping what was found: length, hash, peak."""
+"""Decoding a file once to its end, and keeping what was found: length, hash, peak, and where it is loud."""
 
 import json
 import os
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from audio.blocks import equal_blocks
 from audio.errors import InputError
 from audio.files import file_hash
 from audio.manifest import printable, writable
 from audio.reading import mono_blocks, open_recording
+from audio.trimming import NO_EDGES, Edges, Part, block_powers, block_samples, find_edges
 
 _BLOCK_VALUES = 1 << 18  # samples times channels decoded at a time
 
@@ -27,24 +29,34 @@ class Measurement:
     sample_rate: int  # Hz
     peak: float  # largest absolute sample of the mono mix; meaningless where not finite
     finite: bool
+    edges: Edges  # of the mono mix
     problem: str | None = None  # why it could not be decoded
+
+    def part(self, trim_db: float | None) -> Part:
+        """What is left of it when ends more than ``trim_db`` below its loudest 20 ms are cut off; None cuts nothing."""
+        if trim_db is None:
+            return Part(start=0, num_samples=self.num_samples)
+        return self.edges.part(trim_db, self.num_samples, self.sample_rate)
 
 
 def measure(root: Path, path: str) -> Measurement:
-    """Decode one file to its end in constant memory, and hash it."""
+    """Decode one file to its end, and hash it. Of an hour of sound 1.4 MB are held, its power in each 20 ms."""
     if not writable(path):
         return _undecoded("its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     try:
         size, sha256 = (root / path).stat().st_size, file_hash(root / path)
     except OSError as error:
         return _undecoded(f"cannot be read: {error.strerror}")
-    num_samples, peak, finite = 0, 0.0, True
+    num_samples, peak, finite, powers = 0, 0.0, True, [np.empty(0)]
     try:
         with open_recording(root / path) as recording:
-            for block in mono_blocks(recording, max(_BLOCK_VALUES // recording.channels, 1)):
+            step = block_samples(recording.samplerate)
+            at_once = max(_BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 20 ms
+            for block in equal_blocks(mono_blocks(recording, at_once), at_once):
                 largest = float(np.abs(block).max())
                 finite = finite and bool(np.isfinite(largest))
                 num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
+                powers.append(block_powers(block, recording.samplerate))
             declared, sample_rate = recording.frames, recording.samplerate
     except InputError as error:
         return _undecoded("empty" if not size else "cannot be decoded" + _cause(error), size=size, sha256=sha256)
@@ -56,6 +68,7 @@ def measure(root: Path, path: str) -> Measurement:
         sample_rate=sample_rate,
         peak=peak,
         finite=finite,
+        edges=find_edges(np.concatenate(powers)),
     )
 
 
@@ -101,10 +114,11 @@ def _key(path: Path) -> str:
 
 
 def _entry(line: bytes) -> tuple[str, Measurement] | None:
-    """One line of the cache; None for a blank, torn or foreign one."""
+    """One line of the cache; None for a blank, torn or foreign one, or one of before there were edges."""
     try:
         value = json.loads(line)
-        return str(value["key"]), Measurement(**value["found"])
+        found = value["found"]
+        return str(value["key"]), Measurement(**{**found, "edges": Edges.of(**found["edges"])})
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -116,5 +130,13 @@ def _cause(error: InputError) -> str:
 
 def _undecoded(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:
     return Measurement(
-        size=size, sha256=sha256, num_samples=0, declared_samples=0, sample_rate=1, peak=0, finite=True, problem=problem
+        size=size,
+        sha256=sha256,
+        num_samples=0,
+        declared_samples=0,
+        sample_rate=1,
+        peak=0,
+        finite=True,
+        edges=NO_EDGES,
+        problem=problem,
     )

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from audio.blocks import equal_blocks, first_samples
+from audio.blocks import equal_blocks, first_samples, skip_samples
 from audio.errors import InputError
+from audio.trimming import Part
 from audio.waveform import FloatArray, Waveform
 
 # Samples handed to the resampler at a time: always the same, so that results cannot depend on the caller's blocks.
@@ -32,23 +33,29 @@ def read(path: Path, sample_rate: int) -> Waveform:
     return Waveform(samples=_joined(read_blocks(path, sample_rate)), sample_rate=sample_rate)
 
 
-def read_blocks(path: Path, sample_rate: int, *, block_seconds: float = 2.0) -> Iterator[FloatArray]:
+def read_blocks(
+    path: Path, sample_rate: int, *, block_seconds: float = 2.0, part: Part | None = None
+) -> Iterator[FloatArray]:
     """Mono blocks ``(samples,)`` float32 at ``sample_rate`` Hz, in constant memory; ``block_seconds`` bounds it.
 
-    The block size changes no sample.
+    The block size changes no sample. Of a ``part`` the samples are those of a file that holds nothing else: what lies
+    before it is decoded and dropped, since no seek is exact in every format, and what lies behind it is not decoded.
 
     Raises:
         InputError: on the first block, when the file cannot be opened; later, when it proves damaged.
     """
     with open_recording(path) as recording:
         blocks = mono_blocks(recording, max(round(block_seconds * recording.samplerate), 1))
+        if part is not None:
+            blocks = first_samples(skip_samples(blocks, part.start), part.num_samples)
         yield from resample_blocks(blocks, recording.samplerate, sample_rate)
 
 
-def read_beginning(path: Path, sample_rate: int, seconds: float) -> Waveform:
-    """The first ``seconds`` of a recording, or all of a shorter one: no more than that is decoded and kept."""
+def read_beginning(path: Path, sample_rate: int, seconds: float, *, part: Part | None = None) -> Waveform:
+    """The first ``seconds`` of a recording or part, or all of a shorter one: no more than that is kept."""
     wanted = round(seconds * sample_rate)
-    return Waveform(samples=_joined(first_samples(read_blocks(path, sample_rate), wanted)), sample_rate=sample_rate)
+    blocks = first_samples(read_blocks(path, sample_rate, part=part), wanted)
+    return Waveform(samples=_joined(blocks), sample_rate=sample_rate)
 
 
 @contextmanager

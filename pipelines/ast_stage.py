@@ -14,7 +14,7 @@ import torch
 
 from audio.errors import InputError
 from audio.files import file_hash
-from audio.manifest import Manifest, Split, audio_hash
+from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
 from audio.waveform import FloatArray
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model
@@ -165,8 +165,7 @@ def ast_features(
     )
 
     def make(folder: Path) -> None:
-        jobs = [(clip.path, patches_along(clip)) for clip in manifest.clips]
-        rows = stacked_rows(session.each(method, partial(_pooled, reader), jobs))
+        rows = stacked_rows(session.each(method, partial(_pooled, reader), manifest.clips))
         scores = rows.pop(CLASS_SCORES, None)
         write_features(folder, {f"{method}/{name}": values for name, values in rows.items()})
         if scores is not None:
@@ -197,24 +196,24 @@ def _loaded(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
 
 
 @torch.inference_mode()
-def _pooled(reader: AstReader, job: tuple[str, int]) -> dict[str, FloatArray]:
-    """Each pooling of each layer of a recording of so many patches, its clip vector, and its scores if there are."""
-    path, patches = job
+def _pooled(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
+    """Each pooling of each layer of a clip, its clip vector, and its scores if there are."""
     encoder, model = _loaded(reader)
-    layers = reader.config.layers
+    layers, patches = reader.config.layers, patches_along(clip)
     pools = {(layer, pooling): RunningPool(patches, pooling) for layer in layers for pooling in POOLINGS}
-    clip = torch.zeros(encoder.width, device=reader.device)
-    for piece in filter_bank_stream(read_blocks(reader.root / path, SAMPLE_RATE), patches=reader.config.patches):
+    vector = torch.zeros(encoder.width, device=reader.device)
+    blocks = read_blocks(reader.root / clip.path, SAMPLE_RATE, part=clip.part)
+    for piece in filter_bank_stream(blocks, patches=reader.config.patches):
         states = encoder.states(
             piece[None].to(reader.device), torch.tensor([len(piece)], device=reader.device), layers=layers
         )
-        clip += states.clip[0] * (int(states.patches) / patches)
+        vector += states.clip[0] * (int(states.patches) / patches)
         for (layer, _), pool in pools.items():
             pool.add(states.layers[layer][0].cpu().numpy())
     features = {f"layer_{layer}:{pooling}": pool.pooled for (layer, pooling), pool in pools.items()}
-    features["class_token:mean"] = clip.cpu().numpy()
+    features["class_token:mean"] = vector.cpu().numpy()
     if model is not None:
-        features[CLASS_SCORES] = class_scores(model.head(clip), multi_label=model.multi_label).cpu().numpy()
+        features[CLASS_SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
     return features
 
 

@@ -4,7 +4,7 @@ A view is the same sound cut into patches from another frame on, or warped: play
 other formants. Nothing that is probed, validated or tested is ever warped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from audio.manifest import SPLITS, Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
 from audio.spectrogram import log_mel_stream, require_ranges
 from audio.warping import warp
+from audio.waveform import FloatArray
 from pipelines.encoding import Encoder, encode_clip, encoding_pool, in_order
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash
@@ -119,13 +120,13 @@ def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
     clip, view = job
     if view.speed == view.formants == 1 and view.dynamic_range is None:
         return encode_clip(encoder, (clip, view.offset_frames))
-    codes = _warped_codes(encoder.tokenizer, encoder.root / clip.path, view)
+    blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
+    codes = _warped_codes(encoder.tokenizer, blocks, view)
     return CodedClip(path=clip.path, codes=codes, split=clip.split, offset_frames=view.offset_frames)
 
 
 @torch.inference_mode()
-def _warped_codes(tokenizer: Tokenizer, path: Path, view: View) -> Codes:
-    blocks = read_blocks(path, tokenizer.config.audio.sample_rate)
+def _warped_codes(tokenizer: Tokenizer, blocks: Iterable[FloatArray], view: View) -> Codes:
     values = []
     for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE, dynamic_range=view.dynamic_range):
         warped = _warped(piece, view)[view.offset_frames :]

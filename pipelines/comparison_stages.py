@@ -108,9 +108,7 @@ def _of_codes(study: Comparison) -> Family:
     if signals := study.wanted & {"log_mel", "bottleneck"}:
         autoencoder = codec.autoencoder.key
         features.append(
-            signal_features(
-                session, study.manifest, codec.tokenizer, codec.codes, autoencoder=autoencoder, methods=signals
-            )
+            signal_features(session, study.manifest, codec.tokenizer, autoencoder=autoencoder, methods=signals)
         )
     if study.wants("bag_of_codes"):
         features.append(code_features(session, codec.codes))

@@ -71,7 +71,9 @@ def read_corpus(config: CorpusConfig, store: Path, *, workers: int, gang: Gang, 
     if not gang.rank:
         gang.barrier()
     name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else manifest.root.name
+    trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
     terminal.say(
-        f"corpus    {name}: {len(manifest.clips)} clips, {manifest.seconds / 60:.1f} minutes, {len(rejected)} set aside"
+        f"corpus    {name}: {len(manifest.clips)} clips, {manifest.seconds / 60:.1f} minutes, "
+        f"{len(rejected)} set aside{trimmed}"
     )
     return Corpus(name=name, manifest=manifest, rejected=rejected)

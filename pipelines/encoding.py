@@ -13,7 +13,9 @@ from typing import TypeVar
 
 import torch
 
+from audio.blocks import skip_samples
 from audio.manifest import Clip
+from audio.reading import read_blocks
 from audio.threads import one_thread
 from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
@@ -80,7 +82,9 @@ def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -
 def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
     """Codes of one clip from a frame on. What it is called is the manifest's to know: mended labels change no code."""
     clip, offset = job
-    codes = encoder.tokenizer.encode_file(encoder.root / clip.path, offset_frames=offset)
+    audio = encoder.tokenizer.config.audio
+    blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
+    codes = encoder.tokenizer.encode_blocks(skip_samples(blocks, offset * audio.hop_length), audio.sample_rate)
     return CodedClip(path=clip.path, codes=codes, split=clip.split, offset_frames=offset)
 
 

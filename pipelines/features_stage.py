@@ -29,7 +29,6 @@ def signal_features(
     session: Session,
     manifest: Manifest,
     tokenizer_entry: Entry,
-    codes_entry: Entry,
     *,
     autoencoder: str,
     methods: Collection[str],
@@ -47,8 +46,7 @@ def signal_features(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        jobs = [(clip.path, clip.codes.num_samples) for clip in read_codes(codes_entry.folder)[1]]
-        heard = session.each("log-mel and bottlenecks", partial(audio_features, encoder), jobs)
+        heard = session.each("log-mel and bottlenecks", partial(audio_features, encoder), manifest.clips)
         wanted = ({key: row for key, row in rows.items() if method_of_key(key) in methods} for rows in heard)
         write_features(folder, stacked_rows(wanted))
 

@@ -49,7 +49,8 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     """Fill the place of a clip ``(time, 128)``; the sum of its values, of their squares, and their number."""
     sums = np.zeros(2)
     written = 0
-    for piece in filter_bank_stream(read_blocks(root / clip.path, SAMPLE_RATE), patches=PATCHES_AT_ONCE):
+    blocks = read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part)
+    for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
         overlap = PATCH - STRIDE if written else 0  # a piece begins with the last frames of the one before
         new = stored_filter_bank(piece).numpy()[overlap:]
         frames[written : written + len(new)] = new

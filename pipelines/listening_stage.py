@@ -83,7 +83,7 @@ def listening(
         if notice := missing_mean(tokenizer):
             session.terminal.say(f"listening {notice}")
         rate = tokenizer.config.audio.sample_rate
-        originals = [read_beginning(manifest.root / clip.path, rate, config.seconds) for clip in clips]
+        originals = [read_beginning(manifest.root / clip.path, rate, config.seconds, part=clip.part) for clip in clips]
         codes = [tokenizer.encode(original) for original in originals]
         continued = _continuations(model_entry, codes, config, device)
         spoken = _spoken(session, vocoder, tokenizer, clips, [*codes, *continued], config)

@@ -82,7 +82,6 @@ def probe_run(config: dict[str, object]) -> None:
                 session,
                 corpus.manifest,
                 tokens,
-                coded,
                 autoencoder=tokens.key,
                 methods=("log_mel", "bottleneck"),
             ),

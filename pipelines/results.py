@@ -278,6 +278,7 @@ def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict
         "name": name,
         "clips": {split: len(manifest.of(split)) for split in SPLITS},
         "seconds": {split: sum(clip.seconds for clip in manifest.of(split)) for split in SPLITS},
+        "trimmed_seconds": manifest.trimmed_seconds,
         "rejected": [asdict(each) for each in rejected],
         "labels": Counter(clip.label for clip in manifest.clips if clip.label is not None),
         "groups": Counter(clip.group for clip in manifest.clips if clip.group is not None),

@@ -42,7 +42,7 @@ class SpectrogramReader:
         log_mel, mean, std = _front_end(self.audio, self.sample)
         samples = resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
         silence = np.zeros(-samples % self.audio.hop_length, np.float32)
-        blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate), [silence])
+        blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part), [silence])
         for piece in log_mel_stream(log_mel, blocks, frames=PIECE_FRAMES):
             yield (piece - mean) / std
 

@@ -285,7 +285,8 @@ def _beginnings(
     manifest: Manifest, clips: Sequence[Clip], tokenizer: Tokenizer, config: HealthConfig
 ) -> Iterator[FloatArray]:
     for clip in clips:
-        yield read_beginning(manifest.root / clip.path, tokenizer.config.audio.sample_rate, config.max_seconds).samples
+        path, rate = manifest.root / clip.path, tokenizer.config.audio.sample_rate
+        yield read_beginning(path, rate, config.max_seconds, part=clip.part).samples
 
 
 def _patches(
@@ -318,7 +319,7 @@ def _spectrograms(
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         for done, clip in enumerate(clips, 1):
             drawn = _drawn_range(clip, ranges, seed=seed) if ranges else None
-            blocks = read_blocks(manifest.root / clip.path, audio.sample_rate)
+            blocks = read_blocks(manifest.root / clip.path, audio.sample_rate, part=clip.part)
             yield from log_mel_stream(log_mel, blocks, dynamic_range=drawn)
             progress.advance_to(done)
 

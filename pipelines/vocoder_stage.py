@@ -53,7 +53,7 @@ def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
 
 def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
     """Fill the place of a clip ``(samples,)``."""
-    blocks = read_blocks(root / clip.path, sample_rate)
+    blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
     fill(samples, (np.clip(np.round(block * 32768), -32768, 32767) for block in blocks))
 
 

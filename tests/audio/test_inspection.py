@@ -1,5 +1,6 @@
 """Inspection: unfit files are set aside with the reason, alike with any number of workers, and heard only once."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,19 @@ def test_other_thresholds_judge_the_kept_measurements(folder: Path, tmp_path: Pa
     length = cache.stat().st_size
     fit, _ = inspect(folder, names(folder), InspectionConfig(min_seconds=0.01), cache=cache)
     assert list(fit) == ["good.wav", "short.wav"]
+    assert cache.stat().st_size == length
+
+
+def test_a_measurement_of_before_ends_were_cut_off_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    entries = [json.loads(line) for line in cache.read_text().splitlines() if line]
+    for entry in entries:
+        del entry["found"]["edges"]
+    cache.write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+    length = cache.stat().st_size
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
     assert cache.stat().st_size == length
 
 

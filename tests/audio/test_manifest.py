@@ -20,13 +20,16 @@ from audio.manifest import (
     write_manifest,
     write_rejected,
 )
+from audio.trimming import Part
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"), min_size=1)
 COUNT = st.integers(0, 10**12)
 CLIPS = st.builds(
     Clip,
     path=TEXT,
+    start=COUNT,
     num_samples=COUNT,
+    trimmed=COUNT,
     sample_rate=COUNT,
     size=COUNT,
     sha256=TEXT,
@@ -59,7 +62,7 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> N
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
-    [("train", "trian", "split is 'trian'"), ("8000", "8e3", "num_samples is '8e3'"), ("\tup", "", "9 cells, not 10")],
+    [("train", "trian", "split is 'trian'"), ("8000", "8e3", "num_samples is '8e3'"), ("\tup", "", "11 cells, not 12")],
 )
 def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "manifest.tsv"
@@ -67,6 +70,22 @@ def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, me
     path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
     with pytest.raises(InputError, match=rf"manifest\.tsv:2: {message}"):
         read_manifest(path, tmp_path)
+
+
+def test_a_manifest_of_before_ends_were_cut_off_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.tsv"
+    path.write_text(
+        "path\tnum_samples\tsample_rate\tsize\tsha256\tlabel\tgroup\tindex\tfold\tsplit\n"
+        f"{CLIP.path}\t8000\t16000\t16044\t{CLIP.sha256}\tup\t\t\t\ttrain\n"
+    )
+    assert read_manifest(path, tmp_path).clips == (CLIP,)
+
+
+def test_the_seconds_are_those_that_are_used() -> None:
+    cut = replace(CLIP, start=4_000, num_samples=8_000, trimmed=6_000)
+    manifest = Manifest(root=Path("/"), clips=(cut, replace(CLIP, num_samples=16_000)))
+    assert (manifest.seconds, manifest.trimmed_seconds) == (1.5, 0.375)
+    assert cut.part == Part(start=4_000, num_samples=8_000)
 
 
 def test_another_table_is_no_manifest(tmp_path: Path) -> None:
@@ -96,6 +115,7 @@ def test_the_hash_of_the_sound_is_of_what_is_heard_alone() -> None:
 
     mended = replace(clip, label="b", group=None, index=3, fold="4")
     assert hashed(mended, replace(test, sha256="cd")) == hashed(clip) == usual
-    for other in (replace(clip, path="b.wav"), replace(clip, size=45), replace(clip, sha256="c")):
+    others = ({"path": "b.wav"}, {"size": 45}, {"sha256": "c"}, {"start": 1}, {"num_samples": 9})
+    for other in (replace(clip, **changes) for changes in others):  # type: ignore[arg-type]  # a test's shorthand
         assert hashed(other) != usual
     assert hashed(clip, replace(test, split="train")) != usual

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from audio.errors import InputError
 from audio.reading import read, read_beginning, read_blocks, resample_blocks, resampled_length
+from audio.trimming import Part
 from tests.audio.conftest import Tone
 from tests.reference import read_whole
 
@@ -108,6 +109,40 @@ def test_the_beginning_is_that_of_the_whole_and_no_more_is_read(tone: Tone) -> N
     short = tone("short.wav", seconds=0.5)
     assert np.array_equal(read_beginning(short, 16_000, 3.0).samples, read(short, 16_000).samples)
     assert read_beginning(short, 16_000, 0.0).seconds == 0
+
+
+@pytest.mark.parametrize("block_seconds", [0.01, 60.0])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.opus"])
+def test_a_part_is_a_slice_of_the_whole(tone: Tone, name: str, block_seconds: float) -> None:
+    rate = 48_000
+    path = tone(name, seconds=0.6, sample_rate=rate, channels=2)
+    whole = read(path, rate).samples
+    for part in (Part(start=0, num_samples=len(whole)), Part(start=4_801, num_samples=12_345)):
+        blocks = list(read_blocks(path, rate, block_seconds=block_seconds, part=part))
+        assert np.array_equal(np.concatenate(blocks), whole[part.start : part.start + part.num_samples])
+
+
+def test_a_part_is_resampled_as_a_file_of_its_own(tone: Tone) -> None:
+    path, part = tone("a.wav", seconds=0.6, sample_rate=44_100), Part(start=999, num_samples=20_001)
+    alone = read(path, 44_100).samples[999:21_000]
+    expected = np.concatenate(list(resample_blocks([alone], 44_100, 16_000)))
+    assert np.array_equal(np.concatenate(list(read_blocks(path, 16_000, part=part))), expected)
+    assert np.array_equal(read_beginning(path, 16_000, 0.1, part=part).samples, expected[:1_600])
+    assert np.array_equal(read_beginning(path, 16_000, 3.0, part=part).samples, expected)
+    assert not list(read_blocks(path, 16_000, part=Part(start=20_000, num_samples=0)))
+
+
+def test_what_lies_behind_a_part_is_not_decoded(tone: Tone) -> None:
+    path = tone("cut.flac", seconds=4.0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    blocks = list(read_blocks(path, 8_000, block_seconds=0.1, part=Part(start=800, num_samples=1_600)))
+    assert sum(map(len, blocks)) == 1_600
+
+
+@pytest.mark.parametrize("part", [(-1, 5), (0, -1)])
+def test_no_part_begins_before_the_recording(part: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="is -1; a part of a recording needs 0 samples or more"):
+        Part(start=part[0], num_samples=part[1])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""Where the sound of a recording begins and ends: from its first to its last block that is loud enough.
+
+As librosa.effects.trim does (McFee et al., "librosa: Audio and music signal analysis in Python", SciPy 2015), but in
+blocks of 20 ms that do not overlap. Loud enough is said relative to the loudest block, so that it does not matter how
+loud the whole is::
+
+    block          0    1    2    3    4    5    6    7
+    dB below it   70   35   48    9    0   20   44   44
+    rises          x    x         x    x                    louder than all blocks before them
+    falls                              x    x         x     louder than all blocks after them
+
+The first block above any threshold is a rise, and the last one a fall. These few are kept of a recording, and tell its
+part for every threshold without decoding it again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.errors import InputError
+from audio.waveform import FloatArray
+
+MIN_TRIM_DB = 0.1  # the depths of blocks are kept in tenths
+MAX_TRIM_DB = 120.0  # 16 bits span 96
+_BLOCK_SECONDS = 0.02
+
+Powers = npt.NDArray[np.float64]
+Steps = tuple[tuple[int, int], ...]  # (block, tenths of a decibel that it lies below the loudest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Samples ``start`` to ``start + num_samples`` of a recording, at its own rate.
+
+    Raises:
+        InputError: a value is negative.
+    """
+
+    start: int
+    num_samples: int
+
+    def __post_init__(self) -> None:
+        for name in ("start", "num_samples"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; a part of a recording needs 0 samples or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edges:
+    """The rises and falls of a recording in order of time, less than `MAX_TRIM_DB` below its loudest block.
+
+    There are none where it is silent or not finite, and never more than 1200 of either.
+    """
+
+    rises: Steps
+    falls: Steps
+
+    @classmethod
+    def of(cls, rises: Iterable[Iterable[int]], falls: Iterable[Iterable[int]]) -> "Edges":
+        """Edges from lists, as JSON gives them.
+
+        Raises:
+            ValueError: they do not hold pairs.
+        """
+        pairs = [tuple((block, depth) for block, depth in steps) for steps in (rises, falls)]
+        return cls(rises=pairs[0], falls=pairs[1])
+
+    def part(self, trim_db: float, num_samples: int, sample_rate: int) -> Part:
+        """From the first to the last block above ``trim_db`` below the loudest, to a tenth of a decibel.
+
+        Of a recording without edges it is all ``num_samples``.
+        """
+        threshold = round(10 * trim_db)
+        loud = [block for block, depth in (*self.rises, *self.falls) if depth < threshold]
+        if not loud:
+            return Part(start=0, num_samples=num_samples)
+        size = block_samples(sample_rate)
+        start = min(loud) * size
+        return Part(start=start, num_samples=min((max(loud) + 1) * size, num_samples) - start)
+
+
+NO_EDGES = Edges(rises=(), falls=())
+
+
+def block_samples(sample_rate: int) -> int:
+    """Samples of a block."""
+    return max(round(_BLOCK_SECONDS * sample_rate), 1)
+
+
+def block_powers(samples: FloatArray, sample_rate: int) -> Powers:
+    """Mean square ``(blocks,)`` of each block of mono samples; the last one may be shorter."""
+    size = block_samples(sample_rate)
+    starts = np.arange(0, len(samples), size)
+    lengths = np.minimum(len(samples) - starts, size)
+    powers: Powers = np.add.reduceat(np.square(samples, dtype=np.float64), starts) / lengths
+    return powers
+
+
+def find_edges(powers: Powers) -> Edges:
+    """The edges of a recording whose blocks have these powers ``(blocks,)``."""
+    loudest = float(powers.max(initial=0.0))
+    if not 0 < loudest < np.inf:
+        return NO_EDGES
+    with np.errstate(divide="ignore"):  # of a silent block
+        decibels = 10 * np.log10(loudest / powers)
+    depths = np.floor(10 * np.minimum(decibels, MAX_TRIM_DB)).astype(np.int64)
+    last = len(depths) - 1
+    falls = tuple((last - block, depth) for block, depth in _steps(depths[::-1]))
+    return Edges(rises=_steps(depths), falls=falls[::-1])
+
+
+def _steps(depths: npt.NDArray[np.int64]) -> Steps:
+    """The blocks that are louder than all before them, and than `MAX_TRIM_DB` below the loudest."""
+    quietest = round(10 * MAX_TRIM_DB)
+    before = np.minimum.accumulate(np.append(quietest, depths[:-1]))
+    return tuple((int(block), int(depths[block])) for block in np.flatnonzero(depths < before))
