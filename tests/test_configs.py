@@ -119,3 +119,16 @@ def test_every_option_of_every_command_can_be_given(command: str) -> None:
         given = compose(command, overrides=[f"{name}=given" for name in names])
     assert names
     assert {OmegaConf.select(given, name) for name in names} == {"given"}
+
+
+@pytest.mark.parametrize("ablation", choices("ablation"))
+def test_every_ablation_changes_the_comparison(ablation: str) -> None:
+    words = ["experiment=fsdd_speakers", "corpus.root=here"]
+    assert (run_settings(composed(*words, f"ablation={ablation}")) == run_settings(composed(*words))) == (
+        ablation == "none"
+    )
+
+
+def test_the_ablations_are_swept_from_one_command() -> None:
+    swept = OmegaConf.load(CONF / "experiment" / "fsdd_ablations.yaml").hydra.sweeper.params.ablation
+    assert sorted(swept.split(",")) == choices("ablation")
