@@ -72,7 +72,8 @@ def probe_run(config: dict[str, object]) -> None:
     with gathered(choose_device(settings.device)) as gang:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         whole = Fold(name="test", manifest=corpus.manifest)
-        for notice in [*require_probeable([whole], settings.probe, by=None), *_heard_before(settings, corpus.manifest)]:
+        notices = [*require_probeable([whole], settings.probe, by=None), *_since_the_run(settings, corpus.manifest)]
+        for notice in notices:
             terminal.say(f"probe     {notice}")
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
@@ -95,19 +96,27 @@ def probe_run(config: dict[str, object]) -> None:
     Console().print(as_table(compared))
 
 
-def _heard_before(settings: ProbeRunConfig, manifest: Manifest) -> list[str]:
-    """How many test clips the run was trained on, if any: known by their bytes, wherever they lie."""
+def _since_the_run(settings: ProbeRunConfig, manifest: Manifest) -> list[str]:
+    """What the recordings of the run and those that are probed should, or should not, have in common."""
     listed = settings.model / MANIFEST
     if not listed.is_file():
         return []
-    trained = {clip.sha256 for clip in read_manifest(listed, manifest.root).of("train")}
+    of_run = read_manifest(listed, manifest.root)
+    trained = {clip.sha256 for clip in of_run.of("train")}  # known by their bytes, wherever they lie
     test = manifest.of("test")
-    if not (heard := sum(clip.sha256 in trained for clip in test)):
-        return []
-    return [
-        f"{heard} of {len(test)} test clips are among those that {settings.model} was trained on: its tokenizer and "
-        "language model have heard them"
-    ]
+    notices = []
+    if heard := sum(clip.sha256 in trained for clip in test):
+        notices.append(
+            f"{heard} of {len(test)} test clips are among those that {settings.model} was trained on: its tokenizer "
+            "and language model have heard them"
+        )
+    if bool(of_run.trimmed_seconds) != bool(manifest.trimmed_seconds):
+        trimmed, whole = ("its", "these") if of_run.trimmed_seconds else ("these", "its")
+        notices.append(
+            f"{trimmed} recordings are without their silent ends and {whole} have them ({settings.model}): give the "
+            "corpus.inspection.trim_db of that run"
+        )
+    return notices
 
 
 def _parts(folder: Path) -> tuple[Entry, Entry]:

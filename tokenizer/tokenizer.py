@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from audio.blocks import equal_blocks, skip_samples
+from audio.blocks import equal_blocks
 from audio.errors import InputError
 from audio.files import write_aside
 from audio.reading import read_blocks, resample_blocks
@@ -121,10 +121,9 @@ class Tokenizer(nn.Module):
             waveform = Waveform(samples=waveform, sample_rate=sample_rate)
         return self.encode_blocks([waveform.samples], waveform.sample_rate)
 
-    def encode_file(self, path: Path, *, offset_frames: int = 0) -> Codes:
-        """Codes of a recording that libsndfile reads, from a frame on; see `encode_stream` for the memory it takes."""
-        blocks = read_blocks(path, self.config.audio.sample_rate)
-        return self._gather(self.encode_stream(skip_samples(blocks, offset_frames * self.config.audio.hop_length)))
+    def encode_file(self, path: Path) -> Codes:
+        """Codes of a recording that libsndfile reads; see `encode_stream` for the memory it takes."""
+        return self._gather(self.encode_stream(read_blocks(path, self.config.audio.sample_rate)))
 
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
         """Codes of a waveform that arrives in blocks of any sizes."""

@@ -20,6 +20,7 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
     assert done.returncode == 0, done.stderr
     assert "bag_of_codes" in done.stdout
     assert "are among those that" not in done.stderr  # the run has the same split
+    assert "silent ends" not in done.stderr
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
     assert {row["of"] for row in rows} >= {"log_mel", "bottleneck", "bag_of_codes", "gpt"}
     assert {row["tries"] for row in rows} == {36}
@@ -30,10 +31,11 @@ def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path
     trained_on = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
     words = (
         *(f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}"),
-        *("corpus.split.by=group", f"corpus.split.test=['{trained_on}']"),
+        *("corpus.split.by=group", f"corpus.split.test=['{trained_on}']", "corpus.inspection.trim_db=20"),
     )
     done = called(*words, *EMBEDDED, "probe.learning_curve=[]", command="probe")
     assert done.returncode == 0, done.stderr
+    assert "these recordings are without their silent ends and its have them" in " ".join(done.stderr.split())
     assert re.search(r"[1-9]\d* of \d+ test clips are among those that", " ".join(done.stderr.split()))
 
 

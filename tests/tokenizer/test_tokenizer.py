@@ -69,12 +69,6 @@ def test_the_tail_is_padded_to_a_whole_code(tokenizer: Tokenizer, samples: int) 
     assert codes.num_samples == samples
 
 
-def test_skipping_frames_encodes_the_later_sound(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", LONG, RATE, subtype="FLOAT")
-    skipped = tokenizer.encode_file(tmp_path / "a.wav", offset_frames=1)
-    assert np.array_equal(skipped.values, tokenizer.encode(LONG[80:], RATE).values)
-
-
 def test_codes_mean_spectrograms_close_to_the_sound(tokenizer: Tokenizer) -> None:
     codes = tokenizer.encode(LONG, RATE)
     meant = tokenizer.spectrogram(torch.from_numpy(codes.values)[None])[0]
