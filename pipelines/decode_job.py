@@ -20,7 +20,7 @@ from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.generation import WIDTH
+from vocoder.engines import TORCH_WIDTH as WIDTH
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

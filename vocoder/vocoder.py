@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -78,6 +78,7 @@ class Vocoder:
         *,
         group: str | None = None,
         temperature: float = 1.0,
+        top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Waveform:
@@ -88,15 +89,15 @@ class Vocoder:
             tokenizer: says what the codes mean.
             group: one of the groups heard in training; None: their average.
             temperature: 1 draws from the model as it is, less is safer and duller, 0 takes the most probable level.
+            top_p: draw among the most probable levels that together reach this probability.
             seed: the same seed gives the same sound.
             progress: called with the steps done and the steps in all.
 
         Raises:
             InputError: codes, tokenizer and vocoder do not belong together, or the group is unknown.
         """
-        groups = [group]
         return self.decode_batch(
-            [codes], tokenizer, groups=groups, temperature=temperature, seed=seed, progress=progress
+            [codes], tokenizer, groups=[group], temperature=temperature, top_p=top_p, seed=seed, progress=progress
         )[0]
 
     def decode_batch(
@@ -105,22 +106,70 @@ class Vocoder:
         tokenizer: CodeMeanings,
         *,
         groups: Sequence[str | None] | None = None,
+        prompts: Sequence[Waveform | None] | None = None,
         temperature: float = 1.0,
+        top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """The sounds of several clips, each the same as `decode` with the same seed gives it alone."""
-        groups = [None] * len(codes) if groups is None else groups
-        if len(groups) != len(codes):
-            raise InputError(f"there are {len(groups)} groups for {len(codes)} clips; give one each, or none")
+        """The sounds of several clips, each the same as `decode` with the same seed gives it alone.
+
+        Args:
+            prompts: the sound that each clip begins with, as `continue_from` takes it; None: nothing was heard before.
+
+        Others, and what raises: see `decode` and `continue_from`.
+        """
+        groups, prompts = _one_each(groups, codes, "groups"), _one_each(prompts, codes, "prompts")
         for clip in codes:
             self._require_belonging(clip.format, tokenizer.format)
         inputs = [
-            GenerationInput(spectrogram=_spectrogram(clip, tokenizer), group=self.group_index(group), seed=seed)
-            for clip, group in zip(codes, groups, strict=True)
+            GenerationInput(
+                spectrogram=_spectrogram(clip, tokenizer),
+                group=self.group_index(group),
+                seed=seed,
+                prompt=None if prompt is None else self._levels(prompt),
+            )
+            for clip, group, prompt in zip(codes, groups, prompts, strict=True)
         ]
-        levels = generate(self.model, inputs, temperature=temperature, progress=progress)
+        levels = generate(self.model, inputs, temperature=temperature, top_p=top_p, progress=progress)
         return [self._waveform(values, clip.num_samples) for values, clip in zip(levels, codes, strict=True)]
+
+    def continue_from(
+        self,
+        waveform: Waveform,
+        codes: Codes,
+        tokenizer: CodeMeanings,
+        *,
+        group: str | None = None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Waveform:
+        """What follows a sound, joined to it without a click: the network hears the sound itself before it goes on.
+
+        Args:
+            waveform: the sound that was heard, at the vocoder's rate.
+            codes: of that sound and of what follows it, as one (`tokenizer.codes.joined`).
+            others: see `decode`.
+
+        Returns:
+            The new sound alone, ``codes.num_samples - len(waveform.samples)`` samples.
+
+        Raises:
+            InputError: the waveform has another rate, or lasts longer than the codes; and see `decode`.
+        """
+        whole = self.decode_batch(
+            [codes],
+            tokenizer,
+            groups=[group],
+            prompts=[waveform],
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            progress=progress,
+        )[0]
+        return Waveform(samples=whole.samples[len(waveform.samples) :], sample_rate=whole.sample_rate)
 
     def group_index(self, group: str | None) -> int:
         """Index of a group heard in training; -1 for None.
@@ -154,6 +203,14 @@ class Vocoder:
                 )
         require_same_codebook(tokenizer, codes, owner="the tokenizer")
 
+    def _levels(self, waveform: Waveform) -> Tensor:
+        config = self.model.config
+        if waveform.sample_rate != config.sample_rate:
+            raise InputError(
+                f"the prompt is at {waveform.sample_rate} Hz, the vocoder at {config.sample_rate} Hz: resample it first"
+            )
+        return mu_law.encode(torch.from_numpy(waveform.samples), levels=config.levels)
+
     def _waveform(self, levels: Tensor, num_samples: int) -> Waveform:
         samples = mu_law.decode(levels, levels=self.model.config.levels)[:num_samples]
         return Waveform(samples=samples.numpy(), sample_rate=self.model.config.sample_rate)
@@ -184,6 +241,15 @@ sound.write(Path("sound.wav"))
 
 It imitates the recordings that it was trained on, voices among them: ask those whom it can be taken for.
 """
+
+
+T = TypeVar("T")
+
+
+def _one_each(given: Sequence[T | None] | None, codes: Sequence[Codes], name: str) -> Sequence[T | None]:
+    if given is not None and len(given) != len(codes):
+        raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
+    return [None] * len(codes) if given is None else given
 
 
 def _spectrogram(codes: Codes, tokenizer: CodeMeanings) -> Tensor:
