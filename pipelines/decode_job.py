@@ -20,7 +20,8 @@ from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.engines import TORCH_WIDTH as WIDTH
+
+WIDTH = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

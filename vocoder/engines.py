@@ -1,17 +1,25 @@
-"""What generates: one WaveNet, several engines for its steps, and the choice among them."""
+"""What generates: one WaveNet, several engines for its steps, and the choice among them.
+
+===========  ===============================================================  =======================================
+torch        a loop over PyTorch calls, on any device                         what the others are checked against
+cuda_graph   the same step captured as a CUDA graph                           for many clips at once on a GPU
+numba        compiled kernels, a clip alone or sixteen in a vector's lanes    on the CPU
+===========  ===============================================================  =======================================
+"""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from vocoder.sampling import Sampling
-from vocoder.stepper import TorchStreams
+from vocoder.torch_streams import TorchStreams
 from vocoder.wavenet import WaveNet
 
-Engine = Literal["torch"]
-EngineChoice = Literal["auto", "torch"]
-TORCH_WIDTH = 8  # clips side by side
+Engine = Literal["torch", "numba", "cuda_graph"]
+EngineChoice = Literal["auto", "torch", "numba", "cuda_graph"]
 
 
 class Streams(Protocol):
@@ -45,19 +53,54 @@ class Chosen:
     """The engine to be used."""
 
     engine: Engine
-    notice: str | None = None  # what to tell whoever wished for another
+    notice: str | None = None  # what to tell whoever wished for another, or misses one
 
 
 def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
-    """The engine to use on a type of device, ``cpu`` or ``cuda``."""
-    return Chosen(engine="torch")
+    """The engine to use for a model on a type of device, ``cpu`` or ``cuda``: the one that is wanted, or the next best.
+
+    ``auto`` is the CUDA graph on a GPU and numba on the CPU.
+    """
+    on_gpu = device == "cuda"
+    match wanted:
+        case "torch":
+            return Chosen(engine="torch")
+        case "cuda_graph" if not on_gpu:
+            return Chosen(engine=_on_cpu().engine, notice=f"engine=cuda_graph needs a GPU; {_on_cpu().engine} goes on")
+        case "numba" if on_gpu:
+            return Chosen(engine="cuda_graph", notice="engine=numba runs on the CPU; on the GPU the CUDA graph goes on")
+        case "cuda_graph" | "auto" if on_gpu:
+            return Chosen(engine="cuda_graph")
+    return _on_cpu()
+
+
+def _on_cpu() -> Chosen:
+    if find_spec("numba") is None:
+        return Chosen(
+            engine="torch", notice="numba is missing, so sound is made some ten times more slowly: pip install numba"
+        )
+    return Chosen(engine="numba")
 
 
 def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
-    """Clips before their first sample."""
-    return TorchStreams(model, clips)
+    """Clips before their first sample; numba uses as many cores as PyTorch may."""
+    match engine:
+        case "torch":
+            return TorchStreams(model, clips)
+        case "cuda_graph":
+            return TorchStreams(model, clips, captured=True)
+        case "numba":
+            from vocoder.numba_streams import NumbaStreams  # numba takes its time to import
+
+            return NumbaStreams(model, clips, threads=torch.get_num_threads())
 
 
 def width(engine: Engine) -> int:
-    """Clips that an engine takes side by side at most."""
-    return TORCH_WIDTH
+    """Clips that an engine takes side by side at most: more are slower, or take too much memory."""
+    match engine:
+        case "torch":
+            return 8
+        case "numba":
+            return 16 * torch.get_num_threads()
+        case "cuda_graph":
+            return 256

@@ -209,7 +209,7 @@ def _chunks(frames: int) -> Iterator[range]:
 
 
 def _window(spectrogram: Tensor, frames: range, edge: int) -> Tensor:
-    """Those of some frames that ``(frames, mels)`` has, with ``edge`` neighbours on both sides, zeros beyond its ends."""
+    """Those of some frames that ``(frames, mels)`` has, and ``edge`` neighbours on either side, zeros beyond an end."""
     stop = min(frames.stop, len(spectrogram))
     if stop <= frames.start:
         return spectrogram[:0]

@@ -8,8 +8,6 @@ from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder import generation
 from vocoder.generation import GenerationInput, generate
-from vocoder.mu_law import silence
-from vocoder.stepper import Stepper
 from vocoder.wavenet import WaveNet, create_wavenet
 
 HOP = SPECTROGRAM.hop_length
@@ -25,19 +23,6 @@ def lively(**changes: object) -> WaveNet:
 def clip(frames: int, seed: int, group: int = -1) -> GenerationInput:
     spectrogram = torch.randn(frames, SPECTROGRAM.n_mels, generator=torch.Generator().manual_seed(seed))
     return GenerationInput(spectrogram=spectrogram, group=group, seed=seed)
-
-
-@pytest.mark.parametrize("changes", [{}, {"kernel_size": 3}, {"layers": 1, "cycles": 1}])
-def test_logits_of_every_step_equal_the_parallel_model(changes: dict[str, object]) -> None:
-    model = lively(**changes)
-    spectrogram = torch.stack([clip(3, seed).spectrogram for seed in range(4)])
-    levels = torch.randint(32, (4, 3 * HOP), generator=torch.Generator().manual_seed(5))
-    previous = torch.cat([torch.full((4, 1), silence(levels=32)), levels[:, :-1]], dim=1)
-    with torch.inference_mode():
-        stepper = Stepper(model, model.conditions(spectrogram))
-        stepped = torch.stack([stepper.step(column) for column in previous.T], dim=2)
-        parallel = model(previous, spectrogram)
-    torch.testing.assert_close(stepped, parallel, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
