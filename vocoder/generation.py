@@ -9,7 +9,8 @@ gets longer is its samples, and `generate_blocks` hands those out as they are ma
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from torch.nn.functional import pad
 from audio.errors import InputError
 from audio.threads import one_thread
 from vocoder.engines import EngineChoice, Streams, choose_engine, create_streams, width
+from vocoder.mu_law import decode
+from vocoder.runaway import RunawayGuard, history, retries, retry_seed
 from vocoder.sampling import Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet
 
@@ -45,6 +48,7 @@ def generate(
     temperature: float = 1.0,
     top_p: float = 1.0,
     engine: EngineChoice = "auto",
+    guard: RunawayGuard | None = None,
     progress: Progress | None = None,
 ) -> list[Tensor]:
     """Levels ``(frames * hop_length,)`` int32 on the CPU of each clip, drawn from the model sample by sample.
@@ -59,6 +63,7 @@ def generate(
         temperature: divides the logits; 0 always takes the most probable level.
         top_p: draws among the most probable levels that together reach this probability.
         engine: what computes; ``auto`` takes the fastest there is.
+        guard: draws chunks that run away or fall silent again, cooler; None: they stay as they are.
         progress: called after every chunk with the steps done and the steps in all.
 
     Raises:
@@ -75,7 +80,7 @@ def generate(
     levels: dict[int, Tensor] = {}
     for group in groups:
         clips = [inputs[index] for index in group]
-        run = _Run(model, clips, sampling, create_streams(model, len(clips), chosen))
+        run = _Run(model, clips, sampling, create_streams(model, len(clips), chosen), guard)
         sounds = [torch.empty(len(clip.spectrogram) * hop, dtype=torch.int32) for clip in clips]
         for frames in _chunks(len(clips[-1].spectrogram)):
             windows = [_window(clip.spectrogram, frames, model.config.look_ahead_frames) for clip in clips]
@@ -98,6 +103,7 @@ def generate_blocks(
     temperature: float = 1.0,
     top_p: float = 1.0,
     engine: EngineChoice = "auto",
+    guard: RunawayGuard | None = None,
 ) -> Iterator[Tensor]:
     """The levels that `generate` gives for a whole clip, chunk by chunk, as soon as its frames are there.
 
@@ -110,6 +116,7 @@ def generate_blocks(
         temperature: see `generate`, as `top_p` and `engine`.
         top_p: see above.
         engine: see above.
+        guard: see above.
 
     Yields:
         Levels ``(chunk,)`` int32 on the CPU; a chunk waits for ``look_ahead_frames`` frames after it.
@@ -120,7 +127,7 @@ def generate_blocks(
     sampling = Sampling(temperature=temperature, top_p=top_p)
     chosen = choose_engine(engine, model.embedding.weight.device.type).engine
     clip = GenerationInput(spectrogram=torch.zeros(0, model.config.n_mels), group=group, seed=seed, prompt=prompt)
-    run = _Run(model, [clip], sampling, create_streams(model, 1, chosen))
+    run = _Run(model, [clip], sampling, create_streams(model, 1, chosen), guard)
     made = 0
     for window in _windows(spectrogram, model.config.look_ahead_frames):
         frames = len(window) - 2 * model.config.look_ahead_frames
@@ -158,10 +165,18 @@ class _Report:
 class _Run:
     """Clips on their way through one engine."""
 
-    def __init__(self, model: WaveNet, clips: Sequence[GenerationInput], sampling: Sampling, streams: Streams) -> None:
-        self.model, self.clips, self.sampling, self.streams = model, clips, sampling, streams
+    def __init__(
+        self,
+        model: WaveNet,
+        clips: Sequence[GenerationInput],
+        sampling: Sampling,
+        streams: Streams,
+        guard: RunawayGuard | None,
+    ) -> None:
+        self.model, self.clips, self.sampling, self.streams, self.guard = model, clips, sampling, streams, guard
         self.generators = [torch.Generator().manual_seed(clip.seed) for clip in clips]
         self.time = 0
+        self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # levels that the guard looks back at
 
     def advance(self, windows: Sequence[Tensor], frames: int) -> Tensor:
         """Levels ``(clips, frames * hop_length)`` int64 of the next frames.
@@ -175,8 +190,53 @@ class _Run:
         # Generators give the same numbers in chunks of any length.
         draws = torch.stack([torch.rand(steps, generator=generator) for generator in self.generators])
         given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
+        conditions = self._conditions(windows, frames)
+        state = None if self.guard is None else self.streams.state()
+        levels = self.streams.advance(conditions, given, draws, self.sampling)
+        if self.guard is not None:
+            levels = self._guarded(self.guard, state, windows, conditions, given, levels)
+            self.recent = torch.cat([self.recent, levels], dim=1)[:, -history(self.model.config.sample_rate) :]
         self.time += steps
-        return self.streams.advance(self._conditions(windows, frames), given, draws, self.sampling)
+        return levels
+
+    def _guarded(
+        self,
+        guard: RunawayGuard,
+        state: Any,
+        windows: Sequence[Tensor],
+        conditions: Tensor,
+        given: Tensor,
+        levels: Tensor,
+    ) -> Tensor:
+        """The levels, or where some clips ran away, those of other draws for them; the others sound as they did."""
+        odd = self._odd(guard, windows, given, levels)
+        guard.found += len(odd)
+        for attempt, temperature in retries(self.sampling.temperature):
+            if not odd:
+                break
+            draws, asked = torch.zeros(levels.shape), levels.clone()
+            for clip in odd:
+                seed = retry_seed(self.clips[clip].seed, self.time, attempt)
+                draws[clip] = torch.rand(levels.shape[1], generator=torch.Generator().manual_seed(seed))
+                asked[clip] = given[clip]
+            self.streams.restore(state)
+            levels = self.streams.advance(conditions, asked, draws, replace(self.sampling, temperature=temperature))
+            odd = self._odd(guard, windows, given, levels)
+        guard.left += len(odd)
+        return levels
+
+    def _odd(self, guard: RunawayGuard, windows: Sequence[Tensor], given: Tensor, levels: Tensor) -> list[int]:
+        """Clips whose chunk was drawn, and is odd."""
+        config, found = self.model.config, []
+        for clip, window in enumerate(windows):
+            own = window[config.look_ahead_frames : len(window) - config.look_ahead_frames]
+            if not len(own) or not (given[clip] < 0).any():
+                continue
+            heard = torch.cat([self.recent[clip], levels[clip, : len(own) * config.hop_length]])
+            samples = decode(heard, levels=config.levels)
+            if guard.odd(samples, config.sample_rate, meant=float(own.mean())):
+                found.append(clip)
+        return found
 
     def _conditions(self, windows: Sequence[Tensor], frames: int) -> Tensor:
         """``(clips, frames, layers, gates)``; zeros where a clip has ended.

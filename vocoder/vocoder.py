@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -16,13 +17,17 @@ from torch import Tensor
 
 from audio.errors import InputError
 from audio.files import write_aside
+from audio.threads import one_thread
 from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
 from vocoder import mu_law
-from vocoder.generation import GenerationInput, Progress, generate
+from vocoder.engines import Chosen, EngineChoice, choose_engine, width
+from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
+from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CODES_TOGETHER = 32  # whose meaning is looked up in one call
 
 
 class Vocoder:
@@ -31,14 +36,25 @@ class Vocoder:
     Args:
         model: the trained network.
         tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`.
+        loudness: of the recordings that it was trained on; None: not known, and sound that runs away is left as it is.
+        engine: what generates; ``auto`` takes the fastest there is.
     """
 
-    def __init__(self, model: WaveNet, tokenizer: str) -> None:
+    def __init__(
+        self,
+        model: WaveNet,
+        tokenizer: str,
+        *,
+        loudness: LoudnessRange | None = None,
+        engine: EngineChoice = "auto",
+    ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
+        self.engine = engine
+        self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all that is decoded
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Vocoder":
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu", engine: EngineChoice = "auto") -> "Vocoder":
         """Load what `save_pretrained` wrote.
 
         Raises:
@@ -52,10 +68,11 @@ class Vocoder:
         try:
             model = WaveNet(WaveNetConfig(**saved["wavenet"] | {"groups": tuple(saved["wavenet"]["groups"])}))
             model.load_state_dict(load(weights))
+            loudness = LoudnessRange(**saved["loudness"]) if saved.get("loudness") else None
         except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise _changed(folder / CONFIG, f"does not describe the weights beside it ({reason})") from error
-        return cls(model.to(device), saved["tokenizer"])
+        return cls(model.to(device), saved["tokenizer"], loudness=loudness, engine=engine)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json`, `model.safetensors` and a model card; the config, last, marks the folder whole."""
@@ -65,11 +82,22 @@ class Vocoder:
         saved = {
             "tokenizer": self.tokenizer,
             "wavenet": asdict(self.model.config),
+            "loudness": None if self.guard is None else asdict(self.guard.loudness),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
         }
         write_aside(folder / WEIGHTS, weights)
         write_aside(folder / CARD, self._card())
         write_aside(folder / CONFIG, json.dumps(saved, indent=2, ensure_ascii=False) + "\n")
+
+    @property
+    def chosen(self) -> Chosen:
+        """The engine that generates here, and what to tell those who wish for another."""
+        return choose_engine(self.engine, self.model.embedding.weight.device.type)
+
+    @property
+    def width(self) -> int:
+        """Clips that are generated side by side at most; `decode_batch` takes any number."""
+        return width(self.chosen.engine)
 
     def decode(
         self,
@@ -124,14 +152,22 @@ class Vocoder:
             self._require_belonging(clip.format, tokenizer.format)
         inputs = [
             GenerationInput(
-                spectrogram=_spectrogram(clip, tokenizer),
+                spectrogram=torch.cat([*_spectrogram([clip], tokenizer), self._no_frames()]),
                 group=self.group_index(group),
                 seed=seed,
                 prompt=None if prompt is None else self._levels(prompt),
             )
             for clip, group, prompt in zip(codes, groups, prompts, strict=True)
         ]
-        levels = generate(self.model, inputs, temperature=temperature, top_p=top_p, progress=progress)
+        levels = generate(
+            self.model,
+            inputs,
+            temperature=temperature,
+            top_p=top_p,
+            engine=self.engine,
+            guard=self.guard,
+            progress=progress,
+        )
         return [self._waveform(values, clip.num_samples) for values, clip in zip(levels, codes, strict=True)]
 
     def continue_from(
@@ -171,6 +207,57 @@ class Vocoder:
         )[0]
         return Waveform(samples=whole.samples[len(waveform.samples) :], sample_rate=whole.sample_rate)
 
+    def stream(
+        self,
+        blocks: Iterable[Codes],
+        tokenizer: CodeMeanings,
+        *,
+        group: str | None = None,
+        prompt: Waveform | None = None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[Waveform]:
+        """The sound of codes that come block by block, in memory that does not grow: `decode` of the whole, in pieces.
+
+        Args:
+            blocks: codes of one sound in order, of any length; all but the last whole codes.
+            others: see `decode` and `continue_from`.
+
+        Yields:
+            The sound of some frames, as soon as these and the few that the network looks ahead are there.
+
+        Raises:
+            InputError: a block ends within a code and another follows; and see `decode`.
+        """
+        heard = _Heard()
+        levels = generate_blocks(
+            self.model,
+            _spectrogram(self._counted(blocks, tokenizer, heard), tokenizer),
+            group=self.group_index(group),
+            seed=seed,
+            prompt=None if prompt is None else self._levels(prompt),
+            temperature=temperature,
+            top_p=top_p,
+            engine=self.engine,
+            guard=self.guard,
+        )
+        made = 0
+        for each in levels:
+            yield self._waveform(each, heard.samples - made)
+            made += len(each)
+
+    def _counted(self, blocks: Iterable[Codes], tokenizer: CodeMeanings, heard: "_Heard") -> Iterator[Codes]:
+        for block in blocks:
+            self._require_belonging(block.format, tokenizer.format)
+            if heard.samples % block.format.samples_per_code:
+                raise InputError(
+                    f"a block of codes ends at sample {heard.samples}, within a code of "
+                    f"{block.format.samples_per_code}, and another follows; only the last block may"
+                )
+            heard.samples += block.num_samples
+            yield block
+
     def group_index(self, group: str | None) -> int:
         """Index of a group heard in training; -1 for None.
 
@@ -202,6 +289,9 @@ class Vocoder:
                     f"{config.samples_per_code} at {config.sample_rate} Hz: use the ones of the same run"
                 )
         require_same_codebook(tokenizer, codes, owner="the tokenizer")
+
+    def _no_frames(self) -> Tensor:
+        return torch.zeros(0, self.model.config.n_mels, device=self.model.embedding.weight.device)
 
     def _levels(self, waveform: Waveform) -> Tensor:
         config = self.model.config
@@ -252,10 +342,33 @@ def _one_each(given: Sequence[T | None] | None, codes: Sequence[Codes], name: st
     return [None] * len(codes) if given is None else given
 
 
-def _spectrogram(codes: Codes, tokenizer: CodeMeanings) -> Tensor:
-    """``(frames, mels)`` that the codes mean."""
-    with torch.inference_mode():
-        return tokenizer.spectrogram(torch.from_numpy(codes.values.astype(np.int64)).unsqueeze(0))[0]
+class _Heard:
+    """Counts the samples of the codes that came."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+
+@torch.inference_mode()
+def _spectrogram(blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Tensor]:
+    """``(frames, mels)`` that codes mean, `CODES_TOGETHER` at a time counted from the first.
+
+    However the codes are cut into blocks, the same products are computed: products of other shapes round differently.
+    """
+    waiting: list[npt.NDArray[np.int32]] = []
+    for block in blocks:
+        values = np.concatenate([*waiting, block.values])
+        whole = len(values) // CODES_TOGETHER * CODES_TOGETHER
+        for start in range(0, whole, CODES_TOGETHER):
+            yield _meaning(values[start : start + CODES_TOGETHER], tokenizer)
+        waiting = [values[whole:]]
+    if waiting and len(waiting[0]):
+        yield _meaning(waiting[0], tokenizer)
+
+
+def _meaning(values: npt.NDArray[np.int32], tokenizer: CodeMeanings) -> Tensor:
+    with one_thread():
+        return tokenizer.spectrogram(torch.from_numpy(values.astype(np.int64)).unsqueeze(0))[0]
 
 
 def _read(path: Path) -> bytes:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import torch
 from audio.errors import InputError
 from audio.waveform import Waveform
 from tests.vocoder.sounds import SAMPLES_PER_CODE, random_table, tiny_config
+from tokenizer.codes import Codes
+from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 
@@ -144,3 +147,47 @@ def test_refuses_a_prompt_that_does_not_fit(vocoder: Vocoder) -> None:
         vocoder.continue_from(long, table.codes([1, 2]), table)
     with pytest.raises(InputError, match="the prompt is at 16000 Hz"):
         vocoder.continue_from(replace(long, sample_rate=16_000), table.codes([1, 2, 3]), table)
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 200])
+@pytest.mark.parametrize("count", [0, 1, 31, 97])  # chunks hold 32 codes
+def test_a_stream_equals_the_whole(vocoder: Vocoder, size: int, count: int) -> None:
+    table = random_table()
+    codes = table.codes([code % 12 for code in range(count)], max(count * SAMPLES_PER_CODE - 37, 0))
+    blocks = [codes.crop(start, start + size) for start in range(0, count, size)]
+    pieces = list(vocoder.stream(iter(blocks), table, group="george", seed=3))
+    whole = vocoder.decode(codes, table, group="george", seed=3)
+    assert np.array_equal(np.concatenate([np.zeros(0, np.float32), *(p.samples for p in pieces)]), whole.samples)
+
+
+def test_a_stream_says_what_it_can_before_all_codes_are_there(vocoder: Vocoder) -> None:
+    table = random_table()
+    given: list[int] = []
+
+    def blocks() -> Iterator[Codes]:
+        for number in range(12):
+            given.append(number)
+            yield table.codes([1] * 10)
+
+    first = next(iter(vocoder.stream(blocks(), table)))
+    assert len(first.samples) == 32 * SAMPLES_PER_CODE
+    assert len(given) < 12
+
+
+def test_a_stream_refuses_codes_after_an_end_within_a_code(vocoder: Vocoder) -> None:
+    table = random_table()
+    blocks = [table.codes([1, 2], 2 * SAMPLES_PER_CODE - 1), table.codes([3])]
+    with pytest.raises(InputError, match="ends at sample 319, within a code of 160, and another follows"):
+        list(vocoder.stream(blocks, table))
+
+
+def test_loudness_is_kept_and_old_folders_have_none(vocoder: Vocoder, tmp_path: Path) -> None:
+    loudness = LoudnessRange(lowest=-50.0, highest=-10.0)
+    Vocoder(vocoder.model, "tok-1", loudness=loudness).save_pretrained(tmp_path)
+    guard = Vocoder.from_pretrained(tmp_path).guard
+    assert guard is not None
+    assert guard.loudness == loudness
+    saved = json.loads((tmp_path / "config.json").read_text())
+    del saved["loudness"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    assert Vocoder.from_pretrained(tmp_path).guard is None
