@@ -11,7 +11,7 @@ STEPS = 400
 
 @torch.no_grad()
 def measure_peer(config: WaveNetConfig, repeats: int) -> dict[str, float]:
-    """Samples per second of its ``incremental_forward`` on one clip, with conditions as ours, and plain: without any."""
+    """Samples per second of its ``incremental_forward`` on one clip, with conditions as ours, and plain (without)."""
     from wavenet_vocoder.wavenet import WaveNet
 
     speeds = {}
