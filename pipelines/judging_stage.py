@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
+import torch
 
-from audio.waveform import FloatArray, Waveform
+from audio.waveform import Waveform
 from pipelines.decoded_stage import CLIPS, KINDS, sound_of
 from pipelines.encoding import Encoder
 from pipelines.session import Session
@@ -16,14 +16,13 @@ from tokenizer.codes import Codes
 from vocoder.intelligibility import HOW_TO_GET_PESQ, has_pesq, pesq, stoi
 from vocoder.metrics import (
     code_agreement,
-    is_silent,
     log_mel_distance,
     mel_cepstral_distortion,
-    runs_away,
     sound_levels,
-    window_levels,
 )
 from vocoder.pitch import PitchArray, pitch, pitch_error, voicing_error
+from vocoder.runaway import RunawayGuard
+from vocoder.vocoder import Vocoder
 
 JUDGED = "judged.json"
 CLIPPED = 1e-3  # share of its samples at full scale from which on a clip counts as clipped
@@ -31,8 +30,8 @@ CLIPPED = 1e-3  # share of its samples at full scale from which on a clip counts
 Figures = dict[str, float | None]  # None: there is too little to measure
 
 
-def judged(session: Session, tokenizer_entry: Entry, decoded_entry: Entry) -> Entry:
-    """The figures of every sound of `decoded`."""
+def judged(session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, decoded_entry: Entry) -> Entry:
+    """The figures of every sound of `decoded`; the vocoder knows how loud its training clips were."""
     with_pesq = has_pesq()
     recipe = Recipe(
         stage="judged",
@@ -46,9 +45,9 @@ def judged(session: Session, tokenizer_entry: Entry, decoded_entry: Entry) -> En
             session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
         paths: list[str] = json.loads((decoded_entry.folder / CLIPS).read_text())
         numbers = range(len(paths))
-        known = [window_levels(sound_of(decoded_entry.folder, number, "original")) for number in numbers]
         encoder = Encoder(folder=tokenizer_entry.folder, root=decoded_entry.folder)
-        judge = partial(_judge, encoder, np.concatenate(known), with_pesq)
+        guard = Vocoder.from_pretrained(vocoder_entry.folder).guard
+        judge = partial(_judge, encoder, guard, with_pesq)
         rows = list(session.each("judging", judge, numbers))
         clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
         write_json(folder / JUDGED, {"clips": clips})
@@ -65,25 +64,26 @@ class _Original:
     pitch: PitchArray
 
 
-def _judge(encoder: Encoder, known: FloatArray, with_pesq: bool, number: int) -> dict[str, Figures]:
-    """The figures of each kind of one clip; ``known`` are the levels of the originals' half seconds, in dBFS."""
+def _judge(encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, number: int) -> dict[str, Figures]:
+    """The figures of each kind of one clip."""
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in KINDS}
     waveform = sounds["original"]
     original = _Original(waveform=waveform, codes=encoder.tokenizer.encode(waveform), pitch=pitch(waveform))
-    figures = {kind: _by_itself(sound, known) for kind, sound in sounds.items()}
+    figures = {kind: _by_itself(sound, guard) for kind, sound in sounds.items()}
     for kind, sound in sounds.items():
         if kind != "original":
             figures[kind] |= _compared(encoder, original, sound, with_pesq=with_pesq)
     return {str(kind): each for kind, each in figures.items()}
 
 
-def _by_itself(sound: Waveform, known: FloatArray) -> Figures:
-    levels = sound_levels(sound)
+def _by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
+    levels, samples = sound_levels(sound), torch.from_numpy(sound.samples)
+    loud = guard is not None and guard.odd(samples, sound.sample_rate, meant=0.0)  # silence is told for itself
     return {
         **asdict(levels),
-        "silent_clips": float(is_silent(sound)),
+        "silent_clips": float(levels.silence == 1),
         "clipped_clips": float(levels.clipping > CLIPPED),
-        "runaway_clips": float(runs_away(sound, known)),
+        "runaway_clips": float(loud),
     }
 
 

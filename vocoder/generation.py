@@ -19,6 +19,7 @@ from torch.nn.functional import pad
 from audio.errors import InputError
 from audio.threads import one_thread
 from vocoder.engines import EngineChoice, Streams, choose_engine, create_streams, width
+from vocoder.frames import mean_level
 from vocoder.mu_law import decode
 from vocoder.runaway import RunawayGuard, history, retries, retry_seed
 from vocoder.sampling import Sampling
@@ -34,7 +35,7 @@ Progress = Callable[[int, int], None]  # steps done, steps in all
 class GenerationInput:
     """What one clip is generated from."""
 
-    spectrogram: Tensor  # (frames, mels), normalised log-mel
+    spectrogram: Tensor  # (frames, inputs), what the codes mean: see vocoder.frames
     group: int = UNKNOWN_GROUP  # index into WaveNetConfig.groups
     seed: int = 0  # of this clip alone
     prompt: Tensor | None = None  # levels (samples,) int64 that the clip begins with, as they were heard
@@ -126,7 +127,9 @@ def generate_blocks(
     """
     sampling = Sampling(temperature=temperature, top_p=top_p)
     chosen = choose_engine(engine, model.embedding.weight.device.type).engine
-    clip = GenerationInput(spectrogram=torch.zeros(0, model.config.n_mels), group=group, seed=seed, prompt=prompt)
+    clip = GenerationInput(
+        spectrogram=torch.zeros(0, model.config.condition_inputs), group=group, seed=seed, prompt=prompt
+    )
     run = _Run(model, [clip], sampling, create_streams(model, 1, chosen), guard)
     made = 0
     for window in _windows(spectrogram, model.config.look_ahead_frames):
@@ -234,7 +237,7 @@ class _Run:
                 continue
             heard = torch.cat([self.recent[clip], levels[clip, : len(own) * config.hop_length]])
             samples = decode(heard, levels=config.levels)
-            if guard.odd(samples, config.sample_rate, meant=float(own.mean())):
+            if guard.odd(samples, config.sample_rate, meant=mean_level(own, config)):
                 found.append(clip)
         return found
 

@@ -14,7 +14,7 @@ from torchaudio.functional import create_dct
 
 from audio.errors import InputError
 from audio.spectrogram import LogMel, SpectrogramConfig
-from audio.waveform import FloatArray, Waveform
+from audio.waveform import Waveform
 from tokenizer.codes import Codes, require_same_codebook
 
 DECIBELS_PER_NAT = 10 / math.log(10)  # of power
@@ -23,8 +23,6 @@ SILENCE_DBFS = -60.0
 FRAME_SECONDS = 0.025
 QUIETEST_DBFS = -120.0  # what digital silence counts as
 CEPSTRA = 13  # coefficients that the distortion compares; the 0th, the loudness, is left out
-WINDOW_SECONDS = 0.5  # of sound whose level tells a runaway from a loud sound
-RUNAWAY_DB = 6.0  # above the loudest window of what is known: no recording of the kind is so loud
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,25 +55,6 @@ def sound_levels(waveform: Waveform) -> SoundLevels:
 def _dbfs(samples: np.ndarray) -> float:
     power = float(np.mean(samples**2)) if len(samples) else 0.0
     return max(10 * math.log10(power), QUIETEST_DBFS) if power > 0 else QUIETEST_DBFS
-
-
-def window_levels(waveform: Waveform) -> FloatArray:
-    """RMS in dBFS of each half second, half a window apart ``(windows,)``; of a shorter sound, that of all of it."""
-    window = max(round(waveform.sample_rate * WINDOW_SECONDS), 2)
-    last = max(len(waveform.samples) - window, 0)
-    starts = {*range(0, last, window // 2), last}
-    samples = waveform.samples.astype(np.float64)
-    return np.array([_dbfs(samples[start : start + window]) for start in sorted(starts)], np.float32)
-
-
-def runs_away(waveform: Waveform, known: FloatArray) -> bool:
-    """Whether any half second is more than 6 dB louder than the loudest of ``known (windows,)``, levels in dBFS."""
-    return bool(window_levels(waveform).max() > known.max() + RUNAWAY_DB)
-
-
-def is_silent(waveform: Waveform) -> bool:
-    """Whether no half second reaches -60 dBFS."""
-    return bool(window_levels(waveform).max() < SILENCE_DBFS)
 
 
 def log_mel_distance(a: Waveform, b: Waveform, config: SpectrogramConfig) -> float:

@@ -22,6 +22,7 @@ from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
 from vocoder import mu_law
 from vocoder.engines import Chosen, EngineChoice, choose_engine, width
+from vocoder.frames import code_frames
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
@@ -152,7 +153,7 @@ class Vocoder:
             self._require_belonging(clip.format, tokenizer.format)
         inputs = [
             GenerationInput(
-                spectrogram=torch.cat([*_spectrogram([clip], tokenizer), self._no_frames()]),
+                spectrogram=torch.cat([*_spectrogram([clip], tokenizer, self.model.config), self._no_frames()]),
                 group=self.group_index(group),
                 seed=seed,
                 prompt=None if prompt is None else self._levels(prompt),
@@ -233,7 +234,7 @@ class Vocoder:
         heard = _Heard()
         levels = generate_blocks(
             self.model,
-            _spectrogram(self._counted(blocks, tokenizer, heard), tokenizer),
+            _spectrogram(self._counted(blocks, tokenizer, heard), tokenizer, self.model.config),
             group=self.group_index(group),
             seed=seed,
             prompt=None if prompt is None else self._levels(prompt),
@@ -291,7 +292,7 @@ class Vocoder:
         require_same_codebook(tokenizer, codes, owner="the tokenizer")
 
     def _no_frames(self) -> Tensor:
-        return torch.zeros(0, self.model.config.n_mels, device=self.model.embedding.weight.device)
+        return torch.zeros(0, self.model.config.condition_inputs, device=self.model.embedding.weight.device)
 
     def _levels(self, waveform: Waveform) -> Tensor:
         config = self.model.config
@@ -350,8 +351,8 @@ class _Heard:
 
 
 @torch.inference_mode()
-def _spectrogram(blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Tensor]:
-    """``(frames, mels)`` that codes mean, `CODES_TOGETHER` at a time counted from the first.
+def _spectrogram(blocks: Iterable[Codes], tokenizer: CodeMeanings, config: WaveNetConfig) -> Iterator[Tensor]:
+    """``(frames, inputs)``, what codes mean, `CODES_TOGETHER` at a time counted from the first.
 
     However the codes are cut into blocks, the same products are computed: products of other shapes round differently.
     """
@@ -360,15 +361,15 @@ def _spectrogram(blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[T
         values = np.concatenate([*waiting, block.values])
         whole = len(values) // CODES_TOGETHER * CODES_TOGETHER
         for start in range(0, whole, CODES_TOGETHER):
-            yield _meaning(values[start : start + CODES_TOGETHER], tokenizer)
+            yield _meaning(values[start : start + CODES_TOGETHER], tokenizer, config)
         waiting = [values[whole:]]
     if waiting and len(waiting[0]):
-        yield _meaning(waiting[0], tokenizer)
+        yield _meaning(waiting[0], tokenizer, config)
 
 
-def _meaning(values: npt.NDArray[np.int32], tokenizer: CodeMeanings) -> Tensor:
+def _meaning(values: npt.NDArray[np.int32], tokenizer: CodeMeanings, config: WaveNetConfig) -> Tensor:
     with one_thread():
-        return tokenizer.spectrogram(torch.from_numpy(values.astype(np.int64)).unsqueeze(0))[0]
+        return code_frames(torch.from_numpy(values.astype(np.int64)).unsqueeze(0), tokenizer, config)[0]
 
 
 def _read(path: Path) -> bytes:

@@ -10,12 +10,9 @@ from audio.waveform import Waveform
 from tests.vocoder.sounds import SPECTROGRAM, random_table
 from vocoder.metrics import (
     code_agreement,
-    is_silent,
     log_mel_distance,
     mel_cepstral_distortion,
-    runs_away,
     sound_levels,
-    window_levels,
 )
 
 
@@ -100,31 +97,6 @@ def test_distortion_grows_with_noise() -> None:
     assert distortions[0] == 0
     assert distortions[1] > 1
     assert distortions[2] > distortions[1] + 1
-
-
-def test_levels_of_each_half_second() -> None:
-    sound = waveform([0.5, -0.5] * 2000 + [0.05, -0.05] * 4000)
-    levels = window_levels(sound)
-    assert levels[[0, -1]] == pytest.approx([-6.02, -26.02], abs=0.01)
-    assert len(levels) == 5
-    assert window_levels(waveform([0.5, -0.5] * 10)) == pytest.approx([-6.02], abs=0.01)
-    assert window_levels(waveform([])) == [-120]
-
-
-def test_a_sound_runs_away_where_half_a_second_is_louder_than_any_known() -> None:
-    known = window_levels(waveform(noise(8000)))
-    quiet, loud = noise(8000), noise(8000)
-    loud[2000:7000] *= 2.5
-    assert not runs_away(waveform(quiet * 1.9), known)
-    assert runs_away(waveform(loud), known)
-
-
-def test_silence_is_what_never_reaches_minus_60_db() -> None:
-    sound = np.zeros(8000)
-    assert is_silent(waveform(sound))
-    assert is_silent(waveform(sound + 5e-4))
-    sound[3000:7000] = noise(4000)
-    assert not is_silent(waveform(sound))
 
 
 def test_code_agreement() -> None:
