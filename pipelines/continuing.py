@@ -62,7 +62,7 @@ def continued(
         seed=seed,
         progress=progress,
     )
-    return [_after(sound, len(end.waveform.samples) if end else 0) for sound, end in zip(whole, ends, strict=True)]
+    return [after(sound, len(end.waveform.samples) if end else 0) for sound, end in zip(whole, ends, strict=True)]
 
 
 def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
@@ -76,5 +76,6 @@ def _heard_steps(vocoder: Vocoder) -> int:
     return -(-config.receptive_field // config.samples_per_code) - (-config.look_ahead_frames // config.patch_frames)
 
 
-def _after(sound: Waveform, start: int) -> Waveform:
+def after(sound: Waveform, start: int) -> Waveform:
+    """A sound without its first samples."""
     return Waveform(samples=sound.samples[start:], sample_rate=sound.sample_rate)
