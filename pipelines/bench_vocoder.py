@@ -26,7 +26,7 @@ MOST_FRAMES = 500
 TRAINED_CROPS = 4
 CROP_FRAMES = 50
 FLOAT_BYTES = 4
-ALONE, BLOCK, LANES = 4, 16, 16  # of vocoder.numba_streams and vocoder.kernels, which may be without numba here
+TOGETHER, BLOCK = 16, 16  # of vocoder.numba_streams and vocoder.kernels, which may be without numba here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,11 +157,11 @@ def weight_bytes(config: WaveNetConfig, engine: Engine, clips: int, cores: int) 
     match engine:
         case "torch" | "cuda_graph":
             return whole / min(clips, width(engine))
-        case "numba" if clips <= ALONE * cores:
-            past = (config.kernel_size - 1) * config.residual_channels * config.gate_channels * FLOAT_BYTES
-            return whole - sum(past * (1 - 1 / min(dilation, BLOCK)) for dilation in config.dilations)
         case "numba":
-            return whole / min(clips / cores, LANES)
+            rows = min(max(clips / cores, 1), TOGETHER)
+            past = (config.kernel_size - 1) * config.residual_channels * config.gate_channels * FLOAT_BYTES
+            blocks = (min(dilation, max(BLOCK / rows, 1)) for dilation in config.dilations)
+            return (whole - sum(past * (1 - 1 / block) for block in blocks)) / rows
 
 
 def _training(config: WaveNetConfig, precision: str, cores: int, repeats: int) -> TrainingRate:

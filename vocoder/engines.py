@@ -3,7 +3,7 @@
 ===========  ===============================================================  =======================================
 torch        a loop over PyTorch calls, on any device                         what the others are checked against
 cuda_graph   the same step captured as a CUDA graph                           for many clips at once on a GPU
-numba        compiled kernels, a clip alone or sixteen in a vector's lanes    on the CPU
+numba        a compiled kernel, for one clip or several on each core          on the CPU
 ===========  ===============================================================  =======================================
 """
 

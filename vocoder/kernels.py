@@ -1,19 +1,16 @@
-"""Numba kernels of the WaveNet's step: one stream, or sixteen side by side in the lanes of a vector.
+"""Numba kernel of the WaveNet's step, for one stream or several side by side.
 
 Every operation is an IEEE operation or a fused multiply-add in a stated order: neither the width of a vector nor the
-compiler changes a bit, and a stream's samples do not depend on which kernel, company or thread made them.
+compiler changes a bit, and a stream's samples depend neither on its company nor on the thread that makes them.
 
 All products go through one tile, which keeps its sums in registers::
 
-    C[m, n] += sum over k of A[k, m] * B[k, n]        m: broadcast, n: along vectors, k: in order
+    C[m, n] += sum over k of A[k, m] * B[k, n]        A: inputs of m rows, each broadcast; k: in order
+                                                      B: weights, outputs n along vectors
 
-    one stream        A = the input (m = 1)                B = weights, outputs along vectors
-    past of a block   A = inputs of m consecutive steps    B = weights: read once for all of them
-    sixteen streams   A = weights, m outputs               B = the inputs, streams along vectors
-
-One stream is bound by reading weights, 2.5 MB per sample at the default size. The tap of a layer of dilation d looks d
-samples back, so that the past of the next d samples is known: it is computed for up to `BLOCK` samples at once. Of the
-past taps' weights that leaves about a quarter to read.
+One stream is bound by reading weights, 2.5 MB per sample at the default size. Rows share a reading: those of the
+streams and, for the past taps, those of samples to come. The tap of a layer of dilation d looks d samples back, so that
+the past of the next d samples is known, and is computed for up to `BLOCK` rows at once.
 
 All of this stands in one file, because numba's cache on disk notices changes of a kernel's own file alone.
 """
@@ -33,14 +30,13 @@ IntArray = npt.NDArray[np.int64]
 
 LANES = 16  # float32 in a vector of 512 bits; where vectors are shorter, the compiler takes several
 PADDING = 2 * LANES  # channels are padded with zeros to a multiple of it
-BLOCK = 16  # samples whose pasts are computed together, at most; a power of two
+BLOCK = 16  # samples times streams whose pasts are computed together, at most; a power of two
 
 
 class KernelWeights(NamedTuple):
-    """Weights as the kernels read them, flat float32; channels R, gates 2 H, skip S and levels K are padded.
+    """Weights as the kernel reads them: flat float32 matrices (inputs, outputs), padded with zeros.
 
-    Rows are inputs. For one stream a row holds all outputs; for lanes, outputs stand in panels of 16: row after row of
-    the first 16, then of the next.
+    R residual channels, H tanh gates and as many sigmoid ones, S skip channels, K levels, L layers.
     """
 
     embedding: FloatArray  # (K, R)
@@ -55,7 +51,7 @@ class KernelWeights(NamedTuple):
     output_bias: FloatArray  # (K,)
     dilations: IntArray  # (L,), powers of two
     ring_starts: IntArray  # (L + 1,), steps
-    sizes: IntArray  # R, H, S, K padded, levels, taps, hop_length
+    sizes: IntArray  # R, H, S, K, all padded; levels, taps, hop_length
 
 
 class Draw(NamedTuple):
@@ -148,7 +144,6 @@ def fma(typingctx, a, b, c):
 
 _tile_1x8, _tile_1x4, _tile_1x2 = _tile(1, 8), _tile(1, 4), _tile(1, 2)
 _tile_8x2, _tile_4x2, _tile_2x2 = _tile(8, 2), _tile(4, 2), _tile(2, 2)
-_tile_16x1 = _tile(16, 1)
 
 _part = njit(nogil=True, error_model="numpy")
 
@@ -163,46 +158,50 @@ def _kernel(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @_part
-def _row_product(x, x_start, weights, start, width, out, out_start, depth):
-    """Add the product of one input ``(depth,)`` and weights ``(depth, width)`` to ``(width,)``."""
+def _row_product(x, start, weights, first, width, out, out_start, depth):
+    """Add the product of one row of inputs ``(depth,)`` and weights ``(depth, width)`` to ``(width,)``."""
     column = 0
     while column < width:
+        place, to = first + column, out_start + column
         if width - column >= 8 * LANES:
-            _tile_1x8(x, x_start, 1, 0, weights, start + column, width, out, out_start + column, 0, depth)
+            _tile_1x8(x, start, 1, 0, weights, place, width, out, to, 0, depth)
             column += 8 * LANES
         elif width - column >= 4 * LANES:
-            _tile_1x4(x, x_start, 1, 0, weights, start + column, width, out, out_start + column, 0, depth)
+            _tile_1x4(x, start, 1, 0, weights, place, width, out, to, 0, depth)
             column += 4 * LANES
         else:
-            _tile_1x2(x, x_start, 1, 0, weights, start + column, width, out, out_start + column, 0, depth)
+            _tile_1x2(x, start, 1, 0, weights, place, width, out, to, 0, depth)
             column += 2 * LANES
 
 
 @_part
-def _rows_product(rows, x, x_start, weights, start, width, out, out_start, depth):
-    """The same for ``rows`` inputs one after the other, ``(rows, depth)`` -> ``(rows, width)``."""
+def _product(rows, x, start, stride, weights, first, width, out, out_start, depth):
+    """Add the product of inputs ``(rows, depth)``, ``stride`` apart, and weights to ``(rows, width)``."""
     row = 0
     while row < rows:
-        x_row, out_row, left = x_start + row * depth, out_start + row * width, rows - row
+        here, to, left = start + row * stride, out_start + row * width, rows - row
         if left == 1:
-            _row_product(x, x_row, weights, start, width, out, out_row, depth)
+            _row_product(x, here, weights, first, width, out, to, depth)
             return
         for column in range(0, width, 2 * LANES):
             if left >= 8:
-                _tile_8x2(x, x_row, 1, depth, weights, start + column, width, out, out_row + column, width, depth)
+                _tile_8x2(x, here, 1, stride, weights, first + column, width, out, to + column, width, depth)
             elif left >= 4:
-                _tile_4x2(x, x_row, 1, depth, weights, start + column, width, out, out_row + column, width, depth)
+                _tile_4x2(x, here, 1, stride, weights, first + column, width, out, to + column, width, depth)
             else:
-                _tile_2x2(x, x_row, 1, depth, weights, start + column, width, out, out_row + column, width, depth)
+                _tile_2x2(x, here, 1, stride, weights, first + column, width, out, to + column, width, depth)
         row += 8 if left >= 8 else 4 if left >= 4 else 2
 
 
 @_part
-def _lanes_product(x, x_start, weights, start, width, out, out_start, depth):
-    """Add the product of inputs ``(depth, lanes)`` and weights in panels to ``(width, lanes)``."""
-    for column in range(0, width, LANES):
-        panel, place = start + column * depth, out_start + column * LANES
-        _tile_16x1(weights, panel, LANES, 1, x, x_start, LANES, out, place, LANES, depth)
+def _dense(rows, x, weights, bias, out, depth):
+    """``(rows, depth)`` through a layer with ReLU before it, to ``(rows, len(bias))``."""
+    width = len(bias)
+    for index in range(rows * depth):
+        x[index] = x[index] if x[index] > 0 else np.float32(0)
+    for row in range(rows):
+        out[row * width : (row + 1) * width] = bias
+    _product(rows, x, 0, depth, weights, 0, width, out, 0, depth)
 
 
 # Exponentials: 2^y = 2^n * 2^f with f in [-1/2, 1/2], a Taylor polynomial of 2^f, n put in the exponent's bits
@@ -234,15 +233,10 @@ def gate(a, b):
 
 
 @_part
-def _gate(gates, start, half, out, out_start):
+def _gate(gates, half, out):
+    """Gates ``(2 * half,)`` -> ``(half,)``."""
     for h in range(half):
-        out[out_start + h] = gate(gates[start + h], gates[start + half + h])
-
-
-@_part
-def _rectify(values):
-    for i in range(len(values)):
-        values[i] = values[i] if values[i] > 0 else np.float32(0)
+        out[h] = gate(gates[h], gates[half + h])
 
 
 # Drawing
@@ -298,142 +292,94 @@ def _keep_nucleus(probabilities, top_p):
         probabilities[level] = probabilities[level] if probabilities[level] >= least else np.float32(0)
 
 
-# Kernels
-
-
-@_kernel
-def one_stream(weights, conditions, given, draws, draw, rings, time, previous, levels, logits):
-    """Go on by ``len(given)`` steps of one stream.
-
-    Args:
-        weights: `KernelWeights` in rows.
-        conditions: flat ``(frames, L, 2 H)`` from the frame of the first step on.
-        given: ``(steps,)`` int64, -1 where to draw.
-        draws: ``(steps,)``.
-        draw: `Draw`.
-        rings: flat ``(ring_starts[L], R)``, past inputs of all layers; changed.
-        time: steps before the first of these, a multiple of the hop.
-        previous: the level before the first.
-        levels: ``(steps,)`` int64, written.
-        logits: flat ``(steps, K)``, written; or empty, and then not computed where levels are given.
-    """
-    residual, half, skip, padded, count, taps, hop = weights.sizes
-    layers, steps, gates = len(weights.dilations), len(given), 2 * half
-    x, gated = np.zeros(residual, np.float32), np.zeros(layers * half, np.float32)
-    pasts = np.zeros(layers * BLOCK * gates, np.float32)
-    skipped, hidden = np.zeros(skip, np.float32), np.zeros(skip, np.float32)
-    output, probabilities = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
-    for step in range(steps):
-        now = time + step
-        x[:] = weights.embedding[previous * residual : (previous + 1) * residual]
-        for layer in range(layers):
-            dilation, ring = weights.dilations[layer], weights.ring_starts[layer]
-            length = weights.ring_starts[layer + 1] - ring
-            block = min(dilation, BLOCK)
-            place = now & (block - 1)
-            past = layer * BLOCK * gates
-            if place == 0 or step == 0:
-                rows = min(block - place, steps - step)
-                for row in range(rows):
-                    begin = (((step + row) // hop) * layers + layer) * gates
-                    to = past + (place + row) * gates
-                    pasts[to : to + gates] = conditions[begin : begin + gates]
-                for tap in range(taps - 1):
-                    slot = ring + ((now - (taps - 1 - tap) * dilation) & (length - 1))
-                    matrix = (layer * (taps - 1) + tap) * residual * gates
-                    _rows_product(
-                        rows, rings, slot * residual, weights.past, matrix, gates, pasts, past + place * gates, residual
-                    )
-            slot = (ring + (now & (length - 1))) * residual
-            rings[slot : slot + residual] = x
-            here = past + place * gates
-            _row_product(x, 0, weights.present, layer * residual * gates, gates, pasts, here, residual)
-            _gate(pasts, here, half, gated, layer * half)
-            if layer < layers - 1:
-                _row_product(gated, layer * half, weights.residual, layer * half * residual, residual, x, 0, half)
-        if given[step] < 0 or len(logits):
-            skipped[:] = weights.skip_bias
-            _row_product(gated, 0, weights.skip, 0, skip, skipped, 0, layers * half)
-            _rectify(skipped)
-            hidden[:] = weights.hidden_bias
-            _row_product(skipped, 0, weights.hidden, 0, skip, hidden, 0, skip)
-            _rectify(hidden)
-            output[:] = weights.output_bias
-            _row_product(hidden, 0, weights.output, 0, padded, output, 0, skip)
-        if len(logits):
-            logits[step * padded : (step + 1) * padded] = output
-        previous = draw_level(output, count, draws[step], draw, probabilities) if given[step] < 0 else given[step]
-        levels[step] = previous
-
-
-@_kernel
-def lanes(weights, conditions, given, draws, draw, rings, time, previous, levels, logits):
-    """Go on by some steps of up to 16 streams; as `one_stream`, with a last axis of 16 lanes.
-
-    Args:
-        weights: `KernelWeights` in panels.
-        conditions: flat ``(frames, L, 2 H, lanes)``.
-        given: ``(steps, streams)``.
-        draws: ``(steps, streams)``.
-        draw: `Draw`.
-        rings: flat ``(ring_starts[L], R, lanes)``; changed.
-        time: see `one_stream`.
-        previous: ``(streams,)``.
-        levels: ``(steps, streams)``, written.
-        logits: ``(steps, streams, K)``, written; or empty.
-    """
-    residual, half, skip, padded, count, taps, hop = weights.sizes
-    layers, gates, (steps, streams) = len(weights.dilations), 2 * half, given.shape
-    x, sums = np.zeros(residual * LANES, np.float32), np.zeros(gates * LANES, np.float32)
-    gated = np.zeros(layers * half * LANES, np.float32)
-    skipped, hidden = np.zeros(skip * LANES, np.float32), np.zeros(skip * LANES, np.float32)
-    output = np.zeros(padded * LANES, np.float32)
-    row, probabilities = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
-    last = previous.copy()
-    for step in range(steps):
-        now = time + step
-        for lane in range(streams):
-            for channel in range(residual):
-                x[channel * LANES + lane] = weights.embedding[last[lane] * residual + channel]
-        for layer in range(layers):
-            dilation, ring = weights.dilations[layer], weights.ring_starts[layer]
-            length = weights.ring_starts[layer + 1] - ring
-            begin = ((step // hop) * layers + layer) * gates * LANES
-            sums[:] = conditions[begin : begin + gates * LANES]
-            for tap in range(taps - 1):
-                slot = ring + ((now - (taps - 1 - tap) * dilation) & (length - 1))
-                matrix = (layer * (taps - 1) + tap) * residual * gates
-                _lanes_product(rings, slot * residual * LANES, weights.past, matrix, gates, sums, 0, residual)
-            slot = (ring + (now & (length - 1))) * residual * LANES
-            rings[slot : slot + residual * LANES] = x
-            _lanes_product(x, 0, weights.present, layer * residual * gates, gates, sums, 0, residual)
-            _gate(sums, 0, half * LANES, gated, layer * half * LANES)
-            if layer < layers - 1:
-                matrix = layer * half * residual
-                _lanes_product(gated, layer * half * LANES, weights.residual, matrix, residual, x, 0, half)
-        _spread(weights.skip_bias, skipped)
-        _lanes_product(gated, 0, weights.skip, 0, skip, skipped, 0, layers * half)
-        _rectify(skipped)
-        _spread(weights.hidden_bias, hidden)
-        _lanes_product(skipped, 0, weights.hidden, 0, skip, hidden, 0, skip)
-        _rectify(hidden)
-        _spread(weights.output_bias, output)
-        _lanes_product(hidden, 0, weights.output, 0, padded, output, 0, skip)
-        for lane in range(streams):
-            for level in range(padded):
-                row[level] = output[level * LANES + lane]
-            if len(logits):
-                logits[step, lane] = row
-            if given[step, lane] < 0:
-                last[lane] = draw_level(row, count, draws[step, lane], draw, probabilities)
-            else:
-                last[lane] = given[step, lane]
-            levels[step, lane] = last[lane]
+# The kernel
 
 
 @_part
-def _spread(bias, out):
-    """``(channels,)`` -> the same in all lanes, ``(channels, lanes)``."""
-    for channel in range(len(bias)):
-        for lane in range(LANES):
-            out[channel * LANES + lane] = bias[channel]
+def _power_of_two(most):
+    """The largest one up to ``most``, at least 1."""
+    power = 1
+    while 2 * power <= most:
+        power *= 2
+    return power
+
+
+@_part
+def _pasts(layer, weights, conditions, streams, frames, step, samples, now, rings, pasts, start):
+    """What conditions and past taps add to a layer's gates ``(samples, streams, 2 H)``, of some samples at once."""
+    residual, half, _, _, _, taps, hop = weights.sizes
+    layers, gates, ring = len(weights.dilations), 2 * half, weights.ring_starts[layer]
+    length = weights.ring_starts[layer + 1] - ring
+    for sample in range(samples):
+        frame = (step + sample) // hop
+        for stream in range(streams):
+            place = ((stream * frames + frame) * layers + layer) * gates
+            to = start + (sample * streams + stream) * gates
+            pasts[to : to + gates] = conditions[place : place + gates]
+    for tap in range(taps - 1):
+        slot = ring + ((now - (taps - 1 - tap) * weights.dilations[layer]) & (length - 1))
+        matrix = (layer * (taps - 1) + tap) * residual * gates
+        rows = samples * streams
+        _product(rows, rings, slot * streams * residual, residual, weights.past, matrix, gates, pasts, start, residual)
+
+
+@_kernel
+def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels, logits):
+    """Go on by some steps of some streams.
+
+    Args:
+        weights: `KernelWeights`.
+        conditions: flat ``(streams, frames, L, 2 H)``, from the frame of the first step on.
+        given: ``(streams, steps)`` int64, -1 where to draw.
+        draws: ``(streams, steps)``.
+        draw: `Draw`.
+        rings: flat ``(ring_starts[L], streams, R)``, past inputs of all layers; changed.
+        time: steps before the first of these, a multiple of the hop.
+        previous: ``(streams,)``, the levels before the first; changed.
+        levels: ``(streams, steps)`` int64, written.
+        logits: ``(streams, steps, K)``, written; or empty, and then not computed where all levels are given.
+    """
+    residual, half, skip, padded, count, _, _ = weights.sizes
+    layers, gates, (streams, steps) = len(weights.dilations), 2 * half, given.shape
+    frames, room = len(conditions) // (streams * layers * gates), _power_of_two(BLOCK // streams)
+    x, gated = np.zeros(streams * residual, np.float32), np.zeros(streams * half, np.float32)
+    pasts = np.zeros(layers * room * streams * gates, np.float32)
+    skipped, hidden = np.zeros(streams * skip, np.float32), np.zeros(streams * skip, np.float32)
+    output, probabilities = np.zeros(streams * padded, np.float32), np.zeros(padded, np.float32)
+    for step in range(steps):
+        now, heard = time + step, len(logits) > 0
+        for stream in range(streams):
+            embedded = weights.embedding[previous[stream] * residual : (previous[stream] + 1) * residual]
+            x[stream * residual : (stream + 1) * residual] = embedded
+            skipped[stream * skip : (stream + 1) * skip] = weights.skip_bias
+            heard = heard or given[stream, step] < 0
+        for layer in range(layers):
+            block = min(weights.dilations[layer], room)
+            place, past = now % block, layer * room * streams * gates if room > 1 else 0
+            here = past + place * streams * gates
+            if place == 0 or step == 0:
+                samples = min(block - place, steps - step)
+                _pasts(layer, weights, conditions, streams, frames, step, samples, now, rings, pasts, here)
+            ring = weights.ring_starts[layer]
+            slot = ring + (now & (weights.ring_starts[layer + 1] - ring - 1))
+            rings[slot * streams * residual : (slot + 1) * streams * residual] = x
+            matrix = layer * residual * gates
+            _product(streams, x, 0, residual, weights.present, matrix, gates, pasts, here, residual)
+            for stream in range(streams):
+                begin = here + stream * gates  # slices, as an index that may be negative would be no vector
+                _gate(pasts[begin : begin + gates], half, gated[stream * half : (stream + 1) * half])
+            if heard:
+                _product(streams, gated, 0, half, weights.skip, layer * half * skip, skip, skipped, 0, half)
+            if layer < layers - 1:
+                matrix = layer * half * residual
+                _product(streams, gated, 0, half, weights.residual, matrix, residual, x, 0, half)
+        if heard:
+            _dense(streams, skipped, weights.hidden, weights.hidden_bias, hidden, skip)
+            _dense(streams, hidden, weights.output, weights.output_bias, output, skip)
+        for stream in range(streams):
+            row = output[stream * padded : (stream + 1) * padded]
+            if len(logits):
+                logits[stream, step] = row
+            level = given[stream, step]
+            previous[stream] = draw_level(row, count, draws[stream, step], draw, probabilities) if level < 0 else level
+            levels[stream, step] = previous[stream]

@@ -16,8 +16,8 @@ from pipelines.bench_memory import bench_memory
 from pipelines.bench_sounds import random_tokenizer, write_noise
 from pipelines.bench_vocoder import multiply_adds, weight_bytes
 from tokenizer.tokenizer import TokenizerConfig
-from vocoder.kernels import BLOCK, LANES
-from vocoder.numba_streams import ALONE
+from vocoder.kernels import BLOCK
+from vocoder.numba_streams import TOGETHER
 from vocoder.wavenet import WaveNetConfig, create_wavenet
 
 
@@ -101,7 +101,7 @@ def test_multiply_adds_are_the_weights_that_a_sample_meets() -> None:
 
 def test_readings_are_shared_as_the_engines_share_them() -> None:
     config = WaveNetConfig()
-    assert (bench_vocoder.ALONE, bench_vocoder.BLOCK, bench_vocoder.LANES) == (ALONE, BLOCK, LANES)
+    assert (bench_vocoder.TOGETHER, bench_vocoder.BLOCK) == (TOGETHER, BLOCK)
     alone, batch = (weight_bytes(config, "numba", clips, 1) for clips in (1, 16))
     assert alone / batch == pytest.approx(0.8 * 16, rel=0.02)
 
