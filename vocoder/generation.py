@@ -74,6 +74,7 @@ def generate(
     hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type).engine
     for clip in inputs:
         _require_prompt_within(clip, hop)
+        _require_levels(clip.prompt, model.config.levels)
     order = sorted(range(len(inputs)), key=lambda index: len(inputs[index].spectrogram))
     together = width(chosen)
     groups = [order[start : start + together] for start in range(0, len(order), together)]
@@ -126,6 +127,7 @@ def generate_blocks(
         InputError: see `generate`.
     """
     sampling = Sampling(temperature=temperature, top_p=top_p)
+    _require_levels(prompt, model.config.levels)
     chosen = choose_engine(engine, model.embedding.weight.device.type).engine
     clip = GenerationInput(
         spectrogram=torch.zeros(0, model.config.condition_inputs), group=group, seed=seed, prompt=prompt
@@ -144,6 +146,14 @@ def _require_prompt_within(clip: GenerationInput, hop_length: int) -> None:
     samples = len(clip.spectrogram) * hop_length
     if clip.prompt is not None and len(clip.prompt) > samples:
         raise _too_long(len(clip.prompt), samples)
+
+
+def _require_levels(prompt: Tensor | None, levels: int) -> None:
+    if prompt is not None and len(prompt) and not 0 <= int(prompt.min()) <= int(prompt.max()) < levels:
+        raise InputError(
+            f"the prompt has levels {int(prompt.min())} to {int(prompt.max())}; the vocoder knows 0 to {levels - 1}: "
+            "encode its sound with vocoder.mu_law"
+        )
 
 
 def _too_long(prompt: int, samples: int) -> InputError:

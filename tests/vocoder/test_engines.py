@@ -58,7 +58,8 @@ def parallel_logits(model: WaveNet, spectrogram: Tensor, levels: Tensor, groups:
 @torch.inference_mode()
 def stepped_logits(streams: Streams, model: WaveNet, spectrogram: Tensor, levels: Tensor, groups: Tensor) -> Tensor:
     """The same by an engine, in two calls that part at a frame."""
-    conditions, hop = model.conditions(spectrogram, groups), model.config.hop_length
+    device, hop = model.embedding.weight.device, model.config.hop_length
+    conditions = model.conditions(spectrogram.to(device), groups.to(device))
     cut = spectrogram.shape[1] // 2
     first = streams.score(conditions[:, :cut], levels[:, : cut * hop]) if cut else torch.zeros(len(levels), 0, 0)
     second = streams.score(conditions[:, cut:], levels[:, cut * hop :])
@@ -105,6 +106,7 @@ def drawn(streams: Streams, model: WaveNet, clips: range, sampling: Sampling) ->
     hop, config = model.config.hop_length, model.config
     generator = torch.Generator().manual_seed(1)
     conditions = torch.randn(20, 4, config.layers, config.gate_channels, generator=generator)[clips.start : clips.stop]
+    conditions = conditions.to(model.embedding.weight.device)
     draws = torch.rand(20, 4 * hop, generator=generator)[clips.start : clips.stop]
     asked = torch.full((len(clips), 4 * hop), -1)
     first = streams.advance(conditions[:, :1], asked[:, :hop], draws[:, :hop], sampling)

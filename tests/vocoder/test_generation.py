@@ -1,4 +1,6 @@
 import gc
+from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import torch
@@ -7,7 +9,7 @@ from audio.errors import InputError
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder import generation
-from vocoder.generation import GenerationInput, generate
+from vocoder.generation import GenerationInput, generate, generate_blocks
 from vocoder.wavenet import WaveNet, create_wavenet
 
 HOP = SPECTROGRAM.hop_length
@@ -95,6 +97,54 @@ def test_progress_reaches_the_end() -> None:
 def test_nothing_in_nothing_out() -> None:
     assert generate(lively(), []) == []
     assert [len(levels) for levels in generate(lively(), [clip(0, 0), clip(1, 0)])] == [0, HOP]
+
+
+def test_memory_of_a_stream_does_not_grow() -> None:
+    model, seen = lively(), []
+
+    def blocks(count: int) -> Iterator[torch.Tensor]:
+        for _ in range(count):
+            yield torch.zeros(16, SPECTROGRAM.n_mels)
+
+    for _ in generate_blocks(model, blocks(24)):
+        storages = [each.untyped_storage() for each in gc.get_objects() if isinstance(each, torch.Tensor)]
+        seen.append(sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values()))
+    assert len(seen) == 6
+    assert max(seen) - min(seen) < 64 * HOP * 4  # less than the levels of one chunk
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_a_prompt_is_what_a_clip_begins_with(engine: Literal["torch", "numba"]) -> None:
+    model, prompt = lively(), torch.randint(32, (HOP + 9,), generator=torch.Generator().manual_seed(1))
+    one = GenerationInput(spectrogram=clip(3, 0).spectrogram, seed=5, prompt=prompt)
+    levels = generate(model, [one, clip(2, 1)], engine=engine)[0]
+    assert torch.equal(levels[: len(prompt)], prompt.to(torch.int32))
+    assert torch.equal(levels, generate(model, [one], engine=engine)[0])
+    assert not torch.equal(levels, generate(model, [GenerationInput(spectrogram=one.spectrogram, seed=5)])[0])
+
+
+@pytest.mark.parametrize("level", [-2, 32])
+def test_refuses_a_prompt_of_other_levels(level: int) -> None:
+    prompt = torch.tensor([3, level])
+    with pytest.raises(InputError, match="the vocoder knows 0 to 31"):
+        generate(lively(), [GenerationInput(spectrogram=clip(3, 0).spectrogram, prompt=prompt)])
+    with pytest.raises(InputError, match="the vocoder knows 0 to 31"):
+        next(generate_blocks(lively(), [clip(3, 0).spectrogram], prompt=prompt))
+
+
+def test_refuses_a_top_p_of_nothing() -> None:
+    with pytest.raises(InputError, match="top_p is 0"):
+        generate(lively(), [clip(1, 0)], top_p=0)
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_top_p_leaves_the_most_probable_levels(engine: Literal["torch", "numba"]) -> None:
+    model = create_wavenet(tiny_config(levels=4), seed=0).eval()
+    torch.nn.init.zeros_(model.output.weight)
+    model.output.bias.data = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
+    levels = torch.cat(generate(model, [clip(12, seed) for seed in range(8)], top_p=0.65, engine=engine))
+    shares = levels.bincount(minlength=4) / len(levels)
+    torch.testing.assert_close(shares, torch.tensor([0.0, 0.0, 3 / 7, 4 / 7]), atol=0.02, rtol=0)
 
 
 def test_refuses_a_negative_temperature() -> None:
