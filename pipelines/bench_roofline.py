@@ -12,7 +12,7 @@ from pipelines.bench_machine import Machine
 if TYPE_CHECKING:
     from pipelines.bench_vocoder import Rate
 
-MARKERS = {"torch": "s", "numba": "o", "cuda_graph": "^"}
+MARKERS = {"torch": "s", "numba": "o", "numba_bf16": "D"}
 COLOURS = {1: "#1f6fb2", 2: "#c4601d"}  # by cores
 
 

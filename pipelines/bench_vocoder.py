@@ -15,7 +15,7 @@ from pipelines.bench_peer import measure_peer
 from pipelines.bench_roofline import draw_roofline
 from pipelines.devices import cores as cores_here
 from vocoder.crops import VocoderBatch, loss
-from vocoder.engines import Engine, width
+from vocoder.engines import Engine, EngineChoice, choose_engine, width
 from vocoder.generation import GenerationInput, generate
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import WaveNet, WaveNetConfig, create_wavenet
@@ -103,18 +103,18 @@ def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], r
     if torch.cuda.is_available():
         model = model.cuda()
     for engine, machine in ((engine, machine) for engine in _engines() for machine in machines.values()):
-        if engine != "numba" and machine.cores > 1:
+        if not engine.startswith("numba") and machine.cores > 1:
             continue
         for count in clips:
             torch.set_num_threads(machine.cores)
-            here = model.cpu() if engine == "numba" else model
+            here = model.cpu() if engine.startswith("numba") else model
             yield _rate(engine, count, machine, model.config, samples_per_second(here, engine, count, repeats))
 
 
 def _engines() -> list[Engine]:
     engines: list[Engine] = ["torch"]
-    if find_spec("numba"):
-        engines.append("numba")
+    here: tuple[EngineChoice, ...] = ("numba", "numba_bf16")
+    engines += [choice for choice in here if choose_engine(choice, "cpu").engine == choice]
     if torch.cuda.is_available():
         engines.append("cuda_graph")
     return engines
@@ -157,11 +157,12 @@ def weight_bytes(config: WaveNetConfig, engine: Engine, clips: int, cores: int) 
     match engine:
         case "torch" | "cuda_graph":
             return whole / min(clips, width(engine))
-        case "numba":
+        case "numba" | "numba_bf16":
             rows = min(max(clips / cores, 1), TOGETHER)
             past = (config.kernel_size - 1) * config.residual_channels * config.gate_channels * FLOAT_BYTES
             blocks = (min(dilation, max(BLOCK / rows, 1)) for dilation in config.dilations)
-            return (whole - sum(past * (1 - 1 / block) for block in blocks)) / rows
+            read = (whole - sum(past * (1 - 1 / block) for block in blocks)) / rows
+            return read / 2 if engine == "numba_bf16" else read
 
 
 def _training(config: WaveNetConfig, precision: str, cores: int, repeats: int) -> TrainingRate:
@@ -200,12 +201,11 @@ def _fastest(work: Callable[[], None], repeats: int) -> float:
 
 
 def _ratios(rates: Sequence[Rate], peer: dict[str, float] | None) -> dict[str, float]:
-    """Numba's single stream on one core over the others', in the same run."""
+    """One clip on one core, by each of our fast engines over what is slower, in the same run."""
     alone = {row.engine: row.samples_per_second for row in rates if (row.clips, row.cores) == (1, 1)}
-    if "numba" not in alone:
-        return {}
-    others = {"torch": alone["torch"], **({} if peer is None else peer)}
-    return {f"numba over {name}": alone["numba"] / speed for name, speed in others.items()}
+    slow = {"torch": alone["torch"], **(peer or {})} if "torch" in alone else {}
+    fast = {name: speed for name, speed in alone.items() if name.startswith("numba")}
+    return {f"{ours} over {name}": fast[ours] / slow[name] for ours in fast for name in slow}
 
 
 def _show(

@@ -26,7 +26,7 @@ class DecodeConfig:
     top_p: float
     seed: int
     device: Device
-    engine: Literal["auto", "torch", "numba", "cuda_graph"]  # as vocoder.engines.EngineChoice, which imports PyTorch
+    engine: Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]  # EngineChoice, without its imports
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):

@@ -4,6 +4,8 @@
 torch        a loop over PyTorch calls, on any device                         what the others are checked against
 cuda_graph   the same step captured as a CUDA graph                           for many clips at once on a GPU
 numba        a compiled kernel, for one clip or several on each core          on the CPU
+numba_bf16   the same, multiplying in bfloat16, which is nearer to the        on CPUs that multiply it (AVX512_BF16)
+             parallel network than the autocast that it may be trained with
 ===========  ===============================================================  =======================================
 """
 
@@ -18,8 +20,8 @@ from vocoder.sampling import Sampling
 from vocoder.torch_streams import TorchStreams
 from vocoder.wavenet import WaveNet
 
-Engine = Literal["torch", "numba", "cuda_graph"]
-EngineChoice = Literal["auto", "torch", "numba", "cuda_graph"]
+Engine = Literal["torch", "numba", "numba_bf16", "cuda_graph"]
+EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
 
 
 class Streams(Protocol):
@@ -59,27 +61,35 @@ class Chosen:
 def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
     """The engine to use for a model on a type of device, ``cpu`` or ``cuda``: the one that is wanted, or the next best.
 
-    ``auto`` is the CUDA graph on a GPU and numba on the CPU.
+    ``auto`` is the CUDA graph on a GPU, and on the CPU numba, in bfloat16 where the CPU multiplies it.
     """
     on_gpu = device == "cuda"
     match wanted:
         case "torch":
             return Chosen(engine="torch")
-        case "cuda_graph" if not on_gpu:
-            return Chosen(engine=_on_cpu().engine, notice=f"engine=cuda_graph needs a GPU; {_on_cpu().engine} goes on")
-        case "numba" if on_gpu:
-            return Chosen(engine="cuda_graph", notice="engine=numba runs on the CPU; on the GPU the CUDA graph goes on")
+        case "numba" | "numba_bf16" if on_gpu:
+            return Chosen(engine="cuda_graph", notice=f"engine={wanted} runs on the CPU; here cuda_graph does the work")
         case "cuda_graph" | "auto" if on_gpu:
             return Chosen(engine="cuda_graph")
-    return _on_cpu()
-
-
-def _on_cpu() -> Chosen:
     if find_spec("numba") is None:
         return Chosen(
             engine="torch", notice="numba is missing, so sound is made some ten times more slowly: pip install numba"
         )
-    return Chosen(engine="numba")
+    return _numba(wanted)
+
+
+def _numba(wanted: EngineChoice) -> Chosen:
+    from vocoder.numba_streams import multiplies_bf16  # numba takes its time to import
+
+    fastest: Engine = "numba_bf16" if multiplies_bf16() else "numba"
+    match wanted:
+        case "numba":
+            return Chosen(engine="numba")
+        case "cuda_graph":
+            return Chosen(engine=fastest, notice=f"engine=cuda_graph needs a GPU; {fastest} does the work")
+        case "numba_bf16" if fastest == "numba":
+            return Chosen(engine="numba", notice="engine=numba_bf16 needs a CPU with AVX512_BF16; numba does the work")
+    return Chosen(engine=fastest)
 
 
 def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
@@ -89,10 +99,10 @@ def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
             return TorchStreams(model, clips)
         case "cuda_graph":
             return TorchStreams(model, clips, captured=True)
-        case "numba":
+        case "numba" | "numba_bf16":
             from vocoder.numba_streams import NumbaStreams  # numba takes its time to import
 
-            return NumbaStreams(model, clips, threads=torch.get_num_threads())
+            return NumbaStreams(model, clips, threads=torch.get_num_threads(), bf16=engine == "numba_bf16")
 
 
 def width(engine: Engine) -> int:
@@ -100,7 +110,7 @@ def width(engine: Engine) -> int:
     match engine:
         case "torch":
             return 8
-        case "numba":
+        case "numba" | "numba_bf16":
             return 16 * torch.get_num_threads()
         case "cuda_graph":
             return 256

@@ -7,9 +7,10 @@ from itertools import accumulate
 
 import numpy as np
 import torch
+from llvmlite.binding import get_host_cpu_features
 from torch import Tensor, nn
 
-from vocoder.kernels import PADDING, Draw, FloatArray, IntArray, KernelWeights, go_on
+from vocoder.kernels import PADDING, Draw, Factors, FloatArray, IntArray, KernelWeights, go_on
 from vocoder.mu_law import silence
 from vocoder.sampling import Sampling
 from vocoder.wavenet import WaveNet, WaveNetConfig
@@ -22,7 +23,7 @@ TOGETHER = 16  # clips at most that share a reading of the weights; more are no 
 class NumbaState:
     """All that the next step depends on but for its conditions."""
 
-    rings: tuple[FloatArray, ...]
+    rings: tuple[Factors, ...]
     time: int
     previous: IntArray
 
@@ -34,14 +35,16 @@ class NumbaStreams:
         model: the network, on the CPU.
         clips: how many.
         threads: cores to use; what is generated does not depend on them.
+        bf16: multiply in bfloat16, where `multiplies_bf16`.
     """
 
-    def __init__(self, model: WaveNet, clips: int, *, threads: int) -> None:
+    def __init__(self, model: WaveNet, clips: int, *, threads: int, bf16: bool = False) -> None:
         self.config, self.threads = model.config, threads
-        self.weights = kernel_weights(model)
+        self.weights = kernel_weights(model, bf16=bf16)
         self.shares = _shares(clips, threads)
-        room = int(self.weights.ring_starts[-1]) * _padded(model.config.residual_channels)
-        self.rings = [np.zeros(room * (share.stop - share.start), np.float32) for share in self.shares]
+        room = int(self.weights.ring_starts[-1]) * _padded(model.config.residual_channels) // (2 if bf16 else 1)
+        kind = self.weights.present.dtype
+        self.rings = [np.zeros(room * (share.stop - share.start), kind) for share in self.shares]
         self.previous = np.full(clips, silence(levels=model.config.levels))
         self.time = 0
 
@@ -91,6 +94,11 @@ class NumbaStreams:
         return torch.from_numpy(levels)
 
 
+def multiplies_bf16() -> bool:
+    """Whether this processor has the instructions that the kernel multiplies bfloat16 with."""
+    return bool(get_host_cpu_features().get("avx512bf16", False))
+
+
 def _each(work: Callable[[int], None], count: int, threads: int) -> None:
     if count == 1 or threads == 1:
         for number in range(count):
@@ -108,23 +116,24 @@ def _shares(clips: int, threads: int) -> list[slice]:
     return [slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False)]
 
 
-def kernel_weights(model: WaveNet) -> KernelWeights:
-    """The model's weights in the kernel's layout."""
+def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
+    """The model's weights in the kernel's layout, in float32 or as pairs of bfloat16."""
     config, taps = model.config, model.config.kernel_size
     channels, half = config.residual_channels, config.gate_channels // 2
+    lay = _paired if bf16 else _laid
     lengths = [1 << ((taps - 1) * dilation - 1).bit_length() for dilation in config.dilations]
     dilated = [_gates(tap, half) for layer in _matrices(model.dilated) for tap in torch.split(layer, channels)]
     skip = torch.cat([_filled(each, _padded(half), each.shape[1]) for each in torch.split(_matrix(model.skip), half)])
     return KernelWeights(
         embedding=_laid([model.embedding.weight.detach()]),
-        past=_laid([tap for number, tap in enumerate(dilated) if number % taps < taps - 1]),
-        present=_laid(dilated[taps - 1 :: taps]),
-        residual=_laid(_matrices(model.residual)),
-        skip=_laid([skip]),
+        past=lay([tap for number, tap in enumerate(dilated) if number % taps < taps - 1]),
+        present=lay(dilated[taps - 1 :: taps]),
+        residual=lay(_matrices(model.residual)),
+        skip=lay([skip]),
         skip_bias=_bias(model.skip),
-        hidden=_laid([_matrix(model.hidden)]),
+        hidden=lay([_matrix(model.hidden)]),
         hidden_bias=_bias(model.hidden),
-        output=_laid([_matrix(model.output)]),
+        output=lay([_matrix(model.output)]),
         output_bias=_bias(model.output, fill=NEVER),
         dilations=np.array(config.dilations),
         ring_starts=np.array([0, *accumulate(lengths)]),
@@ -165,6 +174,15 @@ def _laid(matrices: Sequence[Tensor]) -> FloatArray:
     """Matrices one after the other, padded, flat."""
     whole = [_filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in matrices]
     flat: FloatArray = torch.cat([*whole, torch.zeros(0)]).numpy()
+    return flat
+
+
+def _paired(matrices: Sequence[Tensor]) -> Factors:
+    """The same in bfloat16: of each ``(inputs, outputs)``, ``(inputs / 2, outputs)`` pairs in one int32 each."""
+    halves = [torch.from_numpy(_laid([each])).to(torch.bfloat16).view(torch.int16) for each in matrices]
+    widths = [_padded(each.shape[1]) for each in matrices]
+    pairs = [half.view(-1, 2, width).transpose(1, 2).reshape(-1) for half, width in zip(halves, widths, strict=True)]
+    flat: Factors = torch.cat([*pairs, torch.zeros(0, dtype=torch.int16)]).numpy().view(np.int32)
     return flat
 
 

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.vocoder.sounds import tiny_config
-from vocoder import engines
+from vocoder import engines, numba_streams
 from vocoder.engines import Streams, choose_engine
 from vocoder.kernels import exponential, gate
 from vocoder.mu_law import silence
-from vocoder.numba_streams import NumbaStreams
+from vocoder.numba_streams import NumbaStreams, multiplies_bf16
 from vocoder.sampling import Sampling
 from vocoder.torch_streams import TorchStreams
 from vocoder.wavenet import WaveNet, WaveNetConfig, create_wavenet
 
 LOGIT_TOLERANCE = 1e-4
+BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits
 
 
 def engine(name: str, model: WaveNet, clips: int, threads: int = 1) -> Streams:
@@ -27,6 +28,10 @@ def engine(name: str, model: WaveNet, clips: int, threads: int = 1) -> Streams:
             return TorchStreams(model, clips)
         case "numba":
             return NumbaStreams(model, clips, threads=threads)
+        case "numba_bf16":
+            if not multiplies_bf16():
+                pytest.skip("needs a CPU with AVX512_BF16")
+            return NumbaStreams(model, clips, threads=threads, bf16=True)
         case "cuda_graph" if torch.cuda.is_available():
             return TorchStreams(model.cuda(), clips, captured=True)
     pytest.skip("needs a GPU")
@@ -91,6 +96,16 @@ def test_logits_equal_the_parallel_networks(name: str, config: WaveNetConfig, cl
     torch.testing.assert_close(stepped, wanted, atol=LOGIT_TOLERANCE, rtol=LOGIT_TOLERANCE)
 
 
+@settings(max_examples=25, deadline=None)
+@given(config=architectures, clips=st.sampled_from([1, 3, 6]), frames=st.integers(1, 5))
+def test_logits_in_bfloat16_are_near_the_parallel_networks(config: WaveNetConfig, clips: int, frames: int) -> None:
+    model = lively(config)
+    asked = path(config, clips, frames)
+    wanted = parallel_logits(model, *asked)
+    stepped = stepped_logits(engine("numba_bf16", model, clips), model, *asked)
+    torch.testing.assert_close(stepped, wanted, atol=BF16_TOLERANCE * float(wanted.abs().max()), rtol=0)
+
+
 def test_logits_at_the_reference_size_equal_the_parallel_networks() -> None:
     config = WaveNetConfig(groups=("ann",))
     model = lively(config)
@@ -114,7 +129,7 @@ def drawn(streams: Streams, model: WaveNet, clips: range, sampling: Sampling) ->
 
 
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.6, top_p=0.8), Sampling(temperature=0)])
-@pytest.mark.parametrize("name", ["torch", "numba"])
+@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
 def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling) -> None:
     model = lively(tiny_config(levels=32))
     together = drawn(engine(name, model, 20, threads=1), model, range(20), sampling)
@@ -135,7 +150,7 @@ def test_engines_draw_alike(sampling: Sampling) -> None:
     assert torch.equal(drawn(engine("numba", model, 2), model, range(2), sampling), wanted)
 
 
-@pytest.mark.parametrize("name", ["torch", "numba", "cuda_graph"])
+@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16", "cuda_graph"])
 def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: str) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))
     streams = [engine(name, model, 2) for _ in range(2)]
@@ -148,7 +163,7 @@ def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: 
         assert torch.equal(streams[1].advance(conditions, asked, draws, Sampling()), free)
 
 
-@pytest.mark.parametrize("name", ["torch", "numba", "cuda_graph"])
+@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16", "cuda_graph"])
 @pytest.mark.parametrize("clips", [2, 7])
 def test_goes_back_to_a_state(name: str, clips: int) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))
@@ -175,6 +190,11 @@ def test_the_exponential_is_within_its_bound() -> None:
 
 
 def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: True)
+    assert choose_engine("auto", "cpu").engine == "numba_bf16"
+    assert choose_engine("numba_bf16", "cpu").notice is None
+    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    assert "AVX512_BF16" in str(choose_engine("numba_bf16", "cpu").notice)
     assert choose_engine("auto", "cpu").engine == "numba"
     assert choose_engine("auto", "cuda").engine == "cuda_graph"
     assert choose_engine("auto", "cpu").notice is None
