@@ -13,8 +13,8 @@ streams and, for the past taps, those of samples to come. The tap of a layer of 
 the past of the next d samples is known, and is computed for up to `BLOCK` rows at once.
 
 The factors of all products are float32, or, where the processor multiplies them (AVX512_BF16), pairs of bfloat16 in an
-int32, half as much to read and twice as much arithmetic per instruction; sums, gates, the residual stream and logits stay
-float32. What the weights' arrays hold decides.
+int32: half as much to read, and twice as much arithmetic per instruction. Sums, gates, the residual stream and logits
+stay float32. What the weights' arrays hold decides.
 
 All of this stands in one file, because numba's cache on disk notices changes of a kernel's own file alone.
 """
