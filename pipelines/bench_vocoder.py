@@ -38,6 +38,7 @@ class Rate:
     cores: int
     samples_per_second: float  # of all clips together
     times_real_time: float  # the same over the sample rate
+    times_by_cpu: float  # the same by processor time, each core alone: what a busy machine does not change
     flops: float  # operations per second, two for each multiply-add
     flops_per_byte: float  # operations for each byte of weights that is read
     of_peak_flops: float  # ratio of the measured matrix product
@@ -108,7 +109,7 @@ def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], r
         for count in clips:
             torch.set_num_threads(machine.cores)
             here = model.cpu() if engine.startswith("numba") else model
-            yield _rate(engine, count, machine, model.config, samples_per_second(here, engine, count, repeats))
+            yield _rate(engine, count, machine, model.config, measure(here, engine, count, repeats))
 
 
 def _engines() -> list[Engine]:
@@ -120,32 +121,41 @@ def _engines() -> list[Engine]:
     return engines
 
 
-def samples_per_second(model: WaveNet, engine: Engine, clips: int, repeats: int) -> float:
-    """Of all clips together; the fastest of several tries of about `SECONDS_EACH`, after one that warms up."""
+def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[float, float]:
+    """Samples of all clips per second that passes, and per second of a processor: the best of several tries.
 
-    def made(frames: int) -> float:
-        inputs = [GenerationInput(spectrogram=torch.randn(frames, model.config.n_mels), seed=n) for n in range(clips)]
-        began = time.perf_counter()
+    Each try takes about `SECONDS_EACH`, after one that warms up and one that tells how many samples that is.
+    """
+
+    def made(frames: int) -> tuple[float, float]:
+        inputs = [
+            GenerationInput(spectrogram=torch.randn(frames, model.config.condition_inputs), seed=seed)
+            for seed in range(clips)
+        ]
+        began = time.perf_counter(), time.process_time()
         generate(model, inputs, engine=engine)
-        return clips * frames * model.config.hop_length / (time.perf_counter() - began)
+        samples = clips * frames * model.config.hop_length
+        return samples / (time.perf_counter() - began[0]), samples / (time.process_time() - began[1])
 
     made(1)
-    frames = round(made(FIRST_FRAMES) * SECONDS_EACH / (clips * model.config.hop_length))
-    return max(made(min(max(frames, 1), MOST_FRAMES)) for _ in range(repeats))
+    frames = round(made(FIRST_FRAMES)[0] * SECONDS_EACH / (clips * model.config.hop_length))
+    tries = [made(min(max(frames, 1), MOST_FRAMES)) for _ in range(repeats)]
+    return max(wall for wall, _ in tries), max(cpu for _, cpu in tries)
 
 
-def _rate(engine: Engine, clips: int, machine: Machine, config: WaveNetConfig, speed: float) -> Rate:
-    adds = multiply_adds(config)
+def _rate(engine: Engine, clips: int, machine: Machine, config: WaveNetConfig, speeds: tuple[float, float]) -> Rate:
+    adds, (speed, by_cpu) = multiply_adds(config), speeds
     bytes_per_sample = weight_bytes(config, engine, clips, machine.cores)
-    flops, per_byte = 2 * adds * speed, 2 * adds / bytes_per_sample
+    flops, busy = 2 * adds * speed, min(machine.cores, clips)
     return Rate(
         engine=engine,
         clips=clips,
         cores=machine.cores,
         samples_per_second=speed,
         times_real_time=speed / config.sample_rate,
+        times_by_cpu=by_cpu * busy / config.sample_rate,
         flops=flops,
-        flops_per_byte=per_byte,
+        flops_per_byte=2 * adds / bytes_per_sample,
         of_peak_flops=flops / machine.flops,
         of_peak_bytes=speed * bytes_per_sample / machine.bytes_per_second["weights"],
     )
@@ -174,7 +184,7 @@ def _training(config: WaveNetConfig, precision: str, cores: int, repeats: int) -
     batch = VocoderBatch(
         previous=levels,
         targets=levels.roll(-1, dims=1),
-        spectrogram=torch.randn(TRAINED_CROPS, CROP_FRAMES, config.n_mels),
+        spectrogram=torch.randn(TRAINED_CROPS, CROP_FRAMES, config.condition_inputs),
         groups=torch.full((TRAINED_CROPS,), -1),
     )
 
@@ -218,15 +228,19 @@ def _show(
     console: Console,
 ) -> None:
     table = Table(title="codes to sound", title_justify="left", box=None, pad_edge=False)
-    for name in ("engine", "clips", "cores", "samples/s", "real time", "of sgemm", "of reading"):
+    for name in ("engine", "clips", "cores", "samples/s", "speed", "by cpu", "sgemm", "reading"):
         table.add_column(name, justify="left" if name == "engine" else "right", no_wrap=True)
     for row in rates:
         shares = f"{row.of_peak_flops:.0%}", f"{row.of_peak_bytes:.0%}"
-        speed = f"{row.samples_per_second:,.0f}", f"{row.times_real_time:.2f}"
+        speed = f"{row.samples_per_second:,.0f}", f"{row.times_real_time:.2f}", f"{row.times_by_cpu:.2f}"
         table.add_row(row.engine, str(row.clips), str(row.cores), *speed, *shares)
     for name, speed_of_peer in (peer or {}).items():
-        table.add_row(name, "1", "1", f"{speed_of_peer:,.0f}", f"{speed_of_peer / sample_rate:.2f}", "", "")
+        table.add_row(name, "1", "1", f"{speed_of_peer:,.0f}", f"{speed_of_peer / sample_rate:.2f}", "", "", "")
     console.print(table)
+    console.print(
+        "speed: times real time, all clips together; by cpu: the same by processor time, which other work does not\n"
+        "change; sgemm, reading: shares of the machine's peaks below"
+    )
     if peer is None:
         console.print("wavenet_vocoder is not installed: pip install 'wordless[bench]' compares with it")
     for machine in machines.values():
