@@ -40,7 +40,9 @@ def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence["Rat
     axes.set_xticks([0.25, 0.5, 1, 2, 4, 8, 16, 32, 64], labels=["¼", "½", "1", "2", "4", "8", "16", "32", "64"])
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    axes.set_title("WaveNet generation by engine and number of clips", loc="left", fontsize=10)
+    axes.set_title(
+        "WaveNet generation by engine and number of clips; the roof is that of float32", loc="left", fontsize=10
+    )
     figure.savefig(path, dpi=120)
 
 

@@ -96,7 +96,10 @@ class NumbaStreams:
 
 def multiplies_bf16() -> bool:
     """Whether this processor has the instructions that the kernel multiplies bfloat16 with."""
-    return bool(get_host_cpu_features().get("avx512bf16", False))
+    try:
+        return bool(get_host_cpu_features().get("avx512bf16", False))
+    except RuntimeError:  # not known for this processor
+        return False
 
 
 def _each(work: Callable[[int], None], count: int, threads: int) -> None:
