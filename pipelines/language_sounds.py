@@ -54,6 +54,8 @@ def language_sounds(
     """WAV files in ``folder``, what each is (``said``), and how varied and plausible all are (``diversity``)."""
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     said = list(chain.from_iterable(_drawn(model, asked, temperature) for temperature in asked.temperatures))
+    if not said:
+        return {}
     with session.terminal.working("generating continuations", 1, "samples") as progress:
         new = continued(
             vocoder,

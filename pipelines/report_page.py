@@ -25,7 +25,7 @@ from pipelines.pages import environment
 from pipelines.probe_charts import layer_curves, layered
 from pipelines.report_sounds import KINDS, clip_name, listening_of, said_title, sound_path
 from pipelines.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
-from pipelines.sound_charts import heard_spectrograms
+from pipelines.sound_charts import Pictured, heard_spectrograms
 from pipelines.spectrogram_charts import reconstruction
 from pipelines.stored_features import GPT
 from pipelines.training_charts import code_usage, kmeans_objective, training_curve
@@ -34,15 +34,15 @@ TEMPLATE = "report.html.jinja"
 SOUND_FIGURES = (
     "label_accuracy",
     "stoi",
+    "stoi_clips",
     "pesq",
+    "pesq_clips",
     "mel_cepstral_distortion",
     "log_mel_distance",
     "pitch_error",
+    "pitch_error_clips",
     "voicing_error",
     "code_agreement",
-    "stoi_clips",
-    "pesq_clips",
-    "pitch_error_clips",
     "rms",
     "peak",
     "dc",
@@ -160,14 +160,24 @@ def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iter
 
 
 def _heard(folder: Path, results: Results) -> Iterator[tuple[str, Markup]]:
-    """Name and spectrograms of each clip, of its sounds and of its first continuation."""
+    """Name and spectrograms of each clip, of its sounds and of its last continuation."""
     record = results.get("listening", {})
     for number, clip in enumerate(record.get("clips", [])[:MAX_PICTURES]):
-        files = {KINDS[kind]: f"{number}_{kind}.wav" for kind in JUDGED_KINDS if kind in clip["sounds"]}
+        pictured = [
+            Pictured(title=KINDS[kind], path=sound_path(folder, f"{number}_{kind}.wav"))
+            for kind in JUDGED_KINDS
+            if kind in clip["sounds"]
+        ]
         own = [row for row in record.get("said", []) if row["clip"] == number]
-        files |= {said_title(row): row["file"] for row in own[-1:]}
-        paths = {title: sound_path(folder, file) for title, file in files.items()}
-        yield clip_name(clip), heard_spectrograms(number, paths, name=clip_name(clip))
+        pictured += [
+            Pictured(
+                title=said_title(row),
+                path=sound_path(folder, row["file"]),
+                joint=row["figures"].get("prompt_seconds"),
+            )
+            for row in own[-1:]
+        ]
+        yield clip_name(clip), heard_spectrograms(number, pictured, name=clip_name(clip))
 
 
 def _spoken(results: Results) -> Iterator[tuple[DiversityRow, dict[str, int]]]:

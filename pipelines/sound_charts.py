@@ -4,7 +4,8 @@ Fine enough for the harmonics of a voice, which the tokenizer's mel bands blur. 
 same colours, from the loudest point of the original down.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -25,55 +26,67 @@ SHOWN_SECONDS = 3.0
 RANGE_DB = 70.0  # below the loudest point
 SHADES = 48  # of the colour map: as many as are told apart, and small files
 
-Spectrogram = npt.NDArray[np.floating]
+
+@dataclass(frozen=True, kw_only=True)
+class Pictured:
+    """A sound to draw."""
+
+    title: str
+    path: Path
+    joint: float | None = None  # seconds at which the language model takes over
 
 
-def heard_spectrograms(number: int, files: Mapping[str, Path], *, name: str) -> Markup:
-    """Spectrograms of sounds by title; the first is the original, whose loudest point all are measured from."""
-    sounds = {title: _read(path) for title, path in files.items()}
-    rate = next(iter(sounds.values()))[1]
-    longest = min(max(len(samples) / rate for samples, _ in sounds.values()), SHOWN_SECONDS)
-    drawn = {title: _decibels(samples, rate, longest) for title, (samples, _) in sounds.items()}
-    loudest = float(next(iter(drawn.values())).max())
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Spectrogram:
+    title: str
+    joint: float | None
+    seconds: float  # that are shown
+    rate: int
+    levels: npt.NDArray[np.float64]  # (frequencies, times), dB of power
+
+
+def heard_spectrograms(number: int, sounds: Sequence[Pictured], *, name: str) -> Markup:
+    """Spectrograms of the sounds of clip ``number``; the loudest point of the first, the original, is the brightest."""
+    longest = min(max(soundfile.info(sound.path).duration for sound in sounds), SHOWN_SECONDS)
+    drawn = [_spectrogram(sound, longest) for sound in sounds]
+    loudest = float(drawn[0].levels.max(initial=-RANGE_DB))
+    colours = Normalize(loudest - RANGE_DB, loudest)
 
     def draw(figure: Figure) -> None:
         places: list[Axes] = list(np.atleast_1d(figure.subplots(len(drawn), 1, sharex=True)))
-        shades = matplotlib.colormaps["magma"].resampled(SHADES)
-        for place, (title, levels) in zip(places, drawn.items(), strict=True):
-            seconds = min(len(sounds[title][0]) / rate, longest)
-            place.imshow(
-                levels,
-                shades,
-                Normalize(loudest - RANGE_DB, loudest),
-                aspect="auto",
-                interpolation="none",
-                origin="lower",
-                extent=(0, seconds, 0, rate / 2000),
-            )
-            place.set_title(title)
+        for place, one in zip(places, drawn, strict=True):
+            _draw(place, one, colours)
             place.set_xlim(0, longest)
-            place.set_ylabel("kHz")
-            place.spines[:].set_visible(False)
             place.tick_params(axis="x", bottom=place is places[-1])
         places[-1].set_xlabel("seconds")
 
-    description = f"Spectrograms of {name}: {', '.join(title.lower() for title in drawn)}"
-    drawing = Drawing(name=f"heard-{number}", description=description, height=40 + 85 * len(drawn))
-    return figure_chart(drawing, draw)
+    description = f"Spectrograms of {name}: {', '.join(one.title.lower() for one in drawn)}"
+    return figure_chart(Drawing(name=f"heard-{number}", description=description, height=40 + 85 * len(drawn)), draw)
 
 
-def _read(path: Path) -> tuple[Spectrogram, int]:
-    samples, rate = soundfile.read(path, dtype="float32")
-    return samples, int(rate)
+def _draw(place: Axes, one: _Spectrogram, colours: Normalize) -> None:
+    shades = matplotlib.colormaps["magma"].resampled(SHADES)
+    extent = (0, one.seconds, 0, one.rate / 2000)
+    place.imshow(one.levels, shades, colours, aspect="auto", interpolation="none", origin="lower", extent=extent)
+    if one.joint is not None:
+        place.axvline(one.joint, color="white", linewidth=1, linestyle=(0, (3, 3)))
+    place.set_title(one.title)
+    place.set_ylabel("kHz")
+    place.spines[:].set_visible(False)
 
 
-def _decibels(samples: Spectrogram, rate: int, longest: float) -> Spectrogram:
-    """``(frequencies, times)`` in dB of power; as many columns for a second as fit the picture."""
+def _spectrogram(sound: Pictured, longest: float) -> _Spectrogram:
+    """As many columns for a second as fit the picture."""
+    samples, rate = soundfile.read(sound.path, dtype="float32")
     window = 2 * round(rate * WINDOW_SECONDS / 2)
     hop = max(round(longest * rate / MAX_COLUMNS), 1)
     shown = samples[: round(longest * rate)]
     padded = np.pad(shown, (window // 2, window // 2 + max(window - len(shown), 0)))
-    found, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
-    power = np.asarray(found, np.float64)
-    levels: Spectrogram = 10 * np.log10(power + 1e-14)
-    return levels
+    power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
+    return _Spectrogram(
+        title=sound.title,
+        joint=sound.joint,
+        seconds=len(shown) / rate,
+        rate=rate,
+        levels=10 * np.log10(np.asarray(power, np.float64) + 1e-14),
+    )
