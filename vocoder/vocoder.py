@@ -8,8 +8,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -17,18 +15,16 @@ from torch import Tensor
 
 from audio.errors import InputError
 from audio.files import write_aside
-from audio.threads import one_thread
 from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
 from vocoder import mu_law
+from vocoder.code_blocks import HeardBlocks, frames_of
 from vocoder.engines import Chosen, EngineChoice, choose_engine, width
-from vocoder.frames import code_frames
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-CODES_TOGETHER = 32  # whose meaning is looked up in one call
 
 
 class Vocoder:
@@ -153,7 +149,7 @@ class Vocoder:
             self._require_belonging(clip.format, tokenizer.format)
         inputs = [
             GenerationInput(
-                spectrogram=torch.cat([*_spectrogram([clip], tokenizer, self.model.config), self._no_frames()]),
+                spectrogram=torch.cat([*frames_of([clip], tokenizer, self.model.config), self._no_frames()]),
                 group=self.group_index(group),
                 seed=seed,
                 prompt=None if prompt is None else self._levels(prompt),
@@ -231,10 +227,10 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        heard = _Heard()
+        heard = HeardBlocks(self._belonging(blocks, tokenizer))
         levels = generate_blocks(
             self.model,
-            _spectrogram(self._counted(blocks, tokenizer, heard), tokenizer, self.model.config),
+            frames_of(heard, tokenizer, self.model.config),
             group=self.group_index(group),
             seed=seed,
             prompt=None if prompt is None else self._levels(prompt),
@@ -248,15 +244,9 @@ class Vocoder:
             yield self._waveform(each, heard.samples - made)
             made += len(each)
 
-    def _counted(self, blocks: Iterable[Codes], tokenizer: CodeMeanings, heard: "_Heard") -> Iterator[Codes]:
+    def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         for block in blocks:
             self._require_belonging(block.format, tokenizer.format)
-            if heard.samples % block.format.samples_per_code:
-                raise InputError(
-                    f"a block of codes ends at sample {heard.samples}, within a code of "
-                    f"{block.format.samples_per_code}, and another follows; only the last block may"
-                )
-            heard.samples += block.num_samples
             yield block
 
     def group_index(self, group: str | None) -> int:
@@ -341,35 +331,6 @@ def _one_each(given: Sequence[T | None] | None, codes: Sequence[Codes], name: st
     if given is not None and len(given) != len(codes):
         raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
     return [None] * len(codes) if given is None else given
-
-
-class _Heard:
-    """Counts the samples of the codes that came."""
-
-    def __init__(self) -> None:
-        self.samples = 0
-
-
-@torch.inference_mode()
-def _spectrogram(blocks: Iterable[Codes], tokenizer: CodeMeanings, config: WaveNetConfig) -> Iterator[Tensor]:
-    """``(frames, inputs)``, what codes mean, `CODES_TOGETHER` at a time counted from the first.
-
-    However the codes are cut into blocks, the same products are computed: products of other shapes round differently.
-    """
-    waiting: list[npt.NDArray[np.int32]] = []
-    for block in blocks:
-        values = np.concatenate([*waiting, block.values])
-        whole = len(values) // CODES_TOGETHER * CODES_TOGETHER
-        for start in range(0, whole, CODES_TOGETHER):
-            yield _meaning(values[start : start + CODES_TOGETHER], tokenizer, config)
-        waiting = [values[whole:]]
-    if waiting and len(waiting[0]):
-        yield _meaning(waiting[0], tokenizer, config)
-
-
-def _meaning(values: npt.NDArray[np.int32], tokenizer: CodeMeanings, config: WaveNetConfig) -> Tensor:
-    with one_thread():
-        return code_frames(torch.from_numpy(values.astype(np.int64)).unsqueeze(0), tokenizer, config)[0]
 
 
 def _read(path: Path) -> bytes:
