@@ -48,7 +48,7 @@ class WaveNetConfig:
     condition_layers: int = 2  # convolutions over 3 frames; each looks one frame back and one ahead
     condition: Literal["meaning", "embedding"] = "meaning"  # of codes: their decoded log-mel, or a vector of their own
     code_position: bool = False  # also which frame of its code a frame is
-    codebook: str = ""  # whose codes an embedding knows, its size, and the streams; "meaning" serves every codebook
+    codebook: str = ""  # filled in for an embedding: whose codes it knows, its size, and the streams
     codebook_size: int = 0
     streams: int = 1
     groups: tuple[str, ...] = ()  # speakers or other groups heard in training; a clip is conditioned on its own
@@ -60,11 +60,6 @@ class WaveNetConfig:
         for name in ("layers", "cycles", "condition_channels", "condition_layers", "group_channels"):
             self._require_positive(name)
         require_levels(self.levels)
-        if self.condition == "embedding" and (self.codebook_size <= 0 or self.streams <= 0):
-            raise InputError(
-                f"vocoder.wavenet.codebook_size is {self.codebook_size} and vocoder.wavenet.streams {self.streams}; "
-                "an embedding needs as many vectors as there are codes: give both those of the codebook"
-            )
         if self.gate_channels < 2 or self.gate_channels % 2:
             raise InputError(
                 f"vocoder.wavenet.gate_channels is {self.gate_channels}; tanh and sigmoid take "
@@ -130,6 +125,11 @@ class FrameConditions(nn.Module):
         self.config = config
         inputs = config.condition_inputs
         if config.condition == "embedding":
+            if config.codebook_size <= 0 or config.streams <= 0:
+                raise InputError(
+                    f"vocoder.wavenet.codebook_size is {config.codebook_size} and vocoder.wavenet.streams "
+                    f"{config.streams}; an embedding has a vector for each code: give both those of the codebook"
+                )
             # The codes of all streams one after the other; the 0th vector, which stays zero, is of no code.
             self.codes = nn.Embedding(1 + config.streams * config.codebook_size, config.condition_channels, 0)
             first = config.codebook_size * torch.arange(config.streams)

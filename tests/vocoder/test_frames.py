@@ -36,7 +36,7 @@ def test_an_embedding_knows_its_own_codebook_alone() -> None:
     with pytest.raises(InputError, match="codes of codebook book-1 alone, and these are of book-2"):
         code_frames(VALUES, random_table(codebook="book-2"), tiny_config(**EMBEDDING))
     with pytest.raises(InputError, match="codebook_size is 0"):
-        tiny_config(condition="embedding")
+        create_wavenet(tiny_config(condition="embedding"), seed=0)
 
 
 def test_level_of_what_is_meant_leaves_positions_out() -> None:
