@@ -1,4 +1,4 @@
-"""``wordless bench``: speed and memory of encoding, beside the bare libraries that it stands on."""
+"""``wordless bench``: speed and memory of encoding, and speed of the vocoder, each beside libraries in the same run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ class BenchConfig:
         InputError: a value is out of range.
     """
 
-    what: Literal["encode", "memory"]
+    what: Literal["encode", "memory", "vocoder"]
     input: Path | None  # real recordings beside the synthesised ones
     seconds: float  # length of the synthesised recordings
     hours: float  # length of the long recording
+    clips: tuple[int, ...]  # that the vocoder makes side by side
     repeats: int
     model: Path | None  # folder of a run; null: a tokenizer of the default size with random weights
     output: Path | None  # JSON file
@@ -33,6 +34,8 @@ class BenchConfig:
             raise InputError(f"seconds is {self.seconds}; choose 1 to 36000 seconds of sound")
         if not 0.02 <= self.hours <= 36:
             raise InputError(f"hours is {self.hours}; choose 0.02 to 36 hours, which fit in one WAV file")
+        if not self.clips or min(self.clips) < 1:
+            raise InputError(f"clips is {list(self.clips)}; name one number of clips or more, each at least 1")
         if self.repeats < 1:
             raise InputError(f"repeats is {self.repeats}; measure at least once")
 
@@ -40,20 +43,27 @@ class BenchConfig:
 def bench(config: dict[str, object]) -> None:
     """Measure, print a table, write JSON."""
     settings = build(BenchConfig, config, name="")
-    tokenizer_folder = None if settings.model is None else part_of(settings.model, "tokenizer")
+    part: Literal["vocoder", "tokenizer"] = "vocoder" if settings.what == "vocoder" else "tokenizer"
+    folder = None if settings.model is None else part_of(settings.model, part)
+    if settings.output is not None:
+        settings.output.parent.mkdir(parents=True, exist_ok=True)
     recordings = None if settings.input is None else recordings_at(settings.input)
     # Seconds of imports, which a mistake need not wait for.
     match settings.what:
         case "encode":
             from pipelines.bench_encode import bench_encode
 
-            measured = bench_encode(tokenizer_folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
+            measured = bench_encode(folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
         case "memory":
             from pipelines.bench_memory import bench_memory
 
-            measured = bench_memory(tokenizer_folder, hours=settings.hours)
+            measured = bench_memory(folder, hours=settings.hours)
+        case "vocoder":
+            from pipelines.bench_vocoder import bench_vocoder
+
+            picture = None if settings.output is None else settings.output.with_suffix(".png")
+            measured = bench_vocoder(folder, clips=settings.clips, repeats=settings.repeats, picture=picture)
     if settings.output is not None:
-        settings.output.parent.mkdir(parents=True, exist_ok=True)
         write_json(settings.output, measured)
 
 

@@ -18,7 +18,6 @@ from pipelines.devices import choose_device
 from pipelines.disk import require_space
 from pipelines.gangs import gathered
 from pipelines.language_model_stage import CodedCorpus, language_model
-from pipelines.listening_stage import listening
 from pipelines.phrasing import summary
 from pipelines.probe_stage import require_probeable
 from pipelines.progress import Terminal
@@ -27,10 +26,10 @@ from pipelines.results import FoldSeed, write_results
 from pipelines.run_record import RESULTS, read_results
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
+from pipelines.sound_stages import sounds
 from pipelines.store import Entry, Store
 from pipelines.stored_features import GPT, PROBE
 from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, health, heard_sample
-from pipelines.vocoder_stage import vocoder, waveforms
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
 COMPARISON = "comparison.md"
@@ -118,14 +117,15 @@ def make_stages(
         others = _coded(session, unlabelled, tokens, settings) if unlabelled else None
         model = language_model(session, own, settings.lm, unlabelled=others)
         made += [*([own.views] if own.views else []), *(_of_unlabelled(others) if others else []), model]
+    codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
     if "probe" in wanted:
-        codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
         made += compared(session, manifest, settings, codec, unlabelled=unlabelled)
     if "vocoder" in wanted:
-        sound = waveforms(session, manifest, settings.audio.sample_rate)
-        wavenet = vocoder(session, manifest, tokens, coded, sound, settings.vocoder)
-        made += [sound, wavenet, listening(session, manifest, tokens, wavenet, model, settings.listening)]
-    return {entry.stage: entry for entry in made}
+        made += sounds(session, manifest, settings, codec)
+    by_stage: dict[str, Entry] = {}
+    for entry in made:
+        by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier: it was made the first time
+    return by_stage
 
 
 def _coded(

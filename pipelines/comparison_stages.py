@@ -81,7 +81,7 @@ def compared(
         codec=codec,
         unlabelled=unlabelled,
         task=task,
-        labels=_labels(manifest, task),
+        labels=labels_of(manifest, task),
     )
     all_of = _together([_of_codes(study), _of_spectrograms(study), _of_filter_banks(study)])
     probed = probes(session, manifest, all_of.features, settings.probe, scores=all_of.scores)
@@ -181,7 +181,7 @@ def _conv_features(study: Comparison, method: Baseline, encoder: Entry | None) -
     return baseline_features(study.session, study.manifest, audio, study.codec.sample, method, encoder, settings)
 
 
-def _labels(manifest: Manifest, task: ProbeTask) -> dict[str, Label | None]:
+def labels_of(manifest: Manifest, task: ProbeTask) -> dict[str, Label | None]:
     """The class of each clip by path, or its classes where there may be several; None where nothing is known."""
     several = [
         tuple(task.classes[number] for number in np.flatnonzero(targets)) for targets in task.targets

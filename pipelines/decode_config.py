@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from audio.errors import InputError
 from pipelines.devices import Device
@@ -22,12 +23,16 @@ class DecodeConfig:
     synthesis: Synthesis
     group: str | None  # voice; null: each clip's own where the codes name it, else the average
     temperature: float
+    top_p: float
     seed: int
     device: Device
+    engine: Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]  # EngineChoice, without its imports
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
             raise InputError(f"temperature is {self.temperature}; choose 0 (the most probable) or more, 1 as learned")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
 

@@ -2,10 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+import soundfile
 
 from audio.errors import InputError
 from audio.files import file_hash
@@ -20,7 +23,9 @@ from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.generation import WIDTH
+
+LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
+PARTIAL = ".partial.wav"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +50,8 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         group=settings.group,
         temperature=settings.temperature,
         seed=settings.seed,
+        top_p=settings.top_p,
+        engine=settings.engine,
     )
     if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer)):
         terminal.say(notice)
@@ -52,7 +59,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         _require_one(clips, settings)
         settings.output.parent.mkdir(parents=True, exist_ok=True)
         return _decode([Sound(clip=clips[0], path=settings.output)], voice, settings, terminal)
-    job = _job(settings, clips, tokenizer.format)
+    job = _job(settings, clips, tokenizer.format, voice)
     require_own(settings.output, job)
     with work_folder(settings.output, job):
         names = sound_names([clip.path for clip in clips])
@@ -89,7 +96,9 @@ def _require_one(clips: Sequence[CodedClip], settings: DecodeConfig) -> None:
         )
 
 
-def _job(settings: DecodeConfig, clips: Sequence[CodedClip], codes_format: CodesFormat) -> dict[str, object]:
+def _job(
+    settings: DecodeConfig, clips: Sequence[CodedClip], codes_format: CodesFormat, voice: Speaker
+) -> dict[str, object]:
     """All that decides what the files will hold."""
     digest = hashlib.sha256()
     for clip in clips:
@@ -101,6 +110,8 @@ def _job(settings: DecodeConfig, clips: Sequence[CodedClip], codes_format: Codes
         "vocoder": file_hash(part_of(settings.model, "vocoder") / "config.json") if trained else settings.synthesis,
         "group": settings.group,
         "temperature": settings.temperature if trained else None,
+        "top_p": settings.top_p if trained else None,
+        "engine": voice.vocoder.chosen.engine if voice.vocoder is not None else None,
         "seed": settings.seed,
     }
 
@@ -109,15 +120,29 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
     waiting = [sound for sound in sounds if not sound.path.exists()]
     if len(waiting) < len(sounds):
         terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already")
+    for notice in voice.notices(sound.clip.group for sound in waiting):
+        terminal.say(notice)
     waiting.sort(key=lambda sound: len(sound.clip.codes.values))  # clips of one length waste no steps beside each other
     total, started, done = _seconds(waiting), time.monotonic(), 0.0
     with terminal.working("decoding", max(round(total), 1), "s of sound") as progress:
-        for start in range(0, len(waiting), WIDTH):
-            batch = waiting[start : start + WIDTH]
-            _write_batch(batch, voice, partial(_advance, progress, done))
+        for batch in _batches(waiting, voice.width):
+            advance = partial(_advance, progress, terminal, started, done)
+            if len(batch) == 1 and voice.vocoder is not None:
+                _write_stream(batch[0], voice, advance, terminal)
+            else:
+                _write_batch(batch, voice, advance)
             done += _seconds(batch)
     rate = total / max(time.monotonic() - started, 1e-9)
+    if voice.vocoder is not None and voice.vocoder.guard is not None and (found := voice.vocoder.guard.notice()):
+        terminal.say(found)
     terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate:.2f} times real time: {settings.output}")
+
+
+def _batches(sounds: Sequence[Sound], width: int) -> Iterator[Sequence[Sound]]:
+    """Clips that are made side by side; a long one is made alone, and written as it is made."""
+    short = [sound for sound in sounds if sound.clip.codes.seconds < LONG_SECONDS]
+    yield from (short[start : start + width] for start in range(0, len(short), width))
+    yield from ([sound] for sound in sounds if sound.clip.codes.seconds >= LONG_SECONDS)
 
 
 def _write_batch(batch: Sequence[Sound], voice: Speaker, advance: Advance) -> None:
@@ -126,8 +151,36 @@ def _write_batch(batch: Sequence[Sound], voice: Speaker, advance: Advance) -> No
         write_wav(waveform, sound.path)
 
 
-def _advance(progress: Progress, before: float, seconds: float) -> None:
-    progress.advance_to(int(before + seconds))
+def _write_stream(sound: Sound, voice: Speaker, advance: Advance, terminal: Terminal) -> None:
+    """Write a clip as it is made, under another name until it is whole; who interrupts keeps what is done."""
+    codes, beside = sound.clip.codes, sound.path.with_suffix(PARTIAL)
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    made = 0.0
+    try:
+        with wav_file(beside, codes.format.sample_rate) as file:
+            for piece in voice.stream(codes, sound.clip.group):
+                file.write(np.clip(piece.samples, -1.0, 1.0))
+                made += piece.seconds
+                advance(made)
+    except KeyboardInterrupt:
+        terminal.say(f"{made:.1f} of {codes.seconds:.1f} s of {sound.path.name} are in {beside}")
+        raise
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    beside.replace(sound.path)
+
+
+def wav_file(path: Path, sample_rate: int) -> soundfile.SoundFile:
+    """A WAV file to write to piece by piece, with what `Waveform.write` writes in one."""
+    return soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=1, subtype="PCM_16", format="WAV")
+
+
+def _advance(progress: Progress, terminal: Terminal, started: float, before: float, seconds: float) -> None:
+    done = before + seconds
+    progress.advance_to(int(done))
+    if terminal.console.is_terminal:  # plain lines say the rate by themselves
+        progress.note(f"{done / max(time.monotonic() - started, 1e-9):.2f} times real time")
 
 
 def _seconds(sounds: Sequence[Sound]) -> float:

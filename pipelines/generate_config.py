@@ -20,7 +20,7 @@ class GenerateConfig:
     model: Path  # folder of a run
     output: Path  # a new folder, or a .wav file for a single sample
     prompt: Path | None  # a recording to go on from; null: a beginning is made up
-    include_prompt: bool  # let the sounds begin with the prompt, as the vocoder says it
+    include_prompt: bool  # let the sounds begin with the prompt itself
     seconds: float  # of new sound
     num_samples: int
     temperature: float  # of the language model

@@ -4,14 +4,16 @@ import shutil
 from pathlib import Path
 
 from audio.errors import InputError
+from audio.reading import read
 from audio.waveform import Waveform
 from lm.model import LanguageModel
 from lm.sampling import Sampling
+from pipelines.continuing import Prompt, after, continued, joined_sound
 from pipelines.devices import choose_device
 from pipelines.generate_config import GenerateConfig
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
-from pipelines.speaker import Speaker, missing_mean, speaker
+from pipelines.speaker import Advance, Speaker, missing_mean, speaker
 from pipelines.work_folder import write_wav
 from tokenizer.codes import Codes, joined, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
@@ -36,14 +38,14 @@ def generate_sounds(settings: GenerateConfig) -> None:
     model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
     terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
-    prompts = [prompt] * settings.num_samples
-    continued = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
-    whole = [more if prompt is None else joined(prompt, more) for more in continued]
-    sounds = _sounds(whole, voice, terminal)
-    if prompt is not None and not settings.include_prompt:
-        whole, sounds = continued, [_after(sound, prompt.num_samples) for sound in sounds]
-    _write(settings, whole, sounds)
-    terminal.say(f"{len(whole)} samples: {settings.output}")
+    prompts = [prompt.codes if prompt else None] * settings.num_samples
+    codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
+    sounds = _sounds(prompt, codes, voice, terminal)
+    if prompt is not None and settings.include_prompt:
+        codes = [joined(prompt.codes, more) for more in codes]
+        sounds = [joined_sound(prompt.waveform, more) for more in sounds]
+    _write(settings, codes, sounds)
+    terminal.say(f"{len(codes)} samples: {settings.output}")
 
 
 def _voice(settings: GenerateConfig, tokenizer: Tokenizer, device: str) -> Speaker | None:
@@ -62,30 +64,48 @@ def _voice(settings: GenerateConfig, tokenizer: Tokenizer, device: str) -> Speak
             )
 
 
-def _prompt(path: Path | None, tokenizer: Tokenizer) -> Codes | None:
-    """The whole codes of a prompt: the rest of its last time step is padding, which is no sound to go on from."""
+def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
+    """The whole codes of a prompt, and its sound so far: what is less than a code is left out."""
     if path is None:
         return None
-    codes = tokenizer.encode_file(path)
+    waveform = read(path, tokenizer.config.audio.sample_rate)
+    codes = tokenizer.encode(waveform)
     steps = codes.num_samples // codes.format.samples_per_code
     if not steps:
         raise InputError(
             f"prompt={path} lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s; "
             "name a longer one, or none"
         )
-    return codes.crop(0, steps)
+    whole = codes.crop(0, steps)
+    heard = Waveform(samples=waveform.samples[: whole.num_samples], sample_rate=waveform.sample_rate)
+    return Prompt(waveform=heard, codes=whole)
 
 
-def _sounds(codes: list[Codes], voice: Speaker | None, terminal: Terminal) -> list[Waveform]:
+def _sounds(prompt: Prompt | None, codes: list[Codes], voice: Speaker | None, terminal: Terminal) -> list[Waveform]:
+    """The new sound of each sample; WaveNet goes on from the prompt's own samples, Griffin-Lim from those it makes."""
     if voice is None:
         return []
-    total = sum(clip.seconds for clip in codes)
-    with terminal.working("decoding", max(round(total), 1), "s of sound") as progress:
-        return voice.say(codes, [None] * len(codes), lambda seconds: progress.advance_to(int(seconds)))
+    total = max(round(sum(clip.seconds for clip in codes)), 1)
+    with terminal.working("decoding", total, "s of sound") as progress:
+        if voice.vocoder is None:
+            return _inverted(prompt, codes, voice, lambda seconds: progress.advance_to(min(int(seconds), total)))
+        return continued(
+            voice.vocoder,
+            voice.tokenizer,
+            [prompt] * len(codes),
+            codes,
+            groups=[voice.group] * len(codes),
+            temperature=voice.temperature,
+            seed=voice.seed,
+            progress=lambda done, steps: progress.advance_to(total * done // max(steps, 1)),
+        )
 
 
-def _after(sound: Waveform, start: int) -> Waveform:
-    return Waveform(samples=sound.samples[start:], sample_rate=sound.sample_rate)
+def _inverted(prompt: Prompt | None, codes: list[Codes], voice: Speaker, advance: Advance) -> list[Waveform]:
+    if prompt is None:
+        return voice.say(codes, [None] * len(codes), advance)
+    sounds = voice.say([joined(prompt.codes, more) for more in codes], [None] * len(codes), advance)
+    return [after(sound, prompt.codes.num_samples) for sound in sounds]
 
 
 def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform]) -> None:

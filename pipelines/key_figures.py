@@ -35,6 +35,11 @@ def key_figures(results: Results) -> Iterator[KeyFigure]:
         yield from _compared(comparison)
     plain = of("vocoder", "log_mel_distance", "griffin_lim")
     heard = of("vocoder", "log_mel_distance", "wavenet")
+    known, inverted = (of("vocoder", "label_accuracy", kind) for kind in ("original", "griffin_lim"))
+    note = f"{percent(known)} of the originals, {percent(inverted)} by Griffin-Lim"
+    told = of("vocoder", "label_accuracy", "wavenet")
+    if told is not None:
+        yield KeyFigure(value=percent(told), name="of WaveNet's clips recognised", note=note)
     yield from _key("WaveNet's log-mel distance", heard, decibels, plain, "{} by Griffin-Lim")
 
 

@@ -14,33 +14,37 @@ from audio.errors import InputError
 from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_beginning
 from audio.waveform import Waveform
-from lm.model import LanguageModel
-from lm.sampling import Sampling
 from pipelines.choosing import drawn
+from pipelines.continuing import Prompt
+from pipelines.language_sounds import Asked, language_sounds
 from pipelines.session import Session
 from pipelines.speaker import missing_mean
 from pipelines.store import Entry, Recipe, write_json
-from tokenizer.codes import Codes, joined
+from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
 from vocoder.metrics import code_agreement, log_mel_distance, sound_levels
 from vocoder.vocoder import Vocoder
 
 HEARD: tuple[Split, ...] = ("test",)
+LISTENING = "listening.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningConfig:
-    """What is made to listen to.
+    """What is made to listen to, and what is judged by figures.
 
     Raises:
         InputError: a value is out of range.
     """
 
-    clips: int  # test clips
+    clips: int  # test clips to listen to
+    judged_clips: int  # test clips that the vocoder's figures are of; 0: only those to listen to, and no labels
     seconds: float  # of each, at most
     continuation_seconds: float
-    temperature: float  # of the language model
+    temperatures: tuple[float, ...]  # of the language model
+    continuations: int  # of each clip at each temperature
+    unconditional: int  # sounds from nothing, at each temperature
     top_k: int
     vocoder_temperature: float
     seed: int
@@ -49,9 +53,14 @@ class ListeningConfig:
         for name in ("clips", "seconds", "continuation_seconds"):
             if getattr(self, name) <= 0:
                 raise InputError(f"listening.{name} is {getattr(self, name)}; it must be positive")
-        for name in ("temperature", "top_k", "vocoder_temperature", "seed"):
+        for name in ("judged_clips", "continuations", "unconditional", "top_k", "vocoder_temperature", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"listening.{name} is {getattr(self, name)}; it must be 0 or more")
+        for temperature in self.temperatures:
+            if not 0 <= temperature < math.inf:
+                raise InputError(f"listening.temperatures has {temperature}; each must be 0 or more")
+        if len(set(self.temperatures)) != len(self.temperatures):
+            raise InputError(f"listening.temperatures are {list(self.temperatures)}; name each once")
 
 
 def listening(
@@ -62,12 +71,13 @@ def listening(
     model_entry: Entry | None,
     config: ListeningConfig,
 ) -> Entry:
-    """WAV files, their figures, and spectrograms; continuations where there is a language model."""
+    """WAV files, their figures, and spectrograms; where there is a language model, what it says."""
     clips = drawn(manifest.of("test"), config.clips, seed=config.seed)
+    heard = {name: value for name, value in asdict(config).items() if name != "judged_clips"}
     recipe = Recipe(
         stage="listening",
-        version=2,
-        config={**asdict(config), "groups": [clip.group for clip in clips]},
+        version=3,
+        config={**heard, "groups": [clip.group for clip in clips]},
         inputs={
             "tokenizer": tokenizer_entry.key,
             "vocoder": vocoder_entry.key,
@@ -85,21 +95,40 @@ def listening(
         rate = tokenizer.config.audio.sample_rate
         originals = [read_beginning(manifest.root / clip.path, rate, config.seconds, part=clip.part) for clip in clips]
         codes = [tokenizer.encode(original) for original in originals]
-        continued = _continuations(model_entry, codes, config, device)
-        spoken = _spoken(session, vocoder, tokenizer, clips, [*codes, *continued], config)
+        prompts = [_beginning(original, each) for original, each in zip(originals, codes, strict=True)]
         made = {
             "original": originals,
             "griffin_lim": [griffin_lim.decode(each, tokenizer, tokenizer.config.audio) for each in codes],
-            "wavenet": spoken[: len(codes)],
-            "continuation": spoken[len(codes) :],
+            "wavenet": _spoken(session, vocoder, tokenizer, clips, codes, config),
         }
+        if model_entry is not None:
+            made["prompt"] = [prompt.waveform for prompt in prompts]
         for kind, waveforms in made.items():
             for number, waveform in enumerate(waveforms):
                 waveform.write(folder / f"{number}_{kind}.wav")
+        said: dict[str, object] = {}
+        if model_entry is not None:
+            asked = Asked(
+                prompts=prompts,
+                groups=known_groups(vocoder, clips),
+                seconds=config.continuation_seconds,
+                temperatures=config.temperatures,
+                continuations=config.continuations,
+                unconditional=config.unconditional,
+                top_k=config.top_k,
+                vocoder_temperature=config.vocoder_temperature,
+                seed=config.seed,
+            )
+            said = language_sounds(session, folder, tokenizer, vocoder, model_entry.folder, asked)
         save_file(_pictures(tokenizer, originals, codes), folder / "pictures.safetensors")
-        write_json(folder / "listening.json", {"clips": _about(clips, made, codes, tokenizer)})
+        write_json(folder / LISTENING, {"clips": _about(clips, made, codes, tokenizer), **said})
 
     return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
+
+
+def known_groups(vocoder: Vocoder, clips: Sequence[Clip]) -> list[str | None]:
+    """Each clip's own voice, where the vocoder heard it in training."""
+    return [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
 
 
 def _spoken(
@@ -110,33 +139,23 @@ def _spoken(
     codes: Sequence[Codes],
     config: ListeningConfig,
 ) -> list[Waveform]:
-    """WaveNet's sounds of the clips' codes, then of their continuations, in each clip's own voice where it is known."""
-    groups = [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
+    """WaveNet's sounds of the clips' codes."""
     with session.terminal.working("generating sound", 1, "samples") as progress:
         return vocoder.decode_batch(
             codes,
             tokenizer,
-            groups=[groups[index % len(groups)] for index in range(len(codes))],
+            groups=known_groups(vocoder, clips),
             temperature=config.vocoder_temperature,
             seed=config.seed,
             progress=progress.advance_to,
         )
 
 
-def _continuations(
-    model_entry: Entry | None, codes: Sequence[Codes], config: ListeningConfig, device: str
-) -> list[Codes]:
-    """The first half of each clip and what the language model says next, as codes of one sound."""
-    if model_entry is None:
-        return []
-    prompts = [each.crop(0, max(each.num_samples // each.format.samples_per_code // 2, 1)) for each in codes]
-    continued = LanguageModel.from_pretrained(model_entry.folder, device=device).generate_batch(
-        prompts,
-        seconds=config.continuation_seconds,
-        sampling=Sampling(temperature=config.temperature, top_k=config.top_k),
-        seed=config.seed,
-    )
-    return [joined(prompt, more) for prompt, more in zip(prompts, continued, strict=True)]
+def _beginning(original: Waveform, codes: Codes) -> Prompt:
+    """The first half of a clip, in whole codes: one at least."""
+    prompt = codes.crop(0, max(codes.num_samples // codes.format.samples_per_code // 2, 1))
+    samples = original.samples[: prompt.num_samples]
+    return Prompt(waveform=Waveform(samples=samples, sample_rate=original.sample_rate), codes=prompt)
 
 
 def _about(

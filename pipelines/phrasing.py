@@ -36,6 +36,19 @@ NAMES = {
     "rms": "RMS",
     "dc": "DC offset",
     "log_mel_distance": "log-mel distance",
+    "mel_cepstral_distortion": "mel-cepstral distortion",
+    "stoi": "STOI",
+    "pesq": "PESQ",
+    "stoi_clips": "clips long enough for STOI",
+    "pesq_clips": "clips long enough for PESQ",
+    "pitch_error": "error of the pitch",
+    "pitch_error_clips": "clips with a pitch in both",
+    "voicing_error": "frames of wrong voicing",
+    "runaway_clips": "clips with runaway noise",
+    "recoded_perplexity": "perplexity of the codes heard again",
+    "distinct_1": "different codes",
+    "distinct_2": "different pairs",
+    "distinct_3": "different triples",
     "unigram_perplexity": "perplexity of code frequencies alone",
     "reconstruction_mse": "squared error through the autoencoder",
     "quantised_mse": "squared error through the codebook",
@@ -46,7 +59,14 @@ NAMES = {
     "shift": "after a small shift in time",
 }
 # Units that need fewer words beside the name of their figure.
-UNITS = {"codes": "", "full scale": "", "dB re full scale": "dBFS", "normalised log-mel squared": ""}
+UNITS = {
+    "codes": "",
+    "STOI": "",
+    "clips": "",
+    "full scale": "",
+    "dB re full scale": "dBFS",
+    "normalised log-mel squared": "",
+}
 # The methods that a reader asks for first, and how they are called in a sentence.
 COMPARED = ("simclr", "ast", "bag_of_codes", "random_gpt", "supervised_head")
 IN_SENTENCES = {
@@ -62,7 +82,10 @@ COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 
 
 def full_name(name: str) -> str:
-    """A name of ``results.json`` in words; a method's candidate after its method."""
+    """A name of ``results.json`` in words; a method's candidate after its method, a temperature after what it is of."""
+    kind, _, temperature = name.partition("@")
+    if temperature:
+        return f"{full_name(kind)} at {temperature}"
     method, _, part = name.partition("/")
     if part and method in NAMES:
         return f"{NAMES[method]}, {part.replace('_', ' ')}"
@@ -199,9 +222,13 @@ def _about_knowledge(results: Results) -> str:
     if comparison and has_folds(comparison):
         return f"{read}."
     agreement = value_of(results, "vocoder", "code_agreement", "wavenet")
+    recognised = value_of(results, "vocoder", "label_accuracy", "wavenet")
     heard = "no sound was generated"
     if agreement is not None:
         heard = f"WaveNet's sound gives back {percent(agreement)} of its codes"
+    if recognised is not None:
+        original = percent(value_of(results, "vocoder", "label_accuracy", "original"))
+        heard = f"a classifier recognises {percent(recognised)} of WaveNet's clips, and {original} of the recordings"
     return f"{read}; {heard}."
 
 

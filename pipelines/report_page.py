@@ -23,14 +23,36 @@ from pipelines.key_figures import key_figures
 from pipelines.learning_curve_chart import has_learning_curves, learning_curves
 from pipelines.pages import environment
 from pipelines.probe_charts import layer_curves, layered
-from pipelines.report_sounds import KINDS, clip_name, sound_path, sounds
-from pipelines.run_record import Pictures, Results, read_pictures, read_results
+from pipelines.report_sounds import KINDS, clip_name, listening_of, said_title, sound_path
+from pipelines.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
+from pipelines.sound_charts import Pictured, heard_spectrograms
 from pipelines.spectrogram_charts import reconstruction
 from pipelines.stored_features import GPT
 from pipelines.training_charts import code_usage, kmeans_objective, training_curve
 
 TEMPLATE = "report.html.jinja"
-SOUND_FIGURES = ("log_mel_distance", "code_agreement", "peak", "rms", "clipping", "silence")
+SOUND_FIGURES = (
+    "label_accuracy",
+    "stoi",
+    "stoi_clips",
+    "pesq",
+    "pesq_clips",
+    "mel_cepstral_distortion",
+    "log_mel_distance",
+    "pitch_error",
+    "pitch_error_clips",
+    "voicing_error",
+    "code_agreement",
+    "rms",
+    "peak",
+    "dc",
+    "clipping",
+    "silence",
+    "clipped_clips",
+    "silent_clips",
+    "runaway_clips",
+)
+JUDGED_KINDS = ("original", "griffin_lim", "wavenet")
 MAX_PICTURES = 6  # clips
 SHOWN_REJECTED = 20
 SHOWN_LABELS = 60
@@ -56,10 +78,12 @@ def page(folder: Path) -> str:
             trainings=dict(_trainings(results, comparison)) if comparison else {},
             charts=dict(_charts(results)),
             reconstructions=list(_reconstructions(folder, results, read_pictures(folder))),
-            listening=list(sounds(folder, results)),
+            listening=listening_of(folder, results),
+            heard=list(_heard(folder, results)),
+            spoken=list(_spoken(results)),
             model=GPT,
             splits=SPLITS,
-            kinds=KINDS,
+            judged_kinds=JUDGED_KINDS,
             sound_figures=SOUND_FIGURES,
             shown_rejected=SHOWN_REJECTED,
             shown_labels=SHOWN_LABELS,
@@ -131,5 +155,35 @@ def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iter
     for number, clip in enumerate(results["listening"]["clips"][:MAX_PICTURES] if "listening" in results else []):
         if f"{number}:codes" in pictures:
             name = clip_name(clip)
-            seconds = soundfile.info(sound_path(folder, number, "original")).duration
+            seconds = soundfile.info(sound_path(folder, f"{number}_original.wav")).duration
             yield name, reconstruction(number, pictures, seconds=seconds, codebook_size=size, name=name)
+
+
+def _heard(folder: Path, results: Results) -> Iterator[tuple[str, Markup]]:
+    """Name and spectrograms of each clip, of its sounds and of its last continuation."""
+    record = results.get("listening", {})
+    for number, clip in enumerate(record.get("clips", [])[:MAX_PICTURES]):
+        pictured = [
+            Pictured(title=KINDS[kind], path=sound_path(folder, f"{number}_{kind}.wav"))
+            for kind in JUDGED_KINDS
+            if kind in clip["sounds"]
+        ]
+        own = [row for row in record.get("said", []) if row["clip"] == number]
+        pictured += [
+            Pictured(
+                title=said_title(row),
+                path=sound_path(folder, row["file"]),
+                joint=row["figures"].get("prompt_seconds"),
+            )
+            for row in own[-1:]
+        ]
+        yield clip_name(clip), heard_spectrograms(number, pictured, name=clip_name(clip))
+
+
+def _spoken(results: Results) -> Iterator[tuple[DiversityRow, dict[str, int]]]:
+    """How varied and plausible what the language model says is, and the classes heard in it, the frequent first."""
+    record = results.get("listening", {})
+    heard = {(row["of"], row["temperature"]): row["classes"] for row in record.get("recognised", [])}
+    for row in record.get("diversity", []):
+        classes = heard.get((row["of"], row["temperature"]), {})
+        yield row, dict(sorted(classes.items(), key=lambda item: (-item[1], item[0])))

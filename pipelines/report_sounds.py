@@ -1,20 +1,20 @@
 """The sounds of a report: players that hold their sound, as many as the page has room for."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from audio.errors import InputError
-from pipelines.run_record import ClipRecord, Results
+from pipelines.run_record import ClipRecord, Results, SaidRecord
 
-KINDS = {"original": "Original", "griffin_lim": "Griffin-Lim", "wavenet": "WaveNet", "continuation": "Continuation"}
-MAX_SOUND_BYTES = 3_200_000  # of WAV files; a third more in the page, which is to stay below 6 MB
+KINDS = {"original": "Original", "griffin_lim": "Griffin-Lim", "wavenet": "WaveNet", "prompt": "Prompt"}
+MAX_SOUND_BYTES = 2_700_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 
 
 @dataclass(frozen=True, kw_only=True)
 class Player:
-    """A sound of one clip; without a source where the page would grow too large."""
+    """A sound; without a source where the page would grow too large."""
 
     title: str
     file: str  # in the run folder
@@ -28,30 +28,70 @@ class Sounds:
 
     name: str
     path: str
-    players: tuple[Player, ...]
+    players: tuple[Player, ...]  # of the clip itself
+    continuations: tuple[Player, ...]
 
 
-def sounds(folder: Path, results: Results) -> Iterator[Sounds]:
-    """The sounds of each clip.
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """All sounds of a run."""
+
+    clips: tuple[Sounds, ...]
+    unconditional: tuple[Player, ...]
+
+
+def listening_of(folder: Path, results: Results) -> Listening | None:
+    """The sounds that a run made; None where it made none.
 
     Raises:
         InputError: a file is missing.
     """
-    room = MAX_SOUND_BYTES
-    for number, clip in enumerate(results["listening"]["clips"] if "listening" in results else []):
-        players = []
-        for kind in [kind for kind in KINDS if kind in clip["sounds"]]:
-            path = sound_path(folder, number, kind)
-            room -= path.stat().st_size
-            players.append(
-                Player(
-                    title=KINDS[kind],
-                    file=path.relative_to(folder).as_posix(),
-                    source=_data_uri(path) if room >= 0 else None,
-                    figures=clip["sounds"][kind],
-                )
-            )
-        yield Sounds(name=clip_name(clip), path=clip["path"], players=tuple(players))
+    if "listening" not in results:
+        return None
+    page = _Page(folder)
+    clips, said = results["listening"]["clips"], results["listening"].get("said", [])
+    # What anyone compares first comes first, and so is in the page: one clip after another, then what goes on from it.
+    heard = [page.of_clip(number, clip) for number, clip in enumerate(clips)]
+    unconditional = page.of_language(row for row in said if row["clip"] is None)
+    continued = [page.of_language(row for row in said if row["clip"] == number) for number in range(len(clips))]
+    return Listening(
+        clips=tuple(
+            Sounds(name=clip_name(clip), path=clip["path"], players=players, continuations=more)
+            for clip, players, more in zip(clips, heard, continued, strict=True)
+        ),
+        unconditional=unconditional,
+    )
+
+
+class _Page:
+    """A page that fills up."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.room = MAX_SOUND_BYTES
+
+    def of_clip(self, number: int, clip: ClipRecord) -> tuple[Player, ...]:
+        kinds = [kind for kind in KINDS if kind in clip["sounds"]]
+        return tuple(self._player(KINDS[kind], f"{number}_{kind}.wav", clip["sounds"][kind]) for kind in kinds)
+
+    def of_language(self, said: Iterable[SaidRecord]) -> tuple[Player, ...]:
+        return tuple(self._player(said_title(row), row["file"], row["figures"]) for row in said)
+
+    def _player(self, title: str, file: str, figures: dict[str, float]) -> Player:
+        path = sound_path(self.folder, file)
+        self.room -= path.stat().st_size
+        return Player(
+            title=title,
+            file=path.relative_to(self.folder).as_posix(),
+            source=_data_uri(path) if self.room >= 0 else None,
+            figures=figures,
+        )
+
+
+def said_title(said: SaidRecord) -> str:
+    """What a sound of the language model is called."""
+    kind = "From nothing" if said["clip"] is None else "Continuation"
+    return f"{kind}, temperature {said['temperature']:g}"
 
 
 def clip_name(clip: ClipRecord) -> str:
@@ -59,13 +99,13 @@ def clip_name(clip: ClipRecord) -> str:
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
 
 
-def sound_path(folder: Path, number: int, kind: str) -> Path:
-    """The WAV file of clip ``number`` of a run.
+def sound_path(folder: Path, file: str) -> Path:
+    """A WAV file of a run.
 
     Raises:
         InputError: it is missing.
     """
-    path = folder / "listening" / f"{number}_{kind}.wav"
+    path = folder / "listening" / file
     if not path.is_file():
         raise InputError(f"{path} is missing, but results.json names it; repeat the run's command: it writes it again")
     return path

@@ -4,18 +4,18 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
-
-import numpy as np
 
 from audio.manifest import SPLITS, Manifest, Rejected
 from pipelines.comparison import best_poolings, comparison
 from pipelines.comparison_record import ComparisonRecord
 from pipelines.configuration import build
+from pipelines.figures import Figure
 from pipelines.run_record import RESULTS, TrainingRecord
 from pipelines.settings import RunSettings
+from pipelines.sound_figures import listening_record, sound_figures
 from pipelines.store import TIMINGS, Entry, library_versions, write_json
 from pipelines.stored_features import PROBE
 from pipelines.training_curve import CURVE
@@ -25,23 +25,6 @@ FoldSeed = tuple[str, int]  # what is held out for test, and the seed
 
 # Stages with a training curve, and what they are called in figures.
 TRAINED = {"autoencoder": "autoencoder", "lm": "lm", "vocoder": "vocoder"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One figure: tidy data."""
-
-    stage: str
-    name: str
-    value: float
-    unit: str
-    artifact: str  # store key of the entry that it is about
-    of: str | None = None  # representation or kind of sound
-    low: float | None = None  # 95 % interval
-    high: float | None = None
-    protocol: str | None = None  # how the clips were divided
-    split: str | None = None
-    seeds: int = 1
 
 
 def write_results(
@@ -68,7 +51,8 @@ def write_results(
     only = next(iter(made.values())) if len(made) == 1 else {}
     if only:
         content |= _of_one_run(only, manifest)
-        figures = [*_collected(only, protocol), *figures]
+        heard = sound_figures(only, manifest, settings.probe, protocol=protocol)
+        figures = [*_collected(only, protocol), *heard, *figures]
     if all("probe" in entries for entries in made.values()):
         compared = _comparison(made, settings)
         content["comparison"] = compared
@@ -87,7 +71,7 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
         kmeans = entries["tokenizer"].read_json("kmeans.json")
         content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")} | {"kmeans": kmeans}
     if "listening" in entries:
-        content["listening"] = {"clips": _heard(entries["listening"], manifest)}
+        content["listening"] = listening_record(entries, manifest)
     return content
 
 
@@ -227,36 +211,7 @@ def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
                 )
 
 
-def _listening(entry: Entry, protocol: str) -> Iterator[Figure]:
-    """Means over the clips, for each kind of sound."""
-    clips = entry.read_json("listening.json")["clips"]
-    values: dict[tuple[str, str], list[float]] = {}
-    for clip in clips if isinstance(clips, list) else []:
-        for kind, figures in clip["sounds"].items():
-            for name, value in figures.items():
-                values.setdefault((kind, name), []).append(float(value))
-    units = {"log_mel_distance": "dB", "rms": "dB re full scale", "peak": "full scale", "dc": "full scale"}
-    for (kind, name), several in values.items():
-        yield Figure(
-            stage="vocoder",
-            name=name,
-            of=kind,
-            value=float(np.mean(several)),
-            unit=units.get(name, "ratio"),
-            artifact=entry.key,
-            protocol=protocol,
-            split="test",
-        )
-
-
-def _heard(entry: Entry, manifest: Manifest) -> list[dict[str, object]]:
-    """The clips to listen to, with what the manifest now says of them: a mended label makes no sound anew."""
-    known = {clip.path: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
-    rows = entry.read_json("listening.json")["clips"]
-    return [{**row, **known[row["path"]]} for row in rows] if isinstance(rows, list) else []
-
-
-COLLECTORS = {"health": _tokenizer, "lm": _language_model, "listening": _listening}
+COLLECTORS = {"health": _tokenizer, "lm": _language_model}
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:

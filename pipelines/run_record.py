@@ -99,10 +99,45 @@ class ClipRecord(TypedDict):
     sounds: dict[str, dict[str, float]]
 
 
-class ListeningRecord(TypedDict):
-    """Clips to listen to."""
+class SaidRecord(TypedDict):
+    """A sound of the language model's codes."""
+
+    kind: str  # continuation | unconditional
+    file: str  # in the folder of sounds
+    clip: int | None  # whose beginning it goes on from
+    temperature: float
+    figures: dict[str, float]
+
+
+class DiversityRow(TypedDict):
+    """How varied and how plausible what is said of one kind at one temperature is."""
+
+    of: str
+    temperature: float
+    sounds: int
+    distinct_1: float | None
+    distinct_2: float | None
+    distinct_3: float | None
+    perplexity: float | None
+    recoded_perplexity: float | None
+
+
+class HeardRow(TypedDict):
+    """Which classes are heard in what is said of one kind at one temperature."""
+
+    of: str
+    temperature: float
+    classes: dict[str, int]  # sounds of each
+
+
+class ListeningRecord(TypedDict, total=False):
+    """Sounds to listen to; only ``clips`` is always there."""
 
     clips: list[ClipRecord]
+    said: list[SaidRecord]
+    diversity: list[DiversityRow]
+    recognised: list[HeardRow]
+    judged_clips: int  # clips that the figures are of
 
 
 class StageRecord(TypedDict):

@@ -80,6 +80,11 @@ class RunSettings:
         """Whether a method is to be probed."""
         return "probe" in self.stages and method in self.compare.methods
 
+    @property
+    def judges(self) -> bool:
+        """Whether decoded clips are judged, and a classifier is trained to recognise them."""
+        return "vocoder" in self.stages and self.listening.judged_clips > 0
+
     def candidates(self, method: Method) -> int:
         """How many layers and poolings of a method a probe may choose from."""
         return candidates(
@@ -123,7 +128,7 @@ class RunSettings:
                 contrast.fit.accumulation,
             ),
             (
-                self.probes("supervised"),
+                self.probes("supervised") or self.judges,
                 "baselines.supervised.batches",
                 labelled.batches.batch_size,
                 labelled.fit.accumulation,

@@ -1,6 +1,6 @@
 """Codes -> sound by the vocoder that a command chose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,10 @@ from pipelines.run_folder import Synthesis, part_of
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
+from vocoder.engines import EngineChoice
 from vocoder.vocoder import Vocoder
+
+NAMED = 5  # groups that a notice names
 
 Advance = Callable[[float], None]  # seconds of sound done
 
@@ -24,6 +27,39 @@ class Speaker:
     group: str | None  # for all clips; None: each clip's own, where the vocoder heard it in training
     temperature: float
     seed: int
+    top_p: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Clips that are best made side by side."""
+        return 1 if self.vocoder is None else self.vocoder.width
+
+    def notices(self, groups: Iterable[str | None] = ()) -> list[str]:
+        """What to tell before clips of some groups sound: an engine that is not here, voices that were not heard."""
+        if self.vocoder is None:
+            return []
+        engine, known = self.vocoder.chosen.notice, self.vocoder.model.config.groups
+        told = [engine] if engine else []
+        unheard = sorted({group for group in groups if group is not None} - set(known))
+        if self.group is None and known and unheard:
+            more = f" and {len(unheard) - NAMED} more" if len(unheard) > NAMED else ""
+            names = ", ".join(unheard[:NAMED]) + more
+            told.append(f"the vocoder was not trained on {names}: the average of its voices speaks instead")
+        return told
+
+    def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
+        """The sound that `say` gives for one clip, piece by piece as it is made."""
+        if self.vocoder is None:
+            yield griffin_lim.decode(codes, self.tokenizer, self.tokenizer.config.audio, seed=self.seed)
+            return
+        yield from self.vocoder.stream(
+            [codes],
+            self.tokenizer,
+            group=self._group(group),
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=self.seed,
+        )
 
     def say(self, codes: Sequence[Codes], groups: Sequence[str | None], advance: Advance) -> list[Waveform]:
         """The sounds of several clips, side by side; a clip's sound does not depend on its company."""
@@ -35,6 +71,7 @@ class Speaker:
             self.tokenizer,
             groups=[self._group(group) for group in groups],
             temperature=self.temperature,
+            top_p=self.top_p,
             seed=self.seed,
             progress=lambda done, steps: advance(total * done / max(steps, 1)),
         )
@@ -61,19 +98,22 @@ def speaker(
     group: str | None,
     temperature: float,
     seed: int,
+    top_p: float = 1.0,
+    engine: EngineChoice = "auto",
 ) -> Speaker:
     """The chosen vocoder of a run.
 
     Raises:
         InputError: the run has none, or it never heard the group.
     """
-    vocoder = Vocoder.from_pretrained(part_of(model, "vocoder"), device=device) if kind == "wavenet" else None
+    folder = part_of(model, "vocoder") if kind == "wavenet" else None
+    vocoder = None if folder is None else Vocoder.from_pretrained(folder, device=device, engine=engine)
     if vocoder is not None:
         _require_belonging(vocoder, tokenizer, model)
         vocoder.group_index(group)
     elif group is not None:
         raise InputError(f"group={group}, but Griffin-Lim knows no groups; leave it out, or choose synthesis=wavenet")
-    return Speaker(tokenizer=tokenizer, vocoder=vocoder, group=group, temperature=temperature, seed=seed)
+    return Speaker(tokenizer=tokenizer, vocoder=vocoder, group=group, temperature=temperature, seed=seed, top_p=top_p)
 
 
 def missing_mean(tokenizer: Tokenizer) -> str | None:

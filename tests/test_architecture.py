@@ -36,6 +36,8 @@ KEEPERS = {
     "faiss": ("tokenizer/codebook.py",),
     "fairseq2": ("lm/gpt.py", "pipelines/gangs.py"),
     "sklearn": ("lm", "pipelines"),
+    "numba": ("vocoder/kernels.py",),
+    "llvmlite": ("vocoder/kernels.py", "vocoder/numba_streams.py"),
     "jinja2": ("pipelines",),
     "rich": ("pipelines",),
 }

@@ -18,7 +18,8 @@ from pipelines.training import FitConfig
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast")
 # Filled in from the tokenizer and the manifest: a value given here could only contradict them.
-FILLED_IN = {f"vocoder.wavenet.{name}" for name in ("sample_rate", "hop_length", "n_mels", "patch_frames", "groups")}
+FROM_TOKENIZER = ("sample_rate", "hop_length", "n_mels", "patch_frames", "codebook", "codebook_size", "streams")
+FILLED_IN = {f"vocoder.wavenet.{name}" for name in ("groups", *FROM_TOKENIZER)}
 
 
 def choices(group: str) -> list[str]:

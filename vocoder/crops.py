@@ -12,6 +12,7 @@ crop that begins where its clip begins has all the history there is, silence, ju
 crop that ends inside its clip are not counted either, where the conditions would look ahead beyond the crop.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch.nn.functional import cross_entropy
 
 from audio.errors import InputError
 from tokenizer.codes import CodeMeanings
+from vocoder.frames import code_frames
 from vocoder.mu_law import encode, silence
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNetConfig
 
@@ -40,6 +42,7 @@ class CropsConfig:
     crop_codes: int = 25
     context_codes: int = 2  # heard and not counted, where a crop begins inside its clip
     group_dropout: float = 0.1  # share of crops whose group is withheld: the average of all groups learns too
+    condition_noise: float = 0.0  # standard deviation of what is added to the log-mel, in its own: codes err, too
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,6 +55,8 @@ class CropsConfig:
             )
         if not 0 <= self.group_dropout <= 1:
             raise InputError(f"vocoder.crops.group_dropout is {self.group_dropout}; it is a share between 0 and 1")
+        if not 0 <= self.condition_noise < float("inf"):
+            raise InputError(f"vocoder.crops.condition_noise is {self.condition_noise}; choose 0 (none) or more")
         if self.seed < 0:
             raise InputError(f"vocoder.crops.seed is {self.seed}; it must be 0 or more")
 
@@ -59,8 +64,13 @@ class CropsConfig:
         """Codes at the end of a crop that are not counted.
 
         Raises:
-            InputError: they and the context leave nothing to count.
+            InputError: they and the context leave nothing to count, or there is no log-mel that noise is added to.
         """
+        if self.condition_noise and model.condition == "embedding":
+            raise InputError(
+                f"vocoder.crops.condition_noise is {self.condition_noise} and vocoder.wavenet.condition embedding: "
+                "numbers of codes take no noise: choose condition_noise=0 or condition=meaning"
+            )
         codes = -(-model.look_ahead_frames // model.patch_frames)
         if self.crop_codes <= self.context_codes + codes:
             raise InputError(
@@ -101,12 +111,20 @@ class VocoderClips:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class OtherCodes:
+    """The same clips in the codes of another codebook of the same tokenizer."""
+
+    codes: npt.NDArray[np.int32]  # (time, streams), with the offsets of `VocoderClips`
+    meanings: CodeMeanings
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class VocoderBatch:
     """Crops of one length, that of the longest among them."""
 
     previous: Tensor  # (batch, time) int64, levels one sample late
     targets: Tensor  # (batch, time) int64, levels; NOT_COUNTED where there is nothing to learn
-    spectrogram: Tensor  # (batch, frames, mels) float32, what the codes mean; zeros beyond a clip's end
+    spectrogram: Tensor  # (batch, frames, inputs) float32, what the codes mean; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
 
     def to(self, device: torch.device) -> "VocoderBatch":
@@ -119,20 +137,32 @@ class _Crop:
     start: int  # first code, within the clip
     stop: int
     group: int
+    codebook: int  # which of those that the clips are coded in
+    noise: Tensor | None  # (frames, inputs), added to what the codes mean
 
 
 class Crops:
     """Batches of crops drawn at random, long clips as often as they are long.
 
-    The same step always holds the same crops, so for validation the first few steps are a fixed set.
+    The same step always holds the same crops, so for validation the first few steps are a fixed set. With ``others``,
+    each crop is drawn in one of all codebooks, with equal chances: a network that hears what codes of several sizes
+    mean is less surprised by those of yet another.
 
     Raises:
         InputError: clips and codes do not fit each other, or there are none.
     """
 
-    def __init__(self, clips: VocoderClips, meanings: CodeMeanings, model: WaveNetConfig, config: CropsConfig) -> None:
+    def __init__(
+        self,
+        clips: VocoderClips,
+        meanings: CodeMeanings,
+        model: WaveNetConfig,
+        config: CropsConfig,
+        *,
+        others: Sequence[OtherCodes] = (),
+    ) -> None:
         self.clips = clips
-        self.meanings = meanings
+        self.coded = (OtherCodes(codes=clips.codes, meanings=meanings), *others)
         self.model = model
         self.config = config
         self.context = config.context_codes
@@ -150,6 +180,12 @@ class Crops:
                 f"clip {clip} has {self.code_counts[clip]} codes; its samples take {wanted[clip]} of "
                 f"{self.model.samples_per_code} samples each: encode the corpus again with the vocoder's tokenizer"
             )
+        for other in self.coded[1:]:
+            if len(other.codes) != len(self.clips.codes):
+                raise InputError(
+                    f"the clips have {len(self.clips.codes)} codes in one codebook and {len(other.codes)} in another; "
+                    "give codebooks of one tokenizer, whose codes stand for equally many samples"
+                )
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
         """The ``part``-th of ``parts`` equal shares of what is learned from at ``step``.
@@ -172,7 +208,17 @@ class Crops:
         count = int(self.code_counts[clip])
         start = int(rng.integers(max(count - self.config.crop_codes, 0) + 1))
         group = UNKNOWN_GROUP if rng.random() < self.config.group_dropout else int(self.clips.groups[clip])
-        return _Crop(clip=clip, start=start, stop=min(start + self.config.crop_codes, count), group=group)
+        stop = min(start + self.config.crop_codes, count)
+        codebook = int(rng.integers(len(self.coded))) if len(self.coded) > 1 else 0
+        noise = self._noise(rng, stop - start) if self.config.condition_noise else None
+        return _Crop(clip=clip, start=start, stop=stop, group=group, codebook=codebook, noise=noise)
+
+    def _noise(self, rng: np.random.Generator, codes: int) -> Tensor:
+        """Of the log-mel of so many codes ``(frames, inputs)``; none is added to their positions."""
+        noise = np.zeros((codes * self.model.patch_frames, self.model.condition_inputs), np.float32)
+        heard = noise[:, : self.model.n_mels]
+        heard[:] = self.config.condition_noise * rng.standard_normal(heard.shape, dtype=np.float32)
+        return torch.from_numpy(noise)
 
     def _collate(self, crops: list[_Crop]) -> VocoderBatch:
         codes = max(crop.stop - crop.start for crop in crops)
@@ -206,16 +252,29 @@ class Crops:
         return 0 if crop.stop == self.code_counts[crop.clip] else self.look_ahead * self.model.samples_per_code
 
     def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
-        """``(batch, codes * patch_frames, mels)``: what the codes mean, zeros beyond a clip's end."""
-        values = np.zeros((len(crops), codes, self.clips.codes.shape[1]), dtype=np.int64)
+        """``(batch, codes * patch_frames, inputs)``: what the codes mean, zeros beyond a clip's end."""
+        frames = torch.zeros(len(crops), codes * self.model.patch_frames, self.model.condition_inputs)
+        for book, coded in enumerate(self.coded):
+            rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
+            if rows:
+                frames[rows] = self._meant(coded, [crops[row] for row in rows], codes)
+        return frames
+
+    def _meant(self, coded: OtherCodes, crops: list[_Crop], codes: int) -> Tensor:
+        """Those of crops in one codebook."""
+        values = np.zeros((len(crops), codes, coded.codes.shape[1]), dtype=np.int64)
         heard = torch.zeros(len(crops), codes * self.model.patch_frames, 1, dtype=torch.bool)
         for index, crop in enumerate(crops):
             begin = int(self.clips.code_offsets[crop.clip])
             length = crop.stop - crop.start
-            values[index, :length] = self.clips.codes[begin + crop.start : begin + crop.stop]
+            values[index, :length] = coded.codes[begin + crop.start : begin + crop.stop]
             heard[index, : length * self.model.patch_frames] = True
         with torch.no_grad():
-            return self.meanings.spectrogram(torch.from_numpy(values)).where(heard, 0.0)
+            frames = code_frames(torch.from_numpy(values), coded.meanings, self.model)
+        for row, crop in zip(frames, crops, strict=True):
+            if crop.noise is not None:
+                row[: len(crop.noise)] += crop.noise
+        return frames.where(heard, 0.0)
 
 
 def _as_float(samples: npt.NDArray[np.int16]) -> Tensor:

@@ -1,17 +1,16 @@
-"""Sample-by-sample generation: `WaveNet` with its past kept in ring buffers (Paine et al. 2016, arXiv:1611.09482).
+"""Sample-by-sample generation, by the engine that is fastest here.
 
-One step of all clips is the same small arithmetic again and again, so it is laid out for few calls::
+What depends on the codes alone is computed once per frame, a chunk of frames at a time: what memory grows by as a clip
+gets longer is its samples, and `generate_blocks` hands those out as they are made::
 
-    past of every layer  = one gather from the ring buffers, one batched product     (known before the step begins)
-    each layer           = product of the present tap, tanh, gate, product of the residual
-    all skip connections = one product
-
-What depends on the codes alone is computed once per frame, a few seconds of them at a time: what memory grows by as a
-clip gets longer is its samples.
+    frames      | chunk 0 | chunk 1 | chunk 2 |..     counted from the beginning of the clip
+    conditions       one call each, of the chunk and look_ahead_frames on either side
+    samples          one call of the engine each
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,14 +18,15 @@ from torch.nn.functional import pad
 
 from audio.errors import InputError
 from audio.threads import one_thread
-from vocoder.mu_law import silence
+from vocoder.engines import EngineChoice, Streams, choose_engine, create_streams, width
+from vocoder.frames import mean_level
+from vocoder.mu_law import decode
+from vocoder.runaway import RunawayGuard, history, retries, retry_seed
+from vocoder.sampling import Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet
 
-WIDTH = 8  # clips per step at most
-# A clip must not depend on its company, but narrow products round differently from wide ones: with MKL rows were
-# equal to the last bit from 4 rows on. So a clip alone has three silent companions, for up to a third of its speed.
-NARROWEST = 4
-CHUNK_FRAMES = 256  # frames whose conditions and draws are made together, counted from the beginning of a clip
+CHUNK_FRAMES = 64  # frames whose conditions and draws are made together
+TO_DRAW = -1  # in place of a level that is not given
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
@@ -35,165 +35,245 @@ Progress = Callable[[int, int], None]  # steps done, steps in all
 class GenerationInput:
     """What one clip is generated from."""
 
-    spectrogram: Tensor  # (frames, mels), normalised log-mel
+    spectrogram: Tensor  # (frames, inputs), what the codes mean: see vocoder.frames
     group: int = UNKNOWN_GROUP  # index into WaveNetConfig.groups
     seed: int = 0  # of this clip alone
-
-
-class StepWeights:
-    """A model's weights as the step uses them: transposed, layers stacked."""
-
-    def __init__(self, model: WaveNet) -> None:
-        residual, kept = model.config.residual_channels, len(model.residual)
-        dilated = torch.stack([layer.weight.T for layer in _linears(model.dilated)])  # (L, taps * R, G)
-        self.past = dilated[:, :-residual].contiguous()  # (L, (taps - 1) * R, G), oldest tap first
-        self.present = dilated[:, -residual:].contiguous().unbind()  # L x (R, G)
-        self.residual = torch.stack([layer.weight.T for layer in _linears(model.residual)]).unbind() if kept else ()
-        self.embedding = model.embedding.weight
-        self.skip, self.skip_bias = model.skip.weight.T.contiguous(), model.skip.bias
-        self.hidden, self.hidden_bias = model.hidden.weight.T.contiguous(), model.hidden.bias
-        self.output, self.output_bias = model.output.weight.T.contiguous(), model.output.bias
-
-
-def _linears(layers: torch.nn.ModuleList) -> list[torch.nn.Linear]:
-    return [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
-
-
-class Stepper:
-    """The network one sample at a time; `step` takes the clips' last levels and returns the logits of their next ones.
-
-    Args:
-        model: the network, in evaluation mode.
-        conditions: of the first frames, ``(batch, frames, layers, gates)``, as `FrameConditions` gives them.
-    """
-
-    def __init__(self, model: WaveNet, conditions: Tensor) -> None:
-        config, batch, device = model.config, len(conditions), conditions.device
-        self.weights = StepWeights(model)
-        self.hop_length = config.hop_length
-        self.time = 0
-        self.go_on(conditions)
-        self.inputs = torch.zeros(config.layers, batch, config.residual_channels, device=device)
-        self.gates = torch.zeros(config.layers, batch, config.gate_channels, device=device)
-        self.gated = torch.zeros(batch, config.layers, config.gate_channels // 2, device=device)
-        self.rings = _Rings(config.dilations, config.kernel_size - 1, self.inputs)
-        # Views of the above, made once: L x (N, R), L x (N, G), twice L x (N, G / 2), L x (N, G / 2).
-        self.layer_inputs, self.layer_gates = self.inputs.unbind(), self.gates.unbind()
-        self.halves = [gates.chunk(2, dim=1) for gates in self.layer_gates]
-        self.layer_gated = self.gated.unbind(1)
-
-    def go_on(self, conditions: Tensor) -> None:
-        """Take the conditions of the next frames ``(batch, frames, layers, gates)``; all before have been stepped."""
-        self.conditions = conditions.permute(1, 2, 0, 3).contiguous()  # (N, F, L, G) -> (F, L, N, G)
-        self.first_time = self.time
-
-    def step(self, previous: Tensor) -> Tensor:
-        """Levels ``(batch,)`` int64 -> logits ``(batch, levels)``."""
-        weights = self.weights
-        torch.index_select(weights.embedding, 0, previous, out=self.layer_inputs[0])
-        condition = self.conditions[(self.time - self.first_time) // self.hop_length]  # (L, N, G)
-        torch.baddbmm(condition, self.rings.read(self.time), weights.past, out=self.gates)
-        self._layers()
-        self.rings.write(self.time, self.inputs)
-        self.time += 1
-        skipped = torch.addmm(weights.skip_bias, self.gated.flatten(1), weights.skip).relu_()
-        hidden = torch.addmm(weights.hidden_bias, skipped, weights.hidden).relu_()
-        return torch.addmm(weights.output_bias, hidden, weights.output)
-
-    def _layers(self) -> None:
-        """All layers one after the other; their gates hold already what their pasts and conditions add."""
-        weights, inputs, gated = self.weights, self.layer_inputs, self.layer_gated
-        for layer, (gates, (a, b)) in enumerate(zip(self.layer_gates, self.halves, strict=True)):
-            gates.addmm_(inputs[layer], weights.present[layer]).tanh_()
-            torch.addcmul(a, a, b, out=gated[layer])
-            if layer < len(weights.residual):
-                torch.addmm(inputs[layer], gated[layer], weights.residual[layer], out=inputs[layer + 1])
-
-
-class _Rings:
-    """Past inputs of all layers, ring after ring in a single tensor, each as long as its layer's taps reach."""
-
-    def __init__(self, dilations: Sequence[int], past_taps: int, like: Tensor) -> None:
-        """Rings of zeros for inputs of the shape and device of ``like (layers, batch, channels)``."""
-        spacing = torch.tensor(dilations, device=like.device)
-        self.lengths = spacing * past_taps
-        self.starts = self.lengths.cumsum(0) - self.lengths
-        self.delays = spacing.unsqueeze(1) * torch.arange(past_taps, 0, -1, device=like.device)  # (L, taps)
-        self.past_taps = past_taps
-        self.slots = like.new_zeros(int(self.lengths.sum()), *like.shape[1:])
-
-    def read(self, time: int) -> Tensor:
-        """Inputs of the past taps, oldest first, ``(layers, batch, taps * channels)``; zeros before the beginning."""
-        places = (time - self.delays).remainder_(self.lengths.unsqueeze(1)).add_(self.starts.unsqueeze(1))
-        past = self.slots.index_select(0, places.flatten())  # (L * taps, N, R)
-        if self.past_taps == 1:
-            return past
-        return past.view(-1, self.past_taps, *past.shape[1:]).transpose(1, 2).flatten(2)
-
-    def write(self, time: int, inputs: Tensor) -> None:
-        """Keep this step's inputs ``(layers, batch, channels)`` in place of the oldest."""
-        self.slots.index_copy_(0, (time % self.lengths).add_(self.starts), inputs)
+    prompt: Tensor | None = None  # levels (samples,) int64 that the clip begins with, as they were heard
 
 
 @torch.inference_mode()
 def generate(
-    model: WaveNet, inputs: Sequence[GenerationInput], *, temperature: float = 1.0, progress: Progress | None = None
+    model: WaveNet,
+    inputs: Sequence[GenerationInput],
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    engine: EngineChoice = "auto",
+    guard: RunawayGuard | None = None,
+    progress: Progress | None = None,
 ) -> list[Tensor]:
     """Levels ``(frames * hop_length,)`` int32 on the CPU of each clip, drawn from the model sample by sample.
 
-    Clips are generated side by side, `WIDTH` at a time and those of similar length together; each draws from a
-    generator of its own seed, so that the same clip comes out whatever stands beside it.
+    Clips are generated side by side, those of similar length together; each draws from a generator of its own seed, so
+    that the same clip comes out whatever stands beside it. The same seed gives the same levels on the same engine; two
+    engines round differently, and once a draw falls between the two their sounds part.
 
     Args:
         model: the network.
         inputs: one for each clip.
         temperature: divides the logits; 0 always takes the most probable level.
-        progress: called about ten times per second of sound with the steps done and the steps in all.
+        top_p: draws among the most probable levels that together reach this probability.
+        engine: what computes; ``auto`` takes the fastest there is.
+        guard: draws chunks that run away or fall silent again, cooler; None: they stay as they are.
+        progress: called after every chunk with the steps done and the steps in all.
 
     Raises:
-        InputError: the temperature is negative.
+        InputError: temperature or top_p is out of range, or a prompt is longer than its clip.
     """
-    if temperature < 0:
-        raise InputError(f"temperature is {temperature}; choose 0 (the most probable level) or more, usually 0.8 to 1")
+    sampling = Sampling(temperature=temperature, top_p=top_p)
+    hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type).engine
+    for clip in inputs:
+        _require_prompt_within(clip, hop)
+        _require_levels(clip.prompt, model.config.levels)
     order = sorted(range(len(inputs)), key=lambda index: len(inputs[index].spectrogram))
-    groups = [order[start : start + WIDTH] for start in range(0, len(order), WIDTH)]
-    total = model.config.hop_length * sum(max(len(inputs[index].spectrogram) for index in group) for group in groups)
-    report = _Report(progress, every=max(model.config.sample_rate // 10, 1), total=total)
+    together = width(chosen)
+    groups = [order[start : start + together] for start in range(0, len(order), together)]
+    report = _Report(progress, hop * sum(len(inputs[group[-1]].spectrogram) for group in groups))
     levels: dict[int, Tensor] = {}
-    with one_thread():
-        for group in groups:
-            made = _generate(model, [inputs[index] for index in group], temperature, report)
-            levels.update(zip(group, made, strict=True))
+    for group in groups:
+        clips = [inputs[index] for index in group]
+        run = _Run(model, clips, sampling, create_streams(model, len(clips), chosen), guard)
+        sounds = [torch.empty(len(clip.spectrogram) * hop, dtype=torch.int32) for clip in clips]
+        for frames in _chunks(len(clips[-1].spectrogram)):
+            windows = [_window(clip.spectrogram, frames, model.config.look_ahead_frames) for clip in clips]
+            for sound, made in zip(sounds, run.advance(windows, len(frames)), strict=True):
+                written = sound[frames.start * hop : frames.stop * hop]
+                written[:] = made[: len(written)]
+            report.add(len(frames) * hop)
+        levels.update(zip(group, sounds, strict=True))
     return [levels[index] for index in range(len(inputs))]
+
+
+@torch.inference_mode()
+def generate_blocks(
+    model: WaveNet,
+    spectrogram: Iterable[Tensor],
+    *,
+    group: int = UNKNOWN_GROUP,
+    seed: int = 0,
+    prompt: Tensor | None = None,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    engine: EngineChoice = "auto",
+    guard: RunawayGuard | None = None,
+) -> Iterator[Tensor]:
+    """The levels that `generate` gives for a whole clip, chunk by chunk, as soon as its frames are there.
+
+    Args:
+        model: the network.
+        spectrogram: normalised log-mel in blocks ``(frames, mels)`` of any length.
+        group: see `GenerationInput`, as `seed` and `prompt`.
+        seed: see above.
+        prompt: see above.
+        temperature: see `generate`, as `top_p` and `engine`.
+        top_p: see above.
+        engine: see above.
+        guard: see above.
+
+    Yields:
+        Levels ``(chunk,)`` int32 on the CPU; a chunk waits for ``look_ahead_frames`` frames after it.
+
+    Raises:
+        InputError: see `generate`.
+    """
+    sampling = Sampling(temperature=temperature, top_p=top_p)
+    _require_levels(prompt, model.config.levels)
+    chosen = choose_engine(engine, model.embedding.weight.device.type).engine
+    clip = GenerationInput(
+        spectrogram=torch.zeros(0, model.config.condition_inputs), group=group, seed=seed, prompt=prompt
+    )
+    run = _Run(model, [clip], sampling, create_streams(model, 1, chosen), guard)
+    made = 0
+    for window in _windows(spectrogram, model.config.look_ahead_frames):
+        frames = len(window) - 2 * model.config.look_ahead_frames
+        yield run.advance([window], frames)[0].to(torch.int32)
+        made += frames * model.config.hop_length
+    if prompt is not None and made < len(prompt):
+        raise _too_long(len(prompt), made)
+
+
+def _require_prompt_within(clip: GenerationInput, hop_length: int) -> None:
+    samples = len(clip.spectrogram) * hop_length
+    if clip.prompt is not None and len(clip.prompt) > samples:
+        raise _too_long(len(clip.prompt), samples)
+
+
+def _require_levels(prompt: Tensor | None, levels: int) -> None:
+    if prompt is not None and len(prompt) and not 0 <= int(prompt.min()) <= int(prompt.max()) < levels:
+        raise InputError(
+            f"the prompt has levels {int(prompt.min())} to {int(prompt.max())}; the vocoder knows 0 to {levels - 1}: "
+            "encode its sound with vocoder.mu_law"
+        )
+
+
+def _too_long(prompt: int, samples: int) -> InputError:
+    return InputError(
+        f"the prompt has {prompt} samples and the codes stand for {samples}; give the codes of the prompt and of what "
+        "follows it, as one"
+    )
 
 
 class _Report:
     """Counts steps over all groups of clips for a progress callback."""
 
-    def __init__(self, progress: Progress | None, *, every: int, total: int) -> None:
-        self.progress, self.every, self.total, self.done = progress, every, total, 0
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
 
-    def step(self) -> None:
-        self.done += 1
-        if self.progress is not None and (self.done % self.every == 0 or self.done == self.total):
+    def add(self, steps: int) -> None:
+        self.done += steps
+        if self.progress is not None:
             self.progress(self.done, self.total)
 
 
-def _generate(model: WaveNet, inputs: Sequence[GenerationInput], temperature: float, report: _Report) -> list[Tensor]:
-    hop, device = model.config.hop_length, model.embedding.weight.device
-    generators = [torch.Generator().manual_seed(clip.seed) for clip in inputs]
-    sounds = [torch.empty(len(clip.spectrogram) * hop, dtype=torch.int32) for clip in inputs]
-    stepper = Stepper(model, _conditions(model, inputs, range(0)))
-    previous = torch.full((_width(inputs),), silence(levels=model.config.levels), device=device)
-    for frames in _chunks(max(len(clip.spectrogram) for clip in inputs)):
-        stepper.go_on(_conditions(model, inputs, frames))
-        draws = _draws(generators, len(frames) * hop).to(device)
-        levels = _chunk(stepper, previous, draws, temperature, report)
-        previous = levels[-1]
-        for sound, chunk in zip(sounds, levels.T.to("cpu", torch.int32), strict=False):
-            written = sound[frames.start * hop : frames.stop * hop]
-            written[:] = chunk[: len(written)]
-    return sounds
+class _Run:
+    """Clips on their way through one engine."""
+
+    def __init__(
+        self,
+        model: WaveNet,
+        clips: Sequence[GenerationInput],
+        sampling: Sampling,
+        streams: Streams,
+        guard: RunawayGuard | None,
+    ) -> None:
+        self.model, self.clips, self.sampling, self.streams, self.guard = model, clips, sampling, streams, guard
+        self.generators = [torch.Generator().manual_seed(clip.seed) for clip in clips]
+        self.time = 0
+        self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # levels that the guard looks back at
+
+    def advance(self, windows: Sequence[Tensor], frames: int) -> Tensor:
+        """Levels ``(clips, frames * hop_length)`` int64 of the next frames.
+
+        Args:
+            windows: normalised log-mel of each clip, ``(own frames + 2 * look_ahead_frames, mels)``, at most as many as
+                ``frames``; where a clip has ended what it says means nothing.
+            frames: to go on by.
+        """
+        steps = frames * self.model.config.hop_length
+        # Generators give the same numbers in chunks of any length.
+        draws = torch.stack([torch.rand(steps, generator=generator) for generator in self.generators])
+        given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
+        conditions = self._conditions(windows, frames)
+        state = None if self.guard is None else self.streams.state()
+        levels = self.streams.advance(conditions, given, draws, self.sampling)
+        if self.guard is not None:
+            levels = self._guarded(self.guard, state, windows, conditions, given, levels)
+            self.recent = torch.cat([self.recent, levels], dim=1)[:, -history(self.model.config.sample_rate) :]
+        self.time += steps
+        return levels
+
+    def _guarded(
+        self,
+        guard: RunawayGuard,
+        state: Any,
+        windows: Sequence[Tensor],
+        conditions: Tensor,
+        given: Tensor,
+        levels: Tensor,
+    ) -> Tensor:
+        """The levels, or where some clips ran away, those of other draws for them; the others sound as they did."""
+        odd = self._odd(guard, windows, given, levels)
+        guard.found += len(odd)
+        for attempt, temperature in retries(self.sampling.temperature):
+            if not odd:
+                break
+            draws, asked = torch.zeros(levels.shape), levels.clone()
+            for clip in odd:
+                seed = retry_seed(self.clips[clip].seed, self.time, attempt)
+                draws[clip] = torch.rand(levels.shape[1], generator=torch.Generator().manual_seed(seed))
+                asked[clip] = given[clip]
+            self.streams.restore(state)
+            levels = self.streams.advance(conditions, asked, draws, replace(self.sampling, temperature=temperature))
+            odd = self._odd(guard, windows, given, levels)
+        guard.left += len(odd)
+        return levels
+
+    def _odd(self, guard: RunawayGuard, windows: Sequence[Tensor], given: Tensor, levels: Tensor) -> list[int]:
+        """Clips whose chunk was drawn, and is odd."""
+        config, found = self.model.config, []
+        for clip, window in enumerate(windows):
+            own = window[config.look_ahead_frames : len(window) - config.look_ahead_frames]
+            if not len(own) or not (given[clip] < 0).any():
+                continue
+            heard = torch.cat([self.recent[clip], levels[clip, : len(own) * config.hop_length]])
+            samples = decode(heard, levels=config.levels)
+            if guard.odd(samples, config.sample_rate, meant=mean_level(own, config)):
+                found.append(clip)
+        return found
+
+    def _conditions(self, windows: Sequence[Tensor], frames: int) -> Tensor:
+        """``(clips, frames, layers, gates)``; zeros where a clip has ended.
+
+        Each clip's are computed alone and on one thread, because a convolution of another shape rounds differently.
+        """
+        config, device = self.model.config, self.model.embedding.weight.device
+        conditions = torch.zeros(len(windows), frames, config.layers, config.gate_channels, device=device)
+        with one_thread():
+            for row, window, clip in zip(conditions, windows, self.clips, strict=True):
+                own = len(window) - 2 * config.look_ahead_frames
+                if own > 0:
+                    groups = torch.tensor([clip.group], device=device)
+                    row[:own] = self.model.conditions.project(window.to(device).unsqueeze(0), groups)[0]
+        return conditions
+
+
+def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:
+    """Levels of the samples ``[start, start + steps)`` that a prompt gives, `TO_DRAW` after its end."""
+    given = torch.full((steps,), TO_DRAW)
+    if prompt is not None:
+        known = prompt[start : start + steps]
+        given[: len(known)] = known
+    return given
 
 
 def _chunks(frames: int) -> Iterator[range]:
@@ -201,54 +281,25 @@ def _chunks(frames: int) -> Iterator[range]:
     return (range(first, min(first + CHUNK_FRAMES, frames)) for first in range(0, frames, CHUNK_FRAMES))
 
 
-def _chunk(stepper: Stepper, previous: Tensor, draws: Tensor, temperature: float, report: _Report) -> Tensor:
-    """Levels ``(steps, width)`` int64 after the levels ``previous (width,)``, from draws ``(steps, width, 1)``."""
-    levels = previous.new_empty(draws.shape[:2])
-    for step in range(len(draws)):
-        previous = sample(stepper.step(previous), draws[step], temperature)
-        levels[step] = previous
-        report.step()
-    return levels
+def _window(spectrogram: Tensor, frames: range, edge: int) -> Tensor:
+    """Those of some frames that ``(frames, mels)`` has, and ``edge`` neighbours on either side, zeros beyond an end."""
+    stop = min(frames.stop, len(spectrogram))
+    if stop <= frames.start:
+        return spectrogram[:0]
+    first, last = max(frames.start - edge, 0), min(stop + edge, len(spectrogram))
+    return pad(spectrogram[first:last], (0, 0, first - frames.start + edge, stop + edge - last))
 
 
-def _width(inputs: Sequence[GenerationInput]) -> int:
-    return max(len(inputs), NARROWEST)
-
-
-def _conditions(model: WaveNet, inputs: Sequence[GenerationInput], frames: range) -> Tensor:
-    """Of some frames, ``(width, frames, layers, gates)``; zeros where a clip has ended or there is none.
-
-    Each clip's are computed alone, because a convolution of another shape rounds differently.
-    """
-    config, device = model.config, model.embedding.weight.device
-    conditions = torch.zeros(_width(inputs), len(frames), config.layers, config.gate_channels, device=device)
-    for row, clip in zip(conditions, inputs, strict=False):
-        stop = min(frames.stop, len(clip.spectrogram))
-        if frames.start < stop:
-            seen = _with_neighbours(clip.spectrogram, frames.start, stop, config.look_ahead_frames).to(device)
-            groups = torch.tensor([clip.group], device=device)
-            row[: stop - frames.start] = model.conditions.project(seen.unsqueeze(0), groups)[0]
-    return conditions
-
-
-def _with_neighbours(spectrogram: Tensor, start: int, stop: int, edge: int) -> Tensor:
-    """Frames ``[start - edge, stop + edge)`` of ``(frames, mels)``, zeros beyond its ends."""
-    first, last = max(start - edge, 0), min(stop + edge, len(spectrogram))
-    return pad(spectrogram[first:last], (0, 0, first - start + edge, stop + edge - last))
-
-
-def _draws(generators: Sequence[torch.Generator], steps: int) -> Tensor:
-    """The next uniform numbers in [0, 1), ``(steps, width, 1)``: each clip's from its own generator."""
-    draws = torch.zeros(steps, max(len(generators), NARROWEST), 1)
-    for index, generator in enumerate(generators):
-        draws[:, index, 0] = torch.rand(steps, generator=generator)
-    return draws
-
-
-def sample(logits: Tensor, draws: Tensor, temperature: float) -> Tensor:
-    """Levels ``(batch,)`` from logits ``(batch, levels)`` and uniform draws ``(batch, 1)``; temperature 0: the best."""
-    if temperature == 0:
-        return logits.argmax(dim=1)
-    cumulative = torch.softmax(logits / temperature, dim=1).cumsum_(dim=1)
-    levels = torch.searchsorted(cumulative, draws * cumulative[:, -1:], right=True)
-    return levels.squeeze(1).clamp_(max=logits.shape[1] - 1)
+def _windows(blocks: Iterable[Tensor], edge: int) -> Iterator[Tensor]:
+    """The windows of all chunks of a spectrogram that comes in blocks ``(frames, mels)``, as `_window` gives them."""
+    waiting: Tensor | None = None  # from `edge` frames before the next chunk on
+    for block in blocks:
+        waiting = pad(block, (0, 0, edge, 0)) if waiting is None else torch.cat([waiting, block])
+        while len(waiting) >= CHUNK_FRAMES + 2 * edge:
+            yield waiting[: CHUNK_FRAMES + 2 * edge]
+            waiting = waiting[CHUNK_FRAMES:]
+    if waiting is not None:
+        ended = pad(waiting, (0, 0, 0, edge))
+        while len(ended) > 2 * edge:  # two chunks where the edge holds more frames than the last chunk
+            yield ended[: CHUNK_FRAMES + 2 * edge]
+            ended = ended[CHUNK_FRAMES:]

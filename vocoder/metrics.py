@@ -1,10 +1,16 @@
-"""How a sound compares with another, and what is wrong with it by itself."""
+"""How a sound compares with another frame by frame, and what is wrong with it by itself.
+
+What is decoded has as many samples as its original and begins where it begins: frames are compared in place, and no
+time warping hides a sound that drifts.
+"""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
+from torchaudio.functional import create_dct
 
 from audio.errors import InputError
 from audio.spectrogram import LogMel, SpectrogramConfig
@@ -16,6 +22,7 @@ FULL_SCALE = 1 - 2**-15  # the largest 16-bit sample: at or above it a sound is 
 SILENCE_DBFS = -60.0
 FRAME_SECONDS = 0.025
 QUIETEST_DBFS = -120.0  # what digital silence counts as
+CEPSTRA = 13  # coefficients that the distortion compares; the 0th, the loudness, is left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +53,7 @@ def sound_levels(waveform: Waveform) -> SoundLevels:
 
 
 def _dbfs(samples: np.ndarray) -> float:
-    power = float(np.mean(samples**2))
+    power = float(np.mean(samples**2)) if len(samples) else 0.0
     return max(10 * math.log10(power), QUIETEST_DBFS) if power > 0 else QUIETEST_DBFS
 
 
@@ -58,6 +65,38 @@ def log_mel_distance(a: Waveform, b: Waveform, config: SpectrogramConfig) -> flo
     Raises:
         InputError: a sample rate is not the spectrogram's, or there is not one frame to compare.
     """
+    difference = _log_mel_difference(a, b, config) * DECIBELS_PER_NAT
+    return float(difference.square().mean(dim=1).sqrt().mean())
+
+
+def mel_cepstral_distortion(a: Waveform, b: Waveform, config: SpectrogramConfig, *, cepstra: int = CEPSTRA) -> float:
+    """Distance of the spectral envelopes in dB, mean over frames, whatever the gain (Kubichek 1993).
+
+    ::
+
+        10 / ln 10 * sqrt(2 * sum over d = 1 ... D of (c_d - c'_d)^2)
+        c_d = 2 / M * sum over mels m of ln|amplitude_m| * cos(pi d (m + 1/2) / M)
+
+    The sum over all M - 1 coefficients would be the standard deviation over mels of the difference in dB.
+
+    Args:
+        a: one sound.
+        b: another, compared over the length of the shorter.
+        config: the spectrogram whose log-mel the cepstra are of.
+        cepstra: D; as many as there are, where the spectrogram has fewer mels.
+
+    Raises:
+        InputError: a sample rate is not the spectrogram's, or there is not one frame to compare.
+    """
+    difference = _log_mel_difference(a, b, config)  # of log power, twice that of log amplitude
+    kept = min(cepstra + 1, config.n_mels)
+    cosines = create_dct(kept, config.n_mels, norm="ortho")[:, 1:]  # (M, D), times sqrt(M / 2) of the formula's
+    squares = (difference @ cosines).square().sum(dim=1) / config.n_mels
+    return float(DECIBELS_PER_NAT * squares.sqrt().mean())
+
+
+def _log_mel_difference(a: Waveform, b: Waveform, config: SpectrogramConfig) -> Tensor:
+    """Difference of natural-log mel powers ``(frames, mels)`` over the whole frames of the shorter."""
     for waveform in (a, b):
         if waveform.sample_rate != config.sample_rate:
             raise InputError(
@@ -70,8 +109,8 @@ def log_mel_distance(a: Waveform, b: Waveform, config: SpectrogramConfig) -> flo
         )
     with torch.inference_mode():
         frames = LogMel(config)(torch.from_numpy(np.stack([a.samples[:length], b.samples[:length]])))  # (2, T, M)
-    difference = (frames[0] - frames[1]) * DECIBELS_PER_NAT
-    return float(difference.square().mean(dim=1).sqrt().mean())
+    difference: Tensor = frames[0] - frames[1]
+    return difference
 
 
 def code_agreement(a: Codes, b: Codes) -> float:

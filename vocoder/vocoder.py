@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -19,7 +18,10 @@ from audio.files import write_aside
 from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
 from vocoder import mu_law
-from vocoder.generation import GenerationInput, Progress, generate
+from vocoder.code_blocks import HeardBlocks, frames_of
+from vocoder.engines import Chosen, EngineChoice, choose_engine, width
+from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
+from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -31,14 +33,25 @@ class Vocoder:
     Args:
         model: the trained network.
         tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`.
+        loudness: of the recordings that it was trained on; None: not known, and sound that runs away is left as it is.
+        engine: what generates; ``auto`` takes the fastest there is.
     """
 
-    def __init__(self, model: WaveNet, tokenizer: str) -> None:
+    def __init__(
+        self,
+        model: WaveNet,
+        tokenizer: str,
+        *,
+        loudness: LoudnessRange | None = None,
+        engine: EngineChoice = "auto",
+    ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
+        self.engine = engine
+        self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all that is decoded
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Vocoder":
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu", engine: EngineChoice = "auto") -> "Vocoder":
         """Load what `save_pretrained` wrote.
 
         Raises:
@@ -52,10 +65,11 @@ class Vocoder:
         try:
             model = WaveNet(WaveNetConfig(**saved["wavenet"] | {"groups": tuple(saved["wavenet"]["groups"])}))
             model.load_state_dict(load(weights))
+            loudness = LoudnessRange(**saved["loudness"]) if saved.get("loudness") else None
         except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise _changed(folder / CONFIG, f"does not describe the weights beside it ({reason})") from error
-        return cls(model.to(device), saved["tokenizer"])
+        return cls(model.to(device), saved["tokenizer"], loudness=loudness, engine=engine)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json`, `model.safetensors` and a model card; the config, last, marks the folder whole."""
@@ -65,11 +79,22 @@ class Vocoder:
         saved = {
             "tokenizer": self.tokenizer,
             "wavenet": asdict(self.model.config),
+            "loudness": None if self.guard is None else asdict(self.guard.loudness),
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
         }
         write_aside(folder / WEIGHTS, weights)
         write_aside(folder / CARD, self._card())
         write_aside(folder / CONFIG, json.dumps(saved, indent=2, ensure_ascii=False) + "\n")
+
+    @property
+    def chosen(self) -> Chosen:
+        """The engine that generates here, and what to tell those who wish for another."""
+        return choose_engine(self.engine, self.model.embedding.weight.device.type)
+
+    @property
+    def width(self) -> int:
+        """Clips that are generated side by side at most; `decode_batch` takes any number."""
+        return width(self.chosen.engine)
 
     def decode(
         self,
@@ -78,6 +103,7 @@ class Vocoder:
         *,
         group: str | None = None,
         temperature: float = 1.0,
+        top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Waveform:
@@ -88,15 +114,15 @@ class Vocoder:
             tokenizer: says what the codes mean.
             group: one of the groups heard in training; None: their average.
             temperature: 1 draws from the model as it is, less is safer and duller, 0 takes the most probable level.
+            top_p: draw among the most probable levels that together reach this probability.
             seed: the same seed gives the same sound.
             progress: called with the steps done and the steps in all.
 
         Raises:
             InputError: codes, tokenizer and vocoder do not belong together, or the group is unknown.
         """
-        groups = [group]
         return self.decode_batch(
-            [codes], tokenizer, groups=groups, temperature=temperature, seed=seed, progress=progress
+            [codes], tokenizer, groups=[group], temperature=temperature, top_p=top_p, seed=seed, progress=progress
         )[0]
 
     def decode_batch(
@@ -105,22 +131,123 @@ class Vocoder:
         tokenizer: CodeMeanings,
         *,
         groups: Sequence[str | None] | None = None,
+        prompts: Sequence[Waveform | None] | None = None,
         temperature: float = 1.0,
+        top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """The sounds of several clips, each the same as `decode` with the same seed gives it alone."""
-        groups = [None] * len(codes) if groups is None else groups
-        if len(groups) != len(codes):
-            raise InputError(f"there are {len(groups)} groups for {len(codes)} clips; give one each, or none")
+        """The sounds of several clips, each the same as `decode` with the same seed gives it alone.
+
+        Args:
+            prompts: the sound that each clip begins with, as `continue_from` takes it; None: nothing was heard before.
+
+        Others, and what raises: see `decode` and `continue_from`.
+        """
+        groups, prompts = _one_each(groups, codes, "groups"), _one_each(prompts, codes, "prompts")
         for clip in codes:
             self._require_belonging(clip.format, tokenizer.format)
         inputs = [
-            GenerationInput(spectrogram=_spectrogram(clip, tokenizer), group=self.group_index(group), seed=seed)
-            for clip, group in zip(codes, groups, strict=True)
+            GenerationInput(
+                spectrogram=torch.cat([*frames_of([clip], tokenizer, self.model.config), self._no_frames()]),
+                group=self.group_index(group),
+                seed=seed,
+                prompt=None if prompt is None else self._levels(prompt),
+            )
+            for clip, group, prompt in zip(codes, groups, prompts, strict=True)
         ]
-        levels = generate(self.model, inputs, temperature=temperature, progress=progress)
+        levels = generate(
+            self.model,
+            inputs,
+            temperature=temperature,
+            top_p=top_p,
+            engine=self.engine,
+            guard=self.guard,
+            progress=progress,
+        )
         return [self._waveform(values, clip.num_samples) for values, clip in zip(levels, codes, strict=True)]
+
+    def continue_from(
+        self,
+        waveform: Waveform,
+        codes: Codes,
+        tokenizer: CodeMeanings,
+        *,
+        group: str | None = None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Waveform:
+        """What follows a sound, joined to it without a click: the network hears the sound itself before it goes on.
+
+        Args:
+            waveform: the sound that was heard, at the vocoder's rate.
+            codes: of that sound and of what follows it, as one (`tokenizer.codes.joined`).
+            others: see `decode`.
+
+        Returns:
+            The new sound alone, ``codes.num_samples - len(waveform.samples)`` samples.
+
+        Raises:
+            InputError: the waveform has another rate, or lasts longer than the codes; and see `decode`.
+        """
+        whole = self.decode_batch(
+            [codes],
+            tokenizer,
+            groups=[group],
+            prompts=[waveform],
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            progress=progress,
+        )[0]
+        return Waveform(samples=whole.samples[len(waveform.samples) :], sample_rate=whole.sample_rate)
+
+    def stream(
+        self,
+        blocks: Iterable[Codes],
+        tokenizer: CodeMeanings,
+        *,
+        group: str | None = None,
+        prompt: Waveform | None = None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[Waveform]:
+        """The sound of codes that come block by block, in memory that does not grow: `decode` of the whole, in pieces.
+
+        Args:
+            blocks: codes of one sound in order, of any length; all but the last whole codes.
+            others: see `decode` and `continue_from`.
+
+        Yields:
+            The sound of some frames, as soon as these and the few that the network looks ahead are there.
+
+        Raises:
+            InputError: a block ends within a code and another follows; and see `decode`.
+        """
+        heard = HeardBlocks(self._belonging(blocks, tokenizer))
+        levels = generate_blocks(
+            self.model,
+            frames_of(heard, tokenizer, self.model.config),
+            group=self.group_index(group),
+            seed=seed,
+            prompt=None if prompt is None else self._levels(prompt),
+            temperature=temperature,
+            top_p=top_p,
+            engine=self.engine,
+            guard=self.guard,
+        )
+        made = 0
+        for each in levels:
+            yield self._waveform(each, heard.samples - made)
+            made += len(each)
+
+    def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
+        for block in blocks:
+            self._require_belonging(block.format, tokenizer.format)
+            yield block
 
     def group_index(self, group: str | None) -> int:
         """Index of a group heard in training; -1 for None.
@@ -154,6 +281,17 @@ class Vocoder:
                 )
         require_same_codebook(tokenizer, codes, owner="the tokenizer")
 
+    def _no_frames(self) -> Tensor:
+        return torch.zeros(0, self.model.config.condition_inputs, device=self.model.embedding.weight.device)
+
+    def _levels(self, waveform: Waveform) -> Tensor:
+        config = self.model.config
+        if waveform.sample_rate != config.sample_rate:
+            raise InputError(
+                f"the prompt is at {waveform.sample_rate} Hz, the vocoder at {config.sample_rate} Hz: resample it first"
+            )
+        return mu_law.encode(torch.from_numpy(waveform.samples), levels=config.levels)
+
     def _waveform(self, levels: Tensor, num_samples: int) -> Waveform:
         samples = mu_law.decode(levels, levels=self.model.config.levels)[:num_samples]
         return Waveform(samples=samples.numpy(), sample_rate=self.model.config.sample_rate)
@@ -186,10 +324,13 @@ It imitates the recordings that it was trained on, voices among them: ask those 
 """
 
 
-def _spectrogram(codes: Codes, tokenizer: CodeMeanings) -> Tensor:
-    """``(frames, mels)`` that the codes mean."""
-    with torch.inference_mode():
-        return tokenizer.spectrogram(torch.from_numpy(codes.values.astype(np.int64)).unsqueeze(0))[0]
+T = TypeVar("T")
+
+
+def _one_each(given: Sequence[T | None] | None, codes: Sequence[Codes], name: str) -> Sequence[T | None]:
+    if given is not None and len(given) != len(codes):
+        raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
+    return [None] * len(codes) if given is None else given
 
 
 def _read(path: Path) -> bytes:

@@ -13,6 +13,7 @@ gate below this trained 1.3 times as fast as `Conv1d` did on a CPU (bf16 autocas
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,11 @@ class WaveNetConfig:
     levels: int = LEVELS  # mu-law levels
     condition_channels: int = 128
     condition_layers: int = 2  # convolutions over 3 frames; each looks one frame back and one ahead
+    condition: Literal["meaning", "embedding"] = "meaning"  # of codes: their decoded log-mel, or a vector of their own
+    code_position: bool = False  # also which frame of its code a frame is
+    codebook: str = ""  # filled in for an embedding: whose codes it knows, its size, and the streams
+    codebook_size: int = 0
+    streams: int = 1
     groups: tuple[str, ...] = ()  # speakers or other groups heard in training; a clip is conditioned on its own
     group_channels: int = 16
 
@@ -92,22 +98,44 @@ class WaveNetConfig:
         return 1 + (self.kernel_size - 1) * sum(self.dilations)
 
     @property
+    def condition_inputs(self) -> int:
+        """Numbers that a frame is conditioned on, as `vocoder.frames` gives them."""
+        numbers = self.n_mels if self.condition == "meaning" else self.streams
+        return numbers + (self.patch_frames if self.code_position else 0)
+
+    @property
     def look_ahead_frames(self) -> int:
         """Spectrogram frames before and after its own that a sample is conditioned on."""
         return self.condition_layers
 
 
 class FrameConditions(nn.Module):
-    """What each layer adds to its gates in each frame: log-mel frames, their neighbours, and the clip's group.
+    """What each layer adds to its gates in each frame: what its code means, its neighbours, and the clip's group.
+
+    Frames are those of `vocoder.frames`: log-mel, or numbers of codes that are looked up here; ``inputs`` of each.
 
     The ends of a clip look like frames of zeros, which are frames of average loudness in a normalised spectrogram:
     frames that are padded with zeros therefore change nothing for those before them.
     """
 
+    first_codes: Tensor  # (streams,), of an embedding: place of each stream's first vector, less the 0th
+
     def __init__(self, config: WaveNetConfig) -> None:
         super().__init__()
         self.config = config
-        widths = [config.n_mels] + [config.condition_channels] * config.condition_layers
+        inputs = config.condition_inputs
+        if config.condition == "embedding":
+            if config.codebook_size <= 0 or config.streams <= 0:
+                raise InputError(
+                    f"vocoder.wavenet.codebook_size is {config.codebook_size} and vocoder.wavenet.streams "
+                    f"{config.streams}; an embedding has a vector for each code: give both those of the codebook"
+                )
+            # The codes of all streams one after the other; the 0th vector, which stays zero, is of no code.
+            self.codes = nn.Embedding(1 + config.streams * config.codebook_size, config.condition_channels, 0)
+            first = config.codebook_size * torch.arange(config.streams)
+            self.register_buffer("first_codes", first, persistent=False)
+            inputs += config.condition_channels - config.streams
+        widths = [inputs] + [config.condition_channels] * config.condition_layers
         self.convolutions = nn.ModuleList(nn.Conv1d(a, b, 3) for a, b in pairwise(widths))
         self.projection = nn.Linear(config.condition_channels, config.layers * config.gate_channels)
         if config.groups:
@@ -115,16 +143,17 @@ class FrameConditions(nn.Module):
             self.group_projection = nn.Linear(config.group_channels, config.condition_channels, bias=False)
 
     def forward(self, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
-        """``(batch, frames, mels)``, ``(batch,)`` -> ``(batch, frames, layers, gates)``."""
+        """``(batch, frames, inputs)``, ``(batch,)`` -> ``(batch, frames, layers, gates)``."""
         edge = self.config.look_ahead_frames
         return self.project(pad(spectrogram, (0, 0, edge, edge)), groups)
 
     def project(self, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
         """As `forward`, of frames that carry ``look_ahead_frames`` neighbours on both sides, zeros beyond the ends.
 
-        ``(batch, frames + 2 * look_ahead_frames, mels)``, ``(batch,)`` -> ``(batch, frames, layers, gates)``
+        ``(batch, frames + 2 * look_ahead_frames, inputs)``, ``(batch,)`` -> ``(batch, frames, layers, gates)``
         """
-        frames = spectrogram.transpose(1, 2)  # (N, F, M) -> (N, M, F)
+        known = self._looked_up(spectrogram) if self.config.condition == "embedding" else spectrogram
+        frames = known.transpose(1, 2)  # (N, F, M) -> (N, M, F)
         for index, convolution in enumerate(self.convolutions):
             frames = convolution(frames)
             if index == 0 and self.config.groups:
@@ -132,6 +161,12 @@ class FrameConditions(nn.Module):
             frames = torch.relu(frames)
         conditions: Tensor = self.projection(frames.transpose(1, 2))  # (N, C, F) -> (N, F, L * G)
         return conditions.view(*conditions.shape[:2], self.config.layers, self.config.gate_channels)
+
+    def _looked_up(self, frames: Tensor) -> Tensor:
+        """Numbers of codes, 0 for none, and positions ``(batch, frames, inputs)`` -> vectors, and positions."""
+        numbers, positions = frames.tensor_split([self.config.streams], dim=2)
+        places = torch.where(numbers > 0, numbers.long() + self.first_codes, 0)
+        return torch.cat([self.codes(places).sum(dim=2), positions], dim=2)
 
     def group_vectors(self, groups: Tensor | None, batch: int) -> Tensor:
         """Group ids ``(batch,)`` -> vectors ``(batch, channels)``; an unknown group has the average of all."""
@@ -186,7 +221,7 @@ class WaveNet(nn.Module):
 
         Args:
             previous: levels of the sample before each one, ``(batch, frames * hop_length)`` int64.
-            spectrogram: normalised log-mel, ``(batch, frames, mels)``.
+            spectrogram: what the codes mean, frame by frame, ``(batch, frames, inputs)``: see `vocoder.frames`.
             groups: indices into ``config.groups``, or -1 where unknown, ``(batch,)`` int64; None: all unknown.
 
         Returns:

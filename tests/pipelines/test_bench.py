@@ -10,15 +10,20 @@ import pytest
 import soundfile
 
 from audio.errors import InputError
+from pipelines import bench_machine, bench_peer, bench_vocoder
 from pipelines.bench import bench
 from pipelines.bench_memory import bench_memory
 from pipelines.bench_sounds import random_tokenizer, write_noise
+from pipelines.bench_vocoder import multiply_adds, weight_bytes
 from tokenizer.tokenizer import TokenizerConfig
+from vocoder.kernels import BLOCK
+from vocoder.numba_streams import TOGETHER
+from vocoder.wavenet import WaveNetConfig, create_wavenet
 
 
 def options(**others: object) -> dict[str, object]:
     """The config that the command line composes."""
-    defaults = {"what": "encode", "input": None, "seconds": 4.0, "hours": 0.02, "repeats": 1}
+    defaults = {"what": "encode", "input": None, "seconds": 4.0, "hours": 0.02, "clips": [1], "repeats": 1}
     return {**defaults, "model": None, "output": None, **others}
 
 
@@ -58,6 +63,49 @@ def test_ten_hours_take_little_more_memory_than_a_minute() -> None:
     assert measured["within"], measured  # the samples alone are 2.3 GB
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure badly, but soon."""
+    monkeypatch.setattr(bench_vocoder, "SECONDS_EACH", 0.01)
+    monkeypatch.setattr(bench_machine, "MATRIX", 64)
+    monkeypatch.setattr(bench_machine, "READ_BYTES", {"weights": 10_000, "memory": 1_000_000})
+    monkeypatch.setattr(bench_peer, "STEPS", 3)
+
+
+@pytest.mark.usefixtures("quick")
+def test_every_engine_is_measured_beside_the_machine(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new/vocoder.json"
+    bench(options(what="vocoder", clips=[1, 6], model=str(run_folder), output=str(output)))
+    measured = json.loads(output.read_text())["vocoder"]
+    assert measured["config"]["sample_rate"] == 4000
+    rates = {(row["engine"], row["clips"], row["cores"]): row for row in measured["rates"]}
+    assert {("torch", 1, 1), ("torch", 6, 1), ("numba", 1, 1), ("numba", 6, 1)} <= set(rates)
+    for row in rates.values():
+        assert row["times_real_time"] == pytest.approx(row["samples_per_second"] / 4000)
+        assert row["flops"] == pytest.approx(2 * measured["multiply_adds_per_sample"] * row["samples_per_second"])
+    alone = rates["numba", 1, 1]["samples_per_second"] / rates["torch", 1, 1]["samples_per_second"]
+    assert measured["ratios"]["numba over torch"] == pytest.approx(alone)
+    assert {row["precision"] for row in measured["training"]} == {"fp32", "bf16"}
+    assert "sgemm" in capsys.readouterr().out
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_multiply_adds_are_the_weights_that_a_sample_meets() -> None:
+    config = WaveNetConfig()
+    model = create_wavenet(config, seed=0)
+    met = [p for name, p in model.named_parameters() if p.dim() == 2 and not name.startswith(("conditions", "embed"))]
+    assert multiply_adds(config) == sum(parameter.numel() for parameter in met)
+
+
+def test_readings_are_shared_as_the_engines_share_them() -> None:
+    config = WaveNetConfig()
+    assert (bench_vocoder.TOGETHER, bench_vocoder.BLOCK) == (TOGETHER, BLOCK)
+    alone, batch = (weight_bytes(config, "numba", clips, 1) for clips in (1, 16))
+    assert alone / batch == pytest.approx(0.8 * 16, rel=0.02)
+
+
 def test_noise_has_the_length_and_rate_that_were_asked_for(tmp_path: Path) -> None:
     write_noise(tmp_path / "a.wav", seconds=2.5, sample_rate=8000, format="WAV")
     assert (soundfile.info(tmp_path / "a.wav").frames, soundfile.info(tmp_path / "a.wav").samplerate) == (20_000, 8000)
@@ -75,6 +123,9 @@ def test_the_tokenizer_measured_has_the_default_sizes() -> None:
         ({"seconds": 0.0}, "seconds is 0"),
         ({"hours": 100.0}, "hours is 100"),
         ({"repeats": 0}, "repeats is 0"),
+        ({"clips": []}, r"clips is \[\]; name one number"),
+        ({"clips": [1, 0]}, "clips is .1, 0."),
+        ({"what": "vocoder", "model": "nowhere"}, "model=nowhere does not exist"),
         ({"model": "nowhere"}, "model=nowhere does not exist"),
         ({"input": "nowhere"}, "input=nowhere does not exist"),
     ],

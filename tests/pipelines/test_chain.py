@@ -33,12 +33,16 @@ from vocoder.vocoder import Vocoder
 
 FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", *FEATURES, "probe")
-SOUND_STAGES = ("waveforms", "vocoder", "listening")
+JUDGING_STAGES = ("decoded", "judged", "spectrograms", "supervised", "recognised")
+SOUND_STAGES = ("waveforms", "vocoder", "listening", *JUDGING_STAGES)
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
     "lm": "perplexity unigram_perplexity bits_per_second",
     "probe": "accuracy macro_f1",
-    "vocoder": "log_mel_distance code_agreement clipping silence",
+    "vocoder": (
+        "label_accuracy mel_cepstral_distortion log_mel_distance voicing_error code_agreement clipping silence "
+        "runaway_clips silent_clips clipped_clips distinct_1 perplexity recoded_perplexity stoi_clips"
+    ),
 }
 LAYERS = ("", "/layer_1", "/layer_2", "/all_layers")
 GPTS = [f"{gpt}{layer}" for gpt in ("gpt", "random_gpt") for layer in LAYERS]
@@ -101,7 +105,17 @@ def test_every_representation_is_probed(finished_run: FinishedRun) -> None:
 
 def test_sounds_of_each_kind_are_measured(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["stage"] == "vocoder" and row["name"] == "silence"]
-    assert {row["of"] for row in rows} >= {"original", "griffin_lim", "wavenet", "continuation"}
+    said = {f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")}
+    assert {row["of"] for row in rows} == {"original", "griffin_lim", "wavenet", *said}
+
+
+def test_label_accuracy_has_an_interval(finished_run: FinishedRun) -> None:
+    rows = [row for row in figures(finished_run.folder) if row["name"] == "label_accuracy"]
+    assert {row["of"] for row in rows} == {"original", "griffin_lim", "wavenet"}
+    assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
+    heard = results(finished_run.folder)["listening"]
+    assert heard["judged_clips"] == 2
+    assert {sum(row["classes"].values()) for row in heard["recognised"] if row["of"] == "unconditional"} == {2}
 
 
 def test_every_figure_names_an_entry_of_the_store(finished_run: FinishedRun) -> None:
@@ -177,18 +191,19 @@ def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, t
     label = next(clip.label for clip in others if clip.label != first.label)
     mended = (replace(first, label=label, index=7, fold="b"), *others)
     learn(replace(manifest, clips=mended), store, "stages=[probe,vocoder]")
-    assert counts(store) == {**before, "probe": 2}
+    told = {**before, "probe": 2, "supervised": 2, "recognised": 2}
+    assert counts(store) == told
     train = next(clip for clip in manifest.of("train"))
     regrouped = tuple(replace(clip, group=None) if clip == train else clip for clip in manifest.clips)
     learn(replace(manifest, clips=regrouped), store, "stages=[vocoder]")
-    assert counts(store) == {**before, "probe": 2, "vocoder": 2, "listening": 2}
+    assert counts(store) == {**told, "vocoder": 2, "listening": 2, "decoded": 2, "judged": 2, "recognised": 3}
 
 
 def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tmp_path: Path) -> None:
     store = shutil.copytree(whole_store, tmp_path / "store")
     before = counts(store)
     assert run(store, tmp_path / "run", "lm.views.offsets=false", "stages=[lm,vocoder]") == 0
-    assert counts(store) == {**before, "lm": 2, "listening": 2}
+    assert counts(store) == {**before, "lm": 2, "listening": 2, "recognised": 2}
 
 
 def test_a_collapsed_codebook_stops_a_run_that_reuses_it(whole_store: Path, tmp_path: Path) -> None:

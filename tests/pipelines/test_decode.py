@@ -1,8 +1,10 @@
 """``wordless decode``, on codes of a tiny tokenizer."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
+from pipelines import decode_job
 from pipelines.decode import decode
 from pipelines.sound_names import sound_names
 from tests.pipelines.tiny import sweep
@@ -31,8 +34,10 @@ def options(model: Path, codes: Path, output: Path, **others: object) -> dict[st
         "synthesis": "wavenet",
         "group": None,
         "temperature": 1.0,
+        "top_p": 1.0,
         "seed": 0,
         "device": "cpu",
+        "engine": "auto",
         **others,
     }
 
@@ -159,7 +164,9 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
     [
         ({"input": "nowhere"}, "input=nowhere does not exist"),
         ({"temperature": -1.0}, "temperature is -1"),
+        ({"top_p": 0.0}, "top_p is 0"),
         ({"seed": -1}, "seed is -1"),
+        ({"engine": "fast"}, "engine=fast is not one of its choices"),
         ({"device": "gpu"}, "device=gpu is not one of its choices: auto, cpu, cuda"),
         ({"group": "carl"}, "group is 'carl', which this vocoder never heard"),
         ({"group": "anna", "synthesis": "griffin_lim"}, "Griffin-Lim knows no groups"),
@@ -215,3 +222,66 @@ def test_silence_of_no_length_is_a_file_too(run_folder: Path, clips: list[CodedC
     write_shard(tmp_path / "empty.parquet", [empty], empty.codes.format)
     decode(options(run_folder, tmp_path / "empty.parquet", tmp_path / "out"))
     assert soundfile.info(tmp_path / "out/a.wav").frames == 0
+
+
+def long_clip(clip: CodedClip, seconds: float) -> CodedClip:
+    steps = round(seconds * 4000 / 80)
+    values = np.arange(steps, dtype=np.int32)[:, None] % 8
+    return replace(clip, codes=replace(clip.codes, values=values, num_samples=steps * 80 - 13))
+
+
+def test_a_long_clip_is_written_as_it_is_made_and_sounds_as_it_does_beside_others(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [long_clip(clips[0], 2.0), replace(long_clip(clips[1], 3.1), path="long.wav")]
+    write_shard(tmp_path / "codes.parquet", several, clips[0].codes.format)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "together"))
+    monkeypatch.setattr(decode_job, "LONG_SECONDS", 3.0)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "apart"))
+    assert soundfile.info(tmp_path / "apart/long.wav").frames == several[1].codes.num_samples
+    assert sounds(tmp_path / "apart") == sounds(tmp_path / "together")
+
+
+def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
+    hours = replace(long_clip(clips[0], 3 * 3600), path="hours.wav")
+    write_shard(tmp_path / "codes.parquet", [hours], clips[0].codes.format)
+    words = [f"model={run_folder}", f"input={tmp_path / 'codes.parquet'}", f"output={tmp_path / 'out'}", "engine=torch"]
+    root = Path(__file__).parents[2]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.decode", *words],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    partial = tmp_path / "out/hours.partial.wav"
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size > 30_000) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    started.send_signal(signal.SIGINT)
+    told = started.communicate(timeout=60)[1]
+    assert started.returncode == 130, told
+    kept, rate = soundfile.read(partial)
+    assert rate == 4000
+    assert len(kept) > 10_000
+    assert f"{len(kept) / 4000:.1f} of 10800.0 s of hours.wav are in" in " ".join(told.split())
+    assert not (tmp_path / "out/hours.wav").exists()
+
+
+def test_a_voice_that_was_not_heard_in_training_is_told(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(tmp_path / "codes.parquet", [replace(clips[0], group="carl")], clips[0].codes.format)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out"))
+    assert "the vocoder was not trained on carl: the average of its voices speaks" in capsys.readouterr().err
+    average = Vocoder.from_pretrained(run_folder / "vocoder").decode(
+        clips[0].codes, Tokenizer.from_pretrained(run_folder / "tokenizer")
+    )
+    average.write(tmp_path / "average.wav")
+    assert (tmp_path / "out/a.wav").read_bytes() == (tmp_path / "average.wav").read_bytes()
+
+
+def test_an_engine_that_is_not_here_is_told(
+    run_folder: Path, parquet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out", engine="cuda_graph"))
+    assert "engine=cuda_graph needs a GPU; numba" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from audio.errors import InputError
+from audio.reading import read
 from lm.model import LanguageModel
 from pipelines.generate import generate
 from tokenizer.codes import Codes
@@ -73,6 +74,8 @@ def test_goes_on_from_the_whole_codes_of_a_prompt(run_folder: Path, recordings: 
     np.testing.assert_array_equal(whole.values[steps:], new.values)
     assert (whole.num_samples, new.num_samples) == (steps * STEP + 840, 840)
     heard = samples(tmp_path / "with/sample_0.wav")
+    own = np.round(read(recordings / "c.ogg", 4000).samples[: steps * STEP] * 32_767)
+    assert np.abs(heard[: steps * STEP] - own).max() <= 1  # the recording itself
     np.testing.assert_array_equal(heard[steps * STEP :], samples(tmp_path / "without/sample_0.wav"))
 
 

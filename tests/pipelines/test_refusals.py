@@ -123,7 +123,7 @@ def test_a_corpus_that_will_not_do(
         ("device=tpu", "device=tpu is not one of its choices: auto, cpu, cuda"),
         ("audio.f_max=9000", "f_max"),
         ("embedded.voices=1000", "voices is 1000; choose 1 to"),
-        ("listening.temperature=-1", "listening.temperature is -1.0; it must be 0 or more"),
+        ("listening.temperatures=[-1]", "listening.temperatures has -1.0; each must be 0 or more"),
         ("listening.top_k=-1", "listening.top_k is -1; it must be 0 or more"),
         ("listening.vocoder_temperature=-1", "listening.vocoder_temperature is -1.0; it must be 0 or more"),
         ("listening.seed=-1", "listening.seed is -1; it must be 0 or more"),

@@ -17,6 +17,7 @@ from lm.baselines.spectrogram_transformer import AstConfig
 from pipelines.ast_stage import ast_features
 from pipelines.codes_stage import ViewsConfig, codes, views
 from pipelines.corpus import Corpus, read_corpus
+from pipelines.decoded_stage import decoded
 from pipelines.features_stage import signal_features
 from pipelines.filter_bank_stage import filter_banks
 from pipelines.gangs import Alone
@@ -94,7 +95,16 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, byte
     vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
     view = ViewsConfig(offsets=True, warps=1, max_speed=0.1, max_formants=0.1, dynamic_ranges=(20, 40), seed=0)
     heard = ListeningConfig(
-        clips=2, seconds=0.3, continuation_seconds=0.1, temperature=1, top_k=0, vocoder_temperature=1, seed=0
+        clips=2,
+        judged_clips=2,
+        seconds=0.3,
+        continuation_seconds=0.1,
+        temperatures=(1.0,),
+        continuations=1,
+        unconditional=0,
+        top_k=0,
+        vocoder_temperature=1,
+        seed=0,
     )
     sample = frame_sample(session, manifest, AUDIO, settings)
     coded = codes(session, manifest, tokenizer)
@@ -109,6 +119,7 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, byte
         ast_features(session, manifest, None, AstConfig(layers=(1,), patches=4)),
         waveforms(session, manifest, AUDIO.sample_rate),
         listening(session, manifest, tokenizer, vocoder, None, heard),
+        decoded(session, manifest, tokenizer, vocoder, heard),
     ]
     return {
         entry.stage: {
@@ -127,7 +138,7 @@ def test_every_stage_hears_what_is_left_alone(
     write_manifest(trimmed, tmp_path / "manifest.tsv")
     read = read_manifest(tmp_path / "manifest.tsv", root)
     found, expected = made(read, run_folder, tmp_path / "trimmed"), made(cut, run_folder, tmp_path / "cut")
-    assert len(found) == 10
+    assert len(found) == 11
     for stage, files in expected.items():
         assert found[stage] == files, stage
     whole = made(corpus_of(root, tmp_path, None).manifest, run_folder, tmp_path / "whole")

@@ -29,7 +29,8 @@ TINY = (
     *(f"{part}.fit.steps={STEPS}" for part in ("tokenizer", "lm", "vocoder")),
     *(f"{part}.fit.validate_every=4" for part in ("tokenizer", "lm", "vocoder")),
     *(f"{part}.fit.warmup_steps=2" for part in ("tokenizer", "lm", "vocoder")),
-    *("listening.clips=1", "listening.seconds=0.2", "listening.continuation_seconds=0.2", "probe.resamples=10"),
+    *("listening.clips=1", "listening.judged_clips=2", "listening.continuations=1", "probe.resamples=10"),
+    *("listening.seconds=0.2", "listening.continuation_seconds=0.2"),
 )
 CHECKPOINTS = tuple(f"{part}.fit.checkpoint_minutes=0" for part in ("tokenizer", "lm", "vocoder"))  # at each step
 

@@ -14,7 +14,7 @@ from tests.vocoder.sounds import (
     recordings,
     tiny_config,
 )
-from vocoder.crops import NOT_COUNTED, Crops, CropsConfig, VocoderClips, loss
+from vocoder.crops import NOT_COUNTED, Crops, CropsConfig, OtherCodes, VocoderClips, loss
 from vocoder.mu_law import encode, silence
 from vocoder.wavenet import create_wavenet
 
@@ -81,6 +81,45 @@ def test_group_dropout_withholds_its_share() -> None:
     batch = Crops(clips, table, tiny_config(), CropsConfig(batch_size=400, crop_codes=4, group_dropout=0.25)).batch(0)
     assert set(batch.groups.tolist()) == {-1, 0}
     assert 60 < int((batch.groups == -1).sum()) < 140
+
+
+def test_each_crop_is_coded_in_one_of_all_codebooks() -> None:
+    clips, table = numbered([5000])
+    shift = 1000.0
+    other = OtherCodes(codes=clips.codes, meanings=Table(table.patches + shift, codebook="book-2"))
+    config = CropsConfig(batch_size=200, crop_codes=4, group_dropout=0.0)
+    own = Crops(clips, table, tiny_config(), config).batch(0)
+    both = Crops(clips, table, tiny_config(), config, others=[other]).batch(0)
+    assert torch.equal(both.targets, own.targets)
+    moved = (both.spectrogram - own.spectrogram)[:, 0, 0]
+    assert set(moved.tolist()) == {0.0, shift}
+    assert 60 < int((moved == shift).sum()) < 140
+    parts = [Crops(clips, table, tiny_config(), config, others=[other]).batch(0, part, 2) for part in range(2)]
+    assert torch.equal(torch.cat([part.spectrogram for part in parts]), both.spectrogram)
+
+
+def test_codebooks_must_be_of_one_tokenizer() -> None:
+    clips, table = numbered([500])
+    with pytest.raises(InputError, match="4 codes in one codebook and 3 in another"):
+        Crops(clips, table, tiny_config(), CropsConfig(), others=[OtherCodes(codes=clips.codes[1:], meanings=table)])
+
+
+@pytest.mark.parametrize("position", [False, True])
+def test_noise_is_added_to_what_the_codes_mean(position: bool) -> None:
+    clips, table = numbered([3000, 400])
+    model = tiny_config(code_position=position)
+    quiet, noisy, again = (
+        Crops(clips, table, model, CropsConfig(batch_size=20, crop_codes=8, condition_noise=noise)).batch(0)
+        for noise in (0.0, 0.5, 0.5)
+    )
+    assert torch.equal(noisy.spectrogram, again.spectrogram)
+    added = noisy.spectrogram - quiet.spectrogram
+    heard = quiet.spectrogram[..., 0] > 0
+    assert float(added[heard][:, : SPECTROGRAM.n_mels].std()) == pytest.approx(0.5, rel=0.05)
+    assert not added[~heard].any()
+    assert not added[..., SPECTROGRAM.n_mels :].any()
+    with pytest.raises(InputError, match="numbers of codes take no noise"):
+        CropsConfig(condition_noise=0.1).look_ahead(tiny_config(condition="embedding", codebook_size=3))
 
 
 def test_reads_from_a_memmap(tmp_path: object) -> None:

@@ -1,4 +1,6 @@
 import gc
+from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import torch
@@ -7,8 +9,7 @@ from audio.errors import InputError
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder import generation
-from vocoder.generation import GenerationInput, Stepper, generate
-from vocoder.mu_law import silence
+from vocoder.generation import GenerationInput, generate, generate_blocks
 from vocoder.wavenet import WaveNet, create_wavenet
 
 HOP = SPECTROGRAM.hop_length
@@ -26,32 +27,19 @@ def clip(frames: int, seed: int, group: int = -1) -> GenerationInput:
     return GenerationInput(spectrogram=spectrogram, group=group, seed=seed)
 
 
-@pytest.mark.parametrize("changes", [{}, {"kernel_size": 3}, {"layers": 1, "cycles": 1}])
-def test_logits_of_every_step_equal_the_parallel_model(changes: dict[str, object]) -> None:
-    model = lively(**changes)
-    spectrogram = torch.stack([clip(3, seed).spectrogram for seed in range(4)])
-    levels = torch.randint(32, (4, 3 * HOP), generator=torch.Generator().manual_seed(5))
-    previous = torch.cat([torch.full((4, 1), silence(levels=32)), levels[:, :-1]], dim=1)
-    with torch.inference_mode():
-        stepper = Stepper(model, model.conditions(spectrogram))
-        stepped = torch.stack([stepper.step(column) for column in previous.T], dim=2)
-        parallel = model(previous, spectrogram)
-    torch.testing.assert_close(stepped, parallel, atol=1e-4, rtol=1e-4)
-
-
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
 def test_samples_equal_the_parallel_model_on_the_growing_sequence(temperature: float) -> None:
     model, inputs = lively(), [clip(2, 3, group=1), clip(3, 4)]
-    generated = generate(model, inputs, temperature=temperature)
+    generated = generate(model, inputs, temperature=temperature, engine="numba")
     for levels, one in zip(generated, inputs, strict=True):
         assert levels.tolist() == generated_by_the_parallel_model(model, one, temperature)
 
 
 def test_chunks_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = lively(), [clip(3, 3, group=1), clip(5, 4)]
-    whole = generate(model, inputs)
+    whole = generate(model, inputs, engine="numba")
     monkeypatch.setattr(generation, "CHUNK_FRAMES", 2)
-    for levels, one, unchunked in zip(generate(model, inputs), inputs, whole, strict=True):
+    for levels, one, unchunked in zip(generate(model, inputs, engine="numba"), inputs, whole, strict=True):
         assert torch.equal(levels, unchunked)
         assert levels.tolist() == generated_by_the_parallel_model(model, one, 1.0)
 
@@ -103,12 +91,60 @@ def test_samples_follow_the_distribution() -> None:
 def test_progress_reaches_the_end() -> None:
     seen: list[tuple[int, int]] = []
     generate(lively(), [clip(frames, 0) for frames in (12, 5)], progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(800, 960), (960, 960)]
+    assert seen == [(960, 960)]
 
 
 def test_nothing_in_nothing_out() -> None:
     assert generate(lively(), []) == []
     assert [len(levels) for levels in generate(lively(), [clip(0, 0), clip(1, 0)])] == [0, HOP]
+
+
+def test_memory_of_a_stream_does_not_grow() -> None:
+    model, seen = lively(), []
+
+    def blocks(count: int) -> Iterator[torch.Tensor]:
+        for _ in range(count):
+            yield torch.zeros(16, SPECTROGRAM.n_mels)
+
+    for _ in generate_blocks(model, blocks(24)):
+        storages = [each.untyped_storage() for each in gc.get_objects() if isinstance(each, torch.Tensor)]
+        seen.append(sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values()))
+    assert len(seen) == 6
+    assert max(seen) - min(seen) < 64 * HOP * 4  # less than the levels of one chunk
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_a_prompt_is_what_a_clip_begins_with(engine: Literal["torch", "numba"]) -> None:
+    model, prompt = lively(), torch.randint(32, (HOP + 9,), generator=torch.Generator().manual_seed(1))
+    one = GenerationInput(spectrogram=clip(3, 0).spectrogram, seed=5, prompt=prompt)
+    levels = generate(model, [one, clip(2, 1)], engine=engine)[0]
+    assert torch.equal(levels[: len(prompt)], prompt.to(torch.int32))
+    assert torch.equal(levels, generate(model, [one], engine=engine)[0])
+    assert not torch.equal(levels, generate(model, [GenerationInput(spectrogram=one.spectrogram, seed=5)])[0])
+
+
+@pytest.mark.parametrize("level", [-2, 32])
+def test_refuses_a_prompt_of_other_levels(level: int) -> None:
+    prompt = torch.tensor([3, level])
+    with pytest.raises(InputError, match="the vocoder knows 0 to 31"):
+        generate(lively(), [GenerationInput(spectrogram=clip(3, 0).spectrogram, prompt=prompt)])
+    with pytest.raises(InputError, match="the vocoder knows 0 to 31"):
+        next(generate_blocks(lively(), [clip(3, 0).spectrogram], prompt=prompt))
+
+
+def test_refuses_a_top_p_of_nothing() -> None:
+    with pytest.raises(InputError, match="top_p is 0"):
+        generate(lively(), [clip(1, 0)], top_p=0)
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_top_p_leaves_the_most_probable_levels(engine: Literal["torch", "numba"]) -> None:
+    model = create_wavenet(tiny_config(levels=4), seed=0).eval()
+    torch.nn.init.zeros_(model.output.weight)
+    model.output.bias.data = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
+    levels = torch.cat(generate(model, [clip(12, seed) for seed in range(8)], top_p=0.65, engine=engine))
+    shares = levels.bincount(minlength=4) / len(levels)
+    torch.testing.assert_close(shares, torch.tensor([0.0, 0.0, 3 / 7, 4 / 7]), atol=0.02, rtol=0)
 
 
 def test_refuses_a_negative_temperature() -> None:

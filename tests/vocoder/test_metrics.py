@@ -1,12 +1,19 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
+from audio.spectrogram import LogMel
 from audio.waveform import Waveform
 from tests.vocoder.sounds import SPECTROGRAM, random_table
-from vocoder.metrics import code_agreement, log_mel_distance, sound_levels
+from vocoder.metrics import (
+    code_agreement,
+    log_mel_distance,
+    mel_cepstral_distortion,
+    sound_levels,
+)
 
 
 def waveform(samples: object) -> Waveform:
@@ -52,8 +59,44 @@ def test_distance_refuses_what_cannot_be_compared() -> None:
         log_mel_distance(
             Waveform(samples=waveform(noise()).samples, sample_rate=16_000), waveform(noise()), SPECTROGRAM
         )
-    with pytest.raises(InputError, match="79 samples"):
-        log_mel_distance(waveform(noise(79)), waveform(noise()), SPECTROGRAM)
+    for compare in (log_mel_distance, mel_cepstral_distortion):
+        with pytest.raises(InputError, match="79 samples"):
+            compare(waveform(noise(79)), waveform(noise()), SPECTROGRAM)
+
+
+def filtered(samples: np.ndarray) -> np.ndarray:
+    """Brighter: each sample less most of the one before."""
+    return samples - 0.7 * np.append(0, samples[:-1])
+
+
+def loud_log_mel(samples: np.ndarray) -> np.ndarray:
+    frames = LogMel(SPECTROGRAM)(torch.from_numpy(np.float32(samples)).unsqueeze(0))[0]
+    return 10 / np.log(10) * frames.numpy()
+
+
+def test_distortion_of_all_cepstra_is_what_is_left_of_the_difference_without_its_mean() -> None:
+    difference = loud_log_mel(noise()) - loud_log_mel(filtered(noise()))
+    every = SPECTROGRAM.n_mels - 1
+    distortion = mel_cepstral_distortion(waveform(noise()), waveform(filtered(noise())), SPECTROGRAM, cepstra=every)
+    assert distortion == pytest.approx(float(difference.std(axis=1).mean()), rel=1e-4)
+    fewer = mel_cepstral_distortion(waveform(noise()), waveform(filtered(noise())), SPECTROGRAM)
+    assert 0.5 * distortion < fewer < distortion
+
+
+@given(st.floats(0.3, 1))
+def test_distortion_does_not_hear_gain(gain: float) -> None:
+    assert mel_cepstral_distortion(waveform(noise()), waveform(noise() * gain), SPECTROGRAM) < 0.1
+
+
+def test_distortion_grows_with_noise() -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(4000) / 8000)
+    distortions = [
+        mel_cepstral_distortion(waveform(tone), waveform(tone + share * noise()), SPECTROGRAM)
+        for share in (0.0, 0.03, 0.3)
+    ]
+    assert distortions[0] == 0
+    assert distortions[1] > 1
+    assert distortions[2] > distortions[1] + 1
 
 
 def test_code_agreement() -> None:

@@ -1,12 +1,17 @@
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from audio.errors import InputError
+from audio.waveform import Waveform
 from tests.vocoder.sounds import SAMPLES_PER_CODE, random_table, tiny_config
+from tokenizer.codes import Codes
+from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 
@@ -111,3 +116,78 @@ def test_names_a_config_that_is_none(vocoder: Vocoder, tmp_path: Path, text: str
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=r"config\.json is not"):
         Vocoder.from_pretrained(tmp_path)
+
+
+def test_goes_on_from_a_sound_without_the_sound_itself(vocoder: Vocoder) -> None:
+    table = random_table()
+    codes = table.codes([1, 2, 3])
+    whole = vocoder.decode(codes, table, seed=4)
+    heard = Waveform(samples=whole.samples[: SAMPLES_PER_CODE + 21], sample_rate=8000)
+    more = vocoder.continue_from(heard, codes, table, seed=4)
+    assert np.array_equal(more.samples, whole.samples[len(heard.samples) :])  # as if it had never stopped
+
+
+def test_what_follows_depends_on_what_was_heard(vocoder: Vocoder) -> None:
+    torch.nn.init.normal_(vocoder.model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
+    table = random_table()
+    codes, silent = table.codes([1, 2]), np.zeros(SAMPLES_PER_CODE, np.float32)
+    tone = (0.5 * np.sin(np.arange(SAMPLES_PER_CODE))).astype(np.float32)
+    one, other = (
+        vocoder.continue_from(Waveform(samples=samples, sample_rate=8000), codes, table, seed=4).samples
+        for samples in (silent, tone)
+    )
+    assert len(one) == len(other) == SAMPLES_PER_CODE
+    assert not np.array_equal(one, other)
+
+
+def test_refuses_a_prompt_that_does_not_fit(vocoder: Vocoder) -> None:
+    table = random_table()
+    long = Waveform(samples=np.zeros(2 * SAMPLES_PER_CODE + 1, np.float32), sample_rate=8000)
+    with pytest.raises(InputError, match="the prompt has 321 samples and the codes stand for 320"):
+        vocoder.continue_from(long, table.codes([1, 2]), table)
+    with pytest.raises(InputError, match="the prompt is at 16000 Hz"):
+        vocoder.continue_from(replace(long, sample_rate=16_000), table.codes([1, 2, 3]), table)
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 200])
+@pytest.mark.parametrize("count", [0, 1, 31, 97])  # chunks hold 32 codes
+def test_a_stream_equals_the_whole(vocoder: Vocoder, size: int, count: int) -> None:
+    table = random_table()
+    codes = table.codes([code % 12 for code in range(count)], max(count * SAMPLES_PER_CODE - 37, 0))
+    blocks = [codes.crop(start, start + size) for start in range(0, count, size)]
+    pieces = list(vocoder.stream(iter(blocks), table, group="george", seed=3))
+    whole = vocoder.decode(codes, table, group="george", seed=3)
+    assert np.array_equal(np.concatenate([np.zeros(0, np.float32), *(p.samples for p in pieces)]), whole.samples)
+
+
+def test_a_stream_says_what_it_can_before_all_codes_are_there(vocoder: Vocoder) -> None:
+    table = random_table()
+    given: list[int] = []
+
+    def blocks() -> Iterator[Codes]:
+        for number in range(12):
+            given.append(number)
+            yield table.codes([1] * 10)
+
+    first = next(iter(vocoder.stream(blocks(), table)))
+    assert len(first.samples) == 32 * SAMPLES_PER_CODE
+    assert len(given) < 12
+
+
+def test_a_stream_refuses_codes_after_an_end_within_a_code(vocoder: Vocoder) -> None:
+    table = random_table()
+    blocks = [table.codes([1, 2], 2 * SAMPLES_PER_CODE - 1), table.codes([3])]
+    with pytest.raises(InputError, match="ends at sample 319, within a code of 160, and another follows"):
+        list(vocoder.stream(blocks, table))
+
+
+def test_loudness_is_kept_and_old_folders_have_none(vocoder: Vocoder, tmp_path: Path) -> None:
+    loudness = LoudnessRange(lowest=-50.0, highest=-10.0)
+    Vocoder(vocoder.model, "tok-1", loudness=loudness).save_pretrained(tmp_path)
+    guard = Vocoder.from_pretrained(tmp_path).guard
+    assert guard is not None
+    assert guard.loudness == loudness
+    saved = json.loads((tmp_path / "config.json").read_text())
+    del saved["loudness"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    assert Vocoder.from_pretrained(tmp_path).guard is None

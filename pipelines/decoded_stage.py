@@ -1,0 +1,103 @@
+"""Test clips -> codes -> sound again: more of them than anyone listens to, to be judged by figures.
+
+All lie in files, originals included: what is measured of a sound can be heard, and measured again.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from audio.manifest import Clip, Manifest, audio_hash
+from audio.reading import read, read_beginning
+from audio.waveform import Waveform
+from pipelines.choosing import drawn
+from pipelines.listening_stage import HEARD, ListeningConfig, known_groups
+from pipelines.session import Session
+from pipelines.store import Entry, Recipe, write_json
+from tokenizer.codes import Codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder import griffin_lim
+from vocoder.vocoder import Vocoder
+
+Kind = Literal["original", "griffin_lim", "wavenet"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+CLIPS = "clips.json"
+
+
+def decoded(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, vocoder_entry: Entry, config: ListeningConfig
+) -> Entry:
+    """WAV files at the tokenizer's rate: each clip's original, and its codes by Griffin-Lim and by WaveNet."""
+    clips = drawn(manifest.of("test"), config.judged_clips, seed=config.seed)
+    recipe = Recipe(
+        stage="decoded",
+        version=1,
+        config={
+            "clips": config.judged_clips,
+            "seconds": config.seconds,
+            "vocoder_temperature": config.vocoder_temperature,
+            "seed": config.seed,
+            "groups": [clip.group for clip in clips],
+        },
+        inputs={
+            "tokenizer": tokenizer_entry.key,
+            "vocoder": vocoder_entry.key,
+            "manifest": audio_hash(manifest, HEARD),
+        },
+    )
+
+    def make(folder: Path) -> None:
+        device = str(session.gang.device)
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
+        vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device)
+        for number, clip in enumerate(clips):
+            original = read_beginning(
+                manifest.root / clip.path, tokenizer.config.audio.sample_rate, config.seconds, part=clip.part
+            )
+            original.write(folder / wav_name(number, "original"))
+        codes = [tokenizer.encode(sound_of(folder, number, "original")) for number in range(len(clips))]
+        for number, each in enumerate(codes):
+            plain = griffin_lim.decode(each, tokenizer, tokenizer.config.audio)
+            plain.write(folder / wav_name(number, "griffin_lim"))
+        for number, sound in enumerate(_spoken(session, vocoder, tokenizer, clips, codes, config)):
+            sound.write(folder / wav_name(number, "wavenet"))
+        write_json(folder / CLIPS, [clip.path for clip in clips])
+
+    return session.obtain(recipe, f"{len(clips)} test clips decoded", make)
+
+
+def wav_name(number: int, kind: Kind) -> str:
+    """The file of a clip's sound in the entry."""
+    return f"{number}_{kind}.wav"
+
+
+def sound_of(folder: Path, number: int, kind: Kind) -> Waveform:
+    """One sound of the entry, as it lies there."""
+    path = folder / wav_name(number, kind)
+    return read(path, _rate(path))
+
+
+def _rate(path: Path) -> int:
+    import soundfile
+
+    rate: int = soundfile.info(path).samplerate
+    return rate
+
+
+def _spoken(
+    session: Session,
+    vocoder: Vocoder,
+    tokenizer: Tokenizer,
+    clips: Sequence[Clip],
+    codes: Sequence[Codes],
+    config: ListeningConfig,
+) -> list[Waveform]:
+    with session.terminal.working("decoding test clips", 1, "samples") as progress:
+        return vocoder.decode_batch(
+            codes,
+            tokenizer,
+            groups=known_groups(vocoder, clips),
+            temperature=config.vocoder_temperature,
+            seed=config.seed,
+            progress=progress.advance_to,
+        )

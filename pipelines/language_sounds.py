@@ -1,0 +1,157 @@
+"""What a language model says, as sound: continuations of clips and sounds from nothing, at several temperatures."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+
+from audio.waveform import Waveform
+from lm.diversity import distinct, perplexity_of
+from lm.model import LanguageModel
+from lm.sampling import Sampling
+from pipelines.continuing import Prompt, continued, joined_sound
+from pipelines.session import Session
+from tokenizer.codes import Codes, joined
+from tokenizer.tokenizer import Tokenizer
+from vocoder.metrics import code_agreement, sound_levels
+from vocoder.vocoder import Vocoder
+
+CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
+NGRAMS = (1, 2, 3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """What is to be said."""
+
+    prompts: Sequence[Prompt]
+    groups: Sequence[str | None]  # voice of each prompt
+    seconds: float  # of new sound
+    temperatures: Sequence[float]
+    continuations: int  # of each prompt at each temperature
+    unconditional: int  # sounds from nothing, at each temperature
+    top_k: int
+    vocoder_temperature: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Said:
+    """One thing that is said."""
+
+    kind: str
+    file: str
+    clip: int | None  # which prompt
+    temperature: float
+    prompt: Prompt | None
+    group: str | None
+    codes: Codes  # new ones
+
+
+def language_sounds(
+    session: Session, folder: Path, tokenizer: Tokenizer, vocoder: Vocoder, model_folder: Path, asked: Asked
+) -> dict[str, object]:
+    """WAV files in ``folder``, what each is (``said``), and how varied and plausible all are (``diversity``)."""
+    model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
+    said = list(chain.from_iterable(_drawn(model, asked, temperature) for temperature in asked.temperatures))
+    if not said:
+        return {}
+    with session.terminal.working("generating continuations", 1, "samples") as progress:
+        new = continued(
+            vocoder,
+            tokenizer,
+            [one.prompt for one in said],
+            [one.codes for one in said],
+            groups=[one.group for one in said],
+            temperature=asked.vocoder_temperature,
+            seed=asked.seed,
+            progress=progress.advance_to,
+        )
+    sounds = [
+        joined_sound(one.prompt.waveform, more) if one.prompt else more for one, more in zip(said, new, strict=True)
+    ]
+    for one, sound in zip(said, sounds, strict=True):
+        sound.write(folder / one.file)
+    heard = [_heard_again(tokenizer, one, sound) for one, sound in zip(said, sounds, strict=True)]
+    return {
+        "said": [_about(*each) for each in zip(said, sounds, heard, strict=True)],
+        "diversity": _diversity(model, said, heard),
+    }
+
+
+def _drawn(model: LanguageModel, asked: Asked, temperature: float) -> list[_Said]:
+    """The codes of all that is said at one temperature."""
+    sampling = Sampling(temperature=temperature, top_k=asked.top_k)
+    places: list[tuple[int | None, int]] = [
+        *((clip, number) for clip in range(len(asked.prompts)) for number in range(asked.continuations)),
+        *((None, number) for number in range(asked.unconditional)),
+    ]
+    prompts = [None if clip is None else asked.prompts[clip] for clip, _ in places]
+    drawn = model.generate_batch(
+        [prompt.codes if prompt else None for prompt in prompts],
+        seconds=asked.seconds,
+        sampling=sampling,
+        seed=asked.seed,
+    )
+    return [
+        _Said(
+            kind=UNCONDITIONAL if clip is None else CONTINUATION,
+            file=f"{UNCONDITIONAL if clip is None else f'{clip}_{CONTINUATION}'}_{temperature:g}_{number}.wav",
+            clip=clip,
+            temperature=temperature,
+            prompt=prompt,
+            group=None if clip is None else asked.groups[clip],
+            codes=codes,
+        )
+        for (clip, number), prompt, codes in zip(places, prompts, drawn, strict=True)
+    ]
+
+
+def _heard_again(tokenizer: Tokenizer, said: _Said, sound: Waveform) -> Codes:
+    """The codes of the new part of a sound, as the tokenizer hears it."""
+    codes = tokenizer.encode(sound)
+    start = len(said.prompt.codes.values) if said.prompt else 0
+    return codes.crop(start, start + len(said.codes.values))
+
+
+def _about(said: _Said, sound: Waveform, heard: Codes) -> dict[str, object]:
+    """What one sound is, and its figures."""
+    prompt = {"prompt_seconds": said.prompt.waveform.seconds} if said.prompt else {}
+    agreement = {"code_agreement": code_agreement(said.codes, heard)} if len(heard.values) else {}
+    return {
+        "kind": said.kind,
+        "file": said.file,
+        "clip": said.clip,
+        "temperature": said.temperature,
+        "figures": {**prompt, **agreement, **asdict(sound_levels(sound))},
+    }
+
+
+def _diversity(model: LanguageModel, said: Sequence[_Said], heard: Sequence[Codes]) -> list[dict[str, object]]:
+    """For each kind and temperature: distinct n-grams of the codes, and the model's perplexity of them and of its echo.
+
+    The perplexity of what is heard again tells how plausible the sound is to the model that asked for it.
+    """
+    rows: list[dict[str, object]] = []
+    for kind, temperature in dict.fromkeys((one.kind, one.temperature) for one in said):
+        those = [number for number, one in enumerate(said) if (one.kind, one.temperature) == (kind, temperature)]
+        codes = [said[number].codes for number in those]
+        again = [(said[number].prompt, heard[number]) for number in those]
+        varied = {f"distinct_{n}": distinct([each.values for each in codes], n) for n in NGRAMS}
+        surprise = {
+            "perplexity": _perplexity(model, [(said[number].prompt, said[number].codes) for number in those]),
+            "recoded_perplexity": _perplexity(model, again),
+        }
+        rows.append({"of": kind, "temperature": temperature, "sounds": len(those), **varied, **surprise})
+    return rows
+
+
+def _perplexity(model: LanguageModel, sounds: Sequence[tuple[Prompt | None, Codes]]) -> float | None:
+    """Of new codes, each after its prompt."""
+    found = []
+    for prompt, codes in sounds:
+        if not len(codes.values):
+            continue
+        whole = joined(prompt.codes, codes) if prompt else codes
+        found.append(model.log_probabilities(whole)[-len(codes.values) :])
+    return perplexity_of(found)

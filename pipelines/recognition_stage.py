@@ -1,0 +1,117 @@
+"""Sounds -> labels, by a classifier that has heard recordings alone: what remains recognisable of what is decoded.
+
+The classifier is the supervised encoder with its own head: trained on the training clips, chosen on the validation
+clips, and asked here of sounds that it never learned from, the originals of the same test clips beside them.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from audio.errors import InputError
+from audio.manifest import Clip, Manifest
+from audio.spectrogram import SpectrogramConfig
+from lm.baselines.encoder import ConvEncoderConfig
+from lm.pooling import POOLINGS
+from lm.probe_task import ProbeTask
+from pipelines.baseline_stage import BaselineSettings
+from pipelines.block_features import EncoderLoader, block_features, head_scores
+from pipelines.decoded_stage import CLIPS, KINDS, wav_name
+from pipelines.listening_stage import LISTENING
+from pipelines.probe_stage import probe_task
+from pipelines.session import Session
+from pipelines.spectrogram_stage import SpectrogramReader
+from pipelines.store import Entry, Recipe, write_json
+from pipelines.stored_features import stacked_rows
+
+RECOGNISED = "recognised.json"
+
+
+def label_task(session: Session, manifest: Manifest, label_separator: str | None) -> ProbeTask | None:
+    """The labels that can be recognised; None, and a line that says why, where there are none."""
+    try:
+        task = probe_task(manifest, label_separator)
+    except InputError as error:
+        session.terminal.say(f"vocoder   no label accuracy: {error}")
+        return None
+    if task.multi_label:
+        session.terminal.say("vocoder   no label accuracy: clips have several labels each")
+        return None
+    return task
+
+
+def recognised(
+    session: Session,
+    classifier: Entry,
+    sample: Entry,
+    decoded_entry: Entry,
+    listening_entry: Entry,
+    classes: Sequence[str],
+    audio: SpectrogramConfig,
+    settings: BaselineSettings,
+) -> Entry:
+    """The class that is heard in each decoded clip and its original, and in each sound of the language model."""
+    recipe = Recipe(
+        stage="recognised",
+        version=1,
+        config={},
+        inputs={
+            "classifier": classifier.key,
+            "sample": sample.key,
+            "decoded": decoded_entry.key,
+            "listening": listening_entry.key,
+        },
+    )
+
+    def make(folder: Path) -> None:
+        paths: list[str] = json.loads((decoded_entry.folder / CLIPS).read_text())
+        hear = partial(_classes, session, classifier, sample, audio, settings.encoder, classes)
+        names = [wav_name(number, kind) for number in range(len(paths)) for kind in KINDS]
+        found = iter(hear("recognising", decoded_entry.folder, names))
+        clips = [{"path": path, "heard": {kind: next(found) for kind in KINDS}} for path in paths]
+        said = listening_entry.read_json(LISTENING).get("said", [])
+        rows = said if isinstance(said, list) else []
+        heard = hear("recognising", listening_entry.folder, [row["file"] for row in rows])
+        write_json(folder / RECOGNISED, {"clips": clips, "said": _histograms(rows, heard)})
+
+    return session.obtain(recipe, "labels of decoded clips and of continuations", make)
+
+
+def _classes(
+    session: Session,
+    classifier: Entry,
+    sample: Entry,
+    audio: SpectrogramConfig,
+    encoder: ConvEncoderConfig,
+    classes: Sequence[str],
+    title: str,
+    root: Path,
+    names: Sequence[str],
+) -> list[str]:
+    """The most probable class of each WAV file below ``root``."""
+    if not names:
+        return []
+    reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
+    loader = EncoderLoader(folder=classifier.folder, config=encoder, seed=0, device=str(session.gang.device))
+    rows = stacked_rows(session.each(title, partial(block_features, loader, reader), [_clip(root, n) for n in names]))
+    last = f"block_{len(encoder.channels)}"
+    scores = head_scores(classifier.folder, {pooling: rows[f"{last}:{pooling}"] for pooling in POOLINGS})
+    return [classes[number] for number in np.argmax(scores, axis=1)]
+
+
+def _clip(root: Path, name: str) -> Clip:
+    about = soundfile.info(root / name)
+    return Clip(path=name, num_samples=about.frames, sample_rate=about.samplerate, size=0, sha256="")
+
+
+def _histograms(said: Iterable[dict[str, object]], heard: Sequence[str]) -> list[dict[str, object]]:
+    """How often each class is heard, for each kind and temperature of what is said."""
+    counts: dict[tuple[object, object], Counter[str]] = {}
+    for row, name in zip(said, heard, strict=True):
+        counts.setdefault((row["kind"], row["temperature"]), Counter())[name] += 1
+    return [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]

@@ -1,0 +1,66 @@
+"""The stages that make sound of codes: a vocoder, sounds to listen to, and how good they are."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from audio.manifest import Manifest
+from pipelines.baseline_stage import supervised
+from pipelines.codes_stage import codes
+from pipelines.comparison_stages import Codec, labels_of
+from pipelines.decoded_stage import decoded
+from pipelines.judging_stage import judged
+from pipelines.listening_stage import listening
+from pipelines.recognition_stage import label_task, recognised
+from pipelines.session import Session
+from pipelines.settings import RunSettings
+from pipelines.spectrogram_stage import spectrograms
+from pipelines.store import Entry
+from pipelines.tokenizer_stages import codebook
+from pipelines.vocoder_stage import CodedIn, vocoder, waveforms
+
+
+def sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
+    """Vocoder, sounds to listen to, and the figures of more clips than anyone listens to."""
+    sound = waveforms(session, manifest, settings.audio.sample_rate)
+    coded = list(_coded(session, manifest, settings, codec))
+    wavenet = vocoder(session, manifest, coded, sound, settings.vocoder)
+    heard = listening(session, manifest, codec.tokenizer, wavenet, codec.lm, settings.listening)
+    others = [entry for each in coded for entry in (each.tokenizer, each.codes) if settings.vocoder.codebook_sizes]
+    made = [sound, *others, wavenet, heard]
+    if settings.listening.judged_clips:
+        made += _figures(session, manifest, settings, codec, wavenet, heard)
+    return made
+
+
+def _coded(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> Iterator[CodedIn]:
+    """The codes that the vocoder hears in training: the run's own, or those of several codebooks of its tokenizer."""
+    if settings.vocoder.codebook_sizes is None:
+        yield CodedIn(tokenizer=codec.tokenizer, codes=codec.codes)
+    for size in settings.vocoder.codebook_sizes or ():
+        sized = replace(settings.tokenizer, codebook_size=size)
+        tokens = codebook(session, codec.sample, codec.autoencoder, settings.audio, sized)
+        coded = codes(session, manifest, tokens)
+        # Under names of their own among a run's entries.
+        yield CodedIn(tokenizer=_named(tokens, size), codes=_named(coded, size))
+
+
+def _named(entry: Entry, size: int) -> Entry:
+    return replace(entry, stage=f"{entry.stage}_{size}")
+
+
+def _figures(
+    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, wavenet: Entry, heard: Entry
+) -> list[Entry]:
+    """Decoded clips, what is measured of them, and, where clips have labels, what a classifier recognises."""
+    again = decoded(session, manifest, codec.tokenizer, wavenet, settings.listening)
+    made = [again, judged(session, codec.tokenizer, wavenet, again)]
+    task = label_task(session, manifest, settings.probe.label_separator)
+    if task is None:
+        return made
+    shown = spectrograms(session, manifest, settings.audio, codec.sample)
+    told = labels_of(manifest, task)
+    classifier = supervised(session, shown, told, task.classes, settings.baselines)
+    labels = recognised(
+        session, classifier, codec.sample, again, heard, task.classes, settings.audio, settings.baselines
+    )
+    return [*made, shown, classifier, labels]

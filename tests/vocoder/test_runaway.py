@@ -1,0 +1,100 @@
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from audio.errors import InputError
+from tests.vocoder.sounds import SPECTROGRAM, tiny_config
+from vocoder.generation import GenerationInput, generate
+from vocoder.mu_law import decode, encode
+from vocoder.runaway import LoudnessRange, RunawayGuard
+from vocoder.wavenet import WaveNet, create_wavenet
+
+RATE = SPECTROGRAM.sample_rate
+HOP = SPECTROGRAM.hop_length
+
+
+def noise(seconds: float, rms: float) -> np.ndarray:
+    return rms * np.random.default_rng(0).standard_normal(round(seconds * RATE))
+
+
+def as_int16(samples: np.ndarray) -> np.ndarray:
+    return (samples * 32768).astype(np.int16)
+
+
+def test_the_range_is_that_of_the_recordings() -> None:
+    found = LoudnessRange.of([as_int16(noise(3, 0.1)), as_int16(noise(0.2, 0.01)), as_int16(noise(0, 1))], RATE)
+    assert found is not None
+    assert found.lowest == pytest.approx(-40, abs=3)
+    assert found.highest == pytest.approx(-20, abs=0.5)
+    assert LoudnessRange.of([], RATE) is None
+
+
+@pytest.mark.parametrize(
+    ("rms", "meant", "odd"),
+    [(0.1, 1.0, False), (0.3, 1.0, True), (0.3, -1.0, True), (1e-4, 1.0, True), (1e-4, -1.0, False)],
+)
+def test_half_a_second_too_loud_or_silent_is_odd(rms: float, meant: float, odd: bool) -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
+    samples = np.concatenate([noise(1, 0.1), noise(0.5, rms)])
+    assert guard.odd(torch.from_numpy(samples), RATE, meant=meant) is odd
+
+
+def of_two_minds(loud: float) -> WaveNet:
+    """Draws silence, or with some probability full scale."""
+    model = create_wavenet(tiny_config(levels=16), seed=0).eval()
+    torch.nn.init.zeros_(model.output.weight)
+    levels = encode(torch.tensor([0.0, 0.99]), levels=16)
+    model.output.bias.data.fill_(-20.0)
+    model.output.bias.data[levels] = torch.tensor([1 - loud, loud]).log()
+    return model
+
+
+def clip(frames: int, seed: int, prompt: torch.Tensor | None = None) -> GenerationInput:
+    return GenerationInput(spectrogram=torch.zeros(frames, SPECTROGRAM.n_mels), seed=seed, prompt=prompt)
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_a_block_that_runs_away_is_drawn_again_cooler(engine: Literal["torch", "numba"]) -> None:
+    model, inputs = of_two_minds(0.25), [clip(100, seed) for seed in range(3)]
+    before = generate(model, inputs, engine=engine)
+    heard = [decode(levels, levels=16).square().mean().log10() * 10 for levels in before]
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=float(min(heard)) - 6.5))  # all are louder, by little
+    after = generate(model, inputs, engine=engine, guard=guard)
+    assert guard.found == 6  # three clips of two chunks
+    assert guard.left == 0
+    assert "ran away or fell silent: 6; all came right" in str(guard.notice())
+    for loud, levels in zip(before, after, strict=True):
+        assert (levels != loud).any()
+        assert decode(levels, levels=16).square().mean() < decode(loud, levels=16).square().mean()
+    again = generate(model, inputs, engine=engine, guard=RunawayGuard(guard.loudness))
+    assert all(torch.equal(one, other) for one, other in zip(after, again, strict=True))
+    alone = generate(model, inputs[1:2], engine=engine, guard=RunawayGuard(guard.loudness))
+    assert torch.equal(alone[0], after[1])
+
+
+def test_what_stays_odd_is_left_and_counted() -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-60))
+    generate(of_two_minds(0.9), [clip(20, 0)], guard=guard)
+    assert (guard.found, guard.left) == (1, 1)
+    assert "1 stayed so" in str(guard.notice())
+
+
+def test_sound_within_the_range_stays_as_it_is() -> None:
+    model, guard = of_two_minds(0.25), RunawayGuard(LoudnessRange(lowest=-100, highest=0))
+    assert torch.equal(generate(model, [clip(20, 0)], guard=guard)[0], generate(model, [clip(20, 0)])[0])
+    assert guard.notice() is None
+
+
+def test_a_prompt_is_never_drawn_again() -> None:
+    loud = torch.full((64 * HOP,), 15)
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-60))
+    levels = generate(of_two_minds(0.9), [clip(64, 0, prompt=loud)], guard=guard)[0]
+    assert torch.equal(levels, loud.to(torch.int32))
+    assert guard.found == 0
+
+
+def test_refuses_an_empty_range() -> None:
+    with pytest.raises(InputError, match="the lowest comes first"):
+        LoudnessRange(lowest=0, highest=-10)

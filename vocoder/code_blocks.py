@@ -1,0 +1,61 @@
+"""Codes of one sound that come block by block, and what they mean."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from audio.errors import InputError
+from audio.threads import one_thread
+from tokenizer.codes import CodeMeanings, Codes
+from vocoder.frames import code_frames
+from vocoder.wavenet import WaveNetConfig
+
+CODES_TOGETHER = 32  # whose meaning is looked up in one call
+
+
+class HeardBlocks:
+    """Blocks of codes, with the samples that those which came stand for."""
+
+    def __init__(self, blocks: Iterable[Codes]) -> None:
+        self.blocks = blocks
+        self.samples = 0
+
+    def __iter__(self) -> Iterator[Codes]:
+        """The blocks, counted as they pass.
+
+        Raises:
+            InputError: a block ends within a code, and another follows.
+        """
+        for block in self.blocks:
+            if self.samples % block.format.samples_per_code:
+                raise InputError(
+                    f"a block of codes ends at sample {self.samples}, within a code of "
+                    f"{block.format.samples_per_code}, and another follows; only the last block may"
+                )
+            self.samples += block.num_samples
+            yield block
+
+
+@torch.inference_mode()
+def frames_of(blocks: Iterable[Codes], tokenizer: CodeMeanings, config: WaveNetConfig) -> Iterator[Tensor]:
+    """``(frames, inputs)``, what codes mean, `CODES_TOGETHER` at a time counted from the first.
+
+    However the codes are cut into blocks, the same products are computed: products of other shapes round differently.
+    """
+    waiting: list[npt.NDArray[np.int32]] = []
+    for block in blocks:
+        values = np.concatenate([*waiting, block.values])
+        whole = len(values) // CODES_TOGETHER * CODES_TOGETHER
+        for start in range(0, whole, CODES_TOGETHER):
+            yield _frames(values[start : start + CODES_TOGETHER], tokenizer, config)
+        waiting = [values[whole:]]
+    if waiting and len(waiting[0]):
+        yield _frames(waiting[0], tokenizer, config)
+
+
+def _frames(values: npt.NDArray[np.int32], tokenizer: CodeMeanings, config: WaveNetConfig) -> Tensor:
+    with one_thread():
+        return code_frames(torch.from_numpy(values.astype(np.int64)).unsqueeze(0), tokenizer, config)[0]

@@ -1,0 +1,116 @@
+"""What generates: one WaveNet, several engines for its steps, and the choice among them.
+
+===========  ===============================================================  =======================================
+torch        a loop over PyTorch calls, on any device                         what the others are checked against
+cuda_graph   the same step captured as a CUDA graph                           for many clips at once on a GPU
+numba        a compiled kernel, for one clip or several on each core          on the CPU
+numba_bf16   the same, multiplying in bfloat16, which is nearer to the        on CPUs that multiply it (AVX512_BF16)
+             parallel network than the autocast that it may be trained with
+===========  ===============================================================  =======================================
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from vocoder.sampling import Sampling
+from vocoder.torch_streams import TorchStreams
+from vocoder.wavenet import WaveNet
+
+Engine = Literal["torch", "numba", "numba_bf16", "cuda_graph"]
+EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
+
+
+class Streams(Protocol):
+    """Clips side by side in one engine, which keeps their past from call to call."""
+
+    def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
+        """Go on by some frames.
+
+        Args:
+            conditions: ``(clips, frames, layers, gates)`` on the model's device.
+            given: levels that sound whatever the model says, -1 where it is to draw, ``(clips, samples)`` int64.
+            draws: uniform numbers in [0, 1), ``(clips, samples)`` float32.
+            sampling: how levels are drawn.
+
+        Returns:
+            Levels ``(clips, samples)`` int64 on the CPU.
+        """
+
+    def score(self, conditions: Tensor, given: Tensor) -> Tensor:
+        """Logits ``(clips, samples, levels)`` on the CPU along levels that are all given; goes on as `advance` does."""
+
+    def state(self) -> Any:
+        """What `restore` goes back to."""
+
+    def restore(self, state: Any) -> None:
+        """Go back to where `state` was called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The engine to be used."""
+
+    engine: Engine
+    notice: str | None = None  # what to tell whoever wished for another, or misses one
+
+
+def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
+    """The engine to use for a model on a type of device, ``cpu`` or ``cuda``: the one that is wanted, or the next best.
+
+    ``auto`` is the CUDA graph on a GPU, and on the CPU numba, in bfloat16 where the CPU multiplies it.
+    """
+    on_gpu = device == "cuda"
+    match wanted:
+        case "torch":
+            return Chosen(engine="torch")
+        case "numba" | "numba_bf16" if on_gpu:
+            return Chosen(engine="cuda_graph", notice=f"engine={wanted} runs on the CPU; here cuda_graph does the work")
+        case "cuda_graph" | "auto" if on_gpu:
+            return Chosen(engine="cuda_graph")
+    if find_spec("numba") is None:
+        return Chosen(
+            engine="torch", notice="numba is missing, so sound is made some ten times more slowly: pip install numba"
+        )
+    return _numba(wanted)
+
+
+def _numba(wanted: EngineChoice) -> Chosen:
+    from vocoder.numba_streams import multiplies_bf16  # numba takes its time to import
+
+    fastest: Engine = "numba_bf16" if multiplies_bf16() else "numba"
+    match wanted:
+        case "numba":
+            return Chosen(engine="numba")
+        case "cuda_graph":
+            return Chosen(engine=fastest, notice=f"engine=cuda_graph needs a GPU; {fastest} does the work")
+        case "numba_bf16" if fastest == "numba":
+            return Chosen(engine="numba", notice="engine=numba_bf16 needs a CPU with AVX512_BF16; numba does the work")
+    return Chosen(engine=fastest)
+
+
+def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
+    """Clips before their first sample; numba uses as many cores as PyTorch may."""
+    match engine:
+        case "torch":
+            return TorchStreams(model, clips)
+        case "cuda_graph":
+            return TorchStreams(model, clips, captured=True)
+        case "numba" | "numba_bf16":
+            from vocoder.numba_streams import NumbaStreams  # numba takes its time to import
+
+            return NumbaStreams(model, clips, threads=torch.get_num_threads(), bf16=engine == "numba_bf16")
+
+
+def width(engine: Engine) -> int:
+    """Clips that an engine takes side by side at most: more are slower, or take too much memory."""
+    match engine:
+        case "torch":
+            return 8
+        case "numba" | "numba_bf16":
+            return 16 * torch.get_num_threads()
+        case "cuda_graph":
+            return 256

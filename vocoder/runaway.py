@@ -1,0 +1,111 @@
+"""Sound that runs away into noise or falls silent: what a sampled network may do and no recording does, in numbers.
+
+The measure is the root mean square of any half second, against those of the recordings that the network learned from::
+
+    dBFS  ..... silent | QUIETER | lowest .......... highest | LOUDER | runaway .....
+
+A sound that lasts less than half a second counts as a whole, in the recordings and here. Silence is only wrong where
+the codes mean more than the average of the recordings.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from audio.errors import InputError
+
+SECONDS = 0.5
+STEPS_PER_WINDOW = 4  # windows overlap by all but a quarter
+LOWEST_SHARE, HIGHEST_SHARE = 0.005, 0.995  # quantiles, which a few odd recordings do not move
+LOUDER = QUIETER = 6.0  # dB
+ATTEMPTS = 2  # at drawing a block again
+COOLER = 0.8  # times the temperature, for each attempt
+FLOOR = 1e-12  # power of digital silence: -120 dBFS
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoudnessRange:
+    """Root mean square of half seconds of recordings, in dB relative to full scale.
+
+    Raises:
+        InputError: the range is empty.
+    """
+
+    lowest: float
+    highest: float
+
+    def __post_init__(self) -> None:
+        if not self.lowest <= self.highest:
+            raise InputError(f"loudness is [{self.lowest}, {self.highest}] dBFS; the lowest comes first")
+
+    @classmethod
+    def of(cls, sounds: Iterable[npt.NDArray[np.int16]], sample_rate: int) -> "LoudnessRange | None":
+        """Of recordings ``(samples,)`` in 16 bits, but for the extreme half percents; None where there are none."""
+        rms = [_decibels(_windows(torch.from_numpy(each / 32768), sample_rate)) for each in sounds if len(each)]
+        if not rms:
+            return None
+        low, high = np.quantile(torch.cat(rms).numpy(), [LOWEST_SHARE, HIGHEST_SHARE])
+        return cls(lowest=round(float(low), 2), highest=round(float(high), 2))
+
+
+class RunawayGuard:
+    """Finds blocks of sound to draw again, and counts them."""
+
+    def __init__(self, loudness: LoudnessRange) -> None:
+        self.loudness = loudness
+        self.found = 0  # blocks that ran away or fell silent
+        self.left = 0  # of these, how many did so at every attempt
+
+    def odd(self, samples: Tensor, sample_rate: int, *, meant: float) -> bool:
+        """Whether some half second is too loud, or silent where it should not be.
+
+        Args:
+            samples: ``(samples,)`` float, those in question and the half second before them.
+            sample_rate: Hz.
+            meant: mean of the normalised log-mel that the samples in question stand for; 0 is the recordings' average.
+        """
+        rms = _decibels(_windows(samples, sample_rate))
+        too_loud = bool((rms > self.loudness.highest + LOUDER).any())
+        return too_loud or (meant > 0 and bool((rms < self.loudness.lowest - QUIETER).any()))
+
+    def notice(self) -> str | None:
+        """What was found, in words; None: nothing."""
+        if not self.found:
+            return None
+        again = "all came right when drawn again" if not self.left else f"{self.left} stayed so when drawn again"
+        return f"blocks of sound that ran away or fell silent: {self.found}; {again}"
+
+
+def history(sample_rate: int) -> int:
+    """Samples before a block that `RunawayGuard.odd` looks back at, so that every window holds a part of the block."""
+    size = round(SECONDS * sample_rate)
+    return size - _step(size)
+
+
+def _step(size: int) -> int:
+    return max(size // STEPS_PER_WINDOW, 1)
+
+
+def _windows(samples: Tensor, sample_rate: int) -> Tensor:
+    """``(windows, samples)`` of half a second, or all where there is less."""
+    size = round(SECONDS * sample_rate)
+    return samples.unfold(0, size, _step(size)) if len(samples) >= size else samples.unsqueeze(0)
+
+
+def _decibels(windows: Tensor) -> Tensor:
+    return 10 * windows.double().square().mean(dim=1).clamp(min=FLOOR).log10()
+
+
+def retries(temperature: float) -> Iterator[tuple[int, float]]:
+    """Attempts and their temperatures; none where the most probable level is always taken: it would be the same."""
+    if temperature > 0:
+        yield from ((attempt, temperature * COOLER**attempt) for attempt in range(1, ATTEMPTS + 1))
+
+
+def retry_seed(seed: int, time: int, attempt: int) -> int:
+    """A seed for a block that begins ``time`` samples into a clip of some seed."""
+    return int(np.random.SeedSequence([seed, time, attempt]).generate_state(1)[0])
