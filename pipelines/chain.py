@@ -10,7 +10,6 @@ from audio.manifest import Manifest, write_manifest, write_rejected
 from audio.splits import SplitConfig
 from pipelines.codes_stage import codes, views
 from pipelines.comparison_config import with_seed
-from pipelines.comparison_record import comparison_of
 from pipelines.comparison_stages import Codec, compared, unlabelled_entry
 from pipelines.comparison_table import as_markdown
 from pipelines.corpus import Corpus, corpus_config, read_corpus, read_unlabelled
@@ -183,7 +182,7 @@ def _write_folder(
         made=made,
     )
     results = read_results(folder)
-    if comparison := comparison_of(results):
+    if comparison := results.get("comparison"):
         write_aside(folder / COMPARISON, as_markdown(comparison))
     for line in summary(results):
         terminal.say(f"          {line}")

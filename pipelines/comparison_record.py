@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from pipelines.run_record import Results, TrainingRecord
+from pipelines.training_record import TrainingRecord
 
 
 class MethodRow(TypedDict, total=False):
@@ -73,11 +73,6 @@ class ComparisonRecord(TypedDict, total=False):
     learning_curves: dict[str, list[SharePoint]]
     confusion: dict[str, list[list[float]]]  # clips, a row for each true class; of tasks with one label
     trainings: dict[str, dict[str, TrainingRecord]]  # by method, then fold
-
-
-def comparison_of(results: Results) -> ComparisonRecord | None:
-    """The comparison of a run, if it made one."""
-    return results.get("comparison")
 
 
 def has_folds(comparison: ComparisonRecord) -> bool:

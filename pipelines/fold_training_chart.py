@@ -8,8 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pipelines.charts import BLUE, ORANGE, Drawing, chart, legend_above
 from pipelines.phrasing import counted, full_name, number
-from pipelines.run_record import TrainingRecord
 from pipelines.training_charts import LOSSES
+from pipelines.training_record import TrainingRecord
 
 BASELINE_LOSSES = {
     "simclr": "nats per view, among all of its batch",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pipelines.comparison_record import ComparisonRecord, comparison_of, method_of
+from pipelines.comparison_record import ComparisonRecord, method_of
 from pipelines.phrasing import decibels, in_sentence, metric_of, number, percent, points, value_of
 from pipelines.run_record import Results
 
@@ -31,7 +31,7 @@ def key_figures(results: Results) -> Iterator[KeyFigure]:
     yield from _key("language model perplexity", of("lm", "perplexity"), number, unigram, "{} by frequencies alone")
     coded = of("tokenizer", "bits_per_second")
     yield from _key("bits per second", of("lm", "bits_per_second"), number, coded, "{} without a language model")
-    if comparison := comparison_of(results):
+    if comparison := results.get("comparison"):
         yield from _compared(comparison)
     plain = of("vocoder", "log_mel_distance", "griffin_lim")
     heard = of("vocoder", "log_mel_distance", "wavenet")

@@ -8,7 +8,6 @@ from pipelines.comparison_record import (
     ComparisonRecord,
     DifferenceRow,
     MethodRow,
-    comparison_of,
     fold_noun,
     has_folds,
     method_of,
@@ -171,7 +170,7 @@ def value_of(results: Results, stage: str, name: str, of: str | None = None) -> 
 
 def summary(results: Results) -> list[str]:
     """What a run prints at its end: its sentences, then how the methods compare, a line for each."""
-    comparison = comparison_of(results)
+    comparison = results.get("comparison")
     return [*opening(results), *(_compared(comparison) if comparison else [])]
 
 
@@ -180,7 +179,7 @@ def opening(results: Results) -> list[str]:
 
     Several folds have no codebook, no language model and no sound in common: of them, what went in and what was read.
     """
-    comparison = comparison_of(results)
+    comparison = results.get("comparison")
     if comparison and has_folds(comparison):
         return [f"{_sound(results)} were heard.", setting(comparison), _about_knowledge(results)]
     return [_about_codes(results), _about_language(results), _about_knowledge(results)]
@@ -217,7 +216,7 @@ def _about_language(results: Results) -> str:
 
 
 def _about_knowledge(results: Results) -> str:
-    comparison = comparison_of(results)
+    comparison = results.get("comparison")
     read = (comparison and _about_reading(comparison)) or "Without probes, nothing is known of what it learned"
     if comparison and has_folds(comparison):
         return f"{read}."

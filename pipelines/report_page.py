@@ -15,7 +15,7 @@ from markupsafe import Markup
 from audio.manifest import SPLITS
 from pipelines import phrasing
 from pipelines.comparison_chart import comparison_chart
-from pipelines.comparison_record import ComparisonRecord, comparison_of, fold_noun, has_folds, probed_places
+from pipelines.comparison_record import ComparisonRecord, fold_noun, has_folds, probed_places
 from pipelines.confusion_chart import MAX_CLASSES, confusion_matrix
 from pipelines.fold_training_chart import fold_trainings
 from pipelines.group_chart import MAX_GROUPS, group_chart, ranked_groups, values_by_group
@@ -65,7 +65,7 @@ def page(folder: Path) -> str:
         InputError: the results, or a sound that they name, are missing or broken.
     """
     results = read_results(folder)
-    comparison = comparison_of(results)
+    comparison = results.get("comparison")
     return (
         _environment()
         .get_template(TEMPLATE)
@@ -95,7 +95,7 @@ def page(folder: Path) -> str:
 def adding_command(results: Results, stage: str) -> str:
     """The command that repeats a run with one more stage; what is finished is reused."""
     parts = {"tokenizer": "codebook" in results, "lm": "lm" in results.get("curves", {})}
-    parts |= {"probe": comparison_of(results) is not None, "vocoder": "listening" in results}
+    parts |= {"probe": results.get("comparison") is not None, "vocoder": "listening" in results}
     stages = [part for part, present in parts.items() if present or part == stage]
     try:
         words = shlex.split(results.get("command", "wordless run"))
@@ -123,7 +123,7 @@ def _charts(results: Results) -> Iterator[tuple[str, Markup]]:
     if "codebook" in results:
         yield "usage", code_usage(results["codebook"]["counts"])
         yield "kmeans", kmeans_objective(results["codebook"]["kmeans"]["objective"])
-    if comparison := comparison_of(results):
+    if comparison := results.get("comparison"):
         yield from _comparison_charts(comparison)
 
 

@@ -13,12 +13,13 @@ from pipelines.comparison import best_poolings, comparison
 from pipelines.comparison_record import ComparisonRecord
 from pipelines.configuration import build
 from pipelines.figures import Figure
-from pipelines.run_record import RESULTS, TrainingRecord
+from pipelines.run_record import RESULTS
 from pipelines.settings import RunSettings
 from pipelines.sound_figures import listening_record, sound_figures
 from pipelines.store import TIMINGS, Entry, library_versions, write_json
 from pipelines.stored_features import PROBE
 from pipelines.training_curve import CURVE
+from pipelines.training_record import TrainingRecord
 from tokenizer.tokenizer import TokenizerConfig
 
 FoldSeed = tuple[str, int]  # what is held out for test, and the seed

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from audio.errors import InputError
-
-if TYPE_CHECKING:  # which holds training curves, and so imports this
-    from pipelines.comparison_record import ComparisonRecord
+from pipelines.comparison_record import ComparisonRecord
+from pipelines.training_record import TrainingRecord
 
 RESULTS = "results.json"
 PICTURES = "listening/pictures.safetensors"
@@ -52,23 +51,6 @@ class CorpusRecord(TypedDict):
     rejected: list[RejectedRow]
     labels: dict[str, int]  # clips of each
     groups: dict[str, int]
-
-
-class CurvePoint(TypedDict):
-    """Losses per item at one step."""
-
-    step: int
-    train_loss: float
-    validation_loss: float
-
-
-class TrainingRecord(TypedDict):
-    """How one training went."""
-
-    curve: list[CurvePoint]
-    steps: int
-    kept_step: int
-    cut_short: bool
 
 
 class KMeansRecord(TypedDict):
@@ -157,7 +139,7 @@ class Results(TypedDict, total=False):
     corpus: CorpusRecord
     curves: dict[str, TrainingRecord]
     codebook: CodebookRecord
-    comparison: "ComparisonRecord"  # of the methods that were probed
+    comparison: ComparisonRecord  # of the methods that were probed
     listening: ListeningRecord
     stages: list[StageRecord]
     command: str

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.comparison_record import comparison_of
 from pipelines.run_record import Results
 from pipelines.sweep_jobs import Job
 
@@ -58,7 +57,7 @@ class Point:
     @property
     def validation(self) -> float:
         """What the GPT's best layer, from which its probe was chosen, reaches on validation; NaN where none is told."""
-        comparison = comparison_of(self.results)
+        comparison = self.results.get("comparison")
         layers = comparison.get("layers", {}).get(GPT, []) if comparison else []
         return max((_number(row["validation"]) for row in layers), default=math.nan)
 
