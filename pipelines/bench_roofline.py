@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines.bench_machine import Machine
-
-if TYPE_CHECKING:
-    from pipelines.bench_vocoder import Rate
+from pipelines.bench_rates import Rate
 
 MARKERS = {"torch": "s", "numba": "o", "numba_bf16": "D"}
 COLOURS = {1: "#1f6fb2", 2: "#c4601d"}  # by cores
 
 
-def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence["Rate"]) -> None:
+def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence[Rate]) -> None:
     """Write a picture; its format is that of the file's name."""
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
@@ -46,7 +43,7 @@ def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence["Rat
     figure.savefig(path, dpi=120)
 
 
-def _neighbours(rates: Sequence["Rate"]) -> Iterator[tuple[int, str, list["Rate"]]]:
+def _neighbours(rates: Sequence[Rate]) -> Iterator[tuple[int, str, list[Rate]]]:
     """Rates of one engine that share a reading of the weights alike: they take one label."""
     drawn = [row for row in rates if row.engine in MARKERS]  # a GPU's roof is another
     for key in dict.fromkeys((row.cores, row.engine, row.flops_per_byte) for row in drawn):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pipelines.bench_machine import Machine, measure_machine
 from pipelines.bench_peer import measure_peer
+from pipelines.bench_rates import Rate, TrainingRate
 from pipelines.bench_roofline import draw_roofline
 from pipelines.devices import cores as cores_here
 from vocoder.crops import VocoderBatch, loss
@@ -27,31 +28,6 @@ TRAINED_CROPS = 4
 CROP_FRAMES = 50
 FLOAT_BYTES = 4
 TOGETHER, BLOCK = 16, 16  # of vocoder.numba_streams and vocoder.kernels, which may be without numba here
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """How fast one engine generates; conditions, draws and all."""
-
-    engine: str
-    clips: int  # side by side
-    cores: int
-    samples_per_second: float  # of all clips together
-    times_real_time: float  # the same over the sample rate
-    times_by_cpu: float  # the same by processor time, each core alone: what a busy machine does not change
-    flops: float  # operations per second, two for each multiply-add
-    flops_per_byte: float  # operations for each byte of weights that is read
-    of_peak_flops: float  # ratio of the measured matrix product
-    of_peak_bytes: float  # bytes of weights read, ratio of the measured reading from the cache that holds them
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingRate:
-    """How fast the network learns."""
-
-    precision: str
-    cores: int
-    samples_per_second: float
 
 
 def bench_vocoder(

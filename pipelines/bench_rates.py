@@ -1,0 +1,28 @@
+"""What ``wordless bench vocoder`` measures of an engine and of training."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How fast one engine generates; conditions, draws and all."""
+
+    engine: str
+    clips: int  # side by side
+    cores: int
+    samples_per_second: float  # of all clips together
+    times_real_time: float  # the same over the sample rate
+    times_by_cpu: float  # the same by processor time, each core alone: what a busy machine does not change
+    flops: float  # operations per second, two for each multiply-add
+    flops_per_byte: float  # operations for each byte of weights that is read
+    of_peak_flops: float  # ratio of the measured matrix product
+    of_peak_bytes: float  # bytes of weights read, ratio of the measured reading from the cache that holds them
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRate:
+    """How fast the network learns."""
+
+    precision: str
+    cores: int
+    samples_per_second: float
