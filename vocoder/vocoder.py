@@ -241,7 +241,8 @@ class Vocoder:
         )
         made = 0
         for each in levels:
-            yield self._waveform(each, heard.samples - made)
+            if made < heard.samples:  # frames of the last code may lie beyond the sound's end
+                yield self._waveform(each, heard.samples - made)
             made += len(each)
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
@@ -282,7 +283,7 @@ class Vocoder:
         require_same_codebook(tokenizer, codes, owner="the tokenizer")
 
     def _no_frames(self) -> Tensor:
-        return torch.zeros(0, self.model.config.condition_inputs, device=self.model.embedding.weight.device)
+        return torch.zeros(0, self.model.config.condition_inputs)  # on the CPU, as `frames_of` has them
 
     def _levels(self, waveform: Waveform) -> Tensor:
         config = self.model.config

@@ -9,7 +9,7 @@ import torch
 
 from audio.errors import InputError
 from audio.waveform import Waveform
-from tests.vocoder.sounds import SAMPLES_PER_CODE, random_table, tiny_config
+from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
@@ -158,6 +158,24 @@ def test_a_stream_equals_the_whole(vocoder: Vocoder, size: int, count: int) -> N
     pieces = list(vocoder.stream(iter(blocks), table, group="george", seed=3))
     whole = vocoder.decode(codes, table, group="george", seed=3)
     assert np.array_equal(np.concatenate([np.zeros(0, np.float32), *(p.samples for p in pieces)]), whole.samples)
+
+
+@pytest.mark.parametrize("num_samples", [5040, 5041, 5120, 5121])  # the first chunk's 64 frames end at 5120
+def test_a_stream_equals_the_whole_where_a_chunk_ends_within_a_code(num_samples: int) -> None:
+    vocoder = Vocoder(create_wavenet(tiny_config(patch_frames=3), seed=0), "tok-1")
+    table = Table(torch.randn(12, 3, SPECTROGRAM.n_mels, generator=torch.Generator().manual_seed(0)))
+    codes = table.codes([code % 12 for code in range(22 if num_samples > 5040 else 21)], num_samples)
+    pieces = [piece.samples for piece in vocoder.stream([codes], table)]
+    assert all(len(piece) for piece in pieces)
+    assert np.array_equal(np.concatenate(pieces), vocoder.decode(codes, table).samples)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_decodes_on_a_gpu() -> None:
+    table = random_table()
+    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0).cuda(), "tok-1")
+    codes = [table.codes([1, 2]), table.codes([])]
+    assert [len(sound.samples) for sound in vocoder.decode_batch(codes, table)] == [2 * SAMPLES_PER_CODE, 0]
 
 
 def test_a_stream_says_what_it_can_before_all_codes_are_there(vocoder: Vocoder) -> None:
