@@ -68,11 +68,12 @@ def generate(
         progress: called after every chunk with the steps done and the steps in all.
 
     Raises:
-        InputError: temperature or top_p is out of range, or a prompt is longer than its clip.
+        InputError: temperature, top_p or a seed is out of range, or a prompt is longer than its clip.
     """
     sampling = Sampling(temperature=temperature, top_p=top_p)
     hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type).engine
     for clip in inputs:
+        _require_seed(clip.seed)
         _require_prompt_within(clip, hop)
         _require_levels(clip.prompt, model.config.levels)
     order = sorted(range(len(inputs)), key=lambda index: len(inputs[index].spectrogram))
@@ -127,6 +128,7 @@ def generate_blocks(
         InputError: see `generate`.
     """
     sampling = Sampling(temperature=temperature, top_p=top_p)
+    _require_seed(seed)
     _require_levels(prompt, model.config.levels)
     chosen = choose_engine(engine, model.embedding.weight.device.type).engine
     clip = GenerationInput(
@@ -140,6 +142,11 @@ def generate_blocks(
         made += frames * model.config.hop_length
     if prompt is not None and made < len(prompt):
         raise _too_long(len(prompt), made)
+
+
+def _require_seed(seed: int) -> None:
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must be 0 or more")
 
 
 def _require_prompt_within(clip: GenerationInput, hop_length: int) -> None:

@@ -147,6 +147,13 @@ def test_top_p_leaves_the_most_probable_levels(engine: Literal["torch", "numba"]
     torch.testing.assert_close(shares, torch.tensor([0.0, 0.0, 3 / 7, 4 / 7]), atol=0.02, rtol=0)
 
 
+def test_refuses_a_negative_seed_before_anything_sounds() -> None:
+    with pytest.raises(InputError, match="seed is -1; it must be 0 or more"):
+        generate(lively(), [GenerationInput(spectrogram=clip(1, 0).spectrogram, seed=-1)])
+    with pytest.raises(InputError, match="seed is -1; it must be 0 or more"):
+        next(generate_blocks(lively(), [clip(1, 0).spectrogram], seed=-1))
+
+
 def test_refuses_a_negative_temperature() -> None:
     with pytest.raises(InputError, match="temperature is -1"):
         generate(lively(), [clip(1, 0)], temperature=-1)
