@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How fast one engine generates; conditions, draws and all."""
+    """How fast one engine generates; conditions, draws and all. What is told of processors is None on a GPU."""
 
     engine: str
     clips: int  # side by side
     cores: int
     samples_per_second: float  # of all clips together
     times_real_time: float  # the same over the sample rate
-    times_by_cpu: float  # the same by processor time, each core alone: what a busy machine does not change
+    times_by_cpu: float | None  # the same by processor time, each core alone: what a busy machine does not change
     flops: float  # operations per second, two for each multiply-add
     flops_per_byte: float  # operations for each byte of weights that is read
-    of_peak_flops: float  # ratio of the measured matrix product
-    of_peak_bytes: float  # bytes of weights read, ratio of the measured reading from the cache that holds them
+    of_peak_flops: float | None  # ratio of the measured matrix product
+    of_peak_bytes: float | None  # bytes of weights read, ratio of the measured reading from the cache that holds them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,22 +1,25 @@
 """How fast codes become sound, engine by engine, beside a public WaveNet and what the machine can do at most."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from audio.errors import InputError
 from pipelines.bench_machine import Machine, measure_machine
 from pipelines.bench_peer import measure_peer
 from pipelines.bench_rates import Rate, TrainingRate
 from pipelines.bench_roofline import draw_roofline
 from pipelines.devices import cores as cores_here
 from vocoder.crops import VocoderBatch, loss
-from vocoder.engines import Engine, EngineChoice, choose_engine, width
+from vocoder.engines import Engine, choose_engine, width
 from vocoder.generation import GenerationInput, generate
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import WaveNet, WaveNetConfig, create_wavenet
@@ -27,7 +30,6 @@ MOST_FRAMES = 500
 TRAINED_CROPS = 4
 CROP_FRAMES = 50
 FLOAT_BYTES = 4
-TOGETHER, BLOCK = 16, 16  # of vocoder.numba_streams and vocoder.kernels, which may be without numba here
 
 
 def bench_vocoder(
@@ -76,32 +78,46 @@ def multiply_adds(config: WaveNetConfig) -> int:
 
 
 def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], repeats: int) -> Iterator[Rate]:
-    """Every engine that runs here; the PyTorch loop on one core, which is all that it uses."""
-    if torch.cuda.is_available():
-        model = model.cuda()
-    for engine, machine in ((engine, machine) for engine in _engines() for machine in machines.values()):
+    """Every engine that runs here; those but numba on one core, which is all that they use."""
+    engines = engines_here(gpu=torch.cuda.is_available())
+    # Each device has a copy of its own: a module that moves takes all that hold it along.
+    models = {device: copy.deepcopy(model).to(device) for device in {device_of(engine) for engine in engines}}
+    for engine, machine in ((engine, machine) for engine in engines for machine in machines.values()):
         if not engine.startswith("numba") and machine.cores > 1:
             continue
         for count in clips:
             torch.set_num_threads(machine.cores)
-            here = model.cpu() if engine.startswith("numba") else model
-            yield _rate(engine, count, machine, model.config, measure(here, engine, count, repeats))
+            speeds = measure(models[device_of(engine)], engine, count, repeats)
+            yield rate(engine, count, machine, model.config, speeds)
 
 
-def _engines() -> list[Engine]:
-    engines: list[Engine] = ["torch"]
-    here: tuple[EngineChoice, ...] = ("numba", "numba_bf16")
-    engines += [choice for choice in here if choose_engine(choice, "cpu").engine == choice]
-    if torch.cuda.is_available():
-        engines.append("cuda_graph")
-    return engines
+def device_of(engine: Engine) -> Literal["cpu", "cuda"]:
+    """Where an engine is measured: the PyTorch loop on the CPU always, since it is what numba is compared with."""
+    match engine:
+        case "torch" | "numba" | "numba_bf16":
+            return "cpu"
+        case "cuda_graph":
+            return "cuda"
+
+
+def engines_here(*, gpu: bool) -> list[Engine]:
+    """The engines that run on this machine, where a GPU is there or not, and none that stands in for another."""
+    every: tuple[Engine, ...] = get_args(Engine)
+    possible = [engine for engine in every if gpu or device_of(engine) == "cpu"]
+    return [engine for engine in possible if choose_engine(engine, device_of(engine)).engine == engine]
 
 
 def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[float, float]:
     """Samples of all clips per second that passes, and per second of a processor: the best of several tries.
 
     Each try takes about `SECONDS_EACH`, after one that warms up and one that tells how many samples that is.
+
+    Raises:
+        InputError: the engine does not run where the model is; another would be measured in its place.
     """
+    device = model.embedding.weight.device.type
+    if (instead := choose_engine(engine, device).engine) != engine:
+        raise InputError(f"engine {engine} does not run on {device}, where {instead} stands in; move the model")
 
     def made(frames: int) -> tuple[float, float]:
         inputs = [
@@ -119,21 +135,23 @@ def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[f
     return max(wall for wall, _ in tries), max(cpu for _, cpu in tries)
 
 
-def _rate(engine: Engine, clips: int, machine: Machine, config: WaveNetConfig, speeds: tuple[float, float]) -> Rate:
+def rate(engine: Engine, clips: int, machine: Machine, config: WaveNetConfig, speeds: tuple[float, float]) -> Rate:
+    """What was measured of an engine, beside what the machine's cores can do where it runs on them."""
     adds, (speed, by_cpu) = multiply_adds(config), speeds
     bytes_per_sample = weight_bytes(config, engine, clips, machine.cores)
     flops, busy = 2 * adds * speed, min(machine.cores, clips)
+    on_cpu, reading = device_of(engine) == "cpu", machine.bytes_per_second["weights"]
     return Rate(
         engine=engine,
         clips=clips,
         cores=machine.cores,
         samples_per_second=speed,
         times_real_time=speed / config.sample_rate,
-        times_by_cpu=by_cpu * busy / config.sample_rate,
+        times_by_cpu=by_cpu * busy / config.sample_rate if on_cpu else None,
         flops=flops,
         flops_per_byte=2 * adds / bytes_per_sample,
-        of_peak_flops=flops / machine.flops,
-        of_peak_bytes=speed * bytes_per_sample / machine.bytes_per_second["weights"],
+        of_peak_flops=flops / machine.flops if on_cpu else None,
+        of_peak_bytes=speed * bytes_per_sample / reading if on_cpu else None,
     )
 
 
@@ -144,6 +162,9 @@ def weight_bytes(config: WaveNetConfig, engine: Engine, clips: int, cores: int) 
         case "torch" | "cuda_graph":
             return whole / min(clips, width(engine))
         case "numba" | "numba_bf16":
+            from vocoder.kernels import BLOCK  # both need numba, which runs where this is asked
+            from vocoder.numba_streams import TOGETHER
+
             rows = min(max(clips / cores, 1), TOGETHER)
             past = (config.kernel_size - 1) * config.residual_channels * config.gate_channels * FLOAT_BYTES
             blocks = (min(dilation, max(BLOCK / rows, 1)) for dilation in config.dilations)
@@ -207,8 +228,9 @@ def _show(
     for name in ("engine", "clips", "cores", "samples/s", "speed", "by cpu", "sgemm", "reading"):
         table.add_column(name, justify="left" if name == "engine" else "right", no_wrap=True)
     for row in rates:
-        shares = f"{row.of_peak_flops:.0%}", f"{row.of_peak_bytes:.0%}"
-        speed = f"{row.samples_per_second:,.0f}", f"{row.times_real_time:.2f}", f"{row.times_by_cpu:.2f}"
+        of_cpu = ((row.times_by_cpu, ".2f"), (row.of_peak_flops, ".0%"), (row.of_peak_bytes, ".0%"))
+        shares = ("" if value is None else format(value, kind) for value, kind in of_cpu)
+        speed = f"{row.samples_per_second:,.0f}", f"{row.times_real_time:.2f}"
         table.add_row(row.engine, str(row.clips), str(row.cores), *speed, *shares)
     for name, speed_of_peer in (peer or {}).items():
         table.add_row(name, "1", "1", f"{speed_of_peer:,.0f}", f"{speed_of_peer / sample_rate:.2f}", "", "", "")

@@ -12,11 +12,13 @@ import soundfile
 from audio.errors import InputError
 from pipelines import bench_machine, bench_peer, bench_vocoder
 from pipelines.bench import bench
+from pipelines.bench_machine import Machine
 from pipelines.bench_memory import bench_memory
 from pipelines.bench_sounds import random_tokenizer, write_noise
-from pipelines.bench_vocoder import multiply_adds, weight_bytes
+from pipelines.bench_vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
+from tests.vocoder.sounds import tiny_config
 from tokenizer.tokenizer import TokenizerConfig
-from vocoder.kernels import BLOCK
+from vocoder import numba_streams
 from vocoder.numba_streams import TOGETHER
 from vocoder.wavenet import WaveNetConfig, create_wavenet
 
@@ -92,6 +94,26 @@ def test_every_engine_is_measured_beside_the_machine(
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    assert engines_here(gpu=False) == ["torch", "numba"]
+    assert engines_here(gpu=True) == ["torch", "numba", "cuda_graph"]
+    assert [device_of(engine) for engine in engines_here(gpu=True)] == ["cpu", "cpu", "cuda"]
+    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: True)
+    assert engines_here(gpu=True) == ["torch", "numba", "numba_bf16", "cuda_graph"]
+    with pytest.raises(InputError, match="engine cuda_graph does not run on cpu, where numba"):
+        measure(create_wavenet(tiny_config(), seed=0), "cuda_graph", 1, 1)
+
+
+def test_a_gpu_is_not_compared_with_the_peaks_of_cores() -> None:
+    machine = Machine(cores=1, flops=1e9, bytes_per_second={"weights": 1e9})
+    on_cpu, on_gpu = (rate(each, 4, machine, WaveNetConfig(), (1000.0, 500.0)) for each in ("torch", "cuda_graph"))
+    assert on_cpu.of_peak_flops == on_cpu.flops / 1e9
+    assert on_cpu.times_by_cpu == 500 / 16_000
+    assert (on_gpu.times_by_cpu, on_gpu.of_peak_flops, on_gpu.of_peak_bytes) == (None, None, None)
+    assert on_gpu.samples_per_second == 1000
+
+
 def test_multiply_adds_are_the_weights_that_a_sample_meets() -> None:
     config = WaveNetConfig()
     model = create_wavenet(config, seed=0)
@@ -101,8 +123,7 @@ def test_multiply_adds_are_the_weights_that_a_sample_meets() -> None:
 
 def test_readings_are_shared_as_the_engines_share_them() -> None:
     config = WaveNetConfig()
-    assert (bench_vocoder.TOGETHER, bench_vocoder.BLOCK) == (TOGETHER, BLOCK)
-    alone, batch = (weight_bytes(config, "numba", clips, 1) for clips in (1, 16))
+    alone, batch = (weight_bytes(config, "numba", clips, 1) for clips in (1, TOGETHER))
     assert alone / batch == pytest.approx(0.8 * 16, rel=0.02)
 
 
