@@ -111,6 +111,8 @@ def width(engine: Engine) -> int:
         case "torch":
             return 8
         case "numba" | "numba_bf16":
-            return 16 * torch.get_num_threads()
+            from vocoder.numba_streams import TOGETHER  # numba takes its time to import
+
+            return TOGETHER * torch.get_num_threads()
         case "cuda_graph":
             return 256
