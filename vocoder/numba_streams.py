@@ -8,6 +8,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 from llvmlite.binding import get_host_cpu_features
+from numba.core.registry import cpu_target
 from torch import Tensor, nn
 
 from vocoder.kernels import PADDING, Draw, Factors, FloatArray, IntArray, KernelWeights, go_on
@@ -95,11 +96,16 @@ class NumbaStreams:
 
 
 def multiplies_bf16() -> bool:
-    """Whether this processor has the instructions that the kernel multiplies bfloat16 with."""
+    """Whether this processor has the instructions that the kernel multiplies bfloat16 with, and numba may use them.
+
+    NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX keep numba from instructions that the processor has.
+    """
     try:
-        return bool(get_host_cpu_features().get("avx512bf16", False))
+        here = bool(get_host_cpu_features().get("avx512bf16", False))
     except RuntimeError:  # not known for this processor
         return False
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return here and "+avx512bf16" in features.split(",")
 
 
 def _each(work: Callable[[int], None], count: int, threads: int) -> None:

@@ -1,5 +1,10 @@
 """Every engine against the parallel network."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -187,6 +192,20 @@ def test_the_exponential_is_within_its_bound() -> None:
     values = np.linspace(-87, 87, 20_001).astype(np.float32)
     found = np.array([exponential(value) for value in values])
     assert np.abs(found / np.exp(values.astype(np.float64)) - 1).max() < 4e-6
+
+
+@pytest.mark.parametrize("limit", [{"NUMBA_CPU_NAME": "generic"}, {"NUMBA_ENABLE_AVX": "0"}])
+def test_bfloat16_is_not_chosen_where_numba_may_not_use_it(limit: dict[str, str]) -> None:
+    ask = "from vocoder.engines import choose_engine; print(choose_engine('auto', 'cpu').engine)"
+    done = subprocess.run(
+        [sys.executable, "-c", ask],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **limit},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "numba\n", done.stderr
 
 
 def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
