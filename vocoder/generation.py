@@ -246,15 +246,17 @@ class _Run:
         return levels
 
     def _odd(self, guard: RunawayGuard, windows: Sequence[Tensor], given: Tensor, levels: Tensor) -> list[int]:
-        """Clips whose chunk was drawn, and is odd."""
+        """Clips whose chunk was drawn, and is odd for what was drawn."""
         config, found = self.model.config, []
         for clip, window in enumerate(windows):
             own = window[config.look_ahead_frames : len(window) - config.look_ahead_frames]
-            if not len(own) or not (given[clip] < 0).any():
+            samples = len(own) * config.hop_length
+            known = int((given[clip, :samples] >= 0).sum())  # of a prompt, which is not drawn again
+            if known == samples:
                 continue
-            heard = torch.cat([self.recent[clip], levels[clip, : len(own) * config.hop_length]])
-            samples = decode(heard, levels=config.levels)
-            if guard.odd(samples, config.sample_rate, meant=mean_level(own, config)):
+            heard = decode(torch.cat([self.recent[clip], levels[clip, :samples]]), levels=config.levels)
+            before = self.recent.shape[1] + known
+            if guard.odd(heard, config.sample_rate, meant=mean_level(own, config), before=before):
                 found.append(clip)
         return found
 

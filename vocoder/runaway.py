@@ -5,7 +5,8 @@ The measure is the root mean square of any half second, against those of the rec
     dBFS  ..... silent | QUIETER | lowest .......... highest | LOUDER | runaway .....
 
 A sound that lasts less than half a second counts as a whole, in the recordings and here. Silence is only wrong where
-the codes mean more than the average of the recordings.
+the codes mean more than the average of the recordings. A window that began before the sound in question is odd only
+where the part that is in question is odd too: what was there before can be no better for being followed by another.
 """
 
 from collections.abc import Iterable, Iterator
@@ -45,7 +46,8 @@ class LoudnessRange:
     @classmethod
     def of(cls, sounds: Iterable[npt.NDArray[np.int16]], sample_rate: int) -> "LoudnessRange | None":
         """Of recordings ``(samples,)`` in 16 bits, but for the extreme half percents; None where there are none."""
-        rms = [_decibels(_windows(torch.from_numpy(each / 32768), sample_rate)) for each in sounds if len(each)]
+        heard = (torch.from_numpy(each / 32768).square() for each in sounds if len(each))
+        rms = [_decibels(_windows(power, sample_rate).mean(dim=1)) for power in heard]
         if not rms:
             return None
         low, high = np.quantile(torch.cat(rms).numpy(), [LOWEST_SHARE, HIGHEST_SHARE])
@@ -60,17 +62,21 @@ class RunawayGuard:
         self.found = 0  # blocks that ran away or fell silent
         self.left = 0  # of these, how many did so at every attempt
 
-    def odd(self, samples: Tensor, sample_rate: int, *, meant: float) -> bool:
+    def odd(self, samples: Tensor, sample_rate: int, *, meant: float, before: int = 0) -> bool:
         """Whether some half second is too loud, or silent where it should not be.
 
         Args:
             samples: ``(samples,)`` float, those in question and the half second before them.
             sample_rate: Hz.
             meant: mean of the normalised log-mel that the samples in question stand for; 0 is the recordings' average.
+            before: how many of the samples are not in question.
         """
-        rms = _decibels(_windows(samples, sample_rate))
-        too_loud = bool((rms > self.loudness.highest + LOUDER).any())
-        return too_loud or (meant > 0 and bool((rms < self.loudness.lowest - QUIETER).any()))
+        power = _windows(samples.double().square(), sample_rate)
+        asked = _windows(torch.arange(len(samples)) >= before, sample_rate)
+        power, asked = power[asked.any(dim=1)], asked[asked.any(dim=1)]
+        whole, own = _decibels(power.mean(dim=1)), _decibels((power * asked).sum(dim=1) / asked.sum(dim=1))
+        too_loud = bool((torch.minimum(whole, own) > self.loudness.highest + LOUDER).any())
+        return too_loud or (meant > 0 and bool((torch.maximum(whole, own) < self.loudness.lowest - QUIETER).any()))
 
     def notice(self) -> str | None:
         """What was found, in words; None: nothing."""
@@ -96,8 +102,8 @@ def _windows(samples: Tensor, sample_rate: int) -> Tensor:
     return samples.unfold(0, size, _step(size)) if len(samples) >= size else samples.unsqueeze(0)
 
 
-def _decibels(windows: Tensor) -> Tensor:
-    return 10 * windows.double().square().mean(dim=1).clamp(min=FLOOR).log10()
+def _decibels(power: Tensor) -> Tensor:
+    return 10 * power.clamp(min=FLOOR).log10()
 
 
 def retries(temperature: float) -> Iterator[tuple[int, float]]:

@@ -95,6 +95,41 @@ def test_a_prompt_is_never_drawn_again() -> None:
     assert guard.found == 0
 
 
+def test_good_sound_after_a_loud_prompt_is_not_blamed_for_it() -> None:
+    loud, quiet = torch.full((64 * HOP,), 15), of_two_minds(1e-9)
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-20))
+    levels = generate(quiet, [clip(128, 0, prompt=loud)], guard=guard)[0]
+    assert torch.equal(levels, generate(quiet, [clip(128, 0, prompt=loud)])[0])
+    assert guard.found == 0
+    within = RunawayGuard(guard.loudness)  # a prompt that ends within a chunk
+    generate(quiet, [clip(128, 0, prompt=loud[: 30 * HOP])], guard=within)
+    assert within.found == 0
+    after = RunawayGuard(guard.loudness)  # and what runs away after a loud prompt is found all the same
+    generate(of_two_minds(0.9), [clip(128, 0, prompt=loud)], guard=after)
+    assert (after.found, after.left) == (1, 1)
+
+
+def test_each_block_that_stays_odd_counts_once() -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-100, highest=-60))
+    generate(of_two_minds(0.9), [clip(2 * 64, 0)], guard=guard)
+    assert (guard.found, guard.left) == (2, 2)
+
+
+@pytest.mark.parametrize("before", [0, 1000, 2999])
+@pytest.mark.parametrize(("first", "second", "odd"), [(0.1, 0.1, False), (0.3, 0.1, False), (0.1, 0.3, True)])
+def test_only_what_is_in_question_is_judged(first: float, second: float, odd: bool, before: int) -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
+    samples = torch.from_numpy(np.concatenate([noise(before / RATE, first), noise(1, second)]))
+    assert guard.odd(samples, RATE, meant=1.0, before=before) is odd
+
+
+def test_good_sound_after_a_silent_past_is_not_blamed_for_it() -> None:
+    guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
+    silent = np.zeros(3000)
+    assert not guard.odd(torch.from_numpy(np.concatenate([silent, noise(0.2, 0.1)])), RATE, meant=1.0, before=3000)
+    assert guard.odd(torch.from_numpy(np.concatenate([silent, noise(0.2, 1e-4)])), RATE, meant=1.0, before=3000)
+
+
 def test_refuses_an_empty_range() -> None:
     with pytest.raises(InputError, match="the lowest comes first"):
         LoudnessRange(lowest=0, highest=-10)
