@@ -21,6 +21,7 @@ from audio.errors import InputError
 
 SECONDS = 0.5
 STEPS_PER_WINDOW = 4  # windows overlap by all but a quarter
+QUARTERS_TOGETHER = 64  # of a recording that are squared at a time
 LOWEST_SHARE, HIGHEST_SHARE = 0.005, 0.995  # quantiles, which a few odd recordings do not move
 LOUDER = QUIETER = 6.0  # dB
 ATTEMPTS = 2  # at drawing a block again
@@ -46,8 +47,7 @@ class LoudnessRange:
     @classmethod
     def of(cls, sounds: Iterable[npt.NDArray[np.int16]], sample_rate: int) -> "LoudnessRange | None":
         """Of recordings ``(samples,)`` in 16 bits, but for the extreme half percents; None where there are none."""
-        heard = (torch.from_numpy(each / 32768).square() for each in sounds if len(each))
-        rms = [_decibels(_windows(power, sample_rate).mean(dim=1)) for power in heard]
+        rms = [_decibels(_window_powers(each, sample_rate)) for each in sounds if len(each)]
         if not rms:
             return None
         low, high = np.quantile(torch.cat(rms).numpy(), [LOWEST_SHARE, HIGHEST_SHARE])
@@ -88,18 +88,33 @@ class RunawayGuard:
 
 def history(sample_rate: int) -> int:
     """Samples before a block that `RunawayGuard.odd` looks back at, so that every window holds a part of the block."""
-    size = round(SECONDS * sample_rate)
-    return size - _step(size)
+    return (STEPS_PER_WINDOW - 1) * _step(sample_rate)
 
 
-def _step(size: int) -> int:
-    return max(size // STEPS_PER_WINDOW, 1)
+def _step(sample_rate: int) -> int:
+    """Samples of a quarter of a window."""
+    return max(round(SECONDS * sample_rate / STEPS_PER_WINDOW), 1)
 
 
 def _windows(samples: Tensor, sample_rate: int) -> Tensor:
     """``(windows, samples)`` of half a second, or all where there is less."""
-    size = round(SECONDS * sample_rate)
-    return samples.unfold(0, size, _step(size)) if len(samples) >= size else samples.unsqueeze(0)
+    size = STEPS_PER_WINDOW * _step(sample_rate)
+    return samples.unfold(0, size, _step(sample_rate)) if len(samples) >= size else samples.unsqueeze(0)
+
+
+def _window_powers(samples: npt.NDArray[np.int16], sample_rate: int) -> Tensor:
+    """Mean squares ``(windows,)`` of `_windows` of a recording, in memory that hardly grows with its length."""
+    step = _step(sample_rate)
+    if len(samples) < STEPS_PER_WINDOW * step:
+        return _squares(samples).mean(dim=0, keepdim=True)
+    ends = range(0, len(samples) // step * step, QUARTERS_TOGETHER * step)
+    blocks = [samples[start : start + QUARTERS_TOGETHER * step] for start in ends]  # views
+    quarters = [_squares(block[: len(block) // step * step]).view(-1, step).mean(dim=1) for block in blocks]
+    return torch.cat(quarters).unfold(0, STEPS_PER_WINDOW, 1).mean(dim=1)
+
+
+def _squares(samples: npt.NDArray[np.int16]) -> Tensor:
+    return torch.from_numpy(samples / 32768).square()
 
 
 def _decibels(power: Tensor) -> Tensor:

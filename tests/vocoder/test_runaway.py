@@ -1,8 +1,11 @@
+import tracemalloc
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audio.errors import InputError
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
@@ -29,6 +32,28 @@ def test_the_range_is_that_of_the_recordings() -> None:
     assert found.lowest == pytest.approx(-40, abs=3)
     assert found.highest == pytest.approx(-20, abs=0.5)
     assert LoudnessRange.of([], RATE) is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(samples=st.integers(1, 3 * 64 * RATE // 8), rate=st.sampled_from([RATE, 11_025]))
+def test_the_range_of_a_long_recording_is_that_of_its_windows(samples: int, rate: int) -> None:
+    sound = as_int16(np.random.default_rng(samples).standard_normal(samples) * np.linspace(0.001, 0.2, samples))
+    step = round(rate / 8)
+    starts = range(0, max(samples - 4 * step, 0) + 1, step)
+    powers = [np.mean((sound[start : start + 4 * step] / 32768) ** 2) for start in starts]
+    low, high = np.quantile(10 * np.log10(np.maximum(powers, 1e-12)), [0.005, 0.995])
+    found = LoudnessRange.of([sound], rate)
+    assert found is not None
+    assert (found.lowest, found.highest) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
+
+
+def test_memory_of_the_range_does_not_grow_with_a_recording() -> None:
+    sound = np.zeros(300 * RATE, np.int16)
+    tracemalloc.start()
+    LoudnessRange.of([sound], RATE)
+    peak = tracemalloc.get_traced_memory()[1]  # of numpy's arrays, which hold the samples as float64
+    tracemalloc.stop()
+    assert peak < 2 * 64 * RATE // 8 * 8
 
 
 @pytest.mark.parametrize(
