@@ -9,9 +9,10 @@ numba_bf16   the same, multiplying in bfloat16, which is nearer to the        on
 ===========  ===============================================================  =======================================
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -43,11 +44,8 @@ class Streams(Protocol):
     def score(self, conditions: Tensor, given: Tensor) -> Tensor:
         """Logits ``(clips, samples, levels)`` on the CPU along levels that are all given; goes on as `advance` does."""
 
-    def state(self) -> Any:
-        """What `restore` goes back to."""
-
-    def restore(self, state: Any) -> None:
-        """Go back to where `state` was called."""
+    def bookmark(self) -> Callable[[], None]:
+        """What goes back to this moment, as often as it is called."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ gets longer is its samples, and `generate_blocks` hands those out as they are ma
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -211,10 +210,10 @@ class _Run:
         draws = torch.stack([torch.rand(steps, generator=generator) for generator in self.generators])
         given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
         conditions = self._conditions(windows, frames)
-        state = None if self.guard is None else self.streams.state()
+        go_back = None if self.guard is None else self.streams.bookmark()
         levels = self.streams.advance(conditions, given, draws, self.sampling)
-        if self.guard is not None:
-            levels = self._guarded(self.guard, state, windows, conditions, given, levels)
+        if self.guard is not None and go_back is not None:
+            levels = self._guarded(self.guard, go_back, windows, conditions, given, levels)
             self.recent = torch.cat([self.recent, levels], dim=1)[:, -history(self.model.config.sample_rate) :]
         self.time += steps
         return levels
@@ -222,7 +221,7 @@ class _Run:
     def _guarded(
         self,
         guard: RunawayGuard,
-        state: Any,
+        go_back: Callable[[], None],
         windows: Sequence[Tensor],
         conditions: Tensor,
         given: Tensor,
@@ -239,7 +238,7 @@ class _Run:
                 seed = retry_seed(self.clips[clip].seed, self.time, attempt)
                 draws[clip] = torch.rand(levels.shape[1], generator=torch.Generator().manual_seed(seed))
                 asked[clip] = given[clip]
-            self.streams.restore(state)
+            go_back()
             levels = self.streams.advance(conditions, asked, draws, replace(self.sampling, temperature=temperature))
             odd = self._odd(guard, windows, given, levels)
         guard.left += len(odd)

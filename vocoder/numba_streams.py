@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
@@ -18,15 +17,6 @@ from vocoder.wavenet import WaveNet, WaveNetConfig
 
 NEVER = -1e30  # the logit of a level that is only padding
 TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and leave the caches
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NumbaState:
-    """All that the next step depends on but for its conditions."""
-
-    rings: tuple[Factors, ...]
-    time: int
-    previous: IntArray
 
 
 class NumbaStreams:
@@ -59,15 +49,15 @@ class NumbaStreams:
         self._run(conditions, given, torch.zeros(given.shape), Sampling(), logits)
         return torch.from_numpy(logits[:, :, : self.config.levels])
 
-    def state(self) -> NumbaState:
+    def bookmark(self) -> Callable[[], None]:
         """See `vocoder.engines.Streams`."""
-        rings = tuple(ring.copy() for ring in self.rings)
-        return NumbaState(rings=rings, time=self.time, previous=self.previous.copy())
+        rings, time, previous = [ring.copy() for ring in self.rings], self.time, self.previous.copy()
 
-    def restore(self, state: NumbaState) -> None:
-        """See `vocoder.engines.Streams`."""
-        self.rings = [ring.copy() for ring in state.rings]
-        self.time, self.previous = state.time, state.previous.copy()
+        def go_back() -> None:
+            self.rings = [ring.copy() for ring in rings]
+            self.time, self.previous = time, previous.copy()
+
+        return go_back
 
     def _run(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, logits: FloatArray) -> Tensor:
         """Levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""

@@ -1,6 +1,6 @@
 """The PyTorch engines: the step in a loop, on any device, and the same step as a CUDA graph."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,15 +16,6 @@ from vocoder.wavenet import WaveNet
 # equal to the last bit from 4 rows on. So a clip alone has three silent companions, for up to a third of its speed.
 NARROWEST = 4
 WARM_UP_STEPS = 3  # before a capture, as libraries choose and load their kernels
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TorchState:
-    """All that the next step depends on but for its conditions."""
-
-    slots: Tensor
-    time: Tensor
-    previous: Tensor
 
 
 class TorchStreams:
@@ -70,16 +61,16 @@ class TorchStreams:
                 self.previous.copy_(wanted)
         return torch.stack(logits, dim=1).cpu()
 
-    def state(self) -> TorchState:
+    def bookmark(self) -> Callable[[], None]:
         """See `vocoder.engines.Streams`."""
-        stepper = self.stepper
-        return TorchState(slots=stepper.rings.slots.clone(), time=stepper.time.clone(), previous=self.previous.clone())
+        moving = (self.stepper.rings.slots, self.stepper.time, self.previous)
+        kept = [each.clone() for each in moving]
 
-    def restore(self, state: TorchState) -> None:
-        """See `vocoder.engines.Streams`."""
-        self.stepper.rings.slots.copy_(state.slots)
-        self.stepper.time.copy_(state.time)
-        self.previous.copy_(state.previous)
+        def go_back() -> None:
+            for each, was in zip(moving, kept, strict=True):
+                each.copy_(was)
+
+        return go_back
 
     def _go_on(self, conditions: Tensor, given: Tensor, draws: Tensor) -> None:
         """Fill the tensors that steps read. They move only where they are too short; graphs are then of no use."""
@@ -103,20 +94,20 @@ class TorchStreams:
 
     def _graph(self, sampling: Sampling) -> torch.cuda.CUDAGraph:
         if sampling not in self.graphs:
-            state = self.state()
+            go_back, time = self.bookmark(), self.stepper.time.clone()
             aside = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch's own
             aside.wait_stream(torch.cuda.current_stream(self.device))
             with torch.cuda.stream(aside):
                 for _ in range(WARM_UP_STEPS):
                     self._step(sampling)
                     self.place.zero_()
-                    self.stepper.time.copy_(state.time)
+                    self.stepper.time.copy_(time)
             torch.cuda.current_stream(self.device).wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 self._step(sampling)
             self.graphs[sampling] = graph
-            self.restore(state)  # capturing runs nothing; the warm-up did
+            go_back()  # capturing runs nothing; the warm-up did
             self.place.zero_()
         return self.graphs[sampling]
 

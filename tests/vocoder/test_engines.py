@@ -174,10 +174,11 @@ def test_goes_back_to_a_state(name: str, clips: int) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))
     streams = engine(name, model, clips)
     first = drawn(streams, model, range(clips), Sampling())
-    state = streams.state()
+    go_back = streams.bookmark()
     second = drawn(streams, model, range(clips), Sampling())
-    streams.restore(state)
-    assert torch.equal(drawn(streams, model, range(clips), Sampling()), second)
+    for _ in range(2):
+        go_back()
+        assert torch.equal(drawn(streams, model, range(clips), Sampling()), second)
     assert not torch.equal(first, second)
 
 
