@@ -225,17 +225,8 @@ def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
     return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
 
 
-def require_equal_tries(results: Sequence[MethodResult]) -> None:
-    """Refuse a comparison in which a method was tried more often; one that has scores of its own was not tried.
-
-    Raises:
-        InputError: methods have different numbers of tries; names them.
-    """
-    require_equal_counts({result.of: len(result.tries) for result in results})
-
-
 def require_equal_counts(counts: Mapping[str, int]) -> None:
-    """Refuse numbers of tries, by method, that differ; 0 is the number of a method that has scores of its own.
+    """Refuse a comparison in which a method was tried more often; 0 is the number of one with scores of its own.
 
     Raises:
         InputError: two of them differ; names them all.

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -13,7 +14,8 @@ from audio.errors import InputError
 from audio.folds import Fold
 from audio.manifest import Manifest
 from lm.learning_curve import LearningPoint, learning_curve
-from lm.probe import MethodResult, ProbeConfig, probe_method, require_equal_tries, scored_method
+from lm.pooling import FloatArray
+from lm.probe import MethodResult, ProbeConfig, probe_method, require_equal_counts, scored_method
 from lm.probe_task import ProbeTask
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash, write_json
@@ -68,7 +70,7 @@ def probes(
     """
     task = probe_task(manifest, config.label_separator)
     given = scores or {}
-    said = [[clip.path, clip.split, clip.label, clip.group] for clip in manifest.clips]
+    labels = text_hash(json.dumps([[clip.path, clip.split, clip.label, clip.group] for clip in manifest.clips]))
     recipe = Recipe(
         stage="probe",
         version=3,
@@ -76,32 +78,58 @@ def probes(
         inputs={
             "features": " ".join(entry.key for entry in feature_entries),
             "scores": " ".join(f"{of}:{entry.key}" for of, entry in sorted(given.items())),
-            "labels": text_hash(json.dumps(said)),
+            "labels": labels,
         },
     )
 
     def make(folder: Path) -> None:
         methods = features_by_method([entry.folder / FEATURES for entry in feature_entries])
-        results, rows = [], []
-        # On one thread: the matrices are small, and with other work on the cores several were ten times as slow.
-        with (
-            threadpool_limits(1),
-            session.terminal.working("probes", len(methods) + len(given), "methods") as progress,
-        ):
+        keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
+        one = _Probing(session=session.alone(), task=task, config=config, labels=labels)
+        rows: list[dict[str, object]] = []
+        with session.terminal.working("probes", len(methods) + len(given), "methods") as progress:
             for of, candidates in methods.items():
-                results.append(probe_method(candidates, task, config, of=of))
-                winner = results[-1].winner
-                curve = learning_curve(candidates[winner.of], task, winner, _shares(config, of))
-                rows.append(_row(results[-1], curve, multi_label=task.multi_label))
+                rows.append(one.probed(of, candidates, [keys[file] for file in candidates.files]))
                 progress.advance_to(len(rows))
             for of, entry in sorted(given.items()):
-                results.append(scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of))
-                rows.append(_row(results[-1], (), multi_label=task.multi_label))
+                result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
+                rows.append(_row(result, (), multi_label=task.multi_label))
                 progress.advance_to(len(rows))
-        require_equal_tries(results)
+        require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
         write_json(folder / PROBE, {**_asked(task, manifest), "methods": rows})
 
     return session.obtain(recipe, f"linear probes of {len(task.classes)} classes", make)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Probing:
+    """One question to several methods. Each answer is an entry of its own: what one method is made of decides it, and
+    a sweep or a larger comparison asks only those that are new.
+    """
+
+    session: Session  # of this process alone
+    task: ProbeTask
+    config: ProbeConfig
+    labels: str  # hash of what is said of the clips
+
+    def probed(self, of: str, candidates: Mapping[str, FloatArray], keys: Sequence[str]) -> dict[str, object]:
+        """The row of one method, whose candidates come from the entries with these keys."""
+        recipe = Recipe(
+            stage="probed",
+            version=1,
+            config={**asdict(self.config), "of": of},
+            inputs={"features": " ".join(keys), "labels": self.labels},
+        )
+
+        def make(folder: Path) -> None:
+            # On one thread: the matrices are small, and with other work on the cores several were ten times as slow.
+            with threadpool_limits(1):
+                result = probe_method(candidates, self.task, self.config, of=of)
+                winner = result.winner
+                curve = learning_curve(candidates[winner.of], self.task, winner, _shares(self.config, of))
+            write_json(folder / PROBE, _row(result, curve, multi_label=self.task.multi_label))
+
+        return self.session.obtain(recipe, of, make).read_json(PROBE)
 
 
 def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_by: str | None = None) -> ProbeTask:

@@ -48,6 +48,11 @@ class StoredFeatures(Mapping[str, FloatArray]):
         """From the file that holds each key."""
         self._places = dict(places)
 
+    @property
+    def files(self) -> list[Path]:
+        """Those that hold them."""
+        return list(dict.fromkeys(self._places.values()))
+
     def __getitem__(self, key: str) -> FloatArray:
         with safe_open(self._places[key], framework="numpy") as file:
             tensor: FloatArray = file.get_tensor(key)

@@ -1,5 +1,6 @@
 """The stage that probes stored features: what it writes, reuses, leaves out and refuses."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -146,6 +147,24 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
     assert not probes(session, manifest, parts, CONFIG).reused
     with pytest.raises(InputError, match="both hold log_mel:mean"):
         probes(session, manifest, [parts[-1], stored(session, "again", {"log_mel:mean": right})], CONFIG)
+
+
+def test_a_method_is_asked_once_whatever_it_is_compared_with(tmp_path: Path) -> None:
+    """As in a sweep, where log-mel is the same for every codebook."""
+    manifest, session = held_out(corpus()), session_of(tmp_path)
+    all_of_them = representations(manifest)
+    log_mel, gpt = (
+        stored(session, part, {key: value for key, value in all_of_them.items() if key.startswith(part)})
+        for part in ("log", "gpt")
+    )
+    other = stored(session, "other", {"gpt:mean": signal(manifest, noise=2)})
+    rows = [
+        probes(session, manifest, parts, CONFIG).read_json("probe.json") for parts in ([log_mel, gpt], [log_mel, other])
+    ]
+    asked = [json.loads(path.read_text())["config"]["of"] for path in tmp_path.glob("**/probed/*/entry.json")]
+    assert sorted(asked) == ["gpt", "gpt", "log_mel"]
+    of_log_mel = [next(row for row in each["methods"] if row["of"] == "log_mel") for each in rows]  # type: ignore[attr-defined]  # a list
+    assert of_log_mel[0] == of_log_mel[1]
 
 
 def test_features_are_read_one_at_a_time_in_natural_order(tmp_path: Path) -> None:
