@@ -74,7 +74,7 @@ def language_sounds(
         sound.write(folder / one.file)
     heard = [_heard_again(tokenizer, one, sound) for one, sound in zip(said, sounds, strict=True)]
     return {
-        "said": [_about(*each) for each in zip(said, sounds, heard, strict=True)],
+        "said": [_about(*each) for each in zip(said, new, heard, strict=True)],
         "diversity": _diversity(model, said, heard),
     }
 
@@ -114,8 +114,8 @@ def _heard_again(tokenizer: Tokenizer, said: _Said, sound: Waveform) -> Codes:
     return codes.crop(start, start + len(said.codes.values))
 
 
-def _about(said: _Said, sound: Waveform, heard: Codes) -> dict[str, object]:
-    """What one sound is, and its figures."""
+def _about(said: _Said, new: Waveform, heard: Codes) -> dict[str, object]:
+    """What one sound is, and its figures: of what is new in it, since its prompt is a recording."""
     prompt = {"prompt_seconds": said.prompt.waveform.seconds} if said.prompt else {}
     agreement = {"code_agreement": code_agreement(said.codes, heard)} if len(heard.values) else {}
     return {
@@ -123,7 +123,7 @@ def _about(said: _Said, sound: Waveform, heard: Codes) -> dict[str, object]:
         "file": said.file,
         "clip": said.clip,
         "temperature": said.temperature,
-        "figures": {**prompt, **agreement, **asdict(sound_levels(sound))},
+        "figures": {**prompt, **agreement, **asdict(sound_levels(new))},
     }
 
 

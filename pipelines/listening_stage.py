@@ -76,7 +76,7 @@ def listening(
     heard = {name: value for name, value in asdict(config).items() if name != "judged_clips"}
     recipe = Recipe(
         stage="listening",
-        version=3,
+        version=4,
         config={**heard, "groups": [clip.group for clip in clips]},
         inputs={
             "tokenizer": tokenizer_entry.key,

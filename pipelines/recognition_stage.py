@@ -1,14 +1,17 @@
 """Sounds -> labels, by a classifier that has heard recordings alone: what remains recognisable of what is decoded.
 
 The classifier is the supervised encoder with its own head: trained on the training clips, chosen on the validation
-clips, and asked here of sounds that it never learned from, the originals of the same test clips beside them.
+clips, and asked here of sounds that it never learned from, the originals of the same test clips beside them. Of a
+continuation it hears what is new: its prompt is a recording.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -58,7 +61,7 @@ def recognised(
     """The class that is heard in each decoded clip and its original, and in each sound of the language model."""
     recipe = Recipe(
         stage="recognised",
-        version=1,
+        version=2,
         config={},
         inputs={
             "classifier": classifier.key,
@@ -71,12 +74,13 @@ def recognised(
     def make(folder: Path) -> None:
         paths: list[str] = json.loads((decoded_entry.folder / CLIPS).read_text())
         hear = partial(_classes, session, classifier, sample, audio, settings.encoder, classes)
-        names = [wav_name(number, kind) for number in range(len(paths)) for kind in KINDS]
-        found = iter(hear("recognising", decoded_entry.folder, names))
+        root, said_in = decoded_entry.folder, listening_entry.folder
+        sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in KINDS]
+        found = iter(hear("recognising", root, sounds))
         clips = [{"path": path, "heard": {kind: next(found) for kind in KINDS}} for path in paths]
         said = listening_entry.read_json(LISTENING).get("said", [])
-        rows = said if isinstance(said, list) else []
-        heard = hear("recognising", listening_entry.folder, [row["file"] for row in rows])
+        rows = [row for row in said if new_part(said_in, row).num_samples] if isinstance(said, list) else []
+        heard = hear("recognising", said_in, [new_part(said_in, row) for row in rows])
         write_json(folder / RECOGNISED, {"clips": clips, "said": _histograms(rows, heard)})
 
     return session.obtain(recipe, "labels of decoded clips and of continuations", make)
@@ -91,22 +95,30 @@ def _classes(
     classes: Sequence[str],
     title: str,
     root: Path,
-    names: Sequence[str],
+    clips: Sequence[Clip],
 ) -> list[str]:
-    """The most probable class of each WAV file below ``root``."""
-    if not names:
+    """The most probable class of each sound below ``root``."""
+    if not clips:
         return []
     reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
     loader = EncoderLoader(folder=classifier.folder, config=encoder, seed=0, device=str(session.gang.device))
-    rows = stacked_rows(session.each(title, partial(block_features, loader, reader), [_clip(root, n) for n in names]))
+    rows = stacked_rows(session.each(title, partial(block_features, loader, reader), clips))
     last = f"block_{len(encoder.channels)}"
     scores = head_scores(classifier.folder, {pooling: rows[f"{last}:{pooling}"] for pooling in POOLINGS})
     return [classes[number] for number in np.argmax(scores, axis=1)]
 
 
-def _clip(root: Path, name: str) -> Clip:
+def whole(root: Path, name: str) -> Clip:
+    """A WAV file below ``root`` as a clip."""
     about = soundfile.info(root / name)
     return Clip(path=name, num_samples=about.frames, sample_rate=about.samplerate, size=0, sha256="")
+
+
+def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
+    """What is new in a sound of the language model: what follows its prompt, or all where it has none."""
+    sound = whole(root, row["file"])
+    start = round(row["figures"].get("prompt_seconds", 0.0) * sound.sample_rate)
+    return replace(sound, start=start, num_samples=max(sound.num_samples - start, 0))
 
 
 def _histograms(said: Iterable[dict[str, object]], heard: Sequence[str]) -> list[dict[str, object]]:
