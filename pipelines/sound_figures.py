@@ -124,17 +124,31 @@ def _mean(
 
 def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
     """What the language model says: levels of the sounds, variety of the codes, and its perplexity of both."""
-    said: dict[str, list[Mapping[str, float]]] = {}
+    said: dict[str, list[Mapping[str, Any]]] = {}
     for row in _rows(entry, LISTENING, "said"):
-        said.setdefault(at_temperature(row["kind"], row["temperature"]), []).append(row["figures"])
+        said.setdefault(at_temperature(row["kind"], row["temperature"]), []).append(row)
     for of, several in said.items():
-        for name in dict.fromkeys(name for each in several for name in each):
-            yield from _mean(name, of, [each.get(name) for each in several], config, shared)
+        for name in dict.fromkeys(name for row in several for name in row["figures"]):
+            values = _clip_means(several, name)
+            if name == "prompt_seconds":  # chosen, not measured
+                yield Figure(name=name, of=of, value=float(np.mean(values)), unit=UNITS[name], **shared)
+            else:
+                yield from _mean(name, of, values, config, shared)
     for row in _rows(entry, LISTENING, "diversity"):
         of = at_temperature(row["of"], row["temperature"])
         for name, value in row.items():
             if name not in ("of", "temperature", "sounds") and value is not None:
                 yield Figure(name=name, of=of, value=value, unit=UNITS.get(name, "ratio"), **shared)
+
+
+def _clip_means(rows: Rows, name: str) -> list[float]:
+    """A figure's mean over the continuations of each clip, which begin alike; what begins from nothing is by itself."""
+    values: dict[object, list[float]] = {}
+    for number, row in enumerate(rows):
+        if (value := row["figures"].get(name)) is not None:
+            begun = ("sound", number) if row["clip"] is None else ("clip", row["clip"])
+            values.setdefault(begun, []).append(value)
+    return [float(np.mean(each)) for each in values.values()]
 
 
 def at_temperature(kind: str, temperature: float) -> str:

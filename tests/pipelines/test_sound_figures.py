@@ -116,6 +116,26 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
     assert record["recognised"] == [{"of": "x"}]
 
 
+def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Path) -> None:
+    peaks = ((0, 0.1), (0, 0.3), (1, 0.5), (1, 0.7), (None, 0.2), (None, 0.4))
+    said = [
+        {
+            "kind": "unconditional" if clip is None else "continuation",
+            "clip": clip,
+            "temperature": 1,
+            "figures": {"peak": peak} | ({} if clip is None else {"prompt_seconds": 0.5 + clip}),
+        }
+        for clip, peak in peaks
+    ]
+    found = figures({"listening": entry(tmp_path, "listening", LISTENING, {"said": said})})
+    peak = found["peak", "continuation@1"]
+    assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
+    alone = found["peak", "unconditional@1"]
+    assert (alone.value, alone.low, alone.high) == pytest.approx((0.3, 0.2, 0.4))
+    seconds = found["prompt_seconds", "continuation@1"]
+    assert (seconds.value, seconds.low, seconds.high) == (1.0, None, None)
+
+
 def session(tmp_path: Path) -> Session:
     gang, terminal = Alone(torch.device("cpu")), Terminal()
     return Session(store=Store(tmp_path), gang=gang, terminal=terminal, folder=tmp_path, workers=1)
