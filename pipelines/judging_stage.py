@@ -35,7 +35,7 @@ def judged(session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, decod
     with_pesq = has_pesq()
     recipe = Recipe(
         stage="judged",
-        version=1,
+        version=2,
         config={"pesq": with_pesq},
         inputs={"tokenizer": tokenizer_entry.key, "decoded": decoded_entry.key},
     )
@@ -69,21 +69,23 @@ def _judge(encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, number
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in KINDS}
     waveform = sounds["original"]
     original = _Original(waveform=waveform, codes=encoder.tokenizer.encode(waveform), pitch=pitch(waveform))
-    figures = {kind: _by_itself(sound, guard) for kind, sound in sounds.items()}
+    figures = {kind: by_itself(sound, guard) for kind, sound in sounds.items()}
     for kind, sound in sounds.items():
         if kind != "original":
             figures[kind] |= _compared(encoder, original, sound, with_pesq=with_pesq)
     return {str(kind): each for kind, each in figures.items()}
 
 
-def _by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
+def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
+    """What is wrong with a sound by itself; ``runaway_clips`` is None where no guard knows what is too loud."""
     levels, samples = sound_levels(sound), torch.from_numpy(sound.samples)
-    loud = guard is not None and guard.odd(samples, sound.sample_rate, meant=0.0)  # silence is told for itself
+    # Silence is told for itself; a vocoder from before loudness was kept cannot say what is too loud.
+    loud = None if guard is None else float(guard.odd(samples, sound.sample_rate, meant=0.0))
     return {
         **asdict(levels),
         "silent_clips": float(levels.silence == 1),
         "clipped_clips": float(levels.clipping > CLIPPED),
-        "runaway_clips": float(loud),
+        "runaway_clips": loud,
     }
 
 
