@@ -13,6 +13,7 @@ from audio.waveform import Waveform
 from pipelines.choosing import drawn
 from pipelines.listening_stage import HEARD, ListeningConfig, known_groups
 from pipelines.session import Session
+from pipelines.speaker import speaking
 from pipelines.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
@@ -59,7 +60,9 @@ def decoded(
         for number, each in enumerate(codes):
             plain = griffin_lim.decode(each, tokenizer, tokenizer.config.audio)
             plain.write(folder / wav_name(number, "griffin_lim"))
-        for number, sound in enumerate(_spoken(session, vocoder, tokenizer, clips, codes, config)):
+        with speaking(vocoder, lambda told: session.terminal.say(f"decoded   {told}")):
+            spoken = _spoken(session, vocoder, tokenizer, clips, codes, config)
+        for number, sound in enumerate(spoken):
             sound.write(folder / wav_name(number, "wavenet"))
         write_json(folder / CLIPS, [clip.path for clip in clips])
 

@@ -32,6 +32,7 @@ class GenerateConfig:
     vocoder_temperature: float
     group: str | None  # voice; null: the average
     device: Device
+    engine: Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]  # EngineChoice, without its imports
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < float("inf"):

@@ -13,7 +13,7 @@ from pipelines.devices import choose_device
 from pipelines.generate_config import GenerateConfig
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
-from pipelines.speaker import Advance, Speaker, missing_mean, speaker
+from pipelines.speaker import Advance, Speaker, missing_mean, speaker, speaking
 from pipelines.work_folder import write_wav
 from tokenizer.codes import Codes, joined, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
@@ -40,7 +40,8 @@ def generate_sounds(settings: GenerateConfig) -> None:
     terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
     prompts = [prompt.codes if prompt else None] * settings.num_samples
     codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
-    sounds = _sounds(prompt, codes, voice, terminal)
+    with speaking(voice.vocoder if voice else None, terminal.say):
+        sounds = _sounds(prompt, codes, voice, terminal)
     if prompt is not None and settings.include_prompt:
         codes = [joined(prompt.codes, more) for more in codes]
         sounds = [joined_sound(prompt.waveform, more) for more in sounds]
@@ -61,6 +62,7 @@ def _voice(settings: GenerateConfig, tokenizer: Tokenizer, device: str) -> Speak
                 group=settings.group,
                 temperature=settings.vocoder_temperature,
                 seed=settings.seed,
+                engine=settings.engine,
             )
 
 

@@ -18,7 +18,7 @@ from pipelines.choosing import drawn
 from pipelines.continuing import Prompt
 from pipelines.language_sounds import Asked, language_sounds
 from pipelines.session import Session
-from pipelines.speaker import missing_mean
+from pipelines.speaker import missing_mean, speaking
 from pipelines.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
@@ -99,31 +99,36 @@ def listening(
         made = {
             "original": originals,
             "griffin_lim": [griffin_lim.decode(each, tokenizer, tokenizer.config.audio) for each in codes],
-            "wavenet": _spoken(session, vocoder, tokenizer, clips, codes, config),
         }
+        said: dict[str, object] = {}
+        with speaking(vocoder, lambda told: session.terminal.say(f"listening {told}")):
+            made["wavenet"] = _spoken(session, vocoder, tokenizer, clips, codes, config)
+            if model_entry is not None:
+                asked = _asked(prompts, known_groups(vocoder, clips), config)
+                said = language_sounds(session, folder, tokenizer, vocoder, model_entry.folder, asked)
         if model_entry is not None:
             made["prompt"] = [prompt.waveform for prompt in prompts]
         for kind, waveforms in made.items():
             for number, waveform in enumerate(waveforms):
                 waveform.write(folder / f"{number}_{kind}.wav")
-        said: dict[str, object] = {}
-        if model_entry is not None:
-            asked = Asked(
-                prompts=prompts,
-                groups=known_groups(vocoder, clips),
-                seconds=config.continuation_seconds,
-                temperatures=config.temperatures,
-                continuations=config.continuations,
-                unconditional=config.unconditional,
-                top_k=config.top_k,
-                vocoder_temperature=config.vocoder_temperature,
-                seed=config.seed,
-            )
-            said = language_sounds(session, folder, tokenizer, vocoder, model_entry.folder, asked)
         save_file(_pictures(tokenizer, originals, codes), folder / "pictures.safetensors")
         write_json(folder / LISTENING, {"clips": _about(clips, made, codes, tokenizer), **said})
 
     return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
+
+
+def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: ListeningConfig) -> Asked:
+    return Asked(
+        prompts=prompts,
+        groups=groups,
+        seconds=config.continuation_seconds,
+        temperatures=config.temperatures,
+        continuations=config.continuations,
+        unconditional=config.unconditional,
+        top_k=config.top_k,
+        vocoder_temperature=config.vocoder_temperature,
+        seed=config.seed,
+    )
 
 
 def known_groups(vocoder: Vocoder, clips: Sequence[Clip]) -> list[str | None]:

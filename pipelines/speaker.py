@@ -1,6 +1,7 @@
 """Codes -> sound by the vocoder that a command chose."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,16 @@ def speaker(
     elif group is not None:
         raise InputError(f"group={group}, but Griffin-Lim knows no groups; leave it out, or choose synthesis=wavenet")
     return Speaker(tokenizer=tokenizer, vocoder=vocoder, group=group, temperature=temperature, seed=seed, top_p=top_p)
+
+
+@contextmanager
+def speaking(vocoder: Vocoder | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Say which engine a vocoder has to do without before it speaks, and how many blocks it drew again afterwards."""
+    if vocoder is not None and (notice := vocoder.chosen.notice):
+        say(notice)
+    yield
+    if vocoder is not None and vocoder.guard is not None and (found := vocoder.guard.notice()):
+        say(found)
 
 
 def missing_mean(tokenizer: Tokenizer) -> str | None:

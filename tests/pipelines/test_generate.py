@@ -38,6 +38,7 @@ def options(model: Path, output: Path, **others: object) -> dict[str, object]:
         "vocoder_temperature": 1.0,
         "group": None,
         "device": "cpu",
+        "engine": "auto",
         **others,
     }
 
@@ -77,6 +78,15 @@ def test_goes_on_from_the_whole_codes_of_a_prompt(run_folder: Path, recordings: 
     own = np.round(read(recordings / "c.ogg", 4000).samples[: steps * STEP] * 32_767)
     assert np.abs(heard[: steps * STEP] - own).max() <= 1  # the recording itself
     np.testing.assert_array_equal(heard[steps * STEP :], samples(tmp_path / "without/sample_0.wav"))
+
+
+def test_the_engine_is_the_one_that_was_asked_for_or_another_is_named(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(options(run_folder, tmp_path / "torch", engine="torch", seconds=0.05))
+    assert "engine=" not in capsys.readouterr().err
+    generate(options(run_folder, tmp_path / "graph", engine="cuda_graph", seconds=0.05))
+    assert "engine=cuda_graph needs a GPU" in capsys.readouterr().err
 
 
 def test_the_same_seed_makes_the_same_files(run_folder: Path, tmp_path: Path) -> None:
