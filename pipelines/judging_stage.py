@@ -20,7 +20,7 @@ from vocoder.metrics import (
     mel_cepstral_distortion,
     sound_levels,
 )
-from vocoder.pitch import PitchArray, pitch, pitch_error, voicing_error
+from vocoder.pitch import HOW_TO_GET_PITCH, PitchArray, has_pitch, pitch, pitch_error, voicing_error
 from vocoder.runaway import RunawayGuard
 from vocoder.vocoder import Vocoder
 
@@ -32,22 +32,24 @@ Figures = dict[str, float | None]  # None: there is too little to measure
 
 def judged(session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, decoded_entry: Entry) -> Entry:
     """The figures of every sound of `decoded`; the vocoder knows how loud its training clips were."""
-    with_pesq = has_pesq()
+    with_pesq, with_pitch = has_pesq(), has_pitch()
     recipe = Recipe(
         stage="judged",
         version=2,
-        config={"pesq": with_pesq},
+        config={"pesq": with_pesq, "pitch": with_pitch},
         inputs={"tokenizer": tokenizer_entry.key, "decoded": decoded_entry.key},
     )
 
     def make(folder: Path) -> None:
         if not with_pesq:
             session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
+        if not with_pitch:
+            session.terminal.say(f"judged    without pitch: {HOW_TO_GET_PITCH}")
         paths: list[str] = json.loads((decoded_entry.folder / CLIPS).read_text())
         numbers = range(len(paths))
         encoder = Encoder(folder=tokenizer_entry.folder, root=decoded_entry.folder)
         guard = Vocoder.from_pretrained(vocoder_entry.folder).guard
-        judge = partial(_judge, encoder, guard, with_pesq)
+        judge = partial(_judge, encoder, guard, with_pesq, with_pitch)
         rows = list(session.each("judging", judge, numbers))
         clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
         write_json(folder / JUDGED, {"clips": clips})
@@ -61,14 +63,20 @@ class _Original:
 
     waveform: Waveform
     codes: Codes
-    pitch: PitchArray
+    pitch: PitchArray | None  # None: it cannot be measured here
 
 
-def _judge(encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, number: int) -> dict[str, Figures]:
+def _judge(
+    encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, with_pitch: bool, number: int
+) -> dict[str, Figures]:
     """The figures of each kind of one clip."""
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in KINDS}
     waveform = sounds["original"]
-    original = _Original(waveform=waveform, codes=encoder.tokenizer.encode(waveform), pitch=pitch(waveform))
+    original = _Original(
+        waveform=waveform,
+        codes=encoder.tokenizer.encode(waveform),
+        pitch=pitch(waveform) if with_pitch else None,
+    )
     figures = {kind: by_itself(sound, guard) for kind, sound in sounds.items()}
     for kind, sound in sounds.items():
         if kind != "original":
@@ -90,14 +98,20 @@ def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
 
 
 def _compared(encoder: Encoder, original: _Original, sound: Waveform, *, with_pesq: bool) -> Figures:
-    audio, heard = encoder.tokenizer.config.audio, pitch(sound)
+    audio = encoder.tokenizer.config.audio
     long_enough = len(original.waveform.samples) >= audio.hop_length
     return {
         "log_mel_distance": log_mel_distance(original.waveform, sound, audio) if long_enough else None,
         "mel_cepstral_distortion": mel_cepstral_distortion(original.waveform, sound, audio) if long_enough else None,
         "stoi": stoi(original.waveform, sound),
         **({"pesq": pesq(original.waveform, sound)} if with_pesq else {}),
-        "pitch_error": pitch_error(original.pitch, heard),
-        "voicing_error": voicing_error(original.pitch, heard),
+        **_pitch_errors(original.pitch, sound),
         "code_agreement": code_agreement(original.codes, encoder.tokenizer.encode(sound)),
     }
+
+
+def _pitch_errors(original: PitchArray | None, sound: Waveform) -> Figures:
+    if original is None:
+        return {"pitch_error": None, "voicing_error": None}
+    heard = pitch(sound)
+    return {"pitch_error": pitch_error(original, heard), "voicing_error": voicing_error(original, heard)}

@@ -7,11 +7,13 @@ numba        a compiled kernel, for one clip or several on each core          on
 numba_bf16   the same, multiplying in bfloat16, which is nearer to the        on CPUs that multiply it (AVX512_BF16)
              parallel network than the autocast that it may be trained with
 ===========  ===============================================================  =======================================
+
+numba is installed with the project, and yet has no build for every platform and Python; where it cannot be imported,
+``torch`` is what remains on the CPU, some ten times more slowly.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal, Protocol
 
 import torch
@@ -69,16 +71,17 @@ def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
             return Chosen(engine="cuda_graph", notice=f"engine={wanted} runs on the CPU; here cuda_graph does the work")
         case "cuda_graph" | "auto" if on_gpu:
             return Chosen(engine="cuda_graph")
-    if find_spec("numba") is None:
+    return _on_the_cpu(wanted)
+
+
+def _on_the_cpu(wanted: EngineChoice) -> Chosen:
+    try:
+        from vocoder.numba_streams import multiplies_bf16  # numba takes its time to import
+    except (ImportError, OSError) as error:
+        reason = f"numba cannot be imported ({error})"
         return Chosen(
-            engine="torch", notice="numba is missing, so sound is made some ten times more slowly: pip install numba"
+            engine="torch", notice=f"{reason}, so sound is made some ten times more slowly: pip install numba"
         )
-    return _numba(wanted)
-
-
-def _numba(wanted: EngineChoice) -> Chosen:
-    from vocoder.numba_streams import multiplies_bf16  # numba takes its time to import
-
     fastest: Engine = "numba_bf16" if multiplies_bf16() else "numba"
     match wanted:
         case "numba":
@@ -101,6 +104,11 @@ def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
             from vocoder.numba_streams import NumbaStreams  # numba takes its time to import
 
             return NumbaStreams(model, clips, threads=torch.get_num_threads(), bf16=engine == "numba_bf16")
+
+
+def precision(engine: Engine) -> Literal["fp32", "bf16"]:
+    """What an engine multiplies in; those of one precision differ by rounding alone."""
+    return "bf16" if engine == "numba_bf16" else "fp32"
 
 
 def width(engine: Engine) -> int:

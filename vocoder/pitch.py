@@ -1,22 +1,40 @@
 """Pitch, and how far it is from that of another sound: pYIN (Mauch and Dixon 2014), as librosa has it.
 
-Frames are 10 ms apart and hear 64 ms; a pitch is one of steps of a tenth of a semitone, 10 cents.
+Frames are 10 ms apart and hear 64 ms; a pitch is one of steps of a tenth of a semitone, 10 cents. librosa needs numba,
+which has no build for every platform and Python: where either cannot be imported, there is no pitch.
 """
 
 import numpy as np
 import numpy.typing as npt
 
+from audio.errors import InputError
 from audio.waveform import Waveform
 
 LOWEST, HIGHEST = 60.0, 500.0  # Hz: speaking voices, those of children included
 FRAME_SECONDS, HOP_SECONDS = 0.064, 0.01
 CENTS_PER_OCTAVE = 1200.0
+HOW_TO_GET_PITCH = "librosa and numba cannot be imported here: pip install librosa numba, on a Python that both support"
 
 PitchArray = npt.NDArray[np.float64]
 
 
+def has_pitch() -> bool:
+    """Whether pitch can be measured here."""
+    try:
+        import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 def pitch(waveform: Waveform) -> PitchArray:
-    """Fundamental frequency in Hz of each frame ``(frames,)``; nan where there is none."""
+    """Fundamental frequency in Hz of each frame ``(frames,)``; nan where there is none.
+
+    Raises:
+        InputError: librosa or numba cannot be imported.
+    """
+    if not has_pitch():
+        raise InputError(f"pitch cannot be measured; leave it out: {HOW_TO_GET_PITCH}")
     if not np.any(waveform.samples):
         return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
     from librosa import pyin  # it compiles what it runs, and only those who measure pitch need it

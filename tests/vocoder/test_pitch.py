@@ -1,8 +1,11 @@
+import sys
+
 import numpy as np
 import pytest
 
+from audio.errors import InputError
 from audio.waveform import Waveform
-from vocoder.pitch import pitch, pitch_error, voicing_error
+from vocoder.pitch import has_pitch, pitch, pitch_error, voicing_error
 
 RATE = 8000
 
@@ -50,6 +53,15 @@ def test_errors_of_a_sound_that_loses_its_voice() -> None:
     error = pitch_error(voiced, partly)
     assert error is not None
     assert error < 30
+
+
+@pytest.mark.parametrize("missing", ["librosa", "librosa.core.pitch"])
+def test_without_its_libraries_there_is_no_pitch(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert has_pitch()
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert not has_pitch()
+    with pytest.raises(InputError, match="pip install librosa numba"):
+        pitch(sound(tone(200)))
 
 
 def test_no_error_of_pitch_where_none_has_any() -> None:
