@@ -63,7 +63,7 @@ class Speaker:
         )
 
     def say(self, codes: Sequence[Codes], groups: Sequence[str | None], advance: Advance) -> list[Waveform]:
-        """The sounds of several clips, side by side; a clip's sound does not depend on its company."""
+        """The sounds of several clips, side by side; on the CPU a clip's sound does not depend on its company."""
         total = sum(clip.seconds for clip in codes)
         if self.vocoder is None:
             return self._griffin_lim(codes, advance)

@@ -53,9 +53,10 @@ def generate(
 ) -> list[Tensor]:
     """Levels ``(frames * hop_length,)`` int32 on the CPU of each clip, drawn from the model sample by sample.
 
-    Clips are generated side by side, those of similar length together; each draws from a generator of its own seed, so
-    that the same clip comes out whatever stands beside it. The same seed gives the same levels on the same engine; two
-    engines round differently, and once a draw falls between the two their sounds part.
+    Clips are generated side by side, those of similar length together; each draws from a generator of its own seed. The
+    same seed gives the same levels on the same engine, and on those of the CPU whatever stands beside a clip. Two
+    engines round differently, as cuda_graph may beside more or fewer clips, and once a draw falls between the two their
+    sounds part.
 
     Args:
         model: the network.

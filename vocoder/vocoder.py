@@ -137,7 +137,7 @@ class Vocoder:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """The sounds of several clips, each the same as `decode` with the same seed gives it alone.
+        """The sounds of several clips, on the CPU each the same as `decode` with the same seed gives it alone.
 
         Args:
             prompts: the sound that each clip begins with, as `continue_from` takes it; None: nothing was heard before.
