@@ -1,8 +1,9 @@
 """What ``wordless decode`` does once its options are known to be sound."""
 
 import hashlib
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipelines.progress import Progress, Terminal
 from pipelines.run_folder import part_of
 from pipelines.sound_names import sound_names
 from pipelines.speaker import Advance, Speaker, missing_mean, speaker
-from pipelines.work_folder import require_own, work_folder, write_wav
+from pipelines.work_folder import JOB, REMEDY, require_own, work_folder, write_wav
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -60,6 +61,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         settings.output.parent.mkdir(parents=True, exist_ok=True)
         return _decode([Sound(clip=clips[0], path=settings.output)], voice, settings, terminal)
     job = _job(settings, clips, tokenizer.format, voice)
+    _require_same_engine(settings, job)
     require_own(settings.output, job)
     with work_folder(settings.output, job):
         names = sound_names([clip.path for clip in clips])
@@ -114,6 +116,19 @@ def _job(
         "engine": voice.vocoder.chosen.engine if voice.vocoder is not None else None,
         "seed": settings.seed,
     }
+
+
+def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> None:
+    """Refuse to go on with another engine: its sounds would part from those that are there."""
+    try:
+        begun = json.loads((settings.output / JOB).read_text())
+    except (OSError, ValueError):
+        return
+    if isinstance(begun, dict) and {**begun, "engine": job["engine"]} == job != begun:
+        raise InputError(
+            f"output={settings.output} was begun with engine={begun['engine']}, and engine={settings.engine} is "
+            f"{job['engine']} here; go on with engine={begun['engine']} where it runs, or {REMEDY}"
+        )
 
 
 def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, terminal: Terminal) -> None:

@@ -22,6 +22,7 @@ from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import write_units
+from vocoder import numba_streams
 from vocoder.vocoder import Vocoder
 
 
@@ -103,6 +104,17 @@ def test_finished_files_are_kept(
     assert (tmp_path / "out/a.wav").stat().st_mtime_ns == kept
     with pytest.raises(InputError, match="was begun with other values of temperature"):
         decode(options(run_folder, parquet, tmp_path / "out", temperature=0.5))
+
+
+def test_another_engine_does_not_go_on_and_the_one_that_does_is_named(
+    run_folder: Path, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out", engine="torch"))
+    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    with pytest.raises(InputError, match="engine=torch, and engine=auto is numba here; go on with engine=torch"):
+        decode(options(run_folder, parquet, tmp_path / "out"))
+    with pytest.raises(InputError, match="was begun with other values of engine, seed"):
+        decode(options(run_folder, parquet, tmp_path / "out", seed=1))
 
 
 def test_griffin_lim_tells_that_a_removed_mean_is_missing(
