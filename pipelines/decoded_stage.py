@@ -11,7 +11,7 @@ from audio.manifest import Clip, Manifest, audio_hash
 from audio.reading import read, read_beginning
 from audio.waveform import Waveform
 from pipelines.choosing import drawn
-from pipelines.listening_stage import HEARD, ListeningConfig, known_groups
+from pipelines.listening_stage import HEARD, ListeningConfig, known_groups, precision_here
 from pipelines.session import Session
 from pipelines.speaker import speaking
 from pipelines.store import Entry, Recipe, write_json
@@ -32,12 +32,13 @@ def decoded(
     clips = drawn(manifest.of("test"), config.judged_clips, seed=config.seed)
     recipe = Recipe(
         stage="decoded",
-        version=1,
+        version=2,
         config={
             "clips": config.judged_clips,
             "seconds": config.seconds,
             "vocoder_temperature": config.vocoder_temperature,
             "seed": config.seed,
+            "precision": precision_here(session, config),
             "groups": [clip.group for clip in clips],
         },
         inputs={
@@ -50,7 +51,7 @@ def decoded(
     def make(folder: Path) -> None:
         device = str(session.gang.device)
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
-        vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device)
+        vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device, engine=config.engine)
         for number, clip in enumerate(clips):
             original = read_beginning(
                 manifest.root / clip.path, tokenizer.config.audio.sample_rate, config.seconds, part=clip.part

@@ -23,6 +23,7 @@ from pipelines.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
+from vocoder.engines import EngineChoice, choose_engine, precision
 from vocoder.metrics import code_agreement, log_mel_distance, sound_levels
 from vocoder.vocoder import Vocoder
 
@@ -48,6 +49,7 @@ class ListeningConfig:
     top_k: int
     vocoder_temperature: float
     seed: int
+    engine: EngineChoice = "auto"  # what makes the vocoder's sound
 
     def __post_init__(self) -> None:
         for name in ("clips", "seconds", "continuation_seconds"):
@@ -73,11 +75,11 @@ def listening(
 ) -> Entry:
     """WAV files, their figures, and spectrograms; where there is a language model, what it says."""
     clips = drawn(manifest.of("test"), config.clips, seed=config.seed)
-    heard = {name: value for name, value in asdict(config).items() if name != "judged_clips"}
+    heard = {name: value for name, value in asdict(config).items() if name not in ("judged_clips", "engine")}
     recipe = Recipe(
         stage="listening",
         version=4,
-        config={**heard, "groups": [clip.group for clip in clips]},
+        config={**heard, "precision": precision_here(session, config), "groups": [clip.group for clip in clips]},
         inputs={
             "tokenizer": tokenizer_entry.key,
             "vocoder": vocoder_entry.key,
@@ -89,7 +91,7 @@ def listening(
     def make(folder: Path) -> None:
         device = str(session.gang.device)
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
-        vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device)
+        vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device, engine=config.engine)
         if notice := missing_mean(tokenizer):
             session.terminal.say(f"listening {notice}")
         rate = tokenizer.config.audio.sample_rate
@@ -115,6 +117,11 @@ def listening(
         write_json(folder / LISTENING, {"clips": _about(clips, made, codes, tokenizer), **said})
 
     return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
+
+
+def precision_here(session: Session, config: ListeningConfig) -> str:
+    """Of the engine that makes the vocoder's sound on this run's device: another makes another sound."""
+    return precision(choose_engine(config.engine, session.gang.device.type).engine)
 
 
 def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: ListeningConfig) -> Asked:
