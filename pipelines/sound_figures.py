@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from audio.manifest import Manifest
 from lm.comparison import Hits, by_fold, difference, interval, resampled
@@ -80,7 +81,7 @@ def _rows(entry: Entry, name: str, part: str) -> Rows:
 
 
 def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Share of right labels of each kind of sound, and what WaveNet has over Griffin-Lim, on the same clips."""
+    """Share of right labels of each kind of sound, and WaveNet beside Griffin-Lim and the originals, clip by clip."""
     labels = {clip.path: clip.label for clip in manifest.clips}
     rows = [row for row in _rows(entry, RECOGNISED, "clips") if labels.get(row["path"]) is not None]
     if not rows:
@@ -97,6 +98,20 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
     found = difference(by_fold([outcome]), draws, one, other, confidence=config.confidence)
     figure = {"name": "label_accuracy_difference", "of": "wavenet - griffin_lim", "unit": "ratio"}
     yield Figure(value=found.value, low=found.low, high=found.high, artifact=entry.key, **figure, **shared)
+    yield from _of_originals(hits[one], hits[kinds.index("original")], config, {**shared, "artifact": entry.key})
+
+
+def _of_originals(
+    heard: npt.NDArray[np.float64], original: npt.NDArray[np.float64], config: ProbeConfig, shared: Mapping[str, Any]
+) -> Iterator[Figure]:
+    """What remains of the originals' label accuracy in WaveNet's sound; nothing where they have none."""
+    if not original.any():
+        return
+    draws = resampled([Hits(hits=np.stack([heard, original]))], resamples=config.resamples, seed=config.seed)
+    ratios = draws[:, 0] / np.maximum(draws[:, 1], 1 / (2 * len(original)))  # a draw may hold no original that is right
+    low, high = interval(ratios, config.confidence)
+    name, of, value = "label_accuracy_ratio", "wavenet / original", float(heard.mean() / original.mean())
+    yield Figure(name=name, of=of, value=value, low=low, high=high, unit="ratio", **shared)
 
 
 def _means(rows: Rows, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:

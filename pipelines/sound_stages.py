@@ -10,7 +10,7 @@ from pipelines.comparison_stages import Codec, labels_of
 from pipelines.decoded_stage import decoded
 from pipelines.judging_stage import judged
 from pipelines.listening_stage import listening
-from pipelines.recognition_stage import label_task, recognised
+from pipelines.recognition_stage import label_task, recognised, weak_classifier
 from pipelines.session import Session
 from pipelines.settings import RunSettings
 from pipelines.spectrogram_stage import spectrograms
@@ -63,4 +63,6 @@ def _figures(
     labels = recognised(
         session, classifier, codec.sample, again, heard, task.classes, settings.audio, settings.baselines
     )
+    if notice := weak_classifier(labels, manifest):
+        session.terminal.say(f"vocoder   {notice}")
     return [*made, shown, classifier, labels]

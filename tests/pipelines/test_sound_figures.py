@@ -14,7 +14,7 @@ from pipelines.gangs import Alone
 from pipelines.judging_stage import JUDGED
 from pipelines.listening_stage import LISTENING
 from pipelines.progress import Terminal
-from pipelines.recognition_stage import RECOGNISED, label_task
+from pipelines.recognition_stage import RECOGNISED, label_task, weak_classifier
 from pipelines.session import Session
 from pipelines.sound_figures import listening_record, sound_figures
 from pipelines.store import Entry, Store, write_json
@@ -74,8 +74,24 @@ def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) 
     assert wavenet.high is not None
     assert 0 <= wavenet.low < 0.75 < wavenet.high <= 1
     assert found["label_accuracy_difference", "wavenet - griffin_lim"].value == 0.25
+    ratio = found["label_accuracy_ratio", "wavenet / original"]
+    assert ratio.value == 0.75
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert 0 <= ratio.low < 0.75 < ratio.high <= 1  # paired: every original is right in every draw
     assert wavenet.artifact == "key of recognised"
     assert (wavenet.protocol, wavenet.split, wavenet.unit) == ("official", "test", "ratio")
+
+
+def test_a_classifier_that_mistakes_originals_is_told_of(entries: dict[str, Entry], tmp_path: Path) -> None:
+    assert weak_classifier(entries["recognised"], MANIFEST) is None
+    mislabelled = replace(MANIFEST, clips=(replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:]))
+    assert "right about 75% of the original clips" in str(weak_classifier(entries["recognised"], mislabelled))
+    assert figures(entries, mislabelled)["label_accuracy_ratio", "wavenet / original"].value == pytest.approx(2 / 3)
+    deaf = replace(MANIFEST, clips=tuple(replace(each, label="three") for each in MANIFEST.clips))
+    assert ("label_accuracy_ratio", "wavenet / original") not in figures(entries, deaf)
+    nothing = replace(MANIFEST, clips=tuple(replace(each, label=None) for each in MANIFEST.clips))
+    assert weak_classifier(entries["recognised"], nothing) is None
 
 
 def test_labels_are_those_that_the_manifest_now_says(entries: dict[str, Entry]) -> None:
