@@ -23,6 +23,7 @@ from vocoder.vocoder import Vocoder
 Kind = Literal["original", "griffin_lim", "wavenet"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CLIPS = "clips.json"
+GUARD = "guard.json"  # blocks of WaveNet's sound that ran away; where the vocoder knows what that is
 
 
 def decoded(
@@ -65,6 +66,8 @@ def decoded(
             spoken = _spoken(session, vocoder, tokenizer, clips, codes, config)
         for number, sound in enumerate(spoken):
             sound.write(folder / wav_name(number, "wavenet"))
+        if vocoder.guard is not None:
+            write_json(folder / GUARD, {"found": vocoder.guard.found, "left": vocoder.guard.left})
         write_json(folder / CLIPS, [clip.path for clip in clips])
 
     return session.obtain(recipe, f"{len(clips)} test clips decoded", make)

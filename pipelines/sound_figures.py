@@ -4,6 +4,7 @@ Of the judged clips where there are any, else of those to listen to. What the la
 own: ``continuation`` and ``unconditional``, with the temperature behind an @ where there are several.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from audio.manifest import Manifest
 from lm.comparison import Hits, by_fold, difference, interval, resampled
 from lm.probe import ProbeConfig
+from pipelines.decoded_stage import GUARD
 from pipelines.figures import Figure
 from pipelines.judging_stage import JUDGED
 from pipelines.listening_stage import LISTENING
@@ -53,6 +55,8 @@ def sound_figures(
     shared = {"stage": "vocoder", "protocol": protocol, "split": "test"}
     if "recognised" in entries:
         yield from _labels(entries["recognised"], manifest, config, shared)
+    if "decoded" in entries:
+        yield from _runaway_blocks(entries["decoded"], shared)
     of = "judged" if "judged" in entries else "listening"
     name = JUDGED if of == "judged" else LISTENING
     yield from _means(_rows(entries[of], name, "clips"), config, {**shared, "artifact": entries[of].key})
@@ -112,6 +116,14 @@ def _of_originals(
     low, high = interval(ratios, config.confidence)
     name, of, value = "label_accuracy_ratio", "wavenet / original", float(heard.mean() / original.mean())
     yield Figure(name=name, of=of, value=value, low=low, high=high, unit="ratio", **shared)
+
+
+def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:
+    """How many blocks of decoded sound were drawn again, and how many of them in vain."""
+    if (entry.folder / GUARD).exists():
+        counts = json.loads((entry.folder / GUARD).read_text())
+        for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
+            yield Figure(name=name, of="wavenet", value=count, unit="blocks", artifact=entry.key, **shared)
 
 
 def _means(rows: Rows, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:

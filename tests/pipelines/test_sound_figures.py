@@ -9,6 +9,7 @@ import torch
 
 from audio.manifest import Clip, Manifest
 from lm.probe import ProbeConfig
+from pipelines.decoded_stage import GUARD
 from pipelines.figures import Figure
 from pipelines.gangs import Alone
 from pipelines.judging_stage import JUDGED
@@ -112,6 +113,16 @@ def test_means_leave_out_what_could_not_be_measured_and_count_it(entries: dict[s
     assert rms.high is not None
     assert -20 <= rms.low < -18.5 < rms.high <= -17
     assert ("peak", "original") not in found  # of the clips to listen to, where others are judged
+
+
+def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry], tmp_path: Path) -> None:
+    assert ("runaway_blocks", "wavenet") not in figures(entries)
+    guarded = entries | {"decoded": entry(tmp_path, "decoded", GUARD, {"found": 3, "left": 1})}
+    found = figures(guarded)
+    assert found["runaway_blocks", "wavenet"].value == 3
+    assert found["runaway_blocks_left", "wavenet"].value == 1
+    (guarded["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
+    assert ("runaway_blocks", "wavenet") not in figures(guarded)
 
 
 def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: dict[str, Entry]) -> None:
