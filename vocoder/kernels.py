@@ -27,6 +27,7 @@ import numpy.typing as npt
 from llvmlite import binding, ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 FloatArray = npt.NDArray[np.float32]
@@ -66,6 +67,12 @@ class Draw(NamedTuple):
 
     temperature: float
     top_p: float
+
+
+def target_features() -> list[str]:
+    """What numba compiles for, as LLVM says it: ``+avx512bf16``. Its options may leave out what the processor has."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return str(features).split(",")
 
 
 # Tiles: vectors in registers

@@ -7,10 +7,9 @@ from itertools import accumulate
 import numpy as np
 import torch
 from llvmlite.binding import get_host_cpu_features
-from numba.core.registry import cpu_target
 from torch import Tensor, nn
 
-from vocoder.kernels import PADDING, Draw, Factors, FloatArray, IntArray, KernelWeights, go_on
+from vocoder.kernels import PADDING, Draw, Factors, FloatArray, IntArray, KernelWeights, go_on, target_features
 from vocoder.mu_law import silence
 from vocoder.sampling import Sampling
 from vocoder.wavenet import WaveNet, WaveNetConfig
@@ -94,8 +93,7 @@ def multiplies_bf16() -> bool:
         here = bool(get_host_cpu_features().get("avx512bf16", False))
     except RuntimeError:  # not known for this processor
         return False
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return here and "+avx512bf16" in features.split(",")
+    return here and "+avx512bf16" in target_features()
 
 
 def _each(work: Callable[[int], None], count: int, threads: int) -> None:
