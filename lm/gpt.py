@@ -9,7 +9,7 @@ can do without.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,13 @@ class GPTConfig:
         if not 0 <= self.dropout < 1:
             raise InputError(f"lm.gpt.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
         if self.context < 3:
-            raise InputError(f"lm.gpt.context is {self.context} tokens; choose 3 or more: begin-of-sequence, 2 codes")
+            raise InputError(
+                f"lm.gpt.context is {self.context} positions; choose 3 or more: begin-of-sequence, 2 codes"
+            )
+        if self.interleaving not in get_args(Interleaving):
+            raise InputError(
+                f"lm.gpt.interleaving is {self.interleaving!r}; choose one of {', '.join(get_args(Interleaving))}"
+            )
         if self.rope_theta <= 0 or self.init_std <= 0:
             raise InputError(
                 f"lm.gpt.rope_theta is {self.rope_theta} and lm.gpt.init_std {self.init_std}; both must be above 0"
@@ -79,7 +85,7 @@ class GPTConfig:
         positions = self.positions_per_step(streams)
         if self.context < 1 + 2 * positions:
             raise InputError(
-                f"lm.gpt.context is {self.context} tokens, and a time step has {positions} of them; choose "
+                f"lm.gpt.context is {self.context} positions, and a time step takes {positions} of them; choose "
                 f"at least {1 + 2 * positions}: begin-of-sequence and two time steps"
             )
 

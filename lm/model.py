@@ -128,7 +128,8 @@ class LanguageModel:
     def hidden_states(self, codes: Codes) -> Tensor:
         """What every layer makes of each code ``(1 + layers, time * streams, model_dim)``, embeddings first.
 
-        State ``p`` has read codes up to and including ``p``. A recording longer than the context is read in windows.
+        State ``p`` has read codes up to and including ``p``, in parallel all of its time step. A recording longer than
+        the context is read in windows.
         """
         self.require_own(codes)
         streams = self.format.streams

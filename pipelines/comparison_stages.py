@@ -16,7 +16,7 @@ from pipelines.ast_stage import ast, ast_features
 from pipelines.baseline_stage import Baseline, baseline_features, simclr, supervised
 from pipelines.features_stage import code_features, gpt_features, random_gpt_features, signal_features
 from pipelines.filter_bank_stage import filter_banks
-from pipelines.probe_stage import probe_task, probes
+from pipelines.probe_stage import probe_task, probed, probes
 from pipelines.session import Session
 from pipelines.settings import RunSettings
 from pipelines.spectrogram_stage import spectrograms
@@ -84,8 +84,9 @@ def compared(
         labels=labels_of(manifest, task),
     )
     all_of = _together([_of_codes(study), _of_spectrograms(study), _of_filter_banks(study)])
-    probed = probes(session, manifest, all_of.features, settings.probe, scores=all_of.scores)
-    return [*all_of.trained, *all_of.features, probed]
+    methods = probed(session, manifest, all_of.features, settings.probe)
+    together = probes(session, manifest, methods, settings.probe, scores=all_of.scores)
+    return [*all_of.trained, *all_of.features, *methods, together]
 
 
 def _together(families: Sequence[Family]) -> Family:

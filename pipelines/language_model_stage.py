@@ -31,7 +31,7 @@ class LanguageModelSettings:
         InputError: a number is not positive.
     """
 
-    batch_tokens: int  # a step takes fewer windows than batches.batch_size where they are long, to hold about so many
+    batch_tokens: int  # positions: a step takes fewer windows than batches.batch_size where they are long
     views: ViewsConfig  # how training clips are encoded beside as they are: more data, same sound
     validation_windows: int  # for the training curve, at most, evenly chosen; the final perplexity takes all
     gpt: GPTConfig

@@ -22,7 +22,7 @@ from pipelines.devices import Device, choose_device
 from pipelines.disk import require_space
 from pipelines.features_stage import code_features, gpt_features, signal_features
 from pipelines.gangs import gathered
-from pipelines.probe_stage import probes, require_probeable
+from pipelines.probe_stage import probed, probes, require_probeable
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.session import Session
@@ -89,7 +89,8 @@ def probe_run(config: dict[str, object]) -> None:
             code_features(session, coded),
             gpt_features(session, coded, model),
         ]
-        measured = probes(session, corpus.manifest, pooled, settings.probe).read_json(PROBE)
+        methods = probed(session, corpus.manifest, pooled, settings.probe)
+        measured = probes(session, corpus.manifest, methods, settings.probe).read_json(PROBE)
     if settings.output is not None:
         write_json(settings.output, measured)
     compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
@@ -111,9 +112,9 @@ def _since_the_run(settings: ProbeRunConfig, manifest: Manifest) -> list[str]:
             "and language model have heard them"
         )
     if bool(of_run.trimmed_seconds) != bool(manifest.trimmed_seconds):
-        trimmed, whole = ("its", "these") if of_run.trimmed_seconds else ("these", "its")
+        where = f"of {settings.model}" if of_run.trimmed_seconds else "that are probed"
         notices.append(
-            f"{trimmed} recordings are without their silent ends and {whole} have them ({settings.model}): give the "
+            f"silent ends were cut off the recordings {where} alone; unless the others have none, give the "
             "corpus.inspection.trim_db of that run"
         )
     return notices

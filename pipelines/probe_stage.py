@@ -47,73 +47,42 @@ def require_labels(labels: Sequence[str | None]) -> None:
         raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
 
 
-def probes(
-    session: Session,
-    manifest: Manifest,
-    feature_entries: Sequence[Entry],
-    config: ProbeConfig,
-    *,
-    scores: Mapping[str, Entry] | None = None,
-) -> Entry:
-    """Probe every method, one at a time, with equally many tries, and write ``probe.json``.
+def probed(
+    session: Session, manifest: Manifest, feature_entries: Sequence[Entry], config: ProbeConfig
+) -> tuple[Entry, ...]:
+    """Probe every method, one at a time, with equally many tries; an entry ``probed_METHOD`` for each.
+
+    What one method is made of decides its entry: a sweep or a larger comparison asks only those that are new.
 
     Args:
         session: store and terminal.
         manifest: clips with labels, groups and splits.
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
         config: tries, penalties, shares and intervals.
-        scores: by method, entries with ``scores.safetensors``: class probabilities ``scores`` ``(clips, classes)`` of a
-            classifier's own, classes in the order of their names.
 
     Raises:
         InputError: the labels cannot be probed, or two entries hold the same features.
     """
     task = probe_task(manifest, config.label_separator)
-    given = scores or {}
-    labels = text_hash(json.dumps([[clip.path, clip.split, clip.label, clip.group] for clip in manifest.clips]))
-    recipe = Recipe(
-        stage="probe",
-        version=3,
-        config=asdict(config),
-        inputs={
-            "features": " ".join(entry.key for entry in feature_entries),
-            "scores": " ".join(f"{of}:{entry.key}" for of, entry in sorted(given.items())),
-            "labels": labels,
-        },
+    keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
+    one = _Probing(session=session, task=task, config=config, labels=_said(manifest))
+    methods = features_by_method(list(keys))
+    return tuple(
+        one.ask(of, candidates, [keys[file] for file in candidates.files]) for of, candidates in methods.items()
     )
-
-    def make(folder: Path) -> None:
-        methods = features_by_method([entry.folder / FEATURES for entry in feature_entries])
-        keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
-        one = _Probing(session=session.alone(), task=task, config=config, labels=labels)
-        rows: list[dict[str, object]] = []
-        with session.terminal.working("probes", len(methods) + len(given), "methods") as progress:
-            for of, candidates in methods.items():
-                rows.append(one.probed(of, candidates, [keys[file] for file in candidates.files]))
-                progress.advance_to(len(rows))
-            for of, entry in sorted(given.items()):
-                result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
-                rows.append(_row(result, (), multi_label=task.multi_label))
-                progress.advance_to(len(rows))
-        require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
-        write_json(folder / PROBE, {**_asked(task, manifest), "methods": rows})
-
-    return session.obtain(recipe, f"linear probes of {len(task.classes)} classes", make)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Probing:
-    """One question to several methods. Each answer is an entry of its own: what one method is made of decides it, and
-    a sweep or a larger comparison asks only those that are new.
-    """
+    """One question to several methods."""
 
-    session: Session  # of this process alone
+    session: Session
     task: ProbeTask
     config: ProbeConfig
     labels: str  # hash of what is said of the clips
 
-    def probed(self, of: str, candidates: Mapping[str, FloatArray], keys: Sequence[str]) -> dict[str, object]:
-        """The row of one method, whose candidates come from the entries with these keys."""
+    def ask(self, of: str, candidates: Mapping[str, FloatArray], keys: Sequence[str]) -> Entry:
+        """The answer of one method, whose candidates come from the entries with these keys."""
         recipe = Recipe(
             stage="probed",
             version=1,
@@ -129,7 +98,58 @@ class _Probing:
                 curve = learning_curve(candidates[winner.of], self.task, winner, _shares(self.config, of))
             write_json(folder / PROBE, _row(result, curve, multi_label=self.task.multi_label))
 
-        return self.session.obtain(recipe, of, make).read_json(PROBE)
+        title = f"{of}: linear probes of {len(self.task.classes)} classes, {len(candidates)} candidates"
+        return replace(self.session.obtain(recipe, title, make), stage=f"probed_{of}")
+
+
+def probes(
+    session: Session,
+    manifest: Manifest,
+    methods: Sequence[Entry],
+    config: ProbeConfig,
+    *,
+    scores: Mapping[str, Entry] | None = None,
+) -> Entry:
+    """Put the probes of all methods side by side, and write ``probe.json``.
+
+    Args:
+        session: store and terminal.
+        manifest: clips with labels, groups and splits.
+        methods: what `probed` made.
+        config: intervals.
+        scores: by method, entries with ``scores.safetensors``: class probabilities ``scores`` ``(clips, classes)`` of a
+            classifier's own, classes in the order of their names.
+
+    Raises:
+        InputError: one was tried more often than another.
+    """
+    task = probe_task(manifest, config.label_separator)
+    given = scores or {}
+    recipe = Recipe(
+        stage="probe",
+        version=4,
+        config=asdict(config),
+        inputs={
+            "methods": " ".join(entry.key for entry in methods),
+            "scores": " ".join(f"{of}:{entry.key}" for of, entry in sorted(given.items())),
+            "labels": _said(manifest),
+        },
+    )
+
+    def make(folder: Path) -> None:
+        rows = [entry.read_json(PROBE) for entry in methods]
+        for of, entry in sorted(given.items()):
+            result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
+            rows.append(_row(result, (), multi_label=task.multi_label))
+        require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
+        write_json(folder / PROBE, {**_asked(task, manifest), "methods": rows})
+
+    return session.obtain(recipe, f"{len(methods) + len(given)} methods side by side", make)
+
+
+def _said(manifest: Manifest) -> str:
+    """Hash of what is said of the clips."""
+    return text_hash(json.dumps([[clip.path, clip.split, clip.label, clip.group] for clip in manifest.clips]))
 
 
 def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_by: str | None = None) -> ProbeTask:

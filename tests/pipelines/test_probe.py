@@ -35,7 +35,7 @@ def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path
     )
     done = called(*words, *EMBEDDED, "probe.learning_curve=[]", command="probe")
     assert done.returncode == 0, done.stderr
-    assert "these recordings are without their silent ends and its have them" in " ".join(done.stderr.split())
+    assert "silent ends were cut off the recordings that are probed alone" in " ".join(done.stderr.split())
     assert re.search(r"[1-9]\d* of \d+ test clips are among those that", " ".join(done.stderr.split()))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from audio.manifest import Clip, Manifest
 from lm.probe import ProbeConfig
 from pipelines.comparison import comparison
 from pipelines.gangs import Alone
-from pipelines.probe_stage import probes, require_labels, require_probeable
+from pipelines.probe_stage import probed, probes, require_labels, require_probeable
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, Store
@@ -90,15 +90,25 @@ def stored(session: Session, name: str, tensors: Mapping[str, np.ndarray], file:
     return session.obtain(Recipe(stage="features", version=1, config={"name": name}, inputs={}), name, make)
 
 
-def probed(place: Path, manifest: Manifest, **changes: Any) -> dict[str, Any]:
+def together(
+    session: Session,
+    manifest: Manifest,
+    entries: Sequence[Entry],
+    config: ProbeConfig,
+    scores: Mapping[str, Entry] | None = None,
+) -> Entry:
+    return probes(session, manifest, probed(session, manifest, entries, config), config, scores=scores)
+
+
+def asked(place: Path, manifest: Manifest, **changes: Any) -> dict[str, Any]:
     session = session_of(place)
     entry = stored(session, "features", representations(manifest))
-    return probes(session, manifest, [entry], replace(CONFIG, **changes)).read_json("probe.json")
+    return together(session, manifest, [entry], replace(CONFIG, **changes)).read_json("probe.json")
 
 
 def test_every_method_has_as_many_tries_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
     manifest = held_out(corpus())
-    found = probed(tmp_path, manifest)
+    found = asked(tmp_path, manifest)
     rows = {row["of"]: row for row in found["methods"]}
     assert {of: row["tries"] for of, row in rows.items()} == {"gpt": 8, "log_mel": 8}
     assert rows["gpt"]["chosen"] == "gpt/layer_2:mean"
@@ -120,7 +130,7 @@ def test_what_was_trained_on_the_labels_is_probed_with_all_of_them(tmp_path: Pat
     manifest, session = held_out(corpus()), session_of(tmp_path)
     methods = ("ast", "simclr", "supervised")
     entry = stored(session, "features", {f"{of}:mean": signal(manifest, noise=1) for of in methods})
-    found = probes(session, manifest, [entry], CONFIG).read_json("probe.json")
+    found = together(session, manifest, [entry], CONFIG).read_json("probe.json")
     rows: Any = found["methods"]
     assert {row["of"]: [point["share"] for point in row["learning_curve"]] for row in rows} == {
         "ast": [1.0],
@@ -138,15 +148,15 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
     ][1:]
     right = np.array([[clip.label == word for word in WORDS] for clip in manifest.clips], np.float32)
     head = stored(session, "head", {"scores": right}, file="scores")
-    entry = probes(session, manifest, parts, CONFIG, scores={"supervised_head": head})
+    entry = together(session, manifest, parts, CONFIG, scores={"supervised_head": head})
     rows = {row["of"]: row for row in entry.read_json("probe.json")["methods"]}  # type: ignore[attr-defined]  # a list
     assert {of: row["tries"] for of, row in rows.items()} == {"gpt": 8, "log_mel": 8, "supervised_head": 0}
     assert rows["supervised_head"]["test_accuracy"] == 1
     assert (rows["supervised_head"]["penalty"], rows["supervised_head"]["candidates"]) == (None, [])
-    assert probes(session, manifest, parts, CONFIG, scores={"supervised_head": head}).reused
-    assert not probes(session, manifest, parts, CONFIG).reused
+    assert together(session, manifest, parts, CONFIG, scores={"supervised_head": head}).reused
+    assert not together(session, manifest, parts, CONFIG).reused
     with pytest.raises(InputError, match="both hold log_mel:mean"):
-        probes(session, manifest, [parts[-1], stored(session, "again", {"log_mel:mean": right})], CONFIG)
+        together(session, manifest, [parts[-1], stored(session, "again", {"log_mel:mean": right})], CONFIG)
 
 
 def test_a_method_is_asked_once_whatever_it_is_compared_with(tmp_path: Path) -> None:
@@ -158,11 +168,10 @@ def test_a_method_is_asked_once_whatever_it_is_compared_with(tmp_path: Path) -> 
         for part in ("log", "gpt")
     )
     other = stored(session, "other", {"gpt:mean": signal(manifest, noise=2)})
-    rows = [
-        probes(session, manifest, parts, CONFIG).read_json("probe.json") for parts in ([log_mel, gpt], [log_mel, other])
-    ]
-    asked = [json.loads(path.read_text())["config"]["of"] for path in tmp_path.glob("**/probed/*/entry.json")]
-    assert sorted(asked) == ["gpt", "gpt", "log_mel"]
+    pairs = ([log_mel, gpt], [log_mel, other])
+    rows = [together(session, manifest, parts, CONFIG).read_json("probe.json") for parts in pairs]
+    answered = [json.loads(path.read_text())["config"]["of"] for path in tmp_path.glob("**/probed/*/entry.json")]
+    assert sorted(answered) == ["gpt", "gpt", "log_mel"]
     of_log_mel = [next(row for row in each["methods"] if row["of"] == "log_mel") for each in rows]  # type: ignore[attr-defined]  # a list
     assert of_log_mel[0] == of_log_mel[1]
 
@@ -185,7 +194,7 @@ def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     session = session_of(tmp_path)
     entry = stored(session, "features", representations(plain))
     config = replace(CONFIG, label_separator=";")
-    found = probes(session, manifest, [entry], config).read_json("probe.json")
+    found = together(session, manifest, [entry], config).read_json("probe.json")
     assert found["classes"] == ["loud", "one", "six", "soft", "two"]
     section: Any = comparison({("ann", 0): found}, by="split", config=config)
     assert section["metric"] == "mean_average_precision"

@@ -179,7 +179,9 @@ def test_what_is_not_compared_is_not_judged(tmp_path: Path) -> None:
 
 def test_too_short_a_context_for_the_streams_is_refused(tmp_path: Path) -> None:
     words = (*TINY, f"store.root={tmp_path / 'store'}", "tokenizer.patch.mels=4", "lm.gpt.context=10")
-    assert "lm.gpt.context is 10 tokens, and a time step has 10 of them" in refusal(called_at_once(tmp_path, *words))
+    assert "lm.gpt.context is 10 positions, and a time step takes 10 of them" in refusal(
+        called_at_once(tmp_path, *words)
+    )
     assert not (tmp_path / "store").exists()
 
 
