@@ -35,6 +35,8 @@ FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_feat
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", *FEATURES, "probe")
 JUDGING_STAGES = ("decoded", "judged", "spectrograms", "supervised", "recognised")
 SOUND_STAGES = ("waveforms", "vocoder", "listening", *JUDGING_STAGES)
+METHODS = ("bag_of_codes", "bottleneck", "gpt", "log_mel", "random_gpt")
+IN_THE_LOG = (*STAGES[:-1], *("probed" for _ in METHODS), "probe", *SOUND_STAGES)
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
     "lm": "perplexity unigram_perplexity bits_per_second",
@@ -94,7 +96,8 @@ def test_results_hold_every_figure(stage: str, finished_run: FinishedRun) -> Non
 
 def test_results_hold_what_each_stage_cost(finished_run: FinishedRun) -> None:
     costs = {(row["stage"], row["name"]) for row in figures(finished_run.folder)}
-    assert {(stage, name) for stage in STAGES + SOUND_STAGES for name in ("seconds", "peak_memory")} <= costs
+    probed = tuple(f"probed_{of}" for of in METHODS)
+    assert {(stage, name) for stage in STAGES + probed + SOUND_STAGES for name in ("seconds", "peak_memory")} <= costs
 
 
 def test_every_representation_is_probed(finished_run: FinishedRun) -> None:
@@ -130,7 +133,7 @@ def test_the_results_say_how_to_make_them_again(finished_run: FinishedRun) -> No
 
 def test_the_log_shows_what_is_computed(finished_run: FinishedRun) -> None:
     computed = [line.split()[1] for line in finished_run.log.splitlines() if line.startswith("computing")]
-    assert computed == [*STAGES, *SOUND_STAGES]
+    assert computed == list(IN_THE_LOG)
 
 
 def test_the_models_work_from_the_run_folder(finished_run: FinishedRun) -> None:
@@ -152,10 +155,7 @@ def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Pat
     assert time.monotonic() - begun < 60  # 7 s on an idle machine, for imports and the report
     assert done.returncode == 0, done.stderr
     assert "computing" not in done.stderr
-    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("reused")] == [
-        *STAGES,
-        *SOUND_STAGES,
-    ]
+    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("reused")] == list(IN_THE_LOG)
     assert figures(tmp_path / "second") == figures(finished_run.folder)
 
 
@@ -191,7 +191,7 @@ def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, t
     label = next(clip.label for clip in others if clip.label != first.label)
     mended = (replace(first, label=label, index=7, fold="b"), *others)
     learn(replace(manifest, clips=mended), store, "stages=[probe,vocoder]")
-    told = {**before, "probe": 2, "supervised": 2, "recognised": 2}
+    told = {**before, "probed": 2 * len(METHODS), "probe": 2, "supervised": 2, "recognised": 2}
     assert counts(store) == told
     train = next(clip for clip in manifest.of("train"))
     regrouped = tuple(replace(clip, group=None) if clip == train else clip for clip in manifest.clips)
