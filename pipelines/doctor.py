@@ -64,6 +64,7 @@ def examine(config: dict[str, object]) -> None:
         *libraries(),
         *devices(),
         sound(),
+        engine(),
         speech(),
         memory(),
         disk("store", settings.store.root, remedy="choose another place: store.root=..."),
@@ -136,6 +137,20 @@ def sound() -> Finding:
     found = f"{soundfile.__libsndfile_version__}: {len(formats)} formats, {', '.join(there)} among them"
     remedy = f"it does not read {', '.join(lacking)}: pip install --upgrade soundfile"
     return finding("libsndfile", found, well=not lacking, otherwise="optional", remedy=remedy)
+
+
+def engine() -> Finding:
+    """What makes a vocoder's sound here; without numba it is slow."""
+    try:
+        import torch
+
+        from vocoder.engines import choose_engine
+
+        chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
+    except (ImportError, OSError) as error:
+        return finding("vocoder engine", f"none: {error}", well=False, remedy="make clean install")
+    well = chosen.notice is None
+    return finding("vocoder engine", chosen.engine, well=well, otherwise="optional", remedy=chosen.notice or "")
 
 
 def speech() -> Finding:
