@@ -264,6 +264,8 @@ def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: li
         env={**os.environ, "PYTHONPATH": str(root)},
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts what it puts into the background deaf to SIGINT, tests and their children among it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     partial = tmp_path / "out/hours.partial.wav"
     deadline = time.monotonic() + 60
