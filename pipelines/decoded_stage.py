@@ -3,19 +3,17 @@
 All lie in files, originals included: what is measured of a sound can be heard, and measured again.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from audio.manifest import Clip, Manifest, audio_hash
+from audio.manifest import Manifest, audio_hash
 from audio.reading import read, read_beginning
 from audio.waveform import Waveform
 from pipelines.choosing import drawn
-from pipelines.listening_stage import HEARD, ListeningConfig, known_groups, precision_here
+from pipelines.listening_stage import HEARD, ListeningConfig, precision_here, spoken
 from pipelines.session import Session
 from pipelines.speaker import speaking
 from pipelines.store import Entry, Recipe, write_json
-from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
 from vocoder.vocoder import Vocoder
@@ -63,8 +61,8 @@ def decoded(
             plain = griffin_lim.decode(each, tokenizer, tokenizer.config.audio)
             plain.write(folder / wav_name(number, "griffin_lim"))
         with speaking(vocoder, lambda told: session.terminal.say(f"decoded   {told}")):
-            spoken = _spoken(session, vocoder, tokenizer, clips, codes, config)
-        for number, sound in enumerate(spoken):
+            sounds = spoken(session, vocoder, tokenizer, clips, codes, config, title="decoding test clips")
+        for number, sound in enumerate(sounds):
             sound.write(folder / wav_name(number, "wavenet"))
         if vocoder.guard is not None:
             write_json(folder / GUARD, {"found": vocoder.guard.found, "left": vocoder.guard.left})
@@ -89,22 +87,3 @@ def _rate(path: Path) -> int:
 
     rate: int = soundfile.info(path).samplerate
     return rate
-
-
-def _spoken(
-    session: Session,
-    vocoder: Vocoder,
-    tokenizer: Tokenizer,
-    clips: Sequence[Clip],
-    codes: Sequence[Codes],
-    config: ListeningConfig,
-) -> list[Waveform]:
-    with session.terminal.working("decoding test clips", 1, "samples") as progress:
-        return vocoder.decode_batch(
-            codes,
-            tokenizer,
-            groups=known_groups(vocoder, clips),
-            temperature=config.vocoder_temperature,
-            seed=config.seed,
-            progress=progress.advance_to,
-        )

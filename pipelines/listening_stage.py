@@ -104,7 +104,7 @@ def listening(
         }
         said: dict[str, object] = {}
         with speaking(vocoder, lambda told: session.terminal.say(f"listening {told}")):
-            made["wavenet"] = _spoken(session, vocoder, tokenizer, clips, codes, config)
+            made["wavenet"] = spoken(session, vocoder, tokenizer, clips, codes, config, title="generating sound")
             if model_entry is not None:
                 asked = _asked(prompts, known_groups(vocoder, clips), config)
                 said = language_sounds(session, folder, tokenizer, vocoder, model_entry.folder, asked)
@@ -143,16 +143,18 @@ def known_groups(vocoder: Vocoder, clips: Sequence[Clip]) -> list[str | None]:
     return [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
 
 
-def _spoken(
+def spoken(
     session: Session,
     vocoder: Vocoder,
     tokenizer: Tokenizer,
     clips: Sequence[Clip],
     codes: Sequence[Codes],
     config: ListeningConfig,
+    *,
+    title: str,
 ) -> list[Waveform]:
     """WaveNet's sounds of the clips' codes."""
-    with session.terminal.working("generating sound", 1, "samples") as progress:
+    with session.terminal.working(title, 1, "samples") as progress:
         return vocoder.decode_batch(
             codes,
             tokenizer,
