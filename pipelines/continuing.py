@@ -26,6 +26,13 @@ class Prompt:
     waveform: Waveform  # at the codes' rate, codes.num_samples long
     codes: Codes
 
+    @classmethod
+    def beginning(cls, waveform: Waveform, codes: Codes, steps: int) -> "Prompt":
+        """The first time steps of a recording and of its codes."""
+        prompt = codes.crop(0, steps)
+        samples = waveform.samples[: prompt.num_samples]
+        return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
+
     def end(self, steps: int) -> "Prompt":
         """Its last time steps, or all of fewer."""
         start = max(len(self.codes.values) - steps, 0)

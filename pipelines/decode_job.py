@@ -18,7 +18,7 @@ from pipelines.devices import choose_device
 from pipelines.progress import Progress, Terminal
 from pipelines.run_folder import part_of
 from pipelines.sound_names import sound_names
-from pipelines.speaker import Advance, Speaker, missing_mean, speaker
+from pipelines.speaker import Advance, Speaker, missing_mean, speaker, speaking
 from pipelines.work_folder import JOB, REMEDY, require_own, work_folder, write_wav
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
@@ -135,11 +135,14 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
     waiting = [sound for sound in sounds if not sound.path.exists()]
     if len(waiting) < len(sounds):
         terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already")
-    for notice in voice.notices(sound.clip.group for sound in waiting):
+    if notice := voice.unheard(sound.clip.group for sound in waiting):
         terminal.say(notice)
     waiting.sort(key=lambda sound: len(sound.clip.codes.values))  # clips of one length waste no steps beside each other
     total, started, done = _seconds(waiting), time.monotonic(), 0.0
-    with terminal.working("decoding", max(round(total), 1), "s of sound") as progress:
+    with (
+        speaking(voice.vocoder, terminal.say),
+        terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
+    ):
         for batch in _batches(waiting, voice.width):
             advance = partial(_advance, progress, terminal, started, done)
             if len(batch) == 1 and voice.vocoder is not None:
@@ -148,8 +151,6 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
                 _write_batch(batch, voice, advance)
             done += _seconds(batch)
     rate = total / max(time.monotonic() - started, 1e-9)
-    if voice.vocoder is not None and voice.vocoder.guard is not None and (found := voice.vocoder.guard.notice()):
-        terminal.say(found)
     terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate:.2f} times real time: {settings.output}")
 
 

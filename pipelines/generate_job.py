@@ -78,9 +78,7 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
             f"prompt={path} lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s; "
             "name a longer one, or none"
         )
-    whole = codes.crop(0, steps)
-    heard = Waveform(samples=waveform.samples[: whole.num_samples], sample_rate=waveform.sample_rate)
-    return Prompt(waveform=heard, codes=whole)
+    return Prompt.beginning(waveform, codes, steps)
 
 
 def _sounds(prompt: Prompt | None, codes: list[Codes], voice: Speaker | None, terminal: Terminal) -> list[Waveform]:

@@ -97,7 +97,7 @@ def listening(
         rate = tokenizer.config.audio.sample_rate
         originals = [read_beginning(manifest.root / clip.path, rate, config.seconds, part=clip.part) for clip in clips]
         codes = [tokenizer.encode(original) for original in originals]
-        prompts = [_beginning(original, each) for original, each in zip(originals, codes, strict=True)]
+        prompts = [_first_half(original, each) for original, each in zip(originals, codes, strict=True)]
         made = {
             "original": originals,
             "griffin_lim": [griffin_lim.decode(each, tokenizer, tokenizer.config.audio) for each in codes],
@@ -165,11 +165,9 @@ def spoken(
         )
 
 
-def _beginning(original: Waveform, codes: Codes) -> Prompt:
-    """The first half of a clip, in whole codes: one at least."""
-    prompt = codes.crop(0, max(codes.num_samples // codes.format.samples_per_code // 2, 1))
-    samples = original.samples[: prompt.num_samples]
-    return Prompt(waveform=Waveform(samples=samples, sample_rate=original.sample_rate), codes=prompt)
+def _first_half(original: Waveform, codes: Codes) -> Prompt:
+    """Of a clip, in whole codes: one at least."""
+    return Prompt.beginning(original, codes, max(codes.num_samples // codes.format.samples_per_code // 2, 1))
 
 
 def _about(

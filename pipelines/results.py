@@ -1,5 +1,6 @@
 """``results.json``: one row per figure, and what the report draws beside them."""
 
+import math
 import shlex
 import sys
 from collections import Counter
@@ -191,6 +192,22 @@ def _language_model(entry: Entry, protocol: str) -> Iterator[Figure]:
         )
 
 
+def _vocoder(entry: Entry, protocol: str) -> Iterator[Figure]:
+    """What a sample still tells who knows those before it and the codes: of the weights that were kept."""
+    curve: Mapping[str, Any] = entry.read_json(CURVE)
+    kept = next((row for row in curve["curve"] if row["step"] == curve["kept_step"]), None)
+    if kept is not None:
+        yield Figure(
+            stage="vocoder",
+            name="bits_per_sample",
+            value=kept["validation_loss"] / math.log(2),
+            unit="bit/sample",
+            artifact=entry.key,
+            protocol=protocol,
+            split="validation",
+        )
+
+
 def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
     """Each layer of each method, with its best pooling on validation."""
     probed: Mapping[str, Any] = entry.read_json(PROBE)
@@ -212,7 +229,7 @@ def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
                 )
 
 
-COLLECTORS = {"health": _tokenizer, "lm": _language_model}
+COLLECTORS = {"health": _tokenizer, "lm": _language_model, "vocoder": _vocoder}
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:

@@ -35,18 +35,15 @@ class Speaker:
         """Clips that are best made side by side."""
         return 1 if self.vocoder is None else self.vocoder.width
 
-    def notices(self, groups: Iterable[str | None] = ()) -> list[str]:
-        """What to tell before clips of some groups sound: an engine that is not here, voices that were not heard."""
-        if self.vocoder is None:
-            return []
-        engine, known = self.vocoder.chosen.notice, self.vocoder.model.config.groups
-        told = [engine] if engine else []
+    def unheard(self, groups: Iterable[str | None]) -> str | None:
+        """What to tell before clips of some groups sound: whose voices the vocoder never heard; None: it heard all."""
+        known = () if self.vocoder is None else self.vocoder.model.config.groups
         unheard = sorted({group for group in groups if group is not None} - set(known))
-        if self.group is None and known and unheard:
-            more = f" and {len(unheard) - NAMED} more" if len(unheard) > NAMED else ""
-            names = ", ".join(unheard[:NAMED]) + more
-            told.append(f"the vocoder was not trained on {names}: the average of its voices speaks instead")
-        return told
+        if self.group is not None or not known or not unheard:
+            return None
+        more = f" and {len(unheard) - NAMED} more" if len(unheard) > NAMED else ""
+        names = ", ".join(unheard[:NAMED]) + more
+        return f"the vocoder was not trained on {names}: the average of its voices speaks instead"
 
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
         """The sound that `say` gives for one clip, piece by piece as it is made."""

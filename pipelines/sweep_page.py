@@ -19,7 +19,19 @@ from pipelines.report import REPORT
 from pipelines.run_record import read_results
 from pipelines.sweep_charts import Axis, bitrate, tradeoff
 from pipelines.sweep_jobs import Job
-from pipelines.sweep_points import BAG, GPT, Point, best, metric_of, ordered, reuse, series, swept, table
+from pipelines.sweep_points import (
+    BAG,
+    GPT,
+    WAVENET_LABELS,
+    Point,
+    best,
+    metric_of,
+    ordered,
+    reuse,
+    series,
+    swept,
+    table,
+)
 from pipelines.sweep_words import Naming, doubt, interior, verdict
 
 HTML, CSV = "sweep.html", "sweep.csv"
@@ -71,6 +83,7 @@ def page(sweep: Path, points: list[Point], failures: list[Job], names: tuple[str
             best=found[0] if found else None,
             inside=inside,
             points=[point for line in lines.values() for point in line],
+            heard=[point for line in lines.values() for point in line if point.estimate(*WAVENET_LABELS)],
             report_of=lambda job: _report(sweep, job),
             metric=metric,
             methods=_methods(points, metric),

@@ -12,6 +12,7 @@ from pipelines.sweep_jobs import Job
 CODEBOOK_SIZE = "tokenizer.codebook_size"
 METRICS = ("accuracy", "mean_average_precision")  # of probes; the first that the runs have
 GPT, BAG = "gpt", "bag_of_codes"
+WAVENET_LABELS = ("vocoder", "label_accuracy", "wavenet")  # share of test clips recognised from their codes' sound
 COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
 
 

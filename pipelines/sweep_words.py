@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.phrasing import number, percent
-from pipelines.sweep_points import CODEBOOK_SIZE, GPT, Point, magnitude
+from pipelines.sweep_points import CODEBOOK_SIZE, GPT, WAVENET_LABELS, Point, magnitude
 
 SHOWN = 0.0005  # a smaller difference would be written as 0.0 points
 MAX_OTHERS = 3  # values that are compared with the best where they have no order
@@ -41,7 +41,8 @@ def verdict(lines: dict[str, list[Point]], naming: Naming, metric: str, found: t
     if not points:
         return "No job of this sweep has finished."
     if found is None:
-        return _without_probes(lines, naming)
+        heard = [point for point in points if math.isfinite(point.value(*WAVENET_LABELS))]
+        return _by_ear(heard, naming) if len(heard) > 1 else _without_probes(lines, naming)
     chosen, told = found
     line = next(line for line in lines.values() if chosen in line)
     others = _others(line, chosen, naming)
@@ -118,6 +119,13 @@ def in_points(difference: float) -> str:
     """The size of a difference of two ratios, in percentage points."""
     size = f"{100 * abs(difference):.1f}"
     return f"{size} point{'' if size == '1.0' else 's'}"
+
+
+def _by_ear(points: Sequence[Point], naming: Naming) -> str:
+    """Whose sound is recognised most often and least often."""
+    ranked = sorted(points, key=lambda point: point.value(*WAVENET_LABELS))
+    most, least = (f"{naming.of(each)} ({percent(each.value(*WAVENET_LABELS))})" for each in (ranked[-1], ranked[0]))
+    return f"WaveNet's sound of test clips is recognised most often with {most}, least often with {least}."
 
 
 def _without_probes(lines: dict[str, list[Point]], naming: Naming) -> str:

@@ -35,6 +35,7 @@ class VocoderSettings:
 
     wavenet: WaveNetConfig  # its groups are those of the training clips
     crops: CropsConfig
+    condition_on_groups: bool  # speakers or others, where the manifest names them: each has a voice of its own
     codebook_sizes: tuple[int, ...] | None  # it hears codes of these, drawn by crop; None: of the run's own
     fit: FitConfig
 
@@ -93,8 +94,9 @@ def vocoder(
     settings: VocoderSettings,
 ) -> Entry:
     """Train a WaveNet on what the codes of one codebook mean, or of several; the entry is a vocoder folder."""
-    groups = {clip.path: clip.group for split in TRAINED_ON for clip in manifest.of(split)}
-    config = replace(settings.wavenet, groups=_group_names(manifest))
+    named = [clip for split in TRAINED_ON for clip in manifest.of(split) if settings.condition_on_groups]
+    groups = {clip.path: clip.group for clip in named}
+    config = replace(settings.wavenet, groups=_group_names(manifest) if settings.condition_on_groups else ())
     if config.condition == "embedding":
         config = _knowing(config, Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
     recipe = Recipe(

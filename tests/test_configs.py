@@ -122,14 +122,24 @@ def test_every_option_of_every_command_can_be_given(command: str) -> None:
     assert {OmegaConf.select(given, name) for name in names} == {"given"}
 
 
-@pytest.mark.parametrize("ablation", choices("ablation"))
-def test_every_ablation_changes_the_comparison(ablation: str) -> None:
-    words = ["experiment=fsdd_speakers", "corpus.root=here"]
+ABLATED = ("fsdd_ablations", "vocoder_ablations")  # experiments that take one part away at a time
+
+
+def ablations(experiment: str) -> list[str]:
+    """What an experiment sweeps over."""
+    swept: str = OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml").hydra.sweeper.params.ablation
+    return swept.split(",")
+
+
+@pytest.mark.parametrize(("experiment", "ablation"), [(each, one) for each in ABLATED for one in ablations(each)])
+def test_every_ablation_changes_its_experiment(experiment: str, ablation: str) -> None:
+    words = [f"experiment={experiment}", "corpus.root=here"]
     assert (run_settings(composed(*words, f"ablation={ablation}")) == run_settings(composed(*words))) == (
         ablation == "none"
     )
 
 
-def test_the_ablations_are_swept_from_one_command() -> None:
-    swept = OmegaConf.load(CONF / "experiment" / "fsdd_ablations.yaml").hydra.sweeper.params.ablation
-    assert sorted(swept.split(",")) == choices("ablation")
+def test_every_ablation_is_swept_over() -> None:
+    swept = [ablation for experiment in ABLATED for ablation in ablations(experiment)]
+    assert sorted({*swept}) == choices("ablation")
+    assert [swept.count(ablation) for ablation in choices("ablation") if ablation != "none"] == [1] * (len(swept) - 2)

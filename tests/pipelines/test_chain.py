@@ -42,7 +42,7 @@ NAMES = {
     "lm": "perplexity unigram_perplexity bits_per_second",
     "probe": "accuracy macro_f1",
     "vocoder": (
-        "label_accuracy mel_cepstral_distortion log_mel_distance voicing_error code_agreement clipping silence "
+        "bits_per_sample label_accuracy mel_cepstral_distortion log_mel_distance voicing_error code_agreement clipping silence "
         "runaway_clips silent_clips clipped_clips distinct_1 perplexity recoded_perplexity stoi_clips"
     ),
 }

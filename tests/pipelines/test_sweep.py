@@ -213,6 +213,21 @@ def test_a_sweep_without_probes_still_compares(tmp_path: Path) -> None:
     assert len(page.named("svg")) == 1
 
 
+def test_a_sweep_of_vocoders_compares_what_is_recognised(tmp_path: Path) -> None:
+    heard = {"null": {"wavenet": 0.625, "griffin_lim": 0.5}, "embedding": {"wavenet": 0.4, "griffin_lim": 0.5}}
+    for number, (value, shares) in enumerate(heard.items()):
+        rows = [figure("vocoder", "label_accuracy", share, "ratio", of=of) for of, share in shares.items()]
+        rows += [
+            figure("vocoder", "bits_per_sample", 3.25, "bit/sample"),
+            figure("vocoder", "stoi", 0.7, "STOI", of="wavenet"),
+        ]
+        add(tmp_path, number, {"ablation": value}, {"figures": rows})
+    page, _, _ = written(tmp_path)
+    words = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "recognised most often with ablation=null (62.5 %), least often with ablation=embedding (40.0 %)" in words
+    assert "ablation=embedding 40.0 % 50.0 % – 0.700 – – – 3.25" in " ".join(words.split())
+
+
 @pytest.mark.parametrize("jobs", [0, 1])
 def test_hardly_a_sweep_makes_a_page_too(tmp_path: Path, jobs: int) -> None:
     sizes(tmp_path, SIZES[:jobs])
