@@ -206,6 +206,28 @@ def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tm
     assert counts(store) == {**before, "lm": 2, "listening": 2, "recognised": 2}
 
 
+def test_one_vocoder_serves_several_codebook_sizes(whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    for size in (8, 6):
+        words = (f"tokenizer.codebook_size={size}", "vocoder.codebook_sizes=[4,16]", "stages=[tokenizer,vocoder]")
+        assert run(store, tmp_path / f"{size}", *words) == 0
+    made = counts(store)
+    assert (made["vocoder"], made["decoded"], made["tokenizer"]) == (2, 3, 4)  # one each was there before
+    first, second = (results(tmp_path / size)["stages"] for size in ("8", "6"))
+    keys = [{row["stage"]: row["key"] for row in rows}["vocoder"] for rows in (first, second)]
+    assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize("word", ["vocoder.condition_on_groups=false", "vocoder.wavenet.condition=embedding"])
+def test_a_vocoder_that_is_told_something_else_is_trained_anew(word: str, whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    assert run(store, tmp_path / "run", word, "stages=[tokenizer,vocoder]") == 0
+    config = Vocoder.from_pretrained(tmp_path / "run/vocoder").model.config
+    told = (bool(config.groups), config.condition)
+    assert told == ((False, "meaning") if "groups" in word else (True, "embedding"))
+    assert counts(store)["vocoder"] == 2
+
+
 def test_a_collapsed_codebook_stops_a_run_that_reuses_it(whole_store: Path, tmp_path: Path) -> None:
     store = shutil.copytree(whole_store, tmp_path / "store")
     ratio = "tokenizer.health.min_perplexity_ratio=1"
