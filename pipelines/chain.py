@@ -16,19 +16,20 @@ from pipelines.corpus import Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.devices import choose_device
 from pipelines.disk import require_space
 from pipelines.gangs import gathered
+from pipelines.health_stage import health
 from pipelines.language_model_stage import CodedCorpus, language_model
-from pipelines.phrasing import summary
 from pipelines.probe_stage import require_probeable
 from pipelines.progress import Terminal
 from pipelines.report import write_report
 from pipelines.results import FoldSeed, write_results
 from pipelines.run_record import RESULTS, read_results
+from pipelines.run_words import summary
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
 from pipelines.sound_stages import sounds
 from pipelines.store import Entry, Store
 from pipelines.stored_features import GPT, PROBE
-from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, health, heard_sample
+from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, heard_sample
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
 COMPARISON = "comparison.md"

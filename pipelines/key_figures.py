@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipelines.comparison_record import ComparisonRecord, method_of
-from pipelines.phrasing import decibels, in_sentence, metric_of, number, percent, points, value_of
-from pipelines.run_record import Results
+from pipelines.phrasing import decibels, in_sentence, metric_of, number, percent, points
+from pipelines.run_record import Results, value_of
 
 RIVALS = ("simclr", "supervised_head")
 

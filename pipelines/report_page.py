@@ -13,7 +13,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from audio.manifest import SPLITS
-from pipelines import phrasing
+from pipelines import phrasing, run_words
 from pipelines.comparison_chart import comparison_chart
 from pipelines.comparison_record import ComparisonRecord, fold_noun, has_folds, probed_places
 from pipelines.confusion_chart import MAX_CLASSES, confusion_matrix
@@ -24,7 +24,7 @@ from pipelines.learning_curve_chart import has_learning_curves, learning_curves
 from pipelines.pages import environment
 from pipelines.probe_charts import layer_curves, layered
 from pipelines.report_sounds import KINDS, clip_name, listening_of, said_title, sound_path
-from pipelines.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
+from pipelines.run_record import DiversityRow, Pictures, Results, read_pictures, read_results, rows, value_of
 from pipelines.sound_charts import Pictured, heard_spectrograms
 from pipelines.spectrogram_charts import reconstruction
 from pipelines.stored_features import GPT
@@ -71,7 +71,7 @@ def page(folder: Path) -> str:
         .get_template(TEMPLATE)
         .render(
             results=results,
-            opening=phrasing.opening(results),
+            opening=run_words.opening(results),
             key_figures=list(key_figures(results)),
             comparison=comparison,
             study=comparison is not None and has_folds(comparison),
@@ -107,18 +107,18 @@ def adding_command(results: Results, stage: str) -> str:
 
 def _environment() -> Environment:
     """That of all pages, and how a report puts durations and comparisons in words."""
-    made, words = environment(), phrasing
-    spoken = [words.duration, words.points, words.significance]
-    compared = [words.candidates, words.metric_of, words.setting, words.standing, fold_noun, probed_places]
+    made, words = environment(), run_words
+    spoken = [phrasing.duration, phrasing.points, phrasing.significance, phrasing.metric_of]
+    compared = [words.candidates, words.setting, words.standing, fold_noun, probed_places]
     made.filters |= {function.__name__: function for function in (*spoken, *compared)}
-    made.globals |= {"quantity": phrasing.quantity, "rows": phrasing.rows}
+    made.globals |= {"quantity": phrasing.quantity, "rows": rows}
     return made
 
 
 def _charts(results: Results) -> Iterator[tuple[str, Markup]]:
     """Charts by name."""
     for name, record in results.get("curves", {}).items():
-        unigram = phrasing.value_of(results, "lm", "unigram_perplexity") if name == "lm" else None
+        unigram = value_of(results, "lm", "unigram_perplexity") if name == "lm" else None
         yield f"curve_{name}", training_curve(name, record, unigram)
     if "codebook" in results:
         yield "usage", code_usage(results["codebook"]["counts"])

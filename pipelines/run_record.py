@@ -1,6 +1,7 @@
 """What a run folder holds, as the report reads it: ``results.json``, sounds and pictures."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -15,6 +16,7 @@ from pipelines.training_record import TrainingRecord
 
 RESULTS = "results.json"
 PICTURES = "listening/pictures.safetensors"
+COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 
@@ -190,3 +192,14 @@ def _printable(content: object) -> object:
             return [_printable(value) for value in content]
         case _:
             return content
+
+
+def rows(figures: Sequence[FigureRow], stage: str) -> list[FigureRow]:
+    """The figures of a stage, without what it cost."""
+    return [row for row in figures if row["stage"] == stage and row["name"] not in COSTS]
+
+
+def value_of(results: Results, stage: str, name: str, of: str | None = None) -> float | None:
+    """The value of the first figure of this name."""
+    found = (row["value"] for row in results["figures"] if (row["stage"], row["name"], row["of"]) == (stage, name, of))
+    return next(found, None)

@@ -1,10 +1,10 @@
-"""Manifest -> sample -> autoencoder -> codebook -> codes: each an entry of its own: a sweep shares the first two.
+"""Manifest -> sample -> autoencoder -> codebook, each an entry of its own: a sweep shares the first two.
 
 Nothing here is fitted on a validation or test clip; the validation clips only choose which weights are kept.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,19 +15,17 @@ from torch import Tensor
 
 from audio.errors import InputError
 from audio.manifest import Clip, Manifest, Split, audio_hash
-from audio.reading import read_beginning, read_blocks
+from audio.reading import read_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require_ranges
 from audio.threads import one_thread
 from audio.waveform import FloatArray
-from pipelines.choosing import evenly
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, text_hash, write_json
 from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks, kmeans_record
-from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
-from tokenizer.parquet import read_codes
+from tokenizer.health import HealthConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
@@ -242,51 +240,6 @@ def codebook(
 
     title = f"k-means, {f'{settings.levels} levels of ' if several else ''}{settings.codebook_size} codes"
     return session.obtain(recipe, title, make)
-
-
-def health(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
-) -> Entry:
-    """How much of the codebook validation clips use, what it keeps of them, how steady it is; warns of a collapse."""
-    numeric = asdict(config)
-    del numeric["gate"]  # decides what is done about a verdict, not what it is
-    recipe = Recipe(stage="health", version=2, config={**numeric, "seed": seed}, inputs={"codes": codes_entry.key})
-
-    def make(folder: Path) -> None:
-        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
-        held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
-        usage = measure_usage(held_out, tokenizer.config.codebook_size, levels=tokenizer.config.levels)
-        chosen = evenly(manifest.of("validation"), config.max_clips)
-        measured = {
-            "counts": usage.counts,
-            "perplexity": usage.perplexity,
-            "used_codes": usage.used_codes,
-            "dead_codes": usage.dead_codes,
-            "bits_per_second": sum(level.entropy for level in usage.by_level)
-            * tokenizer.format.codes_per_second
-            * tokenizer.config.bands,
-            **asdict(measure_fidelity(tokenizer, _beginnings(manifest, chosen, tokenizer, config))),
-            "stability": asdict(
-                measure_stability(tokenizer, _beginnings(manifest, chosen, tokenizer, config), config, seed=seed)
-            ),
-            "verdict": collapse(usage, replace(config, gate="warn")),
-        }
-        write_json(folder / "health.json", measured)
-
-    entry = session.obtain(recipe, "codebook health on validation clips", make)
-    if verdict := entry.read_json("health.json")["verdict"]:
-        if config.gate == "stop":
-            raise InputError(str(verdict))
-        session.terminal.say(f"WARNING   {verdict}")
-    return entry
-
-
-def _beginnings(
-    manifest: Manifest, clips: Sequence[Clip], tokenizer: Tokenizer, config: HealthConfig
-) -> Iterator[FloatArray]:
-    for clip in clips:
-        path, rate = manifest.root / clip.path, tokenizer.config.audio.sample_rate
-        yield read_beginning(path, rate, config.max_seconds, part=clip.part).samples
 
 
 def _patches(

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from audio.errors import InputError
 from audio.waveform import Waveform
-from pipelines import phrasing
+from pipelines import phrasing, run_words
 from pipelines.comparison_record import ComparisonRecord, LayerRow, guessing
 from pipelines.confusion_chart import confusions, rates
 from pipelines.group_chart import ranked_groups
@@ -401,7 +401,7 @@ def test_the_sentence_says_more_less_or_neither() -> None:
         difference("simclr", 0.05, 0.11, fold_low=-0.02, fold_high=0.15),
         difference("bag_of_codes", 0.1, 0.2),
     ]
-    assert phrasing.standing(cast(ComparisonRecord, section)).replace(phrasing.NO_BREAK, " ") == (
+    assert run_words.standing(cast(ComparisonRecord, section)).replace(phrasing.NO_BREAK, " ") == (
         "The GPT beats SimCLR by 8.0 points (5.0 to 11.0, p = 0.03; between −2.0 and 15.0 over groups) and the bag of "
         "codes by 15.0 points (10.0 to 20.0, p = 0.03); it cannot be told from AST (0.5 points, −1.0 to 2.0, p = "
         "0.03); it falls short of the supervised CNN by 9.0 points (7.0 to 11.0, p = 0.03; between −1.0 and 20.0 over "
@@ -414,14 +414,14 @@ def test_a_method_beats_only_where_the_interval_says_so(low: float, width: float
     section = comparison_example(folds=("test",), trained=False) | {
         "differences": [difference("ast", low, low + width)]
     }
-    told = phrasing.standing(cast(ComparisonRecord, section))
+    told = run_words.standing(cast(ComparisonRecord, section))
     assert ("beats" in told) == (low > 0)
     assert ("falls short of" in told) == (low + width < 0)
     assert "over" not in told  # there is one fold
 
 
 def test_the_end_of_a_run_tells_methods_and_differences() -> None:
-    lines = phrasing.summary(study())  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
+    lines = run_words.summary(study())  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
     text = "\n".join(lines).replace(phrasing.NO_BREAK, " ")
     assert [line.split("  ")[0] for line in lines if "macro F1" in line][:3] == [
         "supervised CNN",
@@ -431,7 +431,7 @@ def test_the_end_of_a_run_tells_methods_and_differences() -> None:
     assert "GPT against SimCLR" in text
     assert text.count("Protocol") == 1
     single = study() | {"comparison": comparison_example(folds=("test",))}
-    assert "over groups" not in "\n".join(phrasing.summary(single))  # type: ignore[arg-type]  # as above
+    assert "over groups" not in "\n".join(run_words.summary(single))  # type: ignore[arg-type]  # as above
 
 
 def test_layers_stand_in_the_order_of_their_numbers() -> None:

@@ -21,13 +21,14 @@ from pipelines.decoded_stage import decoded
 from pipelines.features_stage import signal_features
 from pipelines.filter_bank_stage import filter_banks
 from pipelines.gangs import Alone
+from pipelines.health_stage import health
 from pipelines.listening_stage import ListeningConfig, listening
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.settings import run_settings
 from pipelines.spectrogram_stage import spectrograms
 from pipelines.store import TIMINGS, Entry, Store
-from pipelines.tokenizer_stages import frame_sample, health, heard_sample
+from pipelines.tokenizer_stages import frame_sample, heard_sample
 from pipelines.vocoder_stage import waveforms
 from tests.pipelines.tiny import AUDIO, PATCH, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed
