@@ -26,6 +26,7 @@ NAMES = {
     "dc": "DC offset",
     "log_mel_distance": "log-mel distance",
     "mel_cepstral_distortion": "mel-cepstral distortion",
+    "bits_per_sample": "bits per sample, on validation",
     "stoi": "STOI",
     "pesq": "PESQ",
     "stoi_clips": "clips long enough for STOI",
@@ -49,6 +50,7 @@ NAMES = {
 }
 # Units that need fewer words beside the name of their figure.
 UNITS = {
+    "bit/sample": "",
     "codes": "",
     "STOI": "",
     "clips": "",

@@ -32,6 +32,7 @@ from pipelines.training_charts import code_usage, kmeans_objective, training_cur
 
 TEMPLATE = "report.html.jinja"
 SOUND_FIGURES = (
+    "bits_per_sample",
     "label_accuracy",
     "stoi",
     "stoi_clips",

@@ -55,6 +55,9 @@ def write_results(
         content |= _of_one_run(only, manifest)
         heard = sound_figures(only, manifest, settings.probe, protocol=protocol)
         figures = [*_collected(only, protocol), *heard, *figures]
+        # Validation clips of a vocoder for several codebooks are in a mix of them, not in the run's own.
+        if "vocoder" in only and settings.vocoder.codebook_sizes is None:
+            figures = [*_vocoder(only["vocoder"], protocol), *figures]
     if all("probe" in entries for entries in made.values()):
         compared = _comparison(made, settings)
         content["comparison"] = compared
@@ -193,13 +196,17 @@ def _language_model(entry: Entry, protocol: str) -> Iterator[Figure]:
 
 
 def _vocoder(entry: Entry, protocol: str) -> Iterator[Figure]:
-    """What a sample still tells who knows those before it and the codes: of the weights that were kept."""
+    """Cross entropy of a sample's mu-law level, given those before it and its codes, over crops of validation clips.
+
+    Of the weights that were kept. It compares vocoders of one sample rate, one number of levels and the same crops.
+    """
     curve: Mapping[str, Any] = entry.read_json(CURVE)
     kept = next((row for row in curve["curve"] if row["step"] == curve["kept_step"]), None)
     if kept is not None:
         yield Figure(
             stage="vocoder",
             name="bits_per_sample",
+            of="wavenet",
             value=kept["validation_loss"] / math.log(2),
             unit="bit/sample",
             artifact=entry.key,
@@ -229,7 +236,7 @@ def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
                 )
 
 
-COLLECTORS = {"health": _tokenizer, "lm": _language_model, "vocoder": _vocoder}
+COLLECTORS = {"health": _tokenizer, "lm": _language_model}
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:

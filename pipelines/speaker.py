@@ -36,13 +36,13 @@ class Speaker:
         return 1 if self.vocoder is None else self.vocoder.width
 
     def unheard(self, groups: Iterable[str | None]) -> str | None:
-        """What to tell before clips of some groups sound: whose voices the vocoder never heard; None: it heard all."""
+        """What to tell before clips of some groups sound: whose voices the vocoder never heard; None: nothing."""
         known = () if self.vocoder is None else self.vocoder.model.config.groups
-        unheard = sorted({group for group in groups if group is not None} - set(known))
-        if self.group is not None or not known or not unheard:
+        strange = sorted({group for group in groups if group is not None} - set(known))
+        if self.group is not None or not known or not strange:
             return None
-        more = f" and {len(unheard) - NAMED} more" if len(unheard) > NAMED else ""
-        names = ", ".join(unheard[:NAMED]) + more
+        more = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
+        names = ", ".join(strange[:NAMED]) + more
         return f"the vocoder was not trained on {names}: the average of its voices speaks instead"
 
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:

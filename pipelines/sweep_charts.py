@@ -65,11 +65,11 @@ def tradeoff(lines: dict[str, list[Point]], axis: Axis, metric: str, marked: Poi
 
     ``marked`` is the best point; ``inside``: not at an end of what was tried.
     """
-    panels = [draw for draw, present in _panels(lines, metric) if present]
+    drawn = panels(lines, metric)
 
     def draw(figure: Figure) -> None:
-        shared = figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=HEIGHTS[: len(panels)])[:, 0]
-        for axes, panel in zip(shared, panels, strict=True):
+        shared = figure.subplots(len(drawn), sharex=True, squeeze=False, height_ratios=HEIGHTS[: len(drawn)])[:, 0]
+        for axes, panel in zip(shared, drawn, strict=True):
             title = panel(axes, lines, axis, metric)
             if marked is not None:
                 axes.axvline(axis.place(marked), color=MUTED, linestyle=":", linewidth=1, zorder=0)
@@ -81,7 +81,7 @@ def tradeoff(lines: dict[str, list[Point]], axis: Axis, metric: str, marked: Poi
             _head(axes, title)
         axis.write(shared[-1])
 
-    height = 60 + 165 * len(panels)
+    height = 60 + 165 * len(drawn)
     return figure_chart(Drawing(name="tradeoff", description=_told(lines, axis, metric), height=height), draw)
 
 
@@ -121,18 +121,21 @@ def bitrate(lines: dict[str, list[Point]], axis: Axis, metric: str) -> Markup:
     return chart(Drawing(name="bitrate", description=description, height=300), draw)
 
 
-def _panels(lines: dict[str, list[Point]], metric: str) -> list[tuple[Panel, bool]]:
-    """Each panel, and whether any run has something to draw in it."""
+def panels(lines: dict[str, list[Point]], metric: str) -> list[Panel]:
+    """Those with something to compare: where all runs share their codes, no more is lost or steady in one of them."""
     points = [point for line in lines.values() for point in line]
 
-    def any_of(stage: str, name: str, of: str | None = None) -> bool:
-        return any(math.isfinite(point.value(stage, name, of)) for point in points)
+    def differs(stage: str, name: str, of: str | None = None) -> bool:
+        values = {point.value(stage, name, of) for point in points}
+        return len(values) > 1 or (len(points) == 1 and all(map(math.isfinite, values)))
 
-    return [
-        (_learned, any_of("probe", metric, GPT)),
-        (_lost, any_of("tokenizer", "quantised_mse")),
-        (_steady, any_of("tokenizer", "stability", "noise")),
+    learned = any(math.isfinite(point.value("probe", metric, GPT)) for point in points)
+    shown: list[tuple[Panel, bool]] = [
+        (_learned, learned),
+        (_lost, differs("tokenizer", "quantised_mse")),
+        (_steady, differs("tokenizer", "stability", "noise")),
     ]
+    return [panel for panel, present in shown if present]
 
 
 def _learned(axes: Axes, lines: dict[str, list[Point]], axis: Axis, metric: str) -> str:

@@ -15,14 +15,16 @@ from markupsafe import Markup
 from audio.errors import InputError
 from audio.files import write_aside
 from pipelines.pages import environment
+from pipelines.phrasing import quantity
+from pipelines.recognition_chart import recognition_chart
 from pipelines.report import REPORT
 from pipelines.run_record import read_results
-from pipelines.sweep_charts import Axis, bitrate, tradeoff
+from pipelines.sweep_charts import Axis, bitrate, panels, tradeoff
 from pipelines.sweep_jobs import Job
 from pipelines.sweep_points import (
     BAG,
     GPT,
-    WAVENET_LABELS,
+    RECOGNISED,
     Point,
     best,
     metric_of,
@@ -36,6 +38,13 @@ from pipelines.sweep_words import Naming, doubt, interior, verdict
 
 HTML, CSV = "sweep.html", "sweep.csv"
 TEMPLATE = "sweep.html.jinja"
+SOUND_FIGURES = (  # of a vocoder, with their units
+    ("bits_per_sample", "wavenet", "bit/sample"),
+    *(("label_accuracy", of, "ratio") for of in ("wavenet", "griffin_lim", "original")),
+    *(("stoi", of, "STOI") for of in ("wavenet", "griffin_lim")),
+    ("stoi_clips", "wavenet", "clips"),
+    *(("mel_cepstral_distortion", of, "") for of in ("wavenet", "griffin_lim")),
+)
 KILLED = "it was stopped before its end"
 
 
@@ -69,6 +78,7 @@ def page(sweep: Path, points: list[Point], failures: list[Job], names: tuple[str
     """The comparison of the points as HTML."""
     metric, lines, naming = metric_of(points), series(points, names), Naming(options=names)
     found = best(points, metric)
+    chosen = found[0] if found else None
     inside = found is not None and interior(lines, found[0], naming)
     return (
         environment()
@@ -79,11 +89,14 @@ def page(sweep: Path, points: list[Point], failures: list[Job], names: tuple[str
             doubt=doubt(lines, naming, metric, found),
             several=len(lines) > 1,
             chosen_on="validation" if found and found[1] else "test",
-            charts=dict(_charts(lines, _axis(points, names), metric, found[0] if found else None, inside=inside)),
-            best=found[0] if found else None,
+            charts=dict(_charts(lines, naming, _axis(points, names), metric, chosen, inside=inside)),
+            best=chosen,
             inside=inside,
+            modelled=any(math.isfinite(point.rate) for point in points),
             points=[point for line in lines.values() for point in line],
-            heard=[point for line in lines.values() for point in line if point.estimate(*WAVENET_LABELS)],
+            quantity=quantity,
+            sound_figures=SOUND_FIGURES,
+            heard=[point for line in lines.values() for point in line if point.heard],
             report_of=lambda job: _report(sweep, job),
             metric=metric,
             methods=_methods(points, metric),
@@ -115,11 +128,13 @@ def _axis(points: Sequence[Point], names: tuple[str, ...]) -> Axis:
 
 
 def _charts(
-    lines: dict[str, list[Point]], axis: Axis, metric: str, chosen: Point | None, *, inside: bool
+    lines: dict[str, list[Point]], naming: Naming, axis: Axis, metric: str, chosen: Point | None, *, inside: bool
 ) -> Iterator[tuple[str, Markup]]:
     """Charts by name, as far as there are figures for them."""
     points = [point for line in lines.values() for point in line]
-    if any(math.isfinite(point.value("tokenizer", "quantised_mse")) for point in points) or chosen:
+    if recognised := [point for point in points if math.isfinite(point.value(*RECOGNISED))]:
+        yield "recognition", recognition_chart(recognised, naming)
+    if panels(lines, metric):
         yield "tradeoff", tradeoff(lines, axis, metric, chosen, inside=inside)
     if any(math.isfinite(point.rate + point.value("probe", metric, GPT)) for point in points):
         yield "bitrate", bitrate(lines, axis, metric)

@@ -12,7 +12,9 @@ from pipelines.sweep_jobs import Job
 CODEBOOK_SIZE = "tokenizer.codebook_size"
 METRICS = ("accuracy", "mean_average_precision")  # of probes; the first that the runs have
 GPT, BAG = "gpt", "bag_of_codes"
-WAVENET_LABELS = ("vocoder", "label_accuracy", "wavenet")  # share of test clips recognised from their codes' sound
+RECOGNISED = ("vocoder", "label_accuracy", "wavenet")  # share of test clips recognised from the sound of their codes
+# What there is of WaveNet's sound in any sweep with a vocoder: clips may have no labels, or no clip is decoded.
+HEARD = (RECOGNISED, ("vocoder", "stoi", "wavenet"), ("vocoder", "bits_per_sample", "wavenet"))
 COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
 
 
@@ -43,6 +45,11 @@ class Point:
         """The value of the figure of this name; NaN where there is none."""
         found = self.estimate(stage, name, of)
         return found.value if found else math.nan
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything is known of a vocoder's sound."""
+        return any(self.estimate(*figure) for figure in HEARD)
 
     @property
     def nominal_rate(self) -> float:

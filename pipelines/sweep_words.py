@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.phrasing import number, percent
-from pipelines.sweep_points import CODEBOOK_SIZE, GPT, WAVENET_LABELS, Point, magnitude
+from pipelines.sweep_points import CODEBOOK_SIZE, GPT, RECOGNISED, Estimate, Point, magnitude
 
 SHOWN = 0.0005  # a smaller difference would be written as 0.0 points
 MAX_OTHERS = 3  # values that are compared with the best where they have no order
@@ -21,6 +21,10 @@ class Naming:
         """All swept values of a point."""
         rest = ", ".join(f"{name}={point.job.overrides.get(name, '')}" for name in self.options[1:])
         return f"{self.first(point)} with {rest}" if rest else self.first(point)
+
+    def values(self, point: Point) -> str:
+        """All swept values of a point, as briefly as they can be told apart."""
+        return ", ".join(point.job.overrides.get(name, "") for name in self.options) or f"job {point.job.number}"
 
     def first(self, point: Point) -> str:
         """The first swept value: "256 codes"."""
@@ -41,8 +45,8 @@ def verdict(lines: dict[str, list[Point]], naming: Naming, metric: str, found: t
     if not points:
         return "No job of this sweep has finished."
     if found is None:
-        heard = [point for point in points if math.isfinite(point.value(*WAVENET_LABELS))]
-        return _by_ear(heard, naming) if len(heard) > 1 else _without_probes(lines, naming)
+        heard = [(point, each) for point in points if (each := point.estimate(*RECOGNISED))]
+        return _by_recognition(heard, naming) if len(heard) > 1 else _without_probes(lines, naming)
     chosen, told = found
     line = next(line for line in lines.values() if chosen in line)
     others = _others(line, chosen, naming)
@@ -121,11 +125,19 @@ def in_points(difference: float) -> str:
     return f"{size} point{'' if size == '1.0' else 's'}"
 
 
-def _by_ear(points: Sequence[Point], naming: Naming) -> str:
-    """Whose sound is recognised most often and least often."""
-    ranked = sorted(points, key=lambda point: point.value(*WAVENET_LABELS))
-    most, least = (f"{naming.of(each)} ({percent(each.value(*WAVENET_LABELS))})" for each in (ranked[-1], ranked[0]))
-    return f"WaveNet's sound of test clips is recognised most often with {most}, least often with {least}."
+def _by_recognition(heard: Sequence[tuple[Point, Estimate]], naming: Naming) -> str:
+    """Whose sound is recognised most often and least often, and how many others reach the most with their intervals."""
+    ranked = sorted(heard, key=lambda each: each[1].value)
+    (_, lowest), (_, highest) = ranked[0], ranked[-1]
+    if lowest.value == highest.value:
+        return f"WaveNet's sound of test clips is recognised as often in each run: {percent(highest.value)}."
+    others = [each for _, each in ranked[:-1] if each.high >= highest.value]
+    ends = [f"{naming.of(point)} ({percent(each.value)})" for point, each in (ranked[-1], ranked[0])]
+    told = f"WaveNet's sound of test clips is recognised most often with {ends[0]}, least often with {ends[1]}."
+    if not others:
+        return told
+    runs = f"{len(others)} {'other runs reach' if others[1:] else 'other run reaches'}"
+    return f"{told} Within the interval, {runs} what the first does."
 
 
 def _without_probes(lines: dict[str, list[Point]], naming: Naming) -> str:

@@ -94,9 +94,11 @@ def vocoder(
     settings: VocoderSettings,
 ) -> Entry:
     """Train a WaveNet on what the codes of one codebook mean, or of several; the entry is a vocoder folder."""
-    named = [clip for split in TRAINED_ON for clip in manifest.of(split) if settings.condition_on_groups]
-    groups = {clip.path: clip.group for clip in named}
-    config = replace(settings.wavenet, groups=_group_names(manifest) if settings.condition_on_groups else ())
+    groups: dict[str, str | None] = {}
+    config = settings.wavenet
+    if settings.condition_on_groups:
+        groups = {clip.path: clip.group for split in TRAINED_ON for clip in manifest.of(split)}
+        config = replace(config, groups=_group_names(manifest))
     if config.condition == "embedding":
         config = _knowing(config, Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
     recipe = Recipe(

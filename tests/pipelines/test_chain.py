@@ -112,6 +112,13 @@ def test_sounds_of_each_kind_are_measured(finished_run: FinishedRun) -> None:
     assert {row["of"] for row in rows} == {"original", "griffin_lim", "wavenet", *said}
 
 
+def test_bits_per_sample_are_the_loss_of_the_kept_weights(finished_run: FinishedRun) -> None:
+    curve = results(finished_run.folder)["curves"]["vocoder"]
+    (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
+    (told,) = [row["value"] for row in figures(finished_run.folder) if row["name"] == "bits_per_sample"]
+    assert told == pytest.approx(kept / math.log(2))
+
+
 def test_label_accuracy_has_an_interval(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["name"] == "label_accuracy"]
     assert {row["of"] for row in rows} == {"original", "griffin_lim", "wavenet"}

@@ -218,14 +218,16 @@ def test_a_sweep_of_vocoders_compares_what_is_recognised(tmp_path: Path) -> None
     for number, (value, shares) in enumerate(heard.items()):
         rows = [figure("vocoder", "label_accuracy", share, "ratio", of=of) for of, share in shares.items()]
         rows += [
-            figure("vocoder", "bits_per_sample", 3.25, "bit/sample"),
+            figure("vocoder", "bits_per_sample", 3.25, "bit/sample", of="wavenet"),
             figure("vocoder", "stoi", 0.7, "STOI", of="wavenet"),
         ]
         add(tmp_path, number, {"ablation": value}, {"figures": rows})
     page, _, _ = written(tmp_path)
     words = page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert "recognised most often with ablation=null (62.5 %), least often with ablation=embedding (40.0 %)" in words
-    assert "ablation=embedding 40.0 % 50.0 % – 0.700 – – – 3.25" in " ".join(words.split())
+    assert "ablation=embedding 3.25 40.0 % 50.0 % – 0.700" in " ".join(words.split())
+    assert "Within the interval" not in words
+    assert len(page.named("svg")) == 1
 
 
 @pytest.mark.parametrize("jobs", [0, 1])
