@@ -101,13 +101,16 @@ def vocoder(
         config = replace(config, groups=_group_names(manifest))
     if config.condition == "embedding":
         config = _knowing(config, Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
+    crops = asdict(settings.crops)
+    if not settings.crops.input_noise:
+        del crops["input_noise"]  # entries without it keep their key
     recipe = Recipe(
         stage="vocoder",
         version=2,
         config={
             "wavenet": asdict(config),
             "groups": text_hash(json.dumps(groups, sort_keys=True)),
-            "crops": asdict(settings.crops),
+            "crops": crops,
             "fit": numeric(settings.fit),
         },
         inputs={"codes": " ".join(each.codes.key for each in coded), "waveforms": waveforms_entry.key},
@@ -150,9 +153,9 @@ def _crops(
     config: WaveNetConfig,
     settings: VocoderSettings,
 ) -> Crops:
-    """Crops of one split; those of validation clips are as they will be heard: in their voices, without noise."""
+    """Crops of one split; those of validation clips are in their own voices, and without noise."""
     given = settings.crops
-    crops = given if split == "train" else replace(given, group_dropout=0.0, condition_noise=0.0)
+    crops = given if split == "train" else replace(given, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
     first, *others = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
     clips = _clips(manifest, split, coded[0].codes, waveforms_entry, config)
     more = [

@@ -43,6 +43,7 @@ class CropsConfig:
     context_codes: int = 2  # heard and not counted, where a crop begins inside its clip
     group_dropout: float = 0.1  # share of crops whose group is withheld: the average of all groups learns too
     condition_noise: float = 0.0  # standard deviation of what is added to the log-mel, in its own: codes err, too
+    input_noise: float = 0.0  # of what is added to the samples that are heard, in levels: those that it makes err, too
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,6 +58,8 @@ class CropsConfig:
             raise InputError(f"vocoder.crops.group_dropout is {self.group_dropout}; it is a share between 0 and 1")
         if not 0 <= self.condition_noise < float("inf"):
             raise InputError(f"vocoder.crops.condition_noise is {self.condition_noise}; choose 0 (none) or more")
+        if not 0 <= self.input_noise < float("inf"):
+            raise InputError(f"vocoder.crops.input_noise is {self.input_noise} levels; choose 0 (none) or more")
         if self.seed < 0:
             raise InputError(f"vocoder.crops.seed is {self.seed}; it must be 0 or more")
 
@@ -139,6 +142,7 @@ class _Crop:
     group: int
     codebook: int  # which of those that the clips are coded in
     noise: Tensor | None  # (frames, inputs), added to what the codes mean
+    jitter: Tensor | None  # (samples,) int64, added to the levels that are heard
 
 
 class Crops:
@@ -211,7 +215,8 @@ class Crops:
         stop = min(start + self.config.crop_codes, count)
         codebook = int(rng.integers(len(self.coded))) if len(self.coded) > 1 else 0
         noise = self._noise(rng, stop - start) if self.config.condition_noise else None
-        return _Crop(clip=clip, start=start, stop=stop, group=group, codebook=codebook, noise=noise)
+        jitter = self._jitter(rng, stop - start) if self.config.input_noise else None
+        return _Crop(clip=clip, start=start, stop=stop, group=group, codebook=codebook, noise=noise, jitter=jitter)
 
     def _noise(self, rng: np.random.Generator, codes: int) -> Tensor:
         """Of the log-mel of so many codes ``(frames, inputs)``; none is added to their positions."""
@@ -219,6 +224,15 @@ class Crops:
         heard = noise[:, : self.model.n_mels]
         heard[:] = self.config.condition_noise * rng.standard_normal(heard.shape, dtype=np.float32)
         return torch.from_numpy(noise)
+
+    def _jitter(self, rng: np.random.Generator, codes: int) -> Tensor:
+        """Of the samples of so many codes, in whole levels ``(samples,)``.
+
+        As in FFTNet (Jin et al. 2018, "FFTNet: A Real-Time Speaker-Dependent Neural Vocoder"): who hears what it made
+        itself hears errors, and does well to believe its conditions more.
+        """
+        drawn = self.config.input_noise * rng.standard_normal(codes * self.model.samples_per_code)
+        return torch.from_numpy(np.rint(drawn).astype(np.int64))
 
     def _collate(self, crops: list[_Crop]) -> VocoderBatch:
         codes = max(crop.stop - crop.start for crop in crops)
@@ -241,6 +255,9 @@ class Crops:
         previous = torch.full((codes * step,), silence(levels=levels))
         targets = torch.full((codes * step,), NOT_COUNTED)
         previous[: last - first] = heard[:-1]
+        if crop.jitter is not None:
+            noisy = previous[: last - first] + crop.jitter[: last - first]
+            previous[: last - first] = noisy.clamp(0, levels - 1)
         counted = slice(self._uncounted_start(crop), last - first - self._uncounted_end(crop))
         targets[counted] = heard[1:][counted]
         return previous, targets

@@ -122,6 +122,26 @@ def test_noise_is_added_to_what_the_codes_mean(position: bool) -> None:
         CropsConfig(condition_noise=0.1).look_ahead(tiny_config(condition="embedding", codebook_size=3))
 
 
+def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn() -> None:
+    clips, table = numbered([3000, 400])
+    quiet, noisy, again = (
+        Crops(clips, table, tiny_config(), CropsConfig(batch_size=20, crop_codes=8, input_noise=noise)).batch(0)
+        for noise in (0.0, 3.0, 3.0)
+    )
+    assert torch.equal(noisy.previous, again.previous)
+    assert torch.equal(noisy.targets, quiet.targets)
+    assert torch.equal(noisy.spectrogram, quiet.spectrogram)
+    levels = tiny_config().levels
+    inside = (quiet.previous > 12) & (quiet.previous < levels - 12)  # where nothing is cut off
+    added = (noisy.previous - quiet.previous)[inside].float()
+    assert float(added.std()) == pytest.approx(3.0, rel=0.1)
+    assert abs(float(added.mean())) < 0.2
+    assert noisy.previous.min() >= 0
+    assert noisy.previous.max() < levels
+    with pytest.raises(InputError, match=r"input_noise is -1 levels"):
+        CropsConfig(input_noise=-1)
+
+
 def test_reads_from_a_memmap(tmp_path: object) -> None:
     clips, table = numbered([5000])
     file = np.memmap(f"{tmp_path}/samples", dtype=np.int16, mode="w+", shape=(5000,))
