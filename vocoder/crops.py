@@ -281,17 +281,17 @@ class Crops:
         """Those of crops in one codebook."""
         values = np.zeros((len(crops), codes, coded.codes.shape[1]), dtype=np.int64)
         heard = torch.zeros(len(crops), codes * self.model.patch_frames, 1, dtype=torch.bool)
+        noise = torch.zeros(len(crops), codes * self.model.patch_frames, self.model.condition_inputs)
         for index, crop in enumerate(crops):
             begin = int(self.clips.code_offsets[crop.clip])
             length = crop.stop - crop.start
             values[index, :length] = coded.codes[begin + crop.start : begin + crop.stop]
             heard[index, : length * self.model.patch_frames] = True
+            if crop.noise is not None:
+                noise[index, : len(crop.noise)] = crop.noise
         with torch.no_grad():
             frames = code_frames(torch.from_numpy(values), coded.meanings, self.model)
-        for row, crop in zip(frames, crops, strict=True):
-            if crop.noise is not None:
-                row[: len(crop.noise)] += crop.noise
-        return frames.where(heard, 0.0)
+        return (frames + noise).where(heard, 0.0)  # not in place: a tokenizer's frames may be made in inference mode
 
 
 def _as_float(samples: npt.NDArray[np.int16]) -> Tensor:

@@ -34,6 +34,7 @@ class Table:
             codebook=codebook,
         )
 
+    @torch.inference_mode()  # as a tokenizer's are made
     def spectrogram(self, values: Tensor) -> Tensor:
         return self.patches[values[:, :, 0]].flatten(1, 2)
 
