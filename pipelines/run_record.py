@@ -199,7 +199,13 @@ def rows(figures: Sequence[FigureRow], stage: str) -> list[FigureRow]:
     return [row for row in figures if row["stage"] == stage and row["name"] not in COSTS]
 
 
+def figure_of(results: Results, stage: str, name: str, of: str | None = None) -> FigureRow | None:
+    """The first figure of this name."""
+    found = (row for row in results["figures"] if (row["stage"], row["name"], row["of"]) == (stage, name, of))
+    return next(found, None)
+
+
 def value_of(results: Results, stage: str, name: str, of: str | None = None) -> float | None:
     """The value of the first figure of this name."""
-    found = (row["value"] for row in results["figures"] if (row["stage"], row["name"], row["of"]) == (stage, name, of))
-    return next(found, None)
+    found = figure_of(results, stage, name, of)
+    return found["value"] if found else None

@@ -4,12 +4,10 @@ Of the judged clips where there are any, else of those to listen to. What the la
 own: ``continuation`` and ``unconditional``, with the temperature behind an @ where there are several.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audio.manifest import Manifest
 from lm.comparison import Hits, by_fold, difference, interval, resampled
@@ -102,26 +100,20 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
     found = difference(by_fold([outcome]), draws, one, other, confidence=config.confidence)
     figure = {"name": "label_accuracy_difference", "of": "wavenet - griffin_lim", "unit": "ratio"}
     yield Figure(value=found.value, low=found.low, high=found.high, artifact=entry.key, **figure, **shared)
-    yield from _of_originals(hits[one], hits[kinds.index("original")], config, {**shared, "artifact": entry.key})
-
-
-def _of_originals(
-    heard: npt.NDArray[np.float64], original: npt.NDArray[np.float64], config: ProbeConfig, shared: Mapping[str, Any]
-) -> Iterator[Figure]:
-    """What remains of the originals' label accuracy in WaveNet's sound; nothing where they have none."""
-    if not original.any():
-        return
-    draws = resampled([Hits(hits=np.stack([heard, original]))], resamples=config.resamples, seed=config.seed)
-    ratios = draws[:, 0] / np.maximum(draws[:, 1], 1 / (2 * len(original)))  # a draw may hold no original that is right
-    low, high = interval(ratios, config.confidence)
-    name, of, value = "label_accuracy_ratio", "wavenet / original", float(heard.mean() / original.mean())
-    yield Figure(name=name, of=of, value=value, low=low, high=high, unit="ratio", **shared)
+    original = kinds.index("original")
+    if hits[original].any():  # what remains of the originals' label accuracy in WaveNet's sound
+        least = 1 / (2 * len(rows))  # a draw may hold none that is right
+        ratios = draws[:, one] / np.maximum(draws[:, original], least)
+        low, high = interval(ratios, config.confidence)
+        value = float(hits[one].mean() / hits[original].mean())
+        figure = {"name": "label_accuracy_ratio", "of": "wavenet / original", "unit": "ratio"}
+        yield Figure(value=value, low=low, high=high, artifact=entry.key, **figure, **shared)
 
 
 def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:
     """How many blocks of decoded sound were drawn again, and how many of them in vain."""
     if (entry.folder / GUARD).exists():
-        counts = json.loads((entry.folder / GUARD).read_text())
+        counts: Mapping[str, Any] = entry.read_json(GUARD)
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
             yield Figure(name=name, of="wavenet", value=count, unit="blocks", artifact=entry.key, **shared)
 

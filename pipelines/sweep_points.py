@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.run_record import Results
+from pipelines.run_record import Results, figure_of
 from pipelines.sweep_jobs import Job
 
 CODEBOOK_SIZE = "tokenizer.codebook_size"
@@ -36,10 +36,10 @@ class Point:
 
     def estimate(self, stage: str, name: str, of: str | None = None) -> Estimate | None:
         """The first figure of this name."""
-        for row in self.results["figures"]:
-            if (row["stage"], row["name"], row["of"]) == (stage, name, of):
-                return Estimate(value=_number(row["value"]), low=_number(row["low"]), high=_number(row["high"]))
-        return None
+        row = figure_of(self.results, stage, name, of)
+        if row is None:
+            return None
+        return Estimate(value=_number(row["value"]), low=_number(row["low"]), high=_number(row["high"]))
 
     def value(self, stage: str, name: str, of: str | None = None) -> float:
         """The value of the figure of this name; NaN where there is none."""

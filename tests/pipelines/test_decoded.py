@@ -10,25 +10,11 @@ import torch
 from audio.manifest import Clip, Manifest
 from pipelines.decoded_stage import decoded
 from pipelines.gangs import Alone
-from pipelines.listening_stage import ListeningConfig
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.store import Entry, Store
-from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny import LISTENING, sweep
 from vocoder import numba_streams
-
-CONFIG = ListeningConfig(
-    clips=1,
-    judged_clips=1,
-    seconds=0.1,
-    continuation_seconds=0.1,
-    temperatures=(1.0,),
-    continuations=1,
-    unconditional=0,
-    top_k=0,
-    vocoder_temperature=1.0,
-    seed=0,
-)
 
 
 def test_a_store_keeps_sounds_of_each_precision(
@@ -46,12 +32,12 @@ def test_a_store_keeps_sounds_of_each_precision(
         workers=0,
     )
     numba, torch_loop = (
-        decoded(session, manifest, *parts, replace(CONFIG, engine=engine)) for engine in ("numba", "torch")
+        decoded(session, manifest, *parts, replace(LISTENING, engine=engine)) for engine in ("numba", "torch")
     )
     assert not numba.reused
     assert (torch_loop.key, torch_loop.reused) == (numba.key, True)
     if not numba_streams.multiplies_bf16():
         pytest.skip("needs a CPU with AVX512_BF16")
-    assert decoded(session, manifest, *parts, replace(CONFIG, engine="auto")).key != numba.key
+    assert decoded(session, manifest, *parts, replace(LISTENING, engine="auto")).key != numba.key
     monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
-    assert decoded(session, manifest, *parts, replace(CONFIG, engine="auto")).key == numba.key
+    assert decoded(session, manifest, *parts, replace(LISTENING, engine="auto")).key == numba.key

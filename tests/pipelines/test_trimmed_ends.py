@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipelines.features_stage import signal_features
 from pipelines.filter_bank_stage import filter_banks
 from pipelines.gangs import Alone
 from pipelines.health_stage import health
-from pipelines.listening_stage import ListeningConfig, listening
+from pipelines.listening_stage import listening
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.settings import run_settings
@@ -30,7 +31,7 @@ from pipelines.spectrogram_stage import spectrograms
 from pipelines.store import TIMINGS, Entry, Store
 from pipelines.tokenizer_stages import frame_sample, heard_sample
 from pipelines.vocoder_stage import waveforms
-from tests.pipelines.tiny import AUDIO, PATCH, sweep
+from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed
 from tokenizer.health import HealthConfig
 
@@ -95,18 +96,7 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, byte
     tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
     vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
     view = ViewsConfig(offsets=True, warps=1, max_speed=0.1, max_formants=0.1, dynamic_ranges=(20, 40), seed=0)
-    heard = ListeningConfig(
-        clips=2,
-        judged_clips=2,
-        seconds=0.3,
-        continuation_seconds=0.1,
-        temperatures=(1.0,),
-        continuations=1,
-        unconditional=0,
-        top_k=0,
-        vocoder_temperature=1,
-        seed=0,
-    )
+    heard = replace(LISTENING, clips=2, judged_clips=2, seconds=0.3)
     sample = frame_sample(session, manifest, AUDIO, settings)
     coded = codes(session, manifest, tokenizer)
     entries = [

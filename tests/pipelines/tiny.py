@@ -9,6 +9,7 @@ from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
+from pipelines.listening_stage import ListeningConfig
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
@@ -17,6 +18,18 @@ from vocoder.wavenet import WaveNet, WaveNetConfig
 
 AUDIO = SpectrogramConfig(sample_rate=4000, window_length=100, hop_length=40, n_mels=16)
 PATCH = PatchConfig(frames=2)
+LISTENING = ListeningConfig(
+    clips=1,
+    judged_clips=1,
+    seconds=0.1,
+    continuation_seconds=0.1,
+    temperatures=(1.0,),
+    continuations=1,
+    unconditional=0,
+    top_k=0,
+    vocoder_temperature=1.0,
+    seed=0,
+)
 
 
 def tiny_tokenizer(seed: int, *, mels: int | None = None) -> Tokenizer:
