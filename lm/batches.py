@@ -20,6 +20,7 @@ from tokenizer.codes import IntArray
 
 UNCOUNTED = -100  # target of a position that is not counted: what torch's cross entropy ignores
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: what a generator is for
+Row = tuple[IndexArray, IndexArray]  # tokens and targets of a window, one of each per code
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +30,7 @@ class TokenBatch:
     inputs: Tensor  # (batch, positions) int64 tokens: begin-of-sequence, the window's codes but the last, padding
     targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
     codes: int  # how many targets are counted; known on the host, so that a GPU need not be asked
+    clips: Tensor | None = None  # (batch / 2,) of pairs: rows i and i + batch / 2 are views of clip i
 
     def to(self, device: torch.device) -> "TokenBatch":
         """The same batch on a device."""
@@ -36,16 +38,19 @@ class TokenBatch:
             self,
             inputs=self.inputs.to(device, non_blocking=True),
             targets=self.targets.to(device, non_blocking=True),
+            clips=self.clips if self.clips is None else self.clips.to(device, non_blocking=True),
         )
 
 
 def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
     """Summed cross entropy in nats over the codes of the batch, and their number."""
-    logits = model(batch.inputs).float()  # (N, T, K)
-    summed = nn.functional.cross_entropy(
-        logits.flatten(0, 1), batch.targets.flatten(), ignore_index=UNCOUNTED, reduction="sum"
-    )
-    return summed, batch.codes
+    return cross_entropy(model(batch.inputs), batch.targets), batch.codes
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Nats of the counted ``targets (batch, positions)`` by ``logits (batch, positions, codebook_size)``, summed."""
+    flat = logits.float().flatten(0, 1)  # (N, T, K) -> (N * T, K)
+    return nn.functional.cross_entropy(flat, targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +79,25 @@ class BatchConfig:
 
 
 class TrainingBatches:
-    """Endless shuffled epochs. A clip appears once for each window it fills, cropped at an offset drawn anew."""
+    """Endless shuffled epochs. A clip appears once for each window it fills, cropped at an offset drawn anew.
 
-    def __init__(self, sequences: CodeSequences, vocabulary: Vocabulary, config: BatchConfig, *, capacity: int) -> None:
+    In pairs a batch holds half as many clips, each in two views, which differ where the clip has two.
+    """
+
+    def __init__(
+        self,
+        sequences: CodeSequences,
+        vocabulary: Vocabulary,
+        config: BatchConfig,
+        *,
+        capacity: int,
+        paired: bool = False,
+    ) -> None:
         self._sequences = sequences
         self._vocabulary = vocabulary
         self._config = config
         self._capacity = capacity
+        self._views = 2 if paired else 1  # of an example
         crops = -(-sequences.lengths // capacity)
         self._clips = np.repeat(np.arange(sequences.num_clips), crops)  # (examples,) the clip of each example
         self._order = lru_cache(maxsize=2)(self._shuffled)  # a batch may reach into the next epoch
@@ -92,19 +109,37 @@ class TrainingBatches:
             InputError: the batch cannot be shared out equally.
         """
         size = self._config.batch_size
-        if size % parts:
+        if size % (parts * self._views):
+            of_pairs = ", in pairs" if self._views == 2 else ""
             raise InputError(
-                f"lm.batches.batch_size is {size}, to be shared by {parts} (processes times accumulation steps); "
-                f"choose a multiple of {parts}"
+                f"lm.batches.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
+                f"{of_pairs}; choose a multiple of {parts * self._views}"
             )
-        places = range(step * size + part, (step + 1) * size, parts)
-        return _collate([self._example(*divmod(place, len(self._clips))) for place in places], self._vocabulary)
+        places = range(step * self._examples + part, (step + 1) * self._examples, parts)
+        examples = [self._example(*divmod(place, len(self._clips))) for place in places]
+        batch = _collate([views[number] for number in range(self._views) for _, views in examples], self._vocabulary)
+        return replace(batch, clips=torch.tensor([clip for clip, _ in examples])) if self._views == 2 else batch
 
-    def _example(self, epoch: int, place: int) -> tuple[IndexArray, IndexArray]:
+    @property
+    def _examples(self) -> int:
+        """Clips of a batch."""
+        return self._config.batch_size // self._views
+
+    def _example(self, epoch: int, place: int) -> tuple[int, list[Row]]:
+        """A clip, and a row for each of its views."""
         example = int(self._order(epoch)[place])
         rng = np.random.default_rng([self._config.seed, EXAMPLE, epoch, example])
         clip = int(self._clips[example])
-        codes = self._sequences.view(clip, int(rng.integers(self._sequences.num_views(clip))))
+        views = self._sequences.num_views(clip)
+        first = int(rng.integers(views))
+        rows = [self._row(clip, first, rng)]
+        if self._views == 2:
+            other = int(rng.integers(max(views - 1, 1)))  # of the views behind the first one, in a circle
+            rows.append(self._row(clip, (first + 1 + other) % views, rng))
+        return clip, rows
+
+    def _row(self, clip: int, view: int, rng: np.random.Generator) -> Row:
+        codes = self._sequences.view(clip, view)
         start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
         crop = codes[start : start + self._capacity]
         return self._vocabulary.tokens(self._with_random_codes(crop, rng)), crop.reshape(-1).astype(np.int64)
@@ -119,7 +154,7 @@ class TrainingBatches:
         rng = np.random.default_rng([self._config.seed, ORDER, epoch])
         order = rng.permutation(len(self._clips))
         lengths = np.minimum(self._sequences.lengths, self._capacity)[self._clips]
-        size = self._config.batch_size
+        size = self._examples
         pools = np.array_split(
             order, range(size * self._config.pool_batches, len(order), size * self._config.pool_batches)
         )
@@ -146,7 +181,7 @@ def validation_batches(
         yield _collate([_counted(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary)
 
 
-def _counted(codes: IntArray, window: Window, vocabulary: Vocabulary) -> tuple[IndexArray, IndexArray]:
+def _counted(codes: IntArray, window: Window, vocabulary: Vocabulary) -> Row:
     """Tokens and targets of a window of ``codes (time, streams)``; what is only seen is no target."""
     read = codes[window.start : window.stop]
     targets = read.astype(np.int64)
@@ -154,7 +189,7 @@ def _counted(codes: IntArray, window: Window, vocabulary: Vocabulary) -> tuple[I
     return vocabulary.tokens(read), targets.reshape(-1)
 
 
-def _collate(rows: list[tuple[IndexArray, IndexArray]], vocabulary: Vocabulary) -> TokenBatch:
+def _collate(rows: list[Row], vocabulary: Vocabulary) -> TokenBatch:
     """Rows of (tokens, targets), one of each per position -> a batch; every row begins with begin-of-sequence."""
     width = max(len(tokens) for tokens, _ in rows)
     inputs = np.full((len(rows), width), vocabulary.pad, np.int64)

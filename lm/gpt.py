@@ -119,31 +119,46 @@ class GPT(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def token_logits(self, tokens: Tensor) -> Tensor:
-        """Tokens ``(batch, positions)`` -> logits of the whole vocabulary ``(batch, positions, vocabulary)``."""
-        from fairseq2.nn import BatchLayout
-
-        # Rows padded on the right are given as full: attention is causal, so nothing before the padding sees it, and
-        # the fast causal kernel needs no mask.
-        logits: Tensor = self.transformer(tokens, BatchLayout.of(tokens))
-        return logits
-
     def forward(self, tokens: Tensor) -> Tensor:
         """Begin-of-sequence and tokens ``(batch, positions)`` -> logits of codes ``(batch, positions, codebook_size)``.
 
         Position ``p`` of the result is about code ``p`` of the window, for which tokens 0 to ``p`` have been read; in
         parallel, those of the time steps before its own.
         """
-        if self.by_step:
-            return self.step_logits(self.vocabulary.steps(tokens)).flatten(1, 2)[:, : tokens.shape[1]]
-        return self.code_logits(self.token_logits(tokens), first=0)
+        return self.logits(self.decoded(tokens))[:, : tokens.shape[1]]
 
-    def step_logits(self, steps: Tensor, state_bag: IncrementalStateBag | None = None) -> Tensor:
+    def decoded(self, tokens: Tensor) -> Tensor:
+        """What the logits are made of: the last states, normalised ``(batch, positions, model_dim)``.
+
+        In parallel the positions are begin-of-sequence and whole time steps.
+        """
+        decoded: Tensor = self.transformer.decoder(*self._embedded(tokens))
+        return decoded
+
+    def logits(self, decoded: Tensor) -> Tensor:
+        """`decoded` -> logits of the codes that follow, code by code ``(batch, codes, codebook_size)``."""
+        logits = self.transformer.final_proj(decoded)
+        if not self.by_step:
+            return self.code_logits(logits, first=0)
+        codes: Tensor = logits[..., : self.vocabulary.codes]
+        return codes.reshape(len(codes), -1, self.vocabulary.codebook_size)  # (N, T, S * K) -> (N, T * S, K)
+
+    def step_logits(self, steps: Tensor, state_bag: IncrementalStateBag) -> Tensor:
         """Tokens ``(batch, time, streams)`` -> logits of the time step after each ``(batch, time, streams, K)``."""
         embedded, layout = self._embedded_steps(steps)
         decoded = self.transformer.decoder(embedded, layout, state_bag=state_bag)
-        logits: Tensor = self.transformer.final_proj(decoded)[..., : self.vocabulary.codes]
-        return logits.reshape(*steps.shape, -1)
+        return self.logits(decoded).reshape(*steps.shape, -1)
+
+    def _embedded(self, tokens: Tensor) -> tuple[Tensor, BatchLayout]:
+        """The embeddings that the first layer is given ``(batch, positions, model_dim)``; positions as in `decoded`."""
+        from fairseq2.nn import BatchLayout
+
+        if self.by_step:
+            return self._embedded_steps(self.vocabulary.steps(tokens))
+        # Rows padded on the right are given as full: attention is causal, so nothing before the padding sees it, and
+        # the fast causal kernel needs no mask.
+        embedded, layout = self.transformer.decoder_frontend(tokens, BatchLayout.of(tokens))
+        return embedded, layout
 
     def _embedded_steps(self, steps: Tensor) -> tuple[Tensor, BatchLayout]:
         """The sum of the embeddings of each time step's tokens ``(batch, time, model_dim)``."""
@@ -167,18 +182,13 @@ class GPT(nn.Module):
         The last layer is given as it leaves the stack, before the final normalisation. In parallel the codes of a time
         step share its state; the positions are then begin-of-sequence and whole time steps.
         """
-        from fairseq2.nn import BatchLayout
-
         states: list[Tensor] = []
 
         def keep(layer_idx: int, layer_output: Tensor, layer_output_layout: BatchLayout, num_layers: int) -> bool:
             states.append(layer_output)
             return True
 
-        if self.by_step:
-            embedded, layout = self._embedded_steps(self.vocabulary.steps(tokens))
-        else:
-            embedded, layout = self.transformer.decoder_frontend(tokens, BatchLayout.of(tokens))
+        embedded, layout = self._embedded(tokens)
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
         stacked = torch.stack([embedded, *states])

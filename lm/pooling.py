@@ -4,6 +4,8 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from audio.errors import InputError
 from tokenizer.codes import Codes
@@ -66,6 +68,14 @@ class RunningPool:
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
     """``(time, features)`` -> ``(parts * features,)``: the mean over the whole, or over each third, in a row."""
     return (pooling_weights(len(frames), pooling) @ frames.astype(np.float32)).reshape(-1)
+
+
+def pooled(frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+    """What `pool` makes of each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
+    weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
+    for clip, length in enumerate(lengths.tolist()):
+        weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
+    return (weights.to(frames) @ frames).flatten(1)
 
 
 def bag_of_codes(codes: Codes, pooling: Pooling) -> FloatArray:

@@ -16,9 +16,10 @@ from lm.baselines import simclr as contrasting
 from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.encoder import ConvEncoderConfig
-from lm.baselines.simclr import ContrastConfig, PairBatches, create_simclr, validation_pairs
+from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
 from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import HeadConfig, Label, create_classifier
+from lm.contrast import ContrastConfig
 from lm.pooling import POOLINGS
 from pipelines.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
 from pipelines.labelled_clips import LabelledClips, LabelledSplit

@@ -5,14 +5,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from audio.errors import InputError
-from lm.batches import BatchConfig, TrainingBatches, loss, validation_batches
-from lm.gpt import GPTConfig
+from lm.batches import BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.contrast import ContrastConfig
+from lm.contrasted_gpt import ContrastedLoss, create_contrasted
+from lm.gpt import GPT, GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second, unigram_perplexity
 from lm.sequences import CodeSequences
 from pipelines.codes_stage import ViewsConfig
+from pipelines.fit import LossFunction
 from pipelines.session import Session
 from pipelines.store import Entry, Recipe, write_json
 from pipelines.training import FitConfig
@@ -21,6 +25,7 @@ from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import read_codes
 
 MIN_WINDOWS = 4  # per step, however long
+MIN_PAIRS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +33,14 @@ class LanguageModelSettings:
     """Options of the language model's stage.
 
     Raises:
-        InputError: a number is not positive.
+        InputError: a number is not positive, or there is nothing to contrast.
     """
 
     batch_tokens: int  # positions: a step takes fewer windows than batches.batch_size where they are long
     views: ViewsConfig  # how training clips are encoded beside as they are: more data, same sound
     validation_windows: int  # for the training curve, at most, evenly chosen; the final perplexity takes all
+    contrast_weight: float  # of NT-Xent per view beside nats per code; 0: none, and a window is a clip of its own
+    contrast: ContrastConfig  # between two views of each clip, which together are two windows
     gpt: GPTConfig
     batches: BatchConfig
     fit: FitConfig
@@ -42,6 +49,23 @@ class LanguageModelSettings:
         for name in ("batch_tokens", "validation_windows"):
             if getattr(self, name) < 1:
                 raise InputError(f"lm.{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.contrast_weight < 0:
+            raise InputError(f"lm.contrast_weight is {self.contrast_weight}; choose 0 (no contrast) or more")
+        if self.contrasts and not (self.views.warps or self.views.offsets):
+            raise InputError(
+                f"lm.contrast_weight is {self.contrast_weight}, but lm.views makes no other view of a clip: "
+                "raise lm.views.warps"
+            )
+        if self.contrasts and self.batches.batch_size < 2 * MIN_PAIRS:
+            raise InputError(
+                f"lm.batches.batch_size is {self.batches.batch_size}; pairs are told from each other: choose "
+                f"{2 * MIN_PAIRS} or more"
+            )
+
+    @property
+    def contrasts(self) -> bool:
+        """Whether views of a clip are contrasted: then two windows of a step are one clip."""
+        return self.contrast_weight > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +92,7 @@ def language_model(
             "batch_tokens": settings.batch_tokens,
             "validation_windows": settings.validation_windows,
             "fit": numeric(settings.fit),
+            **_contrast(settings),
         },
         inputs=_inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {}),
     )
@@ -87,13 +112,14 @@ def language_model(
             capacity=capacity,
             at_most=settings.validation_windows,
         )
+        trained, objective = _objective(model.gpt, settings)
         session.train(
             "language model",
             "lm.fit",
-            model.gpt,
-            TrainingBatches(sequences, vocabulary, fitting, capacity=capacity),
+            trained,
+            TrainingBatches(sequences, vocabulary, fitting, capacity=capacity, paired=settings.contrasts),
             list(held_out),
-            loss,
+            objective,
             settings.fit,
             folder,
         )
@@ -119,13 +145,26 @@ def fitting_batches(
         return settings.batches
     micro_steps = settings.fit.accumulation
     size = micro_steps * 2 ** max(math.floor(math.log2(windows / micro_steps)), 0)
-    if size % (processes * micro_steps):
+    if size % (processes * micro_steps * (2 if settings.contrasts else 1)):
         raise InputError(
             f"lm.batch_tokens is {settings.batch_tokens}, which makes {size} windows of about {tokens:.0f} tokens a "
             f"step, and {processes} processes cannot share them equally; use 2, 4 or 8 processes, or raise it to "
             f"{math.ceil(settings.batches.batch_size * tokens)} for lm.batches.batch_size={settings.batches.batch_size}"
         )
     return replace(settings.batches, batch_size=size)
+
+
+def _contrast(settings: LanguageModelSettings) -> dict[str, object]:
+    """What a recipe says of the contrast: nothing where there is none, so that older entries still serve."""
+    return {"contrast": {**asdict(settings.contrast), "weight": settings.contrast_weight}} if settings.contrasts else {}
+
+
+def _objective(gpt: GPT, settings: LanguageModelSettings) -> tuple[nn.Module, LossFunction[TokenBatch]]:
+    """What is trained, around the GPT, and on what."""
+    if not settings.contrasts:
+        return gpt, loss
+    objective = ContrastedLoss(weight=settings.contrast_weight, temperature=settings.contrast.temperature)
+    return create_contrasted(gpt, settings.contrast, seed=settings.fit.seed), objective
 
 
 def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:

@@ -118,6 +118,7 @@ class RunSettings:
         """Each process takes an equal share of a batch in each of its accumulation steps; of what is compared only."""
         processes = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
         contrast, labelled = self.baselines.simclr, self.baselines.supervised
+        paired = {"lm.batches"} if self.lm.contrasts else set()
         for wanted, name, size, accumulation in (
             (True, "lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
             (True, "vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
@@ -135,10 +136,11 @@ class RunSettings:
             ),
             (self.probes("ast"), "ast.batches", self.ast.batches.batch_size, self.ast.fit.accumulation),
         ):
-            if wanted and size % (parts := processes * accumulation):
+            views = 2 if name in paired else 1
+            if wanted and size % (views * (parts := processes * accumulation)):
                 raise InputError(
-                    f"{name}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps); "
-                    f"choose a multiple of {parts}"
+                    f"{name}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
+                    f"{', in pairs' if views == 2 else ''}; choose a multiple of {views * parts}"
                 )
 
     def _require_same_frames(self) -> None:

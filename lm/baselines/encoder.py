@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from audio.errors import InputError
-from lm.pooling import Pooling, pooling_parts, pooling_weights
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
 
@@ -121,14 +120,6 @@ def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
                 # Channels last: several times as fast on CPUs.
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return encoder
-
-
-def pooled(frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
-    """What `lm.pooling.pool` makes of each clip's frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
-    weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
-    for clip, length in enumerate(lengths.tolist()):
-        weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
-    return (weights.to(frames) @ frames).flatten(1)
 
 
 def _normalised(norm: nn.BatchNorm2d, images: Tensor, lengths: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""SimCLR: what two views of one clip have in common and no other clip has.
+"""SimCLR: spectrograms of two views of one clip, told from those of all other clips.
 
 Chen, Kornblith, Norouzi and Hinton, "A simple framework for contrastive learning of visual representations", 2020
 (arXiv:2002.05709). Each process contrasts within its share of a batch: more processes see the same clips, and fewer of
@@ -12,50 +12,23 @@ from torch import Tensor, nn
 
 from audio.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
-from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
+from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
-from lm.pooling import Pooling, pooling_parts
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContrastConfig:
-    """What is contrasted, and how sharply.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-
-    pooling: Pooling = "thirds"  # of the last block's frames
-    hidden: int = 256  # of the projection head
-    dim: int = 128  # of what is contrasted
-    temperature: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("hidden", "dim", "temperature"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"contrast.{name} is {getattr(self, name)}; it must be positive")
+from lm.contrast import ContrastConfig, ProjectionHead, nt_xent
 
 
 class SimCLR(nn.Module):
-    """Encoder, pooling over time, and the projection head, which only training needs."""
+    """Encoder and projection head."""
 
     def __init__(self, encoder: ConvEncoder, config: ContrastConfig) -> None:
         super().__init__()
         self.encoder = encoder
-        self.config = config
-        parts = len(pooling_parts(1, config.pooling))
-        self.projection = nn.Sequential(
-            nn.Linear(parts * encoder.config.dim, config.hidden),
-            nn.BatchNorm1d(config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, config.dim),
-        )
+        self.projection = ProjectionHead(encoder.config.dim, config)
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
         """``(batch, time, mels)`` -> unit vectors ``(batch, dim)``."""
-        frames, steps = self.encoder(spectrograms, lengths)
-        projected = self.projection(pooled(frames, steps, self.config.pooling))
-        return nn.functional.normalize(projected.float(), dim=1)
+        vectors: Tensor = self.projection(*self.encoder(spectrograms, lengths))
+        return vectors
 
 
 def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: int) -> SimCLR:
@@ -82,24 +55,6 @@ class PairBatch:
 def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
     """Summed NT-Xent over the views of the batch in nats, and their number."""
     return nt_xent(model(batch.spectrograms, batch.lengths), batch.clips, temperature=batch.temperature)
-
-
-def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:
-    """Cross entropy of finding each view's other view among all others, by cosine; its sum, and the number of views.
-
-    A clip that stands in the batch twice is not contrasted with itself.
-
-    Args:
-        vectors: unit vectors ``(2 * clips, dim)``; rows i and i + clips are views of one clip.
-        clips: which clip it is ``(clips,)``.
-        temperature: the smaller, the more the nearest others count.
-    """
-    views = len(vectors)
-    other = (torch.arange(views, device=vectors.device) + len(clips)) % views
-    same = clips.repeat(2)[:, None] == clips.repeat(2)[None]
-    same[torch.arange(views, device=vectors.device), other] = False
-    similarity = (vectors @ vectors.T / temperature).masked_fill(same, -torch.inf)
-    return nn.functional.cross_entropy(similarity, other, reduction="sum"), views
 
 
 class PairBatches:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from audio.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
-from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
+from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
-from lm.pooling import Pooling, pooling_parts
+from lm.pooling import Pooling, pooled, pooling_parts
 
 Label = str | Sequence[str]  # a class, or any number of them
 VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most

@@ -163,6 +163,37 @@ def _cost(transitions: np.ndarray, codes: np.ndarray) -> float:
     return float(np.log(len(transitions)) - np.log(transitions[codes[:-1], codes[1:]]).sum()) / len(codes)
 
 
+def test_pairs_are_two_views_of_each_clip() -> None:
+    clips = [[np.full((4, 1), 3 * clip + view, np.int32) for view in range(views)] for clip, views in enumerate((3, 1))]
+    batches = TrainingBatches(
+        CodeSequences.of(clips),
+        Vocabulary(codebook_size=7, streams=1),
+        BatchConfig(batch_size=4, random_inputs=0.0),
+        capacity=10,
+        paired=True,
+    )
+    seen = set()
+    for step in range(40):
+        batch = batches.batch(step, 0, 1)
+        assert batch.clips is not None
+        assert sorted(batch.clips.tolist()) == [0, 1]
+        first, second = batch.targets[:2, 0].tolist(), batch.targets[2:, 0].tolist()
+        for clip, pair in zip(batch.clips.tolist(), zip(first, second, strict=True), strict=True):
+            seen.add((clip, *pair))
+    assert seen == {(0, one, other) for one in range(3) for other in range(3) if one != other} | {(1, 3, 3)}
+
+
+def test_shares_of_pairs_together_are_the_whole_batch() -> None:
+    config = BatchConfig(batch_size=12, random_inputs=0.3, pool_batches=2)
+    vocabulary = Vocabulary(codebook_size=7, streams=1)
+    batches = TrainingBatches(_sequences(views=2), vocabulary, config, capacity=10, paired=True)
+    for step in range(5):
+        shares, whole = [batches.batch(step, part, 3) for part in range(3)], batches.batch(step, 0, 1)
+        assert sum((_rows(share) for share in shares), Counter()) == _rows(whole)
+    with pytest.raises(InputError, match=r"batch_size is 12, to be shared by 4 .*, in pairs; choose a multiple of 8"):
+        batches.batch(0, 0, 4)
+
+
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     with pytest.raises(InputError, match="batch_size is 6, to be shared by 4"):
         _training(_sequences()).batch(0, 0, 4)

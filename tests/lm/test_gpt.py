@@ -39,7 +39,7 @@ def test_nothing_after_a_position_changes_it(model: LanguageModel) -> None:
 def test_logits_are_those_of_the_stream_whose_turn_it_is(streams: int) -> None:
     model = LanguageModel.create(TINY, codes_format(streams), seed=0)
     tokens = _inputs(model)[None]
-    whole, codes = model.gpt.token_logits(tokens), model.gpt(tokens)
+    whole, codes = model.gpt.transformer.final_proj(model.gpt.decoded(tokens)), model.gpt(tokens)
     for position in range(tokens.shape[1]):
         size = model.gpt.vocabulary.codebook_size
         first = position % model.gpt.vocabulary.streams * size
@@ -58,7 +58,7 @@ def test_the_last_hidden_state_is_what_the_logits_are_made_of(model: LanguageMod
         expected = torch.stack([by_code[:, 1 + p // streams * streams - 1, p % streams] for p in range(7 * streams)], 1)
         torch.testing.assert_close(expected, model.gpt(tokens[:, :-1]))
     else:
-        torch.testing.assert_close(logits, model.gpt.token_logits(tokens))
+        torch.testing.assert_close(logits, transformer.final_proj(model.gpt.decoded(tokens)))
 
 
 @torch.no_grad()

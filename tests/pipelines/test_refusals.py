@@ -133,6 +133,8 @@ def test_a_corpus_that_will_not_do(
         ("tokenizer.health.max_clips=-5", "tokenizer.health.max_clips is -5; it must be 1 or more"),
         ("vocoder.crops.crop_codes=3", "codes of look-ahead are not counted: choose at least 4"),
         ("lm.fit.accumulation=3", "lm.batches.batch_size is 4, to be shared by 3 (processes times accumulation"),
+        ("lm.contrast_weight=-1", "lm.contrast_weight is -1.0; choose 0"),
+        ("lm.contrast.temperature=0", "contrast.temperature is 0.0; it must be positive"),
         ("vocoder.fit.accumulation=3", "vocoder.crops.batch_size is 2, to be shared by 3 (processes times"),
         (
             "probe.tries=5",
@@ -162,6 +164,9 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
         (("compare.methods=[ast]", "ast.model.weights=nowhere"), "ast.model.weights=nowhere has no config.json"),
         (("compare.methods=[ast]", "ast.fit.accumulation=3"), "ast.batches.batch_size is "),
         (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
+        (("lm.contrast_weight=1", "lm.views.offsets=false"), "lm.views makes no other view of a clip: raise lm.views"),
+        (("lm.contrast_weight=1", "lm.batches.batch_size=5"), "lm.batches.batch_size is 5, to be shared by 1 "),
+        (("lm.contrast_weight=1", "lm.batches.batch_size=2"), "pairs are told from each other: choose 4 or more"),
         (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), "choose tokenizer.patch.mels=null or max_formants"),
     ],
 )

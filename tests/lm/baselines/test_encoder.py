@@ -1,14 +1,10 @@
 """The convolutional encoder."""
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from audio.errors import InputError
-from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder, pooled
-from lm.pooling import POOLINGS, Pooling, pool
+from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 
 CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strides=(2, 2, 2), bands=3)
 LENGTHS = torch.tensor([23, 9, 1, 16])
@@ -71,14 +67,6 @@ def test_one_seed_gives_one_encoder() -> None:
     weights = [create_encoder(CONFIG, seed=seed).state_dict()["stages.0.first.weight"] for seed in (0, 0, 1)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=4), pooling=st.sampled_from(POOLINGS))
-def test_a_batch_is_pooled_as_each_clip_is(lengths: list[int], pooling: Pooling) -> None:
-    frames = torch.randn(len(lengths), 20, 3, generator=torch.Generator().manual_seed(0))
-    found = pooled(frames, torch.tensor(lengths), pooling)
-    wanted = [pool(clip[:length].numpy(), pooling) for clip, length in zip(frames, lengths, strict=True)]
-    np.testing.assert_allclose(found.numpy(), np.stack(wanted), atol=1e-6)
 
 
 def test_a_number_for_each_block_is_asked_for() -> None:

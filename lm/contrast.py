@@ -1,0 +1,69 @@
+"""What two views of one clip have in common and no other clip has: NT-Xent, and the head that it is computed behind.
+
+Chen, Kornblith, Norouzi and Hinton, "A simple framework for contrastive learning of visual representations", 2020
+(arXiv:2002.05709).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from audio.errors import InputError
+from lm.pooling import Pooling, pooled, pooling_parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastConfig:
+    """What is contrasted, and how sharply.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    pooling: Pooling = "thirds"  # over time, of what the head is given
+    hidden: int = 256  # of the projection head
+    dim: int = 128  # of what is contrasted
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "dim", "temperature"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"contrast.{name} is {getattr(self, name)}; it must be positive")
+
+
+class ProjectionHead(nn.Module):
+    """Pools frames over time and projects them to where they are contrasted; only training needs it."""
+
+    def __init__(self, dim: int, config: ContrastConfig) -> None:
+        super().__init__()
+        self.pooling = config.pooling
+        self.layers = nn.Sequential(
+            nn.Linear(len(pooling_parts(1, config.pooling)) * dim, config.hidden),
+            nn.BatchNorm1d(config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.dim),
+        )
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """``(batch, time, dim)``, of which each clip has a length -> unit vectors ``(batch, config.dim)``."""
+        projected: Tensor = self.layers(pooled(frames, lengths, self.pooling))
+        return nn.functional.normalize(projected.float(), dim=1)
+
+
+def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:
+    """Cross entropy of finding each view's other view among all others, by cosine; its sum, and the number of views.
+
+    A clip that stands in the batch twice is not contrasted with itself.
+
+    Args:
+        vectors: unit vectors ``(2 * clips, dim)``; rows i and i + clips are views of one clip.
+        clips: which clip it is ``(clips,)``.
+        temperature: the smaller, the more the nearest others count.
+    """
+    views = len(vectors)
+    other = (torch.arange(views, device=vectors.device) + len(clips)) % views
+    same = clips.repeat(2)[:, None] == clips.repeat(2)[None]
+    same[torch.arange(views, device=vectors.device), other] = False
+    similarity = (vectors @ vectors.T / temperature).masked_fill(same, -torch.inf)
+    return nn.functional.cross_entropy(similarity, other, reduction="sum"), views
