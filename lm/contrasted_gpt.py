@@ -44,7 +44,10 @@ def create_contrasted(gpt: GPT, config: ContrastConfig, *, seed: int) -> Contras
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastedLoss:
-    """Nats per code, plus NT-Xent per view times a weight; of what is no pair, such as validation, nats alone."""
+    """Nats per code, plus NT-Xent per view times a weight; of what is no pair, such as validation, nats alone.
+
+    Minimised is the sum; the value is that of the nats alone, so that the curves of training and validation compare.
+    """
 
     weight: float
     temperature: float
@@ -57,4 +60,5 @@ class ContrastedLoss:
         if batch.clips is None:
             return summed, batch.codes
         contrast, views = nt_xent(vectors, batch.clips, temperature=self.temperature)
-        return summed + self.weight * contrast / views * batch.codes, batch.codes
+        weighted = self.weight * contrast / views * batch.codes
+        return summed + weighted - weighted.detach(), batch.codes

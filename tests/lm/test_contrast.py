@@ -69,7 +69,7 @@ def test_what_is_contrasted_is_the_states_from_which_codes_are_predicted(interle
         torch.testing.assert_close(vectors[row], torch.nn.functional.normalize(projected[0], dim=0))
 
 
-def test_the_loss_is_that_of_codes_and_views() -> None:
+def test_what_is_minimised_is_the_loss_of_codes_and_views_and_what_is_told_that_of_codes() -> None:
     model, batch = _contrasted().eval(), _batches().batch(1, 0, 1)
     assert batch.clips is not None
     _, vectors = model(batch.inputs, (batch.targets >= 0).sum(1))
@@ -77,8 +77,11 @@ def test_the_loss_is_that_of_codes_and_views() -> None:
     alone, codes = loss(model.gpt, batch)
     together, counted = ContrastedLoss(weight=0.5, temperature=0.2)(model, batch)
     assert (views, counted) == (8, codes)
-    expected = alone.detach() / codes + 0.5 * contrast.detach() / views
-    torch.testing.assert_close(together.detach() / codes, expected)
+    torch.testing.assert_close(together, alone)
+    sum_of_both = alone / codes + 0.5 * contrast / views
+    weights = model.gpt.transformer.final_proj.weight
+    gradients = [torch.autograd.grad(each, weights)[0] for each in (together / codes, sum_of_both)]
+    torch.testing.assert_close(*gradients)
 
 
 def test_validation_costs_codes_alone() -> None:
