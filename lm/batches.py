@@ -7,6 +7,7 @@ share. Whatever is drawn for an example is drawn from a generator seeded by (see
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from tokenizer.codes import IntArray
 
 UNCOUNTED = -100  # target of a position that is not counted: what torch's cross entropy ignores
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: what a generator is for
+Targets = Literal["own", "plain"]
 Row = tuple[IndexArray, IndexArray]  # tokens and targets of a window, one of each per code
 
 
@@ -81,6 +83,10 @@ class BatchConfig:
 class TrainingBatches:
     """Endless shuffled epochs. A clip appears once for each window it fills, cropped at an offset drawn anew.
 
+    Read are the codes of a view, and predicted either its own or those that the clip as it is, its first view, has at
+    the same place: then a warped voice is to be continued as if it were not warped, as in augmentation-invariant units
+    (Gat et al., arXiv:2209.15483) and WavLM (Chen et al., arXiv:2110.13900).
+
     In pairs a batch holds half as many clips, each in two views, which differ where the clip has two.
     """
 
@@ -91,12 +97,14 @@ class TrainingBatches:
         config: BatchConfig,
         *,
         capacity: int,
+        targets: Targets = "own",
         paired: bool = False,
     ) -> None:
         self._sequences = sequences
         self._vocabulary = vocabulary
         self._config = config
         self._capacity = capacity
+        self._targets = targets
         self._views = 2 if paired else 1  # of an example
         crops = -(-sequences.lengths // capacity)
         self._clips = np.repeat(np.arange(sequences.num_clips), crops)  # (examples,) the clip of each example
@@ -140,9 +148,11 @@ class TrainingBatches:
 
     def _row(self, clip: int, view: int, rng: np.random.Generator) -> Row:
         codes = self._sequences.view(clip, view)
+        wanted = codes if self._targets == "own" else stretched(self._sequences.view(clip), len(codes))
         start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
-        crop = codes[start : start + self._capacity]
-        return self._vocabulary.tokens(self._with_random_codes(crop, rng)), crop.reshape(-1).astype(np.int64)
+        crop = slice(start, start + self._capacity)
+        tokens = self._vocabulary.tokens(self._with_random_codes(codes[crop], rng))
+        return tokens, wanted[crop].reshape(-1).astype(np.int64)
 
     def _with_random_codes(self, codes: IntArray, rng: np.random.Generator) -> IntArray:
         replaced = rng.random(codes.shape) < self._config.random_inputs
@@ -162,6 +172,11 @@ class TrainingBatches:
             pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
         batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
         return np.concatenate([batches[index] for index in rng.permutation(len(batches))])
+
+
+def stretched(codes: IntArray, steps: int) -> IntArray:
+    """Codes ``(time, streams)`` at another speed ``(steps, streams)``: each step has the code around its middle."""
+    return codes[(2 * np.arange(steps) + 1) * len(codes) // (2 * steps)]
 
 
 def validation_batches(

@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from audio.errors import InputError
-from lm.batches import BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.batches import BatchConfig, Targets, TokenBatch, TrainingBatches, loss, validation_batches
 from lm.contrast import ContrastConfig
 from lm.contrasted_gpt import ContrastedLoss, create_contrasted
 from lm.gpt import GPT, GPTConfig
@@ -39,6 +39,7 @@ class LanguageModelSettings:
     batch_tokens: int  # positions: a step takes fewer windows than batches.batch_size where they are long
     views: ViewsConfig  # how training clips are encoded beside as they are: more data, same sound
     validation_windows: int  # for the training curve, at most, evenly chosen; the final perplexity takes all
+    targets: Targets  # of what a view is read for: its own next code, or that of the clip as it is
     contrast_weight: float  # of NT-Xent per view beside nats per code; 0: none, and a window is a clip of its own
     contrast: ContrastConfig  # between two views of each clip, which together are two windows
     gpt: GPTConfig
@@ -51,11 +52,13 @@ class LanguageModelSettings:
                 raise InputError(f"lm.{name} is {getattr(self, name)}; it must be 1 or more")
         if self.contrast_weight < 0:
             raise InputError(f"lm.contrast_weight is {self.contrast_weight}; choose 0 (no contrast) or more")
-        if self.contrasts and not (self.views.warps or self.views.offsets):
-            raise InputError(
-                f"lm.contrast_weight is {self.contrast_weight}, but lm.views makes no other view of a clip: "
-                "raise lm.views.warps"
-            )
+        wants_views = {
+            "lm.contrast_weight": self.contrast_weight if self.contrasts else None,
+            "lm.targets": self.targets if self.targets == "plain" else None,
+        }
+        for name, value in wants_views.items():
+            if value is not None and not (self.views.warps or self.views.offsets):
+                raise InputError(f"{name} is {value}, but lm.views makes no other view of a clip: raise lm.views.warps")
         if self.contrasts and self.batches.batch_size < 2 * MIN_PAIRS:
             raise InputError(
                 f"lm.batches.batch_size is {self.batches.batch_size}; pairs are told from each other: choose "
@@ -92,7 +95,7 @@ def language_model(
             "batch_tokens": settings.batch_tokens,
             "validation_windows": settings.validation_windows,
             "fit": numeric(settings.fit),
-            **_contrast(settings),
+            **_invariance(settings),
         },
         inputs=_inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {}),
     )
@@ -117,7 +120,14 @@ def language_model(
             "language model",
             "lm.fit",
             trained,
-            TrainingBatches(sequences, vocabulary, fitting, capacity=capacity, paired=settings.contrasts),
+            TrainingBatches(
+                sequences,
+                vocabulary,
+                fitting,
+                capacity=capacity,
+                targets=settings.targets,
+                paired=settings.contrasts,
+            ),
             list(held_out),
             objective,
             settings.fit,
@@ -154,9 +164,11 @@ def fitting_batches(
     return replace(settings.batches, batch_size=size)
 
 
-def _contrast(settings: LanguageModelSettings) -> dict[str, object]:
-    """What a recipe says of the contrast: nothing where there is none, so that older entries still serve."""
-    return {"contrast": {**asdict(settings.contrast), "weight": settings.contrast_weight}} if settings.contrasts else {}
+def _invariance(settings: LanguageModelSettings) -> dict[str, object]:
+    """What a recipe says of targets and contrast: nothing where they are plain, so that older entries still serve."""
+    targets = {"targets": settings.targets} if settings.targets != "own" else {}
+    contrast = {**asdict(settings.contrast), "weight": settings.contrast_weight}
+    return targets | ({"contrast": contrast} if settings.contrasts else {})
 
 
 def _objective(gpt: GPT, settings: LanguageModelSettings) -> tuple[nn.Module, LossFunction[TokenBatch]]:

@@ -94,6 +94,25 @@ def test_every_view_of_a_clip_is_seen() -> None:
     assert {int(batches.batch(step, 0, 1).targets[0, 0]) for step in range(30)} == {0, 1, 2}
 
 
+def test_plain_targets_are_what_the_clip_as_it_is_has_at_the_same_place() -> None:
+    plain, slow = np.arange(7, dtype=np.int32)[:, None], np.full((14, 1), 3, np.int32)
+    batches = TrainingBatches(
+        CodeSequences.of([[plain, slow, plain[:6]]]),
+        Vocabulary(codebook_size=7, streams=1),
+        BatchConfig(batch_size=1, random_inputs=0.0),
+        capacity=20,
+        targets="plain",
+    )
+    found = {
+        (batch.inputs.numel(), *batch.targets[0].tolist()) for batch in (batches.batch(s, 0, 1) for s in range(30))
+    }
+    assert found == {
+        (7, 0, 1, 2, 3, 4, 5, 6),
+        (14, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6),
+        (6, 0, 1, 2, 4, 5, 6),
+    }
+
+
 def test_batches_of_like_length_waste_less_padding() -> None:
     rng = np.random.default_rng(0)
     clips = CodeSequences.of([random_codes(int(length)).values] for length in rng.integers(1, 100, 200))
