@@ -7,7 +7,6 @@ share. Whatever is drawn for an example is drawn from a generator seeded by (see
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,7 +20,6 @@ from tokenizer.codes import IntArray
 
 UNCOUNTED = -100  # target of a position that is not counted: what torch's cross entropy ignores
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: what a generator is for
-Targets = Literal["own", "plain"]
 Row = tuple[IndexArray, IndexArray]  # tokens and targets of a window, one of each per code
 
 
@@ -32,7 +30,7 @@ class TokenBatch:
     inputs: Tensor  # (batch, positions) int64 tokens: begin-of-sequence, the window's codes but the last, padding
     targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
     codes: int  # how many targets are counted; known on the host, so that a GPU need not be asked
-    clips: Tensor | None = None  # (batch / 2,) of pairs: rows i and i + batch / 2 are views of clip i
+    pairs: "Pairs | None" = None  # where rows i and i + batch / 2 are two views of a clip
 
     def to(self, device: torch.device) -> "TokenBatch":
         """The same batch on a device."""
@@ -40,8 +38,20 @@ class TokenBatch:
             self,
             inputs=self.inputs.to(device, non_blocking=True),
             targets=self.targets.to(device, non_blocking=True),
-            clips=self.clips if self.clips is None else self.clips.to(device, non_blocking=True),
+            pairs=self.pairs and self.pairs.to(device),
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairs:
+    """Which windows of a batch are one sound."""
+
+    clips: Tensor  # (batch / 2,) the clip of rows i and i + batch / 2
+    lengths: Tensor  # (batch,) codes of each window; stays on the host, where it is used
+
+    def to(self, device: torch.device) -> "Pairs":
+        """The same pairs on a device."""
+        return replace(self, clips=self.clips.to(device, non_blocking=True))
 
 
 def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
@@ -83,11 +93,8 @@ class BatchConfig:
 class TrainingBatches:
     """Endless shuffled epochs. A clip appears once for each window it fills, cropped at an offset drawn anew.
 
-    Read are the codes of a view, and predicted either its own or those that the clip as it is, its first view, has at
-    the same place: then a warped voice is to be continued as if it were not warped, as in augmentation-invariant units
-    (Gat et al., arXiv:2209.15483) and WavLM (Chen et al., arXiv:2110.13900).
-
-    In pairs a batch holds half as many clips, each in two views, which differ where the clip has two.
+    In pairs a batch holds half as many clips, each in two views, which differ where the clip has two; both are cropped
+    to the same passage.
     """
 
     def __init__(
@@ -97,14 +104,12 @@ class TrainingBatches:
         config: BatchConfig,
         *,
         capacity: int,
-        targets: Targets = "own",
         paired: bool = False,
     ) -> None:
         self._sequences = sequences
         self._vocabulary = vocabulary
         self._config = config
         self._capacity = capacity
-        self._targets = targets
         self._views = 2 if paired else 1  # of an example
         crops = -(-sequences.lengths // capacity)
         self._clips = np.repeat(np.arange(sequences.num_clips), crops)  # (examples,) the clip of each example
@@ -125,8 +130,12 @@ class TrainingBatches:
             )
         places = range(step * self._examples + part, (step + 1) * self._examples, parts)
         examples = [self._example(*divmod(place, len(self._clips))) for place in places]
-        batch = _collate([views[number] for number in range(self._views) for _, views in examples], self._vocabulary)
-        return replace(batch, clips=torch.tensor([clip for clip, _ in examples])) if self._views == 2 else batch
+        rows = [views[number] for number in range(self._views) for _, views in examples]
+        batch = _collate(rows, self._vocabulary)
+        if self._views == 1:
+            return batch
+        clips, lengths = [clip for clip, _ in examples], [len(targets) for _, targets in rows]
+        return replace(batch, pairs=Pairs(clips=torch.tensor(clips), lengths=torch.tensor(lengths)))
 
     @property
     def _examples(self) -> int:
@@ -140,19 +149,20 @@ class TrainingBatches:
         clip = int(self._clips[example])
         views = self._sequences.num_views(clip)
         first = int(rng.integers(views))
-        rows = [self._row(clip, first, rng)]
+        codes = self._sequences.view(clip, first)
+        start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
+        rows = [self._row(codes, start, rng)]
         if self._views == 2:
             other = int(rng.integers(max(views - 1, 1)))  # of the views behind the first one, in a circle
-            rows.append(self._row(clip, (first + 1 + other) % views, rng))
+            codes, played = self._sequences.view(clip, (first + 1 + other) % views), len(codes)
+            rows.append(self._row(codes, start * len(codes) // played, rng))
         return clip, rows
 
-    def _row(self, clip: int, view: int, rng: np.random.Generator) -> Row:
-        codes = self._sequences.view(clip, view)
-        wanted = codes if self._targets == "own" else stretched(self._sequences.view(clip), len(codes))
-        start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
-        crop = slice(start, start + self._capacity)
-        tokens = self._vocabulary.tokens(self._with_random_codes(codes[crop], rng))
-        return tokens, wanted[crop].reshape(-1).astype(np.int64)
+    def _row(self, codes: IntArray, start: int, rng: np.random.Generator) -> Row:
+        """The window that begins at a time step, or the last whole one."""
+        start = min(start, max(len(codes) - self._capacity, 0))
+        crop = codes[start : start + self._capacity]
+        return self._vocabulary.tokens(self._with_random_codes(crop, rng)), crop.reshape(-1).astype(np.int64)
 
     def _with_random_codes(self, codes: IntArray, rng: np.random.Generator) -> IntArray:
         replaced = rng.random(codes.shape) < self._config.random_inputs
@@ -172,11 +182,6 @@ class TrainingBatches:
             pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
         batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
         return np.concatenate([batches[index] for index in rng.permutation(len(batches))])
-
-
-def stretched(codes: IntArray, steps: int) -> IntArray:
-    """Codes ``(time, streams)`` at another speed ``(steps, streams)``: each step has the code around its middle."""
-    return codes[(2 * np.arange(steps) + 1) * len(codes) // (2 * steps)]
 
 
 def validation_batches(

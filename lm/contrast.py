@@ -32,23 +32,19 @@ class ContrastConfig:
                 raise InputError(f"contrast.{name} is {getattr(self, name)}; it must be positive")
 
 
-class ProjectionHead(nn.Module):
-    """Pools frames over time and projects them to where they are contrasted; only training needs it."""
+def projection_head(dim: int, config: ContrastConfig) -> nn.Sequential:
+    """What frames of ``dim``, pooled, are contrasted behind; only training needs it."""
+    return nn.Sequential(
+        nn.Linear(len(pooling_parts(1, config.pooling)) * dim, config.hidden),
+        nn.BatchNorm1d(config.hidden),
+        nn.ReLU(),
+        nn.Linear(config.hidden, config.dim),
+    )
 
-    def __init__(self, dim: int, config: ContrastConfig) -> None:
-        super().__init__()
-        self.pooling = config.pooling
-        self.layers = nn.Sequential(
-            nn.Linear(len(pooling_parts(1, config.pooling)) * dim, config.hidden),
-            nn.BatchNorm1d(config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, config.dim),
-        )
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """``(batch, time, dim)``, of which each clip has a length -> unit vectors ``(batch, config.dim)``."""
-        projected: Tensor = self.layers(pooled(frames, lengths, self.pooling))
-        return nn.functional.normalize(projected.float(), dim=1)
+def projected(head: nn.Sequential, frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+    """Frames ``(batch, time, dim)`` of clips of some lengths ``(batch,)`` -> unit vectors ``(batch, config.dim)``."""
+    return nn.functional.normalize(head(pooled(frames, lengths, pooling)).float(), dim=1)
 
 
 def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:

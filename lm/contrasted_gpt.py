@@ -1,8 +1,9 @@
 """Next-code prediction that is also told which sequences of codes are one sound.
 
 A next-code objective alone learns of a warped copy that such voices occur; here the model's own states are told, too,
-that it says the same: two views of a clip are to be alike, other clips of the batch different, behind a projection head
-that is thrown away after training. Each process contrasts within its share of a batch, as in `lm.baselines.simclr`.
+that it says the same: two views of a passage are to be alike, other clips of the batch different, behind a projection
+head that is thrown away after training. Each process contrasts within its share of a batch, and with accumulation
+within the share of a step, as in `lm.baselines.simclr`.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lm.batches import UNCOUNTED, TokenBatch, cross_entropy
-from lm.contrast import ContrastConfig, ProjectionHead, nt_xent
+from lm.batches import TokenBatch, cross_entropy, loss
+from lm.contrast import ContrastConfig, nt_xent, projected, projection_head
 from lm.gpt import GPT
 
 
@@ -21,18 +22,19 @@ class ContrastedGPT(nn.Module):
     def __init__(self, gpt: GPT, config: ContrastConfig) -> None:
         super().__init__()
         self.gpt = gpt
-        self.projection = ProjectionHead(gpt.config.model_dim, config)
+        self.config = config
+        self.projection = projection_head(gpt.config.model_dim, config)
 
-    def forward(self, inputs: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Windows of tokens, of which each has a number of codes ``(batch,)`` -> logits as `GPT`'s, and unit vectors.
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Windows of tokens ``(batch, positions)`` -> logits as `GPT`'s, and unit vectors ``(batch, config.dim)``.
 
-        Codes are counted without begin-of-sequence, and with the last, which is predicted only: as many as there are
-        states from which one is predicted.
+        A window's length counts its codes, without begin-of-sequence and with the last, which is predicted only: there
+        are as many states from which one is predicted, or in parallel one for each time step.
         """
         decoded = self.gpt.decoded(inputs)
-        per_state = self.gpt.vocabulary.streams if self.gpt.by_step else 1
         logits = self.gpt.logits(decoded)[:, : inputs.shape[1]]
-        return logits, self.projection(decoded, codes // per_state)
+        states = lengths // (self.gpt.vocabulary.streams if self.gpt.by_step else 1)
+        return logits, projected(self.projection, decoded, states, self.config.pooling)
 
 
 def create_contrasted(gpt: GPT, config: ContrastConfig, *, seed: int) -> ContrastedGPT:
@@ -54,11 +56,11 @@ class ContrastedLoss:
 
     def __call__(self, model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
         """The sum over the codes of the batch, and their number."""
-        codes = (batch.targets != UNCOUNTED).sum(1)
-        logits, vectors = model(batch.inputs, codes)
+        if batch.pairs is None:
+            assert not model.training
+            return loss(model.get_submodule("gpt"), batch)
+        logits, vectors = model(batch.inputs, batch.pairs.lengths)
         summed = cross_entropy(logits, batch.targets)
-        if batch.clips is None:
-            return summed, batch.codes
-        contrast, views = nt_xent(vectors, batch.clips, temperature=self.temperature)
+        contrast, views = nt_xent(vectors, batch.pairs.clips, temperature=self.temperature)
         weighted = self.weight * contrast / views * batch.codes
         return summed + weighted - weighted.detach(), batch.codes

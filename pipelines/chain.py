@@ -82,7 +82,7 @@ def make_folds(
         vectors=trainings * len(manifest.clips) * len(settings.compare.methods) * ("probe" in settings.stages),
     )
     for fold in folds:
-        _require_validation(fold.manifest, contrasted=settings.probes("simclr"))
+        _require_clips(fold.manifest, settings)
     if "probe" in settings.stages:
         for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
             session.terminal.say(f"probe     {notice}")
@@ -142,15 +142,20 @@ def _of_unlabelled(coded: CodedCorpus) -> list[Entry]:
     return [unlabelled_entry(entry) for entry in (coded.codes, coded.views) if entry]
 
 
-def _require_validation(manifest: Manifest, *, contrasted: bool) -> None:
-    """Some clips to judge by; where SimCLR is compared, two to tell apart."""
+def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
+    """Some clips to judge by; where clips are contrasted, two to tell apart."""
     train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
     if not held_out:
         raise InputError(
             f"there are {train} train clips and none for validation, which judges codebook and weights: raise "
             "corpus.split.validation_fraction, or name some in corpus.split.validation"
         )
-    if contrasted and min(train, held_out) < 2:
+    if settings.lm.contrasts and train < 2:
+        raise InputError(
+            f"there are {train} train clips, and lm.contrast_weight has the GPT tell 2 or more apart: add recordings, "
+            "or use lm.contrast_weight=0"
+        )
+    if settings.probes("simclr") and min(train, held_out) < 2:
         raise InputError(
             f"there are {train} train clips and {held_out} for validation, and SimCLR tells 2 or more apart in each: "
             "add recordings, or leave simclr out of compare.methods"

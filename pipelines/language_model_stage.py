@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from audio.errors import InputError
-from lm.batches import BatchConfig, Targets, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.batches import BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
 from lm.contrast import ContrastConfig
 from lm.contrasted_gpt import ContrastedLoss, create_contrasted
 from lm.gpt import GPT, GPTConfig
@@ -25,7 +25,7 @@ from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import read_codes
 
 MIN_WINDOWS = 4  # per step, however long
-MIN_PAIRS = 2
+MIN_PAIRS = 2  # that each process contrasts at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,12 @@ class LanguageModelSettings:
     """Options of the language model's stage.
 
     Raises:
-        InputError: a number is not positive, or there is nothing to contrast.
+        InputError: a number is out of range.
     """
 
     batch_tokens: int  # positions: a step takes fewer windows than batches.batch_size where they are long
     views: ViewsConfig  # how training clips are encoded beside as they are: more data, same sound
     validation_windows: int  # for the training curve, at most, evenly chosen; the final perplexity takes all
-    targets: Targets  # of what a view is read for: its own next code, or that of the clip as it is
     contrast_weight: float  # of NT-Xent per view beside nats per code; 0: none, and a window is a clip of its own
     contrast: ContrastConfig  # between two views of each clip, which together are two windows
     gpt: GPTConfig
@@ -52,23 +51,16 @@ class LanguageModelSettings:
                 raise InputError(f"lm.{name} is {getattr(self, name)}; it must be 1 or more")
         if self.contrast_weight < 0:
             raise InputError(f"lm.contrast_weight is {self.contrast_weight}; choose 0 (no contrast) or more")
-        wants_views = {
-            "lm.contrast_weight": self.contrast_weight if self.contrasts else None,
-            "lm.targets": self.targets if self.targets == "plain" else None,
-        }
-        for name, value in wants_views.items():
-            if value is not None and not (self.views.warps or self.views.offsets):
-                raise InputError(f"{name} is {value}, but lm.views makes no other view of a clip: raise lm.views.warps")
-        if self.contrasts and self.batches.batch_size < 2 * MIN_PAIRS:
-            raise InputError(
-                f"lm.batches.batch_size is {self.batches.batch_size}; pairs are told from each other: choose "
-                f"{2 * MIN_PAIRS} or more"
-            )
 
     @property
     def contrasts(self) -> bool:
         """Whether views of a clip are contrasted: then two windows of a step are one clip."""
         return self.contrast_weight > 0
+
+    @property
+    def least_windows(self) -> int:
+        """Windows of a step that one process can do with: some for each time that it adds gradients up."""
+        return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +87,7 @@ def language_model(
             "batch_tokens": settings.batch_tokens,
             "validation_windows": settings.validation_windows,
             "fit": numeric(settings.fit),
-            **_invariance(settings),
+            **_contrast(settings),
         },
         inputs=_inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {}),
     )
@@ -125,7 +117,6 @@ def language_model(
                 vocabulary,
                 fitting,
                 capacity=capacity,
-                targets=settings.targets,
                 paired=settings.contrasts,
             ),
             list(held_out),
@@ -153,22 +144,22 @@ def fitting_batches(
     windows = max(settings.batch_tokens / tokens, MIN_WINDOWS)
     if settings.batches.batch_size <= windows:
         return settings.batches
-    micro_steps = settings.fit.accumulation
-    size = micro_steps * 2 ** max(math.floor(math.log2(windows / micro_steps)), 0)
-    if size % (processes * micro_steps * (2 if settings.contrasts else 1)):
+    least = settings.least_windows
+    size = least * 2 ** max(math.floor(math.log2(windows / least)), 0)
+    if size % (processes * least):
+        contrasted = f", of which each contrasts {MIN_PAIRS} pairs or more" if settings.contrasts else ""
         raise InputError(
             f"lm.batch_tokens is {settings.batch_tokens}, which makes {size} windows of about {tokens:.0f} tokens a "
-            f"step, and {processes} processes cannot share them equally; use 2, 4 or 8 processes, or raise it to "
-            f"{math.ceil(settings.batches.batch_size * tokens)} for lm.batches.batch_size={settings.batches.batch_size}"
+            f"step, and {processes} processes cannot share them equally{contrasted}; use a power of two of processes, "
+            f"or raise it to {math.ceil(settings.batches.batch_size * tokens)} for "
+            f"lm.batches.batch_size={settings.batches.batch_size}"
         )
     return replace(settings.batches, batch_size=size)
 
 
-def _invariance(settings: LanguageModelSettings) -> dict[str, object]:
-    """What a recipe says of targets and contrast: nothing where they are plain, so that older entries still serve."""
-    targets = {"targets": settings.targets} if settings.targets != "own" else {}
-    contrast = {**asdict(settings.contrast), "weight": settings.contrast_weight}
-    return targets | ({"contrast": contrast} if settings.contrasts else {})
+def _contrast(settings: LanguageModelSettings) -> dict[str, object]:
+    """What a recipe says of the contrast: nothing where there is none, so that older entries still serve."""
+    return {"contrast": {**asdict(settings.contrast), "weight": settings.contrast_weight}} if settings.contrasts else {}
 
 
 def _objective(gpt: GPT, settings: LanguageModelSettings) -> tuple[nn.Module, LossFunction[TokenBatch]]:

@@ -19,7 +19,7 @@ from pipelines.candidates import candidates
 from pipelines.comparison_config import ComparisonConfig, Method
 from pipelines.configuration import build
 from pipelines.devices import Device, cores
-from pipelines.language_model_stage import LanguageModelSettings
+from pipelines.language_model_stage import MIN_PAIRS, LanguageModelSettings
 from pipelines.listening_stage import ListeningConfig
 from pipelines.store import StoreConfig
 from pipelines.tokenizer_stages import TokenizerSettings
@@ -63,6 +63,7 @@ class RunSettings:
         self.lm.gpt.require_room(streams)
         self.vocoder.crops.look_ahead(self.vocoder.wavenet)
         self._require_equal_shares()
+        self._require_pairs()
         self._require_one_run()
         self._require_comparable()
         if not self.stages:
@@ -104,6 +105,23 @@ class RunSettings:
         if self.probes("ast") and own.weights is not None:
             require_weights(Path(own.weights), size=own.size, width=own.width, heads=own.heads, layers=LAYERS)
 
+    def _require_pairs(self) -> None:
+        """What the GPT's states are contrasted between: two views of each clip, and in each process several clips."""
+        own = self.lm
+        if not own.contrasts:
+            return
+        if not own.views.of("", self.tokenizer.patch.frames):
+            raise InputError(
+                f"lm.contrast_weight is {own.contrast_weight}, but lm.views makes no other view of a clip: raise "
+                "lm.views.warps"
+            )
+        least = own.least_windows * _processes()
+        if own.batches.batch_size < least:
+            raise InputError(
+                f"lm.batches.batch_size is {own.batches.batch_size}; with lm.contrast_weight each process tells "
+                f"{MIN_PAIRS} pairs of windows or more apart in each accumulation step: choose {least} or more"
+            )
+
     def _require_one_run(self) -> None:
         """What is made of one model cannot be made of the models of several folds or seeds."""
         folds = [f"compare.folds is {self.compare.folds}"] if self.compare.folds else []
@@ -116,7 +134,7 @@ class RunSettings:
 
     def _require_equal_shares(self) -> None:
         """Each process takes an equal share of a batch in each of its accumulation steps; of what is compared only."""
-        processes = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+        processes = _processes()
         contrast, labelled = self.baselines.simclr, self.baselines.supervised
         paired = {"lm.batches"} if self.lm.contrasts else set()
         for wanted, name, size, accumulation in (
@@ -158,6 +176,11 @@ class RunSettings:
                     f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must "
                     f"be equal: leave vocoder.wavenet.{name} out"
                 )
+
+
+def _processes() -> int:
+    """That train together."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:

@@ -14,7 +14,7 @@ from audio.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
-from lm.contrast import ContrastConfig, ProjectionHead, nt_xent
+from lm.contrast import ContrastConfig, nt_xent, projected, projection_head
 
 
 class SimCLR(nn.Module):
@@ -23,12 +23,13 @@ class SimCLR(nn.Module):
     def __init__(self, encoder: ConvEncoder, config: ContrastConfig) -> None:
         super().__init__()
         self.encoder = encoder
-        self.projection = ProjectionHead(encoder.config.dim, config)
+        self.config = config
+        self.projection = projection_head(encoder.config.dim, config)
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
         """``(batch, time, mels)`` -> unit vectors ``(batch, dim)``."""
-        vectors: Tensor = self.projection(*self.encoder(spectrograms, lengths))
-        return vectors
+        frames, steps = self.encoder(spectrograms, lengths)
+        return projected(self.projection, frames, steps, self.config.pooling)
 
 
 def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: int) -> SimCLR:

@@ -94,25 +94,6 @@ def test_every_view_of_a_clip_is_seen() -> None:
     assert {int(batches.batch(step, 0, 1).targets[0, 0]) for step in range(30)} == {0, 1, 2}
 
 
-def test_plain_targets_are_what_the_clip_as_it_is_has_at_the_same_place() -> None:
-    plain, slow = np.arange(7, dtype=np.int32)[:, None], np.full((14, 1), 3, np.int32)
-    batches = TrainingBatches(
-        CodeSequences.of([[plain, slow, plain[:6]]]),
-        Vocabulary(codebook_size=7, streams=1),
-        BatchConfig(batch_size=1, random_inputs=0.0),
-        capacity=20,
-        targets="plain",
-    )
-    found = {
-        (batch.inputs.numel(), *batch.targets[0].tolist()) for batch in (batches.batch(s, 0, 1) for s in range(30))
-    }
-    assert found == {
-        (7, 0, 1, 2, 3, 4, 5, 6),
-        (14, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6),
-        (6, 0, 1, 2, 4, 5, 6),
-    }
-
-
 def test_batches_of_like_length_waste_less_padding() -> None:
     rng = np.random.default_rng(0)
     clips = CodeSequences.of([random_codes(int(length)).values] for length in rng.integers(1, 100, 200))
@@ -194,23 +175,56 @@ def test_pairs_are_two_views_of_each_clip() -> None:
     seen = set()
     for step in range(40):
         batch = batches.batch(step, 0, 1)
-        assert batch.clips is not None
-        assert sorted(batch.clips.tolist()) == [0, 1]
+        assert batch.pairs is not None
+        assert sorted(batch.pairs.clips.tolist()) == [0, 1]
         first, second = batch.targets[:2, 0].tolist(), batch.targets[2:, 0].tolist()
-        for clip, pair in zip(batch.clips.tolist(), zip(first, second, strict=True), strict=True):
+        for clip, pair in zip(batch.pairs.clips.tolist(), zip(first, second, strict=True), strict=True):
             seen.add((clip, *pair))
     assert seen == {(0, one, other) for one in range(3) for other in range(3) if one != other} | {(1, 3, 3)}
 
 
-def test_shares_of_pairs_together_are_the_whole_batch() -> None:
-    config = BatchConfig(batch_size=12, random_inputs=0.3, pool_batches=2)
-    vocabulary = Vocabulary(codebook_size=7, streams=1)
-    batches = TrainingBatches(_sequences(views=2), vocabulary, config, capacity=10, paired=True)
+def test_shares_of_pairs_together_are_the_whole_batch_and_keep_pairs_together() -> None:
+    batches = _pairs(batch_size=12, random_inputs=0.3)
     for step in range(5):
         shares, whole = [batches.batch(step, part, 3) for part in range(3)], batches.batch(step, 0, 1)
         assert sum((_rows(share) for share in shares), Counter()) == _rows(whole)
+        for share in shares:
+            assert share.pairs is not None
+            for row, clip in enumerate(share.pairs.clips.tolist()):
+                assert [_clip_of(share, row), _clip_of(share, row + 2)] == [clip, clip]
     with pytest.raises(InputError, match=r"batch_size is 12, to be shared by 4 .*, in pairs; choose a multiple of 8"):
         batches.batch(0, 0, 4)
+
+
+def test_both_windows_of_a_pair_are_of_one_passage() -> None:
+    clip = np.arange(100, dtype=np.int32)[:, None]
+    batches = TrainingBatches(
+        CodeSequences.of([[clip, np.repeat(clip, 2, axis=0), clip[:95], clip[:8]]]),
+        Vocabulary(codebook_size=100, streams=1),
+        BatchConfig(batch_size=2, random_inputs=0.0),
+        capacity=10,
+        paired=True,
+    )
+    for step in range(40):
+        targets = batches.batch(step, 0, 1).targets
+        lengths = (targets >= 0).sum(1).tolist()
+        if min(lengths) == 10:  # the shortest view is whole, wherever the other is cut
+            assert abs(int(targets[0, 0]) - int(targets[1, 0])) <= 6
+
+
+def _pairs(**config: float) -> TrainingBatches:
+    """Two views of each clip, which say in their first code which clip they are of."""
+    clips = [
+        [np.full((length, 1), clip, np.int32) for _ in range(2)] for clip, length in enumerate((3, 12, 40, 7, 25, 1, 9))
+    ]
+    settings = BatchConfig(**{"pool_batches": 2, **config})  # type: ignore[arg-type]  # of several types
+    return TrainingBatches(
+        CodeSequences.of(clips), Vocabulary(codebook_size=7, streams=1), settings, capacity=10, paired=True
+    )
+
+
+def _clip_of(batch: TokenBatch, row: int) -> int:
+    return int(batch.targets[row, 0])
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:

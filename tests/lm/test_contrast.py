@@ -58,22 +58,24 @@ def _batches() -> TrainingBatches:
 @torch.no_grad()
 def test_what_is_contrasted_is_the_states_from_which_codes_are_predicted(interleaving: Interleaving) -> None:
     model, batch = _contrasted(interleaving).eval(), _batches().batch(0, 0, 1)
-    codes = (batch.targets >= 0).sum(1)
+    assert batch.pairs is not None
+    codes = batch.pairs.lengths
+    assert codes.tolist() == (batch.targets >= 0).sum(1).tolist()
     logits, vectors = model(batch.inputs, codes)
     torch.testing.assert_close(logits, model.gpt(batch.inputs))
     streams = 3 if interleaving == "parallel" else 1
     for row, (inputs, count) in enumerate(zip(batch.inputs, codes.tolist(), strict=True)):
         states = model.gpt.decoded(inputs[None, :count])[0]
         assert len(states) == count // streams  # of a row by itself, without padding
-        projected = model.projection.layers(torch.from_numpy(pool(states.numpy(), "thirds"))[None])
+        projected = model.projection(torch.from_numpy(pool(states.numpy(), "thirds"))[None])
         torch.testing.assert_close(vectors[row], torch.nn.functional.normalize(projected[0], dim=0))
 
 
 def test_what_is_minimised_is_the_loss_of_codes_and_views_and_what_is_told_that_of_codes() -> None:
     model, batch = _contrasted().eval(), _batches().batch(1, 0, 1)
-    assert batch.clips is not None
-    _, vectors = model(batch.inputs, (batch.targets >= 0).sum(1))
-    contrast, views = nt_xent(vectors, batch.clips, temperature=0.2)
+    assert batch.pairs is not None
+    _, vectors = model(batch.inputs, batch.pairs.lengths)
+    contrast, views = nt_xent(vectors, batch.pairs.clips, temperature=0.2)
     alone, codes = loss(model.gpt, batch)
     together, counted = ContrastedLoss(weight=0.5, temperature=0.2)(model, batch)
     assert (views, counted) == (8, codes)
@@ -106,9 +108,9 @@ def test_training_brings_the_views_of_a_clip_together() -> None:
     def contrast(step: int) -> float:
         """NT-Xent per view of a batch; log(15) where a clip's other view is as good as any other sequence."""
         batch = batches.batch(step, 0, 1)
-        assert batch.clips is not None
+        assert batch.pairs is not None
         with torch.no_grad():
-            summed, views = nt_xent(model(batch.inputs, (batch.targets >= 0).sum(1))[1], batch.clips, temperature=0.2)
+            summed, views = nt_xent(model(batch.inputs, batch.pairs.lengths)[1], batch.pairs.clips, temperature=0.2)
         return float(summed) / views
 
     before = contrast(0)

@@ -23,7 +23,7 @@ from tokenizer.parquet import read_codes
 
 FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),
-    *("lm.views.warps=1", "lm.targets=plain", "lm.contrast_weight=0.5"),
+    *("lm.views.warps=1", "lm.contrast_weight=0.5"),
     *("audio.dynamic_range=40", "tokenizer.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
     *("audio.remove_mean=clip", "tokenizer.max_formants=0.1", "compare.attentive=true", "compare.surprise=true"),
     "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv]",

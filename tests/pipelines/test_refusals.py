@@ -165,9 +165,15 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
         (("compare.methods=[ast]", "ast.fit.accumulation=3"), "ast.batches.batch_size is "),
         (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
         (("lm.contrast_weight=1", "lm.views.offsets=false"), "lm.views makes no other view of a clip: raise lm.views"),
-        (("lm.targets=plain", "lm.views.offsets=false"), "lm.targets is plain, but lm.views makes no other view"),
+        (
+            ("lm.contrast_weight=1", "tokenizer.patch.frames=1"),
+            "lm.views makes no other view of a clip: raise lm.views",
+        ),
         (("lm.contrast_weight=1", "lm.batches.batch_size=5"), "lm.batches.batch_size is 5, to be shared by 1 "),
-        (("lm.contrast_weight=1", "lm.batches.batch_size=2"), "pairs are told from each other: choose 4 or more"),
+        (
+            ("lm.contrast_weight=1", "lm.batches.batch_size=2"),
+            "lm.batches.batch_size is 2; with lm.contrast_weight each process tells 2",
+        ),
         (("tokenizer.max_formants=0.2", "tokenizer.patch.mels=8"), "choose tokenizer.patch.mels=null or max_formants"),
     ],
 )
