@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -24,6 +24,7 @@ from vocoder.wavenet import WaveNet, WaveNetConfig, create_wavenet
 
 LOGIT_TOLERANCE = 1e-4
 BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits
+FAINT = 0.1  # logits below are what rectifiers leave of larger numbers, whose rounding they keep
 
 
 def engine(name: str, model: WaveNet, clips: int, threads: int = 1) -> Streams:
@@ -103,12 +104,29 @@ def test_logits_equal_the_parallel_networks(name: str, config: WaveNetConfig, cl
 
 @settings(max_examples=25, deadline=None)
 @given(config=architectures, clips=st.sampled_from([1, 3, 6]), frames=st.integers(1, 5))
+@example(
+    config=tiny_config(
+        layers=9,
+        cycles=3,
+        levels=40,
+        kernel_size=2,
+        residual_channels=1,
+        gate_channels=2,
+        skip_channels=3,
+        hop_length=7,
+        condition_layers=1,
+        groups=(),
+    ),
+    clips=1,
+    frames=1,
+)
 def test_logits_in_bfloat16_are_near_the_parallel_networks(config: WaveNetConfig, clips: int, frames: int) -> None:
     model = lively(config)
     asked = path(config, clips, frames)
     wanted = parallel_logits(model, *asked)
     stepped = stepped_logits(engine("numba_bf16", model, clips), model, *asked)
-    torch.testing.assert_close(stepped, wanted, atol=BF16_TOLERANCE * float(wanted.abs().max()), rtol=0)
+    largest = max(float(wanted.abs().max()), FAINT)
+    torch.testing.assert_close(stepped, wanted, atol=BF16_TOLERANCE * largest, rtol=0)
 
 
 def test_logits_at_the_reference_size_equal_the_parallel_networks() -> None:
