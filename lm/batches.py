@@ -24,25 +24,6 @@ Row = tuple[IndexArray, IndexArray]  # tokens and targets of a window, one of ea
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TokenBatch:
-    """Windows of recordings: what is read, and which code follows."""
-
-    inputs: Tensor  # (batch, positions) int64 tokens: begin-of-sequence, the window's codes but the last, padding
-    targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
-    codes: int  # how many targets are counted; known on the host, so that a GPU need not be asked
-    pairs: "Pairs | None" = None  # where rows i and i + batch / 2 are two views of a clip
-
-    def to(self, device: torch.device) -> "TokenBatch":
-        """The same batch on a device."""
-        return replace(
-            self,
-            inputs=self.inputs.to(device, non_blocking=True),
-            targets=self.targets.to(device, non_blocking=True),
-            pairs=self.pairs and self.pairs.to(device),
-        )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Pairs:
     """Which windows of a batch are one sound."""
 
@@ -52,6 +33,25 @@ class Pairs:
     def to(self, device: torch.device) -> "Pairs":
         """The same pairs on a device."""
         return replace(self, clips=self.clips.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenBatch:
+    """Windows of recordings: what is read, and which code follows."""
+
+    inputs: Tensor  # (batch, positions) int64 tokens: begin-of-sequence, the window's codes but the last, padding
+    targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
+    codes: int  # how many targets are counted; known on the host, so that a GPU need not be asked
+    pairs: Pairs | None = None  # where rows i and i + batch / 2 are two views of a clip
+
+    def to(self, device: torch.device) -> "TokenBatch":
+        """The same batch on a device."""
+        return replace(
+            self,
+            inputs=self.inputs.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
+            pairs=self.pairs and self.pairs.to(device),
+        )
 
 
 def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:

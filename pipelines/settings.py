@@ -136,7 +136,6 @@ class RunSettings:
         """Each process takes an equal share of a batch in each of its accumulation steps; of what is compared only."""
         processes = _processes()
         contrast, labelled = self.baselines.simclr, self.baselines.supervised
-        paired = {"lm.batches"} if self.lm.contrasts else set()
         for wanted, name, size, accumulation in (
             (True, "lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
             (True, "vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
@@ -154,7 +153,7 @@ class RunSettings:
             ),
             (self.probes("ast"), "ast.batches", self.ast.batches.batch_size, self.ast.fit.accumulation),
         ):
-            views = 2 if name in paired else 1
+            views = 2 if name == "lm.batches" and self.lm.contrasts else 1
             if wanted and size % (views * (parts := processes * accumulation)):
                 raise InputError(
                     f"{name}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
@@ -179,7 +178,7 @@ class RunSettings:
 
 
 def _processes() -> int:
-    """That train together."""
+    """How many train together: those that torchrun started, or this one."""
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
