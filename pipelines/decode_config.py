@@ -24,6 +24,7 @@ class DecodeConfig:
     group: str | None  # voice; null: each clip's own where the codes name it, else the average
     temperature: float
     top_p: float
+    postfilter: float  # how far WaveNet's sound is filtered towards the spectrum of its codes
     seed: int
     device: Device
     engine: Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]  # EngineChoice, without its imports
@@ -33,6 +34,8 @@ class DecodeConfig:
             raise InputError(f"temperature is {self.temperature}; choose 0 (the most probable) or more, 1 as learned")
         if not 0 < self.top_p <= 1:
             raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
+        if not 0 <= self.postfilter <= 1:
+            raise InputError(f"postfilter is {self.postfilter}; choose 0 (WaveNet's own sound) to 1")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
 

@@ -52,6 +52,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         temperature=settings.temperature,
         seed=settings.seed,
         top_p=settings.top_p,
+        postfilter=settings.postfilter,
         engine=settings.engine,
     )
     if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer)):
@@ -113,6 +114,7 @@ def _job(
         "group": settings.group,
         "temperature": settings.temperature if trained else None,
         "top_p": settings.top_p if trained else None,
+        "postfilter": settings.postfilter if trained else None,
         "engine": voice.vocoder.chosen.engine if voice.vocoder is not None else None,
         "seed": settings.seed,
     }
@@ -140,7 +142,7 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
     waiting.sort(key=lambda sound: len(sound.clip.codes.values))  # clips of one length waste no steps beside each other
     total, started, done = _seconds(waiting), time.monotonic(), 0.0
     with (
-        speaking(voice.vocoder, terminal.say),
+        speaking(voice.vocoder, voice.tokenizer, terminal.say),
         terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
     ):
         for batch in _batches(waiting, voice.width):

@@ -10,15 +10,14 @@ from audio.manifest import Manifest, audio_hash
 from audio.reading import read, read_beginning
 from audio.waveform import Waveform
 from pipelines.choosing import drawn
-from pipelines.listening_stage import HEARD, ListeningConfig, precision_here, spoken
+from pipelines.listening_stage import HEARD, ListeningConfig, postfilter_here, precision_here, spoken, unlearned
 from pipelines.session import Session
 from pipelines.speaker import speaking
 from pipelines.store import Entry, Recipe, write_json
 from tokenizer.tokenizer import Tokenizer
-from vocoder import griffin_lim
 from vocoder.vocoder import Vocoder
 
-Kind = Literal["original", "griffin_lim", "wavenet"]
+Kind = Literal["original", "noise_vocoder", "griffin_lim", "wavenet"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CLIPS = "clips.json"
 GUARD = "guard.json"  # blocks of WaveNet's sound that ran away; where the vocoder knows what that is
@@ -27,15 +26,16 @@ GUARD = "guard.json"  # blocks of WaveNet's sound that ran away; where the vocod
 def decoded(
     session: Session, manifest: Manifest, tokenizer_entry: Entry, vocoder_entry: Entry, config: ListeningConfig
 ) -> Entry:
-    """WAV files at the tokenizer's rate: each clip's original, and its codes by Griffin-Lim and by WaveNet."""
+    """WAV files at the tokenizer's rate: each clip's original, and its codes by all `KINDS` of vocoder."""
     clips = drawn(manifest.of("test"), config.judged_clips, seed=config.seed)
     recipe = Recipe(
         stage="decoded",
-        version=2,
+        version=3,
         config={
             "clips": config.judged_clips,
             "seconds": config.seconds,
             "vocoder_temperature": config.vocoder_temperature,
+            "postfilter": postfilter_here(tokenizer_entry, config),
             "seed": config.seed,
             "precision": precision_here(session, config),
             "groups": [clip.group for clip in clips],
@@ -50,7 +50,9 @@ def decoded(
     def make(folder: Path) -> None:
         device = str(session.gang.device)
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
-        vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device, engine=config.engine)
+        vocoder = Vocoder.from_pretrained(
+            vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
+        )
         for number, clip in enumerate(clips):
             original = read_beginning(
                 manifest.root / clip.path, tokenizer.config.audio.sample_rate, config.seconds, part=clip.part
@@ -58,9 +60,9 @@ def decoded(
             original.write(folder / wav_name(number, "original"))
         codes = [tokenizer.encode(sound_of(folder, number, "original")) for number in range(len(clips))]
         for number, each in enumerate(codes):
-            plain = griffin_lim.decode(each, tokenizer, tokenizer.config.audio)
-            plain.write(folder / wav_name(number, "griffin_lim"))
-        with speaking(vocoder, lambda told: session.terminal.say(f"decoded   {told}")):
+            for kind, plain in unlearned(each, tokenizer).items():
+                plain.write(folder / wav_name(number, kind))
+        with speaking(vocoder, tokenizer, lambda told: session.terminal.say(f"decoded   {told}")):
             sounds = spoken(session, vocoder, tokenizer, clips, codes, config, title="decoding test clips")
         for number, sound in enumerate(sounds):
             sound.write(folder / wav_name(number, "wavenet"))

@@ -30,6 +30,7 @@ class GenerateConfig:
     seed: int
     synthesis: Synthesis | Literal["none"]  # none: codes only
     vocoder_temperature: float
+    postfilter: float  # how far WaveNet's sound is filtered towards the spectrum of its codes
     group: str | None  # voice; null: the average
     device: Device
     engine: Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]  # EngineChoice, without its imports
@@ -43,6 +44,8 @@ class GenerateConfig:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
         if not 0 <= self.vocoder_temperature < float("inf"):
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
+        if not 0 <= self.postfilter <= 1:
+            raise InputError(f"postfilter is {self.postfilter}; choose 0 (WaveNet's own sound) to 1")
         if self.single and (self.num_samples > 1 or self.synthesis == "none"):
             raise InputError(
                 f"output={self.output} is one sound, but num_samples={self.num_samples} and "

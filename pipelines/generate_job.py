@@ -40,7 +40,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
     terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
     prompts = [prompt.codes if prompt else None] * settings.num_samples
     codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
-    with speaking(voice.vocoder if voice else None, terminal.say):
+    with speaking(voice.vocoder if voice else None, tokenizer, terminal.say):
         sounds = _sounds(prompt, codes, voice, terminal)
     if prompt is not None and settings.include_prompt:
         codes = [joined(prompt.codes, more) for more in codes]
@@ -62,6 +62,7 @@ def _voice(settings: GenerateConfig, tokenizer: Tokenizer, device: str) -> Speak
                 group=settings.group,
                 temperature=settings.vocoder_temperature,
                 seed=settings.seed,
+                postfilter=settings.postfilter,
                 engine=settings.engine,
             )
 

@@ -1,9 +1,10 @@
-"""Test clips, Griffin-Lim, WaveNet and continuations: sounds to listen to, with their figures and pictures."""
+"""Test clips, noise, Griffin-Lim, WaveNet and continuations: sounds to listen to, with their figures and pictures."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -22,13 +23,16 @@ from pipelines.speaker import missing_mean, speaking
 from pipelines.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder import griffin_lim
+from vocoder import griffin_lim, noise_vocoder
 from vocoder.engines import EngineChoice, choose_engine, precision
 from vocoder.metrics import code_agreement, log_mel_distance, sound_levels
+from vocoder.postfilter import in_force, require_strength
 from vocoder.vocoder import Vocoder
 
 HEARD: tuple[Split, ...] = ("test",)
 LISTENING = "listening.json"
+Unlearned = Literal["noise_vocoder", "griffin_lim"]
+UNLEARNED: tuple[Unlearned, ...] = get_args(Unlearned)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,7 @@ class ListeningConfig:
     vocoder_temperature: float
     seed: int
     engine: EngineChoice = "auto"  # what makes the vocoder's sound
+    postfilter: float = 1.0  # how far that is filtered towards the spectrum of its codes
 
     def __post_init__(self) -> None:
         for name in ("clips", "seconds", "continuation_seconds"):
@@ -58,6 +63,7 @@ class ListeningConfig:
         for name in ("judged_clips", "continuations", "unconditional", "top_k", "vocoder_temperature", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"listening.{name} is {getattr(self, name)}; it must be 0 or more")
+        require_strength(self.postfilter, option="listening.postfilter")
         for temperature in self.temperatures:
             if not 0 <= temperature < math.inf:
                 raise InputError(f"listening.temperatures has {temperature}; each must be 0 or more")
@@ -78,8 +84,13 @@ def listening(
     heard = {name: value for name, value in asdict(config).items() if name not in ("judged_clips", "engine")}
     recipe = Recipe(
         stage="listening",
-        version=4,
-        config={**heard, "precision": precision_here(session, config), "groups": [clip.group for clip in clips]},
+        version=5,
+        config={
+            **heard,
+            "postfilter": postfilter_here(tokenizer_entry, config),
+            "precision": precision_here(session, config),
+            "groups": [clip.group for clip in clips],
+        },
         inputs={
             "tokenizer": tokenizer_entry.key,
             "vocoder": vocoder_entry.key,
@@ -91,19 +102,20 @@ def listening(
     def make(folder: Path) -> None:
         device = str(session.gang.device)
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
-        vocoder = Vocoder.from_pretrained(vocoder_entry.folder, device=device, engine=config.engine)
+        vocoder = Vocoder.from_pretrained(
+            vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
+        )
         if notice := missing_mean(tokenizer):
             session.terminal.say(f"listening {notice}")
         rate = tokenizer.config.audio.sample_rate
         originals = [read_beginning(manifest.root / clip.path, rate, config.seconds, part=clip.part) for clip in clips]
         codes = [tokenizer.encode(original) for original in originals]
         prompts = [_first_half(original, each) for original, each in zip(originals, codes, strict=True)]
-        made = {
-            "original": originals,
-            "griffin_lim": [griffin_lim.decode(each, tokenizer, tokenizer.config.audio) for each in codes],
-        }
+        plain = [unlearned(each, tokenizer) for each in codes]
+        made: dict[str, list[Waveform]] = {"original": originals}
+        made |= {kind: [sounds[kind] for sounds in plain] for kind in UNLEARNED}
         said: dict[str, object] = {}
-        with speaking(vocoder, lambda told: session.terminal.say(f"listening {told}")):
+        with speaking(vocoder, tokenizer, lambda told: session.terminal.say(f"listening {told}")):
             made["wavenet"] = spoken(session, vocoder, tokenizer, clips, codes, config, title="generating sound")
             if model_entry is not None:
                 asked = _asked(prompts, known_groups(vocoder, clips), config)
@@ -114,7 +126,8 @@ def listening(
             for number, waveform in enumerate(waveforms):
                 waveform.write(folder / f"{number}_{kind}.wav")
         save_file(_pictures(tokenizer, originals, codes), folder / "pictures.safetensors")
-        write_json(folder / LISTENING, {"clips": _about(clips, made, codes, tokenizer), **said})
+        about = {"clips": _about(clips, made, codes, tokenizer), "postfilter": recipe.config["postfilter"]}
+        write_json(folder / LISTENING, about | said)
 
     return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
 
@@ -122,6 +135,11 @@ def listening(
 def precision_here(session: Session, config: ListeningConfig) -> str:
     """Of the engine that makes the vocoder's sound on this run's device: another makes another sound."""
     return precision(choose_engine(config.engine, session.gang.device.type).engine)
+
+
+def postfilter_here(tokenizer_entry: Entry, config: ListeningConfig) -> float:
+    """Strength of the post-filter; 0 where the tokenizer's codes do not say how loud a band is."""
+    return in_force(config.postfilter, Tokenizer.from_pretrained(tokenizer_entry.folder).front_end)
 
 
 def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: ListeningConfig) -> Asked:
@@ -141,6 +159,14 @@ def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: List
 def known_groups(vocoder: Vocoder, clips: Sequence[Clip]) -> list[str | None]:
     """Each clip's own voice, where the vocoder heard it in training."""
     return [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
+
+
+def unlearned(codes: Codes, tokenizer: Tokenizer) -> dict[Unlearned, Waveform]:
+    """The sounds of codes that nothing is trained for."""
+    return {
+        "noise_vocoder": noise_vocoder.decode(codes, tokenizer),
+        "griffin_lim": griffin_lim.decode(codes, tokenizer),
+    }
 
 
 def spoken(
@@ -178,7 +204,7 @@ def _about(
     for number, clip in enumerate(clips):
         sounds = {kind: waveforms[number] for kind, waveforms in made.items() if number < len(waveforms)}
         figures = {kind: dict(asdict(sound_levels(sound))) for kind, sound in sounds.items()}
-        for kind in ("griffin_lim", "wavenet"):
+        for kind in (*UNLEARNED, "wavenet"):
             figures[kind]["log_mel_distance"] = log_mel_distance(
                 made["original"][number], sounds[kind], tokenizer.config.audio
             )

@@ -17,6 +17,7 @@ NAMES = {
     "supervised": "supervised CNN",
     "supervised_head": "supervised CNN, own head",
     "random_conv": "CNN, untrained",
+    "noise_vocoder": "noise vocoder",
     "griffin_lim": "Griffin-Lim",
     "wavenet": "WaveNet",
     "lm": "language model",
@@ -63,6 +64,7 @@ IN_SENTENCES = {
     "random_gpt": "an untrained GPT",
     "supervised": "a probe of the supervised CNN",
     "supervised_head": "the supervised CNN",
+    "noise_vocoder": "the noise vocoder",
 }
 NO_BREAK = "\N{NO-BREAK SPACE}"
 

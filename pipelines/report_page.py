@@ -53,7 +53,7 @@ SOUND_FIGURES = (
     "silent_clips",
     "runaway_clips",
 )
-JUDGED_KINDS = ("original", "griffin_lim", "wavenet")
+JUDGED_KINDS = ("original", "noise_vocoder", "griffin_lim", "wavenet")
 MAX_PICTURES = 6  # clips
 SHOWN_REJECTED = 20
 SHOWN_LABELS = 60
@@ -84,7 +84,7 @@ def page(folder: Path) -> str:
             spoken=list(_spoken(results)),
             model=GPT,
             splits=SPLITS,
-            judged_kinds=JUDGED_KINDS,
+            judged_kinds=[kind for kind in JUDGED_KINDS if kind in {row["of"] for row in results["figures"]}],
             sound_figures=SOUND_FIGURES,
             shown_rejected=SHOWN_REJECTED,
             shown_labels=SHOWN_LABELS,
@@ -109,7 +109,7 @@ def adding_command(results: Results, stage: str) -> str:
 def _environment() -> Environment:
     """That of all pages, and how a report puts durations and comparisons in words."""
     made, words = environment(), run_words
-    spoken = [phrasing.duration, phrasing.points, phrasing.significance, phrasing.metric_of]
+    spoken = [phrasing.duration, phrasing.points, phrasing.significance, phrasing.metric_of, phrasing.in_sentence]
     compared = [words.candidates, words.setting, words.standing, fold_noun, probed_places]
     made.filters |= {function.__name__: function for function in (*spoken, *compared)}
     made.globals |= {"quantity": phrasing.quantity, "rows": rows}

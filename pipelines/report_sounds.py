@@ -8,7 +8,15 @@ from pathlib import Path
 from audio.errors import InputError
 from pipelines.run_record import ClipRecord, Results, SaidRecord
 
-KINDS = {"original": "Original", "griffin_lim": "Griffin-Lim", "wavenet": "WaveNet", "prompt": "Prompt"}
+KINDS = {
+    "original": "Original",
+    "noise_vocoder": "Noise vocoder",
+    "griffin_lim": "Griffin-Lim",
+    "wavenet": "WaveNet",
+    "prompt": "Prompt",
+}
+WHISPERED = ("noise_vocoder",)
+SPOKEN = tuple(kind for kind in KINDS if kind not in WHISPERED)
 MAX_SOUND_BYTES = 2_700_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 
 
@@ -50,14 +58,16 @@ def listening_of(folder: Path, results: Results) -> Listening | None:
         return None
     page = _Page(folder)
     clips, said = results["listening"]["clips"], results["listening"].get("said", [])
-    # What anyone compares first comes first, and so is in the page: one clip after another, then what goes on from it.
-    heard = [page.of_clip(number, clip) for number, clip in enumerate(clips)]
+    # What anyone compares first comes first, and so is in the page: one clip after another, then what goes on from it,
+    # and the whispers last.
+    heard = [page.of_clip(number, clip, SPOKEN) for number, clip in enumerate(clips)]
     unconditional = page.of_language(row for row in said if row["clip"] is None)
     continued = [page.of_language(row for row in said if row["clip"] == number) for number in range(len(clips))]
+    whispered = [page.of_clip(number, clip, WHISPERED) for number, clip in enumerate(clips)]
     return Listening(
         clips=tuple(
-            Sounds(name=clip_name(clip), path=clip["path"], players=players, continuations=more)
-            for clip, players, more in zip(clips, heard, continued, strict=True)
+            Sounds(name=clip_name(clip), path=clip["path"], players=(*players, *whispers), continuations=more)
+            for clip, players, whispers, more in zip(clips, heard, whispered, continued, strict=True)
         ),
         unconditional=unconditional,
     )
@@ -70,9 +80,9 @@ class _Page:
         self.folder = folder
         self.room = MAX_SOUND_BYTES
 
-    def of_clip(self, number: int, clip: ClipRecord) -> tuple[Player, ...]:
-        kinds = [kind for kind in KINDS if kind in clip["sounds"]]
-        return tuple(self._player(KINDS[kind], f"{number}_{kind}.wav", clip["sounds"][kind]) for kind in kinds)
+    def of_clip(self, number: int, clip: ClipRecord, kinds: Iterable[str]) -> tuple[Player, ...]:
+        there = [kind for kind in kinds if kind in clip["sounds"]]
+        return tuple(self._player(KINDS[kind], f"{number}_{kind}.wav", clip["sounds"][kind]) for kind in there)
 
     def of_language(self, said: Iterable[SaidRecord]) -> tuple[Player, ...]:
         return tuple(self._player(said_title(row), row["file"], row["figures"]) for row in said)

@@ -122,6 +122,7 @@ class ListeningRecord(TypedDict, total=False):
     diversity: list[DiversityRow]
     recognised: list[HeardRow]
     judged_clips: int  # clips that the figures are of
+    postfilter: float  # its strength; 0: WaveNet's own sound
 
 
 class StageRecord(TypedDict):

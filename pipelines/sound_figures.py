@@ -15,7 +15,7 @@ from lm.probe import ProbeConfig
 from pipelines.decoded_stage import GUARD
 from pipelines.figures import Figure
 from pipelines.judging_stage import JUDGED
-from pipelines.listening_stage import LISTENING
+from pipelines.listening_stage import LISTENING, UNLEARNED
 from pipelines.recognition_stage import RECOGNISED
 from pipelines.store import Entry
 
@@ -69,6 +69,7 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
         "clips": [{**row, **known[row["path"]]} for row in _rows(entry, LISTENING, "clips")],
         "said": _rows(entry, LISTENING, "said"),
         "diversity": _rows(entry, LISTENING, "diversity"),
+        "postfilter": entry.read_json(LISTENING)["postfilter"],
     }
     if "recognised" in entries:
         record["recognised"] = _rows(entries["recognised"], RECOGNISED, "said")
@@ -83,7 +84,7 @@ def _rows(entry: Entry, name: str, part: str) -> Rows:
 
 
 def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Share of right labels of each kind of sound, and WaveNet beside Griffin-Lim and the originals, clip by clip."""
+    """Share of right labels of each kind of sound, and WaveNet beside what learns nothing, clip by clip."""
     labels = {clip.path: clip.label for clip in manifest.clips}
     rows = [row for row in _rows(entry, RECOGNISED, "clips") if labels.get(row["path"]) is not None]
     if not rows:
@@ -96,10 +97,11 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
         low, high = interval(draws[:, column], config.confidence)
         figure = {"name": "label_accuracy", "of": kind, "unit": "ratio", "artifact": entry.key}
         yield Figure(value=float(hits[column].mean()), low=low, high=high, **figure, **shared)
-    one, other = kinds.index("wavenet"), kinds.index("griffin_lim")
-    found = difference(by_fold([outcome]), draws, one, other, confidence=config.confidence)
-    figure = {"name": "label_accuracy_difference", "of": "wavenet - griffin_lim", "unit": "ratio"}
-    yield Figure(value=found.value, low=found.low, high=found.high, artifact=entry.key, **figure, **shared)
+    one = kinds.index("wavenet")
+    for rival in UNLEARNED:
+        found = difference(by_fold([outcome]), draws, one, kinds.index(rival), confidence=config.confidence)
+        figure = {"name": "label_accuracy_difference", "of": f"wavenet - {rival}", "unit": "ratio"}
+        yield Figure(value=found.value, low=found.low, high=found.high, artifact=entry.key, **figure, **shared)
     original = kinds.index("original")
     if hits[original].any():  # what remains of the originals' label accuracy in WaveNet's sound
         least = 1 / (2 * len(rows))  # a draw may hold none that is right

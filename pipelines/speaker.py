@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audio.errors import InputError
+from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from pipelines.run_folder import Synthesis, part_of
-from tokenizer.codes import Codes
+from tokenizer.codes import CodeMeanings, Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
 from vocoder.engines import EngineChoice
+from vocoder.postfilter import in_force
 from vocoder.vocoder import Vocoder
 
 NAMED = 5  # groups that a notice names
@@ -48,7 +50,7 @@ class Speaker:
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
         """The sound that `say` gives for one clip, piece by piece as it is made."""
         if self.vocoder is None:
-            yield griffin_lim.decode(codes, self.tokenizer, self.tokenizer.config.audio, seed=self.seed)
+            yield griffin_lim.decode(codes, self.tokenizer, seed=self.seed)
             return
         yield from self.vocoder.stream(
             [codes],
@@ -77,7 +79,7 @@ class Speaker:
     def _griffin_lim(self, codes: Sequence[Codes], advance: Advance) -> list[Waveform]:
         sounds, done = [], 0.0
         for clip in codes:
-            sounds.append(griffin_lim.decode(clip, self.tokenizer, self.tokenizer.config.audio, seed=self.seed))
+            sounds.append(griffin_lim.decode(clip, self.tokenizer, seed=self.seed))
             done += clip.seconds
             advance(done)
         return sounds
@@ -98,6 +100,7 @@ def speaker(
     seed: int,
     top_p: float = 1.0,
     engine: EngineChoice = "auto",
+    postfilter: float = 1.0,
 ) -> Speaker:
     """The chosen vocoder of a run.
 
@@ -105,7 +108,9 @@ def speaker(
         InputError: the run has none, or it never heard the group.
     """
     folder = part_of(model, "vocoder") if kind == "wavenet" else None
-    vocoder = None if folder is None else Vocoder.from_pretrained(folder, device=device, engine=engine)
+    vocoder = (
+        None if folder is None else Vocoder.from_pretrained(folder, device=device, engine=engine, postfilter=postfilter)
+    )
     if vocoder is not None:
         _require_belonging(vocoder, tokenizer, model)
         vocoder.group_index(group)
@@ -115,23 +120,40 @@ def speaker(
 
 
 @contextmanager
-def speaking(vocoder: Vocoder | None, say: Callable[[str], None]) -> Iterator[None]:
-    """Say which engine a vocoder has to do without before it speaks, and how many blocks it drew again afterwards."""
+def speaking(vocoder: Vocoder | None, tokenizer: CodeMeanings, say: Callable[[str], None]) -> Iterator[None]:
+    """Say what a vocoder has to do without before it speaks, and how many blocks it drew again afterwards."""
     if vocoder is not None and (notice := vocoder.chosen.notice):
+        say(notice)
+    if vocoder is not None and (notice := _unfiltered(vocoder, tokenizer.front_end)):
         say(notice)
     yield
     if vocoder is not None and vocoder.guard is not None and (found := vocoder.guard.notice()):
         say(found)
 
 
+def _unfiltered(vocoder: Vocoder, audio: SpectrogramConfig) -> str | None:
+    """Why sound is not filtered although that was asked for; None: it is, or was not."""
+    if not vocoder.postfilter or in_force(vocoder.postfilter, audio):
+        return None
+    reasons = {
+        f"audio.remove_mean={audio.remove_mean} takes each mel band's mean off": audio.remove_mean != "none",
+        f"audio.dynamic_range={audio.dynamic_range} hides what is soft": audio.dynamic_range is not None,
+    }
+    because = " and ".join(reason for reason, given in reasons.items() if given)
+    return (
+        f"without the post-filter (postfilter=0): {because} before the codes, which then do not say how loud a band is "
+        "to be; WaveNet's sound stays as it is"
+    )
+
+
 def missing_mean(tokenizer: Tokenizer) -> str | None:
-    """What is missing in sound that Griffin-Lim makes of codes without a mean; None: nothing."""
+    """What is missing in sound that nothing learned makes of codes without a mean; None: nothing."""
     removal = tokenizer.config.audio.remove_mean
     if removal == "none":
         return None
     return (
-        f"audio.remove_mean={removal} took each mel band's mean off before the codes, and Griffin-Lim does not put it "
-        "back: its sound has another loudness and colour than the recording"
+        f"audio.remove_mean={removal} took each mel band's mean off before the codes, and Griffin-Lim and noise do not "
+        "put it back: their sound has another loudness and colour than the recording"
     )
 
 

@@ -79,6 +79,40 @@ def read_whole(path: Path, sample_rate: int) -> np.ndarray[tuple[int], np.dtype[
     return np.pad(resampled[:length], (0, max(length - len(resampled), 0)))
 
 
+# Vocoder: post-filter
+
+
+def postfiltered(
+    samples: npt.NDArray[np.float32],
+    log_mel: npt.NDArray[np.float32],
+    config: SpectrogramConfig,
+    *,
+    strength: float,
+    prompt: int = 0,
+    bound: float = 20.0,
+) -> npt.NDArray[np.float64]:
+    """Frame by frame and bin by bin: reference of `vocoder.postfilter.PostFilter`, for a sound of whole frames."""
+    length, hop = config.window_length, config.hop_length
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    added, weight = np.zeros(len(samples)), np.zeros(len(samples))
+    for frame, meant in enumerate(log_mel):
+        start = (frame + 1) * hop - length
+        heard = log_mel_frame(samples, frame, config)
+        decibels = 10 / math.log(10) * (meant.astype(np.float64) - heard)
+        louder = strength * np.clip(decibels, -bound, bound)
+        if prompt and start < prompt:
+            louder[:] = 0
+        triangles = np.array(mel_triangles(config))
+        shares = triangles.sum(axis=0)
+        gains = 10 ** ((louder @ triangles) / np.where(shares > 1e-6, shares, 1) / 20)
+        window = np.array([samples[time] if time >= 0 else 0.0 for time in range(start, start + length)])
+        changed = np.fft.irfft(np.fft.rfft(window * hann) * gains, n=length) - window * hann
+        for time in range(max(start, 0), start + length):
+            added[time] += changed[time - start] * hann[time - start]
+            weight[time] += hann[time - start] ** 2
+    return np.clip(samples + added / np.maximum(weight, 0.1), -1, 1)
+
+
 # Audio: one frame of the front end
 
 
@@ -93,14 +127,19 @@ def log_mel_frame(
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     bins = np.arange(length // 2 + 1)
     power = np.abs(np.exp(-2j * np.pi * np.outer(bins, np.arange(length)) / length) @ (window * hann)) ** 2
+    mels = [float(triangle @ power) for triangle in mel_triangles(config)]
+    return np.log(np.array(mels) + config.floor).astype(np.float32)
+
+
+def mel_triangles(config: SpectrogramConfig) -> list[npt.NDArray[np.float64]]:
+    """How much each Fourier bin counts for each band of the HTK mel scale."""
     ends = [2595 * math.log10(1 + hz / 700) for hz in (config.f_min, config.highest)]
     edges = 700 * (10 ** (np.linspace(*ends, config.n_mels + 2) / 2595) - 1)
-    hz = bins * config.sample_rate / length
-    mels = []
-    for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False):
-        triangle = np.clip(np.minimum((hz - low) / (centre - low), (high - hz) / (high - centre)), 0, None)
-        mels.append(float(triangle @ power))
-    return np.log(np.array(mels) + config.floor).astype(np.float32)
+    hz = np.arange(config.window_length // 2 + 1) * config.sample_rate / config.window_length
+    return [
+        np.clip(np.minimum((hz - low) / (centre - low), (high - hz) / (high - centre)), 0, None)
+        for low, centre, high in zip(edges, edges[1:], edges[2:], strict=False)
+    ]
 
 
 # Tokenizer: codes of a whole recording

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from audio.errors import InputError
+from audio.spectrogram import SpectrogramConfig
 
 IntArray = npt.NDArray[np.int32]
 
@@ -106,6 +107,10 @@ class CodeMeanings(Protocol):
 
     @property
     def format(self) -> CodesFormat: ...
+
+    @property
+    def front_end(self) -> SpectrogramConfig:
+        """The spectrogram that is meant."""
 
     @property
     def patch_frames(self) -> int:

@@ -96,6 +96,11 @@ class Tokenizer(nn.Module):
         self.eval()
 
     @property
+    def front_end(self) -> SpectrogramConfig:
+        """The spectrogram that codes are of."""
+        return self.config.audio
+
+    @property
     def patch_frames(self) -> int:
         """Spectrogram frames per code."""
         return self.config.patch.frames

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from audio.errors import InputError
 from audio.threads import one_thread
-from tokenizer.codes import CodeMeanings, Codes
+from tokenizer.codes import CodeMeanings, Codes, IntArray
 from vocoder.frames import code_frames
 from vocoder.wavenet import WaveNetConfig
 
@@ -39,23 +38,35 @@ class HeardBlocks:
             yield block
 
 
-@torch.inference_mode()
-def frames_of(blocks: Iterable[Codes], tokenizer: CodeMeanings, config: WaveNetConfig) -> Iterator[Tensor]:
-    """``(frames, inputs)``, what codes mean, `CODES_TOGETHER` at a time counted from the first.
+def even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:
+    """Values ``(time, streams)`` of codes, `CODES_TOGETHER` at a time counted from the first.
 
     However the codes are cut into blocks, the same products are computed: products of other shapes round differently.
     """
-    waiting: list[npt.NDArray[np.int32]] = []
+    waiting: list[IntArray] = []
     for block in blocks:
         values = np.concatenate([*waiting, block.values])
         whole = len(values) // CODES_TOGETHER * CODES_TOGETHER
         for start in range(0, whole, CODES_TOGETHER):
-            yield _frames(values[start : start + CODES_TOGETHER], tokenizer, config)
+            yield values[start : start + CODES_TOGETHER]
         waiting = [values[whole:]]
     if waiting and len(waiting[0]):
-        yield _frames(waiting[0], tokenizer, config)
+        yield waiting[0]
 
 
-def _frames(values: npt.NDArray[np.int32], tokenizer: CodeMeanings, config: WaveNetConfig) -> Tensor:
+@torch.inference_mode()
+def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig) -> Tensor:
+    """``(frames, inputs)``, what a network is told of codes ``(time, streams)``."""
     with one_thread():
-        return code_frames(torch.from_numpy(values.astype(np.int64)).unsqueeze(0), tokenizer, config)[0]
+        return code_frames(_batch(values), tokenizer, config)[0]
+
+
+@torch.inference_mode()
+def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
+    """``(frames, mels)``, what codes ``(time, streams)`` mean, unnormalised."""
+    with one_thread():
+        return tokenizer.denormalise(tokenizer.spectrogram(_batch(values))[0])
+
+
+def _batch(values: IntArray) -> Tensor:
+    return torch.from_numpy(values.astype(np.int64)).unsqueeze(0)

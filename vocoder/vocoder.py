@@ -18,12 +18,15 @@ from audio.files import write_aside
 from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
 from vocoder import mu_law
-from vocoder.code_blocks import HeardBlocks, frames_of
+from vocoder.code_blocks import HeardBlocks
 from vocoder.engines import Chosen, EngineChoice, choose_engine, width
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
+from vocoder.postfilter import require_strength
 from vocoder.runaway import LoudnessRange, RunawayGuard
+from vocoder.sound import Sound
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
+TEMPERATURE = 0.7  # of decoded validation clips a classifier recognises most from 0.5 to 0.7: docs/results.md
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
@@ -35,6 +38,11 @@ class Vocoder:
         tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`.
         loudness: of the recordings that it was trained on; None: not known, and sound that runs away is left as it is.
         engine: what generates; ``auto`` takes the fastest there is.
+        postfilter: share of what its sound lacks of the spectrum that codes mean, made up for as in
+            `vocoder.postfilter` where the front end's codes say how loud a band is; 0: the network's own sound.
+
+    Raises:
+        InputError: ``postfilter`` is not within 0 and 1.
     """
 
     def __init__(
@@ -44,14 +52,19 @@ class Vocoder:
         *,
         loudness: LoudnessRange | None = None,
         engine: EngineChoice = "auto",
+        postfilter: float = 1.0,
     ) -> None:
+        require_strength(postfilter)
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.engine = engine
+        self.postfilter = postfilter
         self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all that is decoded
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu", engine: EngineChoice = "auto") -> "Vocoder":
+    def from_pretrained(
+        cls, folder: Path | str, *, device: str = "cpu", engine: EngineChoice = "auto", postfilter: float = 1.0
+    ) -> "Vocoder":
         """Load what `save_pretrained` wrote.
 
         Raises:
@@ -69,7 +82,7 @@ class Vocoder:
         except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise _changed(folder / CONFIG, f"does not describe the weights beside it ({reason})") from error
-        return cls(model.to(device), saved["tokenizer"], loudness=loudness, engine=engine)
+        return cls(model.to(device), saved["tokenizer"], loudness=loudness, engine=engine, postfilter=postfilter)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json`, `model.safetensors` and a model card; the config, last, marks the folder whole."""
@@ -102,7 +115,7 @@ class Vocoder:
         tokenizer: CodeMeanings,
         *,
         group: str | None = None,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
@@ -132,7 +145,7 @@ class Vocoder:
         *,
         groups: Sequence[str | None] | None = None,
         prompts: Sequence[Waveform | None] | None = None,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
@@ -147,14 +160,15 @@ class Vocoder:
         groups, prompts = _one_each(groups, codes, "groups"), _one_each(prompts, codes, "prompts")
         for clip in codes:
             self._require_belonging(clip.format, tokenizer.format)
+        sounds = [self._sound(tokenizer, prompt) for prompt in prompts]
         inputs = [
             GenerationInput(
-                spectrogram=torch.cat([*frames_of([clip], tokenizer, self.model.config), self._no_frames()]),
+                spectrogram=torch.cat([*sound.frames([clip]), self._no_frames()]),
                 group=self.group_index(group),
                 seed=seed,
                 prompt=None if prompt is None else self._levels(prompt),
             )
-            for clip, group, prompt in zip(codes, groups, prompts, strict=True)
+            for clip, group, prompt, sound in zip(codes, groups, prompts, sounds, strict=True)
         ]
         levels = generate(
             self.model,
@@ -165,7 +179,8 @@ class Vocoder:
             guard=self.guard,
             progress=progress,
         )
-        return [self._waveform(values, clip.num_samples) for values, clip in zip(levels, codes, strict=True)]
+        whole = [sound.whole(each) for sound, each in zip(sounds, levels, strict=True)]
+        return [self._waveform(samples, clip.num_samples) for samples, clip in zip(whole, codes, strict=True)]
 
     def continue_from(
         self,
@@ -174,7 +189,7 @@ class Vocoder:
         tokenizer: CodeMeanings,
         *,
         group: str | None = None,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         top_p: float = 1.0,
         seed: int = 0,
         progress: Progress | None = None,
@@ -211,7 +226,7 @@ class Vocoder:
         *,
         group: str | None = None,
         prompt: Waveform | None = None,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         top_p: float = 1.0,
         seed: int = 0,
     ) -> Iterator[Waveform]:
@@ -227,10 +242,10 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        heard = HeardBlocks(self._belonging(blocks, tokenizer))
+        heard, sound = HeardBlocks(self._belonging(blocks, tokenizer)), self._sound(tokenizer, prompt)
         levels = generate_blocks(
             self.model,
-            frames_of(heard, tokenizer, self.model.config),
+            sound.frames(heard),
             group=self.group_index(group),
             seed=seed,
             prompt=None if prompt is None else self._levels(prompt),
@@ -240,10 +255,14 @@ class Vocoder:
             guard=self.guard,
         )
         made = 0
-        for each in levels:
-            if made < heard.samples:  # frames of the last code may lie beyond the sound's end
+        for each in sound.samples(levels):
+            if len(each) and made < heard.samples:  # frames of the last code may lie beyond the sound's end
                 yield self._waveform(each, heard.samples - made)
             made += len(each)
+
+    def _sound(self, tokenizer: CodeMeanings, prompt: Waveform | None) -> Sound:
+        samples = 0 if prompt is None else len(prompt.samples)
+        return Sound(tokenizer, self.model.config, postfilter=self.postfilter, prompt=samples)
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         for block in blocks:
@@ -293,9 +312,8 @@ class Vocoder:
             )
         return mu_law.encode(torch.from_numpy(waveform.samples), levels=config.levels)
 
-    def _waveform(self, levels: Tensor, num_samples: int) -> Waveform:
-        samples = mu_law.decode(levels, levels=self.model.config.levels)[:num_samples]
-        return Waveform(samples=samples.numpy(), sample_rate=self.model.config.sample_rate)
+    def _waveform(self, samples: Tensor, num_samples: int) -> Waveform:
+        return Waveform(samples=samples[:num_samples].numpy(), sample_rate=self.model.config.sample_rate)
 
     def _card(self) -> str:
         config = self.model.config

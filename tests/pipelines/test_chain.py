@@ -109,7 +109,7 @@ def test_every_representation_is_probed(finished_run: FinishedRun) -> None:
 def test_sounds_of_each_kind_are_measured(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["stage"] == "vocoder" and row["name"] == "silence"]
     said = {f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")}
-    assert {row["of"] for row in rows} == {"original", "griffin_lim", "wavenet", *said}
+    assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet", *said}
 
 
 def test_bits_per_sample_are_the_loss_of_the_kept_weights(finished_run: FinishedRun) -> None:
@@ -121,7 +121,7 @@ def test_bits_per_sample_are_the_loss_of_the_kept_weights(finished_run: Finished
 
 def test_label_accuracy_has_an_interval(finished_run: FinishedRun) -> None:
     rows = [row for row in figures(finished_run.folder) if row["name"] == "label_accuracy"]
-    assert {row["of"] for row in rows} == {"original", "griffin_lim", "wavenet"}
+    assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet"}
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
     heard = results(finished_run.folder)["listening"]
     assert heard["judged_clips"] == 2

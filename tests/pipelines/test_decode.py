@@ -36,6 +36,7 @@ def options(model: Path, codes: Path, output: Path, **others: object) -> dict[st
         "group": None,
         "temperature": 1.0,
         "top_p": 1.0,
+        "postfilter": 1.0,
         "seed": 0,
         "device": "cpu",
         "engine": "auto",
@@ -85,6 +86,19 @@ def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
     assert (tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
 
 
+def test_a_file_holds_the_networks_own_sound_where_that_is_asked_for(
+    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out", postfilter=0))
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    for strength, same in ((0.0, True), (1.0, False)):
+        vocoder = Vocoder.from_pretrained(run_folder / "vocoder", postfilter=strength)
+        vocoder.decode(clips[1].codes, tokenizer, group="anna", temperature=1.0).write(tmp_path / "one.wav")
+        assert ((tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "one.wav").read_bytes()) == same
+    with pytest.raises(InputError, match="was begun with other values of postfilter"):
+        decode(options(run_folder, parquet, tmp_path / "out"))
+
+
 def test_another_seed_gives_other_sounds(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
     decode(options(run_folder, parquet, tmp_path / "one"))
     decode(options(run_folder, parquet, tmp_path / "other", seed=1))
@@ -129,7 +143,8 @@ def test_griffin_lim_tells_that_a_removed_mean_is_missing(
         write_shard(tmp_path / f"{name}.parquet", [codes], tokenizer.format)
         output = tmp_path / f"{name}.wav"
         decode(options(tmp_path / name, tmp_path / f"{name}.parquet", output, synthesis="griffin_lim"))
-        assert ("Griffin-Lim does not put it back" in " ".join(capsys.readouterr().err.split())) == (name == "removing")
+        notes = " ".join(capsys.readouterr().err.split())
+        assert ("Griffin-Lim and noise do not put it back" in notes) == (name == "removing")
 
 
 def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
@@ -177,6 +192,7 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
         ({"input": "nowhere"}, "input=nowhere does not exist"),
         ({"temperature": -1.0}, "temperature is -1"),
         ({"top_p": 0.0}, "top_p is 0"),
+        ({"postfilter": 1.5}, "postfilter is 1.5"),
         ({"seed": -1}, "seed is -1"),
         ({"engine": "fast"}, "engine=fast is not one of its choices"),
         ({"device": "gpu"}, "device=gpu is not one of its choices: auto, cpu, cuda"),
@@ -288,7 +304,7 @@ def test_a_voice_that_was_not_heard_in_training_is_told(
     decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out"))
     assert "the vocoder was not trained on carl: the average of its voices speaks" in capsys.readouterr().err
     average = Vocoder.from_pretrained(run_folder / "vocoder").decode(
-        clips[0].codes, Tokenizer.from_pretrained(run_folder / "tokenizer")
+        clips[0].codes, Tokenizer.from_pretrained(run_folder / "tokenizer"), temperature=1.0
     )
     average.write(tmp_path / "average.wav")
     assert (tmp_path / "out/a.wav").read_bytes() == (tmp_path / "average.wav").read_bytes()

@@ -36,6 +36,7 @@ def options(model: Path, output: Path, **others: object) -> dict[str, object]:
         "seed": 0,
         "synthesis": "wavenet",
         "vocoder_temperature": 1.0,
+        "postfilter": 1.0,
         "group": None,
         "device": "cpu",
         "engine": "auto",
@@ -98,6 +99,14 @@ def test_the_same_seed_makes_the_same_files(run_folder: Path, tmp_path: Path) ->
     assert contents[0] == contents[1] != contents[2]
 
 
+def test_the_post_filter_changes_new_sound_alone(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    for name, strength in (("own", 0), ("filtered", 1)):
+        generate(options(run_folder, tmp_path / name, prompt=str(recordings / "c.ogg"), postfilter=strength))
+    own, filtered = (samples(tmp_path / name / "sample_0.wav") for name in ("own", "filtered"))
+    np.testing.assert_array_equal(own[:-840], filtered[:-840])
+    assert np.abs(own[-840:] - filtered[-840:]).max() > 100
+
+
 def test_codes_alone_need_no_vocoder(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for part in ("tokenizer", "lm"):
@@ -131,6 +140,7 @@ def test_what_a_killed_command_left_is_begun_anew(run_folder: Path, tmp_path: Pa
         ({"temperature": -0.5}, "temperature is -0.5"),
         ({"top_p": 0.0}, "top_p is 0"),
         ({"vocoder_temperature": -1.0}, "vocoder_temperature is -1"),
+        ({"postfilter": -0.1}, "postfilter is -0.1"),
         ({"group": "carl"}, "group is 'carl'"),
         ({"group": "anna", "synthesis": "none"}, "synthesis=none makes no sound"),
         ({"output": "more.wav"}, "num_samples=2 and synthesis=wavenet"),

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -102,7 +103,7 @@ def compared(label: str) -> dict[str, Any]:
 def listening(clips: int, label: str) -> dict[str, object]:
     """Clips with all kinds of sound, two continuations of each, and a sound from nothing."""
     decoded = LEVELS | {"log_mel_distance": 9.5, "code_agreement": 0.4}
-    kinds = {"original": LEVELS, "griffin_lim": decoded, "wavenet": decoded, "prompt": LEVELS}
+    kinds = {"original": LEVELS, "noise_vocoder": decoded, "griffin_lim": decoded, "wavenet": decoded, "prompt": LEVELS}
     continued = [said(f"{n}_continuation_{t:g}_0.wav", n, t) for n in range(clips) for t in (0.7, 1.0)]
     varied = {"sounds": 2, "distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": None}
     return {
@@ -115,6 +116,7 @@ def listening(clips: int, label: str) -> dict[str, object]:
         ],
         "recognised": [{"of": "continuation", "temperature": 0.7, "classes": {label: 1, "eight": 2}}],
         "judged_clips": 30,
+        "postfilter": 1.0,
     }
 
 
@@ -136,7 +138,12 @@ def results(label: str = "seven", clips: int = 2) -> dict[str, object]:
         figure("vocoder", "code_agreement", 0.4, "ratio", of="wavenet"),
         *(
             figure("vocoder", "label_accuracy", value, "ratio", of=of) | {"low": value - 0.1, "high": value + 0.1}
-            for of, value in (("original", 0.9), ("griffin_lim", 0.5), ("wavenet", 0.75))
+            for of, value in (("original", 0.9), ("noise_vocoder", 0.6), ("griffin_lim", 0.5), ("wavenet", 0.75))
+        ),
+        *(
+            figure("vocoder", "label_accuracy_difference", value, "ratio", of=f"wavenet - {of}")
+            | {"low": value - 0.1, "high": value + 0.1}
+            for of, value in (("noise_vocoder", 0.15), ("griffin_lim", 0.25))
         ),
         figure("lm", "seconds", 61.0, "s"),
     ]
@@ -240,10 +247,38 @@ def test_the_page_needs_nothing_but_itself(whole: Path) -> None:
 def test_sounds_are_the_files_of_the_run(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
     sources = [str(player["src"]) for player in page.named("audio")]
-    kinds = ("original", "griffin_lim", "wavenet", "prompt", "continuation_0.7_0", "continuation_1_0")
+    kinds = (
+        *(
+            "original",
+            "griffin_lim",
+            "wavenet",
+            "prompt",
+            "noise_vocoder",
+        ),  # in the page the whisper is behind the others
+        *("continuation_0.7_0", "continuation_1_0"),
+    )
     names = [f"{number}_{kind}.wav" for number in range(2) for kind in kinds]
     wanted = [whole / "listening" / name for name in [*names, "unconditional_1_0.wav"]]
     assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [path.read_bytes() for path in wanted]
+
+
+def test_vocoders_are_compared_in_words(whole: Path) -> None:
+    text = " ".join(read(whole / "report.html").split())
+    assert "+15.0 points over the noise vocoder (+5.0 to +25.0), and +25.0 points over Griffin-Lim" in text
+    assert "and a post-filter gives them that spectrum" in text
+    assert "a noise vocoder whispers" in text
+
+
+def test_a_run_without_noise_and_post_filter_is_told_of_neither(whole: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(whole, tmp_path / "run")
+    record = json.loads((folder / "results.json").read_text())
+    record["figures"] = [row for row in record["figures"] if "noise_vocoder" not in (row["of"] or "")]
+    del record["listening"]["postfilter"]
+    (folder / "results.json").write_text(json.dumps(record))
+    write_report(folder)
+    text = read(folder / "report.html")
+    assert "post-filter" not in text
+    assert "noise vocoder" not in text.partition('id="listen"')[2].partition("<audio")[0]
 
 
 def test_what_cannot_be_seen_is_told(whole: Path) -> None:

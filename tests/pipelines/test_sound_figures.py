@@ -40,8 +40,13 @@ def entry(root: Path, stage: str, name: str, content: object) -> Entry:
 
 @pytest.fixture
 def entries(tmp_path: Path) -> dict[str, Entry]:
-    heard = [("one", "two", "one"), ("two", "two", "two"), ("one", "two", "one"), ("two", "two", "one")]
-    kinds = ("original", "griffin_lim", "wavenet")
+    heard = [
+        ("one", "two", "two", "one"),
+        ("two", "two", "two", "two"),
+        ("one", "one", "two", "one"),
+        ("two", "two", "two", "one"),
+    ]
+    kinds = ("original", "noise_vocoder", "griffin_lim", "wavenet")
     recognised = [
         {"path": f"{number}.wav", "heard": dict(zip(kinds, each, strict=True))} for number, each in enumerate(heard)
     ]
@@ -54,7 +59,7 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
         for n in range(2)
     ]
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
-    listened = {"clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}], "said": said}
+    listened = {"postfilter": 1.0, "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}], "said": said}
     return {
         "recognised": entry(tmp_path, "recognised", RECOGNISED, {"clips": recognised, "said": [{"of": "x"}]}),
         "judged": entry(tmp_path, "judged", JUDGED, {"clips": judged}),
@@ -68,13 +73,14 @@ def figures(entries: dict[str, Entry], manifest: Manifest = MANIFEST) -> dict[tu
 
 def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) -> None:
     found = figures(entries)
-    values = {of: found["label_accuracy", of].value for of in ("original", "griffin_lim", "wavenet")}
-    assert values == {"original": 1, "griffin_lim": 0.5, "wavenet": 0.75}
+    values = {of: found["label_accuracy", of].value for of in ("original", "noise_vocoder", "griffin_lim", "wavenet")}
+    assert values == {"original": 1, "noise_vocoder": 0.75, "griffin_lim": 0.5, "wavenet": 0.75}
     wavenet = found["label_accuracy", "wavenet"]
     assert wavenet.low is not None
     assert wavenet.high is not None
     assert 0 <= wavenet.low < 0.75 < wavenet.high <= 1
     assert found["label_accuracy_difference", "wavenet - griffin_lim"].value == 0.25
+    assert found["label_accuracy_difference", "wavenet - noise_vocoder"].value == 0
     ratio = found["label_accuracy_ratio", "wavenet / original"]
     assert ratio.value == 0.75
     assert ratio.low is not None
@@ -154,7 +160,7 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
         }
         for clip, peak in peaks
     ]
-    found = figures({"listening": entry(tmp_path, "listening", LISTENING, {"said": said})})
+    found = figures({"listening": entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0})})
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
     alone = found["peak", "unconditional@1"]

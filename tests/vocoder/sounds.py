@@ -24,6 +24,7 @@ class Table:
 
     def __init__(self, patches: Tensor, *, tokenizer: str = "tok-1", codebook: str = "book-1") -> None:
         self.patches = patches
+        self.front_end = SPECTROGRAM
         self.patch_frames = patches.shape[1]
         self.format = CodesFormat(
             codebook_size=len(patches),

@@ -50,7 +50,7 @@ def test_burst_stands_where_it_stood() -> None:
 def test_decodes_codes_to_the_sample() -> None:
     (sound,) = recordings(1)
     clips, table = clips_of_own_meaning([sound])
-    decoded = decode(table.codes(list(range(len(clips.codes))), len(sound)), table, SPECTROGRAM)
+    decoded = decode(table.codes(list(range(len(clips.codes))), len(sound)), table)
     original = Waveform(samples=(sound / 32768).astype(np.float32), sample_rate=8000)
     assert len(decoded.samples) == len(sound)
     # Where the digits are absent, a bare tone leaves most bands at the floor: harder; silence is 23 dB away, noise 44.
@@ -75,4 +75,4 @@ def test_refuses_more_samples_than_frames_cover() -> None:
 
 def test_refuses_codes_of_another_codebook() -> None:
     with pytest.raises(InputError, match="book-2"):
-        decode(random_table(codebook="book-2").codes([0]), random_table(), SPECTROGRAM)
+        decode(random_table(codebook="book-2").codes([0]), random_table())

@@ -121,6 +121,7 @@ def test_names_a_config_that_is_none(vocoder: Vocoder, tmp_path: Path, text: str
 def test_goes_on_from_a_sound_without_the_sound_itself(vocoder: Vocoder) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])
+    vocoder.postfilter = 0  # it leaves the beginning of what is new as it is
     whole = vocoder.decode(codes, table, seed=4)
     heard = Waveform(samples=whole.samples[: SAMPLES_PER_CODE + 21], sample_rate=8000)
     more = vocoder.continue_from(heard, codes, table, seed=4)
@@ -188,7 +189,7 @@ def test_a_stream_says_what_it_can_before_all_codes_are_there(vocoder: Vocoder) 
             yield table.codes([1] * 10)
 
     first = next(iter(vocoder.stream(blocks(), table)))
-    assert len(first.samples) == 32 * SAMPLES_PER_CODE
+    assert len(first.samples) == 32 * SAMPLES_PER_CODE - SPECTROGRAM.left_context  # what later frames change waits
     assert len(given) < 12
 
 

@@ -1,0 +1,171 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from audio.errors import InputError
+from audio.spectrogram import LogMel, SpectrogramConfig
+from audio.waveform import Waveform
+from tests.reference import postfiltered
+from tests.vocoder.sounds import (
+    SAMPLES_PER_CODE,
+    SPECTROGRAM,
+    clips_of_own_meaning,
+    random_table,
+    recordings,
+    tiny_config,
+)
+from tokenizer.codes import Codes
+from vocoder.metrics import log_mel_distance
+from vocoder.postfilter import PostFilter, in_force
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet import create_wavenet
+
+HOP = SPECTROGRAM.hop_length
+
+
+def filtered(
+    samples: Tensor,
+    meant: Tensor,
+    config: SpectrogramConfig,
+    *,
+    frames: int = 64,
+    strength: float = 1.0,
+    prompt: int = 0,
+) -> Tensor:
+    own = PostFilter(config, strength=strength, prompt=prompt)
+    own.expect(meant)
+    pieces = torch.split(samples, frames * config.hop_length)
+    return torch.cat([*(own.filter(piece) for piece in pieces), own.finish()])
+
+
+def drawn(frames: int, config: SpectrogramConfig, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Noise, and what it might have been meant to be."""
+    generator = torch.Generator().manual_seed(seed)
+    samples = 0.2 * torch.randn(frames * config.hop_length, generator=generator)
+    return samples, -4 + 3 * torch.randn(frames, config.n_mels, generator=generator)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SPECTROGRAM,
+        replace(SPECTROGRAM, f_min=300.0, f_max=2500.0),  # bins of no band below and above
+        replace(SPECTROGRAM, n_mels=64),  # bands between two bins
+        replace(SPECTROGRAM, hop_length=200),  # windows that do not overlap
+        replace(SPECTROGRAM, window_length=82, hop_length=33),
+    ],
+)
+@pytest.mark.parametrize(("strength", "prompt"), [(1.0, 0), (0.4, 0), (1.0, 333)])
+def test_equals_the_reference(config: SpectrogramConfig, strength: float, prompt: int) -> None:
+    samples, meant = drawn(9, config)
+    found = filtered(samples, meant, config, frames=2, strength=strength, prompt=prompt)  # a prompt ends in some piece
+    wanted = postfiltered(samples.numpy(), meant.numpy(), config, strength=strength, prompt=prompt)
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    total=st.integers(1, 40),
+    together=st.integers(1, 40),
+    window=st.sampled_from([80, 120, 200, 500]),
+    prompt=st.integers(0, 3000),
+    seed=st.integers(0, 99),
+)
+def test_pieces_give_the_whole(total: int, together: int, window: int, prompt: int, seed: int) -> None:
+    config = replace(SPECTROGRAM, window_length=window)
+    samples, meant = drawn(total, config, seed=seed)
+    whole = filtered(samples, meant, config, prompt=prompt)
+    assert len(whole) == len(samples)
+    assert torch.equal(whole[:prompt], samples[:prompt])
+    pieces = filtered(samples, meant, config, frames=together, prompt=prompt)
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-6)
+
+
+def test_sound_that_is_as_meant_stays_as_it_is() -> None:
+    samples, _ = drawn(12, SPECTROGRAM)
+    meant = LogMel(SPECTROGRAM)(samples.unsqueeze(0))[0]
+    torch.testing.assert_close(filtered(samples, meant, SPECTROGRAM), samples, rtol=0, atol=1e-6)
+
+
+def test_noise_takes_on_the_spectrum_of_speech() -> None:
+    """The level of each band in each frame comes back, and what is meant to be silent nearly is."""
+    clips, table = clips_of_own_meaning(recordings(1))
+    codes = table.codes(list(range(len(clips.codes))), len(clips.codes) * SAMPLES_PER_CODE)
+    meant = table.denormalise(table.spectrogram(torch.from_numpy(codes.values).long()[None])[0])
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.02 * torch.randn(codes.num_samples, generator=generator)
+    padded = np.pad(clips.samples / 32768, (0, codes.num_samples - len(clips.samples))).astype(np.float32)
+    speech, before, after = (
+        Waveform(samples=samples, sample_rate=8000)
+        for samples in (padded, noise.numpy(), filtered(noise, meant, SPECTROGRAM).numpy())
+    )
+    assert log_mel_distance(speech, after, SPECTROGRAM) < 0.5 * log_mel_distance(speech, before, SPECTROGRAM)
+
+
+def test_a_prompt_stays_as_it_was_and_nothing_clicks() -> None:
+    """Half a second of a steady tone, then the same tone 20 dB too quiet: the gain rises, and does not jump."""
+    times = torch.arange(100 * HOP) / SPECTROGRAM.sample_rate
+    tone = 0.3 * torch.sin(2 * torch.pi * 440 * times)
+    prompt = 4000
+    meant = LogMel(SPECTROGRAM)(tone.unsqueeze(0))[0]
+    sound = filtered(torch.cat([tone[:prompt], 0.1 * tone[prompt:]]), meant, SPECTROGRAM, prompt=prompt)
+    assert torch.equal(sound[:prompt], tone[:prompt])
+    added = sound[prompt:] - 0.1 * tone[prompt:]
+    assert float(added[:10].abs().max()) < 0.01  # nothing at first
+    assert float(added[SPECTROGRAM.window_length :].abs().max()) > 0.2  # and then all of it
+    assert float(added.diff().abs().max()) < 1.2 * float((0.9 * tone).diff().abs().max())
+
+
+def test_a_vocoder_filters_what_it_says_and_not_what_it_heard() -> None:
+    table, model = random_table(), create_wavenet(tiny_config(), seed=0)
+    codes = table.codes([code % 12 for code in range(40)])
+    plain, own = Vocoder(model, "tok-1", postfilter=0), Vocoder(model, "tok-1", postfilter=0.7)
+    raw = plain.decode(codes, table, seed=5)
+    meant = table.denormalise(table.spectrogram(torch.from_numpy(codes.values).long()[None])[0])
+    wanted = postfiltered(raw.samples, meant.numpy(), SPECTROGRAM, strength=0.7)
+    np.testing.assert_allclose(own.decode(codes, table, seed=5).samples, wanted, atol=2e-5)
+    heard = Waveform(samples=raw.samples[:1001], sample_rate=8000)
+    more = own.continue_from(heard, codes, table, seed=5)
+    wanted = postfiltered(raw.samples, meant.numpy(), SPECTROGRAM, strength=0.7, prompt=1001)
+    np.testing.assert_allclose(more.samples, wanted[1001:], atol=2e-5)
+
+
+def test_a_stream_goes_on_from_a_prompt_as_the_whole_does() -> None:
+    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    codes = table.codes([code % 12 for code in range(70)])
+    heard = Waveform(samples=own.decode(codes, table, seed=5).samples[:6001], sample_rate=8000)
+    blocks: list[Codes] = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
+    pieces = [piece.samples for piece in own.stream(blocks, table, prompt=heard, seed=5)]
+    assert np.array_equal(np.concatenate(pieces)[6001:], own.continue_from(heard, codes, table, seed=5).samples)
+
+
+def test_refuses_what_it_cannot_filter() -> None:
+    own = PostFilter(SPECTROGRAM, strength=1.0)
+    own.expect(torch.zeros(2, SPECTROGRAM.n_mels))
+    with pytest.raises(InputError, match="240 samples to filter and 2 frames of meaning"):
+        own.filter(torch.zeros(3 * HOP))
+    with pytest.raises(InputError, match=r"81 samples to filter.*whole frames of 80 samples"):
+        own.filter(torch.zeros(HOP + 1))
+    with pytest.raises(InputError, match=r"postfilter is 1\.5; choose 0 .* to 1"):
+        Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", postfilter=1.5)
+
+
+def test_levels_are_known_where_nothing_is_taken_off() -> None:
+    assert in_force(0.5, SPECTROGRAM) == 0.5
+    assert in_force(0.5, replace(SPECTROGRAM, remove_mean="running")) == 0
+    assert in_force(0.5, replace(SPECTROGRAM, dynamic_range=40.0)) == 0
+
+
+def test_a_stream_says_nothing_empty() -> None:
+    config = replace(SPECTROGRAM, window_length=4000)
+    table, own = random_table(), Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    table.front_end = config
+    codes = table.codes([1] * 60)
+    pieces = [piece.samples for piece in own.stream([codes], table)]
+    assert all(len(piece) for piece in pieces)
+    assert np.array_equal(np.concatenate(pieces), own.decode(codes, table).samples)

@@ -1,0 +1,23 @@
+"""Power spectra from what a mel spectrogram keeps of them."""
+
+from torch import Tensor
+
+from audio.spectrogram import SpectrogramConfig
+from vocoder.short_time import mel_filters
+
+STEPS = 50  # 200 changed the distance on real digits by 0.004 dB, 20 by 0.03
+
+
+def linear_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
+    """Power spectrum that the mel filters map near to ``log_mel``: ``(frames, mels)`` -> ``(frames, bins)``.
+
+    Least squares without negative powers, by multiplicative updates (Lee and Seung 2001).
+    """
+    filters = mel_filters(config)
+    mel = (log_mel.exp() - config.floor).clamp(min=config.floor * 1e-3)
+    wanted = mel @ filters.T
+    power: Tensor = wanted / filters.sum(dim=1).clamp(min=1e-3)
+    gram = filters @ filters.T
+    for _ in range(STEPS):
+        power = power * wanted / (power @ gram).clamp(min=1e-12)
+    return power

@@ -1,0 +1,57 @@
+"""Short-time spectra in the frames of `audio.spectrogram`, which are not centred: nothing is shifted in time.
+
+::
+
+    left_context zeros | signal
+    [------ window 0 -----]
+               [------ window 1 -----]
+"""
+
+import torch
+import torchaudio
+from torch import Tensor
+from torch.nn.functional import fold, pad
+
+from audio.spectrogram import SpectrogramConfig
+
+LEAST_WEIGHT = 0.1  # the last samples lie under the fading end of one window alone: they are not to be blown up
+
+
+def hann(config: SpectrogramConfig) -> Tensor:
+    """``(window_length,)``"""
+    return torch.hann_window(config.window_length)
+
+
+def mel_filters(config: SpectrogramConfig) -> Tensor:
+    """How much each Fourier bin counts for each band ``(bins, mels)``."""
+    filters: Tensor = torchaudio.functional.melscale_fbanks(
+        config.window_length // 2 + 1, config.f_min, config.highest, config.n_mels, config.sample_rate
+    )
+    return filters
+
+
+def windows(sound: Tensor, config: SpectrogramConfig) -> Tensor:
+    """``(left_context + frames * hop_length,)`` -> ``(frames, window_length)``, as they lie, without Hann's factors."""
+    return sound.unfold(0, config.window_length, config.hop_length)
+
+
+def overlap_add(pieces: Tensor, config: SpectrogramConfig) -> Tensor:
+    """``(frames, window_length)`` -> ``(left_context + frames * hop_length,)``."""
+    length = config.left_context + len(pieces) * config.hop_length
+    columns = pieces.T.unsqueeze(0)
+    total: Tensor = fold(columns, (1, length), kernel_size=(1, config.window_length), stride=(1, config.hop_length))
+    return total.flatten()
+
+
+def analyse(samples: Tensor, config: SpectrogramConfig) -> Tensor:
+    """``(frames * hop_length,)`` -> ``(frames, bins)``."""
+    spectrum: Tensor = torch.fft.rfft(windows(pad(samples, (config.left_context, 0)), config) * hann(config))
+    return spectrum
+
+
+def synthesise(spectrum: Tensor, config: SpectrogramConfig) -> Tensor:
+    """``(frames, bins)`` -> ``(frames * hop_length,)``: the signal whose frames come closest (weighted overlap-add)."""
+    window = hann(config)
+    pieces = torch.fft.irfft(spectrum, n=config.window_length) * window
+    weight = overlap_add((window**2).expand_as(pieces), config)
+    return (overlap_add(pieces, config) / weight.clamp(min=LEAST_WEIGHT))[config.left_context :]
