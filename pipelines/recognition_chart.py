@@ -1,4 +1,4 @@
-"""How many test clips are recognised in each run of a sweep: in WaveNet's sound, in Griffin-Lim's, and as recorded."""
+"""How many test clips are recognised in each run of a sweep: in WaveNet's sound, without learning, and as recorded."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from pipelines.sweep_words import Naming
 
 ROW_HEIGHT = 21  # CSS pixels
 LETTERS = 24  # of a run's name
-MARKERS = {"wavenet": "D", "griffin_lim": "o", "original": "|"}
-COLOURS = {"wavenet": BLUE, "griffin_lim": MUTED, "original": INK}
+MARKERS = {"wavenet": "D", "griffin_lim": "o", "noise_vocoder": "x", "original": "|"}
+COLOURS = {"wavenet": BLUE, "griffin_lim": MUTED, "noise_vocoder": MUTED, "original": INK}
 
 
 def recognition_chart(points: Sequence[Point], naming: Naming) -> Markup:
-    """A row for each run: WaveNet with its interval, beside Griffin-Lim from the same codes and the recordings."""
+    """A row for each run: WaveNet with its interval, Griffin-Lim and noise from the same codes, and the recordings."""
     rows = list(points)[::-1]
 
     def draw(axes: Axes) -> None:
@@ -28,6 +28,8 @@ def recognition_chart(points: Sequence[Point], naming: Naming) -> Markup:
             if of == "wavenet":
                 lows, highs = ([getattr(each, end) for each in known.values()] for end in ("low", "high"))
                 axes.hlines(list(known), lows, highs, COLOURS[of])
+            if not known:  # runs of an older version have no noise vocoder
+                continue
             values = [each.value for each in known.values()]
             (drawn,) = axes.plot(values, list(known), marker, color=COLOURS[of], label=full_name(of), markersize=6)
             drawn.set_markerfacecolor(BLUE if of == "wavenet" else PAPER)
@@ -36,7 +38,7 @@ def recognition_chart(points: Sequence[Point], naming: Naming) -> Markup:
         percent_ticks(axes.xaxis)
         axes.grid(axis="x")
         axes.set_xlabel("test clips recognised")
-        legend_above(axes, columns=3)
+        legend_above(axes, columns=4)
 
     told = "; ".join(f"{naming.values(point)} {percent(point.value(*RECOGNISED))}" for point in points)
     description = f"Share of test clips that a classifier of recordings recognises from WaveNet's sound: {told}"

@@ -38,12 +38,14 @@ from pipelines.sweep_words import Naming, doubt, interior, verdict
 
 HTML, CSV = "sweep.html", "sweep.csv"
 TEMPLATE = "sweep.html.jinja"
-SOUND_FIGURES = (  # of a vocoder, with their units
-    ("bits_per_sample", "wavenet", "bit/sample"),
-    *(("label_accuracy", of, "ratio") for of in ("wavenet", "griffin_lim", "original")),
-    *(("stoi", of, "STOI") for of in ("wavenet", "griffin_lim")),
-    ("stoi_clips", "wavenet", "clips"),
-    *(("mel_cepstral_distortion", of, "") for of in ("wavenet", "griffin_lim")),
+SPOKEN = {"wavenet": "WaveNet", "griffin_lim": "Griffin-Lim", "noise_vocoder": "the noise vocoder"}
+SOUND_FIGURES = (  # of a vocoder: heading, name, of, unit
+    ("bits per sample on validation", "bits_per_sample", "wavenet", "bit/sample"),
+    *((f"recognised from {named}", "label_accuracy", of, "ratio") for of, named in SPOKEN.items()),
+    ("recognised from the recordings", "label_accuracy", "original", "ratio"),
+    *((f"STOI of {named}", "stoi", of, "STOI") for of, named in SPOKEN.items()),
+    ("clips long enough for STOI", "stoi_clips", "wavenet", "clips"),
+    *((f"mel-cepstral distortion of {named}, dB", "mel_cepstral_distortion", of, "") for of, named in SPOKEN.items()),
 )
 KILLED = "it was stopped before its end"
 
