@@ -51,15 +51,15 @@ def bench(config: dict[str, object]) -> None:
     # Seconds of imports, which a mistake need not wait for.
     match settings.what:
         case "encode":
-            from pipelines.bench_encode import bench_encode
+            from pipelines.benchmarks.encode import bench_encode
 
             measured = bench_encode(folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
         case "memory":
-            from pipelines.bench_memory import bench_memory
+            from pipelines.benchmarks.memory import bench_memory
 
             measured = bench_memory(folder, hours=settings.hours)
         case "vocoder":
-            from pipelines.bench_vocoder import bench_vocoder
+            from pipelines.benchmarks.vocoder import bench_vocoder
 
             picture = None if settings.output is None else settings.output.with_suffix(".png")
             measured = bench_vocoder(folder, clips=settings.clips, repeats=settings.repeats, picture=picture)

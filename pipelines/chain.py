@@ -8,7 +8,6 @@ from audio.errors import InputError
 from audio.files import write_aside
 from audio.manifest import Manifest, write_manifest, write_rejected
 from audio.splits import SplitConfig
-from pipelines.codes_stage import codes, views
 from pipelines.comparison_config import with_seed
 from pipelines.comparison_stages import Codec, compared, unlabelled_entry
 from pipelines.comparison_table import as_markdown
@@ -16,20 +15,21 @@ from pipelines.corpus import Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.devices import choose_device
 from pipelines.disk import require_space
 from pipelines.gangs import gathered
-from pipelines.health_stage import health
-from pipelines.language_model_stage import CodedCorpus, language_model
-from pipelines.probe_stage import require_probeable
+from pipelines.pages.run_words import summary
 from pipelines.progress import Terminal
 from pipelines.report import write_report
 from pipelines.results import FoldSeed, write_results
 from pipelines.run_record import RESULTS, read_results
-from pipelines.run_words import summary
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
 from pipelines.sound_stages import sounds
+from pipelines.stages.codes import codes, views
+from pipelines.stages.health import health
+from pipelines.stages.language_model import CodedCorpus, language_model
+from pipelines.stages.probe import require_probeable
+from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, heard_sample
 from pipelines.store import Entry, Store
 from pipelines.stored_features import GPT, PROBE
-from pipelines.tokenizer_stages import autoencoder, codebook, frame_sample, heard_sample
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
 COMPARISON = "comparison.md"

@@ -12,14 +12,14 @@ import numpy as np
 from audio.manifest import Manifest
 from lm.baselines.supervised import Label
 from lm.probe_task import ProbeTask
-from pipelines.ast_stage import ast, ast_features
-from pipelines.baseline_stage import Baseline, baseline_features, simclr, supervised
-from pipelines.features_stage import code_features, gpt_features, random_gpt_features, signal_features
-from pipelines.filter_bank_stage import filter_banks
-from pipelines.probe_stage import probe_task, probed, probes
 from pipelines.session import Session
 from pipelines.settings import RunSettings
-from pipelines.spectrogram_stage import spectrograms
+from pipelines.stages.baselines import Baseline, baseline_features, simclr, supervised
+from pipelines.stages.features import code_features, gpt_features, random_gpt_features, signal_features
+from pipelines.stages.filter_bank import filter_banks
+from pipelines.stages.probe import probe_task, probed, probes
+from pipelines.stages.spectrogram import spectrograms
+from pipelines.stages.spectrogram_transformer import ast, ast_features
 from pipelines.store import Entry
 from pipelines.stored_features import GPT
 

@@ -8,9 +8,9 @@ from audio.embedded import EmbeddedConfig, embedded_corpus
 from audio.errors import InputError
 from audio.manifest import Manifest, Rejected
 from pipelines.gangs import Gang
-from pipelines.probe_stage import require_labels
 from pipelines.progress import Terminal
 from pipelines.settings import EMBEDDED, RunSettings, choose_workers
+from pipelines.stages.probe import require_labels
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
 

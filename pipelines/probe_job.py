@@ -13,20 +13,20 @@ from audio.folds import Fold
 from audio.manifest import Manifest, read_manifest
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
-from pipelines.codes_stage import codes
 from pipelines.comparison import comparison
 from pipelines.comparison_table import as_table
 from pipelines.configuration import build
 from pipelines.corpus import corpus_config, read_corpus
 from pipelines.devices import Device, choose_device
 from pipelines.disk import require_space
-from pipelines.features_stage import code_features, gpt_features, signal_features
 from pipelines.gangs import gathered
-from pipelines.probe_stage import probed, probes, require_probeable
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, with_embedded_corpus
+from pipelines.stages.codes import codes
+from pipelines.stages.features import code_features, gpt_features, signal_features
+from pipelines.stages.probe import probed, probes, require_probeable
 from pipelines.store import Entry, Store, StoreConfig, write_json
 from pipelines.stored_features import PROBE
 from tokenizer.codes import require_same_codebook

@@ -6,8 +6,7 @@ from pathlib import Path
 from audio.files import write_aside
 from pipelines.command import command
 from pipelines.configuration import build
-
-REPORT = "report.html"
+from pipelines.run_folder import REPORT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: the results, or a sound that they name, are missing or broken.
     """
-    from pipelines.report_page import page  # matplotlib takes a second, which a misspelt option need not wait for
+    from pipelines.pages.report import page  # matplotlib takes a second, which a misspelt option need not wait for
 
     write_aside(folder / REPORT, page(folder))
     return folder / REPORT

@@ -5,6 +5,7 @@ from typing import Literal
 
 from audio.errors import InputError
 
+REPORT = "report.html"
 Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `wordless run` that make them
 Synthesis = Literal["wavenet", "griffin_lim"]
 

@@ -13,17 +13,17 @@ from audio.spectrogram import SpectrogramConfig
 from lm.baselines.ast_weights import require_weights
 from lm.baselines.spectrogram_transformer import LAYERS
 from lm.probe import ProbeConfig, shared_tries
-from pipelines.ast_stage import AstSettings
-from pipelines.baseline_stage import BaselineSettings
 from pipelines.candidates import candidates
 from pipelines.comparison_config import ComparisonConfig, Method
 from pipelines.configuration import build
 from pipelines.devices import Device, cores
-from pipelines.language_model_stage import MIN_PAIRS, LanguageModelSettings
-from pipelines.listening_stage import ListeningConfig
+from pipelines.stages.baselines import BaselineSettings
+from pipelines.stages.language_model import MIN_PAIRS, LanguageModelSettings
+from pipelines.stages.listening import ListeningConfig
+from pipelines.stages.spectrogram_transformer import AstSettings
+from pipelines.stages.tokenizer import TokenizerSettings
+from pipelines.stages.vocoder import VocoderSettings
 from pipelines.store import StoreConfig
-from pipelines.tokenizer_stages import TokenizerSettings
-from pipelines.vocoder_stage import VocoderSettings
 
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
 EMBEDDED = "<embedded corpus>"  # stands for the root that is known once it has been spoken

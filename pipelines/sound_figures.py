@@ -12,11 +12,11 @@ import numpy as np
 from audio.manifest import Manifest
 from lm.comparison import Hits, by_fold, difference, interval, resampled
 from lm.probe import ProbeConfig
-from pipelines.decoded_stage import GUARD
 from pipelines.figures import Figure
-from pipelines.judging_stage import JUDGED
-from pipelines.listening_stage import LISTENING, UNLEARNED
-from pipelines.recognition_stage import RECOGNISED
+from pipelines.stages.decoded import GUARD
+from pipelines.stages.judging import JUDGED
+from pipelines.stages.listening import LISTENING, UNLEARNED
+from pipelines.stages.recognition import RECOGNISED
 from pipelines.store import Entry
 
 UNITS = {

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from audio.manifest import Manifest
-from pipelines.baseline_stage import supervised
-from pipelines.codes_stage import codes
 from pipelines.comparison_stages import Codec, labels_of
-from pipelines.decoded_stage import decoded
-from pipelines.judging_stage import judged
-from pipelines.listening_stage import listening
-from pipelines.recognition_stage import label_task, recognised, weak_classifier
 from pipelines.session import Session
 from pipelines.settings import RunSettings
-from pipelines.spectrogram_stage import spectrograms
+from pipelines.stages.baselines import supervised
+from pipelines.stages.codes import codes
+from pipelines.stages.decoded import decoded
+from pipelines.stages.judging import judged
+from pipelines.stages.listening import listening
+from pipelines.stages.recognition import label_task, recognised, weak_classifier
+from pipelines.stages.spectrogram import spectrograms
+from pipelines.stages.tokenizer import codebook
+from pipelines.stages.vocoder import CodedIn, vocoder, waveforms
 from pipelines.store import Entry
-from pipelines.tokenizer_stages import codebook
-from pipelines.vocoder_stage import CodedIn, vocoder, waveforms
 
 
 def sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:

@@ -83,8 +83,8 @@ def going_on() -> Iterator[None]:
 
 def finish(sweep: Path, *, command: str) -> None:
     """Write the page and the table of a sweep, and tell what was computed, what was reused and what failed."""
-    from pipelines.sweep_page import write_sweep  # matplotlib takes a second
-    from pipelines.sweep_points import reuse
+    from pipelines.pages.sweep import write_sweep  # matplotlib takes a second
+    from pipelines.pages.sweep_points import reuse
 
     jobs = read_jobs(sweep)
     page = write_sweep(sweep, jobs, command=resuming(command, sweep))

@@ -10,12 +10,12 @@ import pytest
 import soundfile
 
 from audio.errors import InputError
-from pipelines import bench_machine, bench_peer, bench_vocoder
 from pipelines.bench import bench
-from pipelines.bench_machine import Machine
-from pipelines.bench_memory import bench_memory
-from pipelines.bench_sounds import random_tokenizer, write_noise
-from pipelines.bench_vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
+from pipelines.benchmarks import machine, peer, vocoder
+from pipelines.benchmarks.machine import Machine
+from pipelines.benchmarks.memory import bench_memory
+from pipelines.benchmarks.sounds import random_tokenizer, write_noise
+from pipelines.benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from tests.vocoder.sounds import tiny_config
 from tokenizer.tokenizer import TokenizerConfig
 from vocoder import numba_streams
@@ -68,10 +68,10 @@ def test_ten_hours_take_little_more_memory_than_a_minute() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure badly, but soon."""
-    monkeypatch.setattr(bench_vocoder, "SECONDS_EACH", 0.01)
-    monkeypatch.setattr(bench_machine, "MATRIX", 64)
-    monkeypatch.setattr(bench_machine, "READ_BYTES", {"weights": 10_000, "memory": 1_000_000})
-    monkeypatch.setattr(bench_peer, "STEPS", 3)
+    monkeypatch.setattr(vocoder, "SECONDS_EACH", 0.01)
+    monkeypatch.setattr(machine, "MATRIX", 64)
+    monkeypatch.setattr(machine, "READ_BYTES", {"weights": 10_000, "memory": 1_000_000})
+    monkeypatch.setattr(peer, "STEPS", 3)
 
 
 @pytest.mark.usefixtures("quick")

@@ -20,16 +20,16 @@ from safetensors.numpy import save_file
 
 from audio.errors import InputError
 from audio.waveform import Waveform
-from pipelines import phrasing, run_words
 from pipelines.comparison_record import ComparisonRecord, LayerRow, guessing
-from pipelines.confusion_chart import confusions, rates
-from pipelines.group_chart import ranked_groups
-from pipelines.key_figures import key_figures
-from pipelines.probe_charts import in_order
+from pipelines.pages import phrasing, run_words
+from pipelines.pages.confusion_chart import confusions, rates
+from pipelines.pages.group_chart import ranked_groups
+from pipelines.pages.key_figures import key_figures
+from pipelines.pages.probe_charts import in_order
+from pipelines.pages.report import adding_command
+from pipelines.pages.spectrogram_charts import reconstruction
 from pipelines.report import write_report
-from pipelines.report_page import adding_command
 from pipelines.run_record import Pictures
-from pipelines.spectrogram_charts import reconstruction
 from tests.pipelines.comparison_example import comparison_example
 
 HOSTILE = "<script>alert('1')</script> & $x_1$ \"q\""

@@ -9,15 +9,15 @@ import torch
 
 from audio.manifest import Clip, Manifest
 from lm.probe import ProbeConfig
-from pipelines.decoded_stage import GUARD
 from pipelines.figures import Figure
 from pipelines.gangs import Alone
-from pipelines.judging_stage import JUDGED
-from pipelines.listening_stage import LISTENING
 from pipelines.progress import Terminal
-from pipelines.recognition_stage import RECOGNISED, label_task, weak_classifier
 from pipelines.session import Session
 from pipelines.sound_figures import listening_record, sound_figures
+from pipelines.stages.decoded import GUARD
+from pipelines.stages.judging import JUDGED
+from pipelines.stages.listening import LISTENING
+from pipelines.stages.recognition import RECOGNISED, label_task, weak_classifier
 from pipelines.store import Entry, Store, write_json
 
 CONFIG = ProbeConfig(resamples=200)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.pages.sweep import Written, write_sweep
+from pipelines.pages.sweep_points import Point, pareto, swept
 from pipelines.sweep import finish
 from pipelines.sweep_jobs import Job, conclude, note, options, read_jobs
-from pipelines.sweep_page import Written, write_sweep
-from pipelines.sweep_points import Point, pareto, swept
 from tests.pipelines.test_report import Page, figure
 from tests.pipelines.tiny_chain import TINY, called, entries
 

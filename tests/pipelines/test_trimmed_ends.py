@@ -15,22 +15,22 @@ from audio.inspection import InspectionConfig
 from audio.manifest import Manifest, read_manifest, write_manifest
 from audio.splits import SplitConfig
 from lm.baselines.spectrogram_transformer import AstConfig
-from pipelines.ast_stage import ast_features
-from pipelines.codes_stage import ViewsConfig, codes, views
 from pipelines.corpus import Corpus, read_corpus
-from pipelines.decoded_stage import decoded
-from pipelines.features_stage import signal_features
-from pipelines.filter_bank_stage import filter_banks
 from pipelines.gangs import Alone
-from pipelines.health_stage import health
-from pipelines.listening_stage import listening
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.settings import run_settings
-from pipelines.spectrogram_stage import spectrograms
+from pipelines.stages.codes import ViewsConfig, codes, views
+from pipelines.stages.decoded import decoded
+from pipelines.stages.features import signal_features
+from pipelines.stages.filter_bank import filter_banks
+from pipelines.stages.health import health
+from pipelines.stages.listening import listening
+from pipelines.stages.spectrogram import spectrograms
+from pipelines.stages.spectrogram_transformer import ast_features
+from pipelines.stages.tokenizer import frame_sample, heard_sample
+from pipelines.stages.vocoder import waveforms
 from pipelines.store import TIMINGS, Entry, Store
-from pipelines.tokenizer_stages import frame_sample, heard_sample
-from pipelines.vocoder_stage import waveforms
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed
 from tokenizer.health import HealthConfig

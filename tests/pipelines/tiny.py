@@ -9,7 +9,7 @@ from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from pipelines.listening_stage import ListeningConfig
+from pipelines.stages.listening import ListeningConfig
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig

@@ -1,0 +1,50 @@
+"""The measured rates under what the machine can do: operations per second over operations per byte of weights read."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipelines.benchmarks.machine import Machine
+from pipelines.benchmarks.rates import Rate
+
+MARKERS = {"torch": "s", "numba": "o", "numba_bf16": "D"}
+COLOURS = {1: "#1f6fb2", 2: "#c4601d"}  # by cores
+
+
+def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence[Rate]) -> None:
+    """Write a picture; its format is that of the file's name."""
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    axes = figure.subplots()
+    intensity = np.geomspace(0.25, 64, 100)
+    for cores, machine in machines.items():
+        reading = machine.bytes_per_second["weights"]
+        axes.plot(intensity, np.minimum(intensity * reading, machine.flops) / 1e9, color=COLOURS[cores],
+                  label=f"{cores} core{'s' * (cores > 1)}: matrix product, weights from cache")  # fmt: skip
+        axes.plot(intensity, np.minimum(intensity * machine.bytes_per_second["memory"], machine.flops) / 1e9,
+                  color=COLOURS[cores], linestyle=":", label="from memory")  # fmt: skip
+    for name, marker in MARKERS.items():
+        axes.plot([], [], marker, color="black", markerfacecolor="none", label=f"{name}, by number of clips")
+    for cores, engine, rows in _neighbours(rates):
+        place = rows[0].flops_per_byte, max(row.flops for row in rows) / 1e9
+        axes.plot([row.flops_per_byte for row in rows], [row.flops / 1e9 for row in rows], MARKERS[engine],
+                  color=COLOURS[cores], markerfacecolor="none" if cores == 1 else COLOURS[cores])  # fmt: skip
+        axes.annotate(", ".join(str(row.clips) for row in rows), place, xytext=(-6, 5) if cores == 1 else (7, -3),
+                      ha="right" if cores == 1 else "left", textcoords="offset points", fontsize=8,
+                      color=COLOURS[cores])  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="operations per byte of weights read", ylabel="GFLOP/s")
+    axes.set_xticks([0.25, 0.5, 1, 2, 4, 8, 16, 32, 64], labels=["¼", "½", "1", "2", "4", "8", "16", "32", "64"])
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.set_title(
+        "WaveNet generation by engine and number of clips; the roof is that of float32", loc="left", fontsize=10
+    )
+    figure.savefig(path, dpi=120)
+
+
+def _neighbours(rates: Sequence[Rate]) -> Iterator[tuple[int, str, list[Rate]]]:
+    """Rates of one engine that share a reading of the weights alike: they take one label."""
+    drawn = [row for row in rates if row.engine in MARKERS]  # a GPU's roof is another
+    for key in dict.fromkeys((row.cores, row.engine, row.flops_per_byte) for row in drawn):
+        yield key[0], key[1], [row for row in drawn if (row.cores, row.engine, row.flops_per_byte) == key]

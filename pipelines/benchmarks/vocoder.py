@@ -1,0 +1,250 @@
+"""How fast codes become sound, engine by engine, beside a public WaveNet and what the machine can do at most."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from audio.errors import InputError
+from pipelines.benchmarks.machine import Machine, measure_machine
+from pipelines.benchmarks.peer import measure_peer
+from pipelines.benchmarks.rates import Rate, TrainingRate
+from pipelines.benchmarks.roofline import draw_roofline
+from pipelines.devices import cores as cores_here
+from vocoder.crops import VocoderBatch, loss
+from vocoder.engines import Engine, choose_engine, width
+from vocoder.generation import GenerationInput, generate
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet import WaveNet, WaveNetConfig, create_wavenet
+
+SECONDS_EACH = 1.0  # of work that one try measures, about
+FIRST_FRAMES = 2  # to learn how fast it is
+MOST_FRAMES = 500
+TRAINED_CROPS = 4
+CROP_FRAMES = 50
+FLOAT_BYTES = 4
+
+
+def bench_vocoder(
+    vocoder_folder: Path | None, *, clips: Sequence[int], repeats: int, picture: Path | None
+) -> dict[str, object]:
+    """Measure, print tables, draw a roofline; the default WaveNet with random weights where none is given."""
+    model = _model() if vocoder_folder is None else Vocoder.from_pretrained(vocoder_folder).model
+    rate, console = model.config.sample_rate, Console()
+    counts = [count for count in (1, 2) if count <= cores_here()]
+    machines = {count: measure_machine(count) for count in counts}
+    rates = []
+    for row in _rates(model, clips, machines, repeats):
+        rates.append(row)
+        console.print(f"{row.engine}, clips {row.clips}, cores {row.cores}: {row.times_real_time:.2f} times real time")
+    torch.set_num_threads(1)
+    peer = measure_peer(model.config, repeats) if find_spec("wavenet_vocoder") else None
+    kinds = [(precision, count) for precision in ("fp32", "bf16") for count in counts]
+    training = [_training(model.config, precision, count, repeats) for precision, count in kinds]
+    ratios = _ratios(rates, peer)
+    _show(rates, machines, peer, training, ratios, rate, console)
+    if picture is not None:
+        draw_roofline(picture, machines, rates)
+    return {
+        "vocoder": {
+            "config": asdict(model.config),
+            "multiply_adds_per_sample": multiply_adds(model.config),
+            "machine": [asdict(machine) for machine in machines.values()],
+            "rates": [asdict(row) for row in rates],
+            "wavenet_vocoder": peer,
+            "ratios": ratios,
+            "training": [asdict(row) for row in training],
+        }
+    }
+
+
+def _model() -> WaveNet:
+    return create_wavenet(WaveNetConfig(), seed=0).eval()
+
+
+def multiply_adds(config: WaveNetConfig) -> int:
+    """Of one sample; what is computed once per frame left out."""
+    half, skip = config.gate_channels // 2, config.skip_channels
+    layer = config.kernel_size * config.residual_channels * config.gate_channels + half * skip
+    ends = skip * skip + skip * config.levels
+    return config.layers * layer + (config.layers - 1) * half * config.residual_channels + ends
+
+
+def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], repeats: int) -> Iterator[Rate]:
+    """Every engine that runs here; those but numba on one core, which is all that they use."""
+    engines = engines_here(gpu=torch.cuda.is_available())
+    # Each device has a copy of its own: a module that moves takes all that hold it along.
+    models = {device: copy.deepcopy(model).to(device) for device in {device_of(engine) for engine in engines}}
+    for engine, machine in ((engine, machine) for engine in engines for machine in machines.values()):
+        if not engine.startswith("numba") and machine.cores > 1:
+            continue
+        for count in clips:
+            torch.set_num_threads(machine.cores)
+            speeds = measure(models[device_of(engine)], engine, count, repeats)
+            yield rate(engine, count, machine, model.config, speeds)
+
+
+def device_of(engine: Engine) -> Literal["cpu", "cuda"]:
+    """Where an engine is measured: the PyTorch loop on the CPU always, since it is what numba is compared with."""
+    match engine:
+        case "torch" | "numba" | "numba_bf16":
+            return "cpu"
+        case "cuda_graph":
+            return "cuda"
+
+
+def engines_here(*, gpu: bool) -> list[Engine]:
+    """The engines that run on this machine, where a GPU is there or not, and none that stands in for another."""
+    every: tuple[Engine, ...] = get_args(Engine)
+    possible = [engine for engine in every if gpu or device_of(engine) == "cpu"]
+    return [engine for engine in possible if choose_engine(engine, device_of(engine)).engine == engine]
+
+
+def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[float, float]:
+    """Samples of all clips per second that passes, and per second of a processor: the best of several tries.
+
+    Each try takes about `SECONDS_EACH`, after one that warms up and one that tells how many samples that is.
+
+    Raises:
+        InputError: the engine does not run where the model is; another would be measured in its place.
+    """
+    device = model.embedding.weight.device.type
+    if (instead := choose_engine(engine, device).engine) != engine:
+        raise InputError(f"engine {engine} does not run on {device}, where {instead} stands in; move the model")
+
+    def made(frames: int) -> tuple[float, float]:
+        inputs = [
+            GenerationInput(spectrogram=torch.randn(frames, model.config.condition_inputs), seed=seed)
+            for seed in range(clips)
+        ]
+        began = time.perf_counter(), time.process_time()
+        generate(model, inputs, engine=engine)
+        samples = clips * frames * model.config.hop_length
+        return samples / (time.perf_counter() - began[0]), samples / (time.process_time() - began[1])
+
+    made(1)
+    frames = round(made(FIRST_FRAMES)[0] * SECONDS_EACH / (clips * model.config.hop_length))
+    tries = [made(min(max(frames, 1), MOST_FRAMES)) for _ in range(repeats)]
+    return max(wall for wall, _ in tries), max(cpu for _, cpu in tries)
+
+
+def rate(engine: Engine, clips: int, machine: Machine, config: WaveNetConfig, speeds: tuple[float, float]) -> Rate:
+    """What was measured of an engine, beside what the machine's cores can do where it runs on them."""
+    adds, (speed, by_cpu) = multiply_adds(config), speeds
+    bytes_per_sample = weight_bytes(config, engine, clips, machine.cores)
+    flops, busy = 2 * adds * speed, min(machine.cores, clips)
+    on_cpu, reading = device_of(engine) == "cpu", machine.bytes_per_second["weights"]
+    return Rate(
+        engine=engine,
+        clips=clips,
+        cores=machine.cores,
+        samples_per_second=speed,
+        times_real_time=speed / config.sample_rate,
+        times_by_cpu=by_cpu * busy / config.sample_rate if on_cpu else None,
+        flops=flops,
+        flops_per_byte=2 * adds / bytes_per_sample,
+        of_peak_flops=flops / machine.flops if on_cpu else None,
+        of_peak_bytes=speed * bytes_per_sample / reading if on_cpu else None,
+    )
+
+
+def weight_bytes(config: WaveNetConfig, engine: Engine, clips: int, cores: int) -> float:
+    """Bytes of weights that are read for one sample, by the engine's own way of sharing a reading."""
+    whole = FLOAT_BYTES * multiply_adds(config)
+    match engine:
+        case "torch" | "cuda_graph":
+            return whole / min(clips, width(engine))
+        case "numba" | "numba_bf16":
+            from vocoder.kernels import BLOCK  # both need numba, which runs where this is asked
+            from vocoder.numba_streams import TOGETHER
+
+            rows = min(max(clips / cores, 1), TOGETHER)
+            past = (config.kernel_size - 1) * config.residual_channels * config.gate_channels * FLOAT_BYTES
+            blocks = (min(dilation, max(BLOCK / rows, 1)) for dilation in config.dilations)
+            read = (whole - sum(past * (1 - 1 / block) for block in blocks)) / rows
+            return read / 2 if engine == "numba_bf16" else read
+
+
+def _training(config: WaveNetConfig, precision: str, cores: int, repeats: int) -> TrainingRate:
+    torch.set_num_threads(cores)
+    model = create_wavenet(config, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    samples = CROP_FRAMES * config.hop_length
+    levels = torch.randint(config.levels, (TRAINED_CROPS, samples))
+    batch = VocoderBatch(
+        previous=levels,
+        targets=levels.roll(-1, dims=1),
+        spectrogram=torch.randn(TRAINED_CROPS, CROP_FRAMES, config.condition_inputs),
+        groups=torch.full((TRAINED_CROPS,), -1),
+    )
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            total, count = loss(model, batch)
+        (total / count).backward()  # type: ignore[no-untyped-call]  # torch's own
+        optimizer.step()
+
+    return TrainingRate(
+        precision=precision, cores=cores, samples_per_second=TRAINED_CROPS * samples / _fastest(step, repeats)
+    )
+
+
+def _fastest(work: Callable[[], None], repeats: int) -> float:
+    """Seconds, after a run that warms up."""
+    tries = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        work()
+        tries.append(time.perf_counter() - began)
+    return min(tries[1:])
+
+
+def _ratios(rates: Sequence[Rate], peer: dict[str, float] | None) -> dict[str, float]:
+    """One clip on one core, by each of our fast engines over what is slower, in the same run."""
+    alone = {row.engine: row.samples_per_second for row in rates if (row.clips, row.cores) == (1, 1)}
+    slow = {"torch": alone["torch"], **(peer or {})} if "torch" in alone else {}
+    fast = {name: speed for name, speed in alone.items() if name.startswith("numba")}
+    return {f"{ours} over {name}": fast[ours] / slow[name] for ours in fast for name in slow}
+
+
+def _show(
+    rates: Sequence[Rate],
+    machines: dict[int, Machine],
+    peer: dict[str, float] | None,
+    training: Sequence[TrainingRate],
+    ratios: dict[str, float],
+    sample_rate: int,
+    console: Console,
+) -> None:
+    table = Table(title="codes to sound", title_justify="left", box=None, pad_edge=False)
+    for name in ("engine", "clips", "cores", "samples/s", "speed", "by cpu", "sgemm", "reading"):
+        table.add_column(name, justify="left" if name == "engine" else "right", no_wrap=True)
+    for row in rates:
+        of_cpu = ((row.times_by_cpu, ".2f"), (row.of_peak_flops, ".0%"), (row.of_peak_bytes, ".0%"))
+        shares = ("" if value is None else format(value, kind) for value, kind in of_cpu)
+        speed = f"{row.samples_per_second:,.0f}", f"{row.times_real_time:.2f}"
+        table.add_row(row.engine, str(row.clips), str(row.cores), *speed, *shares)
+    for name, speed_of_peer in (peer or {}).items():
+        table.add_row(name, "1", "1", f"{speed_of_peer:,.0f}", f"{speed_of_peer / sample_rate:.2f}", "", "", "")
+    console.print(table)
+    console.print(
+        "speed: times real time, all clips together; by cpu: the same by processor time, which other work does not\n"
+        "change; sgemm, reading: shares of the machine's peaks below"
+    )
+    if peer is None:
+        console.print("wavenet_vocoder is not installed: pip install 'wordless[bench]' compares with it")
+    for machine in machines.values():
+        reading = ", ".join(f"{name} {speed / 1e9:,.0f} GB/s" for name, speed in machine.bytes_per_second.items())
+        console.print(f"peak, cores {machine.cores}: sgemm {machine.flops / 1e9:,.0f} GFLOP/s; reading {reading}")
+    for each in training:
+        console.print(f"training, {each.precision}, cores {each.cores}: {each.samples_per_second:,.0f} samples/s")
+    for name, ratio in ratios.items():
+        console.print(f"{name}, one clip, one core: {ratio:.1f}")

@@ -1,0 +1,1 @@
+"""Stages: from artifacts to an artifact, each under the key of what made it."""

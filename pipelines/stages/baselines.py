@@ -1,0 +1,216 @@
+"""Spectrograms -> encoders that hear no codes, SimCLR and supervised; recordings -> their representations."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from safetensors.torch import save_file
+from torch import nn
+
+from audio.manifest import SPLITS, Manifest, audio_hash
+from audio.spectrogram import SpectrogramConfig
+from lm.baselines import simclr as contrasting
+from lm.baselines import supervised as labelling
+from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.encoder import ConvEncoderConfig
+from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
+from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.supervised import HeadConfig, Label, create_classifier
+from lm.contrast import ContrastConfig
+from lm.pooling import POOLINGS
+from pipelines.session import Session
+from pipelines.stages.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
+from pipelines.stages.labelled_clips import LabelledClips, LabelledSplit
+from pipelines.stages.spectrogram import SpectrogramReader, stored_spectrograms, stored_std
+from pipelines.stages.stored_arrays import TRAINED_ON
+from pipelines.store import Entry, Recipe, text_hash, write_json
+from pipelines.stored_features import stacked_rows, write_features, write_scores
+from pipelines.training import FitConfig
+from pipelines.training_curve import numeric
+
+Baseline = Literal["simclr", "supervised", "random_conv"]  # the last is not trained
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimclrSettings:
+    """Options of the stage that trains SimCLR."""
+
+    contrast: ContrastConfig
+    augmentation: AugmentationConfig
+    batches: SpectrogramBatchConfig
+    fit: FitConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedSettings:
+    """Options of the stage that trains the supervised encoder."""
+
+    head: HeadConfig
+    augmentation: AugmentationConfig
+    batches: SpectrogramBatchConfig
+    fit: FitConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineSettings:
+    """Options of the encoders that hear no codes."""
+
+    encoder: ConvEncoderConfig
+    simclr: SimclrSettings
+    supervised: SupervisedSettings
+    seed: int  # of the encoder that is not trained
+
+
+def simclr(
+    session: Session, spectrograms: Entry, extra_spectrograms: Entry | None, settings: BaselineSettings
+) -> Entry:
+    """Train SimCLR on the training clips, and on clips that nothing is known of; the entry holds its weights."""
+    own = settings.simclr
+    recipe = Recipe(
+        stage="simclr",
+        version=1,
+        config={
+            "encoder": asdict(settings.encoder),
+            "contrast": asdict(own.contrast),
+            "augmentation": asdict(own.augmentation),
+            "batches": asdict(own.batches),
+            "fit": numeric(own.fit),
+        },
+        inputs={"spectrograms": spectrograms.key, "extra": extra_spectrograms.key if extra_spectrograms else ""},
+    )
+
+    def make(folder: Path) -> None:
+        train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in ("train", "validation"))
+        if extra_spectrograms:
+            train = train.followed_by(stored_spectrograms(extra_spectrograms, "train")[0])
+        std, temperature = stored_std(spectrograms), own.contrast.temperature
+        model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
+        session.train(
+            "SimCLR",
+            "baselines.simclr.fit",
+            model,
+            PairBatches(train, own.batches, own.augmentation, std=std, temperature=temperature),
+            validation_pairs(held_out, own.batches, own.augmentation, std=std, temperature=temperature),
+            contrasting.loss,
+            own.fit,
+            folder,
+        )
+        if session.gang.rank == 0:
+            _save(folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
+
+    return session.obtain(recipe, f"SimCLR, {own.fit.steps} steps", make, together=True)
+
+
+def supervised(
+    session: Session,
+    spectrograms: Entry,
+    labels: Mapping[str, Label | None],
+    classes: Sequence[str],
+    settings: BaselineSettings,
+    *,
+    multi_label: bool = False,
+) -> Entry:
+    """Train encoder and head on the training clips that have a label; the entry holds their weights.
+
+    ``labels`` are those of the clips by path: a class, or several where ``multi_label``; None and clips not named are
+    left out. Only what is said of training and validation clips counts.
+    """
+    own = settings.supervised
+    stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]
+    train, held_out = (LabelledSplit.of(clips, paths, labels) for clips, paths in stored)
+    # None for a clip without a label: which clips have none decides what is trained on, as the labels do.
+    said = [[labels.get(path) for path in paths] for _, paths in stored]
+    recipe = Recipe(
+        stage="supervised",
+        version=1,
+        config={
+            "encoder": asdict(settings.encoder),
+            "head": asdict(own.head),
+            "augmentation": asdict(own.augmentation),
+            "batches": asdict(own.batches),
+            "fit": numeric(own.fit),
+            "classes": list(classes),
+            "multi_label": multi_label,
+        },
+        inputs={
+            "spectrograms": spectrograms.key,
+            "labels": text_hash(json.dumps(said)),
+        },
+    )
+
+    def make(folder: Path) -> None:
+        model = create_classifier(settings.encoder, len(classes), own.head, seed=own.fit.seed)
+        clips = LabelledClips(train=train, validation=held_out, classes=classes, multi_label=multi_label)
+        std, smoothing = stored_std(spectrograms), own.head.label_smoothing
+        batches = clips.batches(own.batches, own.augmentation, std=std, label_smoothing=smoothing)
+        session.train(
+            "supervised encoder",
+            "baselines.supervised.fit",
+            model,
+            batches,
+            clips.held_out(own.batches),
+            labelling.loss,
+            own.fit,
+            folder,
+        )
+        if session.gang.rank == 0:
+            about = {"head": asdict(own.head), "classes": list(classes), "multi_label": multi_label}
+            _save(folder, model, {"encoder": asdict(settings.encoder), **about})
+
+    return session.obtain(recipe, f"supervised encoder, {own.fit.steps} steps", make, together=True)
+
+
+def _save(folder: Path, model: nn.Module, about: Mapping[str, object]) -> None:
+    # safetensors takes contiguous tensors only, and the encoder's are laid out for speed
+    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    write_json(folder / CONFIG, about)
+
+
+def baseline_features(
+    session: Session,
+    manifest: Manifest,
+    audio: SpectrogramConfig,
+    sample: Entry,
+    method: Baseline,
+    encoder_entry: Entry | None,
+    settings: BaselineSettings,
+) -> Entry:
+    """Every block of an encoder, and all side by side, pooled over each clip, from the recordings themselves.
+
+    Of the supervised encoder also its own classes' probabilities: ``scores (clips, classes)`` beside them.
+    """
+    recipe = Recipe(
+        stage=f"{method}_features",
+        version=1,
+        config={
+            "method": method,
+            "poolings": POOLINGS,
+            "audio": asdict(audio),
+            "encoder": asdict(settings.encoder),
+            "seed": None if encoder_entry else settings.seed,
+        },
+        inputs={
+            "encoder": encoder_entry.key if encoder_entry else "",
+            "sample": sample.key,
+            "manifest": audio_hash(manifest, SPLITS),
+        },
+    )
+    reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
+    folder_of_encoder = encoder_entry.folder if encoder_entry else None
+    device = str(session.gang.device)
+    loader = EncoderLoader(folder=folder_of_encoder, config=settings.encoder, seed=settings.seed, device=device)
+
+    def make(folder: Path) -> None:
+        rows = stacked_rows(session.each(method, partial(block_features, loader, reader), manifest.clips))
+        tensors = {f"{method}/{name}": values for name, values in rows.items()}
+        write_features(folder, tensors)
+        if method == "supervised" and folder_of_encoder is not None:
+            last = f"{method}/block_{len(settings.encoder.channels)}"
+            scores = head_scores(folder_of_encoder, {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS})
+            write_scores(folder, scores)
+
+    return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make)

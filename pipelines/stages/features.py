@@ -1,0 +1,134 @@
+"""Recordings and codes -> one vector per clip for each representation that probes compare.
+
+Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, rows in the order of the manifest, named
+``method[/layer]:pooling``. The method is a row of the comparison; its layers and poolings are what validation may
+choose from.
+"""
+
+from collections.abc import Collection
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from audio.manifest import SPLITS, Manifest, audio_hash
+from lm.embeddings import embed, embed_attentively
+from lm.gpt import GPTConfig
+from lm.model import LanguageModel
+from lm.pooling import POOLINGS, FloatArray, bag_of_codes, pool
+from pipelines.encoding import Encoder
+from pipelines.session import Session
+from pipelines.stages.audio_features import audio_features
+from pipelines.store import Entry, Recipe
+from pipelines.stored_features import GPT, method_of_key, stacked_rows, write_features
+from tokenizer.parquet import CodedClip, read_codes
+
+
+def signal_features(
+    session: Session,
+    manifest: Manifest,
+    tokenizer_entry: Entry,
+    *,
+    autoencoder: str,
+    methods: Collection[str],
+) -> Entry:
+    """What nothing was learned for but a normalisation, and what the autoencoder learned: log-mel and bottlenecks.
+
+    They are the same for every codebook: ``autoencoder`` is the key or fingerprint of what came before it.
+    """
+    recipe = Recipe(
+        stage="signal_features",
+        version=2,
+        config={"poolings": POOLINGS, "methods": sorted(methods)},
+        inputs={"autoencoder": autoencoder, "manifest": audio_hash(manifest, SPLITS)},
+    )
+
+    def make(folder: Path) -> None:
+        encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
+        heard = session.each("log-mel and bottlenecks", partial(audio_features, encoder), manifest.clips)
+        wanted = ({key: row for key, row in rows.items() if method_of_key(key) in methods} for rows in heard)
+        write_features(folder, stacked_rows(wanted))
+
+    return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make)
+
+
+def code_features(session: Session, codes_entry: Entry) -> Entry:
+    """How often each code sounds: the bag of codes."""
+    recipe = Recipe(stage="code_features", version=1, config={"poolings": POOLINGS}, inputs={"codes": codes_entry.key})
+
+    def make(folder: Path) -> None:
+        clips = list(read_codes(codes_entry.folder)[1])
+        bags = {
+            f"bag_of_codes:{pooling}": np.stack([bag_of_codes(clip.codes, pooling) for clip in clips])
+            for pooling in POOLINGS
+        }
+        write_features(folder, bags)
+
+    return session.obtain(recipe, "bags of codes", make)
+
+
+def gpt_features(
+    session: Session, codes_entry: Entry, model_entry: Entry, *, attentive: bool = False, surprise: bool = False
+) -> Entry:
+    """The states of every layer of a language model, each pooled, and all layers side by side.
+
+    ``attentive`` adds a pooling in which codes weigh by how much they surprised the model, ``surprise`` adds how much
+    they did, in the mean of each third, to all layers.
+    """
+    recipe = Recipe(
+        stage="gpt_features",
+        version=1,
+        config={"poolings": POOLINGS, "attentive": attentive, "surprise": surprise},
+        inputs={"codes": codes_entry.key, "lm": model_entry.key},
+    )
+
+    def make(folder: Path) -> None:
+        model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
+        clips = list(read_codes(codes_entry.folder)[1])
+        tensors = _states(GPT, model, clips)
+        if attentive or surprise:
+            nats = [-model.log_probabilities(clip.codes) for clip in clips]  # (time, streams) of each clip
+        if attentive:
+            states = embed_attentively(model, [clip.codes for clip in clips], nats)
+            tensors |= _by_layer(GPT, "attentive", states)
+        if surprise:
+            beside = np.stack([pool(each, "thirds") for each in nats])
+            layers = tensors[f"{GPT}/all_layers:thirds"]
+            tensors[f"{GPT}/all_and_surprise:thirds"] = np.concatenate([layers, beside], axis=1)
+        write_features(folder, tensors)
+
+    return session.obtain(recipe, "states of the GPT", make)
+
+
+def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig, *, seed: int) -> Entry:
+    """The same of a GPT that was never trained: what its shape alone makes of the order of codes."""
+    recipe = Recipe(
+        stage="random_gpt_features",
+        version=1,
+        config={"poolings": POOLINGS, "gpt": asdict(config), "seed": seed},
+        inputs={"codes": codes_entry.key},
+    )
+
+    def make(folder: Path) -> None:
+        codes_format, clips = read_codes(codes_entry.folder)
+        model = LanguageModel.create(config, codes_format, seed=seed)
+        model.gpt.to(session.gang.device).eval()
+        write_features(folder, _states("random_gpt", model, list(clips)))
+
+    return session.obtain(recipe, "states of an untrained GPT", make)
+
+
+def _states(method: str, model: LanguageModel, clips: list[CodedClip]) -> dict[str, FloatArray]:
+    """Each layer from the first on, and all of them side by side; the embeddings are a bag of codes by another name."""
+    tensors: dict[str, FloatArray] = {}
+    for pooling, states in embed(model, [clip.codes for clip in clips]).items():
+        tensors |= _by_layer(method, pooling, states)
+    return tensors
+
+
+def _by_layer(method: str, pooling: str, states: FloatArray) -> dict[str, FloatArray]:
+    """``(1 + layers, clips, dim)`` -> a tensor for each layer, and one for all."""
+    layers = range(1, len(states))
+    tensors = {f"{method}/layer_{layer}:{pooling}": np.ascontiguousarray(states[layer]) for layer in layers}
+    return {**tensors, f"{method}/all_layers:{pooling}": np.concatenate(list(states[1:]), axis=1)}

@@ -1,0 +1,71 @@
+"""Recordings -> filter banks: what AST is fine-tuned on, in one array on disk, and their statistics."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from audio.manifest import Clip, Manifest, Split, audio_hash
+from audio.reading import read_blocks, resampled_length
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
+from lm.baselines.filter_bank import N_MELS, PATCH, SAMPLE_RATE, STRIDE, filter_bank_stream, frames_of, patches_of
+from lm.baselines.spectrogram_transformer import stored_filter_bank
+from lm.baselines.spectrograms import Spectrograms
+from pipelines.session import Session
+from pipelines.stages.stored_arrays import FRAMES, TRAINED_ON, Array, kept_clips, kept_rows, read_clips, write_clips
+from pipelines.store import Entry, Recipe, write_json
+
+STATISTICS = "statistics.json"  # beside the frames
+PATCHES_AT_ONCE = 100  # of a recording that is written to disk
+
+
+def filter_banks(session: Session, manifest: Manifest) -> Entry:
+    """Filter banks of all training and validation clips, 16 bits, in one array on disk, and statistics of training."""
+    recipe = Recipe(stage="filter_banks", version=1, config={}, inputs={"manifest": audio_hash(manifest, TRAINED_ON)})
+    clips = kept_clips(manifest)
+    training = len(manifest.of("train"))
+
+    def make(folder: Path) -> None:
+        lengths = [frames_of(patches_along(clip)) for clip in clips]
+        write = partial(_write_filter_bank, manifest.root)
+        sums = write_clips(
+            session, "filter banks", folder / FRAMES, clips, lengths, write, dtype=np.float16, width=(N_MELS,)
+        )
+        total, squares, values = sum(map(np.array, sums[:training]), np.zeros(3))
+        mean = total / max(values, 1)
+        std = max(squares / max(values, 1) - mean**2, 1e-8) ** 0.5
+        given = AUDIOSET_STATISTICS
+        write_json(folder / STATISTICS, {"mean": mean * given.std + given.mean, "std": std * given.std})
+
+    return session.obtain(recipe, f"filter banks of {len(clips)} clips", make)
+
+
+def patches_along(clip: Clip) -> int:
+    """Patches along time that cover a recording."""
+    return patches_of(resampled_length(clip.num_samples, clip.sample_rate, SAMPLE_RATE))
+
+
+def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, float, int]:
+    """Fill the place of a clip ``(time, 128)``; the sum of its values, of their squares, and their number."""
+    sums = np.zeros(2)
+    written = 0
+    blocks = read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part)
+    for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
+        overlap = PATCH - STRIDE if written else 0  # a piece begins with the last frames of the one before
+        new = stored_filter_bank(piece).numpy()[overlap:]
+        frames[written : written + len(new)] = new
+        sums += (new.sum(dtype=np.float64), np.square(new).sum(dtype=np.float64))
+        written += len(new)
+    return float(sums[0]), float(sums[1]), written * N_MELS
+
+
+def stored_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[Spectrograms, list[str]]:
+    """The clips of a split in an entry of `filter_banks`, read in place, and their paths."""
+    rows = kept_rows(manifest, split)
+    return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [clip.path for clip in manifest.of(split)]
+
+
+def measured_statistics(entry: Entry) -> Statistics:
+    """Those of the training clips' filter banks, before they were normalised to be stored."""
+    measured = entry.read_json(STATISTICS)
+    return Statistics(mean=float(str(measured["mean"])), std=float(str(measured["std"])))

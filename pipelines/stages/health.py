@@ -1,0 +1,61 @@
+"""Codes of validation clips -> the health of the codebook: how much of it they use, what it keeps, how steady it is."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from audio.errors import InputError
+from audio.manifest import Clip, Manifest
+from audio.reading import read_beginning
+from audio.waveform import FloatArray
+from pipelines.session import Session
+from pipelines.stages.choosing import evenly
+from pipelines.store import Entry, Recipe, write_json
+from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+
+
+def health(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
+) -> Entry:
+    """How much of the codebook validation clips use, what it keeps of them, how steady it is; warns of a collapse."""
+    numeric = asdict(config)
+    del numeric["gate"]  # decides what is done about a verdict, not what it is
+    recipe = Recipe(stage="health", version=2, config={**numeric, "seed": seed}, inputs={"codes": codes_entry.key})
+
+    def make(folder: Path) -> None:
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
+        held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
+        usage = measure_usage(held_out, tokenizer.config.codebook_size, levels=tokenizer.config.levels)
+        chosen = evenly(manifest.of("validation"), config.max_clips)
+        measured = {
+            "counts": usage.counts,
+            "perplexity": usage.perplexity,
+            "used_codes": usage.used_codes,
+            "dead_codes": usage.dead_codes,
+            "bits_per_second": sum(level.entropy for level in usage.by_level)
+            * tokenizer.format.codes_per_second
+            * tokenizer.config.bands,
+            **asdict(measure_fidelity(tokenizer, _beginnings(manifest, chosen, tokenizer, config))),
+            "stability": asdict(
+                measure_stability(tokenizer, _beginnings(manifest, chosen, tokenizer, config), config, seed=seed)
+            ),
+            "verdict": collapse(usage, replace(config, gate="warn")),
+        }
+        write_json(folder / "health.json", measured)
+
+    entry = session.obtain(recipe, "codebook health on validation clips", make)
+    if verdict := entry.read_json("health.json")["verdict"]:
+        if config.gate == "stop":
+            raise InputError(str(verdict))
+        session.terminal.say(f"WARNING   {verdict}")
+    return entry
+
+
+def _beginnings(
+    manifest: Manifest, clips: Sequence[Clip], tokenizer: Tokenizer, config: HealthConfig
+) -> Iterator[FloatArray]:
+    for clip in clips:
+        path, rate = manifest.root / clip.path, tokenizer.config.audio.sample_rate
+        yield read_beginning(path, rate, config.max_seconds, part=clip.part).samples

@@ -1,0 +1,189 @@
+"""Codes -> language model: a GPT trained on the training clips, its weights kept where validation was best."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from audio.errors import InputError
+from lm.batches import BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.contrast import ContrastConfig
+from lm.contrasted_gpt import ContrastedLoss, create_contrasted
+from lm.gpt import GPT, GPTConfig
+from lm.model import LanguageModel
+from lm.perplexity import bits_per_second, unigram_perplexity
+from lm.sequences import CodeSequences
+from pipelines.fit import LossFunction
+from pipelines.session import Session
+from pipelines.stages.codes import ViewsConfig
+from pipelines.store import Entry, Recipe, write_json
+from pipelines.training import FitConfig
+from pipelines.training_curve import numeric
+from tokenizer.codes import Codes, CodesFormat
+from tokenizer.parquet import read_codes
+
+MIN_WINDOWS = 4  # per step, however long
+MIN_PAIRS = 2  # that each process contrasts at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelSettings:
+    """Options of the language model's stage.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+
+    batch_tokens: int  # positions: a step takes fewer windows than batches.batch_size where they are long
+    views: ViewsConfig  # how training clips are encoded beside as they are: more data, same sound
+    validation_windows: int  # for the training curve, at most, evenly chosen; the final perplexity takes all
+    contrast_weight: float  # of NT-Xent per view beside nats per code; 0: none, and a window is a clip of its own
+    contrast: ContrastConfig  # between two views of each clip, which together are two windows
+    gpt: GPTConfig
+    batches: BatchConfig
+    fit: FitConfig
+
+    def __post_init__(self) -> None:
+        for name in ("batch_tokens", "validation_windows"):
+            if getattr(self, name) < 1:
+                raise InputError(f"lm.{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.contrast_weight < 0:
+            raise InputError(f"lm.contrast_weight is {self.contrast_weight}; choose 0 (no contrast) or more")
+
+    @property
+    def contrasts(self) -> bool:
+        """Whether views of a clip are contrasted: then two windows of a step are one clip."""
+        return self.contrast_weight > 0
+
+    @property
+    def least_windows(self) -> int:
+        """Windows of a step that one process can do with: some for each time that it adds gradients up."""
+        return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedCorpus:
+    """What a corpus was encoded to."""
+
+    codes: Entry
+    views: Entry | None  # of the training clips
+
+
+def language_model(
+    session: Session, corpus: CodedCorpus, settings: LanguageModelSettings, *, unlabelled: CodedCorpus | None = None
+) -> Entry:
+    """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
+
+    ``unlabelled`` is heard in training beside them; validation is the corpus's own.
+    """
+    recipe = Recipe(
+        stage="lm",
+        version=1,
+        config={
+            "gpt": asdict(settings.gpt),
+            "batches": asdict(settings.batches),
+            "batch_tokens": settings.batch_tokens,
+            "validation_windows": settings.validation_windows,
+            "fit": numeric(settings.fit),
+            **_contrast(settings),
+        },
+        inputs=_inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {}),
+    )
+
+    def make(folder: Path) -> None:
+        codes_format = read_codes(corpus.codes.folder)[0]
+        train, validation = _views(corpus)
+        heard = train + (_views(unlabelled)[0] if unlabelled else [])
+        model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed)
+        capacity, vocabulary = model.gpt.capacity, model.gpt.vocabulary
+        sequences = CodeSequences.of([[codes.values for codes in views] for views in heard])
+        fitting = fitting_batches(settings, sequences, capacity, processes=session.gang.size)
+        held_out = validation_batches(
+            CodeSequences.of([codes.values] for codes in validation),
+            vocabulary,
+            batch_size=32,
+            capacity=capacity,
+            at_most=settings.validation_windows,
+        )
+        trained, objective = _objective(model.gpt, settings)
+        session.train(
+            "language model",
+            "lm.fit",
+            trained,
+            TrainingBatches(sequences, vocabulary, fitting, capacity=capacity, paired=settings.contrasts),
+            list(held_out),
+            objective,
+            settings.fit,
+            folder,
+        )
+        if session.gang.rank == 0:
+            model.save_pretrained(folder)
+            write_json(folder / "perplexity.json", _perplexities(model, train, validation, codes_format))
+
+    return session.obtain(recipe, f"GPT, {settings.fit.steps} steps", make, together=True)
+
+
+def fitting_batches(
+    settings: LanguageModelSettings, sequences: CodeSequences, capacity: int, *, processes: int
+) -> BatchConfig:
+    """Batches of as many windows as hold ``batch_tokens``, whatever the number of processes: it changes no byte.
+
+    Raises:
+        InputError: the processes cannot share so few.
+    """
+    positions = settings.gpt.positions_per_step(sequences.values.shape[1])
+    tokens = float(np.minimum(sequences.lengths, capacity).mean()) * positions
+    windows = max(settings.batch_tokens / tokens, MIN_WINDOWS)
+    if settings.batches.batch_size <= windows:
+        return settings.batches
+    least = settings.least_windows
+    size = least * 2 ** max(math.floor(math.log2(windows / least)), 0)
+    if size % (processes * least):
+        contrasted = f", of which each contrasts {MIN_PAIRS} pairs or more" if settings.contrasts else ""
+        raise InputError(
+            f"lm.batch_tokens is {settings.batch_tokens}, which makes {size} windows of about {tokens:.0f} tokens a "
+            f"step, and {processes} processes cannot share them equally{contrasted}; use a power of two of processes, "
+            f"or raise it to {math.ceil(settings.batches.batch_size * tokens)} for "
+            f"lm.batches.batch_size={settings.batches.batch_size}"
+        )
+    return replace(settings.batches, batch_size=size)
+
+
+def _contrast(settings: LanguageModelSettings) -> dict[str, object]:
+    """What a recipe says of the contrast: nothing where there is none, so that older entries still serve."""
+    return {"contrast": {**asdict(settings.contrast), "weight": settings.contrast_weight}} if settings.contrasts else {}
+
+
+def _objective(gpt: GPT, settings: LanguageModelSettings) -> tuple[nn.Module, LossFunction[TokenBatch]]:
+    """What is trained, around the GPT, and on what."""
+    if not settings.contrasts:
+        return gpt, loss
+    objective = ContrastedLoss(weight=settings.contrast_weight, temperature=settings.contrast.temperature)
+    return create_contrasted(gpt, settings.contrast, seed=settings.fit.seed), objective
+
+
+def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:
+    return {f"{prefix}codes": corpus.codes.key, f"{prefix}views": corpus.views.key if corpus.views else ""}
+
+
+def _views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
+    """All views of each training clip, the plain one first; and the validation clips. Clips of no code are left out."""
+    heard = [clip for clip in read_codes(corpus.codes.folder)[1] if len(clip.codes.values)]
+    views = {clip.path: [clip.codes] for clip in heard if clip.split == "train"}
+    for other in read_codes(corpus.views.folder)[1] if corpus.views else ():
+        if len(other.codes.values) and other.path in views:
+            views[other.path].append(other.codes)
+    return list(views.values()), [clip.codes for clip in heard if clip.split == "validation"]
+
+
+def _perplexities(
+    model: LanguageModel, train: list[list[Codes]], validation: list[Codes], codes_format: CodesFormat
+) -> dict[str, float]:
+    nats = model.nats_per_code(validation)
+    return {
+        "perplexity": math.exp(nats),
+        "unigram_perplexity": unigram_perplexity([views[0] for views in train], validation),
+        "bits_per_second": bits_per_second(nats, codes_format),
+    }

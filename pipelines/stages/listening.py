@@ -1,0 +1,228 @@
+"""Test clips, noise, Griffin-Lim, WaveNet and continuations: sounds to listen to, with their figures and pictures."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from audio.errors import InputError
+from audio.manifest import Clip, Manifest, Split, audio_hash
+from audio.reading import read_beginning
+from audio.waveform import Waveform
+from pipelines.continuing import Prompt
+from pipelines.session import Session
+from pipelines.speaker import missing_mean, speaking
+from pipelines.stages.choosing import drawn
+from pipelines.stages.language_sounds import Asked, language_sounds
+from pipelines.store import Entry, Recipe, write_json
+from tokenizer.codes import Codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder import griffin_lim, noise_vocoder
+from vocoder.engines import EngineChoice, choose_engine, precision
+from vocoder.metrics import code_agreement, log_mel_distance, sound_levels
+from vocoder.postfilter import in_force, require_strength
+from vocoder.vocoder import Vocoder
+
+HEARD: tuple[Split, ...] = ("test",)
+LISTENING = "listening.json"
+Unlearned = Literal["noise_vocoder", "griffin_lim"]
+UNLEARNED: tuple[Unlearned, ...] = get_args(Unlearned)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListeningConfig:
+    """What is made to listen to, and what is judged by figures.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    clips: int  # test clips to listen to
+    judged_clips: int  # test clips that the vocoder's figures are of; 0: only those to listen to, and no labels
+    seconds: float  # of each, at most
+    continuation_seconds: float
+    temperatures: tuple[float, ...]  # of the language model
+    continuations: int  # of each clip at each temperature
+    unconditional: int  # sounds from nothing, at each temperature
+    top_k: int
+    vocoder_temperature: float
+    seed: int
+    engine: EngineChoice = "auto"  # what makes the vocoder's sound
+    postfilter: float = 1.0  # how far that is filtered towards the spectrum of its codes
+
+    def __post_init__(self) -> None:
+        for name in ("clips", "seconds", "continuation_seconds"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"listening.{name} is {getattr(self, name)}; it must be positive")
+        for name in ("judged_clips", "continuations", "unconditional", "top_k", "vocoder_temperature", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"listening.{name} is {getattr(self, name)}; it must be 0 or more")
+        require_strength(self.postfilter, option="listening.postfilter")
+        for temperature in self.temperatures:
+            if not 0 <= temperature < math.inf:
+                raise InputError(f"listening.temperatures has {temperature}; each must be 0 or more")
+        if len(set(self.temperatures)) != len(self.temperatures):
+            raise InputError(f"listening.temperatures are {list(self.temperatures)}; name each once")
+
+
+def listening(
+    session: Session,
+    manifest: Manifest,
+    tokenizer_entry: Entry,
+    vocoder_entry: Entry,
+    model_entry: Entry | None,
+    config: ListeningConfig,
+) -> Entry:
+    """WAV files, their figures, and spectrograms; where there is a language model, what it says."""
+    clips = drawn(manifest.of("test"), config.clips, seed=config.seed)
+    heard = {name: value for name, value in asdict(config).items() if name not in ("judged_clips", "engine")}
+    recipe = Recipe(
+        stage="listening",
+        version=5,
+        config={
+            **heard,
+            "postfilter": postfilter_here(tokenizer_entry, config),
+            "precision": precision_here(session, config),
+            "groups": [clip.group for clip in clips],
+        },
+        inputs={
+            "tokenizer": tokenizer_entry.key,
+            "vocoder": vocoder_entry.key,
+            "lm": model_entry.key if model_entry else "",
+            "manifest": audio_hash(manifest, HEARD),
+        },
+    )
+
+    def make(folder: Path) -> None:
+        device = str(session.gang.device)
+        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
+        vocoder = Vocoder.from_pretrained(
+            vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
+        )
+        if notice := missing_mean(tokenizer):
+            session.terminal.say(f"listening {notice}")
+        rate = tokenizer.config.audio.sample_rate
+        originals = [read_beginning(manifest.root / clip.path, rate, config.seconds, part=clip.part) for clip in clips]
+        codes = [tokenizer.encode(original) for original in originals]
+        prompts = [_first_half(original, each) for original, each in zip(originals, codes, strict=True)]
+        plain = [unlearned(each, tokenizer) for each in codes]
+        made: dict[str, list[Waveform]] = {"original": originals}
+        made |= {kind: [sounds[kind] for sounds in plain] for kind in UNLEARNED}
+        said: dict[str, object] = {}
+        with speaking(vocoder, tokenizer, lambda told: session.terminal.say(f"listening {told}")):
+            made["wavenet"] = spoken(session, vocoder, tokenizer, clips, codes, config, title="generating sound")
+            if model_entry is not None:
+                asked = _asked(prompts, known_groups(vocoder, clips), config)
+                said = language_sounds(session, folder, tokenizer, vocoder, model_entry.folder, asked)
+        if model_entry is not None:
+            made["prompt"] = [prompt.waveform for prompt in prompts]
+        for kind, waveforms in made.items():
+            for number, waveform in enumerate(waveforms):
+                waveform.write(folder / f"{number}_{kind}.wav")
+        save_file(_pictures(tokenizer, originals, codes), folder / "pictures.safetensors")
+        about = {"clips": _about(clips, made, codes, tokenizer), "postfilter": recipe.config["postfilter"]}
+        write_json(folder / LISTENING, about | said)
+
+    return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
+
+
+def precision_here(session: Session, config: ListeningConfig) -> str:
+    """Of the engine that makes the vocoder's sound on this run's device: another makes another sound."""
+    return precision(choose_engine(config.engine, session.gang.device.type).engine)
+
+
+def postfilter_here(tokenizer_entry: Entry, config: ListeningConfig) -> float:
+    """Strength of the post-filter; 0 where the tokenizer's codes do not say how loud a band is."""
+    return in_force(config.postfilter, Tokenizer.from_pretrained(tokenizer_entry.folder).front_end)
+
+
+def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: ListeningConfig) -> Asked:
+    return Asked(
+        prompts=prompts,
+        groups=groups,
+        seconds=config.continuation_seconds,
+        temperatures=config.temperatures,
+        continuations=config.continuations,
+        unconditional=config.unconditional,
+        top_k=config.top_k,
+        vocoder_temperature=config.vocoder_temperature,
+        seed=config.seed,
+    )
+
+
+def known_groups(vocoder: Vocoder, clips: Sequence[Clip]) -> list[str | None]:
+    """Each clip's own voice, where the vocoder heard it in training."""
+    return [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
+
+
+def unlearned(codes: Codes, tokenizer: Tokenizer) -> dict[Unlearned, Waveform]:
+    """The sounds of codes that nothing is trained for."""
+    return {
+        "noise_vocoder": noise_vocoder.decode(codes, tokenizer),
+        "griffin_lim": griffin_lim.decode(codes, tokenizer),
+    }
+
+
+def spoken(
+    session: Session,
+    vocoder: Vocoder,
+    tokenizer: Tokenizer,
+    clips: Sequence[Clip],
+    codes: Sequence[Codes],
+    config: ListeningConfig,
+    *,
+    title: str,
+) -> list[Waveform]:
+    """WaveNet's sounds of the clips' codes."""
+    with session.terminal.working(title, 1, "samples") as progress:
+        return vocoder.decode_batch(
+            codes,
+            tokenizer,
+            groups=known_groups(vocoder, clips),
+            temperature=config.vocoder_temperature,
+            seed=config.seed,
+            progress=progress.advance_to,
+        )
+
+
+def _first_half(original: Waveform, codes: Codes) -> Prompt:
+    """Of a clip, in whole codes: one at least."""
+    return Prompt.beginning(original, codes, max(codes.num_samples // codes.format.samples_per_code // 2, 1))
+
+
+def _about(
+    clips: Sequence[Clip], made: dict[str, list[Waveform]], codes: Sequence[Codes], tokenizer: Tokenizer
+) -> list[dict[str, object]]:
+    """For each clip, the figures of each of its sounds."""
+    rows: list[dict[str, object]] = []
+    for number, clip in enumerate(clips):
+        sounds = {kind: waveforms[number] for kind, waveforms in made.items() if number < len(waveforms)}
+        figures = {kind: dict(asdict(sound_levels(sound))) for kind, sound in sounds.items()}
+        for kind in (*UNLEARNED, "wavenet"):
+            figures[kind]["log_mel_distance"] = log_mel_distance(
+                made["original"][number], sounds[kind], tokenizer.config.audio
+            )
+            figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(sounds[kind]))
+        rows.append({"path": clip.path, "sounds": figures})
+    return rows
+
+
+@torch.inference_mode()
+def _pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequence[Codes]) -> dict[str, Tensor]:
+    """Normalised log-mel ``(time, mels)``: original, through the autoencoder, through the codebook; and the codes."""
+    pictures = {}
+    for number, (original, each) in enumerate(zip(originals, codes, strict=True)):
+        padded = np.zeros(len(each.values) * each.format.samples_per_code, np.float32)
+        padded[: len(original.samples)] = original.samples
+        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(padded)[None]))
+        pictures[f"{number}:original"] = spectrogram[0]
+        pictures[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(tokenizer.bottlenecks(spectrogram))[0]
+        pictures[f"{number}:codebook"] = tokenizer.spectrogram(torch.from_numpy(each.values)[None])[0]
+        pictures[f"{number}:codes"] = torch.from_numpy(each.values)
+    return {name: picture.contiguous() for name, picture in pictures.items()}

@@ -1,0 +1,241 @@
+"""Recordings -> AST: fine-tuned end to end on labelled clips, and its layers as representations to probe.
+
+AST is the Audio Spectrogram Transformer (Gong, Chung and Glass, 2021, arXiv:2104.01778): as it comes, with the weights
+of a local folder or random ones, and trained by the one training loop.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import torch
+
+from audio.errors import InputError
+from audio.files import file_hash
+from audio.manifest import Clip, Manifest, Split, audio_hash
+from audio.reading import read_blocks
+from audio.waveform import FloatArray
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model
+from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.filter_bank import (
+    N_MELS,
+    SAMPLE_RATE,
+    filter_bank_stream,
+    frames_of,
+)
+from lm.baselines.spectrogram_transformer import (
+    AstClassifier,
+    AstConfig,
+    AstEncoder,
+    create_ast,
+    create_classifier,
+    load_classifier,
+    save_classifier,
+)
+from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.supervised import Label, class_scores, loss
+from lm.pooling import POOLINGS, RunningPool
+from pipelines.session import Session
+from pipelines.stages.filter_bank import measured_statistics, patches_along, stored_filter_banks
+from pipelines.stages.labelled_clips import LabelledClips, LabelledSplit
+from pipelines.stages.stored_arrays import TRAINED_ON
+from pipelines.store import Entry, Recipe, text_hash
+from pipelines.stored_features import CLASS_SCORES, stacked_rows, write_features, write_scores
+from pipelines.training import FitConfig
+from pipelines.training_curve import numeric
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstSettings:
+    """Options of AST's stages.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    model: AstConfig
+    augmentation: AugmentationConfig
+    batches: SpectrogramBatchConfig
+    label_smoothing: float = 0.1  # share of the target that all classes divide; of single labels only
+    fit: FitConfig
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"ast.label_smoothing is {self.label_smoothing}; choose 0 (none) or a share below 1")
+
+
+# Fine-tuning
+
+
+def ast(
+    session: Session,
+    manifest: Manifest,
+    banks: Entry,
+    labels: Mapping[str, Label | None],
+    classes: Sequence[str],
+    settings: AstSettings,
+    *,
+    multi_label: bool = False,
+) -> Entry:
+    """Fine-tune AST end to end on the training clips that have a label; the entry is a classifier's folder.
+
+    It hears the same disturbances as the supervised encoder. ``banks`` are the `filter_banks` of the manifest,
+    ``labels`` those of the clips by path: a class, or several where ``multi_label``; None and clips not named are left
+    out.
+    """
+    config, fit = settings.model, settings.fit
+    train, held_out = (LabelledSplit.of(*stored_filter_banks(banks, manifest, split), labels) for split in TRAINED_ON)
+    recipe = Recipe(
+        stage="ast",
+        version=1,
+        config={
+            "model": _sizes(config),
+            "augmentation": asdict(settings.augmentation),
+            "batches": asdict(settings.batches),
+            "label_smoothing": settings.label_smoothing,
+            "fit": numeric(fit),
+            "classes": list(classes),
+            "multi_label": multi_label,
+        },
+        inputs={
+            "filter_banks": banks.key,
+            "labels": text_hash(json.dumps([train.labels, held_out.labels])),
+            "weights": _weights_hash(config),
+        },
+    )
+
+    def make(folder: Path) -> None:
+        clips = LabelledClips(train=train, validation=held_out, classes=classes, multi_label=multi_label)
+        std = torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
+        smoothing = settings.label_smoothing
+        batches = clips.batches(settings.batches, settings.augmentation, std=std, label_smoothing=smoothing)
+        validation = clips.held_out(settings.batches)
+        longest = min(int(train.clips.lengths.max()), settings.batches.max_frames)
+        model = create_classifier(config, longest, len(classes), multi_label=multi_label, seed=fit.seed)
+        _normalise(model.encoder, config, banks)
+        session.train("AST", "ast.fit", model, batches, validation, loss, fit, folder)
+        if session.gang.rank == 0:
+            save_classifier(model, config, classes, folder)
+
+    return session.obtain(recipe, f"AST {config.size}, {fit.steps} steps", make, together=True)
+
+
+def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:
+    """By the training clips, unless AST's own weights come with the statistics that they expect."""
+    if config.weights is None or not is_audio_model(Path(config.weights)):
+        measured = measured_statistics(banks)
+        encoder.mean.fill_(measured.mean)
+        encoder.std.fill_(measured.std)
+
+
+# Representations
+
+
+def ast_features(
+    session: Session, manifest: Manifest, ast_entry: Entry | None, config: AstConfig, *, seed: int = 0
+) -> Entry:
+    """States of some layers and the clip vector of every clip, pooled, under the keys of `features`.
+
+    The method is ``ast``: the model that ``ast_entry`` fine-tuned, or the weights of ``config``; or ``random_ast``
+    where there are neither. Without ``ast_entry`` nothing is fitted, so all folds of a corpus share the entry. With it
+    the head's own ``scores (clips, classes)`` lie beside them.
+
+    A clip is read in pieces of ``config.patches`` patches, which do not attend to each other; their borders fall on
+    multiples of so many times 100 ms.
+    """
+    method = "ast" if ast_entry or config.weights else "random_ast"
+    recipe = Recipe(
+        stage=f"{method}_features",
+        version=1,
+        config={"method": method, "model": _sizes(config), "poolings": POOLINGS, "seed": seed},
+        inputs={
+            "recordings": _recordings_hash(manifest),
+            "weights": ast_entry.key if ast_entry else _weights_hash(config),
+        },
+    )
+    reader = AstReader(
+        root=manifest.root,
+        config=config,
+        classifier=ast_entry.folder if ast_entry else None,
+        frames=frames_of(min(max(map(patches_along, manifest.clips), default=1), config.patches)),
+        seed=seed,
+        device=str(session.gang.device),
+    )
+
+    def make(folder: Path) -> None:
+        rows = stacked_rows(session.each(method, partial(_pooled, reader), manifest.clips))
+        scores = rows.pop(CLASS_SCORES, None)
+        write_features(folder, {f"{method}/{name}": values for name, values in rows.items()})
+        if scores is not None:
+            write_scores(folder, scores)
+
+    return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstReader:
+    """A model that any process can make or load, and the recordings that it reads."""
+
+    root: Path
+    config: AstConfig
+    classifier: Path | None  # folder of a fine-tuned model; None: what the config describes
+    frames: int  # that positions are fitted to, where it is not fine-tuned
+    seed: int
+    device: str
+
+
+@lru_cache(maxsize=1)
+def _loaded(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
+    """Encoder and, where it was fine-tuned, the whole model; once in each process."""
+    if reader.classifier is None:
+        return create_ast(reader.config, reader.frames, seed=reader.seed).eval().to(reader.device), None
+    model = load_classifier(reader.classifier, device=reader.device)
+    return model.encoder, model
+
+
+@torch.inference_mode()
+def _pooled(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
+    """Each pooling of each layer of a clip, its clip vector, and its scores if there are."""
+    encoder, model = _loaded(reader)
+    layers, patches = reader.config.layers, patches_along(clip)
+    pools = {(layer, pooling): RunningPool(patches, pooling) for layer in layers for pooling in POOLINGS}
+    vector = torch.zeros(encoder.width, device=reader.device)
+    blocks = read_blocks(reader.root / clip.path, SAMPLE_RATE, part=clip.part)
+    for piece in filter_bank_stream(blocks, patches=reader.config.patches):
+        states = encoder.states(
+            piece[None].to(reader.device), torch.tensor([len(piece)], device=reader.device), layers=layers
+        )
+        vector += states.clip[0] * (int(states.patches) / patches)
+        for (layer, _), pool in pools.items():
+            pool.add(states.layers[layer][0].cpu().numpy())
+    features = {f"layer_{layer}:{pooling}": pool.pooled for (layer, pooling), pool in pools.items()}
+    features["class_token:mean"] = vector.cpu().numpy()
+    if model is not None:
+        features[CLASS_SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
+    return features
+
+
+# Keys
+
+
+def _sizes(config: AstConfig) -> dict[str, object]:
+    """What of a config decides the bytes, the weights apart."""
+    return asdict(replace(config, weights=None))
+
+
+def _weights_hash(config: AstConfig) -> str:
+    """What the files of a weights folder hold, wherever it lies."""
+    if config.weights is None:
+        return ""
+    names = ("config.json", "model.safetensors", "preprocessor_config.json")
+    files = [Path(config.weights) / name for name in names]
+    return text_hash(json.dumps([file_hash(file) if file.is_file() else None for file in files]))
+
+
+def _recordings_hash(manifest: Manifest) -> str:
+    """Of all recordings, in whichever split each stands."""
+    together: Split = "train"
+    clips = tuple(replace(clip, split=together) for clip in manifest.clips)
+    return audio_hash(replace(manifest, clips=clips), [together])

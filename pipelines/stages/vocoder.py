@@ -1,0 +1,194 @@
+"""Codes and recordings -> vocoder: a WaveNet trained to sound like what the codes of the training clips mean."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from audio.errors import InputError
+from audio.manifest import Clip, Manifest, Split, audio_hash
+from audio.reading import read_blocks, resampled_length
+from pipelines.session import Session
+from pipelines.stages.stored_arrays import TRAINED_ON, Array, fill, kept_clips, kept_rows, read_clips, write_clips
+from pipelines.store import Entry, Recipe, text_hash
+from pipelines.training import FitConfig
+from pipelines.training_curve import numeric
+from tokenizer.codes import CodesFormat, IntArray
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder.crops import Crops, CropsConfig, OtherCodes, VocoderClips, loss
+from vocoder.runaway import LoudnessRange
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNetConfig, create_wavenet
+
+VALIDATION_BATCHES = 8
+SAMPLES = "samples.npy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocoderSettings:
+    """Options of the vocoder's stage."""
+
+    wavenet: WaveNetConfig  # its groups are those of the training clips
+    crops: CropsConfig
+    condition_on_groups: bool  # speakers or others, where the manifest names them: each has a voice of its own
+    codebook_sizes: tuple[int, ...] | None  # it hears codes of these, drawn by crop; None: of the run's own
+    fit: FitConfig
+
+    def __post_init__(self) -> None:
+        if self.codebook_sizes is None:
+            return
+        sizes = list(self.codebook_sizes)
+        if not sizes or min(sizes) < 2 or len(set(sizes)) < len(sizes):
+            raise InputError(
+                f"vocoder.codebook_sizes is {sizes}; name sizes of 2 or more, each once, or null for that of the run"
+            )
+        if self.wavenet.condition == "embedding":
+            raise InputError(
+                f"vocoder.codebook_sizes is {sizes} and vocoder.wavenet.condition embedding, which knows the codes of "
+                "one codebook: choose vocoder.codebook_sizes=null or vocoder.wavenet.condition=meaning"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedIn:
+    """The corpus in the codes of one codebook."""
+
+    tokenizer: Entry
+    codes: Entry
+
+
+def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
+    """All training and validation sound at one rate, 16 bits, in one array on disk: crops of it are read in place."""
+    recipe = Recipe(
+        stage="waveforms",
+        version=1,
+        config={"sample_rate": sample_rate},
+        inputs={"manifest": audio_hash(manifest, TRAINED_ON)},
+    )
+    clips = kept_clips(manifest)
+
+    def make(folder: Path) -> None:
+        lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips]
+        write = partial(_write_waveform, manifest.root, sample_rate)
+        write_clips(session, "waveforms", folder / SAMPLES, clips, lengths, write, dtype=np.int16)
+
+    return session.obtain(recipe, f"waveforms of {len(clips)} clips", make)
+
+
+def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
+    """Fill the place of a clip ``(samples,)``."""
+    blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
+    fill(samples, (np.clip(np.round(block * 32768), -32768, 32767) for block in blocks))
+
+
+def vocoder(
+    session: Session,
+    manifest: Manifest,
+    coded: Sequence[CodedIn],
+    waveforms_entry: Entry,
+    settings: VocoderSettings,
+) -> Entry:
+    """Train a WaveNet on what the codes of one codebook mean, or of several; the entry is a vocoder folder."""
+    groups: dict[str, str | None] = {}
+    config = settings.wavenet
+    if settings.condition_on_groups:
+        groups = {clip.path: clip.group for split in TRAINED_ON for clip in manifest.of(split)}
+        config = replace(config, groups=_group_names(manifest))
+    if config.condition == "embedding":
+        config = _knowing(config, Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
+    crops = asdict(settings.crops)
+    if not settings.crops.input_noise:
+        del crops["input_noise"]  # entries without it keep their key
+    recipe = Recipe(
+        stage="vocoder",
+        version=2,
+        config={
+            "wavenet": asdict(config),
+            "groups": text_hash(json.dumps(groups, sort_keys=True)),
+            "crops": crops,
+            "fit": numeric(settings.fit),
+        },
+        inputs={"codes": " ".join(each.codes.key for each in coded), "waveforms": waveforms_entry.key},
+    )
+
+    def make(folder: Path) -> None:
+        model = create_wavenet(config, seed=settings.fit.seed)
+        train, validation = (_crops(manifest, split, coded, waveforms_entry, config, settings) for split in TRAINED_ON)
+        session.train(
+            "vocoder",
+            "vocoder.fit",
+            model,
+            train,
+            [validation.batch(step) for step in range(VALIDATION_BATCHES)],
+            loss,
+            settings.fit,
+            folder,
+        )
+        if session.gang.rank == 0:
+            loudness = LoudnessRange.of(_sounds(train.clips), config.sample_rate)
+            fingerprint = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format.tokenizer
+            Vocoder(model, fingerprint, loudness=loudness).save_pretrained(folder)
+
+    return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, together=True)
+
+
+def _group_names(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(sorted({clip.group for clip in manifest.of("train") if clip.group is not None}))
+
+
+def _knowing(config: WaveNetConfig, codes: CodesFormat) -> WaveNetConfig:
+    return replace(config, codebook=codes.codebook, codebook_size=codes.codebook_size, streams=codes.streams)
+
+
+def _crops(
+    manifest: Manifest,
+    split: Split,
+    coded: Sequence[CodedIn],
+    waveforms_entry: Entry,
+    config: WaveNetConfig,
+    settings: VocoderSettings,
+) -> Crops:
+    """Crops of one split; those of validation clips are in their own voices, and without noise."""
+    given = settings.crops
+    crops = given if split == "train" else replace(given, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
+    first, *others = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
+    clips = _clips(manifest, split, coded[0].codes, waveforms_entry, config)
+    more = [
+        OtherCodes(codes=np.concatenate(_values(manifest, split, each.codes)), meanings=tokenizer)
+        for each, tokenizer in zip(coded[1:], others, strict=True)
+    ]
+    return Crops(clips, first, config, crops, others=more)
+
+
+def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArray]:
+    """Codes ``(time, streams)`` of each clip of a split."""
+    coded = {clip.path: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
+    return [coded[clip.path].codes.values for clip in manifest.of(split)]
+
+
+def _sounds(clips: VocoderClips) -> Iterator[Array]:
+    for start, stop in pairwise(clips.sample_offsets):
+        yield clips.samples[start:stop]
+
+
+def _clips(
+    manifest: Manifest, split: Split, codes_entry: Entry, waveforms_entry: Entry, config: WaveNetConfig
+) -> VocoderClips:
+    """Sound and codes of one split."""
+    samples, offsets = read_clips(waveforms_entry.folder / SAMPLES)
+    clips, rows = manifest.of(split), kept_rows(manifest, split)
+    here = offsets[rows.start : rows.stop + 1]
+    values = _values(manifest, split, codes_entry)
+    known = {group: index for index, group in enumerate(config.groups)}
+    return VocoderClips(
+        samples=samples[here[0] : here[-1]],
+        sample_offsets=here - here[0],
+        codes=np.concatenate(values),
+        code_offsets=np.cumsum([0] + [len(each) for each in values]),
+        groups=np.array([known.get(clip.group or "", UNKNOWN_GROUP) for clip in clips]),
+    )

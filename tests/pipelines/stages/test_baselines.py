@@ -1,0 +1,286 @@
+"""Spectrograms, SimCLR, the supervised encoder and their features, through the store."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from omegaconf import OmegaConf
+from safetensors.numpy import load_file
+
+from audio.errors import InputError
+from audio.files import file_hash
+from audio.manifest import Clip, Manifest, Split
+from audio.reading import read
+from audio.spectrogram import LogMel
+from audio.waveform import FloatArray
+from lm.baselines.encoder import create_encoder
+from lm.pooling import POOLINGS, pool
+from pipelines.configuration import build
+from pipelines.gangs import Alone
+from pipelines.progress import Terminal
+from pipelines.refusals import resolved
+from pipelines.session import Session
+from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
+from pipelines.stages.spectrogram import PIECE_FRAMES, spectrograms, statistics, stored_spectrograms
+from pipelines.stages.tokenizer import TokenizerSettings, frame_sample
+from pipelines.store import Entry, Store
+from tests.pipelines.tiny import AUDIO, sweep
+from tests.test_configs import CONF
+
+SPLITS: tuple[Split, ...] = (*["train"] * 6, *["validation"] * 2, *["test"] * 2)
+CLASSES = ("falls", "rises")
+
+
+def _values(group: str, size: str, **changes: object) -> dict[str, object]:
+    """What conf/<group>/<size>.yaml says on top of the small one, and changes to it."""
+    files = [OmegaConf.load(CONF / f"{group}/{name}.yaml") for name in dict.fromkeys(("small", size))]
+    merged = OmegaConf.merge({"seed": 0}, {group: OmegaConf.merge(*files, changes)})
+    values = resolved(merged)[group]
+    return {name: value for name, value in values.items() if name != "defaults"}  # type: ignore[attr-defined]  # a mapping
+
+
+def settings_of(size: str, **changes: object) -> BaselineSettings:
+    """The settings of a size."""
+    return build(BaselineSettings, _values("baselines", size, **changes), name="baselines")
+
+
+FIT = {"steps": 20, "validate_every": 10, "warmup_steps": 2, "lr": 3e-3}
+SETTINGS = settings_of(
+    "tiny",
+    simclr={"fit": FIT, "batches": {"batch_size": 8}},
+    supervised={"fit": FIT, "batches": {"batch_size": 8}},
+)
+
+
+def _sound(label: str, number: int) -> FloatArray:
+    rng = np.random.default_rng([number, len(label)])
+    tone = sweep(0.3 + 0.05 * number, AUDIO.sample_rate, low=200 + 10 * number)
+    return (tone[:: -1 if label == "falls" else 1] + rng.normal(0, 0.01, len(tone))).astype(np.float32)
+
+
+def _clip(root: Path, name: str, samples: FloatArray, label: str | None, split: Split) -> Clip:
+    path = root / name
+    soundfile.write(path, samples, AUDIO.sample_rate)
+    return Clip(
+        path=name,
+        num_samples=len(samples),
+        sample_rate=AUDIO.sample_rate,
+        size=path.stat().st_size,
+        sha256=file_hash(path),
+        label=label,
+        split=split,
+    )
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    root = tmp_path_factory.mktemp("corpus")
+    return Manifest(
+        root=root,
+        clips=tuple(
+            _clip(root, f"{label}_{number}.wav", _sound(label, number), label, split)
+            for label in CLASSES
+            for number, split in enumerate(SPLITS)
+        ),
+    )
+
+
+def _session(folder: Path) -> Session:
+    return Session(
+        store=Store(folder / "store"),
+        gang=Alone(torch.device("cpu")),
+        terminal=Terminal(silent=True),
+        folder=folder / "run",
+        workers=1,
+    )
+
+
+def _sample(session: Session, manifest: Manifest) -> Entry:
+    tokenizer = build(TokenizerSettings, _values("tokenizer", "tiny"), name="tokenizer")
+    return frame_sample(session, manifest, AUDIO, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    return _session(tmp_path_factory.mktemp("session"))
+
+
+@pytest.fixture(scope="module")
+def sample(session: Session, manifest: Manifest) -> Entry:
+    return _sample(session, manifest)
+
+
+@pytest.fixture(scope="module")
+def stored(session: Session, manifest: Manifest, sample: Entry) -> Entry:
+    return spectrograms(session, manifest, AUDIO, sample)
+
+
+def _labels(manifest: Manifest) -> dict[str, str | None]:
+    return {clip.path: clip.label for clip in manifest.clips}
+
+
+def _normalised(manifest: Manifest, path: str, sample: Entry) -> torch.Tensor:
+    """Log-mel of a whole recording, its last hop filled up."""
+    samples = read(manifest.root / path, AUDIO.sample_rate).samples
+    padded = np.pad(samples, (0, -len(samples) % AUDIO.hop_length))
+    mean, std = statistics(sample.folder)
+    return (LogMel(AUDIO)(torch.from_numpy(padded)[None])[0] - mean) / std
+
+
+def _hashes(entry: Entry) -> dict[str, str]:
+    """Of all that the stage wrote."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(entry.folder.iterdir())
+        if path.name not in ("entry.json", "timings.json", "curve.json")
+    }
+
+
+def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Manifest, sample: Entry, stored: Entry) -> None:
+    seen = []
+    for split in ("train", "validation"):
+        clips, paths = stored_spectrograms(stored, split)  # type: ignore[arg-type]  # they are splits
+        assert paths == [clip.path for clip in manifest.of(split)]  # type: ignore[arg-type]  # as above
+        for row, path in enumerate(paths):
+            found, (length,) = clips.read(np.array([row]), at_most=10_000)
+            torch.testing.assert_close(found[0], _normalised(manifest, path, sample), atol=5e-3, rtol=2e-3)
+            assert length == found.shape[1]
+        seen += paths
+    assert len(seen) == 16
+    assert np.load(stored.folder / "frames.npy", mmap_mode="r").dtype == np.float16
+
+
+def test_workers_change_no_byte(session: Session, manifest: Manifest, stored: Entry, tmp_path: Path) -> None:
+    others = replace(_session(tmp_path), workers=2)
+    assert _hashes(spectrograms(others, manifest, AUDIO, _sample(others, manifest))) == _hashes(stored)
+
+
+@pytest.fixture(scope="module")
+def contrasted(session: Session, stored: Entry) -> Entry:
+    return simclr(session, stored, None, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def labelled(session: Session, manifest: Manifest, stored: Entry) -> Entry:
+    return supervised(session, stored, _labels(manifest), CLASSES, SETTINGS)
+
+
+def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
+    session = _session(tmp_path)
+    stored = spectrograms(session, manifest, AUDIO, _sample(session, manifest))
+    again = simclr(session, stored, None, SETTINGS), supervised(session, stored, _labels(manifest), CLASSES, SETTINGS)
+    for entry, other in zip((contrasted, labelled), again, strict=True):
+        assert not other.reused
+        assert {"model.safetensors", "config.json"} <= set(_hashes(entry))
+        assert _hashes(entry) == _hashes(other)
+        curves = [each.read_json("curve.json")["curve"] for each in (entry, other)]
+        assert curves[0] == curves[1]
+        assert len(curves[0]) == 2  # type: ignore[arg-type]  # a list
+
+
+def test_simclr_hears_clips_that_nothing_is_known_of(
+    session: Session, manifest: Manifest, sample: Entry, stored: Entry, contrasted: Entry, tmp_path: Path
+) -> None:
+    clips = tuple(_clip(tmp_path, f"{number}.wav", _sound("rises", number), None, "train") for number in range(9))
+    more = spectrograms(session, Manifest(root=tmp_path, clips=clips), AUDIO, sample)
+    assert len(stored_spectrograms(more, "train")[0]) == 9
+    with_more = simclr(session, stored, more, SETTINGS)
+    assert with_more.key != contrasted.key
+    assert _hashes(with_more) != _hashes(contrasted)
+
+
+def test_labels_of_test_clips_and_clips_without_label_are_not_used(
+    session: Session, manifest: Manifest, stored: Entry, labelled: Entry
+) -> None:
+    labels = _labels(manifest)
+    hidden = {**labels, **{clip.path: None for clip in manifest.of("test")}}
+    assert supervised(session, stored, hidden, CLASSES, SETTINGS).key == labelled.key
+    fewer = {**hidden, manifest.of("train")[0].path: None}
+    assert supervised(session, stored, fewer, CLASSES, SETTINGS).key != labelled.key
+    with pytest.raises(InputError, match="there are 0 train clips"):
+        supervised(session, stored, dict.fromkeys(labels), CLASSES, SETTINGS)
+
+
+def test_which_clips_have_no_label_decides_the_entry(session: Session, manifest: Manifest, stored: Entry) -> None:
+    """The same labels in the same order, of other clips."""
+    rises, other = manifest.of("train")[-2:]
+    hidden = [{**_labels(manifest), rises.path: None}, {**_labels(manifest), other.path: None}]
+    assert rises.label == other.label
+    assert len({supervised(session, stored, labels, CLASSES, SETTINGS).key for labels in hidden}) == 2
+
+
+def test_several_labels_are_predicted_each_by_itself(
+    session: Session, manifest: Manifest, sample: Entry, stored: Entry
+) -> None:
+    labels = {clip.path: (clip.label, "sounds") for clip in manifest.clips if clip.label}
+    entry = supervised(session, stored, labels, (*CLASSES, "sounds"), SETTINGS, multi_label=True)
+    features = baseline_features(session, manifest, AUDIO, sample, "supervised", entry, SETTINGS)
+    scores = load_file(features.folder / "scores.safetensors")["scores"]
+    assert scores.shape == (20, 3)
+    assert (scores[:, 2] > 0.5).all()
+
+
+def test_features_are_the_pools_of_the_blocks(
+    session: Session, manifest: Manifest, sample: Entry, contrasted: Entry
+) -> None:
+    entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS)
+    features = load_file(entry.folder / "features.safetensors")
+    wanted = {f"random_conv/{of}:{pooling}" for of in ("block_1", "block_2", "all_blocks") for pooling in POOLINGS}
+    assert set(features) == wanted
+    encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
+    for row, clip in enumerate(manifest.clips):
+        heard = _normalised(manifest, clip.path, sample)
+        with torch.inference_mode():
+            blocks = [frames[0].numpy() for frames, _ in encoder.blocks(heard[None], torch.tensor([len(heard)]))]
+        for pooling in POOLINGS:
+            pools = [pool(frames, pooling) for frames in blocks]
+            for number, pooled in enumerate(pools, 1):
+                np.testing.assert_allclose(features[f"random_conv/block_{number}:{pooling}"][row], pooled, atol=1e-4)
+            together = features[f"random_conv/all_blocks:{pooling}"][row]
+            np.testing.assert_allclose(together, np.concatenate(pools), atol=1e-4)
+    trained = baseline_features(session, manifest, AUDIO, sample, "simclr", contrasted, SETTINGS)
+    learned = load_file(trained.folder / "features.safetensors")
+    assert {name.replace("simclr", "random_conv") for name in learned} == set(features)
+    assert not np.allclose(learned["simclr/block_2:mean"], features["random_conv/block_2:mean"])
+    assert not (trained.folder / "scores.safetensors").exists()
+
+
+def test_the_head_knows_what_it_was_taught(
+    session: Session, manifest: Manifest, sample: Entry, labelled: Entry
+) -> None:
+    entry = baseline_features(session, manifest, AUDIO, sample, "supervised", labelled, SETTINGS)
+    scores = load_file(entry.folder / "scores.safetensors")["scores"]
+    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+    truth = np.array([CLASSES.index(clip.label or "") for clip in manifest.clips])
+    assert (scores.argmax(1) == truth).mean() > 0.9
+
+
+def test_a_long_recording_is_heard_in_pieces(session: Session, sample: Entry, tmp_path: Path) -> None:
+    """All but the frames beside a border between pieces are those of the whole; so the mean nearly is."""
+    samples = sweep((2.5 * PIECE_FRAMES) * AUDIO.hop_length / AUDIO.sample_rate, AUDIO.sample_rate)
+    manifest = Manifest(root=tmp_path, clips=(_clip(tmp_path, "long.wav", samples, None, "test"),))
+    entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS)
+    heard = _normalised(manifest, "long.wav", sample)
+    encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
+    with torch.inference_mode():
+        frames, _ = encoder(heard[None], torch.tensor([len(heard)]))
+        pieces = [encoder(p[None], torch.tensor([len(p)]))[0][0] for p in heard.split(PIECE_FRAMES)]
+    found = load_file(entry.folder / "features.safetensors")["random_conv/block_2:mean"][0]
+    np.testing.assert_allclose(found, pool(torch.cat(pieces).numpy(), "mean"), atol=1e-4)
+    np.testing.assert_allclose(found, pool(frames[0].numpy(), "mean"), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("size", ["small", "tiny"])
+def test_every_size_names_every_option(size: str) -> None:
+    """The YAML of the small one, that all others begin with, leaves no default to chance."""
+    raw = OmegaConf.to_container(OmegaConf.load(CONF / "baselines/small.yaml"))
+    assert json.loads(json.dumps(_names(asdict(settings_of(size))))) == _names(raw)
+
+
+def _names(values: object) -> object:
+    return {key: _names(value) for key, value in sorted(values.items())} if isinstance(values, dict) else None

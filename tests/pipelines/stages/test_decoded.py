@@ -1,0 +1,87 @@
+"""Decoded test clips, kept by what decides their sound."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from audio.manifest import Clip, Manifest
+from pipelines.gangs import Alone
+from pipelines.progress import Terminal
+from pipelines.session import Session
+from pipelines.stages.decoded import decoded
+from pipelines.stages.listening import LISTENING as LISTENING_RECORD
+from pipelines.stages.listening import listening
+from pipelines.store import Entry, Store
+from tests.pipelines.tiny import LISTENING, sweep
+from tokenizer.tokenizer import Tokenizer
+from vocoder import numba_streams
+from vocoder.vocoder import Vocoder
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    soundfile.write(tmp_path / "a.wav", sweep(0.2, 4000), 4000)
+    clip = Clip(path="a.wav", num_samples=800, sample_rate=4000, size=1, sha256="0", split="test")
+    return Manifest(root=tmp_path, clips=(clip,))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    gang = Alone(torch.device("cpu"))
+    return Session(store=Store(tmp_path / "store"), gang=gang, terminal=Terminal(), folder=tmp_path, workers=0)
+
+
+def parts_of(run_folder: Path) -> list[Entry]:
+    return [Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder")]
+
+
+def test_a_store_keeps_sounds_of_each_strength_of_the_post_filter(
+    run_folder: Path, session: Session, manifest: Manifest
+) -> None:
+    parts, strengths = parts_of(run_folder), (0.0, 0.5, 1.0)
+    for stage in (decoded, partial(listening, model_entry=None)):
+        made = [
+            stage(session, manifest, *parts, config=replace(LISTENING, postfilter=strength)) for strength in strengths
+        ]
+        assert len({entry.key for entry in made}) == 3
+        assert len({(entry.folder / "0_wavenet.wav").read_bytes() for entry in made}) == 3
+        assert len({(entry.folder / "0_griffin_lim.wav").read_bytes() for entry in made}) == 1
+    said = [entry.read_json(LISTENING_RECORD)["postfilter"] for entry in made]
+    assert said == list(strengths)
+
+
+def test_a_store_knows_where_the_post_filter_changes_nothing(
+    run_folder: Path, session: Session, manifest: Manifest, tmp_path: Path
+) -> None:
+    """Nothing is made again for a strength that is not in force."""
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    audio = replace(tokenizer.config.audio, remove_mean="clip")
+    config = replace(tokenizer.config, audio=audio)
+    relative = Tokenizer(config, tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
+    relative.save_pretrained(tmp_path / "tokenizer")
+    vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
+    Vocoder(vocoder.model, relative.format.tokenizer).save_pretrained(tmp_path / "vocoder")
+    own, asked = (
+        decoded(session, manifest, *parts_of(tmp_path), replace(LISTENING, postfilter=strength)) for strength in (0, 1)
+    )
+    assert (asked.key, asked.reused) == (own.key, True)
+
+
+def test_a_store_keeps_sounds_of_each_precision(
+    run_folder: Path, session: Session, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = parts_of(run_folder)
+    numba, torch_loop = (
+        decoded(session, manifest, *parts, replace(LISTENING, engine=engine)) for engine in ("numba", "torch")
+    )
+    assert not numba.reused
+    assert (torch_loop.key, torch_loop.reused) == (numba.key, True)
+    if not numba_streams.multiplies_bf16():
+        pytest.skip("needs a CPU with AVX512_BF16")
+    assert decoded(session, manifest, *parts, replace(LISTENING, engine="auto")).key != numba.key
+    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    assert decoded(session, manifest, *parts, replace(LISTENING, engine="auto")).key == numba.key

@@ -1,0 +1,55 @@
+"""What is measured of decoded clips."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from audio.waveform import Waveform
+from pipelines.gangs import Alone
+from pipelines.progress import Terminal
+from pipelines.session import Session
+from pipelines.stages.decoded import CLIPS, KINDS, wav_name
+from pipelines.stages.judging import JUDGED, by_itself, judged
+from pipelines.store import Entry, Store, write_json
+from tests.pipelines.tiny import sweep
+from vocoder.runaway import LoudnessRange, RunawayGuard
+
+
+def test_only_a_vocoder_that_knows_its_loudness_says_what_ran_away() -> None:
+    loud = Waveform(samples=np.full(8000, 0.5, np.float32), sample_rate=8000)
+    guard = RunawayGuard(LoudnessRange(lowest=-60, highest=-30))
+    assert by_itself(loud, guard)["runaway_clips"] == 1
+    assert by_itself(Waveform(samples=loud.samples / 100, sample_rate=8000), guard)["runaway_clips"] == 0
+    assert by_itself(loud, None)["runaway_clips"] is None
+    assert by_itself(loud, None)["clipped_clips"] == 0
+
+
+def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
+    """Of its WaveNet sound, which is the recording itself."""
+    parts = [Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder")]
+    sounds = Entry(stage="decoded", key="decoded", folder=place / "decoded", reused=True)
+    sounds.folder.mkdir(parents=True)
+    write_json(sounds.folder / CLIPS, ["a.wav"])
+    for kind in KINDS:
+        Waveform(samples=sweep(0.5, 4000), sample_rate=4000).write(sounds.folder / wav_name(0, kind))
+    session = Session(
+        store=Store(place / "store"), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=place, workers=0
+    )
+    content: Any = judged(session, *parts, sounds).read_json(JUDGED)
+    return dict(content["clips"][0]["sounds"]["wavenet"])
+
+
+def test_without_librosa_all_but_pitch_is_measured(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert figures_of_a_sweep(run_folder, tmp_path / "with")["voicing_error"] == 0
+    assert "without pitch" not in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    found = figures_of_a_sweep(run_folder, tmp_path / "without")
+    assert (found["pitch_error"], found["voicing_error"]) == (None, None)
+    assert found["log_mel_distance"] == 0
+    assert "judged    without pitch: librosa and numba cannot be imported" in capsys.readouterr().err

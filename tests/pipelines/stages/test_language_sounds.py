@@ -1,0 +1,70 @@
+"""What a language model says, as sound, on a tiny run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audio.waveform import Waveform
+from pipelines.continuing import Prompt
+from pipelines.gangs import Alone
+from pipelines.progress import Terminal
+from pipelines.session import Session
+from pipelines.stages.language_sounds import Asked, language_sounds
+from pipelines.stages.recognition import new_part
+from pipelines.store import Store
+from tests.pipelines.tiny import sweep
+from tokenizer.tokenizer import Tokenizer
+from vocoder.metrics import sound_levels
+from vocoder.vocoder import Vocoder
+
+RATE = 4000
+
+
+@pytest.fixture
+def said(run_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
+    """A continuation of a loud clip, and a sound from nothing; their files lie in ``tmp_path``."""
+    session = Session(
+        store=Store(tmp_path), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=tmp_path, workers=1
+    )
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    loud = Waveform(samples=np.sign(sweep(0.4, RATE)).astype(np.float32), sample_rate=RATE)
+    asked = Asked(
+        prompts=[Prompt(waveform=loud, codes=tokenizer.encode(loud))],
+        groups=[None],
+        seconds=0.2,
+        temperatures=[1.0],
+        continuations=1,
+        unconditional=1,
+        top_k=0,
+        vocoder_temperature=0.0,
+        seed=0,
+    )
+    vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
+    rows = language_sounds(session, tmp_path, tokenizer, vocoder, run_folder / "lm", asked)["said"]
+    assert isinstance(rows, list)
+    return rows
+
+
+def test_figures_are_of_what_is_new(said: list[dict[str, Any]], tmp_path: Path) -> None:
+    continuation, unconditional = said
+    samples = soundfile.read(tmp_path / continuation["file"], dtype="float32")[0]
+    assert np.abs(samples[: round(0.4 * RATE)]).mean() > 0.9  # the prompt
+    new = sound_levels(Waveform(samples=samples[round(0.4 * RATE) :], sample_rate=RATE))
+    assert continuation["figures"]["prompt_seconds"] == pytest.approx(0.4)
+    assert continuation["figures"]["rms"] == pytest.approx(new.rms, abs=0.5)  # it is quiet, and 16 bits round it
+    assert continuation["figures"]["peak"] == pytest.approx(new.peak, abs=1e-3)
+    assert "prompt_seconds" not in unconditional["figures"]
+
+
+def test_what_is_recognised_is_what_is_new(said: list[dict[str, Any]], tmp_path: Path) -> None:
+    continuation, unconditional = (new_part(tmp_path, row) for row in said)
+    assert (continuation.start, continuation.start + continuation.num_samples) == (
+        round(0.4 * RATE),
+        soundfile.info(tmp_path / said[0]["file"]).frames,
+    )
+    assert unconditional.start == 0
+    assert unconditional.num_samples == soundfile.info(tmp_path / said[1]["file"]).frames

@@ -1,0 +1,264 @@
+"""The stage that probes stored features: what it writes, reuses, leaves out and refuses."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from audio.errors import InputError
+from audio.folds import Fold, folds
+from audio.manifest import Clip, Manifest
+from lm.probe import ProbeConfig
+from pipelines.comparison import comparison
+from pipelines.gangs import Alone
+from pipelines.progress import Terminal
+from pipelines.session import Session
+from pipelines.stages.probe import probed, probes, require_labels, require_probeable
+from pipelines.store import Entry, Recipe, Store
+from pipelines.stored_features import features_by_method
+
+CONFIG = ProbeConfig(tries=8, resamples=50, learning_curve=(0.1, 1.0))
+SPEAKERS = ("ann", "bob", "cem", "dee")
+WORDS = ("one", "six", "two")
+
+
+def corpus(*, clips: int = 240) -> Manifest:
+    """Each speaker says each word; every 20th clip has no label."""
+    return Manifest(
+        root=Path("here"),
+        clips=tuple(
+            Clip(
+                path=f"{number:03}.wav",
+                num_samples=1,
+                sample_rate=8000,
+                size=1,
+                sha256=str(number),
+                label=None if number % 20 == 19 else WORDS[number % 3],
+                group=SPEAKERS[number // 3 % 4],
+            )
+            for number in range(clips)
+        ),
+    )
+
+
+def held_out(manifest: Manifest) -> Manifest:
+    """Ann held out for test."""
+    return folds(manifest, "group")[0].manifest
+
+
+def signal(manifest: Manifest, *, noise: float, seed: int = 0) -> np.ndarray:
+    """Features that tell the word, the less the more noise."""
+    rng = np.random.default_rng(seed)
+    means = np.random.default_rng(0).standard_normal((3, 6))
+    words = [WORDS.index(clip.label) if clip.label else 0 for clip in manifest.clips]
+    return (means[words] + noise * rng.standard_normal((len(words), 6))).astype(np.float32)
+
+
+def representations(manifest: Manifest) -> dict[str, np.ndarray]:
+    return {
+        "log_mel:mean": signal(manifest, noise=3),
+        "gpt/layer_1:mean": signal(manifest, noise=2, seed=1),
+        "gpt/layer_2:mean": signal(manifest, noise=0.5, seed=2),
+        "gpt/layer_10:mean": signal(manifest, noise=1, seed=3),
+        "gpt/all_layers:mean": signal(manifest, noise=1.5, seed=4),
+    }
+
+
+def session_of(place: Path) -> Session:
+    return Session(
+        store=Store(place / "store"),
+        gang=Alone(torch.device("cpu")),
+        terminal=Terminal(silent=True),
+        folder=place / "run",
+        workers=1,
+    )
+
+
+def stored(session: Session, name: str, tensors: Mapping[str, np.ndarray], file: str = "features") -> Entry:
+    """An entry of features, as other stages make them."""
+
+    def make(folder: Path) -> None:
+        save_file(dict(tensors), folder / f"{file}.safetensors")
+
+    return session.obtain(Recipe(stage="features", version=1, config={"name": name}, inputs={}), name, make)
+
+
+def together(
+    session: Session,
+    manifest: Manifest,
+    entries: Sequence[Entry],
+    config: ProbeConfig,
+    scores: Mapping[str, Entry] | None = None,
+) -> Entry:
+    return probes(session, manifest, probed(session, manifest, entries, config), config, scores=scores)
+
+
+def asked(place: Path, manifest: Manifest, **changes: Any) -> dict[str, Any]:
+    session = session_of(place)
+    entry = stored(session, "features", representations(manifest))
+    return together(session, manifest, [entry], replace(CONFIG, **changes)).read_json("probe.json")
+
+
+def test_every_method_has_as_many_tries_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
+    manifest = held_out(corpus())
+    found = asked(tmp_path, manifest)
+    rows = {row["of"]: row for row in found["methods"]}
+    assert {of: row["tries"] for of, row in rows.items()} == {"gpt": 8, "log_mel": 8}
+    assert rows["gpt"]["chosen"] == "gpt/layer_2:mean"
+    assert [each["of"] for each in rows["gpt"]["candidates"]] == [
+        f"gpt/{layer}:mean" for layer in ("all_layers", "layer_1", "layer_2", "layer_10")
+    ]
+    tested = [clip for clip in manifest.of("test") if clip.label]
+    assert found["clips"] == [clip.path for clip in tested]
+    assert found["truth"] == [clip.label for clip in tested]
+    assert found["groups"] == ["ann"] * len(tested)
+    assert found["unlabelled"] == 12
+    right = np.mean([one == other for one, other in zip(rows["gpt"]["predictions"], found["truth"], strict=True)])
+    assert rows["gpt"]["test_accuracy"] == pytest.approx(right)
+    assert [point["share"] for point in rows["gpt"]["learning_curve"]] == [0.1, 1.0]
+    assert rows["gpt"]["learning_curve"][1]["test_accuracy"] == rows["gpt"]["test_accuracy"]
+
+
+def test_what_was_trained_on_the_labels_is_probed_with_all_of_them(tmp_path: Path) -> None:
+    manifest, session = held_out(corpus()), session_of(tmp_path)
+    methods = ("ast", "simclr", "supervised")
+    entry = stored(session, "features", {f"{of}:mean": signal(manifest, noise=1) for of in methods})
+    found = together(session, manifest, [entry], CONFIG).read_json("probe.json")
+    rows: Any = found["methods"]
+    assert {row["of"]: [point["share"] for point in row["learning_curve"]] for row in rows} == {
+        "ast": [1.0],
+        "simclr": [0.1, 1.0],
+        "supervised": [1.0],
+    }
+
+
+def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_path: Path) -> None:
+    manifest, session = held_out(corpus()), session_of(tmp_path)
+    all_of_them = representations(manifest)
+    parts = [
+        stored(session, part, {key: value for key, value in all_of_them.items() if key.startswith(part)})
+        for part in ("gpt/layer_1", "gpt/all", "gpt/layer_2", "log")
+    ][1:]
+    right = np.array([[clip.label == word for word in WORDS] for clip in manifest.clips], np.float32)
+    head = stored(session, "head", {"scores": right}, file="scores")
+    entry = together(session, manifest, parts, CONFIG, scores={"supervised_head": head})
+    rows = {row["of"]: row for row in entry.read_json("probe.json")["methods"]}  # type: ignore[attr-defined]  # a list
+    assert {of: row["tries"] for of, row in rows.items()} == {"gpt": 8, "log_mel": 8, "supervised_head": 0}
+    assert rows["supervised_head"]["test_accuracy"] == 1
+    assert (rows["supervised_head"]["penalty"], rows["supervised_head"]["candidates"]) == (None, [])
+    assert together(session, manifest, parts, CONFIG, scores={"supervised_head": head}).reused
+    assert not together(session, manifest, parts, CONFIG).reused
+    with pytest.raises(InputError, match="both hold log_mel:mean"):
+        together(session, manifest, [parts[-1], stored(session, "again", {"log_mel:mean": right})], CONFIG)
+
+
+def test_a_method_is_asked_once_whatever_it_is_compared_with(tmp_path: Path) -> None:
+    """As in a sweep, where log-mel is the same for every codebook."""
+    manifest, session = held_out(corpus()), session_of(tmp_path)
+    all_of_them = representations(manifest)
+    log_mel, gpt = (
+        stored(session, part, {key: value for key, value in all_of_them.items() if key.startswith(part)})
+        for part in ("log", "gpt")
+    )
+    other = stored(session, "other", {"gpt:mean": signal(manifest, noise=2)})
+    pairs = ([log_mel, gpt], [log_mel, other])
+    rows = [together(session, manifest, parts, CONFIG).read_json("probe.json") for parts in pairs]
+    answered = [json.loads(path.read_text())["config"]["of"] for path in tmp_path.glob("**/probed/*/entry.json")]
+    assert sorted(answered) == ["gpt", "gpt", "log_mel"]
+    of_log_mel = [next(row for row in each["methods"] if row["of"] == "log_mel") for each in rows]  # type: ignore[attr-defined]  # a list
+    assert of_log_mel[0] == of_log_mel[1]
+
+
+def test_features_are_read_one_at_a_time_in_natural_order(tmp_path: Path) -> None:
+    tensors = {f"gpt/layer_{number}:mean": np.full((2, 1), number, np.float32) for number in (1, 2, 10)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    save_file({"random_gpt:mean": np.zeros((2, 1), np.float32)}, tmp_path / "b.safetensors")
+    methods = features_by_method([tmp_path / "a.safetensors", tmp_path / "b.safetensors"])
+    assert {of: list(mine) for of, mine in methods.items()} == {"gpt": list(tensors), "random_gpt": ["random_gpt:mean"]}
+    assert all((methods["gpt"][key] == tensors[key]).all() for key in tensors)
+
+
+def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
+    plain = held_out(corpus())
+    labels = {
+        clip.path: clip.label and f"{clip.label};{'loud' if signal_is_loud(clip) else 'soft'}" for clip in plain.clips
+    }
+    manifest = replace(plain, clips=tuple(replace(clip, label=labels[clip.path]) for clip in plain.clips))
+    session = session_of(tmp_path)
+    entry = stored(session, "features", representations(plain))
+    config = replace(CONFIG, label_separator=";")
+    found = together(session, manifest, [entry], config).read_json("probe.json")
+    assert found["classes"] == ["loud", "one", "six", "soft", "two"]
+    section: Any = comparison({("ann", 0): found}, by="split", config=config)
+    assert section["metric"] == "mean_average_precision"
+    assert "confusion" not in section
+    for row in section["methods"]:
+        assert 0 < row["low"] <= row["value"] == pytest.approx(row["mean_average_precision"], abs=1e-3)
+        assert row["groups"] == {"ann": pytest.approx(row["value"])}
+
+
+def signal_is_loud(clip: Clip) -> bool:
+    return int(clip.path[:3]) % 2 == 0
+
+
+def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() -> None:
+    manifest = corpus()
+    clips = tuple(
+        replace(clip, label="rare") if clip.group in ("bob", "cem") and clip.label == "six" else clip
+        for clip in manifest.clips
+    )
+    assert require_probeable(folds(manifest, "group"), CONFIG, by="group") == [
+        "12 of 240 clips have no label and are left out of the probes"
+    ]
+    told = r"^with 'bob' held out for test, 1 of 4 classes have no train clip \(rare\); .* in at least 3 groups"
+    with pytest.raises(InputError, match=told) as refused:
+        require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
+    assert "corpus.split" not in str(refused.value)
+
+
+def test_a_split_that_cannot_be_probed_is_refused_without_a_word_of_folds() -> None:
+    manifest = held_out(corpus())
+    clips = tuple(replace(clip, label="rare") if clip.split == "test" else clip for clip in manifest.clips)
+    with pytest.raises(InputError, match=r"no train clip \(rare\); .* corpus\.split") as refused:
+        require_probeable([Fold(name="test", manifest=replace(manifest, clips=clips))], CONFIG, by=None)
+    assert not re.search("fold|group|held out", str(refused.value))
+
+
+def test_what_is_true_of_some_folds_is_said_with_their_names() -> None:
+    manifest = corpus()
+    clips = tuple(
+        replace(clip, label="one") if clip.group == "bob" and clip.label == "six" else clip for clip in manifest.clips
+    )
+    _, *notices = require_probeable(folds(replace(manifest, clips=clips), "group"), CONFIG, by="group")
+    assert [notice.partition(": ")[0] for notice in notices] == [
+        "1 of 3 classes have no validation clip (six)",
+        "1 of 3 classes have no test clip (six)",
+    ]
+    assert [notice.rpartition(" (")[2] for notice in notices] == [
+        "with ann held out for test)",
+        "with bob held out for test)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([None, None], "2 of 2 recordings have no label, which a probe predicts; put each"),
+        (["only", "only"], "all 2 recordings have the label 'only', and a probe tells at least 2 apart; put each"),
+        (["only", None], "all 1 recordings with a label have the label 'only'"),
+    ],
+)
+def test_labels_that_tell_nothing_are_refused(labels: list[str | None], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        require_labels(labels)
+
+
+def test_recordings_without_a_label_are_no_obstacle() -> None:
+    require_labels(["a", None, "b"])

@@ -1,0 +1,192 @@
+"""AST's stages: filter banks on disk, a short fine-tuning, and its layers as features of every clip."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.numpy import load_file
+
+from audio.errors import InputError
+from audio.files import file_hash
+from audio.manifest import Clip, Manifest, Split
+from audio.reading import read
+from audio.waveform import FloatArray
+from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.filter_bank import filter_bank, frames_of
+from lm.baselines.spectrogram_transformer import AstConfig, create_ast, load_classifier, stored_filter_bank
+from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.supervised import Label
+from lm.pooling import POOLINGS, pool
+from pipelines.gangs import Alone
+from pipelines.progress import Terminal
+from pipelines.session import Session
+from pipelines.stages.filter_bank import filter_banks
+from pipelines.stages.spectrogram_transformer import AstSettings, ast, ast_features
+from pipelines.store import Entry, Store
+from pipelines.training import FitConfig
+
+RATE = 8000
+CONFIG = AstConfig(layers=(2, 12), patches=4)
+SETTINGS = AstSettings(
+    model=CONFIG,
+    augmentation=AugmentationConfig(crop=0.9, speed=0.1, formant=0.1, mix=0.0, noise=0.05, time_masks=0, mel_masks=0),
+    batches=SpectrogramBatchConfig(batch_size=6, max_frames=60),
+    label_smoothing=0.0,
+    fit=FitConfig(steps=20, lr=5e-5, warmup_steps=4, validate_every=4),
+)
+SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
+
+
+def sound(label: str, number: int) -> FloatArray:
+    """A low or a high tone in noise, of 0.1 to 0.7 seconds."""
+    rng = np.random.default_rng([number, len(label)])
+    time = np.arange(round(RATE * (0.1 + 0.15 * number))) / RATE
+    tone = 0.3 * np.sin(2 * np.pi * (300 if label == "low" else 2000) * time)
+    return (tone + rng.normal(0, 0.02, len(time))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    root = tmp_path_factory.mktemp("corpus")
+    clips = []
+    for label in ("high", "low"):
+        for number, split in enumerate(SPLITS):
+            path = root / f"{label}_{number}.wav"
+            soundfile.write(path, samples := sound(label, number), RATE)
+            clips.append(
+                Clip(
+                    path=path.name,
+                    num_samples=len(samples),
+                    sample_rate=RATE,
+                    size=path.stat().st_size,
+                    sha256=file_hash(path),
+                    label=label,
+                    split=split,
+                )
+            )
+    return Manifest(root=root, clips=tuple(clips))
+
+
+def session_of(folder: Path) -> Session:
+    return Session(
+        store=Store(folder / "store"),
+        gang=Alone(torch.device("cpu")),
+        terminal=Terminal(silent=True),
+        folder=folder / "run",
+        workers=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    return session_of(tmp_path_factory.mktemp("session"))
+
+
+def labels_of(manifest: Manifest) -> dict[str, str]:
+    return {clip.path: clip.label for clip in manifest.clips if clip.label}
+
+
+def fine_tuned(
+    session: Session,
+    manifest: Manifest,
+    labels: Mapping[str, Label | None],
+    settings: AstSettings,
+    *,
+    classes: tuple[str, ...] = ("high", "low"),
+    multi_label: bool = False,
+) -> Entry:
+    """AST, fine-tuned on filter banks of the manifest."""
+    banks = filter_banks(session, manifest)
+    return ast(session, manifest, banks, labels, classes, settings, multi_label=multi_label)
+
+
+def whole(manifest: Manifest, path: str) -> torch.Tensor:
+    """Filter banks of a recording, padded with silence to whole patches."""
+    samples = read(manifest.root / path, 16_000).samples
+    return filter_bank(torch.from_numpy(np.pad(samples, (0, max(-(len(samples) - 1200) % 1600, 2800 - len(samples))))))
+
+
+def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Manifest) -> None:
+    entry = filter_banks(session, corpus)
+    offsets, frames = np.load(entry.folder / "offsets.npy"), np.load(entry.folder / "frames.npy")
+    clips = [*corpus.of("train"), *corpus.of("validation")]
+    expected = [whole(corpus, clip.path).numpy() for clip in clips]
+    assert offsets.tolist() == np.cumsum([0, *map(len, expected)]).tolist()
+    stored = stored_filter_bank(torch.from_numpy(np.concatenate(expected)))
+    np.testing.assert_allclose(frames, stored, atol=0.002)
+    training = np.concatenate(expected[:6])
+    measured = entry.read_json("statistics.json")
+    assert measured == pytest.approx({"mean": training.mean(), "std": training.std()}, rel=1e-4)
+
+
+def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: Manifest) -> None:
+    entry = ast_features(session, corpus, None, CONFIG)
+    features = load_file(entry.folder / "features.safetensors")
+    assert set(features) == {
+        *(f"random_ast/layer_{layer}:{pooling}" for layer in (2, 12) for pooling in POOLINGS),
+        "random_ast/class_token:mean",
+    }
+    encoder = create_ast(CONFIG, frames_of(4), seed=0).eval()
+    for row, clip in enumerate(corpus.clips):
+        frames = whole(corpus, clip.path)
+        pieces = [frames[first : first + frames_of(4)] for first in range(0, len(frames) - 6, 40)]
+        with torch.no_grad():
+            read = [encoder.states(piece[None], torch.tensor([len(piece)]), layers=(2, 12)) for piece in pieces]
+        for layer in (2, 12):
+            states = torch.cat([one.layers[layer][0] for one in read]).numpy()
+            for pooling in POOLINGS:
+                found = features[f"random_ast/layer_{layer}:{pooling}"][row]
+                np.testing.assert_allclose(found, pool(states, pooling), atol=1e-3)
+        counts = torch.cat([one.patches for one in read])
+        clip_vector = (torch.cat([one.clip for one in read]) * counts[:, None]).sum(0) / counts.sum()
+        np.testing.assert_allclose(features["random_ast/class_token:mean"][row], clip_vector, atol=1e-3)
+
+
+def test_folds_share_features_of_which_nothing_is_fitted(session: Session, corpus: Manifest) -> None:
+    other = replace(corpus, clips=tuple(replace(clip, split="test") for clip in corpus.clips))
+    entry = ast_features(session, corpus, None, CONFIG)
+    assert ast_features(session, other, None, CONFIG).key == entry.key
+    fewer = replace(corpus, clips=corpus.clips[1:])
+    assert ast_features(session, fewer, None, CONFIG).key != entry.key
+
+
+def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corpus: Manifest, tmp_path: Path) -> None:
+    trained = fine_tuned(session, corpus, labels_of(corpus), SETTINGS)
+    curve = trained.read_json("curve.json")["curve"]
+    assert isinstance(curve, list)
+    assert min(point["validation_loss"] for point in curve) < 0.4  # nats; chance is 0.69
+    entry = ast_features(session, corpus, trained, CONFIG)
+    scores = load_file(entry.folder / "scores.safetensors")["scores"]
+    assert [("high", "low")[best] for best in scores.argmax(1)] == [clip.label for clip in corpus.clips]
+    assert all(name.startswith("ast/") for name in load_file(entry.folder / "features.safetensors"))
+    model = load_classifier(trained.folder)
+    with torch.no_grad():
+        frames = whole(corpus, "low_1.wav")  # one piece
+        expected = model(stored_filter_bank(frames)[None], torch.tensor([len(frames)]))[0].softmax(0)
+    np.testing.assert_allclose(scores[6], expected, atol=1e-3)
+    again = fine_tuned(session_of(tmp_path), corpus, labels_of(corpus), SETTINGS)
+    assert (again.folder / "model.safetensors").read_bytes() == (trained.folder / "model.safetensors").read_bytes()
+
+
+def test_clips_without_a_label_are_left_out(session: Session, corpus: Manifest) -> None:
+    short = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=1))
+    with pytest.raises(InputError, match="there are 0 train clips"):
+        fine_tuned(session, corpus, {}, short)
+    some = {**labels_of(corpus), "high_0.wav": None}
+    fewer = fine_tuned(session, corpus, some, short)
+    assert fewer.key != fine_tuned(session, corpus, labels_of(corpus), short).key
+
+
+def test_clips_may_be_of_several_classes(session: Session, corpus: Manifest) -> None:
+    short = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=1))
+    both = {path: (label, "tone") for path, label in labels_of(corpus).items()}
+    trained = fine_tuned(session, corpus, both, short, classes=("high", "low", "tone"), multi_label=True)
+    entry = ast_features(session, corpus, trained, CONFIG)
+    scores = load_file(entry.folder / "scores.safetensors")["scores"]
+    assert scores.shape == (len(corpus.clips), 3)
+    assert ((scores > 0) & (scores < 1)).all()
+    assert abs(scores.sum(1) - 1).max() > 0.01  # each class by itself
