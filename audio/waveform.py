@@ -37,7 +37,8 @@ class Waveform:
         """Duration in seconds."""
         return len(self.samples) / self.sample_rate
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | str) -> None:
         """Write a 16-bit PCM WAV file; samples outside [-1, 1] are clipped, as the format demands."""
+        path = Path(path).expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, np.clip(self.samples, -1.0, 1.0), self.sample_rate, subtype="PCM_16", format="WAV")

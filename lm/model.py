@@ -16,9 +16,9 @@ from torch import Tensor
 from audio.errors import InputError
 from audio.files import file_hash, write_aside
 from lm.batches import loss, validation_batches
-from lm.card import model_card
 from lm.generation import continue_codes
 from lm.gpt import GPT, GPTConfig, create_gpt
+from lm.model_card import model_card
 from lm.sampling import Sampling
 from lm.sequences import CodeSequences
 from lm.vocabulary import Vocabulary

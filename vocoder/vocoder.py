@@ -21,6 +21,7 @@ from vocoder import mu_law
 from vocoder.code_blocks import HeardBlocks
 from vocoder.engines import Chosen, EngineChoice, choose_engine, width
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
+from vocoder.model_card import model_card
 from vocoder.postfilter import require_strength
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sound import Sound
@@ -96,7 +97,7 @@ class Vocoder:
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
         }
         write_aside(folder / WEIGHTS, weights)
-        write_aside(folder / CARD, self._card())
+        write_aside(folder / CARD, model_card(self.model, self.tokenizer))
         write_aside(folder / CONFIG, json.dumps(saved, indent=2, ensure_ascii=False) + "\n")
 
     @property
@@ -314,33 +315,6 @@ class Vocoder:
 
     def _waveform(self, samples: Tensor, num_samples: int) -> Waveform:
         return Waveform(samples=samples[:num_samples].numpy(), sample_rate=self.model.config.sample_rate)
-
-    def _card(self) -> str:
-        config = self.model.config
-        parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        groups = ", ".join(config.groups) or "none"
-        return f"""---
-library_name: wordless
-tags: [audio, vocoder, wavenet]
----
-# Unit vocoder
-
-A conditional WaveNet that turns the codes of tokenizer `{self.tokenizer}` into sound,
-whatever the size of its codebook.
-
-- {config.sample_rate} Hz, {config.levels} mu-law levels, {config.samples_per_code} samples per code
-- {config.layers} layers, {parameters:,} parameters, receptive field {config.receptive_field:,} samples
-- groups heard in training: {groups}
-
-```python
-from vocoder.vocoder import Vocoder
-
-sound = Vocoder.from_pretrained("this/folder").decode(codes, tokenizer)
-sound.write(Path("sound.wav"))
-```
-
-It imitates the recordings that it was trained on, voices among them: ask those whom it can be taken for.
-"""
 
 
 T = TypeVar("T")

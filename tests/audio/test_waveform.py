@@ -17,7 +17,7 @@ def test_a_written_waveform_reads_back_within_a_step_of_16_bits(tmp_path: Path) 
 
 
 def test_samples_beyond_full_scale_are_clipped(tmp_path: Path) -> None:
-    Waveform(samples=np.array([-2.0, 2.0], np.float32), sample_rate=8_000).write(tmp_path / "a.wav")
+    Waveform(samples=np.array([-2.0, 2.0], np.float32), sample_rate=8_000).write(str(tmp_path / "a.wav"))
     assert np.allclose(read(tmp_path / "a.wav", 8_000).samples, [-1.0, 1.0], atol=1e-4)
 
 

@@ -11,6 +11,7 @@ from audio.errors import InputError
 from audio.waveform import Waveform
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
+from vocoder.model_card import model_card
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
@@ -47,6 +48,14 @@ def test_saved_and_loaded_sounds_the_same(vocoder: Vocoder, tmp_path: Path) -> N
     assert np.array_equal(loaded.decode(codes, table).samples, vocoder.decode(codes, table).samples)
     for name in ("config.json", "model.safetensors", "README.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_its_card_says_whose_codes_it_knows(vocoder: Vocoder) -> None:
+    assert "those of tokenizer `tok-1`, whatever the size of its codebook" in model_card(vocoder.model, "tok-1")
+    config = replace(tiny_config(), condition="embedding", codebook="book-1", codebook_size=7)
+    card = model_card(create_wavenet(config, seed=0), "tok-1")
+    assert "those of codebook `book-1` of tokenizer `tok-1`, and no others" in card
+    assert "groups heard in training: none" in card
 
 
 def test_serves_other_codebooks_of_its_tokenizer(vocoder: Vocoder) -> None:

@@ -1,0 +1,48 @@
+"""The model card that lies beside a vocoder."""
+
+from vocoder.wavenet import WaveNet, WaveNetConfig
+
+_CARD = """---
+library_name: wordless
+tags: [audio, vocoder, wavenet]
+---
+# Unit vocoder
+
+A conditional WaveNet that turns codes into sound: {known}.
+
+- {config.sample_rate} Hz, {config.levels} mu-law levels, {config.samples_per_code} samples per code
+- {config.layers} layers, {parameters:,} parameters, receptive field {config.receptive_field:,} samples
+- groups heard in training: {groups}
+
+```python
+from tokenizer.tokenizer import Tokenizer
+from vocoder.vocoder import Vocoder
+
+tokenizer = Tokenizer.from_pretrained("../tokenizer")
+sound = Vocoder.from_pretrained("this/folder").decode(codes, tokenizer)
+sound.write("sound.wav")
+```
+
+What the network samples is filtered towards the spectrum that the codes mean; `from_pretrained(..., postfilter=0)`
+leaves it as it is. It imitates the recordings that it was trained on, voices among them: ask those whom it can be taken
+for.
+"""
+
+
+def model_card(model: WaveNet, tokenizer: str) -> str:
+    """Markdown with the network's sizes, whose codes it knows (``tokenizer`` is a fingerprint) and how to call it."""
+    config = model.config
+    return _CARD.format(
+        known=_known(config, tokenizer),
+        config=config,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        groups=", ".join(config.groups) or "none",
+    )
+
+
+def _known(config: WaveNetConfig, tokenizer: str) -> str:
+    match config.condition:
+        case "meaning":
+            return f"those of tokenizer `{tokenizer}`, whatever the size of its codebook"
+        case "embedding":
+            return f"those of codebook `{config.codebook}` of tokenizer `{tokenizer}`, and no others"
