@@ -7,6 +7,7 @@ from typing import Literal
 from audio.errors import InputError
 from pipelines.devices import Device
 from pipelines.run_folder import Synthesis
+from vocoder.strength import require_strength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,7 @@ class DecodeConfig:
             raise InputError(f"temperature is {self.temperature}; choose 0 (the most probable) or more, 1 as learned")
         if not 0 < self.top_p <= 1:
             raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
-        if not 0 <= self.postfilter <= 1:
-            raise InputError(f"postfilter is {self.postfilter}; choose 0 (WaveNet's own sound) to 1")
+        require_strength(self.postfilter)
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
 

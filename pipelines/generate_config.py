@@ -7,6 +7,7 @@ from typing import Literal
 from audio.errors import InputError
 from pipelines.devices import Device
 from pipelines.run_folder import Synthesis
+from vocoder.strength import require_strength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,7 @@ class GenerateConfig:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
         if not 0 <= self.vocoder_temperature < float("inf"):
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
-        if not 0 <= self.postfilter <= 1:
-            raise InputError(f"postfilter is {self.postfilter}; choose 0 (WaveNet's own sound) to 1")
+        require_strength(self.postfilter)
         if self.single and (self.num_samples > 1 or self.synthesis == "none"):
             raise InputError(
                 f"output={self.output} is one sound, but num_samples={self.num_samples} and "

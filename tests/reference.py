@@ -94,23 +94,24 @@ def postfiltered(
     """Frame by frame and bin by bin: reference of `vocoder.postfilter.PostFilter`, for a sound of whole frames."""
     length, hop = config.window_length, config.hop_length
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
-    added, weight = np.zeros(len(samples)), np.zeros(len(samples))
-    for frame, meant in enumerate(log_mel):
-        start = (frame + 1) * hop - length
-        heard = log_mel_frame(samples, frame, config)
-        decibels = 10 / math.log(10) * (meant.astype(np.float64) - heard)
-        louder = strength * np.clip(decibels, -bound, bound)
-        if prompt and start < prompt:
-            louder[:] = 0
-        triangles = np.array(mel_triangles(config))
-        shares = triangles.sum(axis=0)
-        gains = 10 ** ((louder @ triangles) / np.where(shares > 1e-6, shares, 1) / 20)
-        window = np.array([samples[time] if time >= 0 else 0.0 for time in range(start, start + length)])
-        changed = np.fft.irfft(np.fft.rfft(window * hann) * gains, n=length) - window * hann
-        for time in range(max(start, 0), start + length):
-            added[time] += changed[time - start] * hann[time - start]
-            weight[time] += hann[time - start] ** 2
-    return np.clip(samples + added / np.maximum(weight, 0.1), -1, 1)
+    beyond = math.ceil((length - hop) / hop)  # frames that begin before the end, and hear nothing after it
+    sound = np.pad(samples, (length, beyond * hop))  # the first ``length`` are before the beginning
+    added, weight = np.zeros(len(sound)), np.zeros(len(sound))
+    triangles = np.array(mel_triangles(config))
+    shares = triangles.sum(axis=0)
+    for frame in range(len(log_mel) + beyond):
+        start = length + (frame + 1) * hop - length
+        if frame < len(log_mel):  # else those of the last frame
+            decibels = 10 / math.log(10) * (log_mel[frame].astype(np.float64) - log_mel_frame(samples, frame, config))
+            louder = strength * np.clip(decibels, -bound, bound)
+            if prompt and start - length < prompt:
+                louder[:] = 0
+            gains = 10 ** ((louder @ triangles) / np.where(shares > 1e-6, shares, 1) / 20)
+        window = sound[start : start + length] * hann
+        added[start : start + length] += (np.fft.irfft(np.fft.rfft(window) * gains, n=length) - window) * hann
+        weight[start : start + length] += hann**2
+    changed = sound + added / np.maximum(weight, 0.1)
+    return np.clip(changed[length : length + len(samples)], -1, 1)
 
 
 # Audio: one frame of the front end

@@ -9,7 +9,8 @@ in each frame is known from the codes, so each frame's spectrum is multiplied by
     correction   [------------------]                  windowed, added where the frame was
 
 Voice, pitch and fine structure stay the network's own; Griffin-Lim knows the same spectrogram, and has to make them up.
-Samples leave ``left_context`` later than they came.
+Samples leave ``left_context`` later than they came. The last ones lie under windows that reach beyond the end, too:
+there the gains of the last frame hold.
 """
 
 import math
@@ -22,18 +23,9 @@ from audio.errors import InputError
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.threads import one_thread
 from vocoder.short_time import LEAST_WEIGHT, hann, mel_filters, overlap_add, windows
+from vocoder.strength import require_strength
 
 BOUND = 20 * math.log(10) / 10  # of the difference of log powers: 20 dB, up or down
-
-
-def require_strength(strength: float, *, option: str = "postfilter") -> None:
-    """Refuse what is no share of the difference.
-
-    Raises:
-        InputError: it is not within 0 and 1.
-    """
-    if not 0 <= strength <= 1:
-        raise InputError(f"{option} is {strength}; choose 0 (the network's own sound) to 1 (all that is missing)")
 
 
 def in_force(strength: float, config: SpectrogramConfig) -> float:
@@ -69,6 +61,7 @@ class PostFilter:
         self.heard = torch.zeros(config.left_context)  # samples before the next frame, not yet let go
         self.correction = torch.zeros(2, config.left_context)  # of them by the frames so far, and its weight
         self.before = config.left_context  # samples of these that lie before the sound's beginning
+        self.gains = torch.ones(1, config.window_length // 2 + 1)  # of the last frame so far
 
     def expect(self, log_mel: Tensor) -> None:
         """What frames to come mean ``(frames, mels)``, natural-log mel power as `LogMel` gives it."""
@@ -93,7 +86,25 @@ class PostFilter:
             return samples
         sound = torch.cat([self.heard, samples])
         with one_thread():
-            missing = torch.fft.rfft(windows(sound, config) * self.window) * (self._gains(sound, frames) - 1)
+            gains = self._gains(sound, frames)
+        self.gains = gains[-1:]
+        return self._filtered(sound, gains)
+
+    @torch.inference_mode()
+    def finish(self) -> Tensor:
+        """What is left: the last ``left_context`` samples."""
+        beyond = -(-self.config.left_context // self.config.hop_length)  # frames whose windows reach back into them
+        if not beyond:
+            return self.heard
+        left = self.config.left_context - self.before
+        sound = torch.cat([self.heard, torch.zeros(beyond * self.config.hop_length)])
+        return self._filtered(sound, self.gains.expand(beyond, -1))[:left]
+
+    def _filtered(self, sound: Tensor, gains: Tensor) -> Tensor:
+        """``(left_context + frames * hop_length,)`` -> those that no later frame changes; the others are kept."""
+        config = self.config
+        with one_thread():
+            missing = torch.fft.rfft(windows(sound, config) * self.window) * (gains - 1)
             added = torch.fft.irfft(missing, n=config.window_length) * self.window  # (frames, window_length)
             weight = self.window.square().expand_as(added)
             total = torch.stack([overlap_add(added, config), overlap_add(weight, config)])
@@ -101,10 +112,6 @@ class PostFilter:
         kept = len(sound) - config.left_context
         self.heard, self.correction = sound[kept:], total[:, kept:]
         return self._let_go(sound[:kept], total[:, :kept])
-
-    def finish(self) -> Tensor:
-        """What is left: the last ``left_context`` samples."""
-        return self._let_go(self.heard, self.correction)
 
     def _gains(self, sound: Tensor, frames: int) -> Tensor:
         """``(frames, bins)``, of the spectra's magnitudes."""

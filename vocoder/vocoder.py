@@ -22,9 +22,9 @@ from vocoder.code_blocks import HeardBlocks
 from vocoder.engines import Chosen, EngineChoice, choose_engine, width
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
-from vocoder.postfilter import require_strength
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sound import Sound
+from vocoder.strength import require_strength
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 TEMPERATURE = 0.7  # of decoded validation clips a classifier recognises most from 0.5 to 0.7: docs/results.md

@@ -26,7 +26,8 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim, noise_vocoder
 from vocoder.engines import EngineChoice, choose_engine, precision
 from vocoder.metrics import code_agreement, log_mel_distance, sound_levels
-from vocoder.postfilter import in_force, require_strength
+from vocoder.postfilter import in_force
+from vocoder.strength import require_strength
 from vocoder.vocoder import Vocoder
 
 HEARD: tuple[Split, ...] = ("test",)

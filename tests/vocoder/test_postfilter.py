@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_noise_takes_on_the_spectrum_of_speech() -> None:
         for samples in (padded, noise.numpy(), filtered(noise, meant, SPECTROGRAM).numpy())
     )
     assert log_mel_distance(speech, after, SPECTROGRAM) < 0.5 * log_mel_distance(speech, before, SPECTROGRAM)
+
+
+@pytest.mark.parametrize("window", [200, 240, 400])
+def test_the_end_is_filtered_as_the_middle_is(window: int) -> None:
+    """A murmur that is meant to be silence: however near the end, it is as soft as before."""
+    config = replace(SPECTROGRAM, window_length=window)
+    samples = torch.stack([0.05 * torch.randn(20 * HOP, generator=torch.Generator().manual_seed(i)) for i in range(99)])
+    meant = torch.full((20, config.n_mels), math.log(config.floor))
+    power = torch.stack([filtered(each, meant, config) for each in samples]).square().mean(dim=0)  # of each sample
+    assert power[-10:].mean() < 2 * power[800:1200].mean()
 
 
 def test_a_prompt_stays_as_it_was_and_nothing_clicks() -> None:

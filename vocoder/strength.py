@@ -1,0 +1,13 @@
+"""The strength of the post-filter, as commands check it before PyTorch is imported."""
+
+from audio.errors import InputError
+
+
+def require_strength(strength: float, *, option: str = "postfilter") -> None:
+    """Refuse what is no share of the difference.
+
+    Raises:
+        InputError: it is not within 0 and 1.
+    """
+    if not 0 <= strength <= 1:
+        raise InputError(f"{option} is {strength}; choose 0 (WaveNet's own sound) to 1 (all that is missing)")
