@@ -51,18 +51,18 @@ def bench(config: dict[str, object]) -> None:
     # Seconds of imports, which a mistake need not wait for.
     match settings.what:
         case "encode":
-            from pipelines.benchmarks.encode import bench_encode
+            from pipelines.benchmarks.encode import measure_encoding
 
-            measured = bench_encode(folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
+            measured = measure_encoding(folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
         case "memory":
-            from pipelines.benchmarks.memory import bench_memory
+            from pipelines.benchmarks.memory import measure_memory
 
-            measured = bench_memory(folder, hours=settings.hours)
+            measured = measure_memory(folder, hours=settings.hours)
         case "vocoder":
-            from pipelines.benchmarks.vocoder import bench_vocoder
+            from pipelines.benchmarks.vocoder import measure_vocoder
 
             picture = None if settings.output is None else settings.output.with_suffix(".png")
-            measured = bench_vocoder(folder, clips=settings.clips, repeats=settings.repeats, picture=picture)
+            measured = measure_vocoder(folder, clips=settings.clips, repeats=settings.repeats, picture=picture)
     if settings.output is not None:
         write_json(settings.output, measured)
 

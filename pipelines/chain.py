@@ -8,8 +8,8 @@ from audio.errors import InputError
 from audio.files import write_aside
 from audio.manifest import Manifest, write_manifest, write_rejected
 from audio.splits import SplitConfig
+from pipelines.comparison_chain import Codec, compared, unlabelled_entry
 from pipelines.comparison_config import with_seed
-from pipelines.comparison_stages import Codec, compared, unlabelled_entry
 from pipelines.comparison_table import as_markdown
 from pipelines.corpus import Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.devices import choose_device
@@ -22,7 +22,7 @@ from pipelines.results import FoldSeed, write_results
 from pipelines.run_record import RESULTS, read_results
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
-from pipelines.sound_stages import sounds
+from pipelines.sound_chain import sounds
 from pipelines.stages.codes import codes, views
 from pipelines.stages.health import health
 from pipelines.stages.language_model import CodedCorpus, language_model

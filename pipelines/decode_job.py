@@ -24,6 +24,7 @@ from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
+from vocoder.postfilter import in_force
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 PARTIAL = ".partial.wav"
@@ -55,7 +56,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         postfilter=settings.postfilter,
         engine=settings.engine,
     )
-    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer)):
+    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer.front_end)):
         terminal.say(notice)
     if settings.single:
         _require_one(clips, settings)
@@ -114,7 +115,7 @@ def _job(
         "group": settings.group,
         "temperature": settings.temperature if trained else None,
         "top_p": settings.top_p if trained else None,
-        "postfilter": settings.postfilter if trained else None,
+        "postfilter": in_force(settings.postfilter, voice.tokenizer.front_end) if trained else None,
         "engine": voice.vocoder.chosen.engine if voice.vocoder is not None else None,
         "seed": settings.seed,
     }
@@ -142,7 +143,7 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
     waiting.sort(key=lambda sound: len(sound.clip.codes.values))  # clips of one length waste no steps beside each other
     total, started, done = _seconds(waiting), time.monotonic(), 0.0
     with (
-        speaking(voice.vocoder, voice.tokenizer, terminal.say),
+        speaking(voice.vocoder, voice.tokenizer.front_end, terminal.say),
         terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
     ):
         for batch in _batches(waiting, voice.width):

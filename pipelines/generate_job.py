@@ -32,7 +32,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
     device = str(choose_device(settings.device))
     tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
     voice = _voice(settings, tokenizer, device)
-    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer)):
+    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer.front_end)):
         terminal.say(notice)
     prompt = _prompt(settings.prompt, tokenizer)
     model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
@@ -40,7 +40,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
     terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
     prompts = [prompt.codes if prompt else None] * settings.num_samples
     codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
-    with speaking(voice.vocoder if voice else None, tokenizer, terminal.say):
+    with speaking(voice.vocoder if voice else None, tokenizer.front_end, terminal.say):
         sounds = _sounds(prompt, codes, voice, terminal)
     if prompt is not None and settings.include_prompt:
         codes = [joined(prompt.codes, more) for more in codes]

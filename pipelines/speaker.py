@@ -9,7 +9,7 @@ from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from pipelines.run_folder import Synthesis, part_of
-from tokenizer.codes import CodeMeanings, Codes
+from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
 from vocoder.engines import EngineChoice
@@ -120,11 +120,11 @@ def speaker(
 
 
 @contextmanager
-def speaking(vocoder: Vocoder | None, tokenizer: CodeMeanings, say: Callable[[str], None]) -> Iterator[None]:
+def speaking(vocoder: Vocoder | None, front_end: SpectrogramConfig, say: Callable[[str], None]) -> Iterator[None]:
     """Say what a vocoder has to do without before it speaks, and how many blocks it drew again afterwards."""
     if vocoder is not None and (notice := vocoder.chosen.notice):
         say(notice)
-    if vocoder is not None and (notice := _unfiltered(vocoder, tokenizer.front_end)):
+    if vocoder is not None and (notice := _unfiltered(vocoder, front_end)):
         say(notice)
     yield
     if vocoder is not None and vocoder.guard is not None and (found := vocoder.guard.notice()):
@@ -141,19 +141,19 @@ def _unfiltered(vocoder: Vocoder, audio: SpectrogramConfig) -> str | None:
     }
     because = " and ".join(reason for reason, given in reasons.items() if given)
     return (
-        f"without the post-filter (postfilter=0): {because} before the codes, which then do not say how loud a band is "
-        "to be; WaveNet's sound stays as it is"
+        f"the post-filter stays off: {because} before the codes, which then do not say how loud a band is to be; "
+        "WaveNet's sound stays as it is"
     )
 
 
-def missing_mean(tokenizer: Tokenizer) -> str | None:
-    """What is missing in sound that nothing learned makes of codes without a mean; None: nothing."""
-    removal = tokenizer.config.audio.remove_mean
+def missing_mean(front_end: SpectrogramConfig, *, by: str = "Griffin-Lim") -> str | None:
+    """What is missing in sound ``by`` what has learned nothing of codes without a mean; None: nothing."""
+    removal = front_end.remove_mean
     if removal == "none":
         return None
     return (
-        f"audio.remove_mean={removal} took each mel band's mean off before the codes, and Griffin-Lim and noise do not "
-        "put it back: their sound has another loudness and colour than the recording"
+        f"audio.remove_mean={removal} took each mel band's mean off before the codes, and nothing puts it back: sound "
+        f"by {by} has another loudness and colour than the recording"
     )
 
 

@@ -22,8 +22,8 @@ from vocoder.code_blocks import HeardBlocks
 from vocoder.engines import Chosen, EngineChoice, choose_engine, width
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
+from vocoder.rendering import Rendering
 from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sound import Sound
 from vocoder.strength import require_strength
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
@@ -69,7 +69,7 @@ class Vocoder:
         """Load what `save_pretrained` wrote.
 
         Raises:
-            InputError: a file is missing, or is not what was saved.
+            InputError: a file is missing, or is not what was saved; ``postfilter`` is not within 0 and 1.
         """
         folder = Path(folder).expanduser()
         saved = _read_config(folder / CONFIG)
@@ -161,15 +161,15 @@ class Vocoder:
         groups, prompts = _one_each(groups, codes, "groups"), _one_each(prompts, codes, "prompts")
         for clip in codes:
             self._require_belonging(clip.format, tokenizer.format)
-        sounds = [self._sound(tokenizer, prompt) for prompt in prompts]
+        renderings = [self._rendering(tokenizer, prompt) for prompt in prompts]
         inputs = [
             GenerationInput(
-                spectrogram=torch.cat([*sound.frames([clip]), self._no_frames()]),
+                spectrogram=torch.cat([*rendering.frames([clip]), self._no_frames()]),
                 group=self.group_index(group),
                 seed=seed,
                 prompt=None if prompt is None else self._levels(prompt),
             )
-            for clip, group, prompt, sound in zip(codes, groups, prompts, sounds, strict=True)
+            for clip, group, prompt, rendering in zip(codes, groups, prompts, renderings, strict=True)
         ]
         levels = generate(
             self.model,
@@ -180,7 +180,7 @@ class Vocoder:
             guard=self.guard,
             progress=progress,
         )
-        whole = [sound.whole(each) for sound, each in zip(sounds, levels, strict=True)]
+        whole = [rendering.whole(each) for rendering, each in zip(renderings, levels, strict=True)]
         return [self._waveform(samples, clip.num_samples) for samples, clip in zip(whole, codes, strict=True)]
 
     def continue_from(
@@ -238,15 +238,16 @@ class Vocoder:
             others: see `decode` and `continue_from`.
 
         Yields:
-            The sound of some frames, as soon as these and the few that the network looks ahead are there.
+            The sound of some frames, as soon as these and the few that the network looks ahead are there; with a
+            post-filter, ``window_length - hop_length`` samples later.
 
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        heard, sound = HeardBlocks(self._belonging(blocks, tokenizer)), self._sound(tokenizer, prompt)
+        heard, rendering = HeardBlocks(self._belonging(blocks, tokenizer)), self._rendering(tokenizer, prompt)
         levels = generate_blocks(
             self.model,
-            sound.frames(heard),
+            rendering.frames(heard),
             group=self.group_index(group),
             seed=seed,
             prompt=None if prompt is None else self._levels(prompt),
@@ -256,14 +257,14 @@ class Vocoder:
             guard=self.guard,
         )
         made = 0
-        for each in sound.samples(levels):
+        for each in rendering.samples(levels):
             if len(each) and made < heard.samples:  # frames of the last code may lie beyond the sound's end
                 yield self._waveform(each, heard.samples - made)
             made += len(each)
 
-    def _sound(self, tokenizer: CodeMeanings, prompt: Waveform | None) -> Sound:
+    def _rendering(self, tokenizer: CodeMeanings, prompt: Waveform | None) -> Rendering:
         samples = 0 if prompt is None else len(prompt.samples)
-        return Sound(tokenizer, self.model.config, postfilter=self.postfilter, prompt=samples)
+        return Rendering(tokenizer, self.model.config, postfilter=self.postfilter, prompt=samples)
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         for block in blocks:

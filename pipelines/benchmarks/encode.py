@@ -55,7 +55,7 @@ class Speed:
         return self.sound_seconds / self.total.seconds
 
 
-def bench_encode(
+def measure_encoding(
     tokenizer_folder: Path | None, recordings: Recordings | None, *, seconds: float, repeats: int
 ) -> dict[str, object]:
     """Measure on synthesised sound and on given recordings; print a table for each."""

@@ -35,7 +35,7 @@ class Peak:
     times_real_time: float  # process start and imports included
 
 
-def bench_memory(tokenizer_folder: Path | None, *, hours: float) -> dict[str, object]:
+def measure_memory(tokenizer_folder: Path | None, *, hours: float) -> dict[str, object]:
     """Encode a long and a short recording in fresh processes; print both peaks."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

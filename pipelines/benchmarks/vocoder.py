@@ -32,7 +32,7 @@ CROP_FRAMES = 50
 FLOAT_BYTES = 4
 
 
-def bench_vocoder(
+def measure_vocoder(
     vocoder_folder: Path | None, *, clips: Sequence[int], repeats: int, picture: Path | None
 ) -> dict[str, object]:
     """Measure, print tables, draw a roofline; the default WaveNet with random weights where none is given."""

@@ -8,13 +8,15 @@ from typing import Literal, get_args
 
 from audio.manifest import Manifest, audio_hash
 from audio.reading import read, read_beginning
+from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from pipelines.session import Session
 from pipelines.speaker import speaking
 from pipelines.stages.choosing import drawn
-from pipelines.stages.listening import HEARD, ListeningConfig, postfilter_here, precision_here, spoken, unlearned
+from pipelines.stages.listening import HEARD, ListeningConfig, precision_here, spoken, unlearned
 from pipelines.store import Entry, Recipe, write_json
 from tokenizer.tokenizer import Tokenizer
+from vocoder.postfilter import in_force
 from vocoder.vocoder import Vocoder
 
 Kind = Literal["original", "noise_vocoder", "griffin_lim", "wavenet"]
@@ -24,18 +26,23 @@ GUARD = "guard.json"  # blocks of WaveNet's sound that ran away; where the vocod
 
 
 def decoded(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, vocoder_entry: Entry, config: ListeningConfig
+    session: Session,
+    manifest: Manifest,
+    tokenizer_entry: Entry,
+    vocoder_entry: Entry,
+    audio: SpectrogramConfig,
+    config: ListeningConfig,
 ) -> Entry:
     """WAV files at the tokenizer's rate: each clip's original, and its codes by all `KINDS` of vocoder."""
     clips = drawn(manifest.of("test"), config.judged_clips, seed=config.seed)
     recipe = Recipe(
         stage="decoded",
-        version=3,
+        version=4,
         config={
             "clips": config.judged_clips,
             "seconds": config.seconds,
             "vocoder_temperature": config.vocoder_temperature,
-            "postfilter": postfilter_here(tokenizer_entry, config),
+            "postfilter": in_force(config.postfilter, audio),
             "seed": config.seed,
             "precision": precision_here(session, config),
             "groups": [clip.group for clip in clips],
@@ -54,15 +61,13 @@ def decoded(
             vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
         )
         for number, clip in enumerate(clips):
-            original = read_beginning(
-                manifest.root / clip.path, tokenizer.config.audio.sample_rate, config.seconds, part=clip.part
-            )
+            original = read_beginning(manifest.root / clip.path, audio.sample_rate, config.seconds, part=clip.part)
             original.write(folder / wav_name(number, "original"))
         codes = [tokenizer.encode(sound_of(folder, number, "original")) for number in range(len(clips))]
         for number, each in enumerate(codes):
             for kind, plain in unlearned(each, tokenizer).items():
                 plain.write(folder / wav_name(number, kind))
-        with speaking(vocoder, tokenizer, lambda told: session.terminal.say(f"decoded   {told}")):
+        with speaking(vocoder, audio, lambda told: session.terminal.say(f"decoded   {told}")):
             sounds = spoken(session, vocoder, tokenizer, clips, codes, config, title="decoding test clips")
         for number, sound in enumerate(sounds):
             sound.write(folder / wav_name(number, "wavenet"))

@@ -14,6 +14,7 @@ from torch import Tensor
 from audio.errors import InputError
 from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_beginning
+from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from pipelines.continuing import Prompt
 from pipelines.session import Session
@@ -78,6 +79,7 @@ def listening(
     tokenizer_entry: Entry,
     vocoder_entry: Entry,
     model_entry: Entry | None,
+    audio: SpectrogramConfig,
     config: ListeningConfig,
 ) -> Entry:
     """WAV files, their figures, and spectrograms; where there is a language model, what it says."""
@@ -85,10 +87,10 @@ def listening(
     heard = {name: value for name, value in asdict(config).items() if name not in ("judged_clips", "engine")}
     recipe = Recipe(
         stage="listening",
-        version=5,
+        version=6,
         config={
             **heard,
-            "postfilter": postfilter_here(tokenizer_entry, config),
+            "postfilter": in_force(config.postfilter, audio),
             "precision": precision_here(session, config),
             "groups": [clip.group for clip in clips],
         },
@@ -106,17 +108,19 @@ def listening(
         vocoder = Vocoder.from_pretrained(
             vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
         )
-        if notice := missing_mean(tokenizer):
+        if notice := missing_mean(audio, by="Griffin-Lim and the noise vocoder"):
             session.terminal.say(f"listening {notice}")
-        rate = tokenizer.config.audio.sample_rate
-        originals = [read_beginning(manifest.root / clip.path, rate, config.seconds, part=clip.part) for clip in clips]
+        originals = [
+            read_beginning(manifest.root / clip.path, audio.sample_rate, config.seconds, part=clip.part)
+            for clip in clips
+        ]
         codes = [tokenizer.encode(original) for original in originals]
         prompts = [_first_half(original, each) for original, each in zip(originals, codes, strict=True)]
         plain = [unlearned(each, tokenizer) for each in codes]
         made: dict[str, list[Waveform]] = {"original": originals}
         made |= {kind: [sounds[kind] for sounds in plain] for kind in UNLEARNED}
         said: dict[str, object] = {}
-        with speaking(vocoder, tokenizer, lambda told: session.terminal.say(f"listening {told}")):
+        with speaking(vocoder, audio, lambda told: session.terminal.say(f"listening {told}")):
             made["wavenet"] = spoken(session, vocoder, tokenizer, clips, codes, config, title="generating sound")
             if model_entry is not None:
                 asked = _asked(prompts, known_groups(vocoder, clips), config)
@@ -136,11 +140,6 @@ def listening(
 def precision_here(session: Session, config: ListeningConfig) -> str:
     """Of the engine that makes the vocoder's sound on this run's device: another makes another sound."""
     return precision(choose_engine(config.engine, session.gang.device.type).engine)
-
-
-def postfilter_here(tokenizer_entry: Entry, config: ListeningConfig) -> float:
-    """Strength of the post-filter; 0 where the tokenizer's codes do not say how loud a band is."""
-    return in_force(config.postfilter, Tokenizer.from_pretrained(tokenizer_entry.folder).front_end)
 
 
 def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: ListeningConfig) -> Asked:

@@ -13,7 +13,7 @@ from audio.errors import InputError
 from pipelines.bench import bench
 from pipelines.benchmarks import machine, peer, vocoder
 from pipelines.benchmarks.machine import Machine
-from pipelines.benchmarks.memory import bench_memory
+from pipelines.benchmarks.memory import measure_memory
 from pipelines.benchmarks.sounds import random_tokenizer, write_noise
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from tests.vocoder.sounds import tiny_config
@@ -61,7 +61,7 @@ def test_memory_is_that_of_fresh_processes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ten_hours_take_little_more_memory_than_a_minute() -> None:
-    measured = bench_memory(None, hours=10.0)
+    measured = measure_memory(None, hours=10.0)
     assert measured["within"], measured  # the samples alone are 2.3 GB
 
 

@@ -109,8 +109,8 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, byte
         filter_banks(session, manifest),
         ast_features(session, manifest, None, AstConfig(layers=(1,), patches=4)),
         waveforms(session, manifest, AUDIO.sample_rate),
-        listening(session, manifest, tokenizer, vocoder, None, heard),
-        decoded(session, manifest, tokenizer, vocoder, heard),
+        listening(session, manifest, tokenizer, vocoder, None, AUDIO, heard),
+        decoded(session, manifest, tokenizer, vocoder, AUDIO, heard),
     ]
     return {
         entry.stage: {

@@ -16,7 +16,7 @@ from pipelines.stages.decoded import decoded
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store import Entry, Store
-from tests.pipelines.tiny import LISTENING, sweep
+from tests.pipelines.tiny import AUDIO, LISTENING, sweep
 from tokenizer.tokenizer import Tokenizer
 from vocoder import numba_streams
 from vocoder.vocoder import Vocoder
@@ -45,7 +45,8 @@ def test_a_store_keeps_sounds_of_each_strength_of_the_post_filter(
     parts, strengths = parts_of(run_folder), (0.0, 0.5, 1.0)
     for stage in (decoded, partial(listening, model_entry=None)):
         made = [
-            stage(session, manifest, *parts, config=replace(LISTENING, postfilter=strength)) for strength in strengths
+            stage(session, manifest, *parts, audio=AUDIO, config=replace(LISTENING, postfilter=strength))
+            for strength in strengths
         ]
         assert len({entry.key for entry in made}) == 3
         assert len({(entry.folder / "0_wavenet.wav").read_bytes() for entry in made}) == 3
@@ -66,7 +67,8 @@ def test_a_store_knows_where_the_post_filter_changes_nothing(
     vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
     Vocoder(vocoder.model, relative.format.tokenizer).save_pretrained(tmp_path / "vocoder")
     own, asked = (
-        decoded(session, manifest, *parts_of(tmp_path), replace(LISTENING, postfilter=strength)) for strength in (0, 1)
+        decoded(session, manifest, *parts_of(tmp_path), audio, replace(LISTENING, postfilter=strength))
+        for strength in (0, 1)
     )
     assert (asked.key, asked.reused) == (own.key, True)
 
@@ -76,12 +78,12 @@ def test_a_store_keeps_sounds_of_each_precision(
 ) -> None:
     parts = parts_of(run_folder)
     numba, torch_loop = (
-        decoded(session, manifest, *parts, replace(LISTENING, engine=engine)) for engine in ("numba", "torch")
+        decoded(session, manifest, *parts, AUDIO, replace(LISTENING, engine=engine)) for engine in ("numba", "torch")
     )
     assert not numba.reused
     assert (torch_loop.key, torch_loop.reused) == (numba.key, True)
     if not numba_streams.multiplies_bf16():
         pytest.skip("needs a CPU with AVX512_BF16")
-    assert decoded(session, manifest, *parts, replace(LISTENING, engine="auto")).key != numba.key
+    assert decoded(session, manifest, *parts, AUDIO, replace(LISTENING, engine="auto")).key != numba.key
     monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
-    assert decoded(session, manifest, *parts, replace(LISTENING, engine="auto")).key == numba.key
+    assert decoded(session, manifest, *parts, AUDIO, replace(LISTENING, engine="auto")).key == numba.key

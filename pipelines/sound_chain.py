@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from audio.manifest import Manifest
-from pipelines.comparison_stages import Codec, labels_of
+from pipelines.comparison_chain import Codec, labels_of
 from pipelines.session import Session
 from pipelines.settings import RunSettings
 from pipelines.stages.baselines import supervised
@@ -24,7 +24,7 @@ def sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: C
     sound = waveforms(session, manifest, settings.audio.sample_rate)
     coded = list(_coded(session, manifest, settings, codec))
     wavenet = vocoder(session, manifest, coded, sound, settings.vocoder)
-    heard = listening(session, manifest, codec.tokenizer, wavenet, codec.lm, settings.listening)
+    heard = listening(session, manifest, codec.tokenizer, wavenet, codec.lm, settings.audio, settings.listening)
     others = [entry for each in coded for entry in (each.tokenizer, each.codes) if settings.vocoder.codebook_sizes]
     made = [sound, *others, wavenet, heard]
     if settings.listening.judged_clips:
@@ -52,7 +52,7 @@ def _figures(
     session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, wavenet: Entry, heard: Entry
 ) -> list[Entry]:
     """Decoded clips, what is measured of them, and, where clips have labels, what a classifier recognises."""
-    again = decoded(session, manifest, codec.tokenizer, wavenet, settings.listening)
+    again = decoded(session, manifest, codec.tokenizer, wavenet, settings.audio, settings.listening)
     made = [again, judged(session, codec.tokenizer, wavenet, again)]
     task = label_task(session, manifest, settings.probe.label_separator)
     if task is None:

@@ -19,7 +19,7 @@ from vocoder.postfilter import PostFilter, in_force
 from vocoder.wavenet import WaveNetConfig
 
 
-class Sound:
+class Rendering:
     """One sound; its post-filter is told what the codes mean as they pass.
 
     Args:
