@@ -33,7 +33,7 @@ ARROWS = {
         *(f"pipelines.{name}" for name in ("stored_features", "speaker", "continuing")),
     ),
     "pipelines/pages": (
-        *("audio", "lm", "pipelines.pages", "pipelines.run_folder", "pipelines.sweep_jobs"),
+        *("audio", "pipelines.pages", "pipelines.run_folder", "pipelines.sweep_jobs"),
         *(f"pipelines.{name}" for name in ("run_record", "comparison_record", "training_record", "stored_features")),
     ),
     "pipelines/benchmarks": (
@@ -50,7 +50,7 @@ KEEPERS = {
     "sklearn": ("lm", "pipelines"),
     "numba": ("vocoder/kernels.py",),
     "llvmlite": ("vocoder/kernels.py", "vocoder/numba_streams.py"),
-    "jinja2": ("pipelines",),
+    "jinja2": ("pipelines/pages",),
     "rich": ("pipelines",),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "base"}

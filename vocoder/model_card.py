@@ -18,14 +18,14 @@ A conditional WaveNet that turns codes into sound: {known}.
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 
-tokenizer = Tokenizer.from_pretrained("../tokenizer")
-sound = Vocoder.from_pretrained("this/folder").decode(codes, tokenizer)
+tokenizer = Tokenizer.from_pretrained("run/tokenizer")
+sound = Vocoder.from_pretrained("run/vocoder").decode(codes, tokenizer)
 sound.write("sound.wav")
 ```
 
-What the network samples is filtered towards the spectrum that the codes mean; `from_pretrained(..., postfilter=0)`
-leaves it as it is. It imitates the recordings that it was trained on, voices among them: ask those whom it can be taken
-for.
+What the network samples is filtered towards the spectrum that the codes mean, where they say how loud each band is;
+`from_pretrained(..., postfilter=0)` leaves it as it is. It imitates the recordings that it was trained on, voices among
+them: ask those whom it can be taken for.
 """
 
 

@@ -35,10 +35,14 @@ def key_figures(results: Results) -> Iterator[KeyFigure]:
         yield from _compared(comparison)
     plain = of("vocoder", "log_mel_distance", "griffin_lim")
     heard = of("vocoder", "log_mel_distance", "wavenet")
-    known, inverted = (of("vocoder", "label_accuracy", kind) for kind in ("original", "griffin_lim"))
-    note = f"{percent(known)} of the originals, {percent(inverted)} by Griffin-Lim"
     told = of("vocoder", "label_accuracy", "wavenet")
     if told is not None:
+        beside = {
+            "of the originals": of("vocoder", "label_accuracy", "original"),
+            "by Griffin-Lim": of("vocoder", "label_accuracy", "griffin_lim"),
+            "by noise": of("vocoder", "label_accuracy", "noise_vocoder"),  # older runs have none
+        }
+        note = ", ".join(f"{percent(value)} {name}" for name, value in beside.items() if value is not None)
         yield KeyFigure(value=percent(told), name="of WaveNet's clips recognised", note=note)
     yield from _key("WaveNet's log-mel distance", heard, decibels, plain, "{} by Griffin-Lim")
 

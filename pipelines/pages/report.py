@@ -84,7 +84,7 @@ def page(folder: Path) -> str:
             spoken=list(_spoken(results)),
             model=GPT,
             splits=SPLITS,
-            judged_kinds=[kind for kind in JUDGED_KINDS if kind in {row["of"] for row in results["figures"]}],
+            judged_kinds=_judged_kinds(results),
             sound_figures=SOUND_FIGURES,
             shown_rejected=SHOWN_REJECTED,
             shown_labels=SHOWN_LABELS,
@@ -104,6 +104,12 @@ def adding_command(results: Results, stage: str) -> str:
         words = results.get("command", "wordless run").split()
     kept = [word for word in words if not word.startswith("stages=")]
     return shlex.join([*kept, f"stages=[{','.join([*stages, 'report'])}]"])
+
+
+def _judged_kinds(results: Results) -> list[str]:
+    """Kinds of sound that there are figures of: older runs have no noise vocoder."""
+    there = {row["of"] for row in results["figures"]}
+    return [kind for kind in JUDGED_KINDS if kind in there]
 
 
 def _environment() -> Environment:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from audio.errors import InputError
 from audio.files import write_aside
 from pipelines.pages.environment import environment
-from pipelines.pages.phrasing import quantity
+from pipelines.pages.phrasing import in_sentence, quantity
 from pipelines.pages.recognition_chart import recognition_chart
 from pipelines.pages.sweep_charts import Axis, bitrate, panels, tradeoff
 from pipelines.pages.sweep_points import (
@@ -38,14 +38,14 @@ from pipelines.sweep_jobs import Job
 
 HTML, CSV = "sweep.html", "sweep.csv"
 TEMPLATE = "sweep.html.jinja"
-SPOKEN = {"wavenet": "WaveNet", "griffin_lim": "Griffin-Lim", "noise_vocoder": "the noise vocoder"}
+VOCODERS = ("wavenet", "griffin_lim", "noise_vocoder")
 SOUND_FIGURES = (  # of a vocoder: heading, name, of, unit
     ("bits per sample on validation", "bits_per_sample", "wavenet", "bit/sample"),
-    *((f"recognised from {named}", "label_accuracy", of, "ratio") for of, named in SPOKEN.items()),
+    *((f"recognised from {in_sentence(of)}", "label_accuracy", of, "ratio") for of in VOCODERS),
     ("recognised from the recordings", "label_accuracy", "original", "ratio"),
-    *((f"STOI of {named}", "stoi", of, "STOI") for of, named in SPOKEN.items()),
+    *((f"STOI of {in_sentence(of)}", "stoi", of, "STOI") for of in VOCODERS),
     ("clips long enough for STOI", "stoi_clips", "wavenet", "clips"),
-    *((f"mel-cepstral distortion of {named}, dB", "mel_cepstral_distortion", of, "") for of, named in SPOKEN.items()),
+    *((f"mel-cepstral distortion of {in_sentence(of)}, dB", "mel_cepstral_distortion", of, "") for of in VOCODERS),
 )
 KILLED = "it was stopped before its end"
 

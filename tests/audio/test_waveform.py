@@ -34,3 +34,9 @@ def test_stereo_or_float64_is_refused(samples: np.ndarray[tuple[int, ...], np.dt
 def test_a_rate_must_be_positive() -> None:
     with pytest.raises(InputError, match="sample_rate is 0"):
         Waveform(samples=np.zeros(8, np.float32), sample_rate=0)
+
+
+def test_a_path_may_be_text_and_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Waveform(samples=np.zeros(80, np.float32), sample_rate=8_000).write("~/a.wav")
+    assert len(read(tmp_path / "a.wav", 8_000).samples) == 80

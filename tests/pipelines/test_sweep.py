@@ -19,7 +19,7 @@ from pipelines.pages.sweep import Written, write_sweep
 from pipelines.pages.sweep_points import Point, pareto, swept
 from pipelines.sweep import finish
 from pipelines.sweep_jobs import Job, conclude, note, options, read_jobs
-from tests.pipelines.test_report import Page, figure
+from tests.pipelines.pages_apart import Page, figure
 from tests.pipelines.tiny_chain import TINY, called, entries
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048)

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from audio.errors import InputError
 from audio.manifest import Clip, Manifest
 from pipelines.gangs import Alone
 from pipelines.progress import Terminal
@@ -87,3 +88,8 @@ def test_a_store_keeps_sounds_of_each_precision(
     assert decoded(session, manifest, *parts, AUDIO, replace(LISTENING, engine="auto")).key != numba.key
     monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
     assert decoded(session, manifest, *parts, AUDIO, replace(LISTENING, engine="auto")).key == numba.key
+
+
+def test_a_strength_out_of_range_is_refused_by_its_option() -> None:
+    with pytest.raises(InputError, match=r"listening\.postfilter is 1\.5; choose 0 .* to 1"):
+        replace(LISTENING, postfilter=1.5)
