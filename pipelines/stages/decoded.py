@@ -65,7 +65,7 @@ def decoded(
             original.write(folder / wav_name(number, "original"))
         codes = [tokenizer.encode(sound_of(folder, number, "original")) for number in range(len(clips))]
         for number, each in enumerate(codes):
-            for kind, plain in unlearned(each, tokenizer).items():
+            for kind, plain in unlearned(each, tokenizer, seed=config.seed).items():
                 plain.write(folder / wav_name(number, kind))
         with speaking(vocoder, audio, lambda told: session.terminal.say(f"decoded   {told}")):
             sounds = spoken(session, vocoder, tokenizer, clips, codes, config, title="decoding test clips")

@@ -116,7 +116,7 @@ def listening(
         ]
         codes = [tokenizer.encode(original) for original in originals]
         prompts = [_first_half(original, each) for original, each in zip(originals, codes, strict=True)]
-        plain = [unlearned(each, tokenizer) for each in codes]
+        plain = [unlearned(each, tokenizer, seed=config.seed) for each in codes]
         made: dict[str, list[Waveform]] = {"original": originals}
         made |= {kind: [sounds[kind] for sounds in plain] for kind in UNLEARNED}
         said: dict[str, object] = {}
@@ -161,11 +161,11 @@ def known_groups(vocoder: Vocoder, clips: Sequence[Clip]) -> list[str | None]:
     return [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
 
 
-def unlearned(codes: Codes, tokenizer: Tokenizer) -> dict[Unlearned, Waveform]:
+def unlearned(codes: Codes, tokenizer: Tokenizer, *, seed: int) -> dict[Unlearned, Waveform]:
     """The sounds of codes that nothing is trained for."""
     return {
-        "noise_vocoder": noise_vocoder.decode(codes, tokenizer),
-        "griffin_lim": griffin_lim.decode(codes, tokenizer),
+        "noise_vocoder": noise_vocoder.decode(codes, tokenizer, seed=seed),
+        "griffin_lim": griffin_lim.decode(codes, tokenizer, seed=seed),
     }
 
 

@@ -13,7 +13,7 @@ from audio.manifest import Clip, Manifest
 from pipelines.gangs import Alone
 from pipelines.progress import Terminal
 from pipelines.session import Session
-from pipelines.stages.decoded import decoded
+from pipelines.stages.decoded import KINDS, decoded, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store import Entry, Store
@@ -54,6 +54,14 @@ def test_a_store_keeps_sounds_of_each_strength_of_the_post_filter(
         assert len({(entry.folder / "0_griffin_lim.wav").read_bytes() for entry in made}) == 1
     said = [entry.read_json(LISTENING_RECORD)["postfilter"] for entry in made]
     assert said == list(strengths)
+
+
+def test_another_seed_draws_every_kind_of_sound_anew(run_folder: Path, session: Session, manifest: Manifest) -> None:
+    parts = parts_of(run_folder)
+    one, other = (decoded(session, manifest, *parts, AUDIO, replace(LISTENING, seed=seed)) for seed in (0, 1))
+    for kind in KINDS:
+        files = [(entry.folder / wav_name(0, kind)).read_bytes() for entry in (one, other)]
+        assert (files[0] == files[1]) == (kind == "original")
 
 
 def test_a_store_knows_where_the_post_filter_changes_nothing(
