@@ -38,8 +38,8 @@ def recognition_chart(points: Sequence[Point], naming: Naming) -> Markup:
         percent_ticks(axes.xaxis)
         axes.grid(axis="x")
         axes.set_xlabel("test clips recognised")
-        legend_above(axes, columns=4)
+        legend_above(axes, columns=2)
 
     told = "; ".join(f"{naming.values(point)} {percent(point.value(*RECOGNISED))}" for point in points)
     description = f"Share of test clips that a classifier of recordings recognises from WaveNet's sound: {told}"
-    return chart(Drawing(name="recognition", description=description, height=90 + ROW_HEIGHT * len(rows)), draw)
+    return chart(Drawing(name="recognition", description=description, height=110 + ROW_HEIGHT * len(rows)), draw)
