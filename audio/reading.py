@@ -66,8 +66,9 @@ def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
         InputError: the file is missing, unreadable, of an unknown format or damaged.
     """
     try:
-        with path.open("rb"):  # libsndfile says "System error" for a missing file and for one without permission alike
-            pass
+        with path.open("rb") as file:  # for a missing file libsndfile says "System error", as without permission
+            if not file.read(1):
+                raise InputError(f"{path} is empty; record it again, or leave it out")
         with _Forward(path) as recording:
             yield recording
     except OSError as error:

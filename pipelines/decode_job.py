@@ -137,16 +137,17 @@ def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> N
 def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, terminal: Terminal) -> None:
     waiting = [sound for sound in sounds if not sound.path.exists()]
     if len(waiting) < len(sounds):
-        terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already")
+        terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already: {settings.output}")
+    if not waiting:
+        return
     if notice := voice.unheard(sound.clip.group for sound in waiting):
         terminal.say(notice)
-    waiting.sort(key=lambda sound: len(sound.clip.codes.values))  # clips of one length waste no steps beside each other
     total, started, done = _seconds(waiting), time.monotonic(), 0.0
     with (
         speaking(voice.vocoder, voice.tokenizer.front_end, terminal.say),
         terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
     ):
-        for batch in _batches(waiting, voice.width):
+        for batch in _batches(waiting, voice):
             advance = partial(_advance, progress, terminal, started, done)
             if len(batch) == 1 and voice.vocoder is not None:
                 _write_stream(batch[0], voice, advance, terminal)
@@ -157,10 +158,11 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
     terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate:.2f} times real time: {settings.output}")
 
 
-def _batches(sounds: Sequence[Sound], width: int) -> Iterator[Sequence[Sound]]:
+def _batches(sounds: Sequence[Sound], voice: Speaker) -> Iterator[Sequence[Sound]]:
     """Clips that are made side by side; a long one is made alone, and written as it is made."""
     short = [sound for sound in sounds if sound.clip.codes.seconds < LONG_SECONDS]
-    yield from (short[start : start + width] for start in range(0, len(short), width))
+    for group in voice.side_by_side([sound.clip.codes for sound in short]):
+        yield [short[place] for place in group]
     yield from ([sound] for sound in sounds if sound.clip.codes.seconds >= LONG_SECONDS)
 
 

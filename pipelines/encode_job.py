@@ -50,7 +50,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     if encoded.rejected:
         reasons = frequent_reasons(encoded.rejected)
         terminal.say(f"{len(encoded.rejected)} set aside ({reasons}): {settings.rejected}")
-    terminal.say(f"{encoded.clips} recordings, {encoded.seconds:.0f} s of sound: {settings.output}")
+    terminal.say(f"{encoded.clips} recordings, {encoded.seconds:.1f} s of sound: {settings.output}")
 
 
 def _encode(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:

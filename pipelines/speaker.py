@@ -32,16 +32,27 @@ class Speaker:
     seed: int
     top_p: float = 1.0
 
-    @property
-    def width(self) -> int:
-        """Clips that are best made side by side."""
-        return 1 if self.vocoder is None else self.vocoder.width
+    def side_by_side(self, codes: Sequence[Codes]) -> list[list[int]]:
+        """Places of clips that are best made together, shortest first."""
+        lengths = [len(clip.values) for clip in codes]
+        if self.vocoder is None:
+            return [[clip] for clip in sorted(range(len(codes)), key=lambda clip: lengths[clip])]
+        return self.vocoder.side_by_side(lengths)
 
     def unheard(self, groups: Iterable[str | None]) -> str | None:
         """What to tell before clips of some groups sound: whose voices the vocoder never heard; None: nothing."""
         known = () if self.vocoder is None else self.vocoder.model.config.groups
-        strange = sorted({group for group in groups if group is not None} - set(known))
-        if self.group is not None or not known or not strange:
+        groups = list(groups)
+        named = {group for group in groups if group is not None}
+        strange = sorted(named - set(known))
+        if self.group is not None or not known or not groups:
+            return None
+        if not named:
+            like = ", ".join(known[:NAMED]) + (", ..." if len(known) > NAMED else "")
+            return (
+                f"the codes name no group: the average of the vocoder's voices speaks; group=... chooses one of {like}"
+            )
+        if not strange:
             return None
         more = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
         names = ", ".join(strange[:NAMED]) + more

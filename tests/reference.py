@@ -1,7 +1,7 @@
 """Slow oracles: what a fast path computes, written as plainly as the formula. Tests compare the two."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,19 @@ def read_whole(path: Path, sample_rate: int) -> np.ndarray[tuple[int], np.dtype[
     resampled = soxr.resample(samples.mean(axis=1), from_rate, sample_rate, quality="HQ")
     length = math.ceil(len(samples) * sample_rate / from_rate)
     return np.pad(resampled[:length], (0, max(length - len(resampled), 0)))
+
+
+# Vocoder: clips side by side
+
+
+def cheapest_groups(lengths: list[int], width: int, step_cost: Callable[[int], float]) -> float:
+    """Least cost of neighbouring groups of sorted clips, of all there are: reference of `engines.side_by_side`."""
+    if not lengths:
+        return 0.0
+    return min(
+        lengths[count - 1] * step_cost(count) + cheapest_groups(lengths[count:], width, step_cost)
+        for count in range(1, min(width, len(lengths)) + 1)
+    )
 
 
 # Vocoder: post-filter

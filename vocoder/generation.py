@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 
 from audio.errors import InputError
 from audio.threads import one_thread
-from vocoder.engines import EngineChoice, Streams, choose_engine, create_streams, width
+from vocoder.engines import EngineChoice, Streams, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
 from vocoder.mu_law import decode
 from vocoder.runaway import RunawayGuard, history, retries, retry_seed
@@ -76,9 +76,7 @@ def generate(
         _require_seed(clip.seed)
         _require_prompt_within(clip, hop)
         _require_levels(clip.prompt, model.config.levels)
-    order = sorted(range(len(inputs)), key=lambda index: len(inputs[index].spectrogram))
-    together = width(chosen)
-    groups = [order[start : start + together] for start in range(0, len(order), together)]
+    groups = side_by_side([len(clip.spectrogram) for clip in inputs], chosen)
     report = _Report(progress, hop * sum(len(inputs[group[-1]].spectrogram) for group in groups))
     levels: dict[int, Tensor] = {}
     for group in groups:

@@ -19,7 +19,7 @@ from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
 from vocoder import mu_law
 from vocoder.code_blocks import HeardBlocks
-from vocoder.engines import Chosen, EngineChoice, choose_engine, width
+from vocoder.engines import Chosen, EngineChoice, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
 from vocoder.rendering import Rendering
@@ -28,6 +28,10 @@ from vocoder.strength import require_strength
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 TEMPERATURE = 0.7  # of decoded validation clips a classifier recognises most from 0.5 to 0.7: docs/results.md
+NO_GROUPS = (
+    "it was trained without groups: give none, or train one on a corpus whose groups are named (corpus.pattern with "
+    "{group}, or corpus.table)"
+)
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
@@ -105,10 +109,9 @@ class Vocoder:
         """The engine that generates here, and what to tell those who wish for another."""
         return choose_engine(self.engine, self.model.embedding.weight.device.type)
 
-    @property
-    def width(self) -> int:
-        """Clips that are generated side by side at most; `decode_batch` takes any number."""
-        return width(self.chosen.engine)
+    def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
+        """How `decode_batch` groups clips of these lengths: each group takes as long as its longest clip."""
+        return side_by_side(lengths, self.chosen.engine)
 
     def decode(
         self,
@@ -235,7 +238,9 @@ class Vocoder:
 
         Args:
             blocks: codes of one sound in order, of any length; all but the last whole codes.
-            others: see `decode` and `continue_from`.
+            prompt: what was heard of that sound, at the vocoder's rate. Unlike `continue_from`, the sound that comes
+                begins with it, as the network heard it: in mu-law levels.
+            others: see `decode`.
 
         Yields:
             The sound of some frames, as soon as these and the few that the network looks ahead are there; with a
@@ -282,10 +287,8 @@ class Vocoder:
             return UNKNOWN_GROUP
         if group not in known:
             like = get_close_matches(group, known, cutoff=0.5) or list(known[:5])
-            choice = f"choose among {', '.join(like)}" if like else "it was trained without groups"
-            raise InputError(
-                f"group is {group!r}, which this vocoder never heard; {choice}, or give none for the average"
-            )
+            choice = f"choose among {', '.join(like)}, or give none for the average" if known else NO_GROUPS
+            raise InputError(f"group is {group!r}, which this vocoder never heard; {choice}")
         return known.index(group)
 
     def _require_belonging(self, codes: CodesFormat, tokenizer: CodesFormat) -> None:
@@ -329,13 +332,16 @@ def _one_each(given: Sequence[T | None] | None, codes: Sequence[Codes], name: st
 
 def _read(path: Path) -> bytes:
     if not path.is_file():
-        raise InputError(f"{path} is missing; a vocoder's folder has {CONFIG} and {WEIGHTS}: name such a folder")
+        beside = path.parent / "vocoder"
+        named = f"name {beside}" if (beside / path.name).is_file() else "name such a folder"
+        raise InputError(f"{path} is missing; a vocoder's folder has {CONFIG} and {WEIGHTS}: {named}")
     return path.read_bytes()
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    content = _read(path)
     try:
-        saved = json.loads(_read(path))
+        saved = json.loads(content)
     except ValueError as error:
         raise _changed(path, f"is not JSON ({error})") from error
     if not isinstance(saved, dict) or not {"tokenizer", "wavenet", "weights_sha256"} <= saved.keys():

@@ -159,3 +159,9 @@ def test_a_file_that_is_no_sound_is_named(tmp_path: Path) -> None:
 def test_a_rate_must_be_positive(tone: Tone) -> None:
     with pytest.raises(InputError, match="sample_rate is 0"):
         read(tone("a.wav"), 0)
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(InputError, match=r"a\.wav is empty"):
+        read(tmp_path / "a.wav", 8_000)

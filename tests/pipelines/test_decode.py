@@ -297,6 +297,17 @@ def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: li
     assert not (tmp_path / "out/hours.wav").exists()
 
 
+def test_that_codes_name_no_voice_is_told(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(tmp_path / "codes.parquet", [replace(clips[0], group=None)], clips[0].codes.format)
+    for group in (None, "anna"):
+        decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / str(group), group=group))
+        assert ("the codes name no group" in capsys.readouterr().err) == (group is None)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "None"))
+    assert "the codes name no group" not in capsys.readouterr().err  # nothing is left to be said
+
+
 def test_a_voice_that_was_not_heard_in_training_is_told(
     run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.reference import cheapest_groups
 from tests.vocoder.sounds import tiny_config
-from vocoder import numba_streams
-from vocoder.engines import Streams, choose_engine
+from vocoder import engines, numba_streams
+from vocoder.engines import Engine, Streams, choose_engine, side_by_side, step_cost
 from vocoder.kernels import exponential, gate
 from vocoder.mu_law import silence
 from vocoder.numba_streams import NumbaStreams, multiplies_bf16
@@ -241,3 +243,32 @@ def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "vocoder.numba_streams", None)  # as where numba cannot be imported
     assert choose_engine("auto", "cpu").engine == "torch"
     assert "pip install numba" in str(choose_engine("numba", "cpu").notice)
+
+
+@given(
+    lengths=st.lists(st.integers(0, 40), max_size=9),
+    name=st.sampled_from(["torch", "numba", "cuda_graph"]),
+    wide=st.integers(1, 5),
+)
+def test_groups_cost_least(lengths: list[int], name: Engine, wide: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "width", lambda engine: wide)
+        groups = side_by_side(lengths, name)
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+    own = [[lengths[place] for place in group] for group in groups]
+    assert sorted(lengths) == [length for group in own for length in group]
+    assert all(1 <= len(group) <= wide for group in groups)
+    cost = sum(group[-1] * step_cost(name, len(group)) for group in own)
+    assert cost == pytest.approx(cheapest_groups(sorted(lengths), wide, partial(step_cost, name)))
+
+
+def test_a_long_clip_stands_alone_and_short_ones_together() -> None:
+    groups = side_by_side([50] * 10 + [2000] + [60] * 10, "numba")
+    assert groups[-1][-1] == 10
+    assert len(groups[-1]) <= torch.get_num_threads()  # another core may as well make another clip
+    assert max(len(group) for group in groups) >= 10
+
+
+@pytest.mark.parametrize("name", ["torch", "numba"])
+def test_equal_clips_fill_an_engine(name: Engine) -> None:
+    assert [len(group) for group in side_by_side([7] * engines.width(name), name)] == [engines.width(name)]

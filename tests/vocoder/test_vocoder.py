@@ -94,8 +94,16 @@ def test_names_a_missing_file(vocoder: Vocoder, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"model\.safetensors is missing"):
         Vocoder.from_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"config\.json is missing"):
+    with pytest.raises(InputError, match=r"^\S*config\.json is missing; .*: name such a folder$"):
         Vocoder.from_pretrained(tmp_path / "nowhere")
+    vocoder.save_pretrained(tmp_path / "run/vocoder")
+    with pytest.raises(InputError, match=r"config\.json is missing; .*: name \S*run/vocoder$"):
+        Vocoder.from_pretrained(tmp_path / "run")
+
+
+def test_without_groups_the_remedy_is_named() -> None:
+    with pytest.raises(InputError, match=r"trained without groups: give none, or train one on .*corpus\.pattern"):
+        Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1").group_index("anna")
 
 
 def test_names_a_changed_file(vocoder: Vocoder, tmp_path: Path) -> None:
