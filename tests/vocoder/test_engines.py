@@ -245,6 +245,7 @@ def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert "pip install numba" in str(choose_engine("numba", "cpu").notice)
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 40), max_size=9),
     name=st.sampled_from(["torch", "numba", "cuda_graph"]),
