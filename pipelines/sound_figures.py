@@ -84,7 +84,7 @@ def _rows(entry: Entry, name: str, part: str) -> Rows:
 
 
 def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Share of right labels of each kind of sound, and WaveNet beside what learns nothing, clip by clip."""
+    """Share of right labels of each kind of sound; WaveNet beside what learns nothing and beside the originals."""
     labels = {clip.path: clip.label for clip in manifest.clips}
     rows = [row for row in _rows(entry, RECOGNISED, "clips") if labels.get(row["path"]) is not None]
     if not rows:
@@ -97,9 +97,9 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
         low, high = interval(draws[:, column], config.confidence)
         figure = {"name": "label_accuracy", "of": kind, "unit": "ratio", "artifact": entry.key}
         yield Figure(value=float(hits[column].mean()), low=low, high=high, **figure, **shared)
-    one = kinds.index("wavenet")
+    one, folds = kinds.index("wavenet"), by_fold([outcome])
     for rival in UNLEARNED:
-        found = difference(by_fold([outcome]), draws, one, kinds.index(rival), confidence=config.confidence)
+        found = difference(folds, draws, one, kinds.index(rival), confidence=config.confidence)
         figure = {"name": "label_accuracy_difference", "of": f"wavenet - {rival}", "unit": "ratio"}
         yield Figure(value=found.value, low=found.low, high=found.high, artifact=entry.key, **figure, **shared)
     original = kinds.index("original")

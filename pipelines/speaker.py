@@ -42,21 +42,18 @@ class Speaker:
     def unheard(self, groups: Iterable[str | None]) -> str | None:
         """What to tell before clips of some groups sound: whose voices the vocoder never heard; None: nothing."""
         known = () if self.vocoder is None else self.vocoder.model.config.groups
-        groups = list(groups)
-        named = {group for group in groups if group is not None}
-        strange = sorted(named - set(known))
-        if self.group is not None or not known or not groups:
+        asked = set(groups)
+        if self.group is not None or not known or not asked:
             return None
-        if not named:
-            like = ", ".join(known[:NAMED]) + (", ..." if len(known) > NAMED else "")
+        if asked == {None}:
             return (
-                f"the codes name no group: the average of the vocoder's voices speaks; group=... chooses one of {like}"
+                "the codes name no group: the average of the vocoder's voices speaks; "
+                f"group=... chooses one of {_some(known)}"
             )
+        strange = sorted(group for group in asked if group is not None and group not in known)
         if not strange:
             return None
-        more = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
-        names = ", ".join(strange[:NAMED]) + more
-        return f"the vocoder was not trained on {names}: the average of its voices speaks instead"
+        return f"the vocoder was not trained on {_some(strange)}: the average of its voices speaks instead"
 
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
         """The sound that `say` gives for one clip, piece by piece as it is made."""
@@ -98,6 +95,12 @@ class Speaker:
     def _group(self, own: str | None) -> str | None:
         known = () if self.vocoder is None else self.vocoder.model.config.groups
         return self.group or (own if own in known else None)
+
+
+def _some(groups: Sequence[str]) -> str:
+    """A few of their names, and how many more there are."""
+    more = f" and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+    return ", ".join(groups[:NAMED]) + more
 
 
 def speaker(
@@ -158,7 +161,7 @@ def _unfiltered(vocoder: Vocoder, audio: SpectrogramConfig) -> str | None:
 
 
 def missing_mean(front_end: SpectrogramConfig, *, by: str = "Griffin-Lim") -> str | None:
-    """What is missing in sound ``by`` what has learned nothing of codes without a mean; None: nothing."""
+    """What the sound lacks that ``by``, which learns nothing, makes of codes without a mean; None: nothing."""
     removal = front_end.remove_mean
     if removal == "none":
         return None

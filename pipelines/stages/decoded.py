@@ -13,11 +13,8 @@ from audio.waveform import Waveform
 from pipelines.session import Session
 from pipelines.speaker import speaking
 from pipelines.stages.choosing import drawn
-from pipelines.stages.listening import HEARD, ListeningConfig, precision_here, spoken, unlearned
+from pipelines.stages.listening import HEARD, ListeningConfig, sounding_here, spoken, unlearned, voice
 from pipelines.store import Entry, Recipe, write_json
-from tokenizer.tokenizer import Tokenizer
-from vocoder.postfilter import in_force
-from vocoder.vocoder import Vocoder
 
 Kind = Literal["original", "noise_vocoder", "griffin_lim", "wavenet"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -42,9 +39,8 @@ def decoded(
             "clips": config.judged_clips,
             "seconds": config.seconds,
             "vocoder_temperature": config.vocoder_temperature,
-            "postfilter": in_force(config.postfilter, audio),
             "seed": config.seed,
-            "precision": precision_here(session, config),
+            **sounding_here(session, audio, config),
             "groups": [clip.group for clip in clips],
         },
         inputs={
@@ -55,11 +51,7 @@ def decoded(
     )
 
     def make(folder: Path) -> None:
-        device = str(session.gang.device)
-        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
-        vocoder = Vocoder.from_pretrained(
-            vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
-        )
+        tokenizer, vocoder = voice(session, tokenizer_entry, vocoder_entry, config)
         for number, clip in enumerate(clips):
             original = read_beginning(manifest.root / clip.path, audio.sample_rate, config.seconds, part=clip.part)
             original.write(folder / wav_name(number, "original"))

@@ -90,8 +90,7 @@ def listening(
         version=6,
         config={
             **heard,
-            "postfilter": in_force(config.postfilter, audio),
-            "precision": precision_here(session, config),
+            **sounding_here(session, audio, config),
             "groups": [clip.group for clip in clips],
         },
         inputs={
@@ -103,11 +102,7 @@ def listening(
     )
 
     def make(folder: Path) -> None:
-        device = str(session.gang.device)
-        tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
-        vocoder = Vocoder.from_pretrained(
-            vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
-        )
+        tokenizer, vocoder = voice(session, tokenizer_entry, vocoder_entry, config)
         if notice := missing_mean(audio, by="Griffin-Lim and the noise vocoder"):
             session.terminal.say(f"listening {notice}")
         originals = [
@@ -137,9 +132,21 @@ def listening(
     return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
 
 
-def precision_here(session: Session, config: ListeningConfig) -> str:
-    """Of the engine that makes the vocoder's sound on this run's device: another makes another sound."""
-    return precision(choose_engine(config.engine, session.gang.device.type).engine)
+def sounding_here(session: Session, audio: SpectrogramConfig, config: ListeningConfig) -> dict[str, float | str]:
+    """What decides the vocoder's sound besides what was asked for: its filter in force, and its engine's precision."""
+    engine = choose_engine(config.engine, session.gang.device.type).engine
+    return {"postfilter": in_force(config.postfilter, audio), "precision": precision(engine)}
+
+
+def voice(
+    session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, config: ListeningConfig
+) -> tuple[Tokenizer, Vocoder]:
+    """Both on this run's device, and the vocoder to sound as is asked."""
+    device = str(session.gang.device)
+    vocoder = Vocoder.from_pretrained(
+        vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
+    )
+    return Tokenizer.from_pretrained(tokenizer_entry.folder, device=device), vocoder
 
 
 def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: ListeningConfig) -> Asked:
