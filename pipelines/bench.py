@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from audio.configuration import build
 from audio.errors import InputError
 from pipelines.command import command
-from pipelines.configuration import build
 from pipelines.recordings import recordings_at
 from pipelines.run_folder import part_of
 from pipelines.store import write_json

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-from pipelines.nearest import suggestion
+from audio.nearest import suggestion
 
 COMMANDS = {
     "run": "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",

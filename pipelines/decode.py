@@ -1,8 +1,8 @@
 """``wordless decode``: codes -> sound, one WAV file for each clip."""
 
+from audio.configuration import build
 from audio.errors import InputError
 from pipelines.command import command
-from pipelines.configuration import build
 from pipelines.decode_config import DecodeConfig
 from pipelines.run_folder import part_of
 from pipelines.work_folder import require_new

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from audio.configuration import build
 from pipelines.command import command
-from pipelines.configuration import build
 from pipelines.devices import cores
 from pipelines.disk import BASE_BYTES
 from pipelines.distributions import Need, needs, satisfied, version_of

@@ -1,7 +1,7 @@
 """``wordless encode``: recordings -> codes, as Parquet or as text units that other tools read."""
 
+from audio.configuration import build
 from pipelines.command import command
-from pipelines.configuration import build
 from pipelines.encode_config import EncodeConfig
 from pipelines.recordings import recordings_at
 from pipelines.run_folder import part_of

@@ -1,8 +1,8 @@
 """``wordless generate``: a language model continues a prompt, or speaks from silence."""
 
+from audio.configuration import build
 from audio.errors import InputError
 from pipelines.command import command
-from pipelines.configuration import build
 from pipelines.generate_config import GenerateConfig
 from pipelines.run_folder import part_of
 from pipelines.work_folder import require_new

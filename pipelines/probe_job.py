@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from audio.configuration import build
 from audio.corpus import CorpusConfig
 from audio.embedded import EmbeddedConfig
 from audio.files import file_hash
@@ -15,7 +16,6 @@ from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.comparison import comparison
 from pipelines.comparison_table import as_table
-from pipelines.configuration import build
 from pipelines.corpus import corpus_config, read_corpus
 from pipelines.devices import Device, choose_device
 from pipelines.disk import require_space

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from audio.configuration import build
 from audio.files import write_aside
 from pipelines.command import command
-from pipelines.configuration import build
 from pipelines.run_folder import REPORT
 
 

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from audio.configuration import build
 from audio.manifest import SPLITS, Manifest, Rejected
 from pipelines.comparison import best_poolings, comparison
 from pipelines.comparison_record import ComparisonRecord
-from pipelines.configuration import build
 from pipelines.figures import Figure
 from pipelines.run_record import RESULTS
 from pipelines.settings import RunSettings

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from audio.configuration import build
 from audio.corpus import EXTENSIONS, CorpusConfig
 from audio.embedded import PATTERN, EmbeddedConfig
 from audio.errors import InputError
@@ -15,7 +16,6 @@ from lm.baselines.spectrogram_transformer import LAYERS
 from lm.probe import ProbeConfig, shared_tries
 from pipelines.candidates import candidates
 from pipelines.comparison_config import ComparisonConfig, Method
-from pipelines.configuration import build
 from pipelines.devices import Device, cores
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import MIN_PAIRS, LanguageModelSettings

@@ -23,7 +23,11 @@ SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROO
 ARROWS = {
     "audio": ("audio",),
     "tokenizer": ("tokenizer", "audio"),
-    "lm": ("lm", "tokenizer.codes", "audio.errors", "audio.files"),
+    "lm": (
+        "lm",
+        "tokenizer.codes",
+        *(f"audio.{name}" for name in ("errors", "files", "configuration")),
+    ),
     "lm/baselines": ("lm", "tokenizer.codes", "audio"),
     "vocoder": ("vocoder", "tokenizer.codes", "audio"),
     "pipelines": PACKAGES,

@@ -12,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
+from audio.configuration import build
 from audio.errors import InputError
 from audio.files import file_hash
 from audio.manifest import Clip, Manifest, Split
@@ -20,7 +21,6 @@ from audio.spectrogram import LogMel
 from audio.waveform import FloatArray
 from lm.baselines.encoder import create_encoder
 from lm.pooling import POOLINGS, pool
-from pipelines.configuration import build
 from pipelines.gangs import Alone
 from pipelines.progress import Terminal
 from pipelines.refusals import resolved

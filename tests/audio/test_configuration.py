@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio.configuration import build
 from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
-from pipelines.configuration import build
 
 
 @dataclass(frozen=True, kw_only=True)

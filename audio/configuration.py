@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from audio.errors import InputError
-from pipelines.nearest import alternatives, suggestion
+from audio.nearest import alternatives, suggestion
 
 T = TypeVar("T")
 
