@@ -7,7 +7,7 @@ folder is not in it: the same recordings elsewhere are the same corpus, and have
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,9 +22,10 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One recording of a corpus."""
+    """One recording of a corpus, or one segment of a recording."""
 
-    path: str  # relative to the corpus root, "/" between folders
+    path: str  # of the file, relative to the corpus root, "/" between folders
+    segment: int | None = None  # number of the segment within its file, from 0; None: the clip is the whole recording
     start: int = 0  # first sample that is used, at its own rate
     num_samples: int  # that are used, at its own rate
     trimmed: int = 0  # samples before and after them
@@ -47,6 +48,30 @@ class Clip:
         """What of the recording is used."""
         return Part(start=self.start, num_samples=self.num_samples)
 
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Begin and end of a segment within its file, in seconds; None: the clip is the whole recording."""
+        if self.segment is None:
+            return None
+        return self.start / self.sample_rate, (self.start + self.num_samples) / self.sample_rate
+
+    @property
+    def name(self) -> str:
+        """What no other clip of the corpus is called: the path, and of a segment also its span."""
+        return clip_name(self.path, self.span)
+
+
+def clip_name(path: str, span: tuple[float, float] | None) -> str:
+    """The path, and of a segment its span in seconds: ``a/b.wav#t=10,20`` (a W3C media fragment, which browsers play).
+
+    Spans are written to the microsecond, so that no two segments of a file with a rate up to 1 MHz share a name.
+    """
+    return path if span is None else f"{path}#t={','.join(_seconds(each) for each in span)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
@@ -58,14 +83,19 @@ class Rejected:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A corpus: its root folder and its clips, sorted by path."""
+    """A corpus: its root folder and its clips, sorted by path and start."""
 
     root: Path
     clips: tuple[Clip, ...]
 
     def of(self, split: Split) -> tuple[Clip, ...]:
-        """The clips of one split, in order of path."""
+        """The clips of one split, in order of path and start."""
         return tuple(clip for clip in self.clips if clip.split == split)
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether any clip is a segment of a recording."""
+        return any(clip.segment is not None for clip in self.clips)
 
     @property
     def seconds(self) -> float:
@@ -78,18 +108,23 @@ class Manifest:
         return sum(clip.trimmed / clip.sample_rate for clip in self.clips)
 
 
-_COLUMNS = tuple(field.name for field in fields(Clip))
+_SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest that holds segments
+_COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
 _LATER = ("start", "trimmed")  # manifests of before silent ends could be cut off have no such columns
 _EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
-_INTEGERS = ("start", "num_samples", "trimmed", "sample_rate", "size", "index")
-_OPTIONAL = ("label", "group", "index", "fold")
+_INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
+_OPTIONAL = ("segment", "label", "group", "index", "fold")
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
 def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
-    """SHA-256 over what is heard of the recordings of some splits, whatever is said of them: not label nor group."""
+    """SHA-256 over what is heard of the recordings of some splits, whatever is said of them: not label nor group.
+
+    The number of a segment is part of the hash, because a segment has another name than a recording cut to its span.
+    """
     heard = [
         [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, clip.split]
+        + ([] if clip.segment is None else [clip.segment])
         for clip in manifest.clips
         if clip.split in splits
     ]
@@ -111,7 +146,8 @@ def read_manifest(path: Path, root: Path) -> Manifest:
     Raises:
         InputError: the file is missing or is no manifest; names the line.
     """
-    return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in _rows(path, _COLUMNS, _EARLIER_COLUMNS)))
+    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _EARLIER_COLUMNS)
+    return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
@@ -135,14 +171,16 @@ def printable(text: str) -> str:
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
-def _text(clips: Iterable[Clip]) -> str:
-    return "".join("\t".join(cells) + "\n" for cells in (_COLUMNS, *map(_cells, clips)))
+def _text(clips: Sequence[Clip]) -> str:
+    """All rows; the column of segments only where there are any."""
+    columns = _SEGMENT_COLUMNS if any(clip.segment is not None for clip in clips) else _COLUMNS
+    return "".join("\t".join(cells) + "\n" for cells in (columns, *(_cells(clip, columns) for clip in clips)))
 
 
-def _cells(clip: Clip) -> tuple[str, ...]:
-    values = (getattr(clip, name) for name in _COLUMNS)
+def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
+    values = (getattr(clip, name) for name in columns)
     cells = tuple("" if value is None else str(value) for value in values)
-    for name, cell in zip(_COLUMNS, cells, strict=True):
+    for name, cell in zip(columns, cells, strict=True):
         if not writable(cell):
             raise InputError(
                 f"{name} of clip {clip.path!r} is {cell!r}; leave tabs, line breaks and broken Unicode out"
@@ -152,6 +190,7 @@ def _cells(clip: Clip) -> tuple[str, ...]:
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
     row: dict[str, str | None] = {
+        "segment": None,
         **dict.fromkeys(_LATER, "0"),
         **{name: cell or (None if name in _OPTIONAL else "") for name, cell in cells.items()},
     }
@@ -162,6 +201,7 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
         raise InputError(f"{where}: split is {row['split']!r}; it must be one of {', '.join(SPLITS)}")
     return Clip(
         path=str(row["path"]),
+        segment=None if row["segment"] is None else int(row["segment"]),
         start=int(row["start"] or 0),
         num_samples=int(row["num_samples"] or 0),
         trimmed=int(row["trimmed"] or 0),

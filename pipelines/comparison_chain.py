@@ -54,7 +54,7 @@ class Comparison:
     codec: Codec
     unlabelled: Manifest | None  # heard by SimCLR as it was by the GPT
     task: ProbeTask
-    labels: Mapping[str, Label | None]  # of each clip by path; None where nothing is known
+    labels: Mapping[str, Label | None]  # of each clip by name; None where nothing is known
 
     def wants(self, *methods: str) -> bool:
         """Whether one of the methods is compared."""
@@ -183,11 +183,11 @@ def _conv_features(study: Comparison, method: Baseline, encoder: Entry | None) -
 
 
 def labels_of(manifest: Manifest, task: ProbeTask) -> dict[str, Label | None]:
-    """The class of each clip by path, or its classes where there may be several; None where nothing is known."""
+    """The class of each clip by name, or its classes where there may be several; None where nothing is known."""
     several = [
         tuple(task.classes[number] for number in np.flatnonzero(targets)) for targets in task.targets
     ]  # (clips, classes) -> names
     return {
-        clip.path: (names if task.multi_label else names[0]) if names else None
+        clip.name: (names if task.multi_label else names[0]) if names else None
         for clip, names in zip(manifest.clips, several, strict=True)
     }

@@ -66,7 +66,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     _require_same_engine(settings, job)
     require_own(settings.output, job)
     with work_folder(settings.output, job):
-        names = sound_names([clip.path for clip in clips])
+        names = sound_names([clip.name for clip in clips])
         sounds = [Sound(clip=clip, path=settings.output / name) for clip, name in zip(clips, names, strict=True)]
         _decode(sounds, voice, settings, terminal)
 
@@ -106,7 +106,7 @@ def _job(
     """All that decides what the files will hold."""
     digest = hashlib.sha256()
     for clip in clips:
-        digest.update(repr((clip.path, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
+        digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
     trained = settings.synthesis == "wavenet"
     return {
         "input": digest.hexdigest(),

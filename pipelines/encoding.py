@@ -85,7 +85,7 @@ def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
     audio = encoder.tokenizer.config.audio
     blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
     codes = encoder.tokenizer.encode_blocks(skip_samples(blocks, offset * audio.hop_length), audio.sample_rate)
-    return CodedClip(path=clip.path, codes=codes, split=clip.split, offset_frames=offset)
+    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset)
 
 
 @lru_cache(maxsize=1)

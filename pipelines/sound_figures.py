@@ -63,7 +63,7 @@ def sound_figures(
 
 def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
     """The clips to listen to, with what the manifest now says of them, and what the language model says."""
-    known = {clip.path: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
+    known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     entry = entries["listening"]
     record: dict[str, object] = {
         "clips": [{**row, **known[row["path"]]} for row in _rows(entry, LISTENING, "clips")],
@@ -85,7 +85,7 @@ def _rows(entry: Entry, name: str, part: str) -> Rows:
 
 def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
     """Share of right labels of each kind of sound; WaveNet beside what learns nothing and beside the originals."""
-    labels = {clip.path: clip.label for clip in manifest.clips}
+    labels = {clip.name: clip.label for clip in manifest.clips}
     rows = [row for row in _rows(entry, RECOGNISED, "clips") if labels.get(row["path"]) is not None]
     if not rows:
         return

@@ -1,18 +1,24 @@
 """File names of decoded clips, below the folder that they are written into."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from audio.corpus import EXTENSIONS
 
+_SPAN = re.compile(r"#t=(\d+)((?:\.\d+)?),(\d+)((?:\.\d+)?)$")  # as `audio.manifest.clip_name` writes it
 
-def sound_names(paths: Sequence[str]) -> list[str]:
-    """A name ending in .wav for each clip's path, no two alike, none leading out of the folder."""
-    inside = [_inside(path) for path in paths]
-    short = [_without_extension(path) for path in inside]
+
+def sound_names(clips: Sequence[str]) -> list[str]:
+    """A file name ending in .wav for each clip's name, no two alike, none leading out of the folder.
+
+    A segment ``a.ogg#t=10,20.5`` becomes ``a_00010-00020.5.wav``: a folder then lists segments in order of time.
+    """
+    inside = [_inside(name) for name in clips]
+    short = [_without_extension(name) for name in inside]
     often = Counter(short)
-    names = [brief if often[brief] == 1 else full for brief, full in zip(short, inside, strict=True)]
+    names = [brief if often[brief] == 1 else _with_span(full) for brief, full in zip(short, inside, strict=True)]
     return [f"{name}.wav" for name in _numbered(names)]
 
 
@@ -22,9 +28,16 @@ def _inside(path: str) -> str:
     return "/".join(parts[-1:] if path.startswith("/") else parts) or "clip"
 
 
-def _without_extension(path: str) -> str:
+def _without_extension(name: str) -> str:
     """Only what is an audio extension goes: a clip may be called take.1"""
-    return path.rpartition(".")[0] if Path(path).suffix.lower().lstrip(".") in EXTENSIONS else path
+    path = _SPAN.sub("", name)
+    brief = path.rpartition(".")[0] if Path(path).suffix.lower().lstrip(".") in EXTENSIONS else path
+    return _with_span(brief + name[len(path) :])
+
+
+def _with_span(name: str) -> str:
+    """The span of a segment as digits and a dash, whole seconds filled up with zeros."""
+    return _SPAN.sub(lambda found: f"_{int(found[1]):05d}{found[2]}-{int(found[3]):05d}{found[4]}", name)
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

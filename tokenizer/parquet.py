@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from audio.errors import InputError
 from audio.files import aside, write_aside
+from audio.manifest import clip_name
 from tokenizer.codes import Codes, CodesFormat, IntArray
 
 METADATA_KEY = b"wordless.codes"
@@ -28,31 +29,47 @@ COLUMNS = pa.schema(
         ("values", pa.list_(pa.int32())),  # time-major, stream-minor
     ]
 )
+SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files that hold segments of recordings
+_SPANS = [pa.field(name, pa.float64()) for name in SPAN_COLUMNS]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodedClip:
-    """Codes of one recording and what the manifest knows of it."""
+    """Codes of one recording, or of one segment of it, and what the manifest knows of it.
 
-    path: str
+    Code ``k`` of a segment stands for ``samples_per_code`` samples of its file, at the codes' sample rate, from
+    ``span[0] * sample_rate + k * samples_per_code`` on.
+    """
+
+    path: str  # of the file
     codes: Codes
+    span: tuple[float, float] | None = None  # begin and end of a segment in seconds; None: the whole recording
     split: str = "train"
     label: str | None = None
     group: str | None = None
     offset_frames: int = 0  # frames skipped before the first patch: another view of the same sound
 
+    @property
+    def name(self) -> str:
+        """The path, and of a segment also its span: what the manifest calls the clip."""
+        return clip_name(self.path, self.span)
 
-def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat) -> None:
+
+def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, segments: bool = False) -> None:
     """Write one Parquet file, whole or not at all, as the clips arrive: about `GROUP_CODES` codes are held at a time.
 
+    ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
+
     Raises:
-        InputError: a clip's codes are of another format.
+        InputError: a clip's codes are of another format, or a clip is a segment and ``segments`` is false.
     """
-    schema = COLUMNS.with_metadata({METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()})
+    columns = pa.schema([*COLUMNS, *_SPANS]) if segments else COLUMNS
+    schema = columns.with_metadata({METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()})
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for group in _groups(clips):
             for clip in group:
                 _require_format(clip, format)
+                _require_columns(clip, segments=segments)
             writer.write_table(pa.Table.from_pylist([_row(clip) for clip in group], schema=schema))
 
 
@@ -73,6 +90,11 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
 def _require_format(clip: CodedClip, format: CodesFormat) -> None:
     if clip.codes.format != format:
         raise InputError(f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart")
+
+
+def _require_columns(clip: CodedClip, *, segments: bool) -> None:
+    if clip.span is not None and not segments:
+        raise InputError(f"{clip.name} is a segment, and the shard has no columns for its span; write segments=True")
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -153,12 +175,17 @@ def _batch(batch: pa.RecordBatch, format: CodesFormat, file: Path) -> Iterator[C
     """The clips of a batch; each has a copy of its codes, so that one that is kept does not keep all."""
     column = batch.column("values")
     offsets, codes = column.offsets.to_numpy(), column.values.to_numpy()
-    for number, row in enumerate(batch.select(COLUMNS.names[:-1]).to_pylist()):
+    known = [*COLUMNS.names[:-1], *(name for name in SPAN_COLUMNS if name in batch.schema.names)]
+    for number, row in enumerate(batch.select(known).to_pylist()):
         yield _clip(row, codes[offsets[number] : offsets[number + 1]].copy(), format, file)
 
 
 def _row(clip: CodedClip) -> dict[str, object]:
+    """The cells of a clip; a schema without columns for spans leaves them out."""
+    start, end = clip.span or (None, None)
     return {
+        "start": start,
+        "end": end,
         "path": clip.path,
         "split": clip.split,
         "label": clip.label,
@@ -175,4 +202,6 @@ def _clip(row: dict[str, object], values: IntArray, format: CodesFormat, file: P
         codes = Codes(values=values, num_samples=int(str(row.pop("num_samples"))), format=format)
     except ValueError as error:
         raise InputError(f"{file}, clip {row['path']}: {error}") from error
-    return CodedClip(codes=codes, **row)  # type: ignore[arg-type]  # the schema gives the columns' types
+    start, end = (row.pop(name, None) for name in SPAN_COLUMNS)
+    span = None if start is None or end is None else (start, end)
+    return CodedClip(codes=codes, span=span, **row)  # type: ignore[arg-type]  # the schema gives the columns' types

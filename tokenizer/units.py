@@ -29,7 +29,7 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
     with aside(path) as beside:
         with beside.open("w", encoding="utf-8", newline="\n") as handle:
             for clip in clips:
-                names.append(clip.path)
+                names.append(clip.name)
                 handle.write(_line(clip, _units(clip, deduplicate), kind) + "\n")
         if kind == "name_units":
             _name(beside, _short_names(names))
@@ -68,7 +68,7 @@ def read_units(path: Path, format: CodesFormat) -> list[CodedClip]:
 def _units(clip: CodedClip, deduplicate: bool) -> list[int]:
     if clip.codes.format.streams != 1:
         raise InputError(
-            f"{clip.path} has {clip.codes.format.streams} streams; text units hold one: write Parquet "
+            f"{clip.name} has {clip.codes.format.streams} streams; text units hold one: write Parquet "
             "(format=parquet) instead"
         )
     values = clip.codes.values[:, 0]
@@ -84,7 +84,7 @@ def _line(clip: CodedClip, units: list[int], kind: UnitsFormat) -> str:
             return text
         case "jsonl":
             return json.dumps(
-                {"file_name": clip.path, "num_samples": clip.codes.num_samples, "units": units}, ensure_ascii=False
+                {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}, ensure_ascii=False
             )
 
 

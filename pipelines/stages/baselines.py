@@ -115,14 +115,14 @@ def supervised(
 ) -> Entry:
     """Train encoder and head on the training clips that have a label; the entry holds their weights.
 
-    ``labels`` are those of the clips by path: a class, or several where ``multi_label``; None and clips not named are
+    ``labels`` are those of the clips by name: a class, or several where ``multi_label``; None and clips not named are
     left out. Only what is said of training and validation clips counts.
     """
     own = settings.supervised
     stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]
-    train, held_out = (LabelledSplit.of(clips, paths, labels) for clips, paths in stored)
+    train, held_out = (LabelledSplit.of(clips, names, labels) for clips, names in stored)
     # None for a clip without a label: which clips have none decides what is trained on, as the labels do.
-    said = [[labels.get(path) for path in paths] for _, paths in stored]
+    said = [[labels.get(name) for name in names] for _, names in stored]
     recipe = Recipe(
         stage="supervised",
         version=1,

@@ -60,10 +60,10 @@ class ViewsConfig:
         if self.seed < 0:
             raise InputError(f"lm.views.seed is {self.seed}; it must be 0 or more")
 
-    def of(self, path: str, patch_frames: int) -> tuple["View", ...]:
-        """The views of the clip at ``path``: the same whatever other clips there are."""
+    def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
+        """The views of the clip called ``name``: the same whatever other clips there are."""
         shifted = tuple(View(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1))
-        rng = np.random.default_rng([self.seed, int(text_hash(path)[:8], 16)])
+        rng = np.random.default_rng([self.seed, int(text_hash(name)[:8], 16)])
         spread = np.log1p([self.max_speed, self.max_formants])
         ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
         offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
@@ -102,7 +102,7 @@ def views(
 ) -> Entry | None:
     """Encode the training clips again, in every view; None where there are no others."""
     clips = manifest.of("train")
-    jobs = [(clip, view) for clip in clips for view in config.of(clip.path, patch_frames)]
+    jobs = [(clip, view) for clip in clips for view in config.of(clip.name, patch_frames)]
     if not jobs:
         return None
     recipe = Recipe(
@@ -122,7 +122,7 @@ def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
         return encode_clip(encoder, (clip, view.offset_frames))
     blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
     codes = _warped_codes(encoder.tokenizer, blocks, view)
-    return CodedClip(path=clip.path, codes=codes, split=clip.split, offset_frames=view.offset_frames)
+    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=view.offset_frames)
 
 
 @torch.inference_mode()
@@ -165,7 +165,8 @@ def _encoded(
             for number, shard in enumerate(shards):
                 path = shard_path(folder, number)
                 if not path.exists():
-                    write_shard(path, list(in_order(partial(encode, encoder), shard, pool)), encoder.format)
+                    clips = list(in_order(partial(encode, encoder), shard, pool))
+                    write_shard(path, clips, encoder.format, segments=manifest.has_segments)
                 progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
         mark_complete(folder, shards=len(shards), clips=len(jobs))
 

@@ -65,7 +65,7 @@ def decoded(
             sound.write(folder / wav_name(number, "wavenet"))
         if vocoder.guard is not None:
             write_json(folder / GUARD, {"found": vocoder.guard.found, "left": vocoder.guard.left})
-        write_json(folder / CLIPS, [clip.path for clip in clips])
+        write_json(folder / CLIPS, [clip.name for clip in clips])
 
     return session.obtain(recipe, f"{len(clips)} test clips decoded", make)
 

@@ -60,9 +60,9 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
 
 
 def stored_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[Spectrograms, list[str]]:
-    """The clips of a split in an entry of `filter_banks`, read in place, and their paths."""
+    """The clips of a split in an entry of `filter_banks`, read in place, and their names."""
     rows = kept_rows(manifest, split)
-    return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [clip.path for clip in manifest.of(split)]
+    return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [clip.name for clip in manifest.of(split)]
 
 
 def measured_statistics(entry: Entry) -> Statistics:

@@ -12,16 +12,16 @@ from lm.baselines.supervised import Label, LabelledBatch, LabelledBatches, class
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledSplit:
-    """Clips of one split that have a label, and what they are, by path in the order of the clips."""
+    """Clips of one split that have a label, and what they are, by name in the order of the clips."""
 
     clips: Spectrograms
     labels: Mapping[str, Label]
 
     @classmethod
-    def of(cls, clips: Spectrograms, paths: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
-        """Those of a split's clips that ``labels`` says something of; None and paths that it lacks are left out."""
-        known = {path: label for path in paths if (label := labels.get(path)) is not None}
-        return cls(clips=clips.of_rows([row for row, path in enumerate(paths) if path in known]), labels=known)
+    def of(cls, clips: Spectrograms, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
+        """Those of a split's clips that ``labels`` says something of; None and names that it lacks are left out."""
+        known = {name: label for name in names if (label := labels.get(name)) is not None}
+        return cls(clips=clips.of_rows([row for row, name in enumerate(names) if name in known]), labels=known)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -171,10 +171,10 @@ def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:
 def _views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
     """All views of each training clip, the plain one first; and the validation clips. Clips of no code are left out."""
     heard = [clip for clip in read_codes(corpus.codes.folder)[1] if len(clip.codes.values)]
-    views = {clip.path: [clip.codes] for clip in heard if clip.split == "train"}
+    views = {clip.name: [clip.codes] for clip in heard if clip.split == "train"}
     for other in read_codes(corpus.views.folder)[1] if corpus.views else ():
-        if len(other.codes.values) and other.path in views:
-            views[other.path].append(other.codes)
+        if len(other.codes.values) and other.name in views:
+            views[other.name].append(other.codes)
     return list(views.values()), [clip.codes for clip in heard if clip.split == "validation"]
 
 

@@ -216,7 +216,7 @@ def _about(
                 made["original"][number], sounds[kind], tokenizer.config.audio
             )
             figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(sounds[kind]))
-        rows.append({"path": clip.path, "sounds": figures})
+        rows.append({"path": clip.name, "sounds": figures})
     return rows
 
 

@@ -149,7 +149,7 @@ def probes(
 
 def _said(manifest: Manifest) -> str:
     """Hash of what is said of the clips."""
-    return text_hash(json.dumps([[clip.path, clip.split, clip.label, clip.group] for clip in manifest.clips]))
+    return text_hash(json.dumps([[clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips]))
 
 
 def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_by: str | None = None) -> ProbeTask:
@@ -208,7 +208,7 @@ def _asked(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
     return {
         "classes": task.classes,
         "multi_label": task.multi_label,
-        "clips": [clip.path for clip in clips],
+        "clips": [clip.name for clip in clips],
         "groups": [clip.group for clip in clips],
         "truth": task.names(task.targets[test]),
         "unlabelled": task.unlabelled,

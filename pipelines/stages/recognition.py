@@ -89,7 +89,7 @@ def recognised(
 
 def weak_classifier(entry: Entry, manifest: Manifest) -> str | None:
     """What to tell of a classifier that is often wrong about the originals themselves; None: it is good enough."""
-    labels = {clip.path: clip.label for clip in manifest.clips}
+    labels = {clip.name: clip.label for clip in manifest.clips}
     clips = entry.read_json(RECOGNISED)["clips"]
     rows = [row for row in clips if labels.get(row["path"]) is not None] if isinstance(clips, list) else []
     right = sum(row["heard"]["original"] == labels[row["path"]] for row in rows)

@@ -77,7 +77,7 @@ def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig,
             session, "spectrograms", folder / FRAMES, clips, lengths, write, dtype=np.float16, width=(audio.n_mels,)
         )
         np.save(folder / STD, statistics(sample.folder)[1].numpy())
-        write_json(folder / CLIPS, [[clip.path, clip.split] for clip in clips])
+        write_json(folder / CLIPS, [[clip.name, clip.split] for clip in clips])
 
     return session.obtain(recipe, f"spectrograms of {len(clips)} clips", make)
 
@@ -93,7 +93,7 @@ def stored_std(entry: Entry) -> Tensor:
 
 
 def stored_spectrograms(entry: Entry, split: Split) -> tuple[Spectrograms, list[str]]:
-    """The clips of a split in an entry of `spectrograms`, read in place, and their paths."""
+    """The clips of a split in an entry of `spectrograms`, read in place, and their names."""
     stored: list[tuple[str, str]] = json.loads((entry.folder / CLIPS).read_text())
     rows = [row for row, (_, own) in enumerate(stored) if own == split]
     return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [stored[row][0] for row in rows]

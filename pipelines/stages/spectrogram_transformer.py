@@ -82,7 +82,7 @@ def ast(
     """Fine-tune AST end to end on the training clips that have a label; the entry is a classifier's folder.
 
     It hears the same disturbances as the supervised encoder. ``banks`` are the `filter_banks` of the manifest,
-    ``labels`` those of the clips by path: a class, or several where ``multi_label``; None and clips not named are left
+    ``labels`` those of the clips by name: a class, or several where ``multi_label``; None and clips not named are left
     out.
     """
     config, fit = settings.model, settings.fit

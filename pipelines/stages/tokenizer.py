@@ -254,7 +254,7 @@ def _patches(
 
 def _drawn_range(clip: Clip, ranges: tuple[float, float], *, seed: int) -> float:
     """A clip's dynamic range in dB: the same whatever other clips there are."""
-    return float(np.random.default_rng([seed, int(text_hash(clip.path)[:8], 16)]).uniform(*ranges))
+    return float(np.random.default_rng([seed, int(text_hash(clip.name)[:8], 16)]).uniform(*ranges))
 
 
 def _spectrograms(

@@ -97,7 +97,7 @@ def vocoder(
     groups: dict[str, str | None] = {}
     config = settings.wavenet
     if settings.condition_on_groups:
-        groups = {clip.path: clip.group for split in TRAINED_ON for clip in manifest.of(split)}
+        groups = {clip.name: clip.group for split in TRAINED_ON for clip in manifest.of(split)}
         config = replace(config, groups=_group_names(manifest))
     if config.condition == "embedding":
         config = _knowing(config, Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
@@ -167,8 +167,8 @@ def _crops(
 
 def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArray]:
     """Codes ``(time, streams)`` of each clip of a split."""
-    coded = {clip.path: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
-    return [coded[clip.path].codes.values for clip in manifest.of(split)]
+    coded = {clip.name: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
+    return [coded[clip.name].codes.values for clip in manifest.of(split)]
 
 
 def _sounds(clips: VocoderClips) -> Iterator[Array]:

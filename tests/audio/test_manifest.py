@@ -27,6 +27,7 @@ COUNT = st.integers(0, 10**12)
 CLIPS = st.builds(
     Clip,
     path=TEXT,
+    segment=st.none() | COUNT,
     start=COUNT,
     num_samples=COUNT,
     trimmed=COUNT,
@@ -88,6 +89,23 @@ def test_the_seconds_are_those_that_are_used() -> None:
     assert cut.part == Part(start=4_000, num_samples=8_000)
 
 
+def test_a_segment_has_a_name_of_its_own_and_a_whole_recording_keeps_its_path() -> None:
+    assert (CLIP.name, CLIP.span) == (CLIP.path, None)
+    long = replace(CLIP, path="a.wav", segment=0, start=160_000, num_samples=168_000)
+    assert (long.name, long.span) == ("a.wav#t=10,20.5", (10.0, 20.5))
+    neighbours = [replace(long, sample_rate=1_000_000, start=start) for start in (999_999, 1_000_000, 1_000_001)]
+    assert len({clip.name for clip in neighbours}) == 3
+
+
+def test_only_a_manifest_with_segments_has_a_column_for_them(tmp_path: Path) -> None:
+    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), tmp_path / "whole.tsv")
+    assert (tmp_path / "whole.tsv").read_text().startswith("path\tstart\tnum_samples\ttrimmed\t")
+    parts = tuple(replace(CLIP, segment=number, start=8_000 * number) for number in range(2))
+    write_manifest(Manifest(root=tmp_path, clips=(CLIP, *parts)), tmp_path / "parts.tsv")
+    assert (tmp_path / "parts.tsv").read_text().startswith("path\tsegment\tstart\t")
+    assert read_manifest(tmp_path / "parts.tsv", tmp_path).clips == (CLIP, *parts)
+
+
 def test_another_table_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").write_text("path\tlabel\n")
     with pytest.raises(InputError, match=r"manifest\.tsv:1: the header is"):
@@ -115,7 +133,7 @@ def test_the_hash_of_the_sound_is_of_what_is_heard_alone() -> None:
 
     mended = replace(clip, label="b", group=None, index=3, fold="4")
     assert hashed(mended, replace(test, sha256="cd")) == hashed(clip) == usual
-    others = ({"path": "b.wav"}, {"size": 45}, {"sha256": "c"}, {"start": 1}, {"num_samples": 9})
+    others = ({"path": "b.wav"}, {"size": 45}, {"segment": 0}, {"sha256": "c"}, {"start": 1}, {"num_samples": 9})
     for other in (replace(clip, **changes) for changes in others):  # type: ignore[arg-type]  # a test's shorthand
         assert hashed(other) != usual
     assert hashed(clip, replace(test, split="train")) != usual

@@ -326,3 +326,11 @@ def test_an_engine_that_is_not_here_is_told(
 ) -> None:
     decode(options(run_folder, parquet, tmp_path / "out", engine="cuda_graph"))
     assert "engine=cuda_graph needs a GPU; numba" in capsys.readouterr().err
+
+
+def test_segments_of_a_recording_lie_in_order_of_time() -> None:
+    names = sound_names(["a/b.ogg#t=0,10", "a/b.ogg#t=100,110.25", "a/b.wav#t=0,10", "a/b.ogg", "take.1#t=3.5,4"])
+    assert names == [
+        *("a/b.ogg_00000-00010.wav", "a/b_00100-00110.25.wav", "a/b.wav_00000-00010.wav"),
+        *("a/b.wav", "take.1_00003.5-00004.wav"),
+    ]

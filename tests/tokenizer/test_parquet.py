@@ -35,6 +35,19 @@ def test_a_file_and_a_folder_round_trip(tmp_path: Path) -> None:
     assert same(next(read_codes(shard_path(tmp_path, 1))[1]), CLIPS[1])
 
 
+def test_segments_keep_their_place_in_the_file(tmp_path: Path) -> None:
+    segments = [replace(CLIPS[0], span=(0.0, 0.03)), replace(CLIPS[0], span=(0.03, 1 / 3))]
+    write_shard(tmp_path / "a.parquet", [CLIPS[1], *segments], FORMAT, segments=True)
+    read = list(read_codes(tmp_path / "a.parquet")[1])
+    assert [clip.span for clip in read] == [None, (0.0, 0.03), (0.03, 1 / 3)]
+    assert [clip.name for clip in read] == ["c.wav", "a b/(ü).wav#t=0,0.03", "a b/(ü).wav#t=0.03,0.333333"]
+    assert all(same(*pair) for pair in zip([CLIPS[1], *segments], read, strict=True))
+    write_shard(tmp_path / "b.parquet", CLIPS, FORMAT)
+    assert not {"start", "end"} & set(pq.read_schema(tmp_path / "b.parquet").names)
+    with pytest.raises(InputError, match=r"#t=0,0\.03 is a segment, and the shard has no columns"):
+        write_shard(tmp_path / "c.parquet", segments, FORMAT)
+
+
 def test_clips_are_counted_without_their_codes(tmp_path: Path) -> None:
     write_shard(shard_path(tmp_path, 0), CLIPS[:2], FORMAT)
     write_shard(shard_path(tmp_path, 1), CLIPS[2:], FORMAT)
