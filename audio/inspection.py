@@ -4,6 +4,7 @@ What was measured is kept (`Measurement`, cached by path, size and time of chang
 that other thresholds cost no second listening.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 from audio.errors import InputError
 from audio.manifest import Rejected
 from audio.measurement import Measurement, MeasurementCache
+from audio.reading import inaudible
 from audio.trimming import MAX_TRIM_DB, MIN_TRIM_DB
 
 Progress = Callable[[int, int], None]  # files done, files in all
@@ -71,10 +73,10 @@ def _fault(found: Measurement, config: InspectionConfig) -> str | None:
         return found.problem
     if not found.num_samples:
         return "empty"
-    if found.num_samples < found.declared_samples:
+    if found.declared_samples is not None and found.num_samples < found.declared_samples:
         return f"damaged: {found.num_samples} of its {found.declared_samples} samples can be decoded"
-    if not found.finite:
-        return "holds values that are not finite"
+    if reason := inaudible(found.peak if found.finite else math.inf):
+        return reason
     used = found.part(config.trim_db).num_samples
     if used < config.min_seconds * found.sample_rate:
         trimmed = " without its silent ends" if used < found.num_samples else ""

@@ -9,13 +9,12 @@ import numpy as np
 import soundfile
 
 from audio.blocks import equal_blocks
-from audio.errors import InputError
 from audio.files import file_hash
 from audio.manifest import printable, writable
-from audio.reading import mono_blocks, open_recording
+from audio.reading import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
 from audio.trimming import NO_EDGES, Edges, Part, block_powers, block_samples, find_edges
 
-_BLOCK_VALUES = 1 << 18  # samples times channels decoded at a time
+_VERSION = 2  # of what a measurement means: another one is not taken from the cache. 2: no length of an MP3 is believed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,7 @@ class Measurement:
     size: int  # bytes
     sha256: str
     num_samples: int  # decoded
-    declared_samples: int  # by the file's header
+    declared_samples: int | None  # by the file's header; None where it does not say
     sample_rate: int  # Hz
     peak: float  # largest absolute sample of the mono mix; meaningless where not finite
     finite: bool
@@ -44,22 +43,23 @@ def measure(root: Path, path: str) -> Measurement:
     if not writable(path):
         return _undecoded("its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     try:
-        size, sha256 = (root / path).stat().st_size, file_hash(root / path)
+        sha256 = file_hash(root / path)
+        size = (root / path).stat().st_size
     except OSError as error:
         return _undecoded(f"cannot be read: {error.strerror}")
     num_samples, peak, finite, powers = 0, 0.0, True, [np.empty(0)]
     try:
         with open_recording(root / path) as recording:
             step = block_samples(recording.samplerate)
-            at_once = max(_BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 20 ms
+            at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 20 ms
             for block in equal_blocks(mono_blocks(recording, at_once), at_once):
                 largest = float(np.abs(block).max())
                 finite = finite and bool(np.isfinite(largest))
                 num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
                 powers.append(block_powers(block, recording.samplerate))
-            declared, sample_rate = recording.frames, recording.samplerate
-    except InputError as error:
-        return _undecoded("empty" if not size else "cannot be decoded" + _cause(error), size=size, sha256=sha256)
+            declared, sample_rate = declared_length(recording), recording.samplerate
+    except RecordingError as error:
+        return _undecoded(printable(error.reason), size=size, sha256=sha256)
     return Measurement(
         size=size,
         sha256=sha256,
@@ -108,9 +108,10 @@ class MeasurementCache:
 def _key(path: Path) -> str:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # there is no such file, or its name is none
         return ""
-    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, soundfile.__libsndfile_version__])
+    decoder = soundfile.__libsndfile_version__
+    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, decoder, _VERSION])
 
 
 def _entry(line: bytes) -> tuple[str, Measurement] | None:
@@ -121,11 +122,6 @@ def _entry(line: bytes) -> tuple[str, Measurement] | None:
         return str(value["key"]), Measurement(**{**found, "edges": Edges.of(**found["edges"])})
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _cause(error: InputError) -> str:
-    cause = str(getattr(error.__cause__, "error_string", "")).strip().rstrip(".")
-    return f": {printable(cause)}" if cause else ""
 
 
 def _undecoded(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from audio.errors import InputError
 from audio.manifest import Rejected, read_rejected, writable, write_rejected
-from audio.reading import read_blocks
-from audio.waveform import FloatArray
+from audio.reading import RecordingError, read_blocks
 from pipelines.encoding import Encoder, in_order
 from pipelines.recordings import Recordings
 from tokenizer.parquet import CodedClip, read_codes, read_num_samples, shard_path, write_shard
@@ -59,7 +56,9 @@ def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     rate = encoder.tokenizer.config.audio.sample_rate
     try:
-        codes = encoder.tokenizer.encode_blocks(_finite(read_blocks(encoder.root / path, rate)), rate)
+        codes = encoder.tokenizer.encode_blocks(read_blocks(encoder.root / path, rate), rate)
+    except RecordingError as error:
+        return Rejected(path=path, reason=error.reason)
     except InputError as error:
         return Rejected(path=path, reason=str(error))
     if not codes.num_samples:
@@ -77,13 +76,6 @@ def shard_clips(folder: Path, shards: int) -> Iterator[CodedClip]:
     """All clips of the first ``shards`` shards, in order."""
     for number in range(shards):
         yield from read_codes(shard_path(folder, number))[1]
-
-
-def _finite(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    for block in blocks:
-        if not np.isfinite(block).all():
-            raise InputError("holds values that are not finite")
-        yield block
 
 
 def _sorted_out(

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import soundfile
 
 from audio.errors import InputError
 from audio.files import write_aside
 from audio.inspection import frequent_reasons
 from audio.manifest import write_rejected
+from audio.reading import count_samples
 from pipelines.code_shards import Encoded, clear_away, encode_shards, shard_clips
 from pipelines.devices import choose_device, cores
 from pipelines.encode_config import EncodeConfig
@@ -114,5 +114,5 @@ def _write_fairseq_manifest(settings: EncodeConfig, recordings: Recordings, shar
     """The .tsv that fairseq wants beside a .km: the root, then path and samples of each recording."""
     root = recordings.root.absolute()
     paths = [clip.path for clip in shard_clips(settings.shards, shards)]
-    rows = [f"{path}\t{soundfile.info(root / path).frames}" for path in paths]
+    rows = [f"{path}\t{count_samples(root / path)}" for path in paths]
     write_aside(settings.output.with_suffix(".tsv"), "\n".join([str(root), *rows]) + "\n")

@@ -1,6 +1,8 @@
 """Inspection: unfit files are set aside with the reason, alike with any number of workers, and heard only once."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import soundfile
 from audio.errors import InputError
 from audio.inspection import InspectionConfig, inspect
 from tests.audio.conftest import Tone
+from tests.hostile.audio_headers import mp3_of_estimated_length, wav
+from tests.hostile.special_files import write_special_files
 
 
 @pytest.fixture
@@ -60,6 +64,96 @@ def test_a_compressed_file_with_a_hole_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "hole.ogg").write_bytes(sound[:16_000] + bytes(5_000) + sound[21_000:])
     _, rejected = inspect(tmp_path, ["hole.ogg"], InspectionConfig())
     assert "of its 220500 samples can be decoded" in rejected[0].reason
+
+
+def test_a_cut_file_is_damaged_though_the_decoder_tells_only_what_is_left(tmp_path: Path, tone: Tone) -> None:
+    for name in ("a.wav", "a.aiff", "a.au", "a.w64", "a.flac", "a.caf"):
+        whole = tone(name, seconds=1.0)
+        whole.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    fit, rejected = inspect(tmp_path, [path.name for path in tmp_path.iterdir()], InspectionConfig())
+    assert not fit
+    reasons = {each.path: each.reason for each in rejected}
+    assert reasons["a.wav"] == "damaged: 4791 of its 8000 samples can be decoded"
+    assert all(reason.startswith(("damaged", "cannot be decoded")) for reason in reasons.values()), reasons
+
+
+def test_a_length_that_was_never_filled_in_is_no_damage(tmp_path: Path) -> None:
+    for number, size in enumerate((0xFFFF_FFFF, 0x7FFF_FFFF, 0x7FFF_F000)):
+        (tmp_path / f"{number}.wav").write_bytes(wav(rate=8_000 + number, data_size=size))
+    fit, rejected = inspect(tmp_path, ["0.wav", "1.wav", "2.wav"], InspectionConfig())
+    assert not rejected
+    assert {found.num_samples for found in fit.values()} == {1_600}
+
+
+def test_an_mp3_of_estimated_length_is_fit(tmp_path: Path) -> None:
+    path = mp3_of_estimated_length(tmp_path / "a.mp3")
+    with soundfile.SoundFile(path) as recording:
+        estimated = recording.frames
+    fit, _ = inspect(tmp_path, ["a.mp3"], InspectionConfig())
+    assert fit["a.mp3"].num_samples < estimated
+
+
+def test_an_mp3_that_cannot_be_decoded_to_its_end_is_damaged(tmp_path: Path) -> None:
+    path = mp3_of_estimated_length(tmp_path / "a.mp3")
+    sound = path.read_bytes()
+    path.write_bytes(sound[: len(sound) // 2] + bytes(5_000) + sound[len(sound) // 2 :])
+    _, rejected = inspect(tmp_path, ["a.mp3"], InspectionConfig())
+    assert rejected[0].reason.startswith("cannot be decoded")
+
+
+def test_every_mp3_of_the_instruments_is_fit(instruments: Path) -> None:
+    names = sorted(str(path.relative_to(instruments)) for path in instruments.rglob("*.mp3"))[::8]
+    fit, rejected = inspect(instruments, names, InspectionConfig())
+    assert (len(fit), rejected) == (len(names), ())
+
+
+def test_what_no_front_end_can_hear_is_set_aside(tmp_path: Path) -> None:
+    for name, value in (("1e19.wav", 1e19), ("just_too_loud.wav", 10_001.0), ("minus.wav", -3e38), ("loud.wav", 9e3)):
+        soundfile.write(tmp_path / name, np.append(np.full(4_000, 0.1), value), 8_000, subtype="FLOAT")
+    overflowing = np.full((4_000, 2), 3e38)  # each sample is finite, and the sum of two is not
+    soundfile.write(tmp_path / "sum.wav", overflowing, 8_000, subtype="FLOAT")
+    fit, rejected = inspect(tmp_path, sorted(path.name for path in tmp_path.iterdir()), InspectionConfig())
+    assert list(fit) == ["loud.wav"]
+    assert {each.path: each.reason for each in rejected} == {
+        "1e19.wav": "holds a sample of 1e+19 times full scale, more than 10000",
+        "just_too_loud.wav": "holds a sample of 1e+04 times full scale, more than 10000",
+        "minus.wav": "holds a sample of 3e+38 times full scale, more than 10000",
+        "sum.wav": "holds values that are not finite",
+    }
+
+
+def test_a_rate_that_no_recording_has_is_set_aside(tmp_path: Path) -> None:
+    rates = {"0.wav": 0, "1.wav": 1, "slow.wav": 999, "low.wav": 1_000, "high.wav": 1_000_000, "fast.wav": 1_000_001}
+    rates["2e9.wav"] = 2_000_000_000
+    for name, rate in rates.items():
+        (tmp_path / name).write_bytes(wav(rate=rate, samples=60_000))
+    fit, rejected = inspect(tmp_path, list(rates), InspectionConfig())
+    assert set(fit) == {"low.wav", "high.wav"}
+    reasons = {each.path: each.reason for each in rejected}
+    assert reasons["2e9.wav"] == "declares a sample rate of 2000000000 Hz, which is not within 1000 to 1000000"
+
+
+INSPECT = """
+import sys
+from pathlib import Path
+from audio.inspection import InspectionConfig, inspect
+fit, rejected = inspect(Path(sys.argv[1]), sys.argv[2:], InspectionConfig())
+print(*fit)
+for each in rejected: print(each.path, each.reason, sep="\\t")
+"""
+
+
+def test_what_is_not_a_regular_file_is_set_aside_and_never_waited_for(tmp_path: Path, tone: Tone) -> None:
+    tone("good.wav")
+    kinds = write_special_files(tmp_path)
+    called = [sys.executable, "-c", INSPECT, str(tmp_path), "good.wav", *kinds]  # a process that hangs can be ended
+    fit, *lines = subprocess.run(called, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    assert fit == "good.wav"
+    reasons = dict(line.split("\t") for line in lines)
+    assert reasons.keys() == kinds.keys()
+    for name, reason in reasons.items():
+        assert reason.startswith("cannot be read: ")
+        assert kinds[name] in reason
 
 
 def test_workers_change_nothing(folder: Path) -> None:
@@ -121,6 +215,19 @@ def test_a_measurement_of_before_ends_were_cut_off_is_made_anew(folder: Path, tm
     length = cache.stat().st_size
     assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
     assert cache.stat().st_size == length
+
+
+def test_a_measurement_that_believed_the_length_of_an_mp3_is_made_anew(tmp_path: Path) -> None:
+    """Until version 2 a measurement held what libsndfile estimates, and its key did not name a version."""
+    mp3_of_estimated_length(tmp_path / "a.mp3")
+    cache = tmp_path / "inspection.jsonl"
+    inspect(tmp_path, ["a.mp3"], InspectionConfig(), cache=cache)
+    entry = json.loads(cache.read_text())
+    entry["key"] = json.dumps(json.loads(entry["key"])[:4])
+    entry["found"]["declared_samples"] = 10**6
+    cache.write_text(json.dumps(entry) + "\n")
+    fit, _ = inspect(tmp_path, ["a.mp3"], InspectionConfig(), cache=cache)
+    assert list(fit) == ["a.mp3"]
 
 
 def test_progress_counts_every_file(folder: Path) -> None:
