@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audio.errors import InputError
+from pipelines.claims import claims
 from pipelines.overrides import prepare, quote
 from pipelines.refusals import explain, os_problem, resolved
 
@@ -44,7 +45,12 @@ def command(name: str, task: Task, *, paths: frozenset[str], texts: frozenset[st
 
     def main() -> None:
         words = sys.argv[1:]
-        with mendable(name, paths, None, full=full), hydra_that_raises(), folder_options() as elsewhere:
+        with (
+            mendable(name, paths, None, full=full),
+            hydra_that_raises(),
+            folder_options() as elsewhere,
+            claims(),
+        ):
             sys.argv[1:] = [*prepare(words, paths, texts), *elsewhere]
             try:
                 hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(job)()

@@ -20,6 +20,7 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from audio.errors import InputError
+from pipelines.claims import held
 from pipelines.command import leave
 from pipelines.refusals import os_problem
 from pipelines.sweep_jobs import Job, conclude, forget, note, options, read_jobs, relative
@@ -69,10 +70,11 @@ def going_on() -> Iterator[None]:
     if HydraConfig.get().mode is not RunMode.MULTIRUN or "TORCHELASTIC_RUN_ID" in os.environ:
         yield
         return
+    hydra = HydraConfig.get()
     try:
-        yield
+        with held(Path(hydra.runtime.output_dir), option="hydra.sweep.subdir"):
+            yield
     except Exception as error:
-        hydra = HydraConfig.get()
         problem = error if isinstance(error, InputError) else os_problem(error, [hydra.runtime.output_dir, "."])
         if problem is None:
             traceback.print_exc()
