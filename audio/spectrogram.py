@@ -23,6 +23,10 @@ from audio.errors import InputError
 from audio.mean_removal import MeanRemoval, within_range, without_mean
 from audio.waveform import FloatArray
 
+MAX_WINDOW = 65_536  # samples
+MAX_MELS = 1024  # with the longest window their weights take 128 MiB
+MAX_RATE = 1_000_000  # Hz
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrogramConfig:
@@ -43,13 +47,14 @@ class SpectrogramConfig:
     remove_mean: MeanRemoval = "none"  # of each mel band over time: forgets the channel; "clip" needs whole recordings
 
     def __post_init__(self) -> None:
-        if self.sample_rate <= 0:
-            raise InputError(f"audio.sample_rate is {self.sample_rate}; it must be a positive number of Hz")
+        require_rate(self.sample_rate)
         if not 0 < self.hop_length <= self.window_length:
             raise InputError(
                 f"audio.hop_length is {self.hop_length} and audio.window_length {self.window_length} samples; "
                 "choose 0 < hop_length <= window_length, so that no sample goes unheard"
             )
+        if self.window_length > MAX_WINDOW:
+            raise InputError(f"audio.window_length is {self.window_length} samples; choose at most {MAX_WINDOW}")
         nyquist = self.sample_rate / 2
         if not 0 <= self.f_min < self.highest <= nyquist:
             raise InputError(
@@ -57,10 +62,11 @@ class SpectrogramConfig:
                 f"{nyquist:g}, "
                 f"half of audio.sample_rate={self.sample_rate}"
             )
-        if not 0 < self.n_mels <= self.window_length // 2:
+        most = min(self.window_length // 2, MAX_MELS)
+        if not 0 < self.n_mels <= most:
             raise InputError(
-                f"audio.n_mels is {self.n_mels}; choose 1 to {self.window_length // 2}, as many as the window of "
-                f"{self.window_length} samples has frequency bins"
+                f"audio.n_mels is {self.n_mels}; choose 1 to {most}: no more than the window of {self.window_length} "
+                f"samples has frequency bins, and no more than {MAX_MELS}"
             )
         if self.dynamic_range is not None and self.dynamic_range <= 0:
             raise InputError(
@@ -121,6 +127,14 @@ class LogMel(nn.Module):
         return without_mean(within_range(pieces, decibels), self.config.remove_mean)
 
 
+def mel_filters(config: SpectrogramConfig) -> Tensor:
+    """How much each frequency of the Fourier transform counts for each mel band, ``(bins, mels)``."""
+    filters: Tensor = torchaudio.functional.melscale_fbanks(
+        config.window_length // 2 + 1, config.f_min, config.highest, config.n_mels, config.sample_rate
+    )
+    return filters
+
+
 def log_mel_stream(
     log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int = 1000, dynamic_range: float | None = None
 ) -> Iterator[Tensor]:
@@ -141,6 +155,16 @@ def _frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int
             samples = np.concatenate([history, whole])
             history = samples[len(whole) :]
             yield log_mel.frames(torch.from_numpy(samples)[None])[0]
+
+
+def require_rate(sample_rate: int) -> None:
+    """Refuse a sample rate that no front end can have.
+
+    Raises:
+        InputError: it is not positive, or too high.
+    """
+    if not 0 < sample_rate <= MAX_RATE:
+        raise InputError(f"audio.sample_rate is {sample_rate}; it must be 1 to {MAX_RATE} Hz")
 
 
 def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:

@@ -50,6 +50,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             require_space(folder, "hydra.run.dir=PATH")
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         unlabelled = read_unlabelled(settings, store, gang=gang, terminal=terminal)
+        terminal.say(f"audio     {rates(settings)}")
         seconds = corpus.manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)
         session = Session(
             store=Store(store),
@@ -61,6 +62,15 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         made = make_folds(session, corpus.manifest, unlabelled, config)
         if gang.rank == 0:
             _write_folder(folder, corpus, settings, made, terminal)
+
+
+def rates(settings: RunSettings) -> str:
+    """Sample rate, window and hop of the front end, and how many codes a second of sound becomes."""
+    audio, tokenizer = settings.audio, settings.tokenizer.config(settings.audio)
+    window, hop = (1000 * samples / audio.sample_rate for samples in (audio.window_length, audio.hop_length))
+    codes, streams = audio.sample_rate / tokenizer.samples_per_code, tokenizer.streams
+    where = "in 1 stream" if streams == 1 else f"in each of {streams} streams"
+    return f"{audio.sample_rate:,} Hz, window {window:.4g} ms, hop {hop:.4g} ms, {codes:.4g} codes per second {where}"
 
 
 def make_folds(

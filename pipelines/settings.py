@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ from audio.configuration import build
 from audio.corpus import EXTENSIONS, CorpusConfig
 from audio.embedded import PATTERN, EmbeddedConfig
 from audio.errors import InputError
+from audio.settings import AudioSettings
 from audio.spectrogram import SpectrogramConfig
 from lm.baselines.ast_weights import require_weights
 from lm.baselines.spectrogram_transformer import LAYERS
@@ -184,7 +185,7 @@ def _processes() -> int:
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """The settings that a composed config describes; without root and table the corpus is the embedded one."""
-    values = with_embedded_corpus(config)
+    values = with_samples(with_embedded_corpus(config))
     if isinstance(values.get("stages"), str):
         values["stages"] = [values["stages"]]
     return build(RunSettings, values, name="")
@@ -206,6 +207,22 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
                 )
         return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
     return dict(config)
+
+
+def with_samples(config: Mapping[str, object]) -> dict[str, object]:
+    """The config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``.
+
+    Raises:
+        InputError: the options of ``audio`` are no front end.
+    """
+    values = dict(config)
+    if isinstance(audio := values.get("audio"), Mapping):
+        spectrogram = build(AudioSettings, audio, name="audio").spectrogram()
+        values["audio"] = asdict(spectrogram)
+        match values.get("vocoder"):
+            case {"wavenet": {"hop_length": None, **wavenet}, **vocoder}:
+                values["vocoder"] = {**vocoder, "wavenet": {**wavenet, "hop_length": spectrogram.hop_length}}
+    return values
 
 
 def choose_workers(wanted: int, *, seconds: float) -> int:

@@ -11,6 +11,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
+from pipelines.chain import rates
 from pipelines.refusals import resolved
 from pipelines.settings import EMBEDDED, RunSettings, run_settings
 from pipelines.training import FitConfig
@@ -49,6 +50,21 @@ def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str) -
     words = [f"corpus={corpus}", f"experiment={experiment}", *(["corpus.root=here"] if corpus != "embedded" else [])]
     settings = run_settings(composed(*words))
     assert (settings.corpus.root == EMBEDDED) == (corpus == "embedded")
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+def test_a_second_of_sound_is_50_codes_at_every_rate(rate: int) -> None:
+    settings = run_settings(composed(f"audio.sample_rate={rate}", "audio.n_mels=64"))
+    per_code = settings.tokenizer.config(settings.audio).samples_per_code
+    assert rate / per_code == 50
+    assert settings.vocoder.wavenet.hop_length == settings.audio.hop_length
+    assert rates(settings).endswith("hop 10 ms, 50 codes per second in 1 stream")
+
+
+def test_window_and_hop_may_be_samples() -> None:
+    settings = run_settings(composed("audio.window_length=512", "audio.hop_length=128"))
+    assert (settings.audio.window_length, settings.audio.hop_length) == (512, 128)
+    assert settings.vocoder.wavenet.hop_length == 128
 
 
 @pytest.mark.parametrize("group", SIZED)

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from audio.errors import InputError
-from audio.spectrogram import LogMel, SpectrogramConfig
+from audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
 from audio.threads import one_thread
-from vocoder.short_time import LEAST_WEIGHT, hann, mel_filters, overlap_add, windows
+from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
 from vocoder.strength import require_strength
 
 BOUND = 20 * math.log(10) / 10  # of the difference of log powers: 20 dB, up or down

@@ -8,7 +8,6 @@
 """
 
 import torch
-import torchaudio
 from torch import Tensor
 from torch.nn.functional import fold, pad
 
@@ -20,14 +19,6 @@ LEAST_WEIGHT = 0.1  # the last samples lie under the fading end of one window al
 def hann(config: SpectrogramConfig) -> Tensor:
     """``(window_length,)``"""
     return torch.hann_window(config.window_length)
-
-
-def mel_filters(config: SpectrogramConfig) -> Tensor:
-    """How much each Fourier bin counts for each band ``(bins, mels)``."""
-    filters: Tensor = torchaudio.functional.melscale_fbanks(
-        config.window_length // 2 + 1, config.f_min, config.highest, config.n_mels, config.sample_rate
-    )
-    return filters
 
 
 def windows(sound: Tensor, config: SpectrogramConfig) -> Tensor:

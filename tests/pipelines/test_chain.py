@@ -141,6 +141,9 @@ def test_the_results_say_how_to_make_them_again(finished_run: FinishedRun) -> No
 def test_the_log_shows_what_is_computed(finished_run: FinishedRun) -> None:
     computed = [line.split()[1] for line in finished_run.log.splitlines() if line.startswith("computing")]
     assert computed == list(IN_THE_LOG)
+    assert (
+        "audio     8,000 Hz, window 25 ms, hop 10 ms, 50 codes per second in 1 stream" in finished_run.log.splitlines()
+    )
 
 
 def test_the_models_work_from_the_run_folder(finished_run: FinishedRun) -> None:

@@ -2,9 +2,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audio.spectrogram import mel_filters
 from tests.vocoder.sounds import SPECTROGRAM
 from vocoder.mel_inversion import linear_power
-from vocoder.short_time import mel_filters
 
 
 @settings(deadline=None, max_examples=25)

@@ -1,0 +1,101 @@
+"""Window and hop in milliseconds or in samples, and mel bands that hold something."""
+
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.configuration import build
+from audio.errors import InputError
+from audio.settings import AudioSettings, empty_bands
+from audio.spectrogram import SpectrogramConfig
+
+OTHERS: dict[str, Any] = {
+    "n_mels": 40,
+    "f_min": 0.0,
+    "f_max": None,
+    "floor": 1e-4,
+    "dynamic_range": None,
+    "remove_mean": "none",
+}
+
+
+def spectrogram(**values: object) -> SpectrogramConfig:
+    return build(AudioSettings, {"sample_rate": 16_000, **OTHERS, **values}, name="audio").spectrogram()
+
+
+@pytest.mark.parametrize(
+    ("rate", "window", "hop"),
+    [(8_000, 200, 80), (16_000, 400, 160), (22_050, 551, 220), (44_100, 1102, 441), (48_000, 1200, 480)],
+)
+def test_a_window_is_as_long_at_every_rate(rate: int, window: int, hop: int) -> None:
+    config = spectrogram(sample_rate=rate)
+    assert (config.window_length, config.hop_length) == (window, hop)
+
+
+def test_samples_take_the_place_of_the_default() -> None:
+    assert spectrogram(window_length=512).window_length == 512
+    assert spectrogram(window_length=512, window_ms=None).hop_length == 160
+    assert spectrogram(hop_length=100).hop_length == 100
+    assert spectrogram(window_ms=32.0, hop_ms=8).window_length == 512
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"window_ms": 32.0, "window_length": 512}, r"audio\.window_ms is 32 and audio\.window_length is 512, and one"),
+        ({"hop_ms": 5.0, "hop_length": 160}, r"set audio\.hop_ms=null or audio\.hop_length=null"),
+        (
+            {"hop_ms": None},
+            r"audio\.hop_ms and audio\.hop_length are both null; give one of them, such as audio\.hop_ms=10",
+        ),
+        ({"window_ms": 0}, r"audio\.window_ms is 0; choose more than 0"),
+        ({"window_ms": float("inf")}, r"audio\.window_ms is inf; choose more than 0 and at most 10000"),
+        ({"hop_ms": 30.0}, r"audio\.hop_length is 480 and audio\.window_length 400 samples"),
+        ({"window_length": 1_000_000_000}, r"audio\.window_length is 1000000000 samples; choose at most 65536"),
+        ({"sample_rate": 10**400}, r"audio\.sample_rate is 1000.*; it must be 1 to 1000000 Hz"),
+        ({"sample_rate": 1_000_000, "n_mels": 1025}, r"audio\.n_mels is 1025; choose 1 to 1024"),
+    ],
+)
+def test_lengths_that_will_not_do_are_refused(values: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told) as refused:
+        spectrogram(**values)
+    assert "\n" not in str(refused.value)
+
+
+def test_empty_bands_are_refused_with_what_would_do() -> None:
+    told = (
+        r"audio\.n_mels is 80, and 5 bands are empty: a window of 400 samples \(8\.333 ms\) gives one frequency "
+        r"per 120 Hz, and each band needs one: choose fewer bands \(audio\.n_mels=(\d+)\) or a longer window "
+        r"\(audio\.window_ms=([\d.]+)\)"
+    )
+    values: dict[str, object] = {"sample_rate": 48_000, "window_length": 400, "hop_length": 160, "n_mels": 80}
+    with pytest.raises(InputError, match=told) as refused:
+        spectrogram(**values)
+    found = re.search(told, str(refused.value))
+    assert found
+    fewer, window = found.groups()
+    assert spectrogram(**{**values, "n_mels": int(fewer)})
+    assert spectrogram(sample_rate=48_000, n_mels=80, window_ms=float(window))
+
+
+@given(st.sampled_from([4_000, 8_000, 16_000, 48_000]), st.integers(20, 1_000), st.integers(1, 100))
+def test_a_band_is_empty_where_no_bin_lies_between_its_edges(rate: int, window: int, bands: int) -> None:
+    """The bins of torchaudio's filters, at which LogMel looks; floating point decides where a bin lies on an edge."""
+    if bands > window // 2:
+        return
+    config = SpectrogramConfig(sample_rate=rate, window_length=window, hop_length=10, n_mels=bands)
+    top = 2595 * math.log10(1 + rate / 2 / 700)
+    edges = [700 * (10 ** (top * number / (bands + 1) / 2595) - 1) for number in range(bands + 2)]
+    bins = [number * (rate / 2) / (window // 2) for number in range(window // 2 + 1)]
+
+    def empty(slack: float) -> int:
+        inside = [
+            any(low + slack < each < high - slack for each in bins) for low, high in zip(edges, edges[2:], strict=False)
+        ]
+        return inside.count(False)
+
+    assert empty(-0.01) <= empty_bands(config) <= empty(0.01)
