@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -59,7 +59,12 @@ class CorpusConfig:
 
 
 def build_manifest(
-    config: CorpusConfig, *, workers: int = 1, cache: Path | None = None, progress: Progress | None = None
+    config: CorpusConfig,
+    *,
+    workers: int = 1,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    set_aside: Callable[[Sequence[Rejected]], None] | None = None,
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
     """The corpus of a config, and the files that were set aside with the reasons, both sorted by path.
 
@@ -67,6 +72,7 @@ def build_manifest(
         workers: threads that decode.
         cache: JSONL file that keeps what listening found out, so that unchanged files are not decoded again.
         progress: called with the number of files done and in all.
+        set_aside: called after listening with the files that cannot be used, also where the rest makes no corpus.
 
     Raises:
         InputError: no recording is found or fit, a table names a file that is not there, or the splits cannot be made.
@@ -75,6 +81,8 @@ def build_manifest(
     unheard = [_unheard(path, known) for path, known in described.items()]
     split_clips(unheard, config.split)  # a split that cannot be made shows before hours of listening, not after
     fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
+    if set_aside:
+        set_aside((*unmatched, *unfit))
     if not fit:
         raise InputError(
             f"corpus.root={root}: none of its {len(described)} recordings can be used ({frequent_reasons(unfit)}); "
@@ -114,7 +122,7 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, dict[str, Description],
 
 def _found(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
     """Root and recordings of a folder; nothing is known of them yet."""
-    root = _folder(Path(config.root or "").expanduser(), "corpus.root")
+    root = _folder(config.root or "", "corpus.root")
     wanted = {extension.lower().lstrip(".") for extension in config.extensions}
     others: Counter[str] = Counter()
     paths = []
@@ -122,7 +130,7 @@ def _found(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
         if suffix in wanted:
             paths.append(path)
-        else:
+        elif not (root / path).is_dir():
             others[suffix] += 1
     if not paths:
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
@@ -134,7 +142,10 @@ def _found(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Paths of all files relative to ``root``, none hidden. Links are followed, but each folder is entered once."""
+    """Paths of all files and folders below ``root``, none hidden. Links are followed; each folder is entered once.
+
+    A folder may have the name of a recording: it is then set aside by name, and the recordings in it are found as well.
+    """
     entered = set()
     for folder, subfolders, names in os.walk(root, onerror=_no_permission, followlinks=True):
         status = Path(folder).stat()
@@ -144,7 +155,7 @@ def _files(root: Path) -> Iterator[str]:
             continue
         entered.add(here)
         below = PurePosixPath(folder).relative_to(PurePosixPath(root))
-        yield from (str(below / name) for name in names if not name.startswith("."))
+        yield from (str(below / name) for name in (*subfolders, *names) if not name.startswith("."))
 
 
 def _no_permission(error: OSError) -> None:
@@ -153,13 +164,11 @@ def _no_permission(error: OSError) -> None:
 
 def _listed(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
     """Root and recordings of a table, with what it says of each."""
-    path = Path(config.table or "").expanduser()
+    path = _expanded(config.table or "", "corpus.table")
     table = read_table(path)
     if not table.rows:
         raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
-    root = _folder(
-        Path(config.root or table.root or path.parent).expanduser(), "corpus.root" if config.root else f"{path}"
-    )
+    root = _folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
     described: dict[str, Description] = {}
     for row in table.rows:
         relative = _relative(root, row)
@@ -176,23 +185,39 @@ def _splits_by_name(config: CorpusConfig) -> bool:
 
 
 def _relative(root: Path, row: Row) -> str:
-    """A row's path relative to the root, "/" between folders, "." and ".." resolved."""
-    path = Path(os.path.normpath(root / row.path))
-    if not path.is_relative_to(os.path.normpath(root)):
+    """A row's path relative to the root, "/" between folders, "." and ".." resolved.
+
+    An absolute path may name the root as it is given, or as it is after its links are followed.
+    """
+    path = Path(os.path.normpath(root.absolute() / row.path))
+    roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
+    found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
+    if not found:
         raise InputError(f"{row.where}: {row.path} lies outside {root}; set corpus.root to a folder that holds all")
-    if not path.is_file():
+    if not os.path.lexists(path):  # a link that leads nowhere is there: it is set aside as other unreadable files are
         raise InputError(f"{row.where}: {row.path} is not there (looked in {root}); mend the row, or set corpus.root")
-    return path.relative_to(os.path.normpath(root)).as_posix()
+    return found[0]
 
 
-def _folder(path: Path, source: str) -> Path:
+def _expanded(text: str, source: str) -> Path:
+    """The path, ``~`` and ``~user`` replaced by home folders."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # of an unknown user
+        raise InputError(f"{source}: {text} does not exist ({error}); write the whole path") from error
+
+
+def _folder(text: str, source: str) -> Path:
     """The path, if it is a folder that may be listed."""
+    path = _expanded(text, source)
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)"
         ) from error
+    except ValueError as error:  # of a null character, or one that UTF-8 does not have
+        raise InputError(f"{source}: {text!r:.200} is no path; name the folder of your recordings") from error
     except OSError as error:
         raise InputError(f"{source}: {path} cannot be read: {error.strerror}; check its permissions") from error
     if not is_folder:

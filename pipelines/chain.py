@@ -11,7 +11,7 @@ from audio.splits import SplitConfig
 from pipelines.comparison_chain import Codec, compared, unlabelled_entry
 from pipelines.comparison_config import with_seed
 from pipelines.comparison_table import as_markdown
-from pipelines.corpus import Corpus, corpus_config, read_corpus, read_unlabelled
+from pipelines.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.devices import choose_device
 from pipelines.disk import require_space
 from pipelines.gangs import gathered
@@ -48,7 +48,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     with gathered(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
-        corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
+        corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder)
         unlabelled = read_unlabelled(settings, store, gang=gang, terminal=terminal)
         terminal.say(f"audio     {rates(settings)}")
         seconds = corpus.manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)
@@ -183,7 +183,7 @@ def _write_folder(
     for stale in (PROBE, COMPARISON):  # of a run with other stages that was in this folder before
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus.manifest, folder / "manifest.tsv")
-    write_rejected(corpus.rejected, folder / "rejected.tsv")
+    write_rejected(corpus.rejected, folder / REJECTED)
     only = next(iter(made.values())) if len(made) == 1 else {}  # models of several folds stay in the store
     for part in PARTS:
         place_part(folder / part, only[part].folder if part in only else None)

@@ -6,13 +6,14 @@ from pathlib import Path
 from audio.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.embedded import EmbeddedConfig, embedded_corpus
 from audio.errors import InputError
-from audio.manifest import Manifest, Rejected
+from audio.manifest import Manifest, Rejected, write_rejected
 from pipelines.gangs import Gang
 from pipelines.progress import Terminal
 from pipelines.settings import EMBEDDED, RunSettings, choose_workers
 from pipelines.stages.probe import require_labels
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
+REJECTED = "rejected.tsv"  # in the folder of a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +58,32 @@ def read_unlabelled(settings: RunSettings, store: Path, *, gang: Gang, terminal:
     return replace(manifest, clips=tuple(replace(clip, label=None, split="train") for clip in manifest.clips))
 
 
-def read_corpus(config: CorpusConfig, store: Path, *, workers: int, gang: Gang, terminal: Terminal) -> Corpus:
-    """Inspect and divide the recordings; rank 0 listens first, the others find in the cache what it heard."""
+def read_corpus(
+    config: CorpusConfig, store: Path, *, workers: int, gang: Gang, terminal: Terminal, folder: Path | None = None
+) -> Corpus:
+    """Inspect and divide the recordings; rank 0 listens first, the others find in the cache what it heard.
+
+    Raises:
+        InputError: they make no corpus. The files that were set aside are then listed in the ``folder`` of the run.
+    """
     if gang.rank:
         gang.barrier()
-    with terminal.working("inspecting", 0, "files") as progress:
-        manifest, rejected = build_manifest(
-            config,
-            workers=choose_workers(workers, seconds=float("inf")),
-            cache=store / "inspected.jsonl",
-            progress=progress.advance_to,
-        )
+    unfit: list[Rejected] = []
+    try:
+        with terminal.working("inspecting", 0, "files") as progress:
+            manifest, rejected = build_manifest(
+                config,
+                workers=choose_workers(workers, seconds=float("inf")),
+                cache=store / "inspected.jsonl",
+                progress=progress.advance_to,
+                set_aside=unfit.extend,
+            )
+    except InputError as error:
+        if folder is None or not unfit:
+            raise
+        if not gang.rank:
+            write_rejected(sorted(unfit, key=lambda each: each.path), folder / REJECTED)
+        raise InputError(f"{error}; each file and its reason stand in {folder / REJECTED}") from error
     if not gang.rank:
         gang.barrier()
     name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else manifest.root.name

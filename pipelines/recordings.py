@@ -45,9 +45,9 @@ def recordings_at(place: Path) -> Recordings:
     Raises:
         InputError: there is nothing, or no recording below it.
     """
-    if not place.exists():
+    if not os.path.lexists(place):
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
-    if place.is_file():
+    if not place.is_dir():  # what is not a regular file is set aside when it is to be read
         return Recordings(root=place.parent, paths=(place.name,))
     try:
         root, found, _ = find_recordings(CorpusConfig(root=str(place), labels="none"))

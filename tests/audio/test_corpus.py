@@ -7,6 +7,7 @@ import pytest
 
 from audio.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.errors import InputError
+from audio.manifest import Rejected
 from audio.splits import SplitConfig
 from tests.audio.conftest import Tone
 
@@ -97,6 +98,55 @@ def test_problems_of_a_table_name_the_line(tmp_path: Path, tone: Tone, text: str
     table.write_text(text)
     with pytest.raises(InputError, match=message):
         build_manifest(CorpusConfig(root=str(tmp_path / "corpus"), table=str(table)))
+
+
+def test_an_absolute_path_in_a_table_fits_a_root_given_in_any_way(
+    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = tone("data/deep/a.wav")
+    (tmp_path / "link").symlink_to("data")
+    monkeypatch.chdir(tmp_path)
+    for root in ("data", f"../{tmp_path.name}/data", "link", str(tmp_path / "data"), str(tmp_path / "link")):
+        for path in (recording, Path("deep/a.wav"), (tmp_path / root / "deep/a.wav")):
+            Path("table.tsv").write_text(f"path\n{path}\n")
+            _, described, _ = find_recordings(CorpusConfig(root=root, table="table.tsv"))
+            assert list(described) == ["deep/a.wav"], (root, path)
+    Path("table.tsv").write_text(f"path\n{tmp_path / 'data2/a.wav'}\n")
+    with pytest.raises(InputError, match=r"data2/a\.wav lies outside data;"):
+        find_recordings(CorpusConfig(root="data", table="table.tsv"))
+
+
+def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_path: Path, tone: Tone) -> None:
+    for number in range(3):
+        tone(f"data/{number}.wav")
+    tone("data/folder.wav/inside.wav")
+    (tmp_path / "data/pipe.wav").unlink(missing_ok=True)
+    os.mkfifo(tmp_path / "data/pipe.wav")
+    (tmp_path / "data/broken.wav").symlink_to("nowhere.wav")
+    names = ["0.wav", "1.wav", "2.wav", "folder.wav/inside.wav"]
+    unfit = ["broken.wav", "folder.wav", "pipe.wav"]
+    (tmp_path / "table.csv").write_text("\n".join(["path", *names, *unfit]))
+    for config in (
+        CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN),
+        CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN, table=str(tmp_path / "table.csv")),
+    ):
+        told: list[Rejected] = []
+        manifest, rejected = build_manifest(config, set_aside=told.extend)
+        assert [clip.path for clip in manifest.clips] == names
+        assert [each.path for each in rejected] == unfit
+        assert sorted(told, key=lambda each: each.path) == list(rejected)
+
+
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [("~nobody-of-this-name/data", "does not exist"), ("null\0", "is no path"), ("x" * 5000, "cannot be read")],
+)
+def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_recordings(CorpusConfig(root=root))
+    (tmp_path / "fairseq.tsv").write_text(f"{root}\na.wav\t16000\n")
+    with pytest.raises(InputError, match=message):
+        find_recordings(CorpusConfig(table=str(tmp_path / "fairseq.tsv")))
 
 
 def test_a_row_without_the_split_it_needs_is_named(tmp_path: Path, tone: Tone) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from audio.corpus import CorpusConfig
 from audio.errors import InputError
-from audio.manifest import SPLITS, read_manifest
-from pipelines.corpus import read_unlabelled
+from audio.manifest import SPLITS, read_manifest, read_rejected
+from pipelines.corpus import read_corpus, read_unlabelled
 from pipelines.gangs import Alone
 from pipelines.progress import Terminal
 from pipelines.settings import RunSettings, run_settings
@@ -41,3 +42,17 @@ def test_nothing_is_unlabelled_unless_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="which this run is on already"):
         read_unlabelled(replace(settings, unlabelled="embedded"), tmp_path, gang=alone, terminal=silent)
     assert not list(tmp_path.iterdir())
+
+
+def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.wav", "b.wav", "tab\there.wav"):
+        (tmp_path / "in" / name).write_text(f"no sound, but {name}")
+    config = CorpusConfig(root=str(tmp_path / "in"))
+    alone, silent = Alone(torch.device("cpu")), Terminal(silent=True)
+    with pytest.raises(InputError, match=r"none of its 3 recordings can be used .*run/rejected\.tsv") as refusal:
+        read_corpus(config, tmp_path, workers=1, gang=alone, terminal=silent, folder=tmp_path / "run")
+    assert "\n" not in str(refusal.value)
+    listed = read_rejected(tmp_path / "run" / "rejected.tsv")
+    assert [each.path for each in listed] == ["a.wav", "b.wav", "tab\\there.wav"]
+    assert listed[0].reason == "cannot be decoded: Format not recognised"

@@ -14,8 +14,11 @@ import soundfile
 
 from audio.errors import InputError
 from audio.manifest import read_rejected
+from audio.reading import read
 from audio.tables import read_table
 from pipelines.encode import encode
+from tests.hostile.audio_headers import mp3_of_estimated_length, wav
+from tests.hostile.special_files import at_most_seconds, write_special_files
 from tests.pipelines.tiny import save_tokenizer
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes, shard_path
@@ -89,6 +92,32 @@ def test_broken_files_are_set_aside(
     assert "not finite" in rejected["infinite.wav"]
     assert "dangling.wav" in rejected
     assert "4 set aside" in capsys.readouterr().err
+
+
+def test_what_is_no_recording_is_set_aside_and_never_waited_for(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(recordings, folder)
+    kinds = write_special_files(folder)
+    (folder / "fast.wav").write_bytes(wav(rate=2_000_000_000))
+    soundfile.write(folder / "loud.wav", np.full(4000, 1e19), 4000, subtype="FLOAT")
+    with at_most_seconds(60):
+        encode(options(run_folder, folder, tmp_path / "codes.parquet"))
+    assert len(codes_at(tmp_path / "codes.parquet")) == 6
+    rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.parquet.rejected.tsv")}
+    assert rejected.pop("fast.wav").startswith("declares a sample rate of 2000000000 Hz")
+    assert rejected.pop("loud.wav").startswith("holds a sample of 1e+19 times full scale")
+    assert rejected.keys() == kinds.keys()
+    assert all(kinds[name] in reason for name, reason in rejected.items())
+
+
+def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    path = mp3_of_estimated_length(tmp_path / "in/a.mp3")
+    encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
+    rate = soundfile.info(path).samplerate
+    assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
 
 
 def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
