@@ -29,8 +29,13 @@ class Prompt:
     @classmethod
     def beginning(cls, waveform: Waveform, codes: Codes, steps: int) -> "Prompt":
         """The first time steps of a recording and of its codes."""
-        prompt = codes.crop(0, steps)
-        samples = waveform.samples[: prompt.num_samples]
+        return cls.within(waveform, codes, 0, steps)
+
+    @classmethod
+    def within(cls, waveform: Waveform, codes: Codes, start: int, stop: int) -> "Prompt":
+        """Time steps ``[start, stop)`` of a recording and of its codes."""
+        prompt, first = codes.crop(start, stop), start * codes.format.samples_per_code
+        samples = waveform.samples[first : first + prompt.num_samples]
         return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
 
     def end(self, steps: int) -> "Prompt":

@@ -74,10 +74,23 @@ class CodebookRecord(TypedDict):
     verdict: str | None  # what is wrong with it
 
 
-class ClipRecord(TypedDict):
-    """A clip to listen to, and the figures of each of its sounds."""
+class ExcerptPlace(TypedDict, total=False):
+    """Where an excerpt lies in its clip; older runs do not say so."""
+
+    start: float  # seconds from the beginning of the clip
+    seconds: float  # of the excerpt
+    clip_seconds: float  # of the whole clip
+
+
+class ExcerptRecord(ExcerptPlace):
+    """Which part of a clip was decoded: the loudest stretch of a clip that is longer than was wanted."""
 
     path: str
+
+
+class ClipRecord(ExcerptRecord):
+    """A clip to listen to, and the figures of each of its sounds."""
+
     label: str | None
     group: str | None
     sounds: dict[str, dict[str, float]]
@@ -122,6 +135,7 @@ class ListeningRecord(TypedDict, total=False):
     diversity: list[DiversityRow]
     recognised: list[HeardRow]
     judged_clips: int  # clips that the figures are of
+    excerpts: list[ExcerptRecord]  # of the judged clips
     postfilter: float  # its strength; 0: WaveNet's own sound
 
 
@@ -193,6 +207,11 @@ def _printable(content: object) -> object:
             return [_printable(value) for value in content]
         case _:
             return content
+
+
+def is_cut(excerpt: ExcerptRecord) -> bool:
+    """Whether only a part of the clip was decoded."""
+    return excerpt.get("seconds", 0.0) < excerpt.get("clip_seconds", 0.0)
 
 
 def rows(figures: Sequence[FigureRow], stage: str) -> list[FigureRow]:

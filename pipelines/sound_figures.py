@@ -13,7 +13,7 @@ from audio.manifest import Manifest
 from lm.comparison import Hits, by_fold, difference, interval, resampled
 from lm.probe import ProbeConfig
 from pipelines.figures import Figure
-from pipelines.stages.decoded import GUARD
+from pipelines.stages.decoded import CLIPS, GUARD
 from pipelines.stages.judging import JUDGED
 from pipelines.stages.listening import LISTENING, UNLEARNED
 from pipelines.stages.recognition import RECOGNISED
@@ -75,6 +75,8 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
         record["recognised"] = _rows(entries["recognised"], RECOGNISED, "said")
     if "judged" in entries:
         record["judged_clips"] = len(_rows(entries["judged"], JUDGED, "clips"))
+    if "decoded" in entries:
+        record["excerpts"] = _rows(entries["decoded"], CLIPS, "clips")
     return record
 
 

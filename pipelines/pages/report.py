@@ -23,7 +23,7 @@ from pipelines.pages.group_chart import MAX_GROUPS, group_chart, ranked_groups, 
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.learning_curve_chart import has_learning_curves, learning_curves
 from pipelines.pages.probe_charts import layer_curves, layered
-from pipelines.pages.report_sounds import KINDS, clip_name, listening_of, said_title, sound_path
+from pipelines.pages.report_sounds import KINDS, clip_name, excerpts_in_words, listening_of, said_title, sound_path
 from pipelines.pages.sound_charts import Pictured, heard_spectrograms
 from pipelines.pages.spectrogram_charts import reconstruction
 from pipelines.pages.training_charts import code_usage, kmeans_objective, training_curve
@@ -80,6 +80,7 @@ def page(folder: Path) -> str:
             charts=dict(_charts(results)),
             reconstructions=list(_reconstructions(folder, results, read_pictures(folder))),
             listening=listening_of(folder, results),
+            excerpts=excerpts_in_words(results),
             heard=list(_heard(folder, results)),
             spoken=list(_spoken(results)),
             model=GPT,

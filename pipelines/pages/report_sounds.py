@@ -1,12 +1,13 @@
 """The sounds of a report: players that hold their sound, as many as the page has room for."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from audio.errors import InputError
-from pipelines.run_record import ClipRecord, Results, SaidRecord
+from pipelines.pages.phrasing import counted
+from pipelines.run_record import ClipRecord, ExcerptRecord, Results, SaidRecord, is_cut
 
 KINDS = {
     "original": "Original",
@@ -36,6 +37,7 @@ class Sounds:
 
     name: str
     path: str
+    place: str | None  # where in the clip its excerpt begins; None: the whole clip is heard
     players: tuple[Player, ...]  # of the clip itself
     continuations: tuple[Player, ...]
 
@@ -66,7 +68,13 @@ def listening_of(folder: Path, results: Results) -> Listening | None:
     whispered = [page.of_clip(number, clip, WHISPERED) for number, clip in enumerate(clips)]
     return Listening(
         clips=tuple(
-            Sounds(name=clip_name(clip), path=clip["path"], players=(*players, *whispers), continuations=more)
+            Sounds(
+                name=clip_name(clip),
+                path=clip["path"],
+                place=excerpt_place(clip) if is_cut(clip) else None,
+                players=(*players, *whispers),
+                continuations=more,
+            )
             for clip, players, whispers, more in zip(clips, heard, whispered, continued, strict=True)
         ),
         unconditional=unconditional,
@@ -107,6 +115,24 @@ def said_title(said: SaidRecord) -> str:
 def clip_name(clip: ClipRecord) -> str:
     """What a clip is called: its label and group, or else its path."""
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
+
+
+def excerpt_place(excerpt: ExcerptRecord) -> str:
+    """Where in its clip an excerpt begins, such as "from 1.24 s of 3.0 s"."""
+    return f"from {excerpt.get('start', 0.0):.2f} s of {excerpt.get('clip_seconds', 0.0):.1f} s"
+
+
+def excerpts_in_words(results: Results) -> str | None:
+    """One sentence: how many clips are longer than what was decoded of them; None where no clip is."""
+    record = results.get("listening", {})
+    clips: Sequence[ExcerptRecord] = record.get("excerpts", record.get("clips", []))
+    cut = [clip for clip in clips if is_cut(clip)]
+    if not cut:
+        return None
+    return (
+        f"Of longer clips the loudest {cut[0]['seconds']:g} s are played, decoded and judged: "
+        f"{len(cut)} of {counted(len(clips), 'clip')} {'is' if len(cut) == 1 else 'are'} longer."
+    )
 
 
 def sound_path(folder: Path, file: str) -> Path:

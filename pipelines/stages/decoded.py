@@ -7,18 +7,27 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from audio.manifest import Manifest, audio_hash
-from audio.reading import read, read_beginning
+from audio.reading import read
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from pipelines.session import Session
 from pipelines.speaker import speaking
 from pipelines.stages.choosing import drawn
-from pipelines.stages.listening import HEARD, ListeningConfig, sounding_here, spoken, unlearned, voice
+from pipelines.stages.listening import (
+    HEARD,
+    ListeningConfig,
+    excerpt_of,
+    excerpt_row,
+    sounding_here,
+    spoken,
+    unlearned,
+    voice,
+)
 from pipelines.store import Entry, Recipe, write_json
 
 Kind = Literal["original", "noise_vocoder", "griffin_lim", "wavenet"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-CLIPS = "clips.json"
+CLIPS = "clips.json"  # which clips, and where in each its excerpt begins
 GUARD = "guard.json"  # blocks of WaveNet's sound that ran away; where the vocoder knows what that is
 
 
@@ -34,7 +43,7 @@ def decoded(
     clips = drawn(manifest.of("test"), config.judged_clips, seed=config.seed)
     recipe = Recipe(
         stage="decoded",
-        version=4,
+        version=5,
         config={
             "clips": config.judged_clips,
             "seconds": config.seconds,
@@ -52,9 +61,11 @@ def decoded(
 
     def make(folder: Path) -> None:
         tokenizer, vocoder = voice(session, tokenizer_entry, vocoder_entry, config)
+        places = []
         for number, clip in enumerate(clips):
-            original = read_beginning(manifest.root / clip.path, audio.sample_rate, config.seconds, part=clip.part)
-            original.write(folder / wav_name(number, "original"))
+            excerpt = excerpt_of(manifest, clip, tokenizer, config)
+            excerpt.waveform.write(folder / wav_name(number, "original"))
+            places.append(excerpt_row(clip, excerpt))
         codes = [tokenizer.encode(sound_of(folder, number, "original")) for number in range(len(clips))]
         for number, each in enumerate(codes):
             for kind, plain in unlearned(each, tokenizer, seed=config.seed).items():
@@ -65,9 +76,15 @@ def decoded(
             sound.write(folder / wav_name(number, "wavenet"))
         if vocoder.guard is not None:
             write_json(folder / GUARD, {"found": vocoder.guard.found, "left": vocoder.guard.left})
-        write_json(folder / CLIPS, [clip.name for clip in clips])
+        write_json(folder / CLIPS, {"clips": places})
 
     return session.obtain(recipe, f"{len(clips)} test clips decoded", make)
+
+
+def decoded_paths(entry: Entry) -> list[str]:
+    """The clips of the entry, by their names, in the order of their files."""
+    rows = entry.read_json(CLIPS)["clips"]
+    return [row["path"] for row in rows] if isinstance(rows, list) else []
 
 
 def wav_name(number: int, kind: Kind) -> str:

@@ -1,6 +1,5 @@
 """Decoded test clips -> figures of each: how near it comes to its original, and what is wrong with it by itself."""
 
-import json
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from audio.waveform import Waveform
 from pipelines.encoding import Encoder
 from pipelines.session import Session
-from pipelines.stages.decoded import CLIPS, KINDS, sound_of
+from pipelines.stages.decoded import KINDS, decoded_paths, sound_of
 from pipelines.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from vocoder.intelligibility import HOW_TO_GET_PESQ, has_pesq, pesq, stoi
@@ -45,7 +44,7 @@ def judged(session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, decod
             session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
         if not with_pitch:
             session.terminal.say(f"judged    without pitch: {HOW_TO_GET_PITCH}")
-        paths: list[str] = json.loads((decoded_entry.folder / CLIPS).read_text())
+        paths = decoded_paths(decoded_entry)
         numbers = range(len(paths))
         encoder = Encoder(folder=tokenizer_entry.folder, root=decoded_entry.folder)
         guard = Vocoder.from_pretrained(vocoder_entry.folder).guard

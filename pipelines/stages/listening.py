@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from audio.errors import InputError
+from audio.excerpts import Excerpt, block_energies, half_energy, read_loudest
 from audio.manifest import Clip, Manifest, Split, audio_hash
-from audio.reading import read_beginning
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from pipelines.continuing import Prompt
@@ -47,7 +47,7 @@ class ListeningConfig:
 
     clips: int  # test clips to listen to
     judged_clips: int  # test clips that the vocoder's figures are of; 0: only those to listen to, and no labels
-    seconds: float  # of each, at most
+    seconds: float  # of each, at most: the loudest stretch of a longer clip
     continuation_seconds: float
     temperatures: tuple[float, ...]  # of the language model
     continuations: int  # of each clip at each temperature
@@ -87,7 +87,7 @@ def listening(
     heard = {name: value for name, value in asdict(config).items() if name not in ("judged_clips", "engine")}
     recipe = Recipe(
         stage="listening",
-        version=6,
+        version=7,
         config={
             **heard,
             **sounding_here(session, audio, config),
@@ -105,12 +105,10 @@ def listening(
         tokenizer, vocoder = voice(session, tokenizer_entry, vocoder_entry, config)
         if notice := missing_mean(audio, by="Griffin-Lim and the noise vocoder"):
             session.terminal.say(f"listening {notice}")
-        originals = [
-            read_beginning(manifest.root / clip.path, audio.sample_rate, config.seconds, part=clip.part)
-            for clip in clips
-        ]
+        excerpts = [excerpt_of(manifest, clip, tokenizer, config) for clip in clips]
+        originals = [excerpt.waveform for excerpt in excerpts]
         codes = [tokenizer.encode(original) for original in originals]
-        prompts = [_first_half(original, each) for original, each in zip(originals, codes, strict=True)]
+        prompts = [_prompt(excerpt, each) for excerpt, each in zip(excerpts, codes, strict=True)]
         plain = [unlearned(each, tokenizer, seed=config.seed) for each in codes]
         made: dict[str, list[Waveform]] = {"original": originals}
         made |= {kind: [sounds[kind] for sounds in plain] for kind in UNLEARNED}
@@ -126,7 +124,8 @@ def listening(
             for number, waveform in enumerate(waveforms):
                 waveform.write(folder / f"{number}_{kind}.wav")
         save_file(_pictures(tokenizer, originals, codes), folder / "pictures.safetensors")
-        about = {"clips": _about(clips, made, codes, tokenizer), "postfilter": recipe.config["postfilter"]}
+        places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
+        about = {"clips": _about(places, made, codes, tokenizer), "postfilter": recipe.config["postfilter"]}
         write_json(folder / LISTENING, about | said)
 
     return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
@@ -198,17 +197,51 @@ def spoken(
         )
 
 
-def _first_half(original: Waveform, codes: Codes) -> Prompt:
-    """Of a clip, in whole codes: one at least."""
-    return Prompt.beginning(original, codes, max(codes.num_samples // codes.format.samples_per_code // 2, 1))
+def excerpt_of(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: ListeningConfig) -> Excerpt:
+    """The part of a clip that is listened to and judged: its loudest ``config.seconds``, or all of a shorter clip.
+
+    It begins where a code of the clip begins. Its codes are made of the excerpt alone, as those of a clip of its own:
+    a front end that measures a whole recording measures what is heard, and decoded sound is encoded in the same way.
+    """
+    path, rate, step = manifest.root / clip.path, tokenizer.format.sample_rate, tokenizer.format.samples_per_code
+    return read_loudest(path, rate, config.seconds, step=step, part=clip.part)
+
+
+def excerpt_row(clip: Clip, excerpt: Excerpt) -> dict[str, object]:
+    """Which clip an excerpt is of, where in the clip it begins, and how long excerpt and clip are, in seconds."""
+    return {
+        "path": clip.name,
+        "start": excerpt.start_seconds,
+        "seconds": excerpt.waveform.seconds,
+        "clip_seconds": clip.seconds,
+    }
+
+
+def _prompt(excerpt: Excerpt, codes: Codes) -> Prompt:
+    """Half of an excerpt, in whole codes, one at least: what the language model hears before it goes on.
+
+    It is the first half of a whole clip. In the excerpt of a longer clip, the first half may be silence: there the
+    prompt ends where half of the excerpt's energy has passed, so that a sound is begun.
+    """
+    step = codes.format.samples_per_code
+    steps = codes.num_samples // step
+    length = max(steps // 2, 1)
+    if excerpt.whole:
+        return Prompt.beginning(excerpt.waveform, codes, length)
+    _, energies = block_energies([excerpt.waveform.samples], step)
+    start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
+    return Prompt.within(excerpt.waveform, codes, start, start + length)
 
 
 def _about(
-    clips: Sequence[Clip], made: dict[str, list[Waveform]], codes: Sequence[Codes], tokenizer: Tokenizer
+    places: Sequence[dict[str, object]],
+    made: dict[str, list[Waveform]],
+    codes: Sequence[Codes],
+    tokenizer: Tokenizer,
 ) -> list[dict[str, object]]:
-    """For each clip, the figures of each of its sounds."""
+    """For each clip, where its excerpt lies, and the figures of each of its sounds."""
     rows: list[dict[str, object]] = []
-    for number, clip in enumerate(clips):
+    for number, place in enumerate(places):
         sounds = {kind: waveforms[number] for kind, waveforms in made.items() if number < len(waveforms)}
         figures = {kind: dict(asdict(sound_levels(sound))) for kind, sound in sounds.items()}
         for kind in (*UNLEARNED, "wavenet"):
@@ -216,7 +249,7 @@ def _about(
                 made["original"][number], sounds[kind], tokenizer.config.audio
             )
             figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(sounds[kind]))
-        rows.append({"path": clip.name, "sounds": figures})
+        rows.append({**place, "sounds": figures})
     return rows
 
 

@@ -5,7 +5,6 @@ clips, and asked here of sounds that it never learned from, the originals of the
 continuation it hears what is new: its prompt is a recording.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,7 @@ from lm.probe_task import ProbeTask
 from pipelines.session import Session
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.block_features import EncoderLoader, block_features, head_scores
-from pipelines.stages.decoded import CLIPS, KINDS, wav_name
+from pipelines.stages.decoded import KINDS, decoded_paths, wav_name
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.probe import probe_task
 from pipelines.stages.spectrogram import SpectrogramReader
@@ -73,7 +72,7 @@ def recognised(
     )
 
     def make(folder: Path) -> None:
-        paths: list[str] = json.loads((decoded_entry.folder / CLIPS).read_text())
+        paths = decoded_paths(decoded_entry)
         hear = partial(_classes, session, classifier, sample, audio, settings.encoder, classes)
         root, said_in = decoded_entry.folder, listening_entry.folder
         sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in KINDS]

@@ -14,7 +14,7 @@ from pipelines.gangs import Alone
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.sound_figures import listening_record, sound_figures
-from pipelines.stages.decoded import GUARD
+from pipelines.stages.decoded import CLIPS, GUARD
 from pipelines.stages.judging import JUDGED
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.recognition import RECOGNISED, label_task, weak_classifier
@@ -50,6 +50,9 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     recognised = [
         {"path": f"{number}.wav", "heard": dict(zip(kinds, each, strict=True))} for number, each in enumerate(heard)
     ]
+    places = [
+        {"path": f"{number}.wav", "start": 0.25, "seconds": 1.0, "clip_seconds": 3.0} for number in range(len(heard))
+    ]
     judged = [
         {"path": f"{number}.wav", "sounds": {"wavenet": {"stoi": stoi, "rms": -20.0 + number}}}
         for number, stoi in enumerate((0.5, None, 0.7, None))
@@ -62,6 +65,7 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     listened = {"postfilter": 1.0, "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}], "said": said}
     return {
         "recognised": entry(tmp_path, "recognised", RECOGNISED, {"clips": recognised, "said": [{"of": "x"}]}),
+        "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": places}),
         "judged": entry(tmp_path, "judged", JUDGED, {"clips": judged}),
         "listening": entry(tmp_path, "listening", LISTENING, listened | {"diversity": [varied]}),
     }
@@ -121,14 +125,14 @@ def test_means_leave_out_what_could_not_be_measured_and_count_it(entries: dict[s
     assert ("peak", "original") not in found  # of the clips to listen to, where others are judged
 
 
-def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry], tmp_path: Path) -> None:
+def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
     assert ("runaway_blocks", "wavenet") not in figures(entries)
-    guarded = entries | {"decoded": entry(tmp_path, "decoded", GUARD, {"found": 3, "left": 1})}
-    found = figures(guarded)
+    write_json(entries["decoded"].folder / GUARD, {"found": 3, "left": 1})
+    found = figures(entries)
     assert found["runaway_blocks", "wavenet"].value == 3
     assert found["runaway_blocks_left", "wavenet"].value == 1
-    (guarded["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
-    assert ("runaway_blocks", "wavenet") not in figures(guarded)
+    (entries["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
+    assert ("runaway_blocks", "wavenet") not in figures(entries)
 
 
 def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: dict[str, Entry]) -> None:
@@ -147,6 +151,7 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
     assert record["judged_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["recognised"] == [{"of": "x"}]
+    assert [row["start"] for row in record["excerpts"]] == [0.25] * 4
 
 
 def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Path) -> None:

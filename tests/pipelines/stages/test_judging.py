@@ -33,7 +33,7 @@ def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
     parts = [Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder")]
     sounds = Entry(stage="decoded", key="decoded", folder=place / "decoded", reused=True)
     sounds.folder.mkdir(parents=True)
-    write_json(sounds.folder / CLIPS, ["a.wav"])
+    write_json(sounds.folder / CLIPS, {"clips": [{"path": "a.wav", "start": 0.0, "seconds": 0.5, "clip_seconds": 0.5}]})
     for kind in KINDS:
         Waveform(samples=sweep(0.5, 4000), sample_rate=4000).write(sounds.folder / wav_name(0, kind))
     session = Session(

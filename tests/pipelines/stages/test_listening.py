@@ -1,0 +1,97 @@
+"""Which part of a clip is listened to, judged and gone on from."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audio.manifest import Clip, Manifest
+from audio.reading import read
+from audio.waveform import FloatArray
+from pipelines.gangs import Alone
+from pipelines.progress import Terminal
+from pipelines.session import Session
+from pipelines.stages.decoded import CLIPS, decoded, decoded_paths
+from pipelines.stages.listening import LISTENING as LISTENING_RECORD
+from pipelines.stages.listening import listening
+from pipelines.store import Entry, Store
+from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
+
+RATE = 4000
+STEP = PATCH.frames * AUDIO.hop_length
+QUIET = 1 / 32_768
+CONFIG = replace(LISTENING, clips=3, judged_clips=3, seconds=0.4)
+
+
+def word(begins: float) -> FloatArray:
+    """A second of silence with a fifth of a second of sound in it."""
+    samples = np.full(RATE, QUIET, np.float32)
+    first = round(begins * RATE)
+    samples[first : first + RATE // 5] = sweep(0.2, RATE)
+    return samples
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    """A word in the middle, one at the end, and a clip no longer than what is listened to."""
+    sounds = {"end.wav": word(0.8), "middle.wav": word(0.5), "short.wav": sweep(0.35, RATE)}
+    for name, samples in sounds.items():
+        soundfile.write(tmp_path / name, samples, RATE)
+    clips = [
+        Clip(path=name, num_samples=len(samples), sample_rate=RATE, size=1, sha256=name, split="test")
+        for name, samples in sounds.items()
+    ]
+    return Manifest(root=tmp_path, clips=tuple(clips))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    gang = Alone(torch.device("cpu"))
+    return Session(store=Store(tmp_path / "store"), gang=gang, terminal=Terminal(), folder=tmp_path, workers=0)
+
+
+def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
+    run_folder: Path, session: Session, manifest: Manifest
+) -> None:
+    parts = [
+        Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder", "lm")
+    ]
+    played = listening(session, manifest, *parts, AUDIO, CONFIG)
+    judged = decoded(session, manifest, *parts[:2], AUDIO, CONFIG)
+    rows = played.read_json(LISTENING_RECORD)["clips"]
+    places = judged.read_json(CLIPS)["clips"]
+    assert isinstance(rows, list)
+    assert isinstance(places, list)
+    assert [{name: row[name] for name in ("path", "start", "seconds", "clip_seconds")} for row in rows] == places
+    assert decoded_paths(judged) == ["end.wav", "middle.wav", "short.wav"]
+    for number, row in enumerate(rows):
+        whole, start = read(manifest.root / row["path"], RATE).samples, round(row["start"] * RATE)
+        for folder in (played.folder, judged.folder):
+            original = read(folder / f"{number}_original.wav", RATE).samples
+            assert original == pytest.approx(whole[start : start + round(0.4 * RATE)], abs=2 * QUIET)
+        assert start % STEP == 0
+        assert (row["seconds"], row["clip_seconds"]) == (len(original) / RATE, len(whole) / RATE)
+        # The prompt is half of the excerpt, and sound has begun in it.
+        prompt = read(played.folder / f"{number}_prompt.wav", RATE).samples
+        assert len(prompt) == len(original) // STEP // 2 * STEP
+        assert np.sum(prompt**2) > 0.4 * np.sum(original**2)
+    end, middle, short = (row["start"] for row in rows)
+    assert end == pytest.approx(0.6, abs=STEP / RATE)
+    assert middle == pytest.approx(0.4, abs=STEP / RATE)
+    assert short == 0
+
+
+def test_a_clip_that_is_not_longer_is_heard_from_its_beginning(
+    run_folder: Path, session: Session, manifest: Manifest
+) -> None:
+    parts = [Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder")]
+    played = listening(session, manifest, *parts, None, AUDIO, replace(CONFIG, seconds=1.0))
+    rows = played.read_json(LISTENING_RECORD)["clips"]
+    assert isinstance(rows, list)
+    assert [row["start"] for row in rows] == [0, 0, 0]
+    for number, row in enumerate(rows):
+        original = read(played.folder / f"{number}_original.wav", RATE).samples
+        assert np.array_equal(original, read(manifest.root / row["path"], RATE).samples)
