@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from audio.errors import InputError
-from audio.manifest import Split
+from audio.manifest import Split, whole_number
 
 FIELDS = ("label", "group", "index", "fold", "split")
 
@@ -36,7 +36,7 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
     given = {name: text.strip() for name in FIELDS if (text := fields.get(name, "")).strip()}
     for name, text in given.items():
         if not text.isprintable():
-            raise InputError(f"{where}: {name} is {text!r}; leave tabs, line breaks and control characters out")
+            raise InputError(f"{where}: {name} is {text!r:.80}; leave tabs, line breaks and control characters out")
     return Description(
         label=given.get("label"),
         group=given.get("group"),
@@ -56,10 +56,10 @@ def split_of(name: str, where: str) -> Split:
         if name.lower() in names:
             return split
     known = ", ".join(name for split in get_args(Split) for name in SPLIT_NAMES[split])
-    raise InputError(f"{where}: split is {name!r}; write one of {known}")
+    raise InputError(f"{where}: split is {name!r:.40}; write one of {known}")
 
 
 def _index(text: str, where: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"{where}: index is {text!r}; it must be a whole number, 0 or more")
-    return int(text)
+    if (index := whole_number(text)) is None:
+        raise InputError(f"{where}: index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1")
+    return index

@@ -33,7 +33,7 @@ class InspectionConfig:
     trim_db: float | None = None  # cut off the ends so many dB below a recording's loudest 20 ms; None: nothing
 
     def __post_init__(self) -> None:
-        if self.min_seconds < 0:
+        if not 0 <= self.min_seconds < math.inf:
             raise InputError(f"corpus.inspection.min_seconds is {self.min_seconds}; choose 0 seconds or more")
         if not 0 <= self.silence_peak < 1:
             raise InputError(f"corpus.inspection.silence_peak is {self.silence_peak}; choose 0 <= silence_peak < 1")

@@ -114,6 +114,7 @@ _LATER = ("start", "trimmed")  # manifests of before silent ends could be cut of
 _EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
 _OPTIONAL = ("segment", "label", "group", "index", "fold")
+LARGEST = 2**63 - 1  # whole number that a table or manifest may hold
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
@@ -161,6 +162,12 @@ def read_rejected(path: Path) -> tuple[Rejected, ...]:
     return tuple(Rejected(path=row["path"], reason=row["reason"]) for row, _ in _rows(path, ("path", "reason")))
 
 
+def whole_number(text: str) -> int | None:
+    """The number from 0 to 2^63 - 1 that decimal digits stand for; None for all other text."""
+    number = int(text) if text.isdecimal() and len(text) < 20 else LARGEST + 1  # Python refuses 5,000 digits
+    return number if number <= LARGEST else None
+
+
 def writable(text: str) -> bool:
     """Whether a manifest can hold the text: no tab, no line break, valid Unicode."""
     return _UNWRITABLE.search(text) is None
@@ -195,10 +202,14 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
         **{name: cell or (None if name in _OPTIONAL else "") for name, cell in cells.items()},
     }
     for name in _INTEGERS:
-        if row[name] is not None and not str(row[name]).isdecimal():
-            raise InputError(f"{where}: {name} is {row[name]!r}; it must be a whole number: write the manifest again")
+        if row[name] is not None and whole_number(str(row[name])) is None:
+            raise InputError(
+                f"{where}: {name} is {row[name]!r:.40}; it must be a whole number: write the manifest again"
+            )
+    if whole_number(str(row["sample_rate"])) == 0:
+        raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
     if row["split"] not in SPLITS:
-        raise InputError(f"{where}: split is {row['split']!r}; it must be one of {', '.join(SPLITS)}")
+        raise InputError(f"{where}: split is {row['split']!r:.40}; it must be one of {', '.join(SPLITS)}")
     return Clip(
         path=str(row["path"]),
         segment=None if row["segment"] is None else int(row["segment"]),

@@ -28,6 +28,9 @@ MAX_MELS = 1024  # with the longest window their weights take 128 MiB
 MAX_RATE = 1_000_000  # Hz
 
 
+SMALLEST_FLOOR = 1e-30  # a smaller one may be 0 in float32, and digital silence then has no finite logarithm
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpectrogramConfig:
     """Log-mel spectrogram of a mono signal.
@@ -74,8 +77,11 @@ class SpectrogramConfig:
             )
         if self.remove_mean not in get_args(MeanRemoval):
             raise InputError(f"audio.remove_mean is {self.remove_mean!r}; choose none, clip or running")
-        if self.floor <= 0:
-            raise InputError(f"audio.floor is {self.floor}; the logarithm needs a positive floor, such as 1e-4")
+        if not SMALLEST_FLOOR <= self.floor < np.inf:
+            raise InputError(
+                f"audio.floor is {self.floor}; the logarithm needs a positive floor of at least {SMALLEST_FLOOR:g}, "
+                "such as 1e-4"
+            )
 
     @property
     def highest(self) -> float:

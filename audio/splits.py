@@ -15,7 +15,7 @@ from typing import Literal
 
 from audio.description import SPLIT_NAMES
 from audio.errors import InputError
-from audio.manifest import SPLITS, Clip, Rejected, Split
+from audio.manifest import LARGEST, SPLITS, Clip, Rejected, Split, whole_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +40,17 @@ class SplitConfig:
     shared_groups: bool = False  # let a group stand in several splits, as some data sets' own splits do
 
     def __post_init__(self) -> None:
-        if min(self.validation_fraction, self.test_fraction) < 0 or self.validation_fraction + self.test_fraction >= 1:
+        drawn = self.validation_fraction + self.test_fraction
+        if not (self.validation_fraction >= 0 and self.test_fraction >= 0 and drawn < 1):  # NaN is none of these
             raise InputError(
                 f"corpus.split.validation_fraction is {self.validation_fraction} and test_fraction "
                 f"{self.test_fraction}; choose fractions of 0 or more that leave a part to train on"
             )
+        for name in (*self.train, *self.validation, *self.test):
+            if isinstance(name, int) and abs(name) > LARGEST:
+                raise InputError(
+                    f"corpus.split names a number of {name.bit_length()} bits; write numbers of at most 63 bits"
+                )
         if self.by in ("hash", "table") and self.all_names:
             raise InputError(f"corpus.split.by={self.by} takes no names; choose group, index, folder or fold")
         if self.by == "index" and not (self.validation or self.test):
@@ -104,9 +110,12 @@ def index_range(name: str) -> range:
         InputError: it is neither.
     """
     first, dash, last = name.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-        raise InputError(f"corpus.split names the index {name!r}; write a number such as '7' or a range such as '0-4'")
-    return range(int(first), int(last or first) + 1)
+    begin, end = whole_number(first), whole_number(last if dash else first)
+    if begin is None or end is None or end < begin:
+        raise InputError(
+            f"corpus.split names the index {name!r:.40}; write a number such as '7' or a range such as '0-4'"
+        )
+    return range(begin, end + 1)
 
 
 def _named(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split | None]:

@@ -65,12 +65,18 @@ def read_table(path: Path) -> Table:
 
 def _text(path: Path) -> str:
     try:
+        if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell does
+            raise InputError(f"corpus.table={path} is a device; name a file")
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"corpus.table={path} cannot be read: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}:{line}: not UTF-8; save the table as UTF-8 text") from error
+    except InputError:
+        raise
+    except ValueError as error:  # of a null character in the path, or one that UTF-8 does not have
+        raise InputError(f"corpus.table={str(path)!r:.200} is no path; name a file") from error
 
 
 def _header_rows(text: str, path: Path, delimiter: str) -> Iterator[Row]:
@@ -85,7 +91,11 @@ def _header_rows(text: str, path: Path, delimiter: str) -> Iterator[Row]:
     try:
         header = [name.strip().lower() for name in next(lines, [])]
         if "path" not in header:
-            raise InputError(f"{path}:1: the header is {header}; it needs path, and may have {', '.join(FIELDS)}")
+            raise InputError(
+                f"{path}:1: the header is {header!s:.200}; it needs path, and may have {', '.join(FIELDS)}"
+            )
+        if repeated := [name for name in ("path", *FIELDS) if header.count(name) > 1]:
+            raise InputError(f"{path}:1: the header names {repeated[0]} twice; name each column once")
         for values in lines:
             if any(value.strip() for value in values):
                 yield _header_row(header, values, f"{path}:{lines.line_num}")
@@ -118,19 +128,25 @@ def _json_rows(text: str, path: Path) -> Iterator[Row]:
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}:{number}: not JSON ({error}); write one object per line") from error
+        except (ValueError, RecursionError) as error:
+            cause = "too deeply nested" if isinstance(error, RecursionError) else error
+            raise InputError(f"{path}:{number}: not JSON ({cause}); write one object per line") from error
         if not isinstance(value, dict):
             raise InputError(f"{path}:{number}: {line!r:.80}; write one JSON object per line")
-        yield _row(_json_fields(value), f"{path}:{number}")
+        yield _row(_json_fields(value, f"{path}:{number}"), f"{path}:{number}")
 
 
-def _json_fields(value: Mapping[str, object]) -> dict[str, str]:
+def _json_fields(value: Mapping[str, object], where: str) -> dict[str, str]:
     """The first name that says something, for each field."""
     given = {
         field: [value[name] for name in names if value.get(name) is not None] for field, names in _JSON_NAMES.items()
     }
-    return {field: str(values[0]) for field, values in given.items() if values}
+    first = {field: values[0] for field, values in given.items() if values}
+    for field, found in first.items():
+        if isinstance(found, dict | list) or (field == "path" and not isinstance(found, str)):
+            kind = "text" if field == "path" else "text or a number"
+            raise InputError(f"{where}: {field} is {json.dumps(found):.40}; it must be {kind}")
+    return {field: str(found) for field, found in first.items()}
 
 
 def _row(fields: Mapping[str, str], where: str) -> Row:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audio.errors import InputError
@@ -31,7 +31,7 @@ CLIPS = st.builds(
     start=COUNT,
     num_samples=COUNT,
     trimmed=COUNT,
-    sample_rate=COUNT,
+    sample_rate=st.integers(1, 10**6),
     size=COUNT,
     sha256=TEXT,
     label=st.none() | TEXT,
@@ -63,7 +63,13 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> N
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
-    [("train", "trian", "split is 'trian'"), ("8000", "8e3", "num_samples is '8e3'"), ("\tup", "", "11 cells, not 12")],
+    [
+        ("train", "trian", "split is 'trian'"),
+        ("8000", "8e3", "num_samples is '8e3'"),
+        ("\tup", "", "11 cells, not 12"),
+        ("8000", "9" * 5000, "num_samples is '9{30,40}; it must be a whole number"),
+        ("16000\t16044", "0\t16044", "sample_rate is 0; it must be a positive number of Hz"),
+    ],
 )
 def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "manifest.tsv"
@@ -137,3 +143,22 @@ def test_the_hash_of_the_sound_is_of_what_is_heard_alone() -> None:
     for other in (replace(clip, **changes) for changes in others):  # type: ignore[arg-type]  # a test's shorthand
         assert hashed(other) != usual
     assert hashed(clip, replace(test, split="train")) != usual
+
+
+CELLS = st.text(max_size=10) | st.sampled_from(["", "0", "7", "9" * 5000, "train", "\t", "\r", "-1", "a.wav"])
+
+
+@given(rows=st.lists(st.lists(CELLS, min_size=10, max_size=13), max_size=3), binary=st.binary(max_size=50))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_manifest_holds_it_is_read_or_refused(tmp_path: Path, rows: list[list[str]], binary: bytes) -> None:
+    path = tmp_path / "manifest.tsv"
+    write_manifest(Manifest(root=tmp_path, clips=(CLIP,)), path)
+    table = "".join("\t".join(row) + "\n" for row in rows).encode("utf-8", "surrogatepass")
+    for content in (path.read_bytes() + table, path.read_bytes() + binary, binary):
+        path.write_bytes(content)
+        told = ""
+        try:
+            assert read_manifest(path, tmp_path).seconds >= 0
+        except InputError as error:
+            told = str(error)
+        assert not told or "manifest.tsv" in told

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
-from audio.spectrogram import LogMel, SpectrogramConfig
+from audio.reading import LOUDEST
+from audio.spectrogram import SMALLEST_FLOOR, LogMel, SpectrogramConfig
 from tests.reference import log_mel_frame
 
 CONFIG = SpectrogramConfig(sample_rate=8_000, window_length=200, hop_length=80, n_mels=20)
@@ -58,3 +59,24 @@ def test_history_in_front_gives_the_frames_of_the_whole() -> None:
 def test_values_out_of_range_are_refused(values: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SpectrogramConfig(**values)  # type: ignore[arg-type]  # what a user may give
+
+
+@pytest.mark.parametrize("floor", [0.0, -1.0, 1e-46, float("nan"), float("inf")])
+def test_a_floor_that_leaves_silence_without_a_logarithm_is_refused(floor: float) -> None:
+    with pytest.raises(InputError, match=r"audio\.floor is"):
+        SpectrogramConfig(floor=floor)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SpectrogramConfig(floor=SMALLEST_FLOOR),
+        SpectrogramConfig(sample_rate=1_000, window_length=20, hop_length=10, n_mels=4),
+        SpectrogramConfig(window_length=8_000, hop_length=4_000, dynamic_range=40.0, remove_mean="clip"),
+    ],
+)
+def test_the_loudest_sound_that_is_let_in_has_a_finite_spectrogram(config: SpectrogramConfig) -> None:
+    loudest = torch.full((1, 16_000), LOUDEST)
+    noise = LOUDEST * torch.empty(1, 16_000).uniform_(-1, 1, generator=torch.Generator().manual_seed(0)).sign()
+    for samples in (loudest, noise, torch.zeros(1, 16_000), torch.full((1, 16_000), 1e-45)):
+        assert LogMel(config)(samples).isfinite().all()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audio.errors import InputError
 from audio.manifest import SPLITS, Clip
-from audio.splits import SplitConfig, split_clips
+from audio.splits import SplitConfig, index_range, split_clips
 
 
 def clip(path: str, **known: object) -> Clip:
@@ -203,3 +203,37 @@ def test_one_recording_is_too_few() -> None:
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SplitConfig(**values)  # type: ignore[arg-type]  # what a user may give
+
+
+NUMBERS = st.text("0123456789-", max_size=6) | st.sampled_from(["9" * 5000, "0-" + "9" * 5000, str(2**63), "\u0663"])
+
+
+@given(name=NUMBERS | st.text(max_size=5))
+def test_any_text_is_a_range_of_indices_or_refused(name: str) -> None:
+    told, found = "", range(1)
+    try:
+        found = index_range(name)
+    except InputError as error:
+        told = str(error)
+    assert 0 <= found.start < found.stop
+    assert not told or (told.startswith("corpus.split names the index") and len(told) < 200)
+
+
+@given(
+    by=st.sampled_from(["hash", "group", "index", "folder", "fold", "table"]),
+    names=st.lists(st.text(max_size=5) | st.integers() | st.sampled_from([10**5000, "9" * 5000, "[", "*" * 50])),
+    fraction=st.floats(),
+)
+def test_whatever_names_and_fractions_are_given_clips_are_divided_or_refused(
+    by: str, names: list[str | int], fraction: float
+) -> None:
+    clips = [
+        clip(f"{number % 3}/{number}.wav", label="up", group=str(number % 4), index=number, fold=str(number))
+        for number in range(6)
+    ]
+    try:
+        config = SplitConfig(by=by, test=tuple(names), validation_fraction=fraction)  # type: ignore[arg-type]  # any text
+        divided, rejected = split_clips(clips, config)
+    except InputError:
+        return
+    assert len(divided) + len(rejected) == len(clips)

@@ -1,8 +1,11 @@
 """Tables: each format that is read, and errors that name file and line."""
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from audio.description import Description
 from audio.errors import InputError
@@ -59,6 +62,15 @@ def test_empty_cells_say_nothing(tmp_path: Path) -> None:
         ("t.jsonl", "[1]\n", r"t\.jsonl:1: .*one JSON object"),
         ("t.jsonl", '{"label": "up"}\n', r"t\.jsonl:1: no path"),
         ("t.csv", b"path\na.wav\n\xff.wav\n", r"t\.csv:3: not UTF-8"),
+        ("t.tsv", "path\tindex\na.wav\t" + "9" * 5000, r"t\.tsv:2: index is '9{30,40}; it must be a whole number"),
+        ("t.tsv", f"path\tindex\na.wav\t{2**63}", r"t\.tsv:2: index is '9223372036854775808'; it must be"),
+        ("t.csv", "path,label,path\na.wav,up,b.wav\n", r"t\.csv:1: the header names path twice"),
+        ("t.jsonl", "[" * 100_000, r"t\.jsonl:1: not JSON \(too deeply nested\)"),
+        ("t.jsonl", '{"path": "a", "label": ' + '{"a": ' * 100_000 + "1", r"not JSON \(too deeply nested\)"),
+        ("t.jsonl", '{"path": {"of": "a"}}', r't\.jsonl:1: path is {"of": "a"}; it must be text'),
+        ("t.jsonl", '{"path": 3}', r"t\.jsonl:1: path is 3; it must be text"),
+        ("t.jsonl", '{"path": "a", "label": ["up"]}', r't\.jsonl:1: label is \["up"\]; it must be text or a number'),
+        ("t.jsonl", '{"path": "a", "index": ' + "9" * 5000 + "}", r"t\.jsonl:1: not JSON"),
     ],
 )
 def test_problems_name_the_line(tmp_path: Path, name: str, text: str | bytes, message: str) -> None:
@@ -69,3 +81,46 @@ def test_problems_name_the_line(tmp_path: Path, name: str, text: str | bytes, me
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"corpus\.table=.*none\.tsv cannot be read"):
         read_table(tmp_path / "none.tsv")
+
+
+def test_a_device_and_a_name_that_no_file_can_have_are_no_tables() -> None:
+    with pytest.raises(InputError, match=r"corpus\.table=/dev/zero is a device"):
+        read_table(Path("/dev/zero"))
+    with pytest.raises(InputError, match="is no path; name a file"):
+        read_table(Path("null\0.tsv"))
+
+
+CELLS = st.text(max_size=30) | st.sampled_from(["path", "index", "split", "label", "9" * 5000, "\0", "a.wav", "\ud800"])
+LINES = st.lists(st.lists(CELLS, max_size=5).map("\t".join) | st.lists(CELLS, max_size=5).map(",".join), max_size=6)
+OBJECTS = st.dictionaries(
+    st.sampled_from(["path", "audio_filepath", "label", "index", "split", "start", "end", "offset", "duration", "x"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | CELLS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(CELLS, inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+TABLES = (
+    st.binary(max_size=200)
+    | LINES.map(lambda lines: "\n".join(lines).encode("utf-8", "surrogatepass"))
+    | LINES.map(lambda lines: "\n".join(["path\tlabel\tindex", *lines]).encode("utf-8", "surrogatepass"))
+    | LINES.map(lambda lines: "\n".join(["path,start,end,fold,split", *lines]).encode("utf-8", "surrogatepass"))
+    | st.lists(OBJECTS.map(json.dumps), max_size=4).map(lambda lines: "\n".join(lines).encode())
+)
+
+
+@given(content=TABLES, suffix=st.sampled_from([".tsv", ".csv", ".jsonl", ".json", ".txt", ""]))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_table_holds_it_is_read_or_refused_with_its_name(
+    tmp_path: Path, content: bytes, suffix: str
+) -> None:
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(content)
+    told = ""
+    rows: tuple[Row, ...] = ()
+    try:
+        rows = read_table(path).rows
+    except InputError as error:
+        told = str(error)
+    assert all(row.path and row.where.startswith(str(path)) for row in rows)
+    assert not told or f"t{suffix}" in told
