@@ -7,6 +7,7 @@ from typing import Literal
 from audio.configuration import build
 from audio.errors import InputError
 from pipelines.command import command
+from pipelines.output_kinds import require_kind
 from pipelines.recordings import recordings_at
 from pipelines.run_folder import part_of
 from pipelines.store import write_json
@@ -23,7 +24,7 @@ class BenchConfig:
     what: Literal["encode", "memory", "vocoder"]
     input: Path | None  # real recordings beside the synthesised ones
     seconds: float  # length of the synthesised recordings
-    hours: float  # length of the long recording
+    hours: float  # length of the long recording that is encoded; a tenth of it is decoded
     clips: tuple[int, ...]  # that the vocoder makes side by side
     repeats: int
     model: Path | None  # folder of a run; null: a tokenizer of the default size with random weights
@@ -38,6 +39,8 @@ class BenchConfig:
             raise InputError(f"clips is {list(self.clips)}; name one number of clips or more, each at least 1")
         if self.repeats < 1:
             raise InputError(f"repeats is {self.repeats}; measure at least once")
+        if self.output is not None:
+            require_kind(self.output, (".json",), possible="a file ending in .json")
 
 
 def bench(config: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ from audio.configuration import build
 from audio.errors import InputError
 from pipelines.command import command
 from pipelines.decode_config import DecodeConfig
-from pipelines.run_folder import part_of
+from pipelines.run_folder import part_of, vocoder_of
 from pipelines.work_folder import require_new
 
 
@@ -12,8 +12,7 @@ def decode(config: dict[str, object]) -> None:
     """Decode clips; those whose file is there already are left as they are."""
     settings = build(DecodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
-    if settings.synthesis == "wavenet":
-        part_of(settings.model, "vocoder")
+    vocoder_of(settings.model, settings.synthesis)
     if not settings.input.exists():
         raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
     if settings.single:

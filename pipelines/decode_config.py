@@ -6,6 +6,7 @@ from typing import Literal
 
 from audio.errors import InputError
 from pipelines.devices import Device
+from pipelines.output_kinds import require_kind
 from pipelines.run_folder import Synthesis
 from vocoder.strength import require_strength
 
@@ -38,6 +39,7 @@ class DecodeConfig:
         require_strength(self.postfilter)
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; it must be 0 or more")
+        require_kind(self.output, (".wav",), possible="a folder, or for a single clip a file ending in .wav")
 
     @property
     def single(self) -> bool:

@@ -6,6 +6,9 @@ from typing import Literal
 
 from audio.errors import InputError
 from pipelines.devices import Device
+from pipelines.output_kinds import require_kind
+
+UNITS = (".txt", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # of text that people give to units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +37,24 @@ class EncodeConfig:
             raise InputError(
                 "deduplicate=true, but format=parquet keeps durations; choose format=name_units, fairseq or jsonl"
             )
-        if self.format != "parquet" and self.output.suffix == ".parquet":
+        if self.format != "parquet" and self.output.suffix.lower() == ".parquet":
             raise InputError(
                 f"output={self.output}, but format={self.format} is text; name a text file, or format=parquet"
             )
         if self.format == "fairseq" and self.output.suffix == ".tsv":
             raise InputError(f"output={self.output}, but its .tsv will list the recordings; name the units .km")
+        if self.format == "parquet":
+            text = (
+                "; text units need format=name_units, fairseq or jsonl" if self.output.suffix.lower() in UNITS else ""
+            )
+            require_kind(self.output, (".parquet",), possible=f"a file ending in .parquet, or a folder of shards{text}")
+        else:
+            require_kind(self.output, UNITS, possible="a text file, such as units.txt, .km or .jsonl")
 
     @property
     def in_shards(self) -> bool:
         """Whether the output is a folder."""
-        return self.format == "parquet" and self.output.suffix != ".parquet"
+        return self.format == "parquet" and self.output.suffix.lower() != ".parquet"
 
     @property
     def shards(self) -> Path:

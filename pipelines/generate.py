@@ -4,7 +4,7 @@ from audio.configuration import build
 from audio.errors import InputError
 from pipelines.command import command
 from pipelines.generate_config import GenerateConfig
-from pipelines.run_folder import part_of
+from pipelines.run_folder import part_of, vocoder_of
 from pipelines.work_folder import require_new
 
 
@@ -13,8 +13,8 @@ def generate(config: dict[str, object]) -> None:
     settings = build(GenerateConfig, config, name="")
     for part in ("tokenizer", "lm"):
         part_of(settings.model, part)
-    if settings.synthesis == "wavenet":
-        part_of(settings.model, "vocoder")
+    if settings.synthesis != "none":
+        vocoder_of(settings.model, settings.synthesis)
     if settings.prompt is not None and not settings.prompt.is_file():
         raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
     require_new(settings.output)

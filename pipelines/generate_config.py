@@ -6,6 +6,7 @@ from typing import Literal
 
 from audio.errors import InputError
 from pipelines.devices import Device
+from pipelines.output_kinds import require_kind
 from pipelines.run_folder import Synthesis
 from vocoder.strength import require_strength
 
@@ -46,6 +47,7 @@ class GenerateConfig:
         if not 0 <= self.vocoder_temperature < float("inf"):
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
         require_strength(self.postfilter)
+        require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
         if self.single and (self.num_samples > 1 or self.synthesis == "none"):
             raise InputError(
                 f"output={self.output} is one sound, but num_samples={self.num_samples} and "

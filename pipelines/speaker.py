@@ -8,7 +8,7 @@ from pathlib import Path
 from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
-from pipelines.run_folder import Synthesis, part_of
+from pipelines.run_folder import Synthesis, vocoder_of
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import griffin_lim
@@ -56,9 +56,10 @@ class Speaker:
         return f"the vocoder was not trained on {_some(strange)}: the average of its voices speaks instead"
 
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
-        """The sound that `say` gives for one clip, piece by piece as it is made."""
+        """The sound that `say` gives for one clip, piece by piece as it is made, in memory that does not grow."""
         if self.vocoder is None:
-            yield griffin_lim.decode(codes, self.tokenizer, seed=self.seed)
+            for piece in griffin_lim.stream(codes, self.tokenizer, seed=self.seed):
+                yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
             return
         yield from self.vocoder.stream(
             [codes],
@@ -121,7 +122,7 @@ def speaker(
     Raises:
         InputError: the run has none, or it never heard the group.
     """
-    folder = part_of(model, "vocoder") if kind == "wavenet" else None
+    folder = vocoder_of(model, kind)
     vocoder = (
         None if folder is None else Vocoder.from_pretrained(folder, device=device, engine=engine, postfilter=postfilter)
     )
