@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from audio.errors import InputError
+from audio.files import aside
+from audio.wav import wav_file
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -38,7 +39,8 @@ class Waveform:
         return len(self.samples) / self.sample_rate
 
     def write(self, path: Path | str) -> None:
-        """Write a 16-bit PCM WAV file; samples outside [-1, 1] are clipped, as the format demands."""
+        """Write a 16-bit PCM WAV file, whole or not at all; samples outside [-1, 1] are clipped."""
         path = Path(path).expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, np.clip(self.samples, -1.0, 1.0), self.sample_rate, subtype="PCM_16", format="WAV")
+        with aside(path) as beside, wav_file(beside, self.sample_rate) as file:
+            file.write(self.samples)

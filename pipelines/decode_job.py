@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
 from audio.errors import InputError
-from audio.files import file_hash
+from audio.files import aside, file_hash
+from audio.wav import wav_file
 from pipelines.decode_config import DecodeConfig
 from pipelines.devices import choose_device
 from pipelines.progress import Progress, Terminal
 from pipelines.run_folder import part_of
-from pipelines.sound_names import sound_names
+from pipelines.sound_names import partial_name, sound_names
 from pipelines.speaker import Advance, Speaker, missing_mean, speaker, speaking
-from pipelines.work_folder import JOB, REMEDY, require_own, work_folder, write_wav
+from pipelines.work_folder import JOB, REMEDY, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -27,7 +25,6 @@ from tokenizer.units import read_units
 from vocoder.postfilter import in_force
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
-PARTIAL = ".partial.wav"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +33,7 @@ class Sound:
 
     clip: CodedClip
     path: Path
+    part: Path  # where an interruption leaves what is done of it
 
 
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
@@ -61,14 +59,20 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     if settings.single:
         _require_one(clips, settings)
         settings.output.parent.mkdir(parents=True, exist_ok=True)
-        return _decode([Sound(clip=clips[0], path=settings.output)], voice, settings, terminal)
+        part = settings.output.with_name(partial_name(settings.output.name, {settings.output.name}))
+        return _decode([Sound(clip=clips[0], path=settings.output, part=part)], voice, settings, terminal)
     job = _job(settings, clips, tokenizer.format, voice)
     _require_same_engine(settings, job)
     require_own(settings.output, job)
     with work_folder(settings.output, job):
-        names = sound_names([clip.name for clip in clips])
-        sounds = [Sound(clip=clip, path=settings.output / name) for clip, name in zip(clips, names, strict=True)]
-        _decode(sounds, voice, settings, terminal)
+        _decode(list(_sounds(settings.output, clips)), voice, settings, terminal)
+
+
+def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
+    names = sound_names([clip.name for clip in clips])
+    taken = set(names)
+    for clip, name in zip(clips, names, strict=True):
+        yield Sound(clip=clip, path=folder / name, part=folder / partial_name(name, taken))
 
 
 def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
@@ -149,7 +153,7 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
     ):
         for batch in _batches(waiting, voice):
             advance = partial(_advance, progress, terminal, started, done)
-            if len(batch) == 1 and voice.vocoder is not None:
+            if len(batch) == 1:
                 _write_stream(batch[0], voice, advance, terminal)
             else:
                 _write_batch(batch, voice, advance)
@@ -169,32 +173,25 @@ def _batches(sounds: Sequence[Sound], voice: Speaker) -> Iterator[Sequence[Sound
 def _write_batch(batch: Sequence[Sound], voice: Speaker, advance: Advance) -> None:
     codes, groups = [sound.clip.codes for sound in batch], [sound.clip.group for sound in batch]
     for sound, waveform in zip(batch, voice.say(codes, groups, advance), strict=True):
-        write_wav(waveform, sound.path)
+        waveform.write(sound.path)
 
 
 def _write_stream(sound: Sound, voice: Speaker, advance: Advance, terminal: Terminal) -> None:
-    """Write a clip as it is made, under another name until it is whole; who interrupts keeps what is done."""
-    codes, beside = sound.clip.codes, sound.path.with_suffix(PARTIAL)
-    beside.parent.mkdir(parents=True, exist_ok=True)
+    """Write a clip as it is made, under another name until it is whole; an interruption keeps what is done."""
+    codes = sound.clip.codes
     made = 0.0
-    try:
-        with wav_file(beside, codes.format.sample_rate) as file:
-            for piece in voice.stream(codes, sound.clip.group):
-                file.write(np.clip(piece.samples, -1.0, 1.0))
-                made += piece.seconds
-                advance(made)
-    except KeyboardInterrupt:
-        terminal.say(f"{made:.1f} of {codes.seconds:.1f} s of {sound.path.name} are in {beside}")
-        raise
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    beside.replace(sound.path)
-
-
-def wav_file(path: Path, sample_rate: int) -> soundfile.SoundFile:
-    """A WAV file to write to piece by piece, with what `Waveform.write` writes in one."""
-    return soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=1, subtype="PCM_16", format="WAV")
+    sound.path.parent.mkdir(parents=True, exist_ok=True)
+    with aside(sound.path) as beside:
+        try:
+            with wav_file(beside, codes.format.sample_rate) as file:
+                for piece in voice.stream(codes, sound.clip.group):
+                    file.write(piece.samples)
+                    made += piece.seconds
+                    advance(made)
+        except KeyboardInterrupt:
+            beside.replace(sound.part)
+            terminal.say(f"{made:.1f} of {codes.seconds:.1f} s of {sound.path.name} are in {sound.part}")
+            raise
 
 
 def _advance(progress: Progress, terminal: Terminal, started: float, before: float, seconds: float) -> None:

@@ -14,7 +14,6 @@ from pipelines.generate_config import GenerateConfig
 from pipelines.progress import Terminal
 from pipelines.run_folder import part_of
 from pipelines.speaker import Advance, Speaker, missing_mean, speaker, speaking
-from pipelines.work_folder import write_wav
 from tokenizer.codes import Codes, joined, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
@@ -113,13 +112,21 @@ def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform])
     """All files, or none: a killed command leaves a folder of another name, which the next one begins anew."""
     settings.output.parent.mkdir(parents=True, exist_ok=True)
     if settings.single:
-        return write_wav(sounds[0], settings.output)
+        return sounds[0].write(settings.output)
     partial = settings.output.with_name(settings.output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    try:
+        partial.mkdir()
+        _write_into(partial, codes, sounds)
+        partial.rename(settings.output)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _write_into(folder: Path, codes: list[Codes], sounds: list[Waveform]) -> None:
     names = [f"sample_{number}.wav" for number in range(len(codes))]
     for name, sound in zip(names, sounds, strict=False):
-        sound.write(partial / name)
+        sound.write(folder / name)
     rows = [CodedClip(path=name, codes=each, split="test") for name, each in zip(names, codes, strict=True)]
-    write_shard(partial / "codes.parquet", rows, codes[0].format)
-    partial.rename(settings.output)
+    write_shard(folder / "codes.parquet", rows, codes[0].format)

@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from audio.corpus import EXTENSIONS
@@ -20,6 +21,13 @@ def sound_names(clips: Sequence[str]) -> list[str]:
     often = Counter(short)
     names = [brief if often[brief] == 1 else _with_span(full) for brief, full in zip(short, inside, strict=True)]
     return [f"{name}.wav" for name in _numbered(names)]
+
+
+def partial_name(name: str, taken: Collection[str]) -> str:
+    """The name for a part of the sound ``name``, none of those that are taken: a clip may be called a.partial, too."""
+    stem = name.removesuffix(".wav")
+    numbered = (f"{stem}.partial_{number}.wav" for number in count(2))
+    return next(each for each in chain([f"{stem}.partial.wav"], numbered) if each not in taken)
 
 
 def _inside(path: str) -> str:

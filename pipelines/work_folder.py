@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audio.errors import InputError
-from audio.waveform import Waveform
 from pipelines.store import write_json
 
 JOB = "job.json"
@@ -48,6 +47,15 @@ def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
         yield
 
 
+def remove_work_folder(folder: Path) -> None:
+    """Remove a folder that was filled: `JOB` last, so that a killed removal is found again as what it is."""
+    for path in folder.iterdir():
+        if path.name != JOB:
+            path.unlink()
+    (folder / JOB).unlink()
+    folder.rmdir()
+
+
 def require_own(folder: Path, job: Mapping[str, object]) -> None:
     """Refuse a folder that something else wrote.
 
@@ -64,13 +72,6 @@ def require_own(folder: Path, job: Mapping[str, object]) -> None:
     differing = sorted(name for name in job if begun is not None and begun.get(name) != job[name])
     if differing:
         raise InputError(f"output={folder} was begun with other values of {', '.join(differing)}; {REMEDY}")
-
-
-def write_wav(waveform: Waveform, path: Path) -> None:
-    """Write a WAV file whole or not at all."""
-    aside = path.with_name(path.name + ".aside")
-    waveform.write(aside)
-    aside.replace(path)
 
 
 def _begun(path: Path) -> dict[str, object] | None:

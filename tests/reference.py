@@ -13,7 +13,9 @@ import torch
 from audio.spectrogram import SpectrogramConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.generation import GenerationInput
+from vocoder.mel_inversion import linear_power
 from vocoder.mu_law import silence
+from vocoder.short_time import analyse, hann, synthesise
 from vocoder.wavenet import WaveNet
 
 # Language model: drawing codes
@@ -125,6 +127,34 @@ def postfiltered(
         weight[start : start + length] += hann**2
     changed = sound + added / np.maximum(weight, 0.1)
     return np.clip(changed[length : length + len(samples)], -1, 1)
+
+
+# Vocoder: sounds that nothing is trained for, of all frames at once
+
+
+@torch.inference_mode()
+def griffin_lim_of_the_whole(
+    log_mel: torch.Tensor, config: SpectrogramConfig, *, iterations: int, seed: int
+) -> npt.NDArray[np.float32]:
+    """Reference of `vocoder.griffin_lim`, which works in blocks."""
+    magnitude = linear_power(log_mel, config).sqrt()
+    draws = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(seed))
+    spectrum = magnitude * torch.exp(2j * math.pi * draws)
+    before = torch.zeros_like(spectrum)
+    for _ in range(iterations):
+        consistent = analyse(synthesise(spectrum, config), config)
+        ahead = consistent + 0.99 * (consistent - before)
+        spectrum = magnitude * ahead / ahead.abs().clamp(min=1e-12)
+        before = consistent
+    return synthesise(spectrum, config).numpy()
+
+
+@torch.inference_mode()
+def noise_vocoded_as_a_whole(log_mel: torch.Tensor, config: SpectrogramConfig, *, seed: int) -> npt.NDArray[np.float32]:
+    """Reference of `vocoder.noise_vocoder`, which works in blocks."""
+    noise = torch.randn(len(log_mel) * config.hop_length, generator=torch.Generator().manual_seed(seed))
+    gains = (linear_power(log_mel, config) / hann(config).square().sum()).sqrt()
+    return synthesise(analyse(noise, config) * gains, config).clamp(-1, 1).numpy()
 
 
 # Audio: one frame of the front end

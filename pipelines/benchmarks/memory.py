@@ -1,6 +1,7 @@
-"""How much memory encoding a long recording takes beyond a short one, each in a process of its own.
+"""How much memory a long recording takes beyond a short one, to encode and to decode, each in a process of its own.
 
-python -m pipelines.benchmarks.memory RECORDING TOKENIZER_FOLDER    prints the peak of encoding one recording, in bytes
+python -m pipelines.benchmarks.memory encode SECONDS TOKENIZER_FOLDER    prints the peak of encoding noise, in bytes
+python -m pipelines.benchmarks.memory decode SECONDS TOKENIZER_FOLDER    the same of decoding codes by Griffin-Lim
 """
 
 import resource
@@ -11,47 +12,65 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from audio.errors import InputError
+from audio.wav import wav_file
 from pipelines.benchmarks.sounds import random_tokenizer, write_noise
+from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
+from vocoder import griffin_lim
 
+Work = Literal["encode", "decode"]
 SAMPLE_RATE = 16_000  # Hz
 BYTES_PER_SAMPLE = 2
 SHORT_SECONDS = 60.0
+SHARE_DECODED = 0.1  # of the hours that are encoded: decoding takes so much longer
 ALLOWED_BYTES = 100e6  # that the long recording may take beyond the short one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peak:
-    """The memory that encoding one recording took."""
+    """The memory that encoding or decoding one recording took."""
 
+    work: Work
     seconds: float  # of sound
     peak_bytes: int  # of the process, imports and all
     times_real_time: float  # process start and imports included
 
 
 def measure_memory(tokenizer_folder: Path | None, *, hours: float) -> dict[str, object]:
-    """Encode a long and a short recording in fresh processes; print both peaks."""
+    """Encode and decode a long and a short recording in fresh processes; print all peaks."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _require_room(folder, hours)
         if tokenizer_folder is None:
             tokenizer_folder = folder / "tokenizer"
             random_tokenizer().save_pretrained(tokenizer_folder)
-        peaks = [_peak(folder, tokenizer_folder, seconds) for seconds in (SHORT_SECONDS, hours * 3600)]
-    more = peaks[1].peak_bytes - peaks[0].peak_bytes
+        lengths = {"encode": hours * 3600, "decode": max(SHARE_DECODED * hours * 3600, SHORT_SECONDS)}
+        peaks = [
+            _peak(work, tokenizer_folder, seconds)
+            for work in get_args(Work)
+            for seconds in (SHORT_SECONDS, lengths[work])
+        ]
+    more = {work: _growth([peak for peak in peaks if peak.work == work]) for work in get_args(Work)}
     _show(peaks, more, Console())
     return {
         "memory": [asdict(peak) for peak in peaks],
         "more_bytes": more,
         "allowed_bytes": ALLOWED_BYTES,
-        "within": more <= ALLOWED_BYTES,
+        "within": all(each <= ALLOWED_BYTES for each in more.values()),
     }
+
+
+def _growth(peaks: list[Peak]) -> int:
+    short, long = (peak.peak_bytes for peak in peaks)
+    return long - short
 
 
 def _require_room(folder: Path, hours: float) -> None:
@@ -64,33 +83,54 @@ def _require_room(folder: Path, hours: float) -> None:
         )
 
 
-def _peak(folder: Path, tokenizer_folder: Path, seconds: float) -> Peak:
-    recording = folder / "noise.wav"
-    write_noise(recording, seconds=seconds, sample_rate=SAMPLE_RATE, format="WAV")
-    words = [sys.executable, "-m", "pipelines.benchmarks.memory", str(recording), str(tokenizer_folder)]
+def _peak(work: Work, tokenizer_folder: Path, seconds: float) -> Peak:
+    words = [sys.executable, "-m", "pipelines.benchmarks.memory", work, str(seconds), str(tokenizer_folder)]
     began = time.perf_counter()
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-    return Peak(seconds=seconds, peak_bytes=int(done.stdout), times_real_time=seconds / (time.perf_counter() - began))
+    passed = time.perf_counter() - began
+    return Peak(work=work, seconds=seconds, peak_bytes=int(done.stdout), times_real_time=seconds / passed)
 
 
-def _show(peaks: list[Peak], more: int, console: Console) -> None:
+def _show(peaks: list[Peak], more: dict[Work, int], console: Console) -> None:
     table = Table(box=None, pad_edge=False)
-    for name in ("recording", "peak memory", "times real time, start included"):
+    for name in ("work", "recording", "peak memory", "times real time, start included"):
         table.add_column(name, justify="right")
     for peak in peaks:
-        table.add_row(
-            f"{peak.seconds / 3600:.2f} h", f"{peak.peak_bytes / 1e6:,.0f} MB", f"{peak.times_real_time:,.0f}"
-        )
+        length, memory = f"{peak.seconds / 3600:.2f} h", f"{peak.peak_bytes / 1e6:,.0f} MB"
+        table.add_row(peak.work, length, memory, f"{peak.times_real_time:,.0f}")
     console.print(table)
-    console.print(f"the long one takes {more / 1e6:,.0f} MB more; {ALLOWED_BYTES / 1e6:,.0f} MB are allowed")
+    grown = ", ".join(f"{each / 1e6:,.0f} MB more to {work}" for work, each in more.items())
+    console.print(f"the long one takes {grown}; {ALLOWED_BYTES / 1e6:,.0f} MB are allowed")
 
 
-def peak_of_encoding(recording: Path, tokenizer_folder: Path) -> int:
-    """Peak resident bytes of this process, once it has encoded a recording."""
+def peak_of(work: Work, seconds: float, tokenizer_folder: Path) -> int:
+    """Peak resident bytes of this process, once it has encoded noise, or decoded codes by Griffin-Lim."""
     torch.set_num_threads(1)
-    Tokenizer.from_pretrained(tokenizer_folder).encode_file(recording)
+    tokenizer = Tokenizer.from_pretrained(tokenizer_folder)
+    with tempfile.TemporaryDirectory() as name:
+        match work:
+            case "encode":
+                _encode(tokenizer, seconds, Path(name) / "noise.wav")
+            case "decode":
+                _decode(tokenizer, seconds, Path(name) / "sound.wav")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def _encode(tokenizer: Tokenizer, seconds: float, recording: Path) -> None:
+    write_noise(recording, seconds=seconds, sample_rate=SAMPLE_RATE, format="WAV")
+    tokenizer.encode_file(recording)
+
+
+def _decode(tokenizer: Tokenizer, seconds: float, sound: Path) -> None:
+    format = tokenizer.format
+    steps = round(seconds * format.codes_per_second)
+    values = np.random.default_rng(0).integers(format.codebook_size, size=(steps, format.streams), dtype=np.int32)
+    codes = Codes(values=values, num_samples=steps * format.samples_per_code, format=format)
+    with wav_file(sound, format.sample_rate) as file:
+        for piece in griffin_lim.stream(codes, tokenizer):
+            file.write(piece.numpy())
+
+
 if __name__ == "__main__":
-    print(peak_of_encoding(Path(sys.argv[1]), Path(sys.argv[2])))
+    work, seconds, tokenizer_folder = sys.argv[1:]
+    print(peak_of("decode" if work == "decode" else "encode", float(seconds), Path(tokenizer_folder)))

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from audio.errors import InputError
 from pipelines import decode_job
 from pipelines.decode import decode
-from pipelines.sound_names import sound_names
+from pipelines.sound_names import partial_name, sound_names
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import write_units
-from vocoder import numba_streams
+from vocoder import frame_blocks, griffin_lim, numba_streams
 from vocoder.vocoder import Vocoder
 
 
@@ -152,7 +152,9 @@ def test_griffin_lim_needs_no_vocoder(run_folder: Path, parquet: Path, tmp_path:
     (tmp_path / "run/tokenizer").symlink_to(run_folder / "tokenizer")
     decode(options(tmp_path / "run", parquet, tmp_path / "out", synthesis="griffin_lim"))
     assert len(sounds(tmp_path / "out")) == 3
-    with pytest.raises(InputError, match=r"holds no vocoder/config\.json"):
+    with pytest.raises(
+        InputError, match=r"holds no vocoder/config\.json; choose synthesis=griffin_lim, which needs no"
+    ):
         decode(options(tmp_path / "run", parquet, tmp_path / "other"))
 
 
@@ -194,6 +196,11 @@ def test_codes_of_another_tokenizer_are_refused_naming_both(
         ({"top_p": 0.0}, "top_p is 0"),
         ({"postfilter": 1.5}, "postfilter is 1.5"),
         ({"seed": -1}, "seed is -1"),
+        (
+            {"output": "o.mp3"},
+            r"output=o\.mp3 looks like a \.mp3 file.* name a folder, or for a single clip a file .*\.wav",
+        ),
+        ({"output": "o.NPZ"}, r"output=o\.NPZ looks like a \.npz file"),
         ({"engine": "fast"}, "engine=fast is not one of its choices"),
         ({"device": "gpu"}, "device=gpu is not one of its choices: auto, cpu, cuda"),
         ({"group": "carl"}, "group is 'carl', which this vocoder never heard"),
@@ -245,6 +252,11 @@ def test_names_keep_what_they_can() -> None:
     assert sound_names(["a/b.flac", "take.1", "c.wav", "c.ogg"]) == ["a/b.wav", "take.1.wav", "c.wav.wav", "c.ogg.wav"]
 
 
+def test_a_part_of_a_sound_has_a_name_that_no_sound_has() -> None:
+    assert partial_name("b/a.wav", {"b/a.wav"}) == "b/a.partial.wav"
+    assert partial_name("a.wav", {"a.wav", "a.partial.wav", "a.partial_2.wav"}) == "a.partial_3.wav"
+
+
 def test_silence_of_no_length_is_a_file_too(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
     empty = replace(clips[0], codes=replace(clips[0].codes, values=np.zeros((0, 1), np.int32), num_samples=0))
     write_shard(tmp_path / "empty.parquet", [empty], empty.codes.format)
@@ -270,6 +282,19 @@ def test_a_long_clip_is_written_as_it_is_made_and_sounds_as_it_does_beside_other
     assert sounds(tmp_path / "apart") == sounds(tmp_path / "together")
 
 
+def test_a_long_clip_by_griffin_lim_is_made_in_blocks(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [long_clip(clips[0], 2.0), replace(long_clip(clips[1], 3.1), path="long.wav")]
+    write_shard(tmp_path / "codes.parquet", several, clips[0].codes.format)
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    whole = griffin_lim.decode(several[1].codes, tokenizer, seed=2).samples
+    monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", 71)
+    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "out", synthesis="griffin_lim", seed=2))
+    decoded, _ = soundfile.read(tmp_path / "out/long.wav", dtype="float32")
+    assert np.abs(decoded - np.clip(whole, -1, 1)).max() < 2e-5 + 2**-15  # blocks against the whole, and 16 bits
+
+
 def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
     hours = replace(long_clip(clips[0], 3 * 3600), path="hours.wav")
     write_shard(tmp_path / "codes.parquet", [hours], clips[0].codes.format)
@@ -283,9 +308,9 @@ def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: li
         # A shell starts what it puts into the background deaf to SIGINT, tests and their children among it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    partial = tmp_path / "out/hours.partial.wav"
+    partial, growing = (tmp_path / "out" / name for name in ("hours.partial.wav", "hours.wav.aside"))
     deadline = time.monotonic() + 60
-    while not (partial.exists() and partial.stat().st_size > 30_000) and time.monotonic() < deadline:
+    while not (growing.exists() and growing.stat().st_size > 30_000) and time.monotonic() < deadline:
         time.sleep(0.1)
     started.send_signal(signal.SIGINT)
     told = started.communicate(timeout=60)[1]

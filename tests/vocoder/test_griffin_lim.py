@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,10 +7,21 @@ import torch
 from audio.errors import InputError
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import Waveform
-from tests.vocoder.sounds import RECORDINGS, SPECTROGRAM, clips_of_own_meaning, random_table, recordings
-from vocoder.griffin_lim import decode, griffin_lim
+from tests.reference import griffin_lim_of_the_whole
+from tests.vocoder.sounds import (
+    RECORDINGS,
+    SAMPLES_PER_CODE,
+    SPECTROGRAM,
+    clips_of_own_meaning,
+    random_table,
+    recordings,
+)
+from vocoder import frame_blocks
+from vocoder.frame_blocks import BLOCK_FRAMES
+from vocoder.griffin_lim import decode, griffin_lim, stream
 from vocoder.metrics import log_mel_distance
 
+BOUND = 1e-5  # of full scale, a third of a step of 16 bits; 0 on the machines that were tried
 FINE = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=64)
 
 
@@ -62,6 +75,35 @@ def test_same_seed_same_sound() -> None:
     first, again, other = (griffin_lim(frames, FINE, num_samples=800, seed=seed).samples for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("window", [80, 160, 200, 410])
+@pytest.mark.parametrize("iterations", [1, 5])
+def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(FINE, window_length=window, n_mels=20)
+    frames = 2 * torch.randn(157, 20, generator=torch.Generator().manual_seed(0)) - 4
+    whole = griffin_lim_of_the_whole(frames, config, iterations=iterations, seed=3)
+    for block in (1, 50, 156, 157):
+        monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", block)
+        sound = griffin_lim(frames, config, num_samples=len(whole) - 13, iterations=iterations, seed=3).samples
+        assert len(sound) == len(whole) - 13
+        assert np.abs(sound - whole[:-13]).max() <= BOUND
+
+
+def test_a_sound_of_one_block_is_that_of_the_whole_to_the_bit() -> None:
+    frames = 2 * torch.randn(BLOCK_FRAMES, 64, generator=torch.Generator().manual_seed(0)) - 4
+    whole = griffin_lim_of_the_whole(frames, FINE, iterations=2, seed=0)
+    assert np.array_equal(griffin_lim(frames, FINE, num_samples=len(whole), iterations=2).samples, whole)
+
+
+def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = random_table()
+    codes = table.codes([number % 12 for number in range(101)], 101 * SAMPLES_PER_CODE - 30)
+    whole = decode(codes, table, seed=1).samples
+    monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", 33)  # cuts codes, of two frames each, in the middle
+    pieces = [piece.numpy() for piece in stream(codes, table, seed=1)]
+    assert max(map(len, pieces)) == 33 * SPECTROGRAM.hop_length
+    assert np.abs(np.concatenate(pieces) - whole).max() <= BOUND
 
 
 def test_no_samples_no_sound() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from audio.errors import InputError
 from audio.spectrogram import LogMel
 from audio.waveform import Waveform
+from tests.reference import noise_vocoded_as_a_whole
 from tests.vocoder.sounds import (
     MEAN,
     PATCH_FRAMES,
@@ -16,6 +19,8 @@ from tests.vocoder.sounds import (
     random_table,
     recordings,
 )
+from vocoder import frame_blocks
+from vocoder.code_blocks import log_mel_of
 from vocoder.metrics import log_mel_distance
 from vocoder.noise_vocoder import decode
 
@@ -48,6 +53,21 @@ def test_noise_is_that_of_the_seed() -> None:
     first, again, other = (decode(codes, table, seed=seed).samples for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("codes", [1, 33, 51, 101])
+def test_blocks_are_those_of_the_whole(codes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of frames whose samples are, and are not, a multiple of the 16 values that PyTorch draws at a time."""
+    for hop in (SPECTROGRAM.hop_length, SPECTROGRAM.hop_length - 1):
+        table = random_table()
+        table.front_end = replace(SPECTROGRAM, hop_length=hop)
+        table.format = replace(table.format, samples_per_code=PATCH_FRAMES * hop)
+        clip = table.codes([number % 12 for number in range(codes)])
+        meant = log_mel_of(clip.values, table)
+        whole = noise_vocoded_as_a_whole(meant, table.front_end, seed=1)
+        for block in (1, 33, 201):
+            monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", block)
+            assert np.abs(decode(clip, table, seed=1).samples - whole).max() <= 1e-5
 
 
 def test_no_codes_are_no_sound() -> None:
