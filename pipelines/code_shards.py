@@ -66,10 +66,10 @@ def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
     return CodedClip(path=path, codes=codes)
 
 
-def clear_away(folder: Path, shards: int) -> None:
+def clear_away(folder: Path) -> None:
     """Remove what only a resumed command needs."""
-    for number in range(shards):
-        _rejected_path(shard_path(folder, number)).unlink(missing_ok=True)
+    for path in folder.glob("codes-*.rejected.tsv*"):  # a kill may have left one that was not yet renamed
+        path.unlink(missing_ok=True)
 
 
 def shard_clips(folder: Path, shards: int) -> Iterator[CodedClip]:

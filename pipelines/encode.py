@@ -5,7 +5,7 @@ from pipelines.command import command
 from pipelines.encode_config import EncodeConfig
 from pipelines.recordings import recordings_at
 from pipelines.run_folder import part_of
-from pipelines.work_folder import require_new
+from pipelines.work_folder import JOB, require_new
 
 
 def encode(config: dict[str, object]) -> None:
@@ -13,7 +13,8 @@ def encode(config: dict[str, object]) -> None:
     settings = build(EncodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
     recordings = recordings_at(settings.input)
-    if not settings.in_shards:
+    # Output and shards stand side by side only where a call was killed between writing the one and removing the others.
+    if not settings.in_shards and not (settings.shards / JOB).exists():
         require_new(settings.output)
     from pipelines.encode_job import encode_recordings  # seconds of imports, which a mistake need not wait for
 

@@ -1,6 +1,5 @@
 """What ``wordless encode`` does once its options are known to be sound."""
 
-import shutil
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from audio.errors import InputError
-from audio.files import write_aside
+from audio.files import aside, write_aside
 from audio.inspection import frequent_reasons
 from audio.manifest import write_rejected
 from audio.reading import count_samples
@@ -18,7 +17,7 @@ from pipelines.encode_config import EncodeConfig
 from pipelines.encoding import Encoder, encoding_pool
 from pipelines.progress import Terminal
 from pipelines.recordings import Recordings
-from pipelines.work_folder import require_own, work_folder
+from pipelines.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path
 from tokenizer.units import write_units
 
@@ -42,7 +41,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
         "clips_per_shard": settings.clips_per_shard,
     }
     require_own(settings.shards, job)
-    if (settings.shards / COMPLETE).exists():
+    if _is_whole(settings):
         return terminal.say(f"{settings.output} is whole already")
     with work_folder(settings.shards, job):
         encoded = _encode(settings, recordings, encoder, terminal)
@@ -51,6 +50,16 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
         reasons = frequent_reasons(encoded.rejected)
         terminal.say(f"{len(encoded.rejected)} set aside ({reasons}): {settings.rejected}")
     terminal.say(f"{encoded.clips} recordings, {encoded.seconds:.1f} s of sound: {settings.output}")
+
+
+def _is_whole(settings: EncodeConfig) -> bool:
+    """Whether an earlier call wrote the output; what a kill kept that call from removing is removed."""
+    whole = (settings.shards / COMPLETE).exists() if settings.in_shards else settings.output.exists()
+    if whole and settings.in_shards:
+        clear_away(settings.shards)
+    elif whole:
+        remove_work_folder(settings.shards)
+    return whole
 
 
 def _encode(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
@@ -80,14 +89,14 @@ def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) ->
     if encoded.rejected:
         write_rejected(encoded.rejected, settings.rejected)
     if not encoded.clips:
-        shutil.rmtree(settings.shards)
+        remove_work_folder(settings.shards)
         raise InputError(
             f"input={settings.input}: none of its {len(recordings.paths)} recordings can be read "
             f"({frequent_reasons(encoded.rejected)}); see {settings.rejected}"
         )
     if settings.in_shards:
         mark_complete(settings.output, shards=encoded.shards, clips=encoded.clips)
-        return clear_away(settings.output, encoded.shards)
+        return clear_away(settings.output)
     match settings.format:
         case "parquet":
             _join(settings, encoded.shards)
@@ -97,17 +106,15 @@ def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) ->
             write_units(
                 settings.output, shard_clips(settings.shards, encoded.shards), kind, deduplicate=settings.deduplicate
             )
-    shutil.rmtree(settings.shards)
+    remove_work_folder(settings.shards)
 
 
 def _join(settings: EncodeConfig, shards: int) -> None:
     """All shards as one Parquet file, one after the other in memory."""
     paths = [shard_path(settings.shards, number) for number in range(shards)]
-    aside = settings.output.with_name(settings.output.name + ".aside")
-    with pq.ParquetWriter(aside, pq.read_schema(paths[0])) as writer:
+    with aside(settings.output) as beside, pq.ParquetWriter(beside, pq.read_schema(paths[0])) as writer:
         for path in paths:
             writer.write_table(pq.read_table(path))
-    aside.replace(settings.output)
 
 
 def _write_fairseq_manifest(settings: EncodeConfig, recordings: Recordings, shards: int) -> None:

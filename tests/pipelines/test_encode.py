@@ -1,12 +1,15 @@
 """``wordless encode``, on recordings of several formats."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -68,6 +71,72 @@ def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recording
         encode(options(run_folder, recordings, tmp_path / f"{workers}.parquet", workers=workers))
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.parquet", "2.parquet"]
+
+
+def test_what_a_kill_after_the_last_shard_leaves_is_removed(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after kills before the shards are removed, and before the lists of rejected files are."""
+    for output in ("codes", "codes.parquet"):
+        asked = options(run_folder, recordings, tmp_path / output)
+        encode(asked)
+        left = tmp_path / "codes"
+        if output != "codes":
+            left = shutil.copytree(left, tmp_path / "codes.parquet.partial")
+        for name in ("codes-00001.rejected.tsv", "codes-00002.rejected.tsv.aside"):
+            (left / name).write_text("torn")
+        if output != "codes":
+            (left / "complete.json").unlink()
+        encode(asked)
+        assert f"{tmp_path / output} is whole already" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes", "codes.parquet"]
+    assert not list((tmp_path / "codes").glob("*rejected*"))
+    with pytest.raises(InputError, match="exists already"):
+        encode(asked)
+
+
+def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    killer = Thread(target=kill_a_child)
+    killer.start()
+    with pytest.raises(InputError, match=r"the system ended a worker process.* the same command and workers=1"):
+        encode(options(run_folder, recordings, tmp_path / "codes", workers=2))
+    killer.join()
+    for output in ("codes", "undisturbed"):
+        encode(options(run_folder, recordings, tmp_path / output))
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("codes", "undisturbed")
+    ]
+    assert files[0] == files[1]
+
+
+def kill_a_child() -> None:
+    """Send SIGKILL to the first process that this one starts, as the kernel does where memory runs out."""
+    while not (children := multiprocessing.active_children()):
+        time.sleep(0.01)
+    children[0].kill()
+
+
+@pytest.mark.parametrize(
+    ("output", "form", "accepted"),
+    [
+        *(("c.npz", "parquet", False), ("c.txt", "parquet", False), ("c.mp3", "jsonl", False)),
+        *(("c.PARQUET", "parquet", True), ("codes.v2", "parquet", True), ("c.txt", "name_units", True)),
+    ],
+)
+def test_an_output_that_looks_like_another_kind_of_file(
+    output: str, form: str, accepted: bool, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    asked = options(run_folder, recordings / "a.wav", tmp_path / output, format=form)
+    if not accepted:
+        with pytest.raises(
+            InputError, match=f"looks like a {Path(output).suffix} file, which is not written here; name"
+        ):
+            encode(asked)
+        return
+    encode(asked)
+    assert (tmp_path / output).is_dir() == (output == "codes.v2")
 
 
 def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
@@ -208,7 +277,8 @@ def test_contradictions_are_refused(
 
 
 def test_what_is_there_is_not_written_over(run_folder: Path, other_run: Path, recordings: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").touch()
+    for name in ("a.parquet", "file"):
+        (tmp_path / name).touch()
     with pytest.raises(InputError, match=r"a\.parquet exists already"):
         encode(options(run_folder, recordings, tmp_path / "a.parquet"))
     with pytest.raises(InputError, match="holds other things"):
@@ -217,7 +287,7 @@ def test_what_is_there_is_not_written_over(run_folder: Path, other_run: Path, re
     with pytest.raises(InputError, match="was begun with other values of codebook"):
         encode(options(other_run, recordings, tmp_path / "codes"))
     with pytest.raises(InputError, match="is a file, and a folder is to be written"):
-        encode(options(run_folder, recordings, recordings / "a.wav"))
+        encode(options(run_folder, recordings, tmp_path / "file"))
 
 
 def test_a_part_of_a_run_and_an_unfinished_run_are_told_apart(
