@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 HEADINGS = ("method", "on test", "interval", "by fold", "macro F1", "mean AP", "GPT ahead by", "p", "chosen")
+WIDEST = 10_000  # columns of a terminal, for a table that may take what it needs
 IN_TERMINAL = ("method", "on test", "interval", "GPT ahead by", "p", "chosen")
 
 
@@ -15,8 +18,16 @@ def as_markdown(section: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *map(_line, _cells(section))]) + "\n"
 
 
+def print_table(table: Table) -> None:
+    """Print a table whole: a terminal that is narrower wraps its lines, and nothing is cut off."""
+    console = Console()
+    wide = console.options.update(max_width=WIDEST)
+    needed = Measurement.get(console, wide, table).maximum
+    Console(width=max(console.width, needed)).print(table)
+
+
 def as_table(section: Mapping[str, Any]) -> Table:
-    """The methods of the section "comparison" as a table for the terminal, the best first: what fits 80 columns."""
+    """The methods of the section "comparison" as a table for the terminal, the best first."""
     table = Table(box=None, pad_edge=False)
     for name in IN_TERMINAL:
         table.add_column(name, no_wrap=name != "chosen")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import TypeVar
 import torch
 
 from audio.blocks import skip_samples
+from audio.errors import InputError
 from audio.manifest import Clip
 from audio.reading import read_blocks
 from audio.threads import one_thread
@@ -69,14 +71,35 @@ class Encoder:
 
 
 def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -> Iterator[R]:
-    """What ``work`` makes of each job: in the pool, or here on one thread, as each worker does it."""
+    """What ``work`` makes of each job: in the pool, or here on one thread, as each worker does it.
+
+    Raises:
+        InputError: a worker process ended before its work was done.
+    """
     if pool is not None:
-        yield from pool.map(work, jobs, chunksize=8)
+        with _told_of_ended_workers():
+            yield from pool.map(work, jobs, chunksize=8)
         return
     for job in jobs:
         with one_thread():
             result = work(job)
         yield result
+
+
+@contextmanager
+def _told_of_ended_workers() -> Iterator[None]:
+    """Say in one line that a worker was killed: the kernel kills a process where memory runs out.
+
+    Raises:
+        InputError: a worker process ended before its work was done.
+    """
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise InputError(
+            "the system ended a worker process, most likely because memory ran out; nothing finished is lost: go on "
+            "with the same command and workers=1"
+        ) from error
 
 
 def encode_clip(encoder: Encoder, job: Job) -> CodedClip:

@@ -1,26 +1,27 @@
 """Linear probes on any labelled recordings, with the tokenizer and language model of a finished run."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from rich.console import Console
-
 from audio.configuration import build
 from audio.corpus import CorpusConfig
 from audio.embedded import EmbeddedConfig
-from audio.files import file_hash
+from audio.files import file_hash, write_aside
 from audio.folds import Fold
 from audio.manifest import Manifest, read_manifest
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.comparison import comparison
-from pipelines.comparison_table import as_table
+from pipelines.comparison_table import as_markdown, as_table, print_table
 from pipelines.corpus import corpus_config, read_corpus
 from pipelines.devices import Device, choose_device
 from pipelines.disk import require_space
 from pipelines.gangs import gathered
+from pipelines.output_kinds import require_kind
 from pipelines.progress import Terminal
+from pipelines.refusals import NO_PERMISSION
 from pipelines.run_folder import part_of
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, with_embedded_corpus
@@ -33,6 +34,7 @@ from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 
 MANIFEST = "manifest.tsv"  # of a run, in its folder
+PROBES = "probes"  # the same, for the figures of other corpora
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +42,17 @@ class ProbeRunConfig:
     """Options of the command."""
 
     model: Path  # folder of a run
-    output: Path | None  # JSON file; None: only the table
+    output: Path | None  # JSON file; None: a file in the folder of the run, named after the corpus
     corpus: CorpusConfig
     embedded: EmbeddedConfig
     probe: ProbeConfig
     device: Device
     workers: int
     store: StoreConfig
+
+    def __post_init__(self) -> None:
+        if self.output is not None:
+            require_kind(self.output, (".json",), possible="a file ending in .json")
 
 
 def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
@@ -62,7 +68,7 @@ def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
 
 
 def probe_run(config: dict[str, object]) -> None:
-    """Encode the recordings, pool every representation, probe each method, and print how they compare."""
+    """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
     settings = probe_settings(config)
     tokens, model = _parts(settings.model)
     store = settings.store.root
@@ -90,11 +96,37 @@ def probe_run(config: dict[str, object]) -> None:
             gpt_features(session, coded, model),
         ]
         methods = probed(session, corpus.manifest, pooled, settings.probe)
-        measured = probes(session, corpus.manifest, methods, settings.probe).read_json(PROBE)
-    if settings.output is not None:
-        write_json(settings.output, measured)
+        entry = probes(session, corpus.manifest, methods, settings.probe)
+    if gang.rank:
+        return
+    measured = entry.read_json(PROBE)
     compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
-    Console().print(as_table(compared))
+    print_table(as_table(compared))
+    _save(settings, default_place(settings.model, corpus.name, entry), measured, compared, terminal)
+
+
+def default_place(model: Path, corpus: str, entry: Entry) -> Path:
+    """Where the figures of a corpus are kept: one file for each corpus and configuration of the probes."""
+    name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
+    return model / PROBES / f"{name}_{entry.key[:8]}.json"
+
+
+def _save(
+    settings: ProbeRunConfig, place: Path, measured: object, compared: Mapping[str, object], terminal: Terminal
+) -> None:
+    """Write the figures as JSON and the table as Markdown beside them, and say where they are."""
+    path = settings.output or place
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, measured)
+        write_aside(path.with_suffix(".md"), as_markdown(compared))
+    except OSError as error:
+        if settings.output is not None or error.errno not in NO_PERMISSION:
+            raise
+        return terminal.say(
+            f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
+        )
+    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}")
 
 
 def _since_the_run(settings: ProbeRunConfig, manifest: Manifest) -> list[str]:

@@ -128,7 +128,7 @@ def listening(
         about = {"clips": _about(places, made, codes, tokenizer), "postfilter": recipe.config["postfilter"]}
         write_json(folder / LISTENING, about | said)
 
-    return session.obtain(recipe, f"{config.clips} test clips decoded and continued", make)
+    return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make)
 
 
 def sounding_here(session: Session, audio: SpectrogramConfig, config: ListeningConfig) -> dict[str, float | str]:

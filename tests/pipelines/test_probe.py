@@ -29,12 +29,21 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
 
 def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path: Path) -> None:
     trained_on = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
+    run = shutil.copytree(finished_run.folder, tmp_path / "run")
     words = (
-        *(f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}"),
+        *(f"model={run}", f"store.root={tmp_path / 'store'}"),
         *("corpus.split.by=group", f"corpus.split.test=['{trained_on}']", "corpus.inspection.trim_db=20"),
     )
-    done = called(*words, *EMBEDDED, "probe.learning_curve=[]", command="probe")
+    done = called(*words, *EMBEDDED, "probe.learning_curve=[]", command="probe", COLUMNS="40")
     assert done.returncode == 0, done.stderr
+    figures, table = (next((run / "probes").glob(f"embedded_corpus_eSpeak_NG_*.{kind}")) for kind in ("json", "md"))
+    methods = {row["of"] for row in json.loads(figures.read_text())["methods"]}
+    assert methods == {line.split()[1] for line in table.read_text().splitlines()[2:]}
+    assert f"figures: {figures}, and as a table: {table}" in done.stderr
+    # The table is whole on a terminal of 40 columns.
+    assert done.stdout.splitlines()[0].split("  ")[0] == "method"
+    assert done.stdout.splitlines()[0].rstrip().endswith("chosen")
+    assert "…" not in done.stdout
     assert "silent ends were cut off the recordings that are probed alone" in " ".join(done.stderr.split())
     assert re.search(r"[1-9]\d* of \d+ test clips are among those that", " ".join(done.stderr.split()))
 

@@ -56,6 +56,19 @@ def test_a_store_keeps_sounds_of_each_strength_of_the_post_filter(
     assert said == list(strengths)
 
 
+def test_clips_that_are_decoded_are_counted(
+    capsys: pytest.CaptureFixture[str], run_folder: Path, session: Session, manifest: Manifest
+) -> None:
+    """Of a corpus with fewer test clips than are asked for."""
+    config, parts = replace(LISTENING, clips=3, judged_clips=3), parts_of(run_folder)
+    heard = replace(session, terminal=Terminal())
+    for stage in (decoded, partial(listening, model_entry=None)):
+        stage(heard, manifest, *parts, audio=AUDIO, config=config)
+    told = [line for line in capsys.readouterr().err.splitlines() if "test clips decoded" in line]
+    assert len(told) == 2
+    assert all("  1 test clips decoded" in line for line in told)
+
+
 def test_another_seed_draws_every_kind_of_sound_anew(run_folder: Path, session: Session, manifest: Manifest) -> None:
     parts = parts_of(run_folder)
     one, other = (decoded(session, manifest, *parts, AUDIO, replace(LISTENING, seed=seed)) for seed in (0, 1))
