@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -11,8 +11,9 @@ from typing import Literal
 from audio.description import Description, describe
 from audio.errors import InputError
 from audio.inspection import InspectionConfig, Progress, frequent_reasons, inspect
-from audio.manifest import Clip, Manifest, Rejected
+from audio.manifest import SPLITS, Clip, Manifest, Rejected
 from audio.measurement import Measurement
+from audio.segments import SegmentConfig, clips_of
 from audio.splits import SplitConfig, split_clips
 from audio.tables import Row, read_table
 from audio.templates import Template
@@ -21,6 +22,9 @@ EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
 )
+FEW = 20  # recordings: to listen to so few takes moments, even where they are long
+
+Described = dict[str, tuple[Description, ...]]  # what is known of each recording, or of each part of it, by path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +40,23 @@ class CorpusConfig:
     labels: Literal["folder", "pattern", "none"] = "folder"  # folder: its name, where pattern and table give no label
     table: str | None = None  # TSV, CSV, fairseq TSV or JSONL that lists the recordings: see audio.tables
     extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, where no table lists them
+    segment_seconds: float | None = None  # cut longer recordings into clips of so many seconds; None: they stay whole
+    segment_overlap_seconds: float = 0.0  # that a segment shares with the one before
+    segment_silence_dbfs: float | None = None  # leave out segments in which no sample exceeds this level
     inspection: InspectionConfig = field(default_factory=InspectionConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
 
+    @property
+    def segments(self) -> SegmentConfig:
+        """How recordings are cut into segments."""
+        return SegmentConfig(
+            seconds=self.segment_seconds,
+            overlap_seconds=self.segment_overlap_seconds,
+            silence_dbfs=self.segment_silence_dbfs,
+        )
+
     def __post_init__(self) -> None:
+        _ = self.segments  # refuses contradictory values
         if not self.root and not self.table:
             raise InputError(
                 "neither corpus.root nor corpus.table is given; name the folder of your recordings, corpus.root=PATH, "
@@ -78,8 +95,7 @@ def build_manifest(
         InputError: no recording is found or fit, a table names a file that is not there, or the splits cannot be made.
     """
     root, described, unmatched = find_recordings(config)
-    unheard = [_unheard(path, known) for path, known in described.items()]
-    split_clips(unheard, config.split)  # a split that cannot be made shows before hours of listening, not after
+    _require_divisible(described, config)
     fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
     if set_aside:
         set_aside((*unmatched, *unfit))
@@ -88,23 +104,72 @@ def build_manifest(
             f"corpus.root={root}: none of its {len(described)} recordings can be used ({frequent_reasons(unfit)}); "
             "check the files, or loosen corpus.inspection"
         )
-    clips = [_heard(clip, fit[clip.path], config.inspection) for clip in unheard if clip.path in fit]
-    divided, undivided = split_clips(clips, config.split)
-    rejected = sorted((*unmatched, *unfit, *undivided), key=lambda each: each.path)
+    clips, left_out = _cut(described, fit, config)
+    unused = (*unfit, *left_out)
+    if not clips:
+        raise InputError(
+            f"corpus.root={root}: nothing of its {len(described)} recordings can be used ({frequent_reasons(unused)}); "
+            "check start and end in the table, choose a lower corpus.segment_silence_dbfs, or loosen corpus.inspection"
+        )
+    divided, undivided = _divided(clips, config.split, unused)
+    rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
     return Manifest(root=root, clips=divided), tuple(rejected)
 
 
-def find_recordings(config: CorpusConfig) -> tuple[Path, dict[str, Description], tuple[Rejected, ...]]:
-    """Root, what is known of each recording (path -> description), and the files that the pattern does not fit.
+def _cut(
+    described: Described, fit: Mapping[str, Measurement], config: CorpusConfig
+) -> tuple[list[Clip], list[Rejected]]:
+    """The clips of all fit recordings, and what is left out of them."""
+    clips: list[Clip] = []
+    rejected: list[Rejected] = []
+    for path, several in described.items():
+        if path in fit:
+            own, left_out = clips_of(path, several, fit[path], config.segments, config.inspection)
+            clips += own
+            rejected += left_out
+    return clips, rejected
 
-    Nothing is decoded: the quick part, in which most mistakes show.
+
+def _require_divisible(described: Described, config: CorpusConfig) -> None:
+    """Refuse a split that cannot be made before hours of listening, not after.
+
+    Whether a few recordings suffice is judged after listening, which shows which of them are recordings at all.
+    """
+    unheard = [clip for path, several in described.items() for clip in _unheard(path, several, config)]
+    if len(described) <= FEW:
+        split_clips(unheard, replace(config.split, validation_fraction=0, test_fraction=0))
+    else:
+        split_clips(unheard, config.split)
+
+
+def _divided(
+    clips: list[Clip], config: SplitConfig, unused: Sequence[Rejected]
+) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+    """`split_clips`; a refusal says what was set aside before."""
+    try:
+        return split_clips(clips, config)
+    except InputError as error:
+        if not unused:
+            raise
+        raise InputError(f"{error}; set aside before: {frequent_reasons(unused)}") from error
+
+
+def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Rejected, ...]]:
+    """Root, what is known of each recording by path, and the files that the pattern does not fit.
+
+    Of a recording there are several descriptions where a table names several parts of it. Nothing is decoded: the
+    quick part, in which most mistakes show.
 
     Raises:
         InputError: as `build_manifest`, as far as it shows without listening.
     """
     root, listed = _listed(config) if config.table else _found(config)
     if config.pattern is None:
-        return root, {path: _labelled(path, known, config) for path, known in listed.items()}, ()
+        return (
+            root,
+            {path: tuple(_labelled(path, known, config) for known in each) for path, each in listed.items()},
+            (),
+        )
     template = Template(config.pattern)
     matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
     if not matched:
@@ -113,14 +178,15 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, dict[str, Description],
             f"such as {min(listed)!r}; write the pattern after such a name"
         )
     described = {
-        path: _labelled(path, _merged(describe(fields, str(root / path)), listed[path]), config)
+        path: tuple(_labelled(path, _merged(named, known), config) for known in listed[path])
         for path, fields in matched.items()
+        if (named := describe(fields, str(root / path)))
     }
     reason = f"name does not fit corpus.pattern {config.pattern}"
     return root, described, tuple(Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
 
 
-def _found(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
+def _found(config: CorpusConfig) -> tuple[Path, Described]:
     """Root and recordings of a folder; nothing is known of them yet."""
     root = _folder(config.root or "", "corpus.root")
     wanted = {extension.lower().lstrip(".") for extension in config.extensions}
@@ -138,7 +204,7 @@ def _found(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
             f"corpus.root={root} holds no recordings{most}; looked for {' '.join(f'.{e}' for e in config.extensions)}, "
             "in sub-folders too: check the path, convert other formats to WAV or FLAC, or set corpus.extensions"
         )
-    return root, dict.fromkeys(sorted(paths), Description())
+    return root, dict.fromkeys(sorted(paths), (Description(),))
 
 
 def _files(root: Path) -> Iterator[str]:
@@ -162,22 +228,26 @@ def _no_permission(error: OSError) -> None:
     raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
-def _listed(config: CorpusConfig) -> tuple[Path, dict[str, Description]]:
-    """Root and recordings of a table, with what it says of each."""
+def _listed(config: CorpusConfig) -> tuple[Path, Described]:
+    """Root and recordings of a table, with what its rows say of each recording, or of each part of it."""
     path = _expanded(config.table or "", "corpus.table")
     table = read_table(path)
     if not table.rows:
         raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
     root = _folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
-    described: dict[str, Description] = {}
+    described: dict[str, list[Description]] = {}
     for row in table.rows:
         relative = _relative(root, row)
-        if relative in described:
-            raise InputError(f"{row.where}: {relative} is listed twice; give each recording one row")
+        rows = described.setdefault(relative, [])
+        if any(row.description.span == other.span for other in rows):
+            raise InputError(
+                f"{row.where}: {relative} is listed twice; give each recording one row, or each of its parts another "
+                "start and end"
+            )
         if config.split.by == "table" and row.description.split is None and not _splits_by_name(config):
             raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
-        described[relative] = row.description
-    return root, dict(sorted(described.items()))
+        rows.append(row.description)
+    return root, {path: tuple(rows) for path, rows in sorted(described.items())}
 
 
 def _splits_by_name(config: CorpusConfig) -> bool:
@@ -227,7 +297,8 @@ def _folder(text: str, source: str) -> Path:
 
 def _merged(named: Description, listed: Description) -> Description:
     """What the name says, where the table says nothing."""
-    return Description(
+    return replace(
+        listed,
         label=listed.label or named.label,
         group=listed.group or named.group,
         index=named.index if listed.index is None else listed.index,
@@ -246,30 +317,27 @@ def _labelled(path: str, known: Description, config: CorpusConfig) -> Descriptio
             return known
 
 
-def _heard(clip: Clip, found: Measurement, config: InspectionConfig) -> Clip:
-    part = found.part(config.trim_db)
-    return replace(
-        clip,
-        start=part.start,
-        num_samples=part.num_samples,
-        trimmed=found.num_samples - part.num_samples,
-        sample_rate=found.sample_rate,
-        size=found.size,
-        sha256=found.sha256,
-    )
+def _unheard(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:
+    """The clips of a recording as far as they are known without listening: of an unknown length, in microseconds.
 
-
-def _unheard(path: str, known: Description) -> Clip:
-    """A clip of which only the description is known."""
-    return Clip(
-        path=path,
-        num_samples=0,
-        sample_rate=1,
-        size=0,
-        sha256="",
-        label=known.label,
-        group=known.group,
-        index=known.index,
-        fold=known.fold,
-        split=known.split or "train",
-    )
+    A recording that may be cut stands for as many segments as there are splits.
+    """
+    pieces = 1 if config.segment_seconds is None else len(SPLITS)
+    for number, known in enumerate(described):
+        begin = 0 if known.span is None else round(known.span.start * 1_000_000)
+        whole = known.span is None and pieces == 1
+        for piece in range(pieces):
+            yield Clip(
+                path=path,
+                segment=None if whole else pieces * number + piece,
+                start=begin + piece,
+                num_samples=0,
+                sample_rate=1_000_000,
+                size=0,
+                sha256="",
+                label=known.label,
+                group=known.group,
+                index=known.index,
+                fold=known.fold,
+                split=known.split or "train",
+            )

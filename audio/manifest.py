@@ -75,10 +75,11 @@ def _seconds(value: float) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
-    """A file that was set aside, and why."""
+    """A file that was set aside, or segments of a file, and why."""
 
-    path: str  # relative to the corpus root
+    path: str  # relative to the corpus root; of a part that a table names, the name of the clip
     reason: str
+    segments: int = 0  # segments of the file that are left out; 0: the whole file, or one part that a table names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ import soundfile
 
 from audio.blocks import equal_blocks
 from audio.files import file_hash
+from audio.levels import as_text, block_peaks, joined, level_samples
 from audio.manifest import printable, writable
 from audio.reading import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
-from audio.trimming import NO_EDGES, Edges, Part, block_powers, block_samples, find_edges
+from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
 
 _VERSION = 2  # of what a measurement means: another one is not taken from the cache. 2: no length of an MP3 is believed
 
@@ -29,6 +30,7 @@ class Measurement:
     peak: float  # largest absolute sample of the mono mix; meaningless where not finite
     finite: bool
     edges: Edges  # of the mono mix
+    levels: str  # of the mono mix along its time, as `audio.levels.as_text` writes them
     problem: str | None = None  # why it could not be decoded
 
     def part(self, trim_db: float | None) -> Part:
@@ -48,15 +50,17 @@ def measure(root: Path, path: str) -> Measurement:
     except OSError as error:
         return _undecoded(f"cannot be read: {error.strerror}")
     num_samples, peak, finite, powers = 0, 0.0, True, [np.empty(0)]
+    peaks = []
     try:
         with open_recording(root / path) as recording:
-            step = block_samples(recording.samplerate)
-            at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 20 ms
+            step = level_samples(recording.samplerate)
+            at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
             for block in equal_blocks(mono_blocks(recording, at_once), at_once):
                 largest = float(np.abs(block).max())
                 finite = finite and bool(np.isfinite(largest))
                 num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
                 powers.append(block_powers(block, recording.samplerate))
+                peaks.append(block_peaks(block, recording.samplerate))
             declared, sample_rate = declared_length(recording), recording.samplerate
     except RecordingError as error:
         return _undecoded(printable(error.reason), size=size, sha256=sha256)
@@ -69,6 +73,7 @@ def measure(root: Path, path: str) -> Measurement:
         peak=peak,
         finite=finite,
         edges=find_edges(np.concatenate(powers)),
+        levels=as_text(joined(peaks)),
     )
 
 
@@ -134,5 +139,6 @@ def _undecoded(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:
         peak=0,
         finite=True,
         edges=NO_EDGES,
+        levels="",
         problem=problem,
     )

@@ -8,20 +8,25 @@ the stream was cut::
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
 
-from audio.blocks import equal_blocks, first_samples, skip_samples
+from audio.blocks import equal_blocks, first_samples
 from audio.errors import InputError
 from audio.files import open_regular
 from audio.trimming import Part
 from audio.waveform import FloatArray, Waveform
+
+R = TypeVar("R")
 
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; a recording that declares another rate is set aside
 MAX_CHANNELS = 1_024
@@ -47,17 +52,22 @@ def read_blocks(
 ) -> Iterator[FloatArray]:
     """Mono blocks ``(samples,)`` float32 at ``sample_rate`` Hz, in constant memory; ``block_seconds`` bounds it.
 
-    The block size changes no sample. Of a ``part`` the samples are those of a file that holds nothing else: what lies
-    before it is decoded and dropped, since no seek is exact in every format, and what lies behind it is not decoded.
+    The block size changes no sample. Of a ``part`` the samples are those of a file that holds nothing else. In formats
+    in which a seek is exact the part alone is decoded. In others (MP3, Vorbis, Opus...) what lies before the part is
+    decoded and dropped; the file then stays open behind the part, so that the parts of a file, read in order of time,
+    cost one pass of decoding.
 
     Raises:
         InputError: on the first block, when the file cannot be opened; later, when it proves damaged, or holds a sample
             that no front end can hear (`inaudible`).
     """
+    if part is not None:
+        with _cursor_before(path, part.start) as cursor:
+            blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1))
+            yield from resample_blocks(_audible(blocks, path), cursor.sample_rate, sample_rate)
+        return
     with open_recording(path) as recording:
         blocks = mono_blocks(recording, max(round(block_seconds * recording.samplerate), 1))
-        if part is not None:
-            blocks = first_samples(skip_samples(blocks, part.start), part.num_samples)
         yield from resample_blocks(_audible(blocks, path), recording.samplerate, sample_rate)
 
 
@@ -177,6 +187,133 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no
 
     def seekable(self) -> bool:
         return False
+
+
+# Formats and encodings in which libsndfile finds any sample exactly; tests compare the bits.
+_EXACT_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
+_EXACT_ENCODINGS = frozenset(
+    {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}  # no sample needs another
+)
+_RECENT_SAMPLES = 1 << 20  # that a cursor keeps: segments may overlap by 23 s at 44.1 kHz without decoding anew
+
+
+class _Cursor:
+    """A place in an open recording, from which its parts are read in order of time.
+
+    ::
+
+        file      |=============|==========|- - - - - - - -
+                                ^ recent   ^ position          what is recent may be asked for again
+    """
+
+    def __init__(self, path: Path, state: tuple[object, ...]) -> None:
+        self.state = state  # of the file and the process: a cursor serves no other
+        self._stack = ExitStack()
+        self._recording = self._stack.enter_context(open_recording(path))
+        self._exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
+        self._position = 0
+        self._recent: deque[FloatArray] = deque()
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of the file."""
+        rate: int = self._recording.samplerate
+        return rate
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the whole file has been read."""
+        return bool(self._position >= self._recording.frames)
+
+    def serves(self, state: tuple[object, ...], start: int) -> bool:
+        """Whether sample ``start`` of the file in this state can be read without beginning anew."""
+        return self.state == state and (self._exact or start >= self._position - sum(map(len, self._recent)))
+
+    def blocks(self, part: Part, size: int) -> Iterator[FloatArray]:
+        """Mono blocks of at most ``size`` samples of a part, at the file's own rate."""
+        if self._exact:
+            self._seek(part.start)
+        while part.start > self._position:
+            if not len(self._read(min(part.start - self._position, size))):
+                return
+        end = part.start + part.num_samples
+        known = np.concatenate([np.empty(0, np.float32), *self._recent])
+        place = part.start
+        if place < self._position:
+            known = known[len(known) - (self._position - place) :][: part.num_samples]
+            place += len(known)
+            yield known
+        while place < end and len(block := self._read(min(end - place, size))):
+            place += len(block)
+            yield block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stack.close()
+
+    def _seek(self, start: int) -> None:
+        if start != self._position:
+            self._named(lambda: self._recording.seek(start))
+            self._position = start
+
+    def _read(self, count: int) -> FloatArray:
+        at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))
+        block = _mixed(self._named(lambda: self._recording.read(at_once, dtype="float32", always_2d=True)))
+        self._position += len(block)
+        if not self._exact:
+            self._recent.append(block)
+            while sum(map(len, self._recent)) - len(self._recent[0]) >= _RECENT_SAMPLES:
+                self._recent.popleft()
+        return block
+
+    def _named(self, work: Callable[[], R]) -> R:
+        """What ``work`` returns; errors name the file, as those inside `open_recording` do."""
+        try:
+            return work()
+        except BaseException:
+            self._stack.__exit__(*sys.exc_info())
+            raise
+
+
+_kept: list[_Cursor] = []  # the cursor used last, if any; taken out while it is in use, so that no two readers share it
+
+
+@contextmanager
+def _cursor_before(path: Path, start: int) -> Iterator[_Cursor]:
+    """The cursor that was used last where it can go on to ``start``, or a new one."""
+    state = _state(path)
+    cursor = _kept.pop() if _kept else None
+    if cursor is not None and not cursor.serves(state, start):
+        cursor.close()
+        cursor = None
+    cursor = cursor or _Cursor(path, state)
+    try:
+        yield cursor
+    except GeneratorExit:  # the reader wants no more
+        _keep(cursor)
+        raise
+    except BaseException:
+        cursor.close()
+        raise
+    _keep(cursor)
+
+
+def _keep(cursor: _Cursor) -> None:
+    if cursor.at_end:
+        cursor.close()
+        return
+    _kept.append(cursor)
+    while len(_kept) > 1:
+        _kept.pop(0).close()
+
+
+def _state(path: Path) -> tuple[object, ...]:
+    """What a file's samples depend on, and the process: a forked one shares the place in an open file."""
+    try:
+        status = path.stat()
+    except OSError:  # opening the file says what is wrong
+        return ()
+    return os.getpid(), str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def mono_blocks(recording: soundfile.SoundFile, block_samples: int) -> Iterator[FloatArray]:

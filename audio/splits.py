@@ -1,14 +1,21 @@
 """Splits: which clips train, which validate, which test.
 
 Names given for a split decide first. A split that names no clip is then drawn from the rest by seeded hash, with its
-fraction; what is left trains. What is drawn together stays together: a group (speaker, site...) is never cut. Each
-label is drawn from by itself; one with too few clips or groups for every split trains whole, since nothing could be
-learned of it otherwise, unless all are like that: then they are drawn from together.
+fraction; what is left trains. What is drawn together stays together: a group (speaker, site...) is never cut, nor are
+the segments of one recording. Each label is drawn from by itself; one with too few clips or groups for every split
+trains whole, since nothing could be learned of it otherwise, unless all are like that: then they are drawn from
+together.
+
+Where there are fewer recordings than splits to fill, as with one long recording, each recording is divided in time::
+
+    recording   |----------- train -----------|- validation -|- test -|
+
+A segment that overlaps a segment of an earlier stretch is set aside, so that no sound stands in two splits.
 """
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -16,6 +23,8 @@ from typing import Literal
 from audio.description import SPLIT_NAMES
 from audio.errors import InputError
 from audio.manifest import LARGEST, SPLITS, Clip, Rejected, Split, whole_number
+
+TOLERATED = 1.5  # a split that holds so many times what was asked, or so many times less, is worth a notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +103,75 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
         InputError: a split would be empty, a name fits no clip, a clip lacks what it is split by, or a group is cut.
     """
     named = _named(clips, config)
-    kept = [replace(clip, split=split) for clip in clips if (split := named[clip.path])]
+    kept = [replace(clip, split=split) for clip, split in zip(clips, named, strict=True) if split]
+    reason = f"in no split: its {config.by} is named for none"
+    nameless = [clip for clip, split in zip(clips, named, strict=True) if not split]
+    rejected = [Rejected(path=clip.name, reason=reason) for clip in nameless]
+    if in_stretches(kept, config):
+        final, overlapping = _stretched(kept, config)
+        _check_filled(final, config)
+        return final, (*rejected, *overlapping)
     drawn = _drawn(kept, config)
-    final = tuple(replace(clip, split=drawn.get(clip.path, clip.split)) for clip in kept)
+    final = tuple(
+        replace(clip, split=drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
+    )
     _check_filled(final, config)
     _check_groups(final, config)
-    reason = f"in no split: its {config.by} is named for none"
-    return final, tuple(Rejected(path=clip.path, reason=reason) for clip in clips if not named[clip.path])
+    return final, tuple(rejected)
+
+
+def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
+    """What to know of the splits that `split_clips` gave the clips, a sentence each; none where all is as asked."""
+    if config.by == "hash" and (divided := _divided_recordings(clips)):
+        several = divided > 1
+        return (
+            f"{divided} recording{'s' if several else ''} cannot fill {len({clip.split for clip in clips})} splits, so "
+            f"{'each recording' if several else 'it'} is divided in time: the first stretch trains, the next "
+            "validates, the last tests. The figures say nothing about other recordings: add some, or say in a table "
+            "which stretch stands in which split (corpus.split.by=table)",
+        )
+    return _uneven_shares(clips, config)
+
+
+def _divided_recordings(clips: Collection[Clip]) -> int:
+    """How many recordings have segments in several splits."""
+    splits: dict[str, set[Split]] = defaultdict(set)
+    for clip in clips:
+        if clip.segment is not None:
+            splits[clip.path].add(clip.split)
+    return sum(len(each) > 1 for each in splits.values())
+
+
+def _uneven_shares(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
+    """A sentence where a drawn split is half again as large as asked, or as small, because some clips stay together."""
+    drawn = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
+    groups = {clip.group for clip in clips if clip.group is not None}
+    together = groups if groups and not config.shared_groups else {clip.path for clip in clips}
+    if config.by not in ("hash", "group") or len(together) == len(clips):
+        return ()
+    held = Counter(clip.split for clip in clips)
+    if all(1 / TOLERATED < held[split] / len(clips) / config.fraction(split) < TOLERATED for split in drawn):
+        return ()
+    asked = {split: config.fraction(split) for split in SPLITS}
+    asked["train"] = 1 - sum(asked.values())
+    shares = " / ".join(f"{100 * asked[split]:g}" for split in SPLITS)
+    counts = " / ".join(str(held[split]) for split in SPLITS)
+    noun = "groups" if together is groups else "recordings"
+    remedy = "add recordings"
+    if together is groups:
+        remedy = (
+            "hold each group out once (compare.folds=group), let groups be divided (corpus.split.shared_groups=true), "
+            "or add groups"
+        )
+    told = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
+    return (f"{told}: {remedy}",)
+
+
+def in_stretches(clips: Collection[Clip], config: SplitConfig) -> bool:
+    """Whether recordings are divided in time: there are segments, and fewer recordings than splits to fill."""
+    recordings = {clip.path for clip in clips}
+    segmented = any(clip.segment is not None for clip in clips)
+    return config.by == "hash" and segmented and len(recordings) <= len(_wanted(clips, config))
 
 
 def index_range(name: str) -> range:
@@ -118,19 +189,19 @@ def index_range(name: str) -> range:
     return range(begin, end + 1)
 
 
-def _named(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split | None]:
-    """The split of each path that its own value names, or train where that is what remains; None where it has none."""
+def _named(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
+    """The split of each clip that its own value names, or train where that is what remains; None where it has none."""
     match config.by:
         case "hash":
-            return {clip.path: "train" for clip in clips}
+            return ["train" for _ in clips]
         case "table":
-            return {clip.path: clip.split for clip in clips}
+            return [clip.split for clip in clips]
         case _:
-            values = {clip.path: _value(clip, config) for clip in clips}
-            example = {value: path for path, value in values.items()}
+            values = [_value(clip, config) for clip in clips]
+            example = {value: clip.path for value, clip in zip(values, clips, strict=True)}
             _check_names(example.keys(), config)
             named = _naming(example, config)
-            return {path: named[value] for path, value in values.items()}
+            return [named[value] for value in values]
 
 
 def _naming(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split | None]:
@@ -184,10 +255,15 @@ def _check_names(values: Collection[str], config: SplitConfig) -> None:
             raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
 
 
-def _drawn(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
-    """Splits of the clips that are drawn from train (path -> split), for the splits that have no clip yet."""
+def _wanted(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
+    """The splits that have no clip yet and are to be drawn."""
     filled = {clip.split for clip in clips}
-    wanted = [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
+    return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
+
+
+def _drawn(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+    """The units that are drawn from train (unit -> split), for the splits that have no clip yet."""
+    wanted = _wanted(clips, config)
     units: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         if clip.split == "train":
@@ -195,11 +271,11 @@ def _drawn(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
     chosen: dict[str, Split] = {}
     for names in _strata(units, smallest=len(wanted) + 1):
         chosen |= _dealt(names, wanted, config)
-    return {clip.path: split for unit, split in chosen.items() for clip in units[unit]}
+    return chosen
 
 
 def _unit(clip: Clip, config: SplitConfig) -> str:
-    """What must not be cut: the fold or group of a clip, or the clip alone."""
+    """What must not be cut: the fold or group of a clip, or its recording alone."""
     if config.by == "fold":
         return f"fold {clip.fold}"
     if clip.group is None or config.shared_groups or config.by == "index":
@@ -222,11 +298,59 @@ def _dealt(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> di
         return {}
     ranked = sorted(units, key=lambda unit: hashlib.sha256(f"{config.seed} {unit}".encode()).digest())
     chosen: dict[str, Split] = {}
-    for left, split in zip(range(len(wanted), 0, -1), wanted, strict=True):
-        count = min(max(round(config.fraction(split) * len(units)), 1), len(ranked) - left)
+    for split, count in _counts(len(units), wanted, config).items():
         chosen |= dict.fromkeys(ranked[:count], split)
         ranked = ranked[count:]
     return chosen
+
+
+def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Split, int]:
+    """How many of so many units each split takes: its fraction, but one at least, and one is left to train on."""
+    counts: dict[Split, int] = {}
+    for left, split in zip(range(len(wanted), 0, -1), wanted, strict=True):
+        counts[split] = min(max(round(config.fraction(split) * total), 1), total - sum(counts.values()) - left)
+    return counts
+
+
+def _stretched(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
+    """The clips of each recording in stretches of time: train, validation, test; and those that lie across a border.
+
+    A recording of fewer segments than splits trains whole, unless all are like that: then they are one sequence.
+    """
+    wanted = _wanted(clips, config)
+    recordings: dict[str, list[Clip]] = defaultdict(list)
+    for clip in sorted(clips, key=lambda clip: (clip.path, clip.start)):
+        recordings[clip.path].append(clip)
+    sequences = [own for own in recordings.values() if len(own) > len(wanted)] or [
+        [clip for own in recordings.values() for clip in own]
+    ]
+    splits: dict[str, Split] = {}
+    rejected = []
+    for sequence in sequences:
+        for clip, split, overlaps in _along(sequence, wanted, config):
+            splits[clip.name] = split
+            if overlaps:
+                reason = f"overlaps the segments of another split, at the border to {split}"
+                rejected.append(Rejected(path=clip.name, reason=reason, segments=1))
+    left_out = {each.path for each in rejected}
+    final = tuple(replace(clip, split=splits.get(clip.name, clip.split)) for clip in clips if clip.name not in left_out)
+    return final, rejected
+
+
+def _along(clips: Sequence[Clip], wanted: Sequence[Split], config: SplitConfig) -> Iterator[tuple[Clip, Split, bool]]:
+    """Each clip of a sequence in time with its split, and whether it overlaps a clip of an earlier split."""
+    if len(clips) <= len(wanted):
+        return
+    counts = _counts(len(clips), wanted, config)
+    splits: list[Split] = ["train"] * (len(clips) - sum(counts.values()))
+    splits += [split for split in wanted for _ in range(counts[split])]
+    ends: dict[tuple[str, Split], int] = defaultdict(int)  # last sample of a recording that each split holds
+    for clip, split in zip(clips, splits, strict=True):
+        before = max((end for (path, other), end in ends.items() if path == clip.path and other != split), default=0)
+        overlaps = clip.start < before
+        if not overlaps:
+            ends[clip.path, split] = max(ends[clip.path, split], clip.start + clip.num_samples)
+        yield clip, split, overlaps
 
 
 def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
@@ -237,9 +361,11 @@ def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
         if split not in filled and config.fraction(split) > 0:
             groups = {clip.group for clip in clips if clip.group is not None}
             whole = f" in {len(groups)} groups, which stay whole" if groups and not config.shared_groups else ""
+            shorter = "into shorter segments (corpus.segment_seconds)"
+            cut = shorter if any(clip.segment is not None for clip in clips) else "up (corpus.segment_seconds=10)"
             raise InputError(
                 f"{split} split: too few clips to draw it from ({len(clips)}{whole}); add recordings, cut long ones "
-                f"into pieces, or do without it (corpus.split.{split}_fraction=0)"
+                f"{cut}, or do without it (corpus.split.{split}_fraction=0)"
             )
 
 

@@ -1,13 +1,17 @@
 """Tables of recordings: TSV or CSV with a header, fairseq manifests, JSONL. Every problem names file and line.
 
 * TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header with ``path`` and any of ``label group index fold split``; other
-  columns are left alone.
+  columns are left alone. ``start`` and ``end``, in seconds, name a part of the recording: several rows may
+  name parts of one file. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of segments name
+  parts.
 * fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others
   ``path<TAB>num_samples``.
 * JSONL (``.jsonl``, ``.json``, ``.ndjson``), as NeMo writes it: ``audio_filepath`` (or ``path``, ``audio``), and any of
-  ``label`` (or ``command``), ``group`` (or ``speaker``), ``index``, ``fold``, ``split``.
+  ``label`` (or ``command``), ``group`` (or ``speaker``), ``index``, ``fold``, ``split``, ``start`` and ``end``, or
+  ``offset`` and ``duration``.
 
-Lengths that a table states are not believed: recordings are decoded and measured.
+Lengths of recordings that a table states are not believed: recordings are decoded and measured. ``duration`` without
+``offset`` is such a length.
 """
 
 import csv
@@ -17,8 +21,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio.description import FIELDS, Description, describe
+from audio.description import FIELDS, SPAN_FIELDS, Description, describe
 from audio.errors import InputError
+from audio.manifest import whole_number
 
 _JSON_NAMES = {
     "path": ("audio_filepath", "path", "audio"),
@@ -27,6 +32,8 @@ _JSON_NAMES = {
     "index": ("index",),
     "fold": ("fold",),
     "split": ("split",),
+    "start": ("start", "offset"),
+    "end": ("end",),
 }
 
 
@@ -91,10 +98,9 @@ def _header_rows(text: str, path: Path, delimiter: str) -> Iterator[Row]:
     try:
         header = [name.strip().lower() for name in next(lines, [])]
         if "path" not in header:
-            raise InputError(
-                f"{path}:1: the header is {header!s:.200}; it needs path, and may have {', '.join(FIELDS)}"
-            )
-        if repeated := [name for name in ("path", *FIELDS) if header.count(name) > 1]:
+            others = ", ".join((*FIELDS, *SPAN_FIELDS))
+            raise InputError(f"{path}:1: the header is {header!s:.200}; it needs path, and may have {others}")
+        if repeated := [name for name in ("path", *FIELDS, *SPAN_FIELDS) if header.count(name) > 1]:
             raise InputError(f"{path}:1: the header names {repeated[0]} twice; name each column once")
         for values in lines:
             if any(value.strip() for value in values):
@@ -106,7 +112,18 @@ def _header_rows(text: str, path: Path, delimiter: str) -> Iterator[Row]:
 def _header_row(header: list[str], values: list[str], where: str) -> Row:
     if len(values) != len(header):
         raise InputError(f"{where}: {len(values)} values under a header of {len(header)} columns; give one for each")
-    return _row(dict(zip(header, values, strict=True)), where)
+    fields = dict(zip(header, values, strict=True))
+    return _row(_in_seconds(fields) if "num_samples" in fields and "sample_rate" in fields else fields, where)
+
+
+def _in_seconds(fields: Mapping[str, str]) -> dict[str, str]:
+    """A row of a manifest of ours, which counts in samples; what is used of a whole recording is chosen anew."""
+    others = {name: text for name, text in fields.items() if name not in SPAN_FIELDS}
+    names = ("segment", "start", "num_samples", "sample_rate")
+    segment, start, num_samples, sample_rate = (whole_number(fields.get(name, "")) for name in names)
+    if segment is None or start is None or num_samples is None or not sample_rate:
+        return others
+    return {**others, "start": repr(start / sample_rate), "end": repr((start + num_samples) / sample_rate)}
 
 
 def _fairseq_rows(text: str, path: Path) -> Iterator[Row]:
@@ -146,7 +163,19 @@ def _json_fields(value: Mapping[str, object], where: str) -> dict[str, str]:
         if isinstance(found, dict | list) or (field == "path" and not isinstance(found, str)):
             kind = "text" if field == "path" else "text or a number"
             raise InputError(f"{where}: {field} is {json.dumps(found):.40}; it must be {kind}")
-    return {field: str(found) for field, found in first.items()}
+    fields = {field: str(found) for field, found in first.items()}
+    return _with_end(fields, value) if "start" in fields and "end" not in fields else fields
+
+
+def _with_end(fields: dict[str, str], value: Mapping[str, object]) -> dict[str, str]:
+    """The fields with the end that ``offset`` and ``duration`` make together, as NeMo writes parts of recordings."""
+    duration = value.get("duration")
+    if value.get("offset") is None or duration is None:
+        return fields
+    try:
+        return {**fields, "end": repr(float(fields["start"]) + float(str(duration)))}
+    except ValueError:
+        return {**fields, "end": str(duration)}
 
 
 def _row(fields: Mapping[str, str], where: str) -> Row:

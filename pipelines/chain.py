@@ -194,6 +194,7 @@ def _write_folder(
         manifest=corpus.manifest,
         rejected=corpus.rejected,
         name=corpus.name,
+        notices=corpus.notices,
         settings=settings,
         made=made,
     )

@@ -7,6 +7,7 @@ from audio.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.embedded import EmbeddedConfig, embedded_corpus
 from audio.errors import InputError
 from audio.manifest import Manifest, Rejected, write_rejected
+from audio.splits import division_notices
 from pipelines.gangs import Gang
 from pipelines.progress import Terminal
 from pipelines.settings import EMBEDDED, RunSettings, choose_workers
@@ -14,6 +15,7 @@ from pipelines.stages.probe import require_labels
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
 REJECTED = "rejected.tsv"  # in the folder of a run
+LONG_SECONDS = 60.0  # of a clip; a corpus of longer ones learns more from segments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class Corpus:
     name: str
     manifest: Manifest
     rejected: tuple[Rejected, ...]
+    notices: tuple[str, ...] = ()  # what to know of how it is divided, a sentence each
 
 
 def corpus_config(
@@ -38,7 +41,7 @@ def corpus_config(
         return replace(config, root=str(embedded_corpus(embedded, store / FOLDER)))
     _, described, _ = find_recordings(config)
     if probed:
-        require_labels([description.label for description in described.values()])
+        require_labels([description.label for several in described.values() for description in several])
     return config
 
 
@@ -86,10 +89,41 @@ def read_corpus(
         raise InputError(f"{error}; each file and its reason stand in {folder / REJECTED}") from error
     if not gang.rank:
         gang.barrier()
-    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else manifest.root.name
+    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else _folder_name(manifest.root)
     trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
+    segments = f"{_segments_of(manifest)}, " if manifest.has_segments else ""
+    left_out = sum(each.segments for each in rejected)
+    dropped = f", {left_out} segments left out" if left_out else ""
     terminal.say(
-        f"corpus    {name}: {len(manifest.clips)} clips, {manifest.seconds / 60:.1f} minutes, "
-        f"{len(rejected)} set aside{trimmed}"
+        f"corpus    {name}: {len(manifest.clips)} clips, {segments}{manifest.seconds / 60:.1f} minutes, "
+        f"{sum(not each.segments for each in rejected)} set aside{dropped}{trimmed}"
     )
-    return Corpus(name=name, manifest=manifest, rejected=rejected)
+    notices = division_notices(manifest.clips, config.split)
+    for notice in (*notices, *_advice(manifest, config)):
+        terminal.say(f"corpus    {notice}")
+    return Corpus(name=name, manifest=manifest, rejected=rejected, notices=notices)
+
+
+def _folder_name(root: Path) -> str:
+    """The last part of the root's full path: a table beside the recordings gives ".", which has no name."""
+    whole = root.resolve()
+    return whole.name or str(whole)
+
+
+def _segments_of(manifest: Manifest) -> str:
+    segments = [clip.path for clip in manifest.clips if clip.segment is not None]
+    files = len(set(segments))
+    return f"{len(segments)} of them segments of {files} recording{'s' if files > 1 else ''}"
+
+
+def _advice(manifest: Manifest, config: CorpusConfig) -> list[str]:
+    """What to do about recordings that would better be cut; nothing where they are."""
+    lengths = [clip.seconds for clip in manifest.clips]
+    long = sum(length > LONG_SECONDS for length in lengths)
+    if not long or config.segment_seconds is not None:
+        return []
+    clips = "1 clip is" if long == 1 else f"{long} clips are"
+    return [
+        f"{clips} longer than {LONG_SECONDS:g} s (the longest: {max(lengths) / 60:.1f} minutes): "
+        "corpus.segment_seconds=10 cuts them into clips of 10 s, each of which is probed and listened to"
+    ]

@@ -37,6 +37,7 @@ def write_results(
     name: str,
     settings: RunSettings,
     made: Mapping[FoldSeed, Mapping[str, Entry]],
+    notices: Sequence[str] = (),
 ) -> None:
     """Collect what the entries of a run, by stage, have to say, into ``results.json``.
 
@@ -44,7 +45,7 @@ def write_results(
     """
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
-        "corpus": _corpus(manifest, rejected, name),
+        "corpus": _corpus(manifest, rejected, name) | ({"notices": list(notices)} if notices else {}),
         "stages": [row for place, entries in made.items() for row in _stages(entries, place, several=len(made) > 1)],
         "command": shlex.join(["wordless", "run", *sys.argv[1:]]),
         "versions": library_versions(),
@@ -254,15 +255,22 @@ def _stages(entries: Mapping[str, Entry], place: FoldSeed, *, several: bool) -> 
 
 
 def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:
+    segments = {"recordings": len({clip.path for clip in manifest.clips})} if manifest.has_segments else {}
     return {
         "name": name,
+        **segments,
         "clips": {split: len(manifest.of(split)) for split in SPLITS},
         "seconds": {split: sum(clip.seconds for clip in manifest.of(split)) for split in SPLITS},
         "trimmed_seconds": manifest.trimmed_seconds,
-        "rejected": [asdict(each) for each in rejected],
+        "rejected": [_rejected(each) for each in rejected],
         "labels": Counter(clip.label for clip in manifest.clips if clip.label is not None),
         "groups": Counter(clip.group for clip in manifest.clips if clip.group is not None),
     }
+
+
+def _rejected(each: Rejected) -> dict[str, object]:
+    """Path and reason; the number of segments only where segments were left out."""
+    return {"path": each.path, "reason": each.reason} | ({"segments": each.segments} if each.segments else {})
 
 
 def _number(value: object) -> float:

@@ -44,7 +44,15 @@ class RejectedRow(TypedDict):
     reason: str
 
 
-class CorpusRecord(TypedDict):
+class DivisionRecord(TypedDict, total=False):
+    """What there is to say of some corpora only."""
+
+    recordings: int  # that the clips are segments of
+    notices: list[str]  # what to know of how the clips are divided
+    trimmed_seconds: float  # of silence that was cut off the ends
+
+
+class CorpusRecord(DivisionRecord):
     """What was listened to."""
 
     name: str

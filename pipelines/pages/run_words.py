@@ -45,7 +45,11 @@ def _sound(results: Results) -> str:
     if not corpus:
         return "Recordings"
     clips, seconds = sum(corpus["clips"].values()), sum(corpus["seconds"].values())
-    return f"{number(clips)} recordings, {duration(seconds)} of sound,"
+    recordings = corpus.get("recordings")  # only where they were cut
+    heard = (
+        f"{number(clips)} clips of {counted(recordings, 'recording')}" if recordings else f"{number(clips)} recordings"
+    )
+    return f"{heard}, {duration(seconds)} of sound,"
 
 
 def _about_codes(results: Results) -> str:

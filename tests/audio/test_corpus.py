@@ -16,7 +16,7 @@ ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 def labels(config: CorpusConfig) -> dict[str, str | None]:
     _, described, _ = find_recordings(config)
-    return {path: known.label for path, known in described.items()}
+    return {path: known.label for path, (known,) in described.items()}
 
 
 def test_sub_folders_are_labels(tmp_path: Path, tone: Tone) -> None:
@@ -254,5 +254,5 @@ def test_esc10_folds(esc10: Path) -> None:
     )
     root, described, unmatched = find_recordings(config)
     assert (root, len(described), unmatched) == (esc10, 320, ())
-    assert described["001 - Dog bark/1-100032-A.ogg"].label == "001 - Dog bark"
-    assert described["001 - Dog bark/1-100032-A.ogg"].fold == "1"
+    (known,) = described["001 - Dog bark/1-100032-A.ogg"]
+    assert (known.label, known.fold) == ("001 - Dog bark", "1")

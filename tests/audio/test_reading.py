@@ -1,5 +1,6 @@
 """Reading: every format, rate and channel count, and the same samples however the stream was cut."""
 
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -130,6 +131,60 @@ def test_a_part_is_resampled_as_a_file_of_its_own(tone: Tone) -> None:
     assert np.array_equal(read_beginning(path, 16_000, 0.1, part=part).samples, expected[:1_600])
     assert np.array_equal(read_beginning(path, 16_000, 3.0, part=part).samples, expected)
     assert not list(read_blocks(path, 16_000, part=Part(start=20_000, num_samples=0)))
+
+
+PARTED = [
+    *(("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "FLOAT"), ("a.wav", "ULAW"), ("a.wav", "IMA_ADPCM")),
+    *(("a.flac", "PCM_16"), ("a.flac", "PCM_24"), ("a.aiff", "PCM_16"), ("a.au", "ALAW"), ("a.caf", "PCM_24")),
+    *(("a.w64", "DOUBLE"), ("a.rf64", "PCM_16"), ("a.ogg", None), ("a.mp3", None), ("a.opus", None)),
+]
+
+
+@pytest.mark.parametrize(("name", "subtype"), PARTED)
+def test_parts_in_any_order_are_slices_of_the_whole(tone: Tone, name: str, subtype: str | None) -> None:
+    path = tone(name, seconds=1.5, sample_rate=48_000, channels=2, subtype=subtype)
+    whole = read(path, 48_000).samples
+    starts = [0, 4_801, 20_000, 20_000, 17_777, 60_001, 3, 59_000]  # on, again, overlapping, back, on
+    for start in starts:
+        part = Part(start=start, num_samples=9_999)
+        blocks = list(read_blocks(path, 48_000, block_seconds=0.05, part=part))
+        assert np.array_equal(np.concatenate(blocks), whole[start : start + 9_999])
+        first = next(read_blocks(path, 48_000, block_seconds=0.05, part=part))  # a reader that wants no more
+        assert np.array_equal(first, whole[start : start + len(first)])
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.ogg"])
+def test_parts_that_are_read_side_by_side_do_not_disturb_each_other(tone: Tone, name: str) -> None:
+    path = tone(name, seconds=1.0, sample_rate=16_000)
+    whole = read(path, 16_000).samples
+    parts = [Part(start=start, num_samples=4_000) for start in (0, 4_000, 2_000)]
+    readers = [read_blocks(path, 16_000, block_seconds=0.05, part=part) for part in parts]
+    found = [np.concatenate(blocks) for blocks in zip(*zip(*readers, strict=True), strict=True)]
+    for part, samples in zip(parts, found, strict=True):
+        assert np.array_equal(samples, whole[part.start : part.start + 4_000])
+
+
+OPENED: list[str] = []
+
+
+def test_parts_in_order_of_time_cost_one_pass_and_a_changed_file_is_read_anew(tone: Tone) -> None:
+    path = tone("a.ogg", seconds=2.0, sample_rate=16_000)
+    sys.addaudithook(lambda event, values: OPENED.append(str(values[0])) if event == "open" else None)
+    OPENED.clear()
+    for start in range(0, 31_000, 1_000):
+        list(read_blocks(path, 16_000, part=Part(start=start, num_samples=1_500)))
+    assert OPENED.count(str(path)) == 1
+    path.write_bytes(tone("b.ogg", seconds=2.0, sample_rate=16_000).read_bytes())
+    blocks = list(read_blocks(path, 16_000, part=Part(start=31_000, num_samples=1_000)))
+    assert np.array_equal(np.concatenate(blocks), read(path, 16_000).samples[31_000:])
+
+
+def test_a_file_that_breaks_off_inside_a_part_is_named(tone: Tone) -> None:
+    path = tone("cut.flac", seconds=4.0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for part in (Part(start=0, num_samples=32_000), Part(start=30_000, num_samples=1_000)):
+        with pytest.raises(InputError, match=r"cut\.flac cannot be decoded"):
+            list(read_blocks(path, 8_000, part=part))
 
 
 def test_what_lies_behind_a_part_is_not_decoded(tone: Tone) -> None:

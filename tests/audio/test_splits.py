@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audio.errors import InputError
 from audio.manifest import SPLITS, Clip
-from audio.splits import SplitConfig, index_range, split_clips
+from audio.splits import SplitConfig, division_notices, index_range, split_clips
 
 
 def clip(path: str, **known: object) -> Clip:
@@ -185,6 +185,25 @@ def test_one_recording_is_too_few() -> None:
         split_clips([clip("a.wav")], SplitConfig())
     divided, _ = split_clips([clip("a.wav")], SplitConfig(validation_fraction=0, test_fraction=0))
     assert divided[0].split == "train"
+
+
+def test_groups_that_give_other_fractions_than_asked_are_named_with_what_else_could_be_done() -> None:
+    config = SplitConfig()
+    divided, _ = split_clips(digits(["ann", "bob", "cyd"]), config)
+    (notice,) = division_notices(divided, config)
+    assert notice.startswith(
+        "3 groups stay whole, so train / validation / test hold 20 / 20 / 20 clips, not 80 / 10 / 10 %"
+    )
+    assert "compare.folds=group" in notice
+    assert "corpus.split.shared_groups=true" in notice
+    assert "add groups" in notice
+    shared = SplitConfig(shared_groups=True)
+    assert not division_notices(split_clips(digits(["ann", "bob", "cyd"]), shared)[0], shared)
+    many = digits([f"{number}" for number in range(20)])
+    assert not division_notices(split_clips(many, config)[0], config)
+    named = SplitConfig(by="group", validation=("ann",), test=("bob",))
+    assert not division_notices(split_clips(digits(["ann", "bob", "cyd"]), named)[0], named)
+    assert not division_notices(split_clips([clip(f"{n}.wav") for n in range(5)], config)[0], config)
 
 
 @pytest.mark.parametrize(
