@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from audio.errors import InputError
+from audio.files import os_number, written
 
 PATTERN = "{label}_{group}_{index}.wav"
 
@@ -103,6 +104,7 @@ def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
 
     Raises:
         InputError: eSpeak NG is missing, lacks a voice, or fails.
+        OSError: the disk is full; nothing half-written is left.
     """
     spoken = utterances(config)
     request = {"seed": config.seed, "volume": _VOLUME, "utterances": [asdict(each) for each in spoken]}
@@ -135,19 +137,26 @@ def _speak(request: dict[str, object], folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # one that somebody took files from
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")  # a killed run's engine may still write
     aside.mkdir()
-    done = _run_engine(json.dumps({"folder": str(aside.resolve()), **request}))
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise InputError(f"eSpeak NG failed in {aside} ({reason}); run wordless doctor, or give recordings of your own")
-    aside.replace(folder)
+    try:
+        with written(folder):
+            _run_engine(json.dumps({"folder": str(aside.resolve()), **request}))
+            aside.replace(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
 
 
-def _run_engine(request: str) -> subprocess.CompletedProcess[str]:
-    """The engine reads the request, and leaves when its end of a pipe says that this process is gone."""
+def _run_engine(request: str) -> None:
+    """The engine reads the request, and leaves when its end of a pipe says that this process is gone.
+
+    Raises:
+        OSError: the engine could not write its files.
+        InputError: it failed in another way.
+    """
     lifeline, held = os.pipe()
     engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py")), str(lifeline)]
     try:
-        return subprocess.run(
+        done = subprocess.run(
             engine,
             input=request,
             text=True,
@@ -159,6 +168,11 @@ def _run_engine(request: str) -> subprocess.CompletedProcess[str]:
     finally:
         os.close(lifeline)
         os.close(held)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        if number := os_number(RuntimeError(reason)):
+            raise OSError(number, os.strerror(number))
+        raise InputError(f"eSpeak NG failed ({reason}); run wordless doctor, or give recordings of your own")
 
 
 def _clean_environment() -> dict[str, str]:
@@ -178,7 +192,9 @@ def _lock(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}; choose another cache folder") from error
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}; choose another cache folder, or store.root=PATH"
+        ) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

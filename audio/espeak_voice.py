@@ -9,6 +9,7 @@ eSpeak NG is licensed under GPL-3; it comes with the package espeakng-loader, an
 """
 
 import ctypes
+import io
 import json
 import os
 import sys
@@ -78,7 +79,10 @@ def main() -> None:
         said = voice.say(
             each["text"], voice=each["voice"], speed=each["speed"], pitch=each["pitch"], volume=request["volume"]
         )
-        soundfile.write(Path(request["folder"]) / each["file"], said, voice.sample_rate, subtype="PCM_16")
+        wav = io.BytesIO()
+        soundfile.write(wav, said, voice.sample_rate, subtype="PCM_16", format="WAV")
+        # Written by Python, whose errors tell a full disk from others; libsndfile's do not.
+        (Path(request["folder"]) / each["file"]).write_bytes(wav.getvalue())
 
 
 if __name__ == "__main__":

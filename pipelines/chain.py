@@ -8,6 +8,7 @@ from audio.errors import InputError
 from audio.files import write_aside
 from audio.manifest import Manifest, write_manifest, write_rejected
 from audio.splits import SplitConfig
+from audio.threads import use_threads
 from pipelines.comparison_chain import Codec, compared, unlabelled_entry
 from pipelines.comparison_config import with_seed
 from pipelines.comparison_table import as_markdown
@@ -41,6 +42,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     settings = run_settings(config)
     store = settings.store.root
     require_space(store, "store.root=PATH")
+    use_threads(settings.threads)
     terminal = Terminal()
     probed = "probe" in settings.stages
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audio.errors import InputError
+from audio.files import NO_SPACE, causes, is_full, os_number
 from audio.nearest import suggestion
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -112,24 +112,31 @@ def first_line(error: BaseException) -> str:
 def os_problem(error: Exception, folders: Iterable[str]) -> InputError | None:
     """A full disk, a missing permission or a missing file, with its remedy; None for everything else.
 
-    Writing to a full disk does not say where: then the emptiest of the ``folders`` that were written to is named.
+    Where a full disk is not mentioned with a path, the emptiest of the ``folders`` that were written to is named. An
+    error that says nothing of a disk counts as caused by a full one while one of the ``folders`` is full.
     """
-    code, path = number(error), getattr(error, "filename", None)
+    code, path = os_number(error), _named(error)
+    places = [existing(folder) for folder in folders]
     if code in NO_SPACE:
-        return full_disk(path or min(map(existing, folders), key=lambda folder: shutil.disk_usage(folder).free))
-    if path is None:
+        return full_disk(path or min(places, key=lambda place: shutil.disk_usage(place).free))
+    if code == errno.EFBIG:
+        return InputError(f"{path or 'a file'}: it may not grow so large; raise the limit of this shell (ulimit -f)")
+    if not code and (full := [place for place in places if is_full(place)]):
+        return full_disk(full[0])
+    if path is None or not isinstance(error, OSError):
         return None
     if code in NO_PERMISSION:
         remedy = "give yourself access, or choose another place, such as store.root=..."
         return InputError(f"{path}: {os.strerror(code)}; {remedy}")
+    if code == errno.EIO:
+        return InputError(f"{path}: the disk fails ({os.strerror(code)}); check the disk, or choose another place")
     return InputError(f"{path}: {os.strerror(code)}; check the path") if code else None
 
 
-def number(error: Exception) -> int:
-    """The error number; libraries that write on their own only mention a full disk in their text."""
-    if isinstance(error, OSError) and error.errno:
-        return error.errno
-    return errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else 0
+def _named(error: BaseException) -> str | None:
+    """The file that an error, or what caused it, names."""
+    names = (getattr(each, "filename", None) for each in causes(error))
+    return next((os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)), None)
 
 
 def full_disk(path: str | Path) -> InputError:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from torch import nn
 
+from audio.errors import InputError
 from pipelines.encoding import encoding_pool, in_order
 from pipelines.fit import B, Batches, LossFunction, fit
 from pipelines.gangs import Alone, Gang
@@ -33,9 +35,13 @@ class Session:
     def obtain(self, recipe: Recipe, title: str, make: Callable[[Path], None], *, together: bool = False) -> Entry:
         """The entry of ``recipe``: reused where the store has it, else made by ``make(partial folder)``.
 
-        Rank 0 makes it alone, unless ``together``: then ``make`` runs on every rank, and only rank 0 may write.
+        Rank 0 makes it alone, unless ``together``: then ``make`` runs on every rank, and only rank 0 may write. The
+        numbers of threads and of processes decide how sums are rounded in what is made together, and so belong to its
+        key. What rank 0 makes alone must have the same bytes on any number of threads.
         """
         leader = self.gang.rank == 0
+        if together:
+            recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
         with self.store.locked(recipe, self._waiting) if leader else nullcontext():
             entry = self.store.find(recipe) if leader else None
             # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
@@ -90,6 +96,21 @@ class Session:
             )
         if self.gang.rank == 0:
             write_curve(folder, report)
+
+    def _threads(self) -> int:
+        """Threads that each process computes with.
+
+        Raises:
+            InputError: the processes have different numbers of them.
+        """
+        own = torch.get_num_threads()
+        total, squares = self.gang.sum([own, own * own])
+        if squares * self.gang.size != total * total:
+            raise InputError(
+                f"one of {self.gang.size} processes computes with {own} threads, and another with another number; "
+                "give all of them the same, such as threads=1"
+            )
+        return own
 
     def _tracker(self, name: str) -> Callable[[Point], None]:
         """Write points of a training curve to TensorBoard, as they come."""

@@ -56,6 +56,7 @@ class RunSettings:
     quick: bool  # two of the folds only
     device: Device
     workers: int
+    threads: int | None  # that each process computes with; None: as many as it may use. Part of a training's key
     store: StoreConfig
 
     def __post_init__(self) -> None:
@@ -71,6 +72,8 @@ class RunSettings:
             raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads is {self.threads}; choose null (as many as this process may use), or 1 or more")
         if self.quick and self.compare.folds is None:
             raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
         if self.seeds < 1:

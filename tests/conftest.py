@@ -1,5 +1,7 @@
 """Options and fixtures of all tests."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,15 @@ def present(folder: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs real recordings in {folder.relative_to(ROOT)}")
     return folder.resolve()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty file system of 1 MiB and 40 files; skipped where the tests may not mount one."""
+    disk = tmp_path / "small_disk"
+    disk.mkdir()
+    options = ["-o", "size=1m,nr_inodes=40"]
+    if subprocess.run(["mount", "-t", "tmpfs", *options, "none", disk], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)

@@ -119,6 +119,14 @@ def test_values_out_of_range_are_refused(values: dict[str, int]) -> None:
         EmbeddedConfig(**values)
 
 
+@pytest.mark.parametrize("taken", [0, 900 << 10])  # the files run out, or the bytes
+def test_a_full_disk_is_told_and_leaves_nothing(taken: int, small_disk: Path) -> None:
+    (small_disk / "taken").write_bytes(bytes(taken))
+    with pytest.raises(OSError, match=r"No space left on device: '.*embedded-"):
+        embedded_corpus(EmbeddedConfig(voices=30, words=2, takes=1), small_disk / "cache")
+    assert [path.suffix for path in (small_disk / "cache").iterdir()] == [".lock"]
+
+
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"file.* cannot be written: .*; choose another cache folder"):

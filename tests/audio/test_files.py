@@ -1,12 +1,20 @@
 """What is written under a name is whole."""
 
+import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import soundfile
+from safetensors.numpy import save_file
 
-from audio.files import aside, file_hash, open_regular, write_aside
+from audio.errors import InputError
+from audio.files import aside, file_hash, is_full, open_regular, os_number, write_aside
 from tests.hostile.special_files import at_most_seconds, write_special_files
 
 
@@ -42,3 +50,60 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
     for name in ("null\0", "surrogate\ud800"):
         with pytest.raises(OSError, match="no file can have this name"):
             file_hash(tmp_path / name)
+
+
+def _array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.ones(1 << 20))
+
+
+def _sound(path: Path) -> None:
+    soundfile.write(path, np.ones(1 << 20, np.float32), 8000, format="WAV")
+
+
+def _tensors(path: Path) -> None:
+    save_file({"x": np.ones(1 << 20)}, path)
+
+
+def _table(path: Path) -> None:
+    pq.write_table(pa.table({"x": np.random.default_rng(0).random(1 << 20)}), path)
+
+
+@pytest.mark.parametrize("write", [_array, _sound, _tensors, _table, lambda path: path.write_bytes(bytes(1 << 22))])
+@pytest.mark.parametrize("lacking", ["bytes", "inodes"])
+def test_every_library_s_full_disk_names_the_file(
+    lacking: str, write: Callable[[Path], None], small_disk: Path
+) -> None:
+    write_aside(small_disk / "kept", "old")
+    if lacking == "inodes":
+        while not is_full(small_disk):
+            (small_disk / str(len(list(small_disk.iterdir())))).touch()
+    before = sorted(small_disk.iterdir())
+    with pytest.raises(OSError, match="No space") as raised, aside(small_disk / "kept") as beside:
+        write(beside)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(small_disk / "kept"))
+    assert sorted(small_disk.iterdir()) == before  # nothing half-written is left
+    assert (small_disk / "kept").read_text() == "old"
+
+
+def test_bad_input_is_no_full_disk(small_disk: Path) -> None:
+    (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
+    with pytest.raises(InputError, match="a clip"), aside(small_disk / "x"):
+        raise InputError("a clip has codes of another format")
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (OSError(errno.EDQUOT, "quota"), errno.EDQUOT),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), errno.ENOSPC),
+        (RuntimeError(f"write failed: {os.strerror(errno.EDQUOT)}"), errno.EDQUOT),
+        (ValueError("Error writing bytes to file. Detail: [errno 28] ..."), errno.ENOSPC),
+        (ValueError("a value"), 0),
+    ],
+)
+def test_the_number_of_an_error_is_found_in_its_causes(error: Exception, number: int) -> None:
+    assert os_number(error) == number
+    outer = RuntimeError("a pool's")
+    outer.__cause__ = error
+    assert os_number(outer) == number

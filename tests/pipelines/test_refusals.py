@@ -1,5 +1,6 @@
 """Bad input of ``wordless run``: one line that names the thing, its value, the rule and the remedy, and exit code 2."""
 
+import errno
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.refusals import os_problem
 from pipelines.settings import run_settings
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import ROOT, TINY, called, called_at_once, composed, refusal, stored
@@ -257,6 +259,20 @@ def test_a_store_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = refusal(called_at_once(tmp_path / "run", *TINY, f"store.root={tmp_path / 'file/store'}"))
     assert f"because of {tmp_path / 'file'}: it is a file; give yourself access, or choose another place" in line
+
+
+def test_an_unexplained_error_on_a_full_disk_is_told_as_such(small_disk: Path) -> None:
+    for error in (RuntimeError("enforce fail at inline_container.cc"), AssertionError(), soundfile.LibsndfileError(2)):
+        assert os_problem(error, [str(small_disk)]) is None  # there is room
+    (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
+    for error in (RuntimeError("enforce fail at inline_container.cc"), AssertionError(), soundfile.LibsndfileError(2)):
+        told = str(os_problem(error, [str(small_disk / "run" / "x")]))
+        assert told.startswith(f"{small_disk}: the disk is full; free some space, or choose another place (store.root=")
+
+
+def test_a_file_that_may_not_grow_is_named_with_the_limit() -> None:
+    told = str(os_problem(OSError(errno.EFBIG, "File too large", "store/x"), ["."]))
+    assert told == "store/x: it may not grow so large; raise the limit of this shell (ulimit -f)"
 
 
 FULL_DISK = """
