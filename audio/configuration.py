@@ -16,6 +16,9 @@ from audio.nearest import alternatives, suggestion
 
 T = TypeVar("T")
 
+MOST_INTEGER = 2**63 - 1  # what NumPy, PyTorch and C take
+MOST_CHARACTERS = 200  # of a value in a message
+
 WORDS: dict[object, tuple[str, str]] = {  # type -> (what it must be, an example)
     bool: ("true or false", "true"),
     int: ("a whole number", "256"),
@@ -80,6 +83,8 @@ def convert(kind: Any, value: object, *, option: str) -> object:
     Raises:
         InputError: the value does not fit.
     """
+    if type(value) is int and not -MOST_INTEGER <= value <= MOST_INTEGER:
+        raise InputError(f"{option}={shown(value)} is too large; it must lie within 64 bits: ±{MOST_INTEGER}")
     origin = get_origin(kind)
     if origin is Literal:
         return chosen(get_args(kind), value, option=option)
@@ -149,17 +154,25 @@ def plain(kind: Any, value: object, *, option: str) -> object:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is Path and isinstance(value, str) and value:
-        return Path(value).expanduser()
+        return path_of(value, option=option)
     if type(value) is kind and not (isinstance(value, float) and math.isnan(value)):
         return value
     rule = f"it must be {described(kind)}{remedy(kind, value, option)}"
     raise InputError(f"{option}={shown(value)} is {kind_of(value)}; {rule}")
 
 
+def path_of(value: str, *, option: str) -> Path:
+    """A path, whose ``~`` or ``~name`` at the beginning stands for a home folder."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{option}={shown(value)} names no home folder ({error}); write the path in full") from error
+
+
 def remedy(kind: Any, value: object, option: str) -> str:
     """An assignment of the right type, the one that was meant where that is plain, as the end of a sentence."""
     match value:
-        case float() if kind is int and value.is_integer():
+        case float() if kind is int and value.is_integer() and abs(value) <= MOST_INTEGER:
             return f": {option}={int(value)}"
         case str() if kind in (int, float) and value.replace(".", "", 1).isdigit():
             return f": {option}={value}, without quotes"
@@ -170,7 +183,14 @@ def remedy(kind: Any, value: object, option: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it is written on the command line."""
+    """A value as it is written on the command line, or the beginning of a long one."""
+    if isinstance(value, int) and not -MOST_INTEGER <= value <= MOST_INTEGER:  # str() refuses thousands of digits
+        return f"a number of {value.bit_length()} bits" if value.bit_length() > 200 else str(value)
+    text = _written(value)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
+
+
+def _written(value: object) -> str:
     match value:
         case None:
             return "null"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout, IncrementalStateBag
 
 Interleaving = Literal["flattening", "parallel"]
+MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +60,9 @@ class GPTConfig:
             )
         if not 0 <= self.dropout < 1:
             raise InputError(f"lm.gpt.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
-        if self.context < 3:
+        if not 3 <= self.context <= MAX_CONTEXT:
             raise InputError(
-                f"lm.gpt.context is {self.context} positions; choose 3 or more: begin-of-sequence, 2 codes"
+                f"lm.gpt.context is {self.context} positions; choose 3 (begin-of-sequence, 2 codes) to {MAX_CONTEXT}"
             )
         if self.interleaving not in get_args(Interleaving):
             raise InputError(
@@ -71,6 +72,11 @@ class GPTConfig:
             raise InputError(
                 f"lm.gpt.rope_theta is {self.rope_theta} and lm.gpt.init_std {self.init_std}; both must be above 0"
             )
+
+    def parameters(self, vocabulary: Vocabulary) -> int:
+        """Numbers that the weights of such a model are; the output projection is the embedding and counts once."""
+        attention, feed_forward, norms = 4 * self.model_dim**2, 3 * self.model_dim * self.ffn_dim, 2 * self.model_dim
+        return vocabulary.size * self.model_dim + self.layers * (attention + feed_forward + norms) + self.model_dim
 
     def positions_per_step(self, streams: int) -> int:
         """Positions that one time step of so many streams takes."""

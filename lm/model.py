@@ -3,18 +3,19 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
 from audio.errors import InputError
 from audio.files import file_hash, write_aside
+from audio.json_values import read_object
+from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from lm.batches import loss, validation_batches
 from lm.generation import continue_codes
 from lm.gpt import GPT, GPTConfig, create_gpt
@@ -25,7 +26,18 @@ from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 
+# The output projection is the embedding; safetensors keeps one of the two names.
+TIED = ("transformer.decoder_frontend.embed.weight", "transformer.final_proj.weight")
 FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """What ``config.json`` holds."""
+
+    gpt: GPTConfig
+    codes: CodesFormat
+    weights_sha256: str
 
 
 class LanguageModel:
@@ -48,29 +60,24 @@ class LanguageModel:
         Raises:
             InputError: the folder holds no language model, or a damaged one.
         """
-        folder = Path(folder)
-        missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
-        if missing:
-            raise InputError(
-                f"{folder} holds no language model ({missing[0]} is missing); give the folder that `wordless run` or "
-                "save_pretrained wrote, such as runs/x/lm"
-            )
-        try:
-            saved = json.loads((folder / "config.json").read_text())
-            if saved["weights_sha256"] != file_hash(folder / "model.safetensors"):
-                raise RuntimeError("model.safetensors is not the file that config.json was saved with")
-            model = cls.create(GPTConfig(**saved["gpt"]), CodesFormat(**saved["codes"]), seed=0)
-            load_model(model.gpt, folder / "model.safetensors")
-        except (KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{folder} holds a damaged language model ({reason}); make it again") from error
+        folder = Path(folder).expanduser()
+        require_files(folder, "language model", part="lm")
+        with whole(folder, "language model", remedy="copy it again from its run, or make it again"):
+            saved = read_object(_Saved, folder / CONFIG)
+            require_size(folder / WEIGHTS, saved.gpt.parameters(Vocabulary.of(saved.codes)))
+            if saved.weights_sha256 != file_hash(folder / WEIGHTS):
+                raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
+            model = cls.create(saved.gpt, saved.codes, seed=0)
+            require_tensors(folder / WEIGHTS, model.gpt.state_dict(), tied=TIED)
+            load_model(model.gpt, folder / WEIGHTS)
+            require_finite(model.gpt.state_dict())
         model.name = f"the language model {folder}"
         model.gpt.to(device)
         return model
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is whole."""
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").unlink(missing_ok=True)
         save_model(self.gpt, str(folder / "model.safetensors"))

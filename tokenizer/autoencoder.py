@@ -24,6 +24,13 @@ class AutoencoderConfig:
             if getattr(self, name) < 1:
                 raise InputError(f"tokenizer.autoencoder.{name} is {getattr(self, name)}; a layer has at least 1 unit")
 
+    def parameters(self, patch_size: int) -> int:
+        """Numbers that the weights of an autoencoder of such patches are."""
+        return sum(
+            (before + 1) * self.hidden + (self.hidden + 1) * self.hidden + (self.hidden + 1) * after
+            for before, after in ((patch_size, self.bottleneck), (self.bottleneck, patch_size))
+        )
+
 
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """Linear, ReLU, linear, ReLU, linear."""

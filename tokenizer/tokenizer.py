@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
 from audio.errors import InputError
 from audio.files import write_aside
+from audio.json_values import read_object
 from audio.reading import read_blocks, resample_blocks
+from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
@@ -35,13 +36,32 @@ PATCHES_PER_BLOCK = 64  # larger ones are faster on long recordings, and waste m
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """What a tokenizer is built from; its weights and statistics are learned."""
+    """What a tokenizer is built from; its weights and statistics are learned.
+
+    Raises:
+        InputError: a size is out of range, or patches do not divide the spectrogram.
+    """
 
     audio: SpectrogramConfig
     patch: PatchConfig
     autoencoder: AutoencoderConfig
     codebook_size: int  # codes of each level
     levels: int = 1  # codebooks, each of what those before it leave over
+
+    def __post_init__(self) -> None:
+        self.patch.height(self.audio.n_mels)
+        if self.codebook_size < 0 or self.levels < 1:  # 0 codes: those of any codebook, where a fingerprint is taken
+            raise InputError(
+                f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.levels {self.levels}; a tokenizer has "
+                "at least 1 code and 1 level"
+            )
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that a tokenizer of these sizes learns."""
+        centroids = self.levels * self.codebook_size * self.autoencoder.bottleneck
+        patch = self.patch.frames * self.height
+        return 2 * self.audio.n_mels + self.autoencoder.parameters(patch) + centroids
 
     @property
     def height(self) -> int:
@@ -62,6 +82,37 @@ class TokenizerConfig:
     def samples_per_code(self) -> int:
         """Samples that one time step covers."""
         return self.patch.frames * self.audio.hop_length
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fingerprints:
+    """Those of `CodesFormat`."""
+
+    tokenizer: str
+    codebook: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """What ``config.json`` holds."""
+
+    audio: SpectrogramConfig
+    patch: PatchConfig
+    autoencoder: AutoencoderConfig
+    codebook_size: int
+    levels: int = 1  # folders of before there were more do not say
+    fingerprints: _Fingerprints
+
+    @property
+    def config(self) -> TokenizerConfig:
+        """The tokenizer's."""
+        return TokenizerConfig(
+            audio=self.audio,
+            patch=self.patch,
+            autoencoder=self.autoencoder,
+            codebook_size=self.codebook_size,
+            levels=self.levels,
+        )
 
 
 class Tokenizer(nn.Module):
@@ -255,20 +306,19 @@ class Tokenizer(nn.Module):
             InputError: a file is missing or damaged, or the weights are not those that the config names.
         """
         folder = Path(folder).expanduser()
-        for name in ("config.json", "model.safetensors"):
-            if not (folder / name).is_file():
-                raise InputError(
-                    f"{folder / name} is missing; a tokenizer folder holds it: name one that wordless run wrote"
-                )
-        try:
-            values = json.loads((folder / "config.json").read_text())
-            tokenizer = cls._assembled(values, load_file(folder / "model.safetensors"))
-            named = _told(values["fingerprints"]["codebook"], values.get("levels", 1), values["codebook_size"])
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, SafetensorError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{folder} holds a damaged tokenizer ({reason}); copy it again from its run") from error
+        require_files(folder, "tokenizer", part="tokenizer")
+        with whole(folder, "tokenizer", remedy="copy it again from its run"):
+            saved = read_object(_Saved, folder / CONFIG)
+            config = saved.config
+            require_size(folder / WEIGHTS, config.parameters)
+            require_tensors(folder / WEIGHTS, _wanted(config))
+            tokenizer = cls._assembled(config, load_file(folder / WEIGHTS))
+            require_finite(tokenizer._learned())
+            if not bool((tokenizer.std > 0).all()):
+                raise InputError("the tensor 'std' holds numbers that are not above 0")
+        named = _told(saved.fingerprints.codebook, config.levels, config.codebook_size)
         found = _told(tokenizer.format.codebook, *tokenizer.codebooks.shape[:2])
-        if named != found:
+        if named != found or saved.fingerprints.tokenizer != tokenizer.format.tokenizer:
             raise InputError(
                 f"{folder} names codebook {named}, its weights are of {found}: the files do not belong together; copy "
                 "the whole folder again from the run that made it"
@@ -276,14 +326,7 @@ class Tokenizer(nn.Module):
         return tokenizer.to(device)
 
     @classmethod
-    def _assembled(cls, values: dict[str, Any], weights: dict[str, Tensor]) -> "Tokenizer":
-        config = TokenizerConfig(
-            audio=SpectrogramConfig(**values["audio"]),
-            patch=PatchConfig(**values["patch"]),
-            autoencoder=AutoencoderConfig(**values["autoencoder"]),
-            codebook_size=values["codebook_size"],
-            levels=values.get("levels", 1),  # folders of before there were more do not say
-        )
+    def _assembled(cls, config: TokenizerConfig, weights: dict[str, Tensor]) -> "Tokenizer":
         autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
         prefix = "autoencoder."
         autoencoder.load_state_dict(
@@ -318,6 +361,17 @@ class Tokenizer(nn.Module):
             samples += covered
         steps = np.frombuffer(values, np.int32).reshape(-1, self.config.streams)
         return Codes(values=steps, num_samples=samples, format=self.format)
+
+
+def _wanted(config: TokenizerConfig) -> dict[str, Tensor]:
+    """Tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
+    with torch.device("meta"):
+        autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
+        centroids = torch.empty(config.levels, config.codebook_size, config.autoencoder.bottleneck)
+        statistics = torch.empty(config.audio.n_mels)
+    weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+    centroids = centroids[0] if config.levels == 1 else centroids
+    return {"mean": statistics, "std": statistics, "centroids": centroids, **weights}
 
 
 def _written(config: TokenizerConfig) -> dict[str, Any]:

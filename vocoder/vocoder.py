@@ -3,18 +3,19 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from audio.errors import InputError
 from audio.files import write_aside
+from audio.json_values import read_object
+from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
 from vocoder import mu_law
@@ -32,7 +33,17 @@ NO_GROUPS = (
     "it was trained without groups: give none, or train one on a corpus whose groups are named (corpus.pattern with "
     "{group}, or corpus.table)"
 )
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CARD = "README.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """What ``config.json`` holds."""
+
+    tokenizer: str
+    wavenet: WaveNetConfig
+    loudness: LoudnessRange | None = None  # folders of before it was measured have none
+    weights_sha256: str
 
 
 class Vocoder:
@@ -76,18 +87,18 @@ class Vocoder:
             InputError: a file is missing, or is not what was saved; ``postfilter`` is not within 0 and 1.
         """
         folder = Path(folder).expanduser()
-        saved = _read_config(folder / CONFIG)
-        weights = _read(folder / WEIGHTS)
-        if hashlib.sha256(weights).hexdigest() != saved["weights_sha256"]:
-            raise _changed(folder / WEIGHTS, f"is not the file that {CONFIG} beside it was saved with")
-        try:
-            model = WaveNet(WaveNetConfig(**saved["wavenet"] | {"groups": tuple(saved["wavenet"]["groups"])}))
+        require_files(folder, "vocoder", part="vocoder")
+        with whole(folder, "vocoder", remedy="copy it again from its run, or train it again (wordless run)"):
+            saved = read_object(_Saved, folder / CONFIG)
+            require_size(folder / WEIGHTS, saved.wavenet.parameters)
+            weights = (folder / WEIGHTS).read_bytes()
+            if hashlib.sha256(weights).hexdigest() != saved.weights_sha256:
+                raise InputError(f"{WEIGHTS} is not the file that {CONFIG} beside it was saved with")
+            model = WaveNet(saved.wavenet)
+            require_tensors(folder / WEIGHTS, model.state_dict())
             model.load_state_dict(load(weights))
-            loudness = LoudnessRange(**saved["loudness"]) if saved.get("loudness") else None
-        except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
-            raise _changed(folder / CONFIG, f"does not describe the weights beside it ({reason})") from error
-        return cls(model.to(device), saved["tokenizer"], loudness=loudness, engine=engine, postfilter=postfilter)
+            require_finite(model.state_dict())
+        return cls(model.to(device), saved.tokenizer, loudness=saved.loudness, engine=engine, postfilter=postfilter)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json`, `model.safetensors` and a model card; the config, last, marks the folder whole."""
@@ -328,26 +339,3 @@ def _one_each(given: Sequence[T | None] | None, codes: Sequence[Codes], name: st
     if given is not None and len(given) != len(codes):
         raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
     return [None] * len(codes) if given is None else given
-
-
-def _read(path: Path) -> bytes:
-    if not path.is_file():
-        beside = path.parent / "vocoder"
-        named = f"name {beside}" if (beside / path.name).is_file() else "name such a folder"
-        raise InputError(f"{path} is missing; a vocoder's folder has {CONFIG} and {WEIGHTS}: {named}")
-    return path.read_bytes()
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    content = _read(path)
-    try:
-        saved = json.loads(content)
-    except ValueError as error:
-        raise _changed(path, f"is not JSON ({error})") from error
-    if not isinstance(saved, dict) or not {"tokenizer", "wavenet", "weights_sha256"} <= saved.keys():
-        raise _changed(path, "is not the config of a vocoder")
-    return saved
-
-
-def _changed(path: Path, what: str) -> InputError:
-    return InputError(f"{path} {what}; copy the vocoder's folder again, or train it again (wordless run)")

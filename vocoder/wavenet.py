@@ -22,6 +22,8 @@ from torch.nn.functional import pad
 from audio.errors import InputError
 from vocoder.mu_law import LEVELS, companded_scale, require_levels
 
+MAX_CYCLE = 24  # layers after which dilations begin anew: the last one is 2 ** 23 samples
+MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
 UNKNOWN_GROUP = -1  # the group of a clip whose group is not known
 
 
@@ -74,6 +76,13 @@ class WaveNetConfig:
             raise InputError(
                 f"vocoder.wavenet.kernel_size is {self.kernel_size}; a dilated convolution needs 2 taps or more"
             )
+        per_cycle = self.layers // self.cycles
+        if per_cycle > MAX_CYCLE or self.receptive_field > MAX_RECEPTIVE_FIELD:
+            raise InputError(
+                f"vocoder.wavenet.layers is {self.layers}, vocoder.wavenet.cycles {self.cycles} and "
+                f"vocoder.wavenet.kernel_size {self.kernel_size}: a sample would depend on more than "
+                f"{MAX_RECEPTIVE_FIELD} samples before it, which are all kept; choose fewer layers or more cycles"
+            )
         if len(set(self.groups)) != len(self.groups):
             raise InputError(f"vocoder.wavenet.groups are {', '.join(self.groups)}; name each group once")
 
@@ -95,7 +104,28 @@ class WaveNetConfig:
     @property
     def receptive_field(self) -> int:
         """Number of previous samples that a prediction hears."""
-        return 1 + (self.kernel_size - 1) * sum(self.dilations)
+        per_cycle = (1 << self.layers // self.cycles) - 1  # 1 + 2 + 4 + ...
+        return 1 + (self.kernel_size - 1) * self.cycles * per_cycle
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that the weights of such a network are."""
+        residual, gates, skip = self.residual_channels, self.gate_channels, self.skip_channels
+        gated = gates // 2
+        layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gated * residual
+        ends = self.levels * residual + (self.layers * gated + 1) * skip + (skip + 1) * (skip + self.levels)
+        return layers + ends + self._condition_parameters
+
+    @property
+    def _condition_parameters(self) -> int:
+        channels, inputs = self.condition_channels, self.condition_inputs
+        numbers = (channels + 1) * self.layers * self.gate_channels
+        if self.condition == "embedding":
+            numbers += (1 + self.streams * self.codebook_size) * channels
+            inputs += channels - self.streams
+        if self.groups:
+            numbers += (len(self.groups) + channels) * self.group_channels
+        return numbers + (3 * inputs + 1) * channels + (self.condition_layers - 1) * (3 * channels + 1) * channels
 
     @property
     def condition_inputs(self) -> int:

@@ -5,20 +5,23 @@ embedding become one, and its positions are cut to the middle where there are fe
 and interpolated where there are more. Nothing is downloaded.
 """
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from audio.configuration import shown
 from audio.errors import InputError
+from audio.json_values import read_json
+from audio.saved_models import WEIGHTS, require_finite, whole
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
-WEIGHTS = "model.safetensors"
+REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
+MOST_NUMBERS_OF_A_LAYER = 20_000_000  # base, the largest size that is read, has 7 million, and 2 million beside them
 POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
 CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
 AST = "audio-spectrogram-transformer"  # the kind of model that AST's own weights are of
@@ -62,18 +65,13 @@ def pretrained_weights(
     """
     config = require_weights(folder, size=size, width=width, heads=heads, layers=layers)
     kind = _kind(folder, config)
-    try:
+    with whole(Path(f"ast.model.weights={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
+        _require_known_size(folder / WEIGHTS, layers)
         tensors = _renamed(load_file(folder / WEIGHTS))
+        require_finite(tensors)
         fitted = _fitted(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
-    except (OSError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"ast.model.weights={folder} holds no whole weights ({reason}); give a folder with config.json and "
-            "model.safetensors, as save_pretrained of transformers writes it"
-        ) from error
-    return PretrainedWeights(
-        tensors=fitted, epsilon=float(str(config.get("layer_norm_eps", 1e-12))), statistics=_statistics(folder, kind)
-    )
+        epsilon = _number(config, "layer_norm_eps", 1e-12)
+        return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind))
 
 
 def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: int) -> dict[str, object]:
@@ -105,22 +103,36 @@ def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: 
     return config
 
 
+def _require_known_size(weights: Path, layers: int) -> None:
+    """Refuse weights of more numbers than any AST, DeiT or ViT of so many layers has: they are read at once."""
+    numbers = weights.stat().st_size // 4
+    if numbers > layers * MOST_NUMBERS_OF_A_LAYER:
+        raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {layers} layers has fewer")
+
+
+def _number(values: Mapping[str, object], name: str, otherwise: float) -> float:
+    """A finite number of a config, or what stands for it where there is none."""
+    value = values.get(name, otherwise)
+    if type(value) not in (int, float) or not abs(number := float(str(value))) < math.inf:
+        raise InputError(f"{name} is {shown(value)}; it must be a number")
+    return number
+
+
 def _json(folder: Path, name: str) -> dict[str, object]:
     try:
-        content = json.loads((folder / name).read_text())
-    except (OSError, ValueError) as error:
+        return read_json(folder / name)
+    except InputError as error:
         raise InputError(
             f"ast.model.weights={folder} has no {name} that can be read ({error}); give a local folder of a Hugging "
             "Face AST, DeiT or ViT: nothing is downloaded"
         ) from error
-    return content if isinstance(content, dict) else {}
 
 
 def _kind(folder: Path, config: Mapping[str, object]) -> str:
-    kind = str(config.get("model_type"))
-    if kind not in LEADING_TOKENS:
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in LEADING_TOKENS:
         raise InputError(
-            f"ast.model.weights={folder} holds a model of type {kind}; give one of {', '.join(LEADING_TOKENS)}"
+            f"ast.model.weights={folder} holds a model of type {shown(kind)}; give one of {', '.join(LEADING_TOKENS)}"
         )
     return kind
 
@@ -140,17 +152,17 @@ def _require_size(folder: Path, config: Mapping[str, object], *, size: str, want
     for name, value in wanted.items():
         if (found := config.get(name, defaults[name])) != value:
             raise InputError(
-                f"ast.model.weights={folder} has {name} {found}, and ast.model.size={size} takes {value}; set "
-                "ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or give "
-                "other weights"
+                f"ast.model.weights={folder} has {name} {shown(found)}, and ast.model.size={size} takes {value}; "
+                "set ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or "
+                "give other weights"
             )
 
 
 def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
     """Patches along frequency (height) and time (width) that the weights were trained with."""
     if kind == AST:
-        return BANDS, (int(str(config.get("max_length", 1024))) - PATCH) // STRIDE + 1
-    side = int(str(config.get("image_size", 224))) // PATCH
+        return BANDS, (int(_number(config, "max_length", 1024)) - PATCH) // STRIDE + 1
+    side = int(_number(config, "image_size", 224)) // PATCH
     return side, side
 
 
@@ -196,7 +208,7 @@ def _statistics(folder: Path, kind: str) -> Statistics:
     if kind != AST or not (folder / "preprocessor_config.json").is_file():
         return AUDIOSET_STATISTICS
     found = _json(folder, "preprocessor_config.json")
-    return Statistics(
-        mean=float(str(found.get("mean", AUDIOSET_STATISTICS.mean))),
-        std=float(str(found.get("std", AUDIOSET_STATISTICS.std))),
-    )
+    std = _number(found, "std", AUDIOSET_STATISTICS.std)
+    if std <= 0:
+        raise InputError(f"preprocessor_config.json has std {std}; it must be above 0")
+    return Statistics(mean=_number(found, "mean", AUDIOSET_STATISTICS.mean), std=std)

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from audio.errors import InputError
 from audio.files import file_hash, write_aside
+from audio.json_values import read_object
+from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, whole
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics, pretrained_weights
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
 
@@ -241,6 +242,27 @@ def create_classifier(config: AstConfig, frames: int, classes: int, *, multi_lab
         return AstClassifier(encoder, classes, multi_label=multi_label)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """What ``config.json`` of a fine-tuned AST holds."""
+
+    ast: AstConfig
+    frames: int  # of the longest clip
+    epsilon: float
+    classes: tuple[str, ...]
+    multi_label: bool
+    weights_sha256: str
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not self.classes:
+            raise InputError(f"frames is {self.frames} and classes {len(self.classes)}; there must be some of both")
+
+    @property
+    def positions(self) -> int:
+        """Numbers of the position embedding alone, which grows with the longest clip."""
+        return BANDS * max((self.frames - PATCH) // STRIDE + 1, 1) * self.ast.width
+
+
 def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[str], folder: Path) -> None:
     """Write model.safetensors and, last, config.json: a folder with a config.json is whole."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -264,18 +286,18 @@ def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
     Raises:
         InputError: the folder holds no fine-tuned AST, or a damaged one.
     """
-    try:
-        saved = json.loads((folder / "config.json").read_text())
-        if saved["weights_sha256"] != file_hash(folder / "model.safetensors"):
-            raise RuntimeError("model.safetensors is not the file that config.json was saved with")
-        config = AstConfig(**{**saved["ast"], "layers": tuple(saved["ast"]["layers"])})
-        transformer = _transformer(config, saved["frames"], seed=0, epsilon=saved["epsilon"])
+    require_files(folder, "fine-tuned AST", part="ast")
+    with whole(folder, "fine-tuned AST", remedy="make it again"):
+        saved = read_object(_Saved, folder / CONFIG)
+        if 4 * saved.positions > (folder / WEIGHTS).stat().st_size:
+            raise InputError(f"{CONFIG} describes more positions than {WEIGHTS} has numbers")
+        if saved.weights_sha256 != file_hash(folder / WEIGHTS):
+            raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
+        transformer = _transformer(saved.ast, saved.frames, seed=0, epsilon=saved.epsilon)
         encoder = AstEncoder(transformer, AUDIOSET_STATISTICS)  # its own are among the weights
-        model = AstClassifier(encoder, len(saved["classes"]), multi_label=saved["multi_label"])
-        load_model(model, folder / "model.safetensors")
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{folder} holds no whole fine-tuned AST ({reason}); make it again") from error
+        model = AstClassifier(encoder, len(saved.classes), multi_label=saved.multi_label)
+        load_model(model, folder / WEIGHTS)
+        require_finite(model.state_dict())
     return model.eval().to(device)
 
 

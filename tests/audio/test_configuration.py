@@ -35,6 +35,7 @@ class Outer:
     weights: Mapping[str, float] | None = None
 
 
+INTEGERS = st.integers(-(2**63) + 1, 2**63 - 1)
 GOOD: dict[str, Any] = {"name": "x", "root": "a/b", "inner": {}}
 
 
@@ -57,6 +58,9 @@ def test_builds_nested_configs() -> None:
             {"inner": {"size": "8"}},
             "audio.inner.size=8 is text; it must be a whole number: audio.inner.size=8, without",
         ),
+        ({"limit": 10**30}, "audio.limit=1000000000000000000000000000000 is too large; it must lie within 64 bits"),
+        ({"inner": {"rate": 10**5000}}, "audio.inner.rate=a number of 16610 bits is too large"),
+        ({"root": "~nobody of that name/x"}, "audio.root=~nobody of that name/x names no home folder"),
         ({"inner": {"size": "many"}}, "audio.inner.size=many is text; it must be a whole number"),
         ({"inner": {"size": 8.0}}, "audio.inner.size=8.0 is a number; it must be a whole number: audio.inner.size=8"),
         ({"inner": {"size": True}}, "audio.inner.size=true is true or false; it must be a whole number"),
@@ -105,10 +109,10 @@ def test_rules_of_the_dataclass_itself_hold() -> None:
         root=st.just(Path("r")),
         inner=st.builds(Inner, rate=st.floats(allow_nan=False)),
         other=st.none() | st.builds(Inner, rate=st.floats(allow_nan=False)),
-        limit=st.none() | st.integers(),
-        steps=st.integers() | st.just("auto"),
+        limit=st.none() | INTEGERS,
+        steps=INTEGERS | st.just("auto"),
         shuffle=st.booleans(),
-        layers=st.lists(st.integers()).map(tuple),
+        layers=st.lists(INTEGERS).map(tuple),
         weights=st.none() | st.dictionaries(st.text(), st.floats(allow_nan=False)),
     )
 )
