@@ -110,11 +110,13 @@ def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) ->
 
 
 def _join(settings: EncodeConfig, shards: int) -> None:
-    """All shards as one Parquet file, one after the other in memory."""
+    """All shards as one Parquet file, of which a row group is in memory at a time."""
     paths = [shard_path(settings.shards, number) for number in range(shards)]
     with aside(settings.output) as beside, pq.ParquetWriter(beside, pq.read_schema(paths[0])) as writer:
         for path in paths:
-            writer.write_table(pq.read_table(path))
+            with pq.ParquetFile(path) as shard:
+                for group in range(shard.num_row_groups):
+                    writer.write_table(shard.read_row_group(group))
 
 
 def _write_fairseq_manifest(settings: EncodeConfig, recordings: Recordings, shards: int) -> None:

@@ -4,7 +4,7 @@ Code ``p`` stands for the samples ``[p * samples_per_code, (p + 1) * samples_per
 reach beyond the recording (its patch is padded with zeros): ``num_samples`` says where the sound ends.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +15,18 @@ from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
 
 IntArray = npt.NDArray[np.int32]
+MAX_STREAMS = 4096
+MAX_SAMPLES_PER_CODE = 1 << 30
+MAX_SAMPLE_RATE = 1_000_000  # Hz
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodesFormat:
-    """What codes mean, apart from their values: everything that two recordings of one codebook share."""
+    """What codes mean, apart from their values: everything that two recordings of one codebook share.
+
+    Raises:
+        InputError: a number is out of range, or a fingerprint is empty.
+    """
 
     codebook_size: int
     streams: int  # codes per time step: band after band, and in each of them its residual levels, coarse to fine
@@ -27,6 +34,19 @@ class CodesFormat:
     sample_rate: int  # Hz
     tokenizer: str  # fingerprint of front end and autoencoder
     codebook: str  # fingerprint of the tokenizer and the centroids
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("codebook_size", 1 << 31),  # codes are int32
+            ("streams", MAX_STREAMS),
+            ("samples_per_code", MAX_SAMPLES_PER_CODE),
+            ("sample_rate", MAX_SAMPLE_RATE),
+        ):
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"{name} of the codes is {getattr(self, name)}; it must be 1 to {most}")
+        for name in ("tokenizer", "codebook"):
+            if not getattr(self, name):
+                raise InputError(f"{name} of the codes is empty; it must be the fingerprint of one")
 
     @property
     def codes_per_second(self) -> float:
@@ -63,6 +83,8 @@ class Codes:
                 f"values are {self.values.dtype} of shape {self.values.shape}; codes are int32 (time, "
                 f"{self.format.streams})"
             )
+        if self.num_samples < 0:
+            raise InputError(f"num_samples is {self.num_samples}; it must be 0 or more")
         if len(self.values) != self.format.steps(self.num_samples):
             raise InputError(
                 f"num_samples is {self.num_samples}, which takes {self.format.steps(self.num_samples)} time steps of "
@@ -127,7 +149,7 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
     """Refuse codes that mean something else to ``owner`` (such as "the language model runs/x/lm").
 
     Raises:
-        InputError: the codebooks differ; names both.
+        InputError: the codebooks differ, or any other field of the formats; names both values.
     """
     if given.codebook != wanted.codebook:
         raise InputError(
@@ -136,3 +158,10 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
             "sounds; encode the recordings again with its own tokenizer (wordless encode model=RUN input=... "
             "output=...)"
         )
+    for field in fields(CodesFormat):  # a codebook has one value of each, so one of the two files was altered
+        own, other = getattr(wanted, field.name), getattr(given, field.name)
+        if own != other:
+            raise InputError(
+                f"{owner} has {field.name} {own}, the codes have {field.name} {other}, and both name codebook "
+                f"{wanted.codebook}: one of them was altered; encode the recordings again (wordless encode)"
+            )

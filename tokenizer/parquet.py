@@ -1,36 +1,47 @@
 """Codes on disk: Parquet shards, one row per clip, the contract in the schema's metadata, a completion marker last."""
 
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute  # as pa.compute
 import pyarrow.parquet as pq
 
+from audio.configuration import build
 from audio.errors import InputError
 from audio.files import aside, write_aside
+from audio.json_values import parse_json, read_json, shortened
 from audio.manifest import clip_name
-from tokenizer.codes import Codes, CodesFormat, IntArray
+from audio.saved_models import first_line
+from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
+from tokenizer.parquet_layout import row_groups
+from tokenizer.shard_schema import (
+    COLUMNS,
+    MAX_GROUP_CODES,
+    MAX_GROUP_ROWS,
+    MAX_TEXT,
+    OPTIONAL,
+    SPANS,
+    TEXTS,
+    require_columns,
+    require_memory,
+    require_room,
+)
 
+# What pyarrow raises where the bytes of a file are not what they should be.
+UNREADABLE = (pa.ArrowException, OSError, UnicodeError, LookupError, OverflowError, MemoryError)
+MAX_PATH = 4096  # bytes, as file systems have it
 METADATA_KEY = b"wordless.codes"
 COMPLETE = "complete.json"
 GROUP_CODES = 1 << 20  # codes after which a row group ends: what is held at a time, in writing and in reading
-COLUMNS = pa.schema(
-    [
-        ("path", pa.string()),
-        ("split", pa.string()),
-        ("label", pa.string()),
-        ("group", pa.string()),
-        ("offset_frames", pa.int32()),
-        ("num_samples", pa.int64()),
-        ("values", pa.list_(pa.int32())),  # time-major, stream-minor
-    ]
-)
-SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files that hold segments of recordings
-_SPANS = [pa.field(name, pa.float64()) for name in SPAN_COLUMNS]
+ROWS = 1024  # of a row group that become clips at a time
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,9 +72,10 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
     ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
 
     Raises:
-        InputError: a clip's codes are of another format, or a clip is a segment and ``segments`` is false.
+        InputError: a clip's codes are of another format, or more than a row may hold, or a clip is a segment and
+            ``segments`` is false.
     """
-    columns = pa.schema([*COLUMNS, *_SPANS]) if segments else COLUMNS
+    columns = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
     schema = columns.with_metadata({METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()})
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for group in _groups(clips):
@@ -80,7 +92,7 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
     for clip in clips:
         group.append(clip)
         held += clip.codes.values.size
-        if held >= GROUP_CODES:
+        if held >= GROUP_CODES or len(group) == MAX_GROUP_ROWS:
             yield group
             group, held = [], 0
     if group:
@@ -88,6 +100,11 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
 
 
 def _require_format(clip: CodedClip, format: CodesFormat) -> None:
+    if clip.codes.values.size > MAX_GROUP_CODES:
+        raise InputError(
+            f"{clip.path} has {clip.codes.values.size} codes; a row of a codes file holds at most {MAX_GROUP_CODES}: "
+            "cut the recording into several"
+        )
     if clip.codes.format != format:
         raise InputError(f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart")
 
@@ -110,12 +127,18 @@ def mark_complete(folder: Path, *, shards: int, clips: int) -> None:
 def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
     """Format and clips, in order, of a Parquet file or of a whole codes folder.
 
+    Codes of other programs are read where they say the same in other types: wider integers, large lists, dictionaries.
+
     Raises:
-        InputError: nothing there, a folder that is not whole, or a file that holds no codes; the iterator raises it for
-            values outside the codebook.
+        InputError: nothing there, a folder that is not whole, a file that holds no codes, or one that asks for more
+            memory than `tokenizer.shard_schema` allows; the iterator raises it for values outside the codebook.
     """
     files = _shards(path) if path.is_dir() else [path]
-    format = read_format(files[0])
+    footers = [_read_footer(file) for file in files]
+    format = footers[0].format
+    for file, footer in zip(files, footers, strict=True):
+        _require_same_format(file, footer.format, format)
+    require_room(sum(footer.memory for footer in footers), path)
     return format, _clips(files, format)
 
 
@@ -126,24 +149,64 @@ def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
         InputError: as `read_codes`.
     """
     files = _shards(path) if path.is_dir() else [path]
-    _require_same_format(files, read_format(files[0]))
-    columns = [pq.read_table(file, columns=["num_samples"]).column(0).to_numpy() for file in files]
+    format = read_format(files[0])
+    columns: list[npt.NDArray[np.int64]] = []
+    for file in files:
+        _require_same_format(file, read_format(file), format)
+        with _readable(file):
+            column = pq.read_table(file, columns=["num_samples"]).column(0).cast(pa.int64())
+            if column.null_count:
+                raise InputError("the column 'num_samples' has a row without a value")
+            columns.append(column.to_numpy())
     return np.concatenate(columns)
 
 
 def read_format(file: Path) -> CodesFormat:
-    """The contract in a Parquet file's metadata."""
+    """The contract in a Parquet file's metadata.
+
+    Raises:
+        InputError: as `read_codes`.
+    """
+    return _read_footer(file).format
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Footer:
+    """What a file says of itself."""
+
+    format: CodesFormat
+    columns: pa.Schema  # to read
+    memory: int  # bytes that all its clips take
+
+
+def _read_footer(file: Path) -> _Footer:
+    if not file.is_file():
+        state = "is no file" if file.is_symlink() or file.exists() else "is missing"
+        raise InputError(f"{file} {state}; name a Parquet file or folder that wordless encode wrote")
     try:
-        metadata = pq.read_schema(file).metadata or {}
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing; name a Parquet file or folder that wordless encode wrote") from None
-    except pa.ArrowInvalid as error:
+        groups = row_groups(file)
+    except InputError as error:
         raise InputError(f"{file} is not a Parquet file ({error}); name one that wordless encode wrote") from error
-    if METADATA_KEY not in metadata:
+    memory = require_memory(groups, file)
+    try:
+        schema = pq.read_schema(file)
+    except UNREADABLE as error:
+        raise InputError(
+            f"{file} is not a Parquet file ({first_line(error)}); name one that wordless encode wrote"
+        ) from error
+    about = schema.metadata or {}
+    if METADATA_KEY not in about:
         raise InputError(
             f"{file} holds no codes (its schema has no {METADATA_KEY.decode()}); name a file that wordless encode wrote"
         )
-    return CodesFormat(**json.loads(metadata[METADATA_KEY]))
+    try:
+        format = build(CodesFormat, cast(Mapping[str, object], parse_json(about[METADATA_KEY])), name="")
+    except InputError as error:
+        raise InputError(
+            f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)}); "
+            "name a file that wordless encode wrote"
+        ) from error
+    return _Footer(format=format, columns=require_columns(schema, file), memory=memory)
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -151,33 +214,108 @@ def _shards(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder} has no {COMPLETE}: it is not a codes folder, or not whole; run the command that writes it again"
         )
-    return [shard_path(folder, number) for number in range(json.loads((folder / COMPLETE).read_text())["shards"])]
+    shards = read_json(folder / COMPLETE).get("shards")
+    there = sum(1 for _ in folder.glob("codes-*.parquet"))
+    if type(shards) is not int or not 1 <= shards <= there:
+        raise InputError(
+            f"{folder / COMPLETE} tells of {shortened(shards)} shards, and {there} are there; run the command that "
+            "writes them again"
+        )
+    return [shard_path(folder, number) for number in range(shards)]
 
 
-def _require_same_format(files: Iterable[Path], format: CodesFormat) -> None:
-    for file in files:
-        if (found := read_format(file)) != format:
-            raise InputError(
-                f"{file} is of codebook {found.codebook}, the shards before it of {format.codebook}; write them apart"
-            )
+def _require_same_format(file: Path, found: CodesFormat, format: CodesFormat) -> None:
+    if found.codebook != format.codebook:
+        raise InputError(
+            f"{file} is of codebook {found.codebook}, the shards before it of {format.codebook}; write them apart"
+        )
+    require_same_codebook(format, found, owner=f"the first shard beside {file}")
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Name the file in every refusal of its content."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise InputError(
+            f"{file} cannot be read ({first_line(error)}): it is damaged; write it again (wordless encode)"
+        ) from error
+    except InputError as error:
+        raise InputError(f"{file}, {error}") from error
 
 
 def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
-        _require_same_format([file], format)
-        with pq.ParquetFile(file) as shard:
+        columns = _read_footer(file).columns
+        with pq.ParquetFile(file, read_dictionary=TEXTS) as shard:
             for group in range(shard.num_row_groups):
-                for batch in shard.read_row_group(group).to_batches():
-                    yield from _batch(batch, format, file)
+                with _readable(file):
+                    table = shard.read_row_group(group, columns=columns.names)
+                for batch in table.to_batches(max_chunksize=ROWS):
+                    with _readable(file):
+                        clips = _batch(batch, columns, format)
+                    yield from clips
 
 
-def _batch(batch: pa.RecordBatch, format: CodesFormat, file: Path) -> Iterator[CodedClip]:
+def _batch(batch: pa.RecordBatch, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:
     """The clips of a batch; each has a copy of its codes, so that one that is kept does not keep all."""
-    column = batch.column("values")
-    offsets, codes = column.offsets.to_numpy(), column.values.to_numpy()
-    known = [*COLUMNS.names[:-1], *(name for name in SPAN_COLUMNS if name in batch.schema.names)]
-    for number, row in enumerate(batch.select(known).to_pylist()):
-        yield _clip(row, codes[offsets[number] : offsets[number + 1]].copy(), format, file)
+    columns = {field.name: _column(batch.column(field.name), field) for field in wanted}
+    values = columns.pop("values")
+    rows = pa.RecordBatch.from_pydict(columns).to_pylist()
+    offsets, codes = values.offsets.to_numpy(), values.values.to_numpy()
+    return [_clip(row, codes[offsets[number] : offsets[number + 1]].copy(), format) for number, row in enumerate(rows)]
+
+
+def _column(column: pa.Array, field: pa.Field) -> pa.Array:
+    """A column in its own type, without gaps."""
+    if pa.types.is_dictionary(column.type):
+        longest = pa.compute.max(pa.compute.binary_length(column.dictionary.cast(pa.large_string()))).as_py() or 0
+        if longest > MAX_TEXT:
+            raise InputError(f"the column {field.name!r} has a text of {longest} bytes; at most {MAX_TEXT} are read")
+    column = column.cast(field.type)
+    gaps = column.null_count if field.name not in OPTIONAL else 0
+    if gaps or (field.name == "values" and column.flatten().null_count):
+        raise InputError(f"the column {field.name!r} has a row without a value")
+    return column
+
+
+def _clip(row: dict[str, Any], values: IntArray, format: CodesFormat) -> CodedClip:
+    path, num_samples, offset = row["path"], row.pop("num_samples"), row["offset_frames"]
+    require_clip_path(path)
+    span = _span(row.pop("start", None), row.pop("end", None))
+    if len(values) % format.streams:
+        raise InputError(f"clip {path}: {len(values)} values are no whole time steps of {format.streams} streams")
+    if offset < 0:
+        raise InputError(f"clip {path}: offset_frames is {offset}; it must be 0 or more")
+    try:
+        codes = Codes(values=values.reshape(-1, format.streams), num_samples=num_samples, format=format)
+    except InputError as error:
+        raise InputError(f"clip {path}: {error}") from error
+    return CodedClip(codes=codes, span=span, **row)
+
+
+def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
+    """Begin and end of a segment; None: the clip is a whole recording."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None or not 0 <= start < end < math.inf:
+        raise InputError(f"start is {start} and end {end} seconds; a segment has 0 <= start < end, or neither")
+    return start, end
+
+
+def require_clip_path(path: str) -> None:
+    """Refuse a clip's path that no file can have.
+
+    Raises:
+        InputError: it is empty or too long, holds a NUL, or cannot be written as UTF-8.
+    """
+    try:
+        length = len(path.encode())
+    except UnicodeEncodeError:
+        length = 0
+    if not 0 < length <= MAX_PATH or "\0" in path:
+        raise InputError(f"a clip's path is {shortened(path)}; it must be UTF-8 text of 1 to {MAX_PATH} bytes")
 
 
 def _row(clip: CodedClip) -> dict[str, object]:
@@ -194,14 +332,3 @@ def _row(clip: CodedClip) -> dict[str, object]:
         "num_samples": clip.codes.num_samples,
         "values": clip.codes.values.reshape(-1),
     }
-
-
-def _clip(row: dict[str, object], values: IntArray, format: CodesFormat, file: Path) -> CodedClip:
-    try:
-        values = values.reshape(-1, format.streams)
-        codes = Codes(values=values, num_samples=int(str(row.pop("num_samples"))), format=format)
-    except ValueError as error:
-        raise InputError(f"{file}, clip {row['path']}: {error}") from error
-    start, end = (row.pop(name, None) for name in SPAN_COLUMNS)
-    span = None if start is None or end is None else (start, end)
-    return CodedClip(codes=codes, span=span, **row)  # type: ignore[arg-type]  # the schema gives the columns' types

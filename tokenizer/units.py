@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -10,10 +11,15 @@ import numpy as np
 
 from audio.errors import InputError
 from audio.files import aside
-from tokenizer.codes import Codes, CodesFormat
-from tokenizer.parquet import CodedClip
+from audio.json_values import parse_json, shortened
+from audio.saved_models import first_line
+from tokenizer.codes import Codes, CodesFormat, IntArray
+from tokenizer.parquet import CodedClip, require_clip_path
+from tokenizer.shard_schema import BYTES_PER_CODE, require_room
 
 UnitsFormat = Literal["name_units", "fairseq", "jsonl"]
+MAX_LINE = 1 << 26  # bytes of a line: some 16 million units, 90 hours at 50 per second
+MAX_DIGITS = 18  # of a unit
 
 
 def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, deduplicate: bool = False) -> None:
@@ -56,13 +62,16 @@ def read_units(path: Path, format: CodesFormat) -> list[CodedClip]:
     """Codes of a ``name|units`` or JSON-lines file, taken to be of ``format``: the text itself names no codebook.
 
     Raises:
-        InputError: a line is not of either kind, or a unit is outside the codebook; names file and line.
+        InputError: a line is not of either kind or longer than `MAX_LINE`, or a unit is outside the codebook; names
+            file and line. The path leads to no file, or the codes take more memory than there is.
     """
-    clips = []
-    for number, line in enumerate(_text(path).split("\n"), 1):  # a name may hold what str.splitlines cuts at
-        if line.strip():
-            clips.append(_parse(line, format, where=f"{path}:{number}"))
-    return clips
+    if not path.is_file():
+        state = "is no file" if path.is_symlink() or path.exists() else "is missing"
+        raise InputError(f"{path} {state}; name a file of units, or Parquet that ends in .parquet")
+    require_room(BYTES_PER_CODE * path.stat().st_size // 2, path)  # a unit takes a digit and a space, at least
+    return [
+        _parse(line, format, where=f"{path}:{number}") for number, line in enumerate(_lines(path), 1) if line.strip()
+    ]
 
 
 def _units(clip: CodedClip, deduplicate: bool) -> list[int]:
@@ -88,9 +97,17 @@ def _line(clip: CodedClip, units: list[int], kind: UnitsFormat) -> str:
             )
 
 
-def _text(path: Path) -> str:
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file, without what ends them; a name may hold other characters that str.splitlines cuts at."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            for number in count(1):
+                line = file.readline(MAX_LINE + 1)
+                if not line:
+                    return
+                if len(line) > MAX_LINE:
+                    raise InputError(f"{path}:{number}: has more than {MAX_LINE} bytes; cut the recording into several")
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; name a file of units") from error
     except UnicodeDecodeError as error:
@@ -100,23 +117,43 @@ def _text(path: Path) -> str:
 def _parse(line: str, format: CodesFormat, *, where: str) -> CodedClip:
     try:
         name, units = _json_units(line) if line.startswith("{") else _text_units(line, where)
-        values = np.array(units, dtype=np.int32).reshape(-1, format.streams)
+        require_clip_path(name)
+        values = _values(units, format)
         codes = Codes(values=values, num_samples=len(values) * format.samples_per_code, format=format)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except InputError as error:
         raise InputError(
-            f"{where}: not a line of units ({error}); write name|1 2 3, or JSON with file_name and units"
+            f"{where}: not a line of units ({first_line(error)}); write name|1 2 3, or JSON with file_name and units"
         ) from error
     return CodedClip(path=name, codes=codes)
 
 
+def _values(units: list[int], format: CodesFormat) -> IntArray:
+    largest = format.codebook_size - 1
+    if units and not (min(units) >= 0 and max(units) <= largest):  # before they become int32
+        odd = next(unit for unit in units if not 0 <= unit <= largest)
+        raise InputError(f"the unit {shortened(odd)} is outside the codebook, whose units are 0 to {largest}")
+    if len(units) % format.streams:
+        raise InputError(f"{len(units)} units are no whole time steps of {format.streams} streams")
+    return np.array(units, dtype=np.int32).reshape(-1, format.streams)
+
+
 def _json_units(line: str) -> tuple[str, list[int]]:
-    row = json.loads(line)
-    name, units = row["file_name"], row["units"]
+    row = parse_json(line)
+    name, units = (row.get("file_name"), row.get("units")) if isinstance(row, dict) else (None, None)
     if not isinstance(name, str) or not isinstance(units, list) or not all(type(unit) is int for unit in units):
-        raise TypeError("file_name is no text, or units are no list of whole numbers")
+        raise InputError("file_name is no text, or units are no list of whole numbers")
     return name, units
 
 
 def _text_units(line: str, where: str) -> tuple[str, list[int]]:
     name, text = line.rsplit("|", 1) if "|" in line else (where, line)
-    return name, [int(unit) for unit in text.split()]
+    return name, [_unit(word) for word in text.split()]
+
+
+def _unit(word: str) -> int:
+    """A unit in digits 0 to 9; ``int`` would take signs, underscores and the digits of other scripts, too."""
+    if not (word.isascii() and word.isdigit()):
+        raise InputError(f"{shortened(word)} is no unit")
+    if len(word) > MAX_DIGITS:
+        raise InputError(f"a unit has {len(word)} digits")
+    return int(word)

@@ -1,0 +1,17 @@
+"""Main memory that this process may use."""
+
+import os
+from pathlib import Path
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # versions 2 and 1
+
+
+def machine_memory() -> int:
+    """Bytes of main memory: of the machine, or less where the container that this process runs in has a limit."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in CGROUP_LIMITS:
+        try:
+            limits.append(int(Path(path).read_text()))
+        except (OSError, ValueError):  # there is no such limit, or it says "max"
+            continue
+    return min(limits)

@@ -1,0 +1,269 @@
+"""Codes files that other programs, or nobody sane, wrote: each is read as what it says, or refused in one line."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audio.errors import InputError
+from tests.tokenizer.test_codes import FORMAT, codes
+from tokenizer.codes import require_same_codebook
+from tokenizer.parquet import METADATA_KEY, CodedClip, read_codes, read_num_samples, shard_path, write_shard
+from tokenizer.units import read_units
+
+ONE_STREAM = replace(FORMAT, streams=1)
+
+
+def table() -> pa.Table:
+    """Two clips, three and two time steps of two streams."""
+    return pa.table(
+        {
+            "path": ["a.wav", "b.wav"],
+            "split": ["train", "test"],
+            "label": ["x", None],
+            "group": pa.nulls(2, pa.string()),
+            "offset_frames": pa.array([0, 0], pa.int32()),
+            "num_samples": pa.array([480, 300], pa.int64()),
+            "values": pa.array([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10]], pa.list_(pa.int32())),
+        }
+    )
+
+
+def written(folder: Path, columns: pa.Table, about: object = None) -> Path:
+    """A Parquet file of such columns whose schema says ``about``, by default the truth."""
+    path = folder / "codes.parquet"
+    told = about if isinstance(about, bytes) else json.dumps(asdict(FORMAT) if about is None else about).encode()
+    pq.write_table(columns.replace_schema_metadata({METADATA_KEY: told}), path)
+    return path
+
+
+def with_column(name: str, values: object) -> pa.Table:
+    """The table with another column of this name."""
+    whole = table()
+    return whole.set_column(whole.schema.get_field_index(name), name, values)
+
+
+def refused(path: Path) -> str:
+    """The one line in which reading all of a file is refused."""
+    with pytest.raises(InputError) as error:
+        list(read_codes(path)[1])
+    message = str(error.value)
+    assert str(path) in message
+    assert len(message.splitlines()) == 1
+    assert len(message) < 1000
+    return message
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        ({**asdict(FORMAT), "extra": 1}, "extra is not an option"),
+        ({**asdict(FORMAT), "codebook_size": 0}, "codebook_size of the codes is 0"),
+        ({**asdict(FORMAT), "samples_per_code": 0}, "samples_per_code of the codes is 0"),
+        ({**asdict(FORMAT), "sample_rate": 0}, "sample_rate of the codes is 0"),
+        ({**asdict(FORMAT), "streams": -1}, "streams of the codes is -1"),
+        ({**asdict(FORMAT), "streams": None}, "streams=null is null; it must be a whole number"),
+        ({**asdict(FORMAT), "codebook_size": 2.5}, "codebook_size=2.5 is a number"),
+        ({**asdict(FORMAT), "codebook": ""}, "codebook of the codes is empty"),
+        ({**asdict(FORMAT), "codebook": 7}, "codebook=7 is a whole number; it must be text"),
+        ({}, "codebook_size is missing"),
+        ([1], "it must be a group of options"),
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"codebook_size": ' + b"9" * 5000 + b"}", "is not JSON"),
+        (b'{"codebook_size": 1, "codebook_size": 2}', "names 'codebook_size' twice"),
+        (b'{"codebook_size": NaN}', "holds NaN"),
+    ],
+)
+def test_metadata_that_is_no_format_is_refused(tmp_path: Path, about: object, told: str) -> None:
+    assert told in refused(written(tmp_path, table(), about))
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (table().drop_columns(["values"]), "no column 'values'"),
+        (table().append_column("path", pa.array(["c", "d"])), "2 columns 'path'"),
+        (with_column("path", pa.array([None, "b"])), "'path' has a row without a value"),
+        (with_column("path", pa.array(["a\0", "b"])), "a clip's path is 'a\\x00'"),
+        (with_column("path", pa.array(["", "b"])), "a clip's path is ''"),
+        (with_column("path", pa.array([1, 2])), "'path' of type int64; it must be string"),
+        (with_column("num_samples", pa.array([None, 300])), "'num_samples' has a row without a value"),
+        (with_column("num_samples", pa.array([-480, 300])), "num_samples is -480; it must be 0 or more"),
+        (with_column("num_samples", pa.array([2**62, 300])), "which takes"),
+        (with_column("num_samples", pa.array([480.5, 300.0])), "'num_samples' of type double"),
+        (with_column("offset_frames", pa.array([0, -1])), "offset_frames is -1"),
+        (with_column("offset_frames", pa.array([0, 2**40])), "not in range"),
+        (with_column("values", pa.array([[1] * 6, None], pa.list_(pa.int32()))), "'values' has a row without"),
+        (with_column("values", pa.array([[1] * 6, [1, None, 3, 4]])), "'values' has a row without"),
+        (with_column("values", pa.array([[1] * 6, [-1, 1, 1, 1]])), "values lie in [-1, 1]"),
+        (with_column("values", pa.array([[1] * 6, [2**40, 1, 1, 1]])), "not in range"),
+        (with_column("values", pa.array([[1] * 6, [1, 1, 1]])), "3 values are no whole time steps of 2 streams"),
+        (with_column("values", pa.array([[[1]] * 6, [[1]] * 4])), "'values' of type list<"),
+        (with_column("values", pa.array([["1"] * 6, ["1"] * 4])), "'values' of type list<"),
+        (with_column("values", pa.array([1, 2])), "'values' of type int64"),
+        (with_column("label", pa.array(["x" * 70_000, None]).dictionary_encode()), "a text of 70000 bytes"),
+    ],
+)
+def test_columns_that_are_no_codes_are_refused(tmp_path: Path, columns: pa.Table, told: str) -> None:
+    assert told in refused(written(tmp_path, columns))
+
+
+def test_the_same_codes_in_wider_types_and_dictionaries_are_read(tmp_path: Path) -> None:
+    wide = with_column("values", pa.array(table().column("values").to_pylist(), pa.large_list(pa.int64())))
+    for name, kind in (("path", pa.large_string()), ("split", pa.dictionary(pa.int32(), pa.string()))):
+        wide = wide.set_column(wide.schema.get_field_index(name), name, wide.column(name).cast(kind))
+    wide = wide.append_column("further", pa.array([1.5, 2.5]))
+    read = list(read_codes(written(tmp_path, wide))[1])
+    assert [(clip.path, clip.split, clip.label) for clip in read] == [("a.wav", "train", "x"), ("b.wav", "test", None)]
+    assert [clip.codes.values.tolist() for clip in read] == [[[1, 2], [3, 4], [5, 6]], [[7, 8], [9, 10]]]
+    assert read[0].codes.values.dtype == np.int32
+
+
+def test_a_small_file_that_tells_of_very_many_codes_is_refused_before_they_are_read(tmp_path: Path) -> None:
+    values = pa.ListArray.from_arrays(pa.array([0, MANY, MANY], pa.int32()), pa.array(np.zeros(MANY, np.int32)))
+    path = written(tmp_path, with_column("values", values))
+    path.write_bytes(path.read_bytes().replace(variable_length(MANY + 1), variable_length(MOST)))  # in the footer
+    assert path.stat().st_size < 10_000
+    before = pa.total_allocated_bytes()
+    assert f"a row group of {MOST} values" in refused(path)
+    assert pa.total_allocated_bytes() == before
+
+
+MANY, MOST = (1 << 20) + 1, (1 << 27) - 1  # codes; both take four bytes in a footer
+
+
+def variable_length(number: int) -> bytes:
+    """A number as Thrift's compact protocol writes it: zigzag, seven bits a byte, the lowest first."""
+    rest, written = 2 * number, bytearray()
+    while rest > 127:
+        written.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes([*written, rest])
+
+
+def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
+    write_shard(shard_path(tmp_path, 0), [CodedClip(path="a.wav", codes=codes(3))], FORMAT)
+    for content in ("", "{", "[1]", '{"shards": null}', '{"shards": 0}', '{"shards": 10000000000000}', "{}"):
+        (tmp_path / "complete.json").write_text(content)
+        with pytest.raises(InputError, match=r"complete\.json"):
+            read_codes(tmp_path)
+    (tmp_path / "complete.json").write_text('{"shards": 1}')
+    assert len(list(read_codes(tmp_path)[1])) == 1
+    shard_path(tmp_path, 0).unlink()
+    shard_path(tmp_path, 0).mkdir()
+    with pytest.raises(InputError, match="is no file"):
+        read_codes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("codebook_size", 32), ("streams", 1), ("samples_per_code", 320), ("sample_rate", 44_100)]
+)
+def test_every_field_of_a_format_must_agree(name: str, value: int) -> None:
+    changed: dict[str, Any] = {name: value}
+    with pytest.raises(InputError, match=rf"the model has {name} \d+, the codes have {name} {value}, .* altered"):
+        require_same_codebook(FORMAT, replace(FORMAT, **changed), owner="the model")
+    with pytest.raises(InputError, match="tokenizer"):
+        require_same_codebook(FORMAT, replace(FORMAT, tokenizer="another"), owner="the model")
+
+
+def read_whole(path: Path) -> None:
+    """Read all that a codes file holds."""
+    read_num_samples(path)
+    assert all(clip.codes.values.dtype == np.int32 for clip in read_codes(path)[1])
+
+
+@contextmanager
+def succeeds_or_refuses(path: Path) -> Iterator[None]:
+    """The block must end well, or in one line that names the file; any other error fails the test."""
+    message = str(path)
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+    assert str(path) in message
+    assert "\n" not in message
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_any_bytes_of_a_codes_file_may_change(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = written(tmp_path_factory.mktemp("fuzz"), table())
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+        content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+    with succeeds_or_refuses(path):
+        read_whole(path)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+JSON = st.recursive(PLAIN, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part))
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(st.sampled_from(list(asdict(FORMAT))), JSON))
+def test_the_format_may_be_anything(tmp_path_factory: pytest.TempPathFactory, change: dict[str, object]) -> None:
+    path = written(tmp_path_factory.mktemp("fuzz"), table(), {**asdict(FORMAT), **change})
+    with succeeds_or_refuses(path):
+        read_whole(path)
+
+
+LINES = st.one_of(
+    st.binary(max_size=40),
+    st.text(max_size=40).map(str.encode),
+    st.lists(st.integers(-1, 20) | st.integers()).map(lambda units: f"a|{' '.join(map(str, units))}".encode()),
+    st.fixed_dictionaries({}, optional={"file_name": JSON, "units": JSON | st.lists(st.integers(0, 20))}).map(
+        lambda row: json.dumps(row).encode()
+    ),
+)
+
+
+@settings(max_examples=30)
+@given(st.lists(LINES))
+def test_text_units_may_be_anything(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "a.txt"
+    path.write_bytes(b"\n".join(lines))
+    with succeeds_or_refuses(path):
+        assert all(clip.path.encode() for clip in read_units(path, ONE_STREAM))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"file_name": ' * 100_000, "nested too deeply"),
+        ('{"file_name": "a", "units": [' + "9" * 5000 + "]}", "is not JSON"),
+        ("a|" + "9" * 5000, "a unit has 5000 digits"),
+        ('{"file_name": "a", "units": [1], "units": [2]}', "names 'units' twice"),
+        ('{"file_name": "a", "units": [NaN]}', "holds NaN"),
+        ('{"file_name": "\\ud800", "units": [1]}', "a clip's path is"),
+        ('{"file_name": "a\\u0000b", "units": [1]}', "a clip's path is"),
+        ('{"file_name": "a", "units": [1180591620717411303424]}', "outside the codebook"),
+        ("a|1_0", "'1_0' is no unit"),
+        ("a|-1", "'-1' is no unit"),
+        ("[1]", "'[1]' is no unit"),
+    ],
+)
+def test_odd_lines_of_units_are_named(tmp_path: Path, line: str, told: str) -> None:
+    (tmp_path / "a.txt").write_text(f"ok|1 2\n{line}\n")
+    with pytest.raises(InputError) as error:
+        read_units(tmp_path / "a.txt", ONE_STREAM)
+    assert f"{tmp_path / 'a.txt'}:2: not a line of units" in str(error.value)
+    assert told in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+def test_what_is_no_file_of_units_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path, tmp_path / "loop", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is no file"):
+            read_units(path, ONE_STREAM)

@@ -1,0 +1,108 @@
+"""What a Parquet file of codes must look like before a row of it is read: its columns, and the memory that it asks for.
+
+A Parquet file of a kilobyte can stand for a hundred million codes, and another program may have written it: in wider
+integers, in dictionaries, with columns of its own. What can be told from the footer is checked here.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from audio.errors import InputError
+from audio.memory import machine_memory
+from tokenizer.parquet_layout import RowGroup
+
+MAX_GROUP_CODES = 100_000_000  # of a row group, which is read at once: 0.4 GB; 270 hours at 100 codes per second
+MAX_GROUP_ROWS = 1 << 20  # clips
+MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
+BYTES_PER_CLIP = 1000  # that Python keeps for each, beside its codes
+BYTES_PER_CODE = 4
+MAX_TEXT = 1 << 16  # bytes of a path, label or group
+COLUMNS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.string()),
+        ("group", pa.string()),
+        ("offset_frames", pa.int32()),
+        ("num_samples", pa.int64()),
+        ("values", pa.list_(pa.int32())),  # time-major, stream-minor
+    ]
+)
+SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files that hold segments of recordings
+SPANS = pa.schema([(name, pa.float64()) for name in SPAN_COLUMNS])
+TEXTS = ("path", "split", "label", "group")
+OPTIONAL = ("label", "group", *SPAN_COLUMNS)  # a clip may have none
+
+
+def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
+    """Refuse a file without the columns of codes, or with one of another kind; further columns do no harm.
+
+    Returns:
+        The columns to read: those of segments only where the file has them.
+
+    Raises:
+        InputError: a column is missing, stands there twice, or has another type.
+    """
+    segments = any(name in schema.names for name in SPAN_COLUMNS)
+    wanted = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
+    for field in wanted:
+        places = schema.get_all_field_indices(field.name)
+        if len(places) != 1:
+            count = "no column" if not places else f"{len(places)} columns"
+            raise InputError(f"{file} has {count} {field.name!r}; name a file that wordless encode wrote")
+        found = schema.field(places[0]).type
+        if not _fits(found, field.type):
+            raise InputError(
+                f"{file} has the column {field.name!r} of type {found}; it must be {field.type}: name a file that "
+                "wordless encode wrote"
+            )
+    return wanted
+
+
+def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether values of a type can be read as the wanted one: any width of integers and any encoding of text."""
+    if pa.types.is_dictionary(found):
+        return _fits(found.value_type, wanted)
+    if pa.types.is_list(wanted):
+        return (pa.types.is_list(found) or pa.types.is_large_list(found)) and _fits(found.value_type, pa.int32())
+    if pa.types.is_string(wanted):
+        return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
+    return bool(pa.types.is_integer(found) or (pa.types.is_floating(wanted) and pa.types.is_floating(found)))
+
+
+def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
+    """Refuse a file one of whose row groups, each of which is read at once, is too large.
+
+    Returns:
+        Bytes that all clips of the file take once they are read.
+
+    Raises:
+        InputError: a row group has more than `MAX_GROUP_CODES`, `MAX_GROUP_ROWS` or `MAX_GROUP_BYTES`.
+    """
+    for group in groups:
+        for found, most, what in (
+            (group.values, MAX_GROUP_CODES, "values"),
+            (group.rows, MAX_GROUP_ROWS, "rows"),
+            (group.size, MAX_GROUP_BYTES, "bytes"),
+        ):
+            if not 0 <= found <= most:
+                raise InputError(
+                    f"{file} has a row group of {found} {what}; at most {most} are read at once: write it with smaller "
+                    "row groups"
+                )
+    return sum(BYTES_PER_CODE * group.values + BYTES_PER_CLIP * group.rows for group in groups)
+
+
+def require_room(needed: int, path: Path) -> None:
+    """Refuse codes that together take more memory than the machine has.
+
+    Raises:
+        InputError: they do.
+    """
+    if needed > (there := machine_memory()):
+        raise InputError(
+            f"{path} holds codes that take {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f} GB; "
+            "split it into several files"
+        )
