@@ -26,7 +26,10 @@ ARROWS = {
     "lm": (
         "lm",
         "tokenizer.codes",
-        *(f"audio.{name}" for name in ("errors", "files", "configuration")),
+        *(
+            f"audio.{name}"
+            for name in ("errors", "files", "configuration", "json_values", "saved_models", "memory", "seeds")
+        ),
     ),
     "lm/baselines": ("lm", "tokenizer.codes", "audio"),
     "vocoder": ("vocoder", "tokenizer.codes", "audio"),
