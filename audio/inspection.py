@@ -91,10 +91,10 @@ def _duplicate(path: str, sha256: str, first: dict[str, str]) -> str | None:
     return None if original == path else f"duplicate of {original}"
 
 
-def frequent_reasons(rejected: Sequence[Rejected]) -> str:
-    """The three most frequent reasons with their counts, for messages; figures within a reason are left out."""
+def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
+    """The most frequent reasons with their counts, for messages; figures within a reason are left out."""
     counts = Counter(each.reason.partition(":")[0].partition(" of ")[0] for each in rejected)
-    return "; ".join(f"{count} {reason}" for reason, count in counts.most_common(3))
+    return "; ".join(f"{count} {reason}" for reason, count in counts.most_common(most))
 
 
 def _measurements(

@@ -296,7 +296,9 @@ def _dealt(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> di
     """Draw from one stratum: units in order of their seeded hash, at least one for each split wanted and for train."""
     if len(units) <= len(wanted):
         return {}
-    ranked = sorted(units, key=lambda unit: hashlib.sha256(f"{config.seed} {unit}".encode()).digest())
+    ranked = sorted(
+        units, key=lambda unit: hashlib.sha256(f"{config.seed} {unit}".encode(errors="surrogatepass")).digest()
+    )
     chosen: dict[str, Split] = {}
     for split, count in _counts(len(units), wanted, config).items():
         chosen |= dict.fromkeys(ranked[:count], split)

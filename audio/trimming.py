@@ -94,7 +94,8 @@ def block_powers(samples: FloatArray, sample_rate: int) -> Powers:
     size = block_samples(sample_rate)
     starts = np.arange(0, len(samples), size)
     lengths = np.minimum(len(samples) - starts, size)
-    powers: Powers = np.add.reduceat(np.square(samples, dtype=np.float64), starts) / lengths
+    with np.errstate(invalid="ignore"):  # of samples that are not finite, which are set aside
+        powers: Powers = np.add.reduceat(np.square(samples, dtype=np.float64), starts) / lengths
     return powers
 
 

@@ -256,3 +256,8 @@ def test_whatever_names_and_fractions_are_given_clips_are_divided_or_refused(
     except InputError:
         return
     assert len(divided) + len(rejected) == len(clips)
+
+
+def test_a_name_that_is_not_utf_8_is_drawn_as_others_are() -> None:
+    clips = [clip(f"{number}\udcff.wav") for number in range(20)]
+    assert {each.split for each in split_clips(clips, SplitConfig())[0]} == {"train", "validation", "test"}

@@ -1,0 +1,103 @@
+"""The hostile corpus, run and encoded: nothing is fatal, every unfit file is named, and memory is bounded."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from audio.inspection import frequent_reasons
+from audio.manifest import Rejected, printable, read_manifest, read_rejected
+from tests.hostile.audio_files import write_honest_files, write_hostile_files
+from tests.hostile.measured import Measured, measured
+from tests.hostile.tables import hostile_tables, outcome
+from tests.pipelines.tiny import save_run
+from tests.pipelines.tiny_chain import TINY
+from tokenizer.parquet import read_codes
+
+pytestmark = pytest.mark.slow
+ABOVE_BASELINE = 200e6  # bytes
+QUICK = ("corpus=folder", "stages=[lm]", "workers=1", "device=cpu")
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve honest recordings."""
+    root = tmp_path_factory.mktemp("honest")
+    write_honest_files(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hostile corpus, and the same honest recordings beside it."""
+    root = tmp_path_factory.mktemp("hostile")
+    write_honest_files(root)
+    assert len(write_hostile_files(root)) >= 1_000
+    return root
+
+
+def listed(root: Path) -> set[str]:
+    """What a command may find below a folder, as it is written down."""
+    return {
+        printable(str(path.relative_to(root)))
+        for path in root.rglob("*")
+        if not path.name.startswith(".") and path.name != "no_extension" and (path.suffix or not path.is_dir())
+    }
+
+
+def run(root: Path, place: Path) -> Measured:
+    words = [*TINY, *QUICK, f"corpus.root={root}", f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}"]
+    return measured("-m", "pipelines.run", *words)
+
+
+def encode(root: Path, place: Path) -> Measured:
+    model = save_run(place / "model", seed=0)
+    words = [f"model={model}", f"input={root}", f"output={place / 'codes.parquet'}", "device=cpu", "workers=1"]
+    return measured("-m", "pipelines.encode", *words)
+
+
+def test_a_run_names_every_unfit_file_and_uses_the_others(honest: Path, hostile: Path, tmp_path: Path) -> None:
+    alone, together = (run(root, tmp_path / root.name) for root in (honest, hostile))
+    assert (alone.returncode, together.returncode) == (0, 0), together.stderr[-3000:]
+    folder = tmp_path / hostile.name / "run"
+    used = {clip.path for clip in read_manifest(folder / "manifest.tsv", hostile).clips}
+    rejected = read_rejected(folder / "rejected.tsv")
+    assert_sorted_out(hostile, honest, used, rejected)
+    report("run", used, rejected, alone, together)
+    assert together.peak - alone.peak <= ABOVE_BASELINE
+
+
+def test_encode_names_every_unfit_file_and_encodes_the_others(honest: Path, hostile: Path, tmp_path: Path) -> None:
+    alone, together = (encode(root, tmp_path / root.name) for root in (honest, hostile))
+    assert (alone.returncode, together.returncode) == (0, 0), together.stderr[-3000:]
+    codes = tmp_path / hostile.name / "codes.parquet"
+    used = {clip.path for clip in read_codes(codes)[1]}
+    rejected = read_rejected(codes.with_name("codes.parquet.rejected.tsv"))
+    assert_sorted_out(hostile, honest, used, rejected)
+    report("encode", used, rejected, alone, together)
+    assert together.peak - alone.peak <= ABOVE_BASELINE
+
+
+def assert_sorted_out(hostile: Path, honest: Path, used: set[str], rejected: tuple[Rejected, ...]) -> None:
+    """Each file is used or set aside with a reason, and no honest one is set aside."""
+    refused = {each.path for each in rejected}
+    assert used | refused == listed(hostile)
+    assert not used & refused
+    assert all(each.reason for each in rejected)
+    assert {str(path.relative_to(honest)) for path in honest.rglob("*.*")} <= used
+    assert any(path.startswith("honest 1/") for path in used)
+
+
+def report(command: str, used: set[str], rejected: tuple[Rejected, ...], alone: Measured, together: Measured) -> None:
+    print(f"\n{command}: {len(used)} files used, {len(rejected)} set aside")
+    print(f"{command}: {frequent_reasons(rejected, most=20)}")
+    print(f"{command}: peak {together.peak / 1e6:.0f} MB, {alone.peak / 1e6:.0f} MB on the honest files alone")
+
+
+def test_every_table_is_read_or_refused_in_one_line(honest: Path, tmp_path: Path) -> None:
+    tables = hostile_tables(seed=0)
+    assert len(tables) >= 200
+    outcomes = Counter(outcome(honest, tmp_path, name, content) for name, content in tables)
+    print(f"\ntables: {dict(outcomes)}")
+    assert outcomes["refused"] > 100
+    assert outcomes["read"] > 10
