@@ -144,6 +144,7 @@ class ListeningRecord(TypedDict, total=False):
     recognised: list[HeardRow]
     judged_clips: int  # clips that the figures are of
     excerpts: list[ExcerptRecord]  # of the judged clips
+    warning: str | None  # the classifier does not recognise the originals
     postfilter: float  # its strength; 0: WaveNet's own sound
 
 
@@ -155,6 +156,32 @@ class StageRecord(TypedDict):
     seconds: float
     peak_memory: float  # bytes
     reused: bool
+
+
+class MachineRecord(TypedDict):
+    """What a run ran on."""
+
+    cpu: str  # model
+    cores: int  # that the run could use
+    memory: int | None  # bytes
+
+
+class Provenance(TypedDict):
+    """Where the results of a run come from."""
+
+    version: str  # of Wordless
+    commit: str | None  # of the checkout; followed by "+changes" where tracked files differ from it
+    date: str  # when the results were written: UTC, ISO 8601
+    command: str
+    machine: MachineRecord
+    system: str  # operating system and kernel
+    python: str
+    device: str
+    threads: int  # of PyTorch, in each process
+    ranks: int  # processes that trained together
+    parameters: dict[str, int]  # of each trained model, by stage
+    libraries: dict[str, str]  # versions
+    config: dict[str, object]  # every option with its value
 
 
 class Results(TypedDict, total=False):
@@ -169,6 +196,7 @@ class Results(TypedDict, total=False):
     stages: list[StageRecord]
     command: str
     versions: dict[str, str]
+    provenance: Provenance
 
 
 def read_results(folder: Path) -> Results:

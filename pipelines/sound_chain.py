@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from audio.manifest import Manifest
+from pipelines.classifier_check import fair_classifier, unreliable_classifier
 from pipelines.comparison_chain import Codec, labels_of
 from pipelines.session import Session
 from pipelines.settings import RunSettings
@@ -12,7 +13,7 @@ from pipelines.stages.codes import codes
 from pipelines.stages.decoded import decoded
 from pipelines.stages.judging import judged
 from pipelines.stages.listening import listening
-from pipelines.stages.recognition import label_task, recognised, weak_classifier
+from pipelines.stages.recognition import label_task, recognised
 from pipelines.stages.spectrogram import spectrograms
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder, waveforms
@@ -63,6 +64,8 @@ def _figures(
     labels = recognised(
         session, classifier, codec.sample, again, heard, task.classes, settings.audio, settings.baselines
     )
-    if notice := weak_classifier(labels, manifest):
+    if warning := unreliable_classifier(labels, again, manifest):
+        session.terminal.say(f"WARNING   {warning}")
+    if notice := fair_classifier(labels, manifest):
         session.terminal.say(f"vocoder   {notice}")
     return [*made, shown, classifier, labels]

@@ -12,6 +12,7 @@ import numpy as np
 from audio.manifest import Manifest
 from lm.comparison import Hits, by_fold, difference, interval, resampled
 from lm.probe import ProbeConfig
+from pipelines.classifier_check import unreliable_classifier
 from pipelines.figures import Figure
 from pipelines.stages.decoded import CLIPS, GUARD
 from pipelines.stages.judging import JUDGED
@@ -73,6 +74,7 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
     }
     if "recognised" in entries:
         record["recognised"] = _rows(entries["recognised"], RECOGNISED, "said")
+        record["warning"] = unreliable_classifier(entries["recognised"], entries["decoded"], manifest)
     if "judged" in entries:
         record["judged_clips"] = len(_rows(entries["judged"], JUDGED, "clips"))
     if "decoded" in entries:

@@ -32,7 +32,6 @@ from pipelines.store import Entry, Recipe, write_json
 from pipelines.stored_features import stacked_rows
 
 RECOGNISED = "recognised.json"
-GOOD_ENOUGH = 0.95  # label accuracy on originals, from which on mistakes are the sound's rather than the classifier's
 
 
 def label_task(session: Session, manifest: Manifest, label_separator: str | None) -> ProbeTask | None:
@@ -84,20 +83,6 @@ def recognised(
         write_json(folder / RECOGNISED, {"clips": clips, "said": _histograms(rows, heard)})
 
     return session.obtain(recipe, "labels of decoded clips and of continuations", make)
-
-
-def weak_classifier(entry: Entry, manifest: Manifest) -> str | None:
-    """What to tell of a classifier that is often wrong about the originals themselves; None: it is good enough."""
-    labels = {clip.name: clip.label for clip in manifest.clips}
-    clips = entry.read_json(RECOGNISED)["clips"]
-    rows = [row for row in clips if labels.get(row["path"]) is not None] if isinstance(clips, list) else []
-    right = sum(row["heard"]["original"] == labels[row["path"]] for row in rows)
-    if right >= GOOD_ENOUGH * len(rows):
-        return None
-    return (
-        f"the classifier is right about {right / len(rows):.0%} of the original clips, below {GOOD_ENOUGH:.0%}: take "
-        "label accuracy of decoded sound beside that of the originals, or train it longer (baselines.supervised)"
-    )
 
 
 def _classes(
