@@ -9,6 +9,7 @@ from audio.files import write_aside
 from audio.manifest import Manifest, write_manifest, write_rejected
 from audio.splits import SplitConfig
 from audio.threads import use_threads
+from pipelines.command_line import command_line
 from pipelines.comparison_chain import Codec, compared, unlabelled_entry
 from pipelines.comparison_config import with_seed
 from pipelines.comparison_table import as_markdown
@@ -18,9 +19,10 @@ from pipelines.disk import require_space
 from pipelines.gangs import gathered
 from pipelines.pages.run_words import summary
 from pipelines.progress import Terminal
+from pipelines.provenance import provenance
 from pipelines.report import write_report
 from pipelines.results import FoldSeed, write_results
-from pipelines.run_record import RESULTS, read_results
+from pipelines.run_record import RESULTS, Provenance, read_results
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, run_settings
 from pipelines.sound_chain import sounds
@@ -63,7 +65,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         )
         made = make_folds(session, corpus.manifest, unlabelled, config)
         if gang.rank == 0:
-            _write_folder(folder, corpus, settings, made, terminal)
+            _write_folder(session, corpus, settings, made, provenance(command_line("run"), config, gang, _models(made)))
 
 
 def rates(settings: RunSettings) -> str:
@@ -174,13 +176,19 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
         )
 
 
+def _models(made: dict[FoldSeed, dict[str, Entry]]) -> list[Entry]:
+    """The entries of the first fold and seed: models of the others have the same sizes."""
+    return list(next(iter(made.values())).values())
+
+
 def _write_folder(
-    folder: Path,
+    session: Session,
     corpus: Corpus,
     settings: RunSettings,
     made: dict[FoldSeed, dict[str, Entry]],
-    terminal: Terminal,
+    source: Provenance,
 ) -> None:
+    folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (PROBE, COMPARISON):  # of a run with other stages that was in this folder before
         (folder / stale).unlink(missing_ok=True)
@@ -199,6 +207,7 @@ def _write_folder(
         notices=corpus.notices,
         settings=settings,
         made=made,
+        source=source,
     )
     results = read_results(folder)
     if comparison := results.get("comparison"):

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from audio.errors import InputError
 from pipelines.claims import claims
+from pipelines.command_line import typed
 from pipelines.overrides import prepare, quote
 from pipelines.refusals import explain, os_problem, resolved
 
@@ -46,6 +47,7 @@ def command(name: str, task: Task, *, paths: frozenset[str], texts: frozenset[st
     def main() -> None:
         words = sys.argv[1:]
         with (
+            typed(words),
             mendable(name, paths, None, full=full),
             hydra_that_raises(),
             folder_options() as elsewhere,

@@ -1,8 +1,6 @@
 """``results.json``: one row per figure, and what the report draws beside them."""
 
 import math
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -14,10 +12,10 @@ from audio.manifest import SPLITS, Manifest, Rejected
 from pipelines.comparison import best_poolings, comparison
 from pipelines.comparison_record import ComparisonRecord
 from pipelines.figures import Figure
-from pipelines.run_record import RESULTS
+from pipelines.run_record import RESULTS, Provenance
 from pipelines.settings import RunSettings
 from pipelines.sound_figures import listening_record, sound_figures
-from pipelines.store import TIMINGS, Entry, library_versions, write_json
+from pipelines.store import TIMINGS, Entry, write_json
 from pipelines.stored_features import PROBE
 from pipelines.training_curve import CURVE
 from pipelines.training_record import TrainingRecord
@@ -37,9 +35,10 @@ def write_results(
     name: str,
     settings: RunSettings,
     made: Mapping[FoldSeed, Mapping[str, Entry]],
+    source: Provenance,
     notices: Sequence[str] = (),
 ) -> None:
-    """Collect what the entries of a run, by stage, have to say, into ``results.json``.
+    """Collect what the entries of a run, by stage, have to say, and where they come from, into ``results.json``.
 
     Of a run over several folds or seeds that is the comparison and the costs: each fold has a codebook of its own.
     """
@@ -47,8 +46,9 @@ def write_results(
     content: dict[str, object] = {
         "corpus": _corpus(manifest, rejected, name) | ({"notices": list(notices)} if notices else {}),
         "stages": [row for place, entries in made.items() for row in _stages(entries, place, several=len(made) > 1)],
-        "command": shlex.join(["wordless", "run", *sys.argv[1:]]),
-        "versions": library_versions(),
+        "command": source["command"],
+        "versions": source["libraries"],
+        "provenance": source,
     }
     figures = [figure for entries in made.values() for entry in entries.values() for figure in _costs(entry)]
     only = next(iter(made.values())) if len(made) == 1 else {}

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from audio.errors import InputError
 from pipelines.claims import held
 from pipelines.command import leave
+from pipelines.command_line import command_line
 from pipelines.refusals import os_problem
 from pipelines.sweep_jobs import Job, conclude, forget, note, options, read_jobs, relative
 
@@ -55,7 +56,7 @@ class SweepPage(Callback):
         if os.environ.get("RANK", "0") != "0":  # torchrun: the others have seen the same
             return
         try:
-            finish(_sweep(config), command=shlex.join(["wordless", "run", *sys.argv[1:]]))
+            finish(_sweep(config), command=command_line("run"))
         except Exception:  # Hydra would make a warning of it
             traceback.print_exc()
             raise SystemExit(1) from None

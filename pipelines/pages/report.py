@@ -23,6 +23,7 @@ from pipelines.pages.group_chart import MAX_GROUPS, group_chart, ranked_groups, 
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.learning_curve_chart import has_learning_curves, learning_curves
 from pipelines.pages.probe_charts import layer_curves, layered
+from pipelines.pages.provenance_rows import option_lines, provenance_rows
 from pipelines.pages.report_sounds import KINDS, clip_name, excerpts_in_words, listening_of, said_title, sound_path
 from pipelines.pages.sound_charts import Pictured, heard_spectrograms
 from pipelines.pages.spectrogram_charts import reconstruction
@@ -120,6 +121,7 @@ def _environment() -> Environment:
     compared = [words.candidates, words.setting, words.standing, fold_noun, probed_places]
     made.filters |= {function.__name__: function for function in (*spoken, *compared)}
     made.globals |= {"quantity": phrasing.quantity, "rows": rows}
+    made.globals |= {"provenance_rows": provenance_rows, "option_lines": option_lines}
     return made
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -135,7 +136,14 @@ def test_every_figure_names_an_entry_of_the_store(finished_run: FinishedRun) -> 
 
 
 def test_the_results_say_how_to_make_them_again(finished_run: FinishedRun) -> None:
-    assert results(finished_run.folder)["command"].startswith("wordless run experiment=smoke embedded.voices=5")
+    found = results(finished_run.folder)
+    assert shlex.split(found["command"]) == ["wordless", "run", *finished_run.words]
+    source = found["provenance"]
+    assert source["config"]["embedded"]["voices"] == 5
+    assert source["command"] == found["command"]
+    assert source["parameters"].keys() == {"autoencoder", "lm", "vocoder", "supervised"}
+    assert all(count > 100 for count in source["parameters"].values())
+    assert not [path for path in finished_run.store.rglob("*.json") if source["date"] in path.read_text()]
 
 
 def test_the_log_shows_what_is_computed(finished_run: FinishedRun) -> None:

@@ -1,0 +1,38 @@
+"""Where a run's results come from, as rows of a table, and its options, a line for each."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from pipelines.pages.phrasing import counted, full_name, number
+from pipelines.run_record import MachineRecord, Provenance
+
+
+def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:
+    """What the results were made with: a name and a value for each row."""
+    yield "Wordless", source["version"]
+    yield "commit", source["commit"] or "not a git checkout"
+    yield "date", source["date"]
+    yield "machine", _machine(source["machine"])
+    yield "operating system", source["system"]
+    yield "Python", source["python"]
+    yield "device", source["device"]
+    yield "threads", number(source["threads"])
+    yield "ranks", number(source["ranks"])
+    for stage, count in source["parameters"].items():
+        yield f"parameters, {full_name(stage)}", number(count)
+    yield from source["libraries"].items()
+
+
+def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Each option with its value, by the name that the command line knows: ``audio.n_mels=80``."""
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from option_lines(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+
+
+def _machine(machine: MachineRecord) -> str:
+    memory = machine["memory"]
+    size = "" if memory is None else f", {memory / 1e9:.0f} GB of memory"
+    return f"{machine['cpu']}, {counted(machine['cores'], 'core')}{size}"
