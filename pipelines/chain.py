@@ -33,6 +33,7 @@ from pipelines.stages.probe import require_probeable
 from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, heard_sample
 from pipelines.store import Entry, Store
 from pipelines.stored_features import GPT, PROBE
+from pipelines.training_curve import CURVE, TENSORBOARD, training_name, write_tensorboard
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
 COMPARISON = "comparison.md"
@@ -181,6 +182,15 @@ def _models(made: dict[FoldSeed, dict[str, Entry]]) -> list[Entry]:
     return list(next(iter(made.values())).values())
 
 
+def _write_curves(folder: Path, made: dict[FoldSeed, dict[str, Entry]]) -> None:
+    """Show the curves of reused trainings in TensorBoard, beside those of the trainings that this run watched."""
+    for (fold, seed), entries in made.items():
+        for entry in entries.values():
+            if entry.reused and (entry.folder / CURVE).is_file():
+                place = "" if len(made) == 1 else f" {fold}, seed {seed}"
+                write_tensorboard(folder / TENSORBOARD / f"{training_name(entry.stage)}{place}", entry.read_json(CURVE))
+
+
 def _write_folder(
     session: Session,
     corpus: Corpus,
@@ -209,6 +219,7 @@ def _write_folder(
         made=made,
         source=source,
     )
+    _write_curves(folder, made)
     results = read_results(folder)
     if comparison := results.get("comparison"):
         write_aside(folder / COMPARISON, as_markdown(comparison))

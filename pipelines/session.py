@@ -16,7 +16,7 @@ from pipelines.gangs import Alone, Gang
 from pipelines.progress import Terminal
 from pipelines.store import Entry, Recipe, Store, checkpoints_of
 from pipelines.training import FitConfig, Point
-from pipelines.training_curve import write_curve
+from pipelines.training_curve import TENSORBOARD, tensorboard, write_curve
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -116,16 +116,7 @@ class Session:
         """Write points of a training curve to TensorBoard, as they come."""
         if self.gang.rank:
             return lambda point: None
-        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only training needs it
-
-        writer = SummaryWriter(self.folder / "tensorboard" / name)  # type: ignore[no-untyped-call]  # torch's own
-
-        def track(point: Point) -> None:
-            losses = {"train": point.train_loss, "validation": point.validation_loss}
-            writer.add_scalars("loss", losses, point.step)  # type: ignore[no-untyped-call]  # torch's own
-            writer.flush()  # type: ignore[no-untyped-call]  # torch's own
-
-        return track
+        return tensorboard(self.folder / TENSORBOARD / name)
 
     def _waiting(self, recipe: Recipe) -> None:
         self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another run is at it")

@@ -175,6 +175,8 @@ def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Pat
     assert "computing" not in done.stderr
     assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("reused")] == list(IN_THE_LOG)
     assert figures(tmp_path / "second") == figures(finished_run.folder)
+    trainings = {path.name for path in (finished_run.folder / "tensorboard").iterdir()}
+    assert {path.name for path in (tmp_path / "second/tensorboard").iterdir()} == trainings
 
 
 def test_a_part_of_the_chain_makes_the_same_entries(whole_store: Path, tmp_path: Path) -> None:
