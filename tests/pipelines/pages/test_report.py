@@ -121,6 +121,54 @@ def results(label: str = "seven", clips: int = 2) -> dict[str, object]:
     }
 
 
+PROVENANCE = {
+    "version": "1.2.3",
+    "commit": "0123abc+changes",
+    "date": "2026-11-21T12:00:00+00:00",
+    "command": "wordless run",
+    "machine": {"cpu": "Processor X", "cores": 2, "memory": 8_000_000_000},
+    "system": "Some Linux",
+    "python": "3.12.3",
+    "device": "cpu (x86_64)",
+    "threads": 2,
+    "ranks": 1,
+    "parameters": {"autoencoder": 1200, "lm": 34_000},
+    "libraries": {"torch": "2.9.1"},
+    "config": {"audio": {"n_mels": 40, "f_max": None}, "stages": ["lm"], "corpus": {"root": "~/é {a}"}, "ablation": {}},
+}
+
+
+def test_a_fold_says_where_the_results_come_from(tmp_path: Path) -> None:
+    page = Page(read(write_report(run_folder(tmp_path / "new", results() | {"provenance": PROVENANCE}))))
+    for told in (
+        "Wordless 1.2.3",
+        "commit 0123abc+changes",
+        "Processor X, 2 cores, 8 GB of memory",
+        "parameters, language model 34,000",
+        'audio.n_mels=40 audio.f_max=null stages=["lm"] corpus.root=~/é {a} ablation={}',
+    ):
+        assert told in page.text
+    older = Page(read(write_report(run_folder(tmp_path / "old", results()))))
+    assert "Version, machine" not in older.text
+
+
+def test_excerpts_say_where_they_begin_and_a_poor_classifier_stands_out(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(results()))
+    places = [
+        {"path": "a.wav", "start": 1.24, "seconds": 2.0, "clip_seconds": 3.0},
+        {"path": "b.wav", "start": 0.0, "seconds": 1.5, "clip_seconds": 1.5},
+    ]
+    content["listening"]["clips"] = [
+        {**clip, **place} for clip, place in zip(content["listening"]["clips"], places, strict=True)
+    ]
+    content["listening"] |= {"excerpts": places, "warning": "the classifier recognises 25% of the original recordings"}
+    page = Page(read(write_report(run_folder(tmp_path, content))))
+    assert "a.wav, from 1.24 s of 3.0 s" in page.text
+    assert "b.wav, from" not in page.text
+    assert "Of longer clips the loudest 2 s are played, decoded and judged: 1 of 2 clips is longer." in page.text
+    assert "Warning: the classifier recognises 25% of the original recordings" in page.text
+
+
 def run_folder(folder: Path, content: dict[str, object], *, seconds: float = 0.2) -> Path:
     """A run folder with these results, and the sounds and pictures that they name."""
     rate, rng = 8000, np.random.default_rng(0)
