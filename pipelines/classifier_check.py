@@ -18,6 +18,7 @@ from pipelines.store import Entry
 
 GOOD_ENOUGH = 0.95  # label accuracy on originals from which on mistakes are the sound's rather than the classifier's
 TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound say little
+OFTEN = 0.25  # share of clips that are longer than what is judged of them, from which on more of them may help
 SIGNIFICANT = 0.05  # probability of being right as often by always giving the most frequent label
 
 
@@ -82,7 +83,7 @@ def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) ->
     """Options that can make the classifier better, as far as they are not used up."""
     rows = _rows(decoded, CLIPS)
     cut = [row for row in rows if is_cut(row)]
-    if cut:
+    if len(cut) > OFTEN * len(rows):
         yield (
             f"raise listening.seconds, since {len(cut)} of {len(rows)} clips are longer than the "
             f"{cut[0]['seconds']:g} s that are judged"
