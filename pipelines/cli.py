@@ -28,7 +28,8 @@ EXAMPLES = """\
   wordless run -m tokenizer.codebook_size=64,256            a sweep; what does not depend on the size is computed once
   wordless encode model=runs/x input=a.wav output=a.parquet
   wordless generate model=runs/x prompt=a.wav seconds=5 output=more
-  wordless run --help                                       every option and its value
+  wordless run --help                                       the options; of one group: wordless run --help lm
+  eval "$(wordless --completion bash)"                      completion with the tab key; or zsh, fish
 """
 
 
@@ -39,12 +40,31 @@ def main() -> None:
         case [] | ["-h" | "--help" | "help"]:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `wordless | head` ends quietly
             print(overview())
+        case ["--completion", *shells]:
+            print(completion_script(shells))
+        case ["--complete", *typed]:
+            from pipelines.completion import candidates  # reads conf/*.yaml, which the overview need not wait for
+
+            print("\n".join(candidates(typed, COMMANDS)))
         case ["--version"]:
             print(f"wordless {installed_version()}")
-        case ["help", command, *_]:
-            start(command, ["--help"])
+        case ["help", command, *rest]:
+            start(command, ["--help", *rest])
         case [command, *rest]:
             start(command, rest)
+
+
+def completion_script(shells: list[str]) -> str:
+    """What a shell evaluates for completion; exits with code 2 where no shell, or an unknown one, is named."""
+    from pipelines.completion import SCRIPTS
+
+    if len(shells) != 1 or shells[0] not in SCRIPTS:
+        known = ", ".join(SCRIPTS)
+        print(
+            f"wordless: --completion takes one shell of {known}, such as: wordless --completion bash", file=sys.stderr
+        )
+        raise SystemExit(2)
+    return SCRIPTS[shells[0]].strip()
 
 
 def start(command: str, words: list[str]) -> None:

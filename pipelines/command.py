@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from audio.errors import InputError
 from pipelines.claims import claims
+from pipelines.command_help import command_help, help_request
 from pipelines.command_line import typed
 from pipelines.overrides import prepare, quote
 from pipelines.refusals import explain, os_problem, resolved
@@ -30,11 +31,14 @@ FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
-def command(name: str, task: Task, *, paths: frozenset[str], texts: frozenset[str] = frozenset()) -> Callable[[], None]:
+def command(
+    name: str, task: Task, *, paths: frozenset[str], texts: frozenset[str] = frozenset(), often: tuple[str, ...] = ()
+) -> Callable[[], None]:
     """A ``main()`` that composes ``conf/<name>.yaml`` with the command line and hands the plain config to ``task``.
 
     ``paths`` and ``texts`` name the options whose values are paths or texts in which braces, commas and the like mean
-    themselves: they need no quoting, and are not split at commas in a sweep.
+    themselves: they need no quoting, and are not split at commas in a sweep. ``--help`` of a command with options that
+    are used ``often`` names those, and the groups of the others.
     """
     full = os.environ.get(FULL_ERROR) == "1"
 
@@ -53,8 +57,12 @@ def command(name: str, task: Task, *, paths: frozenset[str], texts: frozenset[st
             folder_options() as elsewhere,
             claims(),
         ):
-            sys.argv[1:] = [*prepare(words, paths, texts), *elsewhere]
+            request = help_request(words)
+            sys.argv[1:] = [*prepare(request.words if request else words, paths, texts), *elsewhere]
             try:
+                if request:
+                    print(command_help(name, request.topic, sys.argv[1:], often=often), flush=True)
+                    return
                 hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(job)()
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, name=name, words=sys.argv[1:]) from error

@@ -5,6 +5,16 @@ from pipelines.command import command
 PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "store.root"})
 TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
 
+OFTEN = (
+    "corpus.root",
+    "corpus.table",
+    "corpus.pattern",
+    "corpus.labels",
+    "corpus.split.by",
+    "store.root",
+    "probe.tries",
+)
+
 
 def probe(config: dict[str, object]) -> None:
     """Probe the models of a run on the corpus that a composed config describes."""
@@ -13,7 +23,7 @@ def probe(config: dict[str, object]) -> None:
     probe_run(config)
 
 
-main = command("probe", probe, paths=PATHS, texts=TEXTS)
+main = command("probe", probe, paths=PATHS, texts=TEXTS, often=OFTEN)
 
 if __name__ == "__main__":
     main()

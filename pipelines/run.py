@@ -12,6 +12,13 @@ PATHS = frozenset(
 )
 TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
 
+OFTEN = (
+    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
+    *("tokenizer.codebook_size", "tokenizer.patch.frames", "tokenizer.fit.steps"),
+    *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
+    *("compare.methods", "compare.folds", "listening.judged_clips", "store.root", "hydra.run.dir", "hydra.sweep.dir"),
+)
+
 
 def run(config: dict[str, object]) -> None:
     """Run the chain that a composed config describes."""
@@ -21,7 +28,7 @@ def run(config: dict[str, object]) -> None:
         run_chain(config, Path(HydraConfig.get().runtime.output_dir))
 
 
-main = command("run", run, paths=PATHS, texts=TEXTS)
+main = command("run", run, paths=PATHS, texts=TEXTS, often=OFTEN)
 
 if __name__ == "__main__":
     main()

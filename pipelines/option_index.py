@@ -1,0 +1,163 @@
+"""Every option of a command with its explanation, read from ``conf/*.yaml`` and the comments in it.
+
+The comment at the end of an option's line explains the option; the comment lines at the top of a file explain the file.
+Hydra is not imported: shells ask for completions while a user types.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+import conf
+
+T = TypeVar("T")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+GLOBAL = "# @package _global_"  # a file that sets options of other groups, and has none of its own
+HYDRA = "hydra"  # of its own options those are ours that have a comment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option: what ``name=value`` sets."""
+
+    name: str  # dotted, as on the command line
+    value: str  # as the YAML file has it
+    explanation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One file of a config group."""
+
+    name: str
+    explanation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A config group: ``name=choice`` sets several options at once."""
+
+    name: str
+    chosen: str
+    explanation: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """What a command can be told."""
+
+    notes: str  # the comment at the top of the command's file
+    options: dict[str, Option]
+    sections: dict[str, str]  # dotted name of what holds several options -> its explanation
+    groups: dict[str, Group]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """What one YAML file says."""
+
+    header: str
+    is_global: bool
+    options: dict[str, Option] = field(default_factory=dict)
+    sections: dict[str, str] = field(default_factory=dict)
+    defaults: list[tuple[str, str, str]] = field(default_factory=list)  # group, choice, explanation
+
+
+@cache
+def index(command: str) -> Index:
+    """The options of ``wordless <command>``.
+
+    An option without an explanation of its own has that of its namesake in ``wordless run``.
+    """
+    own, folder = _read("", f"{command}.yaml"), _folder()
+    options, sections, groups = dict(own.options), dict(own.sections), {}
+    for name, chosen, explanation in own.defaults:
+        files = {path.stem: _read(name, f"{name}/{path.name}") for path in sorted((folder / name).glob("*.yaml"))}
+        choices = tuple(Choice(name=stem, explanation=file.header) for stem, file in files.items())
+        groups[name] = Group(name=name, chosen=chosen, explanation=explanation, choices=choices)
+        # A file that builds on another one repeats options of it to give them other values.
+        for file in sorted(files.values(), key=lambda file: bool(file.defaults)):
+            if not file.is_global:
+                options |= _added(file.options, options)
+                sections |= _added(file.sections, sections)
+        sections[name] = explanation
+    known = index("run") if command != "run" and (folder / "run.yaml").exists() else None
+    if known:
+        sections = {name: text or known.sections.get(name, "") for name, text in sections.items()}
+        groups = {name: replace(group, explanation=sections[name]) for name, group in groups.items()}
+    others = {**options, **(known.options if known else {})}
+    options = {name: _explained(option, others) for name, option in options.items()}
+    return Index(notes=own.header, options=options, sections=sections, groups=groups)
+
+
+def _added(new: dict[str, T], known: dict[str, T]) -> dict[str, T]:
+    """What is not known yet."""
+    return {name: value for name, value in new.items() if name not in known}
+
+
+def _explained(option: Option, others: dict[str, Option]) -> Option:
+    """The option with the explanation of its namesake, such as ``tokenizer.fit.steps`` for ``lm.fit.steps``."""
+    if option.explanation:
+        return option
+    tail = option.name.split(".")[-2:]
+    same = [each for each in others.values() if each.explanation and each.name.split(".")[-2:] == tail]
+    exact = [each for each in same if each.name == option.name]
+    return replace(option, explanation=(exact or same or [option])[0].explanation)
+
+
+def _folder() -> Path:
+    return Path(str(conf.__file__)).parent
+
+
+def _read(group: str, name: str) -> _File:
+    """One file, its options named with the group that they belong to."""
+    text = (_folder() / name).read_text(encoding="utf-8")
+    lines = text.splitlines()
+    top = lines[: next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+    header = "\n".join(line.removeprefix("#").removeprefix(" ") for line in top if line != GLOBAL)
+    file = _File(header=header, is_global=GLOBAL in top)
+    root = yaml.compose(text, Loader=LOADER)
+    if isinstance(root, yaml.MappingNode):
+        _collect(file, root, lines, group)
+    return file
+
+
+def _collect(file: _File, node: yaml.MappingNode, lines: list[str], prefix: str) -> None:
+    """Add the options below a mapping to the file."""
+    for key, value in node.value:
+        name = f"{prefix}.{key.value}".lstrip(".")
+        if key.value == "defaults" and isinstance(value, yaml.SequenceNode):
+            file.defaults.extend(_defaults(value, lines))
+        elif isinstance(value, yaml.MappingNode) and not value.flow_style and value.value:
+            if name.partition(".")[0] != HYDRA:
+                file.sections[name] = _comment(lines, key.end_mark.line, key.end_mark.column + 1)
+            _collect(file, value, lines, name)
+        else:
+            line, begin, end = value.start_mark.line, value.start_mark.column, value.end_mark.column
+            explanation = _comment(lines, value.end_mark.line, end)
+            if explanation or not name.startswith(f"{HYDRA}."):
+                file.options[name] = Option(name=name, value=lines[line][begin:end], explanation=explanation)
+
+
+def _defaults(node: yaml.SequenceNode, lines: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Config groups of a defaults list; of a file within a group the file that it builds on, as a group ""."""
+    for item in node.value:
+        match item:
+            case yaml.MappingNode():
+                ((key, value),) = item.value
+                if not key.value.startswith("override "):
+                    yield key.value, value.value, _comment(lines, value.end_mark.line, value.end_mark.column)
+            case yaml.ScalarNode(value=name) if name != "_self_":
+                yield "", name, ""
+
+
+def _comment(lines: list[str], line: int, column: int) -> str:
+    """The comment that follows a place in a line."""
+    found = re.match(r"\s*#\s*(.*?)\s*$", lines[line][column:])
+    return found[1] if found else ""
