@@ -23,6 +23,7 @@ import numpy as np
 
 from audio.errors import InputError
 from audio.files import os_number, written
+from audio.seeds import require_seed
 
 PATTERN = "{label}_{group}_{index}.wav"
 
@@ -69,8 +70,7 @@ class EmbeddedConfig:
                 raise InputError(f"embedded.{name} is {value}; choose 1 to {most}")
         if not 1 <= self.takes <= 100:
             raise InputError(f"embedded.takes is {self.takes}; choose 1 to 100")
-        if self.seed < 0:
-            raise InputError(f"embedded.seed is {self.seed}; choose 0 or more")
+        require_seed(self.seed, "embedded.seed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from audio.errors import InputError
+from audio.seeds import require_seed
 from lm.sequences import CodeSequences, IndexArray
 from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
@@ -86,8 +87,7 @@ class BatchConfig:
             raise InputError(
                 f"lm.batches.random_inputs is {self.random_inputs}; choose a share of at least 0 and below 1"
             )
-        if self.seed < 0:
-            raise InputError(f"lm.batches.seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "lm.batches.seed")
 
 
 class TrainingBatches:

@@ -16,6 +16,7 @@ from audio.errors import InputError
 from audio.files import file_hash, write_aside
 from audio.json_values import read_object
 from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
+from audio.seeds import require_seed
 from lm.batches import loss, validation_batches
 from lm.generation import continue_codes
 from lm.gpt import GPT, GPTConfig, create_gpt
@@ -118,10 +119,9 @@ class LanguageModel:
         if not prompts:
             return []
         num_samples = round(seconds * self.format.sample_rate) if math.isfinite(seconds) else 0
-        if num_samples < 1 or seed < 0:
-            raise InputError(
-                f"seconds is {seconds} and seed {seed}; ask for more than 0 seconds, with a seed of 0 or more"
-            )
+        require_seed(seed, "seed")
+        if num_samples < 1:
+            raise InputError(f"seconds is {seconds}; ask for more than 0 seconds")
         continued = continue_codes(
             self.gpt,
             [self._prompt(prompt) for prompt in prompts],

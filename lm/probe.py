@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score
 
 from audio.errors import InputError
+from audio.seeds import require_seed
 from lm.comparison import Hits, Outcome, Rankings, interval, measured, resampled
 from lm.logistic import LogisticProbe, in_row_space, standardised
 from lm.probe_task import BoolArray, ProbeTask
@@ -60,8 +61,7 @@ class ProbeConfig:
             raise InputError(
                 f"probe.confidence is {self.confidence}; choose a probability between 0 and 1, such as 0.95"
             )
-        if self.seed < 0:
-            raise InputError(f"probe.seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "probe.seed")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from audio.errors import InputError
+from audio.seeds import require_seed
 from pipelines.devices import Device
 from pipelines.output_kinds import require_kind
 from pipelines.run_folder import Synthesis
@@ -37,8 +38,7 @@ class DecodeConfig:
         if not 0 < self.top_p <= 1:
             raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
         require_strength(self.postfilter)
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "seed")
         require_kind(self.output, (".wav",), possible="a folder, or for a single clip a file ending in .wav")
 
     @property

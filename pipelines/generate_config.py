@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from audio.errors import InputError
+from audio.seeds import require_seed
 from pipelines.devices import Device
 from pipelines.output_kinds import require_kind
 from pipelines.run_folder import Synthesis
@@ -42,8 +43,7 @@ class GenerateConfig:
             raise InputError(f"seconds is {self.seconds}; ask for more than 0 seconds of new sound")
         if self.num_samples < 1:
             raise InputError(f"num_samples is {self.num_samples}; ask for at least 1")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "seed")
         if not 0 <= self.vocoder_temperature < float("inf"):
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
         require_strength(self.postfilter)

@@ -10,6 +10,7 @@ from audio.configuration import build
 from audio.corpus import EXTENSIONS, CorpusConfig
 from audio.embedded import PATTERN, EmbeddedConfig
 from audio.errors import InputError
+from audio.seeds import require_seed
 from audio.settings import AudioSettings
 from audio.spectrogram import SpectrogramConfig
 from lm.baselines.ast_weights import require_weights
@@ -18,6 +19,7 @@ from lm.probe import ProbeConfig, shared_tries
 from pipelines.candidates import candidates
 from pipelines.comparison_config import ComparisonConfig, Method
 from pipelines.devices import Device, cores
+from pipelines.model_memory import require_memory
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import MIN_PAIRS, LanguageModelSettings
 from pipelines.stages.listening import ListeningConfig
@@ -60,6 +62,7 @@ class RunSettings:
     store: StoreConfig
 
     def __post_init__(self) -> None:
+        require_memory(self.device, self.audio, self.tokenizer, self.lm, self.vocoder, self.baselines)
         streams = self.tokenizer.config(self.audio).streams
         self._require_same_frames()
         self.lm.gpt.require_room(streams)
@@ -78,8 +81,8 @@ class RunSettings:
             raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; choose 1 or more")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "seed")
+        require_seed(self.seed + self.seeds - 1, "seed + seeds - 1")
 
     def probes(self, method: Method) -> bool:
         """Whether a method is to be probed."""

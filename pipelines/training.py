@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audio.errors import InputError
+from audio.seeds import require_seed
 
 NOT_SAVED = ("config", "option", "model", "optimizer")  # of a training: given anew, or saved in their own way
 
@@ -40,7 +41,8 @@ class FitConfig:
         for name in ("steps", "lr", "accumulation", "validate_every", "clip_norm"):
             if getattr(self, name) <= 0:
                 raise InputError(f"fit.{name} is {getattr(self, name)}; it must be positive")
-        for name in ("warmup_steps", "weight_decay", "checkpoint_minutes", "seed"):
+        require_seed(self.seed, "fit.seed")
+        for name in ("warmup_steps", "weight_decay", "checkpoint_minutes"):
             if getattr(self, name) < 0:
                 raise InputError(f"fit.{name} is {getattr(self, name)}; it must be 0 or more")
         if not 0 <= self.final_lr_ratio <= 1:

@@ -81,7 +81,7 @@ def fit_codebook(
         points.shape[1],
         codebook_size,
         niter=iterations,
-        seed=seed,
+        seed=seed % 2**31,  # FAISS keeps 32 bits with a sign
         # FAISS draws 256 points per centroid unless told otherwise, and warns below 39.
         max_points_per_centroid=-(-len(points) // codebook_size),
         min_points_per_centroid=1,

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from audio.errors import InputError
+from audio.seeds import require_seed
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import code_frames
 from vocoder.mu_law import encode, silence
@@ -60,8 +61,7 @@ class CropsConfig:
             raise InputError(f"vocoder.crops.condition_noise is {self.condition_noise}; choose 0 (none) or more")
         if not 0 <= self.input_noise < float("inf"):
             raise InputError(f"vocoder.crops.input_noise is {self.input_noise} levels; choose 0 (none) or more")
-        if self.seed < 0:
-            raise InputError(f"vocoder.crops.seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "vocoder.crops.seed")
 
     def look_ahead(self, model: WaveNetConfig) -> int:
         """Codes at the end of a crop that are not counted.

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from audio.errors import InputError
+from audio.seeds import require_seed
 from audio.threads import one_thread
 from vocoder.engines import EngineChoice, Streams, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
@@ -143,8 +144,7 @@ def generate_blocks(
 
 
 def _require_seed(seed: int) -> None:
-    if seed < 0:
-        raise InputError(f"seed is {seed}; it must be 0 or more")
+    require_seed(seed, "seed")
 
 
 def _require_prompt_within(clip: GenerationInput, hop_length: int) -> None:

@@ -42,6 +42,12 @@ class ConvEncoderConfig:
             raise InputError(f"encoder.bands is {self.bands}; it must be 1 (the mean over all bands) or more")
 
     @property
+    def parameters(self) -> int:
+        """Numbers that the weights of such an encoder are: two convolutions of 3 x 3 and two norms for each block."""
+        before = (1, *self.channels)
+        return sum(9 * (a + b) * b + 4 * b for a, b in zip(before, self.channels, strict=False))
+
+    @property
     def hops(self) -> tuple[int, ...]:
         """Spectrogram frames between two frames of each block."""
         hops = [1]

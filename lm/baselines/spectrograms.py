@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from audio.errors import InputError
+from audio.seeds import require_seed
 
 HalfArray = npt.NDArray[np.float16]
 IndexArray = npt.NDArray[np.int64]
@@ -94,8 +95,7 @@ class SpectrogramBatchConfig:
         for name in ("max_frames", "pool_batches"):
             if getattr(self, name) < 1:
                 raise InputError(f"batches.{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.seed < 0:
-            raise InputError(f"batches.seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "batches.seed")
 
     def share(self, part: int, parts: int) -> slice:
         """Part ``part`` of ``parts`` of a batch.

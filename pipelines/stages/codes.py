@@ -17,6 +17,7 @@ from torch import Tensor
 from audio.errors import InputError
 from audio.manifest import SPLITS, Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
+from audio.seeds import require_seed
 from audio.spectrogram import log_mel_stream, require_ranges
 from audio.warping import warp
 from audio.waveform import FloatArray
@@ -57,8 +58,7 @@ class ViewsConfig:
                 raise InputError(f"lm.views.{name} is {getattr(self, name)}; choose a ratio of at least 0 and below 1")
         if self.warps and not (self.max_speed or self.max_formants):
             raise InputError("lm.views.warps asks for copies, but max_speed and max_formants are 0; raise one of them")
-        if self.seed < 0:
-            raise InputError(f"lm.views.seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "lm.views.seed")
 
     def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
         """The views of the clip called ``name``: the same whatever other clips there are."""

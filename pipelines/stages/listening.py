@@ -14,6 +14,7 @@ from torch import Tensor
 from audio.errors import InputError
 from audio.excerpts import Excerpt, block_energies, half_energy, read_loudest
 from audio.manifest import Clip, Manifest, Split, audio_hash
+from audio.seeds import require_seed
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from pipelines.continuing import Prompt
@@ -62,7 +63,8 @@ class ListeningConfig:
         for name in ("clips", "seconds", "continuation_seconds"):
             if getattr(self, name) <= 0:
                 raise InputError(f"listening.{name} is {getattr(self, name)}; it must be positive")
-        for name in ("judged_clips", "continuations", "unconditional", "top_k", "vocoder_temperature", "seed"):
+        require_seed(self.seed, "listening.seed")
+        for name in ("judged_clips", "continuations", "unconditional", "top_k", "vocoder_temperature"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"listening.{name} is {getattr(self, name)}; it must be 0 or more")
         require_strength(self.postfilter, option="listening.postfilter")

@@ -16,6 +16,7 @@ from torch import Tensor
 from audio.errors import InputError
 from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
+from audio.seeds import require_seed
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require_ranges
 from audio.threads import one_thread
 from audio.waveform import FloatArray
@@ -72,8 +73,7 @@ class TokenizerSettings:
             raise InputError(
                 f"tokenizer.codebook_size is {self.codebook_size}; one code tells nothing: choose 2 or more"
             )
-        if self.seed < 0:
-            raise InputError(f"tokenizer.seed is {self.seed}; it must be 0 or more")
+        require_seed(self.seed, "tokenizer.seed")
         if self.codebook_size > self.sample_patches:
             raise InputError(
                 f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.sample_patches "

@@ -154,9 +154,9 @@ def test_top_p_leaves_the_most_probable_levels(engine: Literal["torch", "numba"]
 
 
 def test_refuses_a_negative_seed_before_anything_sounds() -> None:
-    with pytest.raises(InputError, match="seed is -1; it must be 0 or more"):
+    with pytest.raises(InputError, match="seed is -1; it must be 0 to 4294967295"):
         generate(lively(), [GenerationInput(spectrogram=clip(1, 0).spectrogram, seed=-1)])
-    with pytest.raises(InputError, match="seed is -1; it must be 0 or more"):
+    with pytest.raises(InputError, match="seed is -1; it must be 0 to 4294967295"):
         next(generate_blocks(lively(), [clip(1, 0).spectrogram], seed=-1))
 
 
