@@ -46,6 +46,10 @@ class Part:
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; a part of a recording needs 0 samples or more")
 
+    def overlaps(self, other: "Part") -> bool:
+        """Whether both hold some sample."""
+        return self.start < other.start + other.num_samples and other.start < self.start + self.num_samples
+
 
 @dataclass(frozen=True, kw_only=True)
 class Edges:

@@ -11,6 +11,7 @@ from audio.embedded import EmbeddedConfig
 from audio.files import file_hash, write_aside
 from audio.folds import Fold
 from audio.manifest import Manifest, read_manifest
+from audio.trimming import Part
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.comparison import comparison
@@ -135,10 +136,12 @@ def _since_the_run(settings: ProbeRunConfig, manifest: Manifest) -> list[str]:
     if not listed.is_file():
         return []
     of_run = read_manifest(listed, manifest.root)
-    trained = {clip.sha256 for clip in of_run.of("train")}  # known by their bytes, wherever they lie
+    trained: dict[str, list[Part]] = {}  # known by the bytes of their files, wherever they lie
+    for clip in of_run.of("train"):
+        trained.setdefault(clip.sha256, []).append(clip.part)
     test = manifest.of("test")
     notices = []
-    if heard := sum(clip.sha256 in trained for clip in test):
+    if heard := sum(any(clip.part.overlaps(part) for part in trained.get(clip.sha256, ())) for clip in test):
         notices.append(
             f"{heard} of {len(test)} test clips are among those that {settings.model} was trained on: its tokenizer "
             "and language model have heard them"

@@ -170,3 +170,12 @@ def test_what_is_silent_or_not_finite_is_said_to_be_so(tmp_path: Path, tone: Ton
 def test_what_is_no_threshold_is_refused(trim_db: float) -> None:
     with pytest.raises(InputError, match=r"corpus\.inspection\.trim_db is .*; choose 0\.1 to 120 dB"):
         InspectionConfig(trim_db=trim_db)
+
+
+@pytest.mark.parametrize(
+    ("other", "overlaps"),
+    [((0, 10), False), ((0, 11), True), ((12, 3), True), ((19, 5), True), ((20, 5), False)],
+)
+def test_parts_overlap_where_they_share_a_sample(other: tuple[int, int], overlaps: bool) -> None:
+    part, another = Part(start=10, num_samples=10), Part(start=other[0], num_samples=other[1])
+    assert part.overlaps(another) is another.overlaps(part) is overlaps
