@@ -10,12 +10,13 @@ Where there are fewer recordings than splits to fill, as with one long recording
 
     recording   |----------- train -----------|- validation -|- test -|
 
-A segment that overlaps a segment of an earlier stretch is set aside, so that no sound stands in two splits.
+Each label is divided so by itself. A segment that overlaps a segment of another split is set aside, so that no sound
+stands in two splits.
 """
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -124,9 +125,10 @@ def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str,
     """What to know of the splits that `split_clips` gave the clips, a sentence each; none where all is as asked."""
     if config.by == "hash" and (divided := _divided_recordings(clips)):
         several = divided > 1
+        labels = ", each label by itself" if len({clip.label for clip in clips}) > 1 else ""
         return (
             f"{divided} recording{'s' if several else ''} cannot fill {len({clip.split for clip in clips})} splits, so "
-            f"{'each recording' if several else 'it'} is divided in time: the first stretch trains, the next "
+            f"{'each recording' if several else 'it'} is divided in time{labels}: the first stretch trains, the next "
             "validates, the last tests. The figures say nothing about other recordings: add some, or say in a table "
             "which stretch stands in which split (corpus.split.by=table)",
         )
@@ -315,44 +317,54 @@ def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Sp
 
 
 def _stretched(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
-    """The clips of each recording in stretches of time: train, validation, test; and those that lie across a border.
-
-    A recording of fewer segments than splits trains whole, unless all are like that: then they are one sequence.
-    """
+    """The clips of each recording in stretches of time: train, validation, test; and those that overlap two of them."""
     wanted = _wanted(clips, config)
-    recordings: dict[str, list[Clip]] = defaultdict(list)
-    for clip in sorted(clips, key=lambda clip: (clip.path, clip.start)):
-        recordings[clip.path].append(clip)
-    sequences = [own for own in recordings.values() if len(own) > len(wanted)] or [
-        [clip for own in recordings.values() for clip in own]
-    ]
     splits: dict[str, Split] = {}
-    rejected = []
-    for sequence in sequences:
-        for clip, split, overlaps in _along(sequence, wanted, config):
-            splits[clip.name] = split
-            if overlaps:
-                reason = f"overlaps the segments of another split, at the border to {split}"
-                rejected.append(Rejected(path=clip.name, reason=reason, segments=1))
-    left_out = {each.path for each in rejected}
-    final = tuple(replace(clip, split=splits.get(clip.name, clip.split)) for clip in clips if clip.name not in left_out)
-    return final, rejected
+    for sequence in _sequences(clips, smallest=len(wanted) + 1):
+        counts = _counts(len(sequence), wanted, config)
+        held_out = [split for split in wanted for _ in range(counts[split])]
+        train: Split = "train"
+        in_order = [train] * (len(sequence) - len(held_out)) + held_out
+        splits |= {clip.name: split for clip, split in zip(sequence, in_order, strict=True)}
+    divided = [replace(clip, split=splits.get(clip.name, clip.split)) for clip in clips]
+    overlapping = _overlapping(divided)
+    rejected = [
+        Rejected(path=clip.name, reason=f"overlaps a segment of another split than {clip.split}", segments=1)
+        for clip in divided
+        if clip.name in overlapping
+    ]
+    return tuple(clip for clip in divided if clip.name not in overlapping), rejected
 
 
-def _along(clips: Sequence[Clip], wanted: Sequence[Split], config: SplitConfig) -> Iterator[tuple[Clip, Split, bool]]:
-    """Each clip of a sequence in time with its split, and whether it overlaps a clip of an earlier split."""
-    if len(clips) <= len(wanted):
-        return
-    counts = _counts(len(clips), wanted, config)
-    splits: list[Split] = ["train"] * (len(clips) - sum(counts.values()))
-    splits += [split for split in wanted for _ in range(counts[split])]
-    ends: dict[tuple[str, Split], int] = defaultdict(int)  # last sample of a recording that each split holds
-    for clip, split in zip(clips, splits, strict=True):
-        before = max((end for (path, other), end in ends.items() if path == clip.path and other != split), default=0)
-        overlaps = clip.start < before
-        if not overlaps:
-            ends[clip.path, split] = max(ends[clip.path, split], clip.start + clip.num_samples)
-        yield clip, split, overlaps
+def _sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
+    """Clips in order of time, to be divided each sequence by itself: those of one recording and one label.
+
+    Sequences of fewer than ``smallest`` clips train whole, unless all are like that: then labels, and if need be
+    recordings, are taken together.
+    """
+    ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
+    by_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
+    by_recording: dict[str, list[Clip]] = defaultdict(list)
+    for clip in ordered:
+        by_label[clip.path, clip.label].append(clip)
+        by_recording[clip.path].append(clip)
+    for sequences in (list(by_label.values()), list(by_recording.values()), [ordered]):
+        if enough := [sequence for sequence in sequences if len(sequence) >= smallest]:
+            return enough
+    return []
+
+
+def _overlapping(clips: Collection[Clip]) -> set[str]:
+    """Names of the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
+    ends: dict[str, dict[Split, int]] = defaultdict(dict)  # where the last clip that each split keeps ends
+    overlapping = set()
+    for clip in sorted(clips, key=lambda clip: (clip.path, clip.start, clip.num_samples)):
+        if any(clip.start < end for split, end in ends[clip.path].items() if split != clip.split):
+            overlapping.add(clip.name)
+        else:
+            end = ends[clip.path].get(clip.split, 0)
+            ends[clip.path][clip.split] = max(end, clip.start + clip.num_samples)
+    return overlapping
 
 
 def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:

@@ -157,8 +157,22 @@ def test_no_sound_stands_in_two_splits_where_segments_overlap(tmp_path: Path) ->
     assert last["validation"] <= first["test"]
     assert len(manifest.clips) + len(rejected) == 37
     assert {each.reason for each in rejected} == {
-        f"overlaps the segments of another split, at the border to {split}" for split in ("validation", "test")
+        f"overlaps a segment of another split than {split}" for split in ("validation", "test")
     }
+
+
+def test_each_label_of_one_recording_stands_in_every_split(tmp_path: Path) -> None:
+    """Half of the recording is of one label, the other half of another one; a third label is too rare to be divided."""
+    record(tmp_path / "a.wav", (42.0, 0.5))
+    labels = [*20 * ["day"], *20 * ["night"], *2 * ["dusk"]]
+    rows = [f"a.wav,{second},{second + 1},{label}" for second, label in enumerate(labels)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,start,end,label", *rows]))
+    manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "t.csv")))
+    found = {split: Counter(clip.label for clip in manifest.of(split)) for split in SPLITS}
+    assert found["train"] == {"day": 16, "night": 16, "dusk": 2}
+    assert found["validation"] == found["test"] == {"day": 2, "night": 2}
+    assert [clip.start for clip in manifest.of("test")] == [RATE * second for second in (18, 19, 38, 39)]
+    assert not rejected
 
 
 def test_two_recordings_are_divided_in_time_and_four_are_not(tmp_path: Path) -> None:
