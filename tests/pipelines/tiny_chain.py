@@ -1,10 +1,8 @@
 """The whole chain in seconds, in processes that can be killed: a little of the embedded corpus, and a few steps."""
 
-import fnmatch
 import hashlib
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from hydra import compose, initialize_config_module
 
 from pipelines.refusals import resolved
 from pipelines.store import TIMINGS
+from tests.killing import PROCESSES, Kill, arm
 
 ROOT = Path(__file__).parents[2]
 STEPS = 8
@@ -33,18 +32,6 @@ TINY = (
     *("listening.seconds=0.2", "listening.continuation_seconds=0.2"),
 )
 CHECKPOINTS = tuple(f"{part}.fit.checkpoint_minutes=0" for part in ("tokenizer", "lm", "vocoder"))  # at each step
-
-# A process that has imported everything, and forks: the chain begins at once. It has run no thread.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pipelines.chain", "torch._dynamo", "torch.utils.tensorboard", __name__])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kill:
-    """SIGKILL, sent by the process to itself before it opens for writing, renames or makes what fits the pattern."""
-
-    path: str  # below the store; a rename has the name it leads to
-    count: int = 1  # the how-manieth time
 
 
 def called(*words: str, command: str = "run", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -120,35 +107,8 @@ def _run(config: dict[str, object], store: Path, folder: Path, kill: Kill | None
     from pipelines.chain import run_chain
 
     if kill:
-        _arm(store, kill)
+        arm(store, kill)
     run_chain(config, folder)
-
-
-def _arm(store: Path, kill: Kill) -> None:
-    seen = 0
-
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
-        path = _written(event, arguments)
-        if path and path.startswith(f"{store}/") and fnmatch.fnmatch(path[len(str(store)) + 1 :], kill.path):
-            seen += 1
-            if seen == kill.count:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
-
-
-def _written(event: str, arguments: tuple[object, ...]) -> str:
-    """The path that an audit event is about to write; "" for anything else."""
-    match event, arguments:
-        case "open", (str() | os.PathLike() as path, _, int() as flags) if flags & (os.O_WRONLY | os.O_RDWR):
-            return os.fspath(path)
-        case "os.rename", (_, str() | os.PathLike() as path, *_):
-            return os.fspath(path)
-        case "os.mkdir", (str() | os.PathLike() as path, *_):
-            return os.fspath(path)
-        case _:
-            return ""
 
 
 def entries(store: Path) -> Iterator[Path]:
