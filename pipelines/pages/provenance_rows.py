@@ -11,7 +11,7 @@ def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:
     """What the results were made with: a name and a value for each row."""
     yield "Wordless", source["version"]
     yield "commit", source["commit"] or "not a git checkout"
-    yield "date", source["date"]
+    yield "date", source["date"].replace("T", " ").replace("+00:00", " UTC")
     yield "machine", _machine(source["machine"])
     yield "operating system", source["system"]
     yield "Python", source["python"]

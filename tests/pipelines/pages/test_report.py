@@ -143,6 +143,8 @@ def test_a_fold_says_where_the_results_come_from(tmp_path: Path) -> None:
     for told in (
         "Wordless 1.2.3",
         "commit 0123abc+changes",
+        "date 2026-11-21 12:00:00 UTC",
+        "torch 2.9.1",
         "Processor X, 2 cores, 8 GB of memory",
         "parameters, language model 34,000",
         'audio.n_mels=40 audio.f_max=null stages=["lm"] corpus.root=~/é {a} ablation={}',
