@@ -116,7 +116,7 @@ def _take_step(training: Training, wrapped: nn.Module, batches: Batches[B], loss
     # Dropout as a function of seed, step and rank: nothing to save, nothing to restore.
     torch.manual_seed(((config.seed * 1_000_003) + training.step) * 1_009 + gang.rank)
     parts = gang.size * config.accumulation
-    total, items = 0.0, 0
+    total, items, spoilt = 0.0, 0, 0
     for micro in range(config.accumulation):
         batch = batches.batch(training.step, gang.rank * config.accumulation + micro, parts).to(gang.device)
         last = micro == config.accumulation - 1
@@ -125,20 +125,39 @@ def _take_step(training: Training, wrapped: nn.Module, batches: Batches[B], loss
                 summed, count = loss(wrapped, batch)  # type: ignore[arg-type]  # .to() gives the same kind of batch
             summed.backward()  # type: ignore[no-untyped-call]  # torch's own
         total, items = total + summed.item(), items + count
+        spoilt += 0 if math.isfinite(total) else _not_finite(batch)
     total, everything = gang.sum([total, items])
-    _require_finite(total, "loss", training)
+    _require_finite(total, "loss", training, spoilt, gang)
     gang.share_statistics(model)
     _update(training, scale=gang.size / max(everything, 1))  # DDP averages over ranks; the mean is over items
     training.running = [training.running[0] + total, training.running[1] + everything]
 
 
-def _require_finite(total: float, name: str, training: Training) -> None:
-    if not math.isfinite(total):
-        config = training.config
+def _require_finite(total: float, name: str, training: Training, spoilt: int, gang: Gang) -> None:
+    """Refuse a loss that is not finite, and say whether the data are to blame.
+
+    ``spoilt`` is the number of values in this process's batches that are not finite. The stages that write the data
+    refuse such values with the name of their clip, so that these can only come from a file that changed afterwards.
+    """
+    if math.isfinite(total):
+        return
+    told, config = f"the {name} at step {training.step} is {total}", training.config
+    if values := round(gang.sum([float(spoilt)])[0]):
         raise InputError(
-            f"the {name} at step {training.step} is {total}: training diverged; lower {training.option}.lr (now "
-            f"{config.lr}) or raise {training.option}.warmup_steps (now {config.warmup_steps})"
+            f"{told}: {values} values of its batch are not finite, though they were when they were written; a file of "
+            "the store has changed since: remove the entries that this stage is made from, and run again"
         )
+    raise InputError(
+        f"{told}: training diverged; lower {training.option}.lr (now {config.lr}) or raise "
+        f"{training.option}.warmup_steps (now {config.warmup_steps}). All values of its batch are finite, so no "
+        "recording is to blame"
+    )
+
+
+def _not_finite(batch: Movable) -> int:
+    """How many values of a batch's tensors are not finite."""
+    tensors = (value for value in vars(batch).values() if isinstance(value, Tensor) and value.is_floating_point())
+    return sum(int((~tensor.isfinite()).sum()) for tensor in tensors)
 
 
 def _update(training: Training, *, scale: float) -> None:
@@ -162,13 +181,14 @@ def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B],
     present = {name: value.clone() for name, value in model.state_dict().items()} if training.config.ema_decay else None
     model.load_state_dict(training.evaluated_weights())
     model.eval()
-    total, items = 0.0, 0
+    total, items, spoilt = 0.0, 0, 0
     for batch in validation[gang.rank :: gang.size]:
         with _autocast(training.config, gang.device):
             summed, count = loss(model, batch.to(gang.device))  # type: ignore[arg-type]  # as above
         total, items = total + summed.item(), items + count
+        spoilt += 0 if math.isfinite(total) else _not_finite(batch)
     total, everything = gang.sum([total, items])
-    _require_finite(total, "validation loss", training)
+    _require_finite(total, "validation loss", training, spoilt, gang)
     if present is not None:
         model.load_state_dict(present)
     return Point(

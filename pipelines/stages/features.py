@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.manifest import SPLITS, Manifest, audio_hash
+from audio.manifest import SPLITS, Clip, Manifest, audio_hash
 from lm.embeddings import embed, embed_attentively
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
@@ -20,6 +20,7 @@ from lm.pooling import POOLINGS, FloatArray, bag_of_codes, pool
 from pipelines.encoding import Encoder
 from pipelines.session import Session
 from pipelines.stages.audio_features import audio_features
+from pipelines.stages.finite import require_finite
 from pipelines.store import Entry, Recipe
 from pipelines.stored_features import GPT, method_of_key, stacked_rows, write_features
 from tokenizer.parquet import CodedClip, read_codes
@@ -46,11 +47,19 @@ def signal_features(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        heard = session.each("log-mel and bottlenecks", partial(audio_features, encoder), manifest.clips)
+        heard = session.each("log-mel and bottlenecks", partial(_finite_features, encoder), manifest.clips)
         wanted = ({key: row for key, row in rows.items() if method_of_key(key) in methods} for rows in heard)
         write_features(folder, stacked_rows(wanted))
 
     return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make)
+
+
+def _finite_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
+    """`audio_features` of a clip, none of which may be NaN or infinite."""
+    features = audio_features(encoder, clip)
+    for row in features.values():
+        require_finite(row, clip, "pooled log-mel and bottlenecks")
+    return features
 
 
 def code_features(session: Session, codes_entry: Entry) -> Entry:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from audio.manifest import Clip, Manifest, Split
 from pipelines.session import Session
+from pipelines.stages.finite import require_finite
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which they are kept
 FRAMES, OFFSETS = "frames.npy", "offsets.npy"
@@ -48,19 +49,23 @@ def write_clips(
     """Make the array ``(sum of lengths, *width)`` in ``file``, and beside it, once it is whole, the offsets.
 
     ``write`` fills the place ``(length, *width)`` of a clip, in any process; what it returns of each clip is returned.
+
+    Raises:
+        InputError: a value of a clip is not finite.
     """
     ends = np.cumsum([0, *lengths])
     np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=(int(ends[-1]), *width)).flush()
     jobs = [(clip, int(start), int(end)) for clip, start, end in zip(clips, ends[:-1], ends[1:], strict=True)]
-    results = list(session.each(title, partial(_write_clip, file, write), jobs))
+    results = list(session.each(title, partial(_write_clip, file, write, title), jobs))
     np.save(file.with_name(OFFSETS), ends)
     return results
 
 
-def _write_clip(file: Path, write: Callable[[Array, Clip], R], job: tuple[Clip, int, int]) -> R:
+def _write_clip(file: Path, write: Callable[[Array, Clip], R], title: str, job: tuple[Clip, int, int]) -> R:
     clip, start, end = job
     array = np.lib.format.open_memmap(file, mode="r+")
     result = write(array[start:end], clip)
+    require_finite(array[start:end], clip, title)
     array.flush()
     return result
 

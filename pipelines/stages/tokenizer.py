@@ -21,6 +21,7 @@ from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require
 from audio.threads import one_thread
 from audio.waveform import FloatArray
 from pipelines.session import Session
+from pipelines.stages.finite import require_finite
 from pipelines.store import Entry, Recipe, text_hash, write_json
 from pipelines.training import FitConfig
 from pipelines.training_curve import numeric
@@ -273,7 +274,9 @@ def _spectrograms(
         for done, clip in enumerate(clips, 1):
             drawn = _drawn_range(clip, ranges, seed=seed) if ranges else None
             blocks = read_blocks(manifest.root / clip.path, audio.sample_rate, part=clip.part)
-            yield from log_mel_stream(log_mel, blocks, dynamic_range=drawn)
+            for piece in log_mel_stream(log_mel, blocks, dynamic_range=drawn):
+                require_finite(piece.numpy(), clip, "log-mel frames")
+                yield piece
             progress.advance_to(done)
 
 

@@ -100,11 +100,13 @@ OBJECTS = st.dictionaries(
         max_leaves=5,
     ),
 )
+OURS = "path\tsegment\tstart\tnum_samples\tsample_rate"  # of a run's own manifest
 TABLES = (
     st.binary(max_size=200)
     | LINES.map(lambda lines: "\n".join(lines).encode("utf-8", "surrogatepass"))
     | LINES.map(lambda lines: "\n".join(["path\tlabel\tindex", *lines]).encode("utf-8", "surrogatepass"))
     | LINES.map(lambda lines: "\n".join(["path,start,end,fold,split", *lines]).encode("utf-8", "surrogatepass"))
+    | LINES.map(lambda lines: "\n".join([OURS, *lines]).encode("utf-8", "surrogatepass"))
     | st.lists(OBJECTS.map(json.dumps), max_size=4).map(lambda lines: "\n".join(lines).encode())
 )
 

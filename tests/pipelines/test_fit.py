@@ -231,6 +231,26 @@ def test_divergence_is_told_with_a_remedy(tmp_path: Path) -> None:
         trained(network(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path)
 
 
+class SpoiltAtStep2(Slope):
+    """Batches of which one holds a value that is not finite, as a damaged file would give."""
+
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> Pairs:
+        pairs = super().batch(step, part, parts)
+        if step == 2 and part == 0:
+            pairs.x[0, 0] = math.nan
+        return pairs
+
+
+def test_a_loss_that_is_not_finite_says_whether_the_data_are_to_blame(tmp_path: Path) -> None:
+    told = "at step 2 is nan: 1 values of its batch are not finite, though they were when they were written"
+    for accumulation in (1, 2):
+        config = replace(CONFIG, steps=5, accumulation=accumulation)
+        with pytest.raises(InputError, match=told):
+            trained(plane(), config, tmp_path / str(accumulation), SpoiltAtStep2())
+    with pytest.raises(InputError, match="All values of its batch are finite, so no recording is to blame"):
+        trained(plane(), replace(CONFIG, steps=200, lr=1e30, warmup_steps=0), tmp_path / "lr")
+
+
 def test_weights_that_only_validation_finds_broken_are_not_kept(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the validation loss at step 1 is"):
         trained(plane(), replace(CONFIG, steps=1, lr=1e36, warmup_steps=0), tmp_path)

@@ -1,0 +1,20 @@
+"""Values that a stage writes for later stages: finite, or refused with the name of their clip."""
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.errors import InputError
+from audio.manifest import Clip
+
+
+def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:
+    """Refuse values that nothing can be trained on.
+
+    Raises:
+        InputError: a value is NaN or infinite, or did not fit into the type of the array; names the clip.
+    """
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        raise InputError(
+            f"{clip.name}: its {what} hold values that are not finite, and nothing can be trained on them; leave the "
+            "recording out, or check the options of audio"
+        )
