@@ -9,10 +9,10 @@ import numpy as np
 import soundfile
 
 from audio.blocks import equal_blocks
+from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
 from audio.files import file_hash
 from audio.levels import as_text, block_peaks, joined, level_samples
 from audio.manifest import printable, writable
-from audio.reading import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
 from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
 
 _VERSION = 2  # of what a measurement means: another one is not taken from the cache. 2: no length of an MP3 is believed

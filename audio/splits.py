@@ -24,8 +24,7 @@ from typing import Literal
 from audio.description import SPLIT_NAMES
 from audio.errors import InputError
 from audio.manifest import LARGEST, SPLITS, Clip, Rejected, Split, whole_number
-
-TOLERATED = 1.5  # a split that holds so many times what was asked, or so many times less, is worth a notice
+from audio.stretches import overlapping_clips, sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,54 +118,6 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
     _check_filled(final, config)
     _check_groups(final, config)
     return final, tuple(rejected)
-
-
-def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
-    """What to know of the splits that `split_clips` gave the clips, a sentence each; none where all is as asked."""
-    if config.by == "hash" and (divided := _divided_recordings(clips)):
-        several = divided > 1
-        labels = ", each label by itself" if len({clip.label for clip in clips}) > 1 else ""
-        return (
-            f"{divided} recording{'s' if several else ''} cannot fill {len({clip.split for clip in clips})} splits, so "
-            f"{'each recording' if several else 'it'} is divided in time{labels}: the first stretch trains, the next "
-            "validates, the last tests. The figures say nothing about other recordings: add some, or say in a table "
-            "which stretch stands in which split (corpus.split.by=table)",
-        )
-    return _uneven_shares(clips, config)
-
-
-def _divided_recordings(clips: Collection[Clip]) -> int:
-    """How many recordings have segments in several splits."""
-    splits: dict[str, set[Split]] = defaultdict(set)
-    for clip in clips:
-        if clip.segment is not None:
-            splits[clip.path].add(clip.split)
-    return sum(len(each) > 1 for each in splits.values())
-
-
-def _uneven_shares(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
-    """A sentence where a drawn split is half again as large as asked, or as small, because some clips stay together."""
-    drawn = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
-    groups = {clip.group for clip in clips if clip.group is not None}
-    together = groups if groups and not config.shared_groups else {clip.path for clip in clips}
-    if config.by not in ("hash", "group") or len(together) == len(clips):
-        return ()
-    held = Counter(clip.split for clip in clips)
-    if all(1 / TOLERATED < held[split] / len(clips) / config.fraction(split) < TOLERATED for split in drawn):
-        return ()
-    asked = {split: config.fraction(split) for split in SPLITS}
-    asked["train"] = 1 - sum(asked.values())
-    shares = " / ".join(f"{100 * asked[split]:g}" for split in SPLITS)
-    counts = " / ".join(str(held[split]) for split in SPLITS)
-    noun = "groups" if together is groups else "recordings"
-    remedy = "add recordings"
-    if together is groups:
-        remedy = (
-            "hold each group out once (compare.folds=group), let groups be divided (corpus.split.shared_groups=true), "
-            "or add groups"
-        )
-    told = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
-    return (f"{told}: {remedy}",)
 
 
 def in_stretches(clips: Collection[Clip], config: SplitConfig) -> bool:
@@ -320,51 +271,20 @@ def _stretched(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, 
     """The clips of each recording in stretches of time: train, validation, test; and those that overlap two of them."""
     wanted = _wanted(clips, config)
     splits: dict[str, Split] = {}
-    for sequence in _sequences(clips, smallest=len(wanted) + 1):
+    for sequence in sequences(clips, smallest=len(wanted) + 1):
         counts = _counts(len(sequence), wanted, config)
         held_out = [split for split in wanted for _ in range(counts[split])]
         train: Split = "train"
         in_order = [train] * (len(sequence) - len(held_out)) + held_out
         splits |= {clip.name: split for clip, split in zip(sequence, in_order, strict=True)}
     divided = [replace(clip, split=splits.get(clip.name, clip.split)) for clip in clips]
-    overlapping = _overlapping(divided)
+    overlapping = overlapping_clips(divided)
     rejected = [
         Rejected(path=clip.name, reason=f"overlaps a segment of another split than {clip.split}", segments=1)
         for clip in divided
         if clip.name in overlapping
     ]
     return tuple(clip for clip in divided if clip.name not in overlapping), rejected
-
-
-def _sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
-    """Clips in order of time, to be divided each sequence by itself: those of one recording and one label.
-
-    Sequences of fewer than ``smallest`` clips train whole, unless all are like that: then labels, and if need be
-    recordings, are taken together.
-    """
-    ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
-    by_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
-    by_recording: dict[str, list[Clip]] = defaultdict(list)
-    for clip in ordered:
-        by_label[clip.path, clip.label].append(clip)
-        by_recording[clip.path].append(clip)
-    for sequences in (list(by_label.values()), list(by_recording.values()), [ordered]):
-        if enough := [sequence for sequence in sequences if len(sequence) >= smallest]:
-            return enough
-    return []
-
-
-def _overlapping(clips: Collection[Clip]) -> set[str]:
-    """Names of the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
-    ends: dict[str, dict[Split, int]] = defaultdict(dict)  # where the last clip that each split keeps ends
-    overlapping = set()
-    for clip in sorted(clips, key=lambda clip: (clip.path, clip.start, clip.num_samples)):
-        if any(clip.start < end for split, end in ends[clip.path].items() if split != clip.split):
-            overlapping.add(clip.name)
-        else:
-            end = ends[clip.path].get(clip.split, 0)
-            ends[clip.path][clip.split] = max(end, clip.start + clip.num_samples)
-    return overlapping
 
 
 def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:

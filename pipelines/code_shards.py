@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from audio.decoding import RecordingError
 from audio.errors import InputError
 from audio.manifest import Rejected, read_rejected, writable, write_rejected
-from audio.reading import RecordingError, read_blocks
+from audio.reading import read_blocks
 from pipelines.encoding import Encoder, in_order
 from pipelines.recordings import Recordings
 from tokenizer.parquet import CodedClip, read_codes, read_num_samples, shard_path, write_shard

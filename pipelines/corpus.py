@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.corpus import CorpusConfig, build_manifest, find_recordings
+from audio.division import division_notices
 from audio.embedded import EmbeddedConfig, embedded_corpus
 from audio.errors import InputError
 from audio.manifest import Manifest, Rejected, write_rejected
-from audio.splits import division_notices
 from pipelines.gangs import Gang
 from pipelines.progress import Terminal
 from pipelines.settings import EMBEDDED, RunSettings, choose_workers

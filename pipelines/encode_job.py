@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from audio.decoding import count_samples
 from audio.errors import InputError
 from audio.files import aside, write_aside
 from audio.inspection import frequent_reasons
 from audio.manifest import write_rejected
-from audio.reading import count_samples
 from pipelines.code_shards import Encoded, clear_away, encode_shards, shard_clips
 from pipelines.devices import choose_device, cores
 from pipelines.encode_config import EncodeConfig

@@ -16,7 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from audio.blocks import equal_blocks
-from audio.reading import mono_blocks, open_recording, resample_blocks
+from audio.decoding import mono_blocks, open_recording
+from audio.reading import resample_blocks
 from audio.waveform import FloatArray
 from pipelines.benchmarks.sounds import random_tokenizer, write_noise
 from pipelines.recordings import Recordings

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.corpus import CorpusConfig, build_manifest
+from audio.division import division_notices
 from audio.errors import InputError
 from audio.inspection import InspectionConfig
 from audio.manifest import SPLITS, Clip, Manifest, write_manifest
 from audio.segments import SegmentConfig
-from audio.splits import SplitConfig, division_notices
+from audio.splits import SplitConfig
 from audio.trimming import Part
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)

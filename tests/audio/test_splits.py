@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio.division import division_notices
 from audio.errors import InputError
 from audio.manifest import SPLITS, Clip
-from audio.splits import SplitConfig, division_notices, index_range, split_clips
+from audio.splits import SplitConfig, index_range, split_clips
 
 
 def clip(path: str, **known: object) -> Clip:

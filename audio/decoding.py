@@ -1,0 +1,132 @@
+"""Opening recordings with libsndfile: nothing is allocated by what a header declares, and errors name the file."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from audio.errors import InputError
+from audio.files import open_regular
+from audio.waveform import FloatArray
+
+MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; a recording that declares another rate is set aside
+MAX_CHANNELS = 1_024
+BLOCK_VALUES = 1 << 18  # samples times channels that are decoded at a time, at most
+
+
+class RecordingError(InputError):
+    """A file that cannot be used as a recording; ``reason`` says why without naming the file, for lists of such files.
+
+    The message alone restores the exception in another process, and the reason follows as an attribute.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@contextmanager
+def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A recording opened with libsndfile; what goes wrong inside, decoding included, names the file.
+
+    Raises:
+        RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, or
+            declares a rate or a number of channels out of range.
+    """
+    try:
+        with open_regular(path) as file:
+            if not os.pread(file, 1, 0):
+                raise RecordingError(f"{path} is empty; record it again, or leave it out", "empty")
+            with _Forward(file, closefd=False) as recording:
+                _require_plausible(recording, path)
+                yield recording
+    except OSError as error:
+        cause = error.strerror or str(error)
+        message = f"{path} cannot be read: {cause}; check path and permissions"
+        raise RecordingError(message, f"cannot be read: {cause}") from error
+    except soundfile.LibsndfileError as error:
+        cause = str(error.error_string).strip().rstrip(".")
+        message = f"{path} cannot be decoded ({cause}); replace it or convert it to WAV or FLAC"
+        raise RecordingError(message, f"cannot be decoded: {cause}") from error
+
+
+def _require_plausible(recording: soundfile.SoundFile, path: Path) -> None:
+    """Refuse a header that would have filters or blocks made of a size that no recording needs."""
+    rate, channels = recording.samplerate, recording.channels
+    if not MIN_RATE <= rate <= MAX_RATE:
+        reason = f"declares a sample rate of {rate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
+    elif channels > MAX_CHANNELS:
+        reason = f"declares {channels} channels, more than {MAX_CHANNELS}"
+    else:
+        return
+    raise RecordingError(f"{path} {reason}; mend its header, or leave it out", reason)
+
+
+def mono_blocks(recording: soundfile.SoundFile, block_samples: int) -> Iterator[FloatArray]:
+    """Blocks of at most ``block_samples`` at the recording's own rate: the mean of its channels.
+
+    Of many channels the blocks are shorter: `BLOCK_VALUES` are decoded at a time, whatever the header declares.
+    """
+    at_once = min(block_samples, max(BLOCK_VALUES // recording.channels, 1))
+    while len(block := recording.read(at_once, dtype="float32", always_2d=True)):
+        yield mixed(block)
+
+
+def mixed(block: npt.NDArray[np.float32]) -> FloatArray:
+    """Mean of the channels: ``(samples, channels)`` -> ``(samples,)``."""
+    total: FloatArray = block[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum is judged as a single channel is: see `inaudible`
+        for channel in range(1, block.shape[1]):  # column by column: numpy's mean over a short last axis is slow
+            total = total + block[:, channel]
+    return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
+
+
+def declared_length(recording: soundfile.SoundFile) -> int | None:
+    """Samples that an open recording's header declares; None where the format does not say, as MP3 does not.
+
+    libsndfile estimates the length of an MP3 from its size and bit rate. Of a file that was cut off it tells the length
+    that is left; what the header declared stands in its log, unless that is a placeholder of a program that could not
+    go back to the header, such as one that wrote into a pipe.
+    """
+    if recording.format == "MP3":
+        return None
+    frames: int = recording.frames
+    log = recording.extra_info
+    file = re.search(r"^Length : (\d+)", log, re.MULTILINE)
+    for found in re.finditer(r"^ *(?:data|SSND|Data [Ss]ize) *: (\d+)(?: \(should be (\d+)\))?", log, re.MULTILINE):
+        declared, there = int(found[1]), int(found[2] or (file or found)[1])
+        if there + _HEADER_BYTES < declared < _PLACEHOLDER_BYTES:
+            return max(frames * declared // max(there, 1), frames + 1)
+    return frames
+
+
+_HEADER_BYTES = 128  # some programs count the header into the length of the data
+_PLACEHOLDER_BYTES = 0x7FFF_0000  # nearly the largest 32-bit length, signed or not, stands for an unknown one
+
+
+def count_samples(path: Path) -> int:
+    """Samples of a recording at its own rate, decoded where its header does not say.
+
+    Raises:
+        InputError: as `open_recording`.
+    """
+    with open_recording(path) as recording:
+        if (declared := declared_length(recording)) is not None:
+            return declared
+        return sum(map(len, mono_blocks(recording, BLOCK_VALUES)))
+
+
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no type information
+    """A file read from start to end only.
+
+    soundfile seeks after each block it reads from a file that can seek. In MP3 and Opus libsndfile's seek is inexact,
+    and the blocks then differ from the whole (by half of full scale in MP3); here no seek is asked for.
+    """
+
+    def seekable(self) -> bool:
+        return False
