@@ -7,14 +7,17 @@ and key projections change places.
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor
 
 from audio.errors import InputError
+from audio.files import write_aside
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
+from lm.model_card import export_card
 from lm.vocabulary import Vocabulary
 
 _NAMES = (
@@ -31,9 +34,10 @@ _NAMES = (
 
 
 def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
-    """Write config.json, generation_config.json and model.safetensors of a `LlamaForCausalLM`.
+    """Write config.json, generation_config.json, model.safetensors and README.md of a `LlamaForCausalLM`.
 
-    Its tokens are those of `lm.vocabulary`: it begins with ``bos_token_id``, and there is no end. With one stream its
+    config.json names the codebook and says how codes become ids (``wordless``), since there is no text tokenizer. Its
+    tokens are those of `lm.vocabulary`: it begins with ``bos_token_id``, and there is no end. With one stream its
     `generate` draws from the same probabilities as ours; with several it does not know whose turn it is.
 
     Raises:
@@ -44,12 +48,15 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
             f"{model.name} has lm.gpt.interleaving=parallel, {model.format.streams} codes at each position, which the "
             "Llama layout cannot read; train one with lm.gpt.interleaving=flattening to export it"
         )
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     weights = _converted(model.gpt.transformer.state_dict(), model.gpt.config)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     _write(folder / "generation_config.json", _generation_config(model.gpt.vocabulary))
-    _write(folder / "config.json", _config(model.gpt.config, model.gpt.vocabulary))
+    write_aside(folder / "README.md", export_card(model.gpt, model.format))
+    _write(
+        folder / "config.json", {**_config(model.gpt.config, model.gpt.vocabulary), "wordless": asdict(model.format)}
+    )
 
 
 def _config(config: GPTConfig, vocabulary: Vocabulary) -> dict[str, object]:
@@ -87,7 +94,7 @@ def _generation_config(vocabulary: Vocabulary) -> dict[str, object]:
 
 
 def _write(path: Path, values: dict[str, object]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n")
+    write_aside(path, json.dumps(values, indent=2) + "\n")
 
 
 def _converted(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from lm.sampling import Sampling
 from lm.sequences import CodeSequences
 from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
-from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
+from tokenizer.codes import Codes, CodesFormat, IntArray, require_codes, require_same_codebook
 
 # The output projection is the embedding; safetensors keeps one of the two names.
 TIED = ("transformer.decoder_frontend.embed.weight", "transformer.final_proj.weight")
@@ -175,7 +175,8 @@ class LanguageModel:
         return math.exp(self.nats_per_code(clips, batch_size=batch_size))
 
     def require_own(self, codes: Codes) -> None:
-        """Refuse codes of another codebook."""
+        """Refuse codes of another codebook, and what is no `Codes`."""
+        require_codes(codes, "codes")
         require_same_codebook(self.format, codes.format, owner=self.name)
 
     def tokens(self, values: IntArray) -> Tensor:

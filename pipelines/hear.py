@@ -11,16 +11,19 @@ A timestamp is the centre of what its code stands for, in milliseconds::
     timestamps         x            x            x          the last within the sound
 """
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from audio.configuration import shown
 from audio.errors import InputError
+from audio.json_values import read_json
+from audio.mono import mono
 from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, Pooling, pooling_parts
@@ -113,17 +116,14 @@ def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, T
     return torch.stack(states).float(), torch.from_numpy(timestamps).to(audio.device).repeat(len(codes), 1)
 
 
-def _codes(audio: Tensor, model: HearModel) -> list[Codes]:
+def _codes(audio: object, model: HearModel) -> list[Codes]:
     """Codes of each sound: each is encoded alone, in blocks that do not depend on its company."""
-    if audio.ndim != 2 or not audio.is_floating_point() or 0 in audio.shape:
+    if not isinstance(audio, Tensor) or audio.ndim != 2 or not audio.is_floating_point() or 0 in audio.shape:
+        given = f"{audio.dtype} of shape {tuple(audio.shape)}" if isinstance(audio, Tensor) else type(audio).__name__
         raise InputError(
-            f"audio is {audio.dtype} of shape {tuple(audio.shape)}; it must be floating point, (n_sounds, n_samples), "
-            "with at least one of each"
+            f"audio is {given}; it must be floating point, (n_sounds, n_samples), a tensor with at least one of each"
         )
-    if not bool(audio.isfinite().all()):
-        raise InputError("audio holds values that are not finite; it must lie in [-1, 1]")
-    sounds = audio.detach().to("cpu", torch.float32).numpy()
-    return [model.tokenizer.encode(sound, model.sample_rate) for sound in sounds]
+    return [model.tokenizer.encode(mono(sound, name="audio"), model.sample_rate) for sound in audio]
 
 
 def _middle_third(layers: int) -> tuple[int, ...]:
@@ -137,16 +137,15 @@ def _chosen(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
     if not probe.is_file():
         return _middle_third(layers), "thirds"
     try:
-        (chosen,) = (
-            str(method["chosen"]) for method in json.loads(probe.read_text())["methods"] if method["of"] == GPT
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        methods = cast(Sequence[Mapping[str, object]], read_json(probe)["methods"])
+        (chosen,) = (str(method["chosen"]) for method in methods if method["of"] == GPT)
+    except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{probe} names no choice of the method {GPT}; delete it to take the middle layers") from error
-    found = re.fullmatch(rf"{GPT}/(?:layer_(\d+)|all_layers):(\w+)", chosen)
+    found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers):(\w+)", chosen)
     pooling = next((pooling for pooling in POOLINGS if found and pooling == found[2]), None)
     if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
         raise InputError(
-            f"{probe} chose {chosen}, which a model of {layers} layers does not give step by step; delete it to take "
-            "the middle layers"
+            f"{probe} chose {shown(chosen)}, which a model of {layers} layers does not give step by step; delete it to "
+            "take the middle layers"
         )
     return (int(found[1]),) if found[1] else tuple(range(1, layers + 1)), pooling

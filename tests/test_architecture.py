@@ -28,7 +28,16 @@ ARROWS = {
         "tokenizer.codes",
         *(
             f"audio.{name}"
-            for name in ("errors", "files", "configuration", "json_values", "saved_models", "memory", "seeds")
+            for name in (
+                "errors",
+                "files",
+                "configuration",
+                "json_values",
+                "saved_models",
+                "memory",
+                "seeds",
+                "markdown",
+            )
         ),
     ),
     "lm/baselines": ("lm", "tokenizer.codes", "audio"),

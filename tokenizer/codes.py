@@ -145,6 +145,16 @@ class CodeMeanings(Protocol):
         """Normalised log-mel ``(..., mels)`` -> natural-log mel power as `audio.spectrogram.LogMel` gives it."""
 
 
+def require_codes(given: object, name: str) -> None:
+    """Refuse what is no `Codes`, such as the numbers alone.
+
+    Raises:
+        InputError: it is of another type.
+    """
+    if not isinstance(given, Codes):
+        raise InputError(f"{name} is of type {type(given).__name__}; give Codes, such as Tokenizer.encode returns")
+
+
 def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str) -> None:
     """Refuse codes that mean something else to ``owner`` (such as "the language model runs/x/lm").
 

@@ -21,6 +21,7 @@ from audio.blocks import equal_blocks
 from audio.errors import InputError
 from audio.files import write_aside
 from audio.json_values import read_object
+from audio.mono import Samples, mono
 from audio.reading import read_blocks, resample_blocks
 from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from audio.spectrogram import LogMel, SpectrogramConfig
@@ -163,18 +164,20 @@ class Tokenizer(nn.Module):
 
     # Sound to codes
 
-    def encode(self, waveform: FloatArray | Waveform, sample_rate: int | None = None) -> Codes:
-        """Codes of a whole mono waveform: samples ``(samples,)`` float32 with their rate in Hz, or a `Waveform`.
+    def encode(self, waveform: Waveform | Samples, sample_rate: int | None = None) -> Codes:
+        """Codes of a whole recording: a `Waveform`, or samples with their rate in Hz.
+
+        Samples may be a NumPy array, a list or a tensor on any device, and of several channels: see `audio.mono`.
 
         Raises:
-            InputError: samples without a rate, or not mono float32.
+            InputError: samples without a rate, or samples that `audio.mono` does not take.
         """
         if not isinstance(waveform, Waveform):
             if sample_rate is None:
                 raise InputError(
                     "sample_rate is missing; samples alone do not say how fast they were taken: give it in Hz"
                 )
-            waveform = Waveform(samples=waveform, sample_rate=sample_rate)
+            waveform = Waveform(samples=mono(waveform), sample_rate=sample_rate)
         return self.encode_blocks([waveform.samples], waveform.sample_rate)
 
     def encode_file(self, path: Path) -> Codes:

@@ -1,5 +1,6 @@
 """The model card that lies beside a vocoder."""
 
+from audio.markdown import escaped
 from vocoder.wavenet import WaveNet, WaveNetConfig
 
 _CARD = """---
@@ -36,13 +37,14 @@ def model_card(model: WaveNet, tokenizer: str) -> str:
         known=_known(config, tokenizer),
         config=config,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        groups=", ".join(config.groups) or "none",
+        groups=", ".join(map(escaped, config.groups)) or "none",
     )
 
 
 def _known(config: WaveNetConfig, tokenizer: str) -> str:
+    tokenizer = escaped(tokenizer)
     match config.condition:
         case "meaning":
             return f"those of tokenizer `{tokenizer}`, whatever the size of its codebook"
         case "embedding":
-            return f"those of codebook `{config.codebook}` of tokenizer `{tokenizer}`, and no others"
+            return f"those of codebook `{escaped(config.codebook)}` of tokenizer `{tokenizer}`, and no others"

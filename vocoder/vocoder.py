@@ -15,9 +15,10 @@ from torch import Tensor
 from audio.errors import InputError
 from audio.files import write_aside
 from audio.json_values import read_object
+from audio.mono import Samples, mono
 from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from audio.waveform import Waveform
-from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_same_codebook
+from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder import mu_law
 from vocoder.code_blocks import HeardBlocks
 from vocoder.engines import Chosen, EngineChoice, choose_engine, side_by_side
@@ -159,7 +160,7 @@ class Vocoder:
         tokenizer: CodeMeanings,
         *,
         groups: Sequence[str | None] | None = None,
-        prompts: Sequence[Waveform | None] | None = None,
+        prompts: Sequence[Waveform | Samples | None] | None = None,
         temperature: float = TEMPERATURE,
         top_p: float = 1.0,
         seed: int = 0,
@@ -172,10 +173,13 @@ class Vocoder:
 
         Others, and what raises: see `decode` and `continue_from`.
         """
-        groups, prompts = _one_each(groups, codes, "groups"), _one_each(prompts, codes, "prompts")
+        groups = _one_each(groups, codes, "groups")
+        given: Sequence[Waveform | Samples | None] = _one_each(prompts, codes, "prompts")
+        heard = [self._heard(prompt) for prompt in given]
         for clip in codes:
+            require_codes(clip, "codes")
             self._require_belonging(clip.format, tokenizer.format)
-        renderings = [self._rendering(tokenizer, prompt) for prompt in prompts]
+        renderings = [self._rendering(tokenizer, prompt) for prompt in heard]
         inputs = [
             GenerationInput(
                 spectrogram=torch.cat([*rendering.frames([clip]), self._no_frames()]),
@@ -183,7 +187,7 @@ class Vocoder:
                 seed=seed,
                 prompt=None if prompt is None else self._levels(prompt),
             )
-            for clip, group, prompt, rendering in zip(codes, groups, prompts, renderings, strict=True)
+            for clip, group, prompt, rendering in zip(codes, groups, heard, renderings, strict=True)
         ]
         levels = generate(
             self.model,
@@ -199,7 +203,7 @@ class Vocoder:
 
     def continue_from(
         self,
-        waveform: Waveform,
+        waveform: Waveform | Samples,
         codes: Codes,
         tokenizer: CodeMeanings,
         *,
@@ -212,7 +216,8 @@ class Vocoder:
         """What follows a sound, joined to it without a click: the network hears the sound itself before it goes on.
 
         Args:
-            waveform: the sound that was heard, at the vocoder's rate.
+            waveform: the sound that was heard: a `Waveform`, or samples at the vocoder's rate as `audio.mono` takes
+                them.
             codes: of that sound and of what follows it, as one (`tokenizer.codes.joined`).
             others: see `decode`.
 
@@ -222,17 +227,19 @@ class Vocoder:
         Raises:
             InputError: the waveform has another rate, or lasts longer than the codes; and see `decode`.
         """
+        heard = self._heard(waveform)
+        assert heard is not None
         whole = self.decode_batch(
             [codes],
             tokenizer,
             groups=[group],
-            prompts=[waveform],
+            prompts=[heard],
             temperature=temperature,
             top_p=top_p,
             seed=seed,
             progress=progress,
         )[0]
-        return Waveform(samples=whole.samples[len(waveform.samples) :], sample_rate=whole.sample_rate)
+        return Waveform(samples=whole.samples[len(heard.samples) :], sample_rate=whole.sample_rate)
 
     def stream(
         self,
@@ -240,7 +247,7 @@ class Vocoder:
         tokenizer: CodeMeanings,
         *,
         group: str | None = None,
-        prompt: Waveform | None = None,
+        prompt: Waveform | Samples | None = None,
         temperature: float = TEMPERATURE,
         top_p: float = 1.0,
         seed: int = 0,
@@ -260,13 +267,14 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        heard, rendering = HeardBlocks(self._belonging(blocks, tokenizer)), self._rendering(tokenizer, prompt)
+        begun = self._heard(prompt)
+        heard, rendering = HeardBlocks(self._belonging(blocks, tokenizer)), self._rendering(tokenizer, begun)
         levels = generate_blocks(
             self.model,
             rendering.frames(heard),
             group=self.group_index(group),
             seed=seed,
-            prompt=None if prompt is None else self._levels(prompt),
+            prompt=None if begun is None else self._levels(begun),
             temperature=temperature,
             top_p=top_p,
             engine=self.engine,
@@ -278,12 +286,19 @@ class Vocoder:
                 yield self._waveform(each, heard.samples - made)
             made += len(each)
 
+    def _heard(self, prompt: Waveform | Samples | None) -> Waveform | None:
+        """A prompt as a waveform; samples alone are taken to be at the vocoder's rate."""
+        if prompt is None or isinstance(prompt, Waveform):
+            return prompt
+        return Waveform(samples=mono(prompt, name="prompt"), sample_rate=self.model.config.sample_rate)
+
     def _rendering(self, tokenizer: CodeMeanings, prompt: Waveform | None) -> Rendering:
         samples = 0 if prompt is None else len(prompt.samples)
         return Rendering(tokenizer, self.model.config, postfilter=self.postfilter, prompt=samples)
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         for block in blocks:
+            require_codes(block, "a block of codes")
             self._require_belonging(block.format, tokenizer.format)
             yield block
 

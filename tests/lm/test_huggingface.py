@@ -1,7 +1,9 @@
 """Export to the Hugging Face Llama layout."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,3 +57,17 @@ def test_a_model_of_several_codes_at_a_position_is_refused(tmp_path: Path) -> No
     with pytest.raises(InputError, match="interleaving=flattening to export"):
         export_huggingface(model, tmp_path / "export")
     assert not (tmp_path / "export").exists()
+
+
+def test_the_readme_says_how_codes_become_ids_and_its_example_runs(model: LanguageModel, tmp_path: Path) -> None:
+    export_huggingface(model, tmp_path)
+    card, config = (tmp_path / "README.md").read_text(), json.loads((tmp_path / "config.json").read_text())
+    assert "no text tokenizer" in card
+    assert config["wordless"] == asdict(model.format)
+    assert f"`{model.format.codebook}`" in card
+    example = card.partition("```python\n")[2].partition("```")[0].replace("path/of/this/folder", str(tmp_path))
+    prompt = model.tokens(random_codes(4, streams=model.format.streams).values)[1:].tolist()
+    names: dict[str, Any] = {"codes_of_a_recording": prompt}
+    exec(example, names)
+    assert names["ids"].tolist() == [[model.gpt.vocabulary.bos, *prompt]]
+    assert 0 <= int(names["codes"].min()) <= int(names["codes"].max()) < model.format.codebook_size

@@ -142,3 +142,10 @@ def test_a_folder_without_a_whole_model_is_refused(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(InputError, match=r"model.safetensors is missing"):
         LanguageModel.from_pretrained(tmp_path)
+
+
+def test_numbers_alone_are_no_codes(model: LanguageModel) -> None:
+    numbers = random_codes(3, streams=model.format.streams).values
+    for call in (lambda: model.generate(numbers, seconds=1), lambda: model.hidden_states(numbers)):  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="codes is of type ndarray; give Codes"):
+            call()

@@ -151,5 +151,12 @@ def test_samples_need_a_rate(tokenizer: Tokenizer) -> None:
     assert np.array_equal(
         tokenizer.encode(Waveform(samples=LONG, sample_rate=RATE)).values, tokenizer.encode(LONG, RATE).values
     )
-    with pytest.raises(InputError, match="mono float32"):
-        tokenizer.encode(LONG.astype(np.float64), RATE)
+
+
+def test_samples_of_any_kind_give_the_codes_of_their_waveform(tokenizer: Tokenizer) -> None:
+    samples = sound(0.3)
+    expected = tokenizer.encode(Waveform(samples=samples, sample_rate=RATE)).values
+    for same in (samples, samples.astype(np.float64), samples.tolist(), torch.from_numpy(samples), samples[:, None]):
+        assert np.array_equal(tokenizer.encode(same, RATE).values, expected)
+    with pytest.raises(InputError, match="not finite"):
+        tokenizer.encode(samples * np.nan, RATE)

@@ -135,6 +135,20 @@ def test_names_a_config_that_is_none(vocoder: Vocoder, tmp_path: Path, text: str
         Vocoder.from_pretrained(tmp_path)
 
 
+def test_goes_on_from_samples_alone_as_from_a_waveform(vocoder: Vocoder) -> None:
+    table = random_table()
+    codes = table.codes([1, 2, 3])
+    heard = vocoder.decode(codes, table, seed=4).samples[:SAMPLES_PER_CODE]
+    expected = vocoder.continue_from(Waveform(samples=heard, sample_rate=8000), codes, table, seed=4)
+    for given in (heard, heard.astype(np.float64), heard.tolist(), torch.from_numpy(heard)):
+        assert np.array_equal(vocoder.continue_from(given, codes, table, seed=4).samples, expected.samples)
+    for wrong in (heard * np.nan, ["a"], codes):
+        with pytest.raises(InputError, match=r"^prompt "):
+            vocoder.continue_from(wrong, codes, table)  # type: ignore[arg-type]  # what callers give all the same
+    with pytest.raises(InputError, match="codes is of type ndarray; give Codes"):
+        vocoder.decode(codes.values, table)  # type: ignore[arg-type]
+
+
 def test_goes_on_from_a_sound_without_the_sound_itself(vocoder: Vocoder) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])

@@ -1,0 +1,79 @@
+"""Samples as callers of the Python API have them: arrays, lists and tensors of several types become mono float32.
+
+=====================================  ==============================================================================
+given                                  taken as
+=====================================  ==============================================================================
+floating point                         in [-1, 1], as it is
+int16, int32                           with full scale at the largest number of that type, as audio files have it
+one dimension                          mono
+two dimensions, one of 1 to 8          that one is the channels: their mean, as of audio files
+=====================================  ==============================================================================
+
+Everything else is refused, because it could be meant in two ways.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from audio.errors import InputError
+from audio.waveform import FloatArray
+
+Samples = npt.NDArray[np.generic] | torch.Tensor | Sequence[float] | Sequence[Sequence[float]]
+MAX_CHANNELS = 8
+FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
+
+
+def mono(samples: object, *, name: str = "samples") -> FloatArray:
+    """Samples ``(samples,)``, ``(samples, channels)`` or ``(channels, samples)`` as mono float32 ``(samples,)``.
+
+    Raises:
+        InputError: they are no numbers, not finite, of a type whose full scale is not known, or of another shape.
+    """
+    array = _array(samples, name)
+    if array.ndim == 2:
+        array = array.mean(axis=_channels(array.shape, name), dtype=_wide(array))
+    elif array.ndim != 1:
+        raise InputError(f"{name} have {array.ndim} dimensions; give one recording (samples,) at a time")
+    with np.errstate(over="ignore"):
+        converted: FloatArray = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(converted).all():
+        raise InputError(f"{name} hold numbers that are not finite in float32; sound lies in [-1, 1]")
+    return converted
+
+
+def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
+    """Floating-point numbers in [-1, 1] of any shape."""
+    if isinstance(samples, torch.Tensor):
+        there = samples.detach().cpu()
+        samples = (there.float() if there.dtype == torch.bfloat16 else there).numpy()
+    try:
+        array = np.asarray(samples)
+    except ValueError as error:  # lists of unequal lengths
+        raise InputError(f"{name} are no array ({error}); give numbers (samples,)") from error
+    if np.issubdtype(array.dtype, np.floating):
+        return array
+    if array.dtype in FULL_SCALE:
+        return array.astype(np.float64) / FULL_SCALE[array.dtype]
+    if not array.size and array.dtype != object:
+        return array.astype(np.float32)
+    raise InputError(
+        f"{name} are {array.dtype}, whose full scale is not known; give floating point in [-1, 1], int16 or int32"
+    )
+
+
+def _channels(shape: tuple[int, ...], name: str) -> int:
+    """Which of two axes is the channels."""
+    axes = [axis for axis in (0, 1) if shape[axis] == 1] or [axis for axis in (0, 1) if 1 < shape[axis] <= MAX_CHANNELS]
+    if len(axes) == 1 or shape == (1, 1):
+        return axes[0]
+    raise InputError(
+        f"{name} have the shape {shape}, in which channels cannot be told from samples; give one channel, or their "
+        "mean: samples.mean(axis)"
+    )
+
+
+def _wide(array: npt.NDArray[np.floating]) -> type[np.floating]:
+    return np.float64 if array.dtype == np.float64 else np.float32

@@ -1,0 +1,68 @@
+"""Samples as callers have them: each way of writing the same sound is the same sound, or is refused in one line."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from audio.errors import InputError
+from audio.mono import mono
+
+SOUND = (np.arange(-16, 16) / 32).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        SOUND,
+        SOUND.astype(np.float64),
+        SOUND.astype(np.float16),
+        (SOUND * 2**15).astype(np.int16),
+        (SOUND.astype(np.float64) * 2**31).astype(np.int32),
+        SOUND.tolist(),
+        tuple(SOUND),
+        torch.from_numpy(SOUND),
+        torch.from_numpy(SOUND).double().requires_grad_(),
+        torch.from_numpy(SOUND).bfloat16(),
+        SOUND[None],
+        SOUND[:, None],
+        np.stack([SOUND, SOUND]),
+        np.stack([SOUND * 2, SOUND * 0], axis=1),
+        SOUND[::-1][::-1],
+    ],
+    ids=str,
+)
+def test_all_ways_to_write_a_sound_are_the_same(given: object) -> None:
+    found = mono(given)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, SOUND)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (SOUND + 1j, "samples are complex64, whose full scale is not known"),
+        (["a", "b"], "whose full scale is not known"),
+        ([1, 2, 3], "samples are int64, whose full scale is not known"),
+        (SOUND > 0, "samples are bool"),
+        (None, "samples are object"),
+        ([[1.0, 2.0], [1.0]], "samples are no array"),
+        (np.array([0.0, np.nan]), "not finite"),
+        (np.array([0.0, 1e300]), "not finite"),
+        (np.zeros((4, 5)), r"shape \(4, 5\), in which channels cannot be told from samples"),
+        (np.zeros((40, 50)), "channels cannot be told"),
+        (np.zeros((2, 2, 9)), "3 dimensions"),
+        (0.5, "0 dimensions"),
+    ],
+    ids=str,
+)
+def test_what_could_be_meant_in_two_ways_is_refused(given: object, told: str) -> None:
+    with pytest.raises(InputError, match=told) as error:
+        mono(given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("empty", [lambda: np.zeros(0), list, lambda: torch.zeros(0)])
+def test_nothing_is_no_sound_and_no_error(empty: Callable[[], object]) -> None:
+    assert mono(empty()).shape == (0,)
