@@ -75,7 +75,7 @@ def held(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
     """Hold the lock of a folder.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or its file system keeps no locks.
     """
     with (folder / lock).open("a") as handle:
         try:
@@ -84,6 +84,11 @@ def held(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
             raise InputError(
                 f"{option}={folder}: another run is writing there; wait for it, or name another folder: {option}=..."
             ) from None
+        except OSError as error:
+            raise InputError(
+                f"{option}={folder}: its file system keeps no locks ({error.strerror}); name a folder on another one: "
+                f"{option}=..."
+            ) from error
         yield
 
 

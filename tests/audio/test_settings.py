@@ -56,7 +56,7 @@ def test_samples_take_the_place_of_the_default() -> None:
         ({"window_ms": float("inf")}, r"audio\.window_ms is inf; choose more than 0 and at most 10000"),
         ({"hop_ms": 30.0}, r"audio\.hop_length is 480 and audio\.window_length 400 samples"),
         ({"window_length": 1_000_000_000}, r"audio\.window_length is 1000000000 samples; choose at most 65536"),
-        ({"sample_rate": 10**400}, r"audio\.sample_rate is 1000.*; it must be 1 to 1000000 Hz"),
+        ({"sample_rate": 10**12}, r"audio\.sample_rate is 1000000000000; it must be 1 to 1000000 Hz"),
         ({"sample_rate": 1_000_000, "n_mels": 1025}, r"audio\.n_mels is 1025; choose 1 to 1024"),
     ],
 )
