@@ -1,6 +1,7 @@
 """Slow oracles: what a fast path computes, written as plainly as the formula. Tests compare the two."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -260,3 +261,14 @@ def regression_by_adamw(
         decay = min(ema_decay, (1 + step) / (10 + step))
         average = decay * average + (1 - decay) * weights
     return weights, average
+
+
+def template_expression(pattern: str) -> re.Pattern[str]:
+    """A file-name pattern as a regular expression: reference of `audio.templates.Template.match`."""
+    expressions = {"**": ".*?", "*": "[^/]*?", "{index}": r"(?P<index>\d+)"}
+    tokens = re.findall(r"\{[^{}]*\}|\*\*|\*|[^*{}]+", pattern)
+    body = "".join(
+        expressions.get(token) or (f"(?P<{token[1:-1]}>[^/]+?)" if token.startswith("{") else re.escape(token))
+        for token in tokens
+    )
+    return re.compile(body + r"(?:\.[^./]+)?", re.DOTALL)

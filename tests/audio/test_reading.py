@@ -1,5 +1,7 @@
 """Reading: every format, rate and channel count, and the same samples however the stream was cut."""
 
+import copy
+import os
 import sys
 import tracemalloc
 from pathlib import Path
@@ -11,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
-from audio.reading import read, read_beginning, read_blocks, resample_blocks, resampled_length
+from audio.reading import RecordingError, read, read_beginning, read_blocks, resample_blocks, resampled_length
 from audio.trimming import Part
 from tests.audio.conftest import Tone
+from tests.hostile.special_files import at_most_seconds
 from tests.reference import read_whole
 
 RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)
@@ -220,3 +223,24 @@ def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
     with pytest.raises(InputError, match=r"a\.wav is empty"):
         read(tmp_path / "a.wav", 8_000)
+
+
+def test_a_named_pipe_is_refused_at_once_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with at_most_seconds(10), pytest.raises(InputError, match=r"pipe\.wav cannot be read: it is a named pipe, not"):
+        read(tmp_path / "pipe.wav", 16_000)
+
+
+def test_what_no_front_end_can_hear_is_refused_wherever_it_is_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.append(np.full(4_000, 0.1), 1e19), 8_000, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"a\.wav holds a sample of 1e\+19 times full scale, more than 10000"):
+        read(tmp_path / "a.wav", 16_000)
+    assert len(read_beginning(tmp_path / "a.wav", 8_000, 0.25, part=Part(start=0, num_samples=2_000)).samples) == 2_000
+
+
+def test_why_a_file_is_unfit_survives_the_way_to_another_process(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(RecordingError) as refused:
+        read(tmp_path / "text.wav", 16_000)
+    again = copy.copy(refused.value)  # made again as a worker process has it made
+    assert (str(again), again.reason) == (str(refused.value), "cannot be decoded: Format not recognised")

@@ -1,13 +1,15 @@
 """File-name patterns."""
 
 import contextlib
+import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio.errors import InputError
 from audio.templates import Template
+from tests.reference import template_expression
 
 WORD = st.text(st.characters(exclude_categories=["C"], exclude_characters="/_"), min_size=1)
 
@@ -48,3 +50,39 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
 def test_malformed_patterns_are_refused(pattern: str) -> None:
     with pytest.raises(InputError, match=r"corpus\.pattern"):
         Template(pattern)
+
+
+TOKENS = st.sampled_from(["{label}", "{group}", "{index}", "{fold}", "*", "**", "_", "/", "a", "1", ".", "-a", "wav"])
+
+
+@given(
+    tokens=st.lists(TOKENS, min_size=1, max_size=8),
+    path=st.text("a1_/.-", max_size=14) | st.lists(st.sampled_from(["a", "1", "_", "/", ".wav", "11"])).map("".join),
+)
+@settings(max_examples=200)
+def test_a_pattern_fits_as_the_regular_expression_does(tokens: list[str], path: str) -> None:
+    pattern = "".join(tokens)
+    try:
+        template = Template(pattern)
+    except InputError:
+        return
+    found = template_expression(pattern).fullmatch(path if "/" in pattern else path.rpartition("/")[2])
+    assert template.match(path) == (found.groupdict() if found else None)
+
+
+def test_no_name_takes_long_to_compare() -> None:
+    started = time.monotonic()
+    for pattern, path in (
+        ("{label}_{group}_{fold}_{split}_{index}.wav", "_" * 250 + ".wav"),
+        ("**_**_**_**_{label}_{index}", "_" * 4_000),
+        ("*a*a*a*a*a*a*a*b", "a" * 250),
+        ("**{index}**{label}**/*x", "1/" * 1_000),
+    ):
+        assert Template(pattern).match(path) is None
+    assert time.monotonic() - started < 5
+    assert Template("{label}_{group}_{index}").match("_" * 250 + "7") is not None
+
+
+def test_a_pattern_of_too_many_parts_is_refused() -> None:
+    with pytest.raises(InputError, match="use at most 100 fields and asterisks"):
+        Template("*a" * 101)
