@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 from audio.errors import InputError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Refusals of a write for which the file's name matters; the system often leaves the name out.
 WRITE_ERRORS = (*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EIO)
 LEAST_BYTES = 1 << 16  # below this many free bytes a disk counts as full
@@ -38,7 +40,7 @@ def aside(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 @contextmanager
@@ -97,6 +99,14 @@ def _require_regular(path: Path, mode: int) -> None:
     raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder, if it is there; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def os_number(error: BaseException) -> int:
     """The operating system's error number in an error or in what caused it; 0 where there is none.
 
@@ -145,7 +155,7 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Have the names in a folder on the disk; some network file systems refuse this, and do it by themselves."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

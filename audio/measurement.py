@@ -10,7 +10,7 @@ import soundfile
 
 from audio.blocks import equal_blocks
 from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
-from audio.files import file_hash
+from audio.files import NO_PERMISSION, file_hash
 from audio.levels import as_text, block_peaks, joined, level_samples
 from audio.manifest import printable, writable
 from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
@@ -102,8 +102,13 @@ class MeasurementCache:
     def _append(self, line: str) -> None:
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            if error.errno in NO_PERMISSION:  # a store that may only be read: the file is measured again next time
+                return
+            raise
         try:
             os.write(file, f"\n{line}\n".encode())  # the first line break closes a line that a kill left open
         finally:

@@ -13,7 +13,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor
 
 from audio.errors import InputError
-from audio.files import file_hash, write_aside
+from audio.files import aside, file_hash, write_aside
 from audio.json_values import read_object
 from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from audio.seeds import require_seed
@@ -81,7 +81,8 @@ class LanguageModel:
         folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").unlink(missing_ok=True)
-        save_model(self.gpt, str(folder / "model.safetensors"))
+        with aside(folder / "model.safetensors") as beside:
+            save_model(self.gpt, str(beside))
         write_aside(folder / "README.md", model_card(self.gpt, self.format))
         saved = {
             "gpt": asdict(self.gpt.config),

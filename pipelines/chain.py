@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from audio.errors import InputError
-from audio.files import write_aside
+from audio.files import write_aside, written
 from audio.manifest import Manifest, write_manifest, write_rejected
 from audio.splits import SplitConfig
 from audio.threads import use_threads
@@ -44,7 +44,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     """Make what the stages ask for, or reuse it, and write the run's ``folder``."""
     settings = run_settings(config)
     store = settings.store.root
-    require_space(store, "store.root=PATH")
+    require_space(store, "store.root=PATH", reused=True)
     use_threads(settings.threads)
     terminal = Terminal()
     probed = "probe" in settings.stages
@@ -93,6 +93,7 @@ def make_folds(
     require_space(
         settings.store.root,
         "store.root=PATH",
+        reused=True,
         seconds=trainings * (manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)),
         vectors=trainings * len(manifest.clips) * len(settings.compare.methods) * ("probe" in settings.stages),
     )
@@ -208,7 +209,9 @@ def _write_folder(
     for part in PARTS:
         place_part(folder / part, only[part].folder if part in only else None)
     if "probe" in only:
-        shutil.copyfile(only["probe"].folder / PROBE, folder / PROBE)  # which layer to take, for those who embed
+        write_aside(
+            folder / PROBE, (only["probe"].folder / PROBE).read_bytes()
+        )  # which layer to take, for those who embed
     write_results(
         folder,
         manifest=corpus.manifest,
@@ -235,8 +238,23 @@ def place_part(place: Path, made: Path | None) -> None:
     beside = place.with_name(f"{place.name}.aside")
     shutil.rmtree(beside, ignore_errors=True)
     if made is not None:
-        shutil.copytree(made, beside)
+        try:
+            _copy(made, beside)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
     if place.exists():
         shutil.rmtree(place)
     if made is not None:
         beside.rename(place)
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """Copy the files of a folder, not its permissions: a store may be closed, and the run folder is to be changed."""
+    place.mkdir()
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            _copy(path, place / path.name)
+        else:
+            with written(place / path.name), path.open("rb") as source, (place / path.name).open("wb") as copied:
+                shutil.copyfileobj(source, copied, 1 << 20)

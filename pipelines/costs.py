@@ -1,6 +1,7 @@
 """What a stage costs: the time of all its attempts, and the most memory that it held."""
 
 import json
+import math
 import resource
 import sys
 import time
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from audio.files import write_aside
 
 BEGUN = "begun.json"
 RESET_PEAK = "5"  # what Linux's proc(5) takes as "forget the peak of resident memory"
@@ -26,7 +29,7 @@ def measured(checkpoints: Path) -> Iterator[Costs]:
     """What the block costs, with what killed runs spent on it, of which ``checkpoints`` tells."""
     costs = Costs()
     before, started = _earlier(checkpoints), time.monotonic()
-    (checkpoints / BEGUN).write_text(json.dumps({"seconds": before, "time": time.time()}))
+    write_aside(checkpoints / BEGUN, json.dumps({"seconds": before, "time": time.time()}))
     _forget_peak()
     yield costs
     costs.seconds = before + time.monotonic() - started
@@ -34,13 +37,15 @@ def measured(checkpoints: Path) -> Iterator[Costs]:
 
 
 def _earlier(checkpoints: Path) -> float:
-    """Seconds that earlier attempts took."""
+    """Seconds that earlier attempts took; 0 where nothing that can be read says so."""
     try:
-        begun = json.loads((checkpoints / BEGUN).read_text())
-    except (OSError, ValueError):
+        begun = json.loads((checkpoints / BEGUN).read_bytes())
+        seconds, started = float(begun["seconds"]), float(begun["time"])
+        last = max(path.lstat().st_mtime for path in checkpoints.iterdir())
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0.0
-    last = max(path.stat().st_mtime for path in checkpoints.iterdir())
-    return float(begun["seconds"]) + max(last - float(begun["time"]), 0.0)
+    spent = seconds + max(last - started, 0.0)
+    return spent if math.isfinite(spent) and seconds >= 0 else 0.0
 
 
 def _forget_peak() -> None:

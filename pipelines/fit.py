@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from audio.errors import InputError
+from audio.files import remove
+from pipelines.checkpoint import CheckpointError
 from pipelines.gangs import Gang
 from pipelines.progress import Progress
 from pipelines.training import FitConfig, Point, Training
@@ -63,12 +65,14 @@ def fit(
     checkpoint: Path,
     progress: Progress,
     track: Callable[[Point], None],
+    say: Callable[[str], None] = lambda line: None,
 ) -> FitReport:
     """Train ``model`` in place and leave the kept weights in it, in evaluation mode.
 
     ``loss`` gives the sum over the items of its part and their number; the mean is over the items of all parts, on all
-    processes. ``checkpoint`` is a file: continued from where it exists, written by rank 0, the last time at the end.
-    ``track`` sees each point; ``option`` is what the config is called in messages.
+    processes. ``checkpoint`` is a file: continued from where it exists, written by rank 0, the last time at the end. A
+    damaged one is renamed to ``*.damaged``, and training begins anew. ``track`` sees each point; ``say`` is told of a
+    damaged checkpoint; ``option`` is what the config is called in messages.
 
     Same bytes on the same device and libraries, and nearly the same elsewhere. On GPUs the algorithms are asked to be
     deterministic; PyTorch warns of the few that cannot.
@@ -79,10 +83,7 @@ def fit(
     if gang.device.type == "cuda":
         _be_deterministic()
     training = Training(model.to(gang.device), config, option)
-    gang.barrier()
-    if checkpoint.exists():
-        training.load(checkpoint, gang.device)
-    gang.barrier()
+    _resume(training, checkpoint, gang, say)
     progress.resume_at(training.step)
     wrapped = gang.wrap(model)
     started, saved = time.monotonic() - training.seconds, time.monotonic()
@@ -108,6 +109,30 @@ def fit(
         kept_step=training.best_step if best else training.step,
         cut_short=training.cut_short,
     )
+
+
+def _resume(training: Training, checkpoint: Path, gang: Gang, say: Callable[[str], None]) -> None:
+    """Continue from the checkpoint, where there is one that rank 0 can read."""
+    gang.barrier()
+    resumed = gang.rank == 0 and _loaded(training, checkpoint, say)
+    if gang.sum([float(resumed)])[0] and gang.rank:
+        training.load(checkpoint)
+    gang.barrier()
+
+
+def _loaded(training: Training, checkpoint: Path, say: Callable[[str], None]) -> bool:
+    """Whether the training goes on from the checkpoint; a damaged one is set aside."""
+    if not os.path.lexists(checkpoint):
+        return False
+    try:
+        training.load(checkpoint)
+    except CheckpointError as damage:
+        damaged = checkpoint.with_suffix(".damaged")
+        remove(damaged)  # an earlier one
+        checkpoint.rename(damaged)
+        say(f"WARNING   {checkpoint} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
+        return False
+    return True
 
 
 def _take_step(training: Training, wrapped: nn.Module, batches: Batches[B], loss: LossFunction[B], gang: Gang) -> None:

@@ -73,7 +73,7 @@ def probe_run(config: dict[str, object]) -> None:
     settings = probe_settings(config)
     tokens, model = _parts(settings.model)
     store = settings.store.root
-    require_space(store, "store.root=PATH")
+    require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
     recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True, terminal=terminal)
     with gathered(choose_device(settings.device)) as gang:

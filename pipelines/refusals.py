@@ -13,10 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audio.errors import InputError
-from audio.files import NO_SPACE, causes, is_full, os_number
+from audio.files import NO_PERMISSION, NO_SPACE, causes, is_full, os_number
 from audio.nearest import suggestion
-
-NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def resolved(config: DictConfig) -> dict[str, object]:

@@ -15,7 +15,7 @@ from pipelines.figures import Figure
 from pipelines.run_record import RESULTS, Provenance
 from pipelines.settings import RunSettings
 from pipelines.sound_figures import listening_record, sound_figures
-from pipelines.store import TIMINGS, Entry, write_json
+from pipelines.store import Entry, write_json
 from pipelines.stored_features import PROBE
 from pipelines.training_curve import CURVE
 from pipelines.training_record import TrainingRecord
@@ -241,17 +241,14 @@ COLLECTORS = {"health": _tokenizer, "lm": _language_model}
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:
-    timings = entry.read_json(TIMINGS)
     for name, unit in (("seconds", "s"), ("peak_memory", "bytes")):
-        yield Figure(stage=entry.stage, name=name, value=_number(timings[name]), unit=unit, artifact=entry.key)
+        yield Figure(stage=entry.stage, name=name, value=entry.costs[name], unit=unit, artifact=entry.key)
 
 
 def _stages(entries: Mapping[str, Entry], place: FoldSeed, *, several: bool) -> Iterator[dict[str, object]]:
     for entry in entries.values():
-        timings = entry.read_json(TIMINGS)
-        cost = {name: timings[name] for name in ("seconds", "peak_memory")}
         where = {"fold": place[0], "seed": place[1]} if several else {}
-        yield {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **cost, **where}
+        yield {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **entry.costs, **where}
 
 
 def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:

@@ -20,6 +20,7 @@ from pipelines.training_curve import TENSORBOARD, tensorboard, write_curve
 
 J = TypeVar("J")
 R = TypeVar("R")
+CHECKPOINT = "fit.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,18 @@ class Session:
     folder: Path  # of the run
     workers: int  # processes that read and encode recordings
 
-    def obtain(self, recipe: Recipe, title: str, make: Callable[[Path], None], *, together: bool = False) -> Entry:
+    def obtain(
+        self,
+        recipe: Recipe,
+        title: str,
+        make: Callable[[Path], None],
+        *,
+        files: Sequence[str],
+        together: bool = False,
+    ) -> Entry:
         """The entry of ``recipe``: reused where the store has it, else made by ``make(partial folder)``.
+
+        ``files`` are the names, or patterns such as ``*.wav``, of all that ``make`` writes and the entry is to hold.
 
         Rank 0 makes it alone, unless ``together``: then ``make`` runs on every rank, and only rank 0 may write. The
         numbers of threads and of processes decide how sums are rounded in what is made together, and so belong to its
@@ -50,7 +61,7 @@ class Session:
                 self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
             elif leader or together:
                 self.terminal.say(f"computing {recipe.stage:<12} {recipe.key}  {title}")
-                with self.store.making(recipe) if leader else nullcontext(self.store.partial(recipe)) as partial:
+                with self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe)) as partial:
                     make(partial)
         self.gang.barrier()
         return Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
@@ -90,9 +101,10 @@ class Session:
                 config,
                 gang=self.gang,
                 option=option,
-                checkpoint=checkpoints_of(folder) / "fit.pt",
+                checkpoint=checkpoints_of(folder) / CHECKPOINT,
                 progress=progress,
                 track=self._tracker(title),
+                say=self.terminal.say,
             )
         if self.gang.rank == 0:
             write_curve(folder, report)
@@ -113,10 +125,10 @@ class Session:
         return own
 
     def _tracker(self, name: str) -> Callable[[Point], None]:
-        """Write points of a training curve to TensorBoard, as they come."""
+        """Write points of a training curve to TensorBoard, as they come; its files are no reason to end a training."""
         if self.gang.rank:
             return lambda point: None
-        return tensorboard(self.folder / TENSORBOARD / name)
+        return tensorboard(self.folder / TENSORBOARD / name, self.terminal.say)
 
     def _waiting(self, recipe: Recipe) -> None:
         self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another run is at it")

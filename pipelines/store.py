@@ -1,6 +1,7 @@
 """The store: what each stage made, under the key of all that made it.
 
-An entry is a folder ``<root>/<stage>/<key>``, and whole: it is written as ``<key>.partial`` and renamed at the end.
+An entry is a folder ``<root>/<stage>/<key>``, and whole: it is written as ``<key>.partial`` and renamed at the end. It
+holds the files that its stage declares; whatever else a killed run left in the partial folder is removed.
 A killed run leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename: whatever goes
 wrong before an entry is whole, nothing is trained twice. ``entry.json`` names what made the entry and the hash of each
 of its files; ``timings.json`` alone may differ between two runs: what the entry cost, and size and time of change of
@@ -10,9 +11,10 @@ its files, which are hashed again only where these differ.
 import fcntl
 import hashlib
 import json
+import math
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -20,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from audio.errors import InputError
-from audio.files import file_hash, write_aside
+from audio.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
 from pipelines.costs import measured
 
 ENTRY = "entry.json"
 TIMINGS = "timings.json"
+MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 
 
@@ -65,6 +68,12 @@ class Entry:
         content: dict[str, object] = json.loads((self.folder / name).read_text())
         return content
 
+    @property
+    def costs(self) -> dict[str, float]:
+        """Seconds, and peak memory in bytes, that it took to make the entry; 0 where nothing says so any more."""
+        timings = _recorded(self.folder / TIMINGS)
+        return {name: _amount(timings.get(name)) for name in ("seconds", "peak_memory")}
+
 
 class Store:
     """Entries below one root folder; any number of processes may share it."""
@@ -81,11 +90,12 @@ class Store:
         folder = self.folder(recipe)
         if not folder.exists():
             return None
-        recorded = _recorded(folder / ENTRY)
-        if fault := _fault(folder, recorded):
+        if fault := next(faults(folder, trust_stamps=True), ""):
             raise InputError(
                 f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run the same command again"
             )
+        recorded = _recorded(folder / ENTRY)
+        _renew_timings(folder, recorded["files"])
         if recorded["libraries"] != library_versions():
             warnings.warn(
                 f"{folder} was made with {_differing(recorded['libraries'])}; delete it to make it again with what "
@@ -98,25 +108,47 @@ class Store:
         return Entry(stage=recipe.stage, key=recipe.key, folder=folder, reused=True)
 
     @contextmanager
-    def making(self, recipe: Recipe) -> Iterator[Path]:
-        """The partial folder to write into; whole when the block ends, kept as it is when it raises."""
+    def making(self, recipe: Recipe, files: Iterable[str]) -> Iterator[Path]:
+        """The partial folder to write into; whole when the block ends, kept as it is when it raises.
+
+        The entry holds the ``files``, relative names or patterns such as ``*.wav``; all others are removed.
+
+        Raises:
+            RuntimeError: the block did not write one of the names.
+        """
         partial, checkpoints = self.partial(recipe), checkpoints_of(self.folder(recipe))
         partial.mkdir(parents=True, exist_ok=True)
         checkpoints.mkdir(exist_ok=True)
         with measured(checkpoints) as costs:
             yield partial
-        self._complete(recipe, partial, asdict(costs))
-        shutil.rmtree(checkpoints)
+        self._complete(recipe, partial, list(files), asdict(costs))
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
     @contextmanager
     def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
         """Hold the stage's lock, after a call of ``waiting`` if another process holds it.
 
-        ``flock`` lets go of it when its process dies, however it dies.
+        ``flock`` lets go of it when its process dies, however it dies. A whole entry of a store that cannot be written
+        needs no lock.
+
+        Raises:
+            InputError: the store cannot be written, and the entry is not there.
         """
         path = self.folder(recipe).with_suffix(".lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as handle:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = path.open("w")
+        except OSError as error:
+            if error.errno not in NO_PERMISSION:
+                raise
+            if not self.folder(recipe).is_dir():
+                raise InputError(
+                    f"{path.parent} cannot be written ({error.strerror}), and the {recipe.stage} of this run is not in "
+                    "it; give yourself access, or choose another store with store.root=PATH"
+                ) from error
+            yield
+            return
+        with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -132,21 +164,51 @@ class Store:
         """Where the entry of ``recipe`` lies once it is whole."""
         return self.root / recipe.stage / recipe.key
 
-    def _complete(self, recipe: Recipe, partial: Path, costs: Mapping[str, float]) -> None:
-        for unfinished in partial.rglob("*.aside"):  # of a run that was killed while it wrote
-            unfinished.unlink()
-        files = sorted(p for p in partial.rglob("*") if p.is_file() and p.name not in (ENTRY, TIMINGS))
+    def _complete(self, recipe: Recipe, partial: Path, files: Sequence[str], costs: Mapping[str, float]) -> None:
+        names = _only(partial, files, stage=recipe.stage)
         made_by: dict[str, Any] = {
             "stage": recipe.stage,
             "version": recipe.version,
             "config": recipe.config,
             "inputs": recipe.inputs,
             "libraries": library_versions(),
-            "files": {str(p.relative_to(partial)): file_hash(p) for p in files},
+            "files": {name: file_hash(partial / name) for name in names},
         }
         write_json(partial / ENTRY, made_by)
-        write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, made_by["files"])})
+        write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, names)})
         partial.rename(self.folder(recipe))
+        flush_folder(self.folder(recipe).parent)
+
+
+def _only(partial: Path, files: Sequence[str], *, stage: str) -> list[str]:
+    """The files of an entry, sorted, after all others are gone: a killed run, or a library, left them half-written."""
+    declared = [path for pattern in files for path in partial.glob(pattern) if path.is_file() and not path.is_symlink()]
+    names = sorted({str(path.relative_to(partial)) for path in declared})
+    if missing := sorted(name for name in files if "*" not in name and name not in names):
+        raise RuntimeError(f"the {stage} stage did not write {', '.join(missing)} into {partial}")
+    for path in sorted(partial.rglob("*"), reverse=True):  # what a folder holds comes before the folder
+        folder = path.is_dir() and not path.is_symlink()
+        if any(path.iterdir()) if folder else str(path.relative_to(partial)) in names:
+            continue
+        remove(path)
+    return names
+
+
+def note_finished(file: Path) -> None:
+    """Note the hash of a file of a partial entry that a killed run need not make again."""
+    write_aside(_note(file), file_hash(file))
+
+
+def is_finished(file: Path) -> bool:
+    """Whether a file of a partial entry is as it was when `note_finished` was called."""
+    try:
+        return _note(file).read_text() == file_hash(file)
+    except (OSError, ValueError):
+        return False
+
+
+def _note(file: Path) -> Path:
+    return checkpoints_of(file.parent) / f"{file.name}.sha256"
 
 
 def checkpoints_of(folder: Path) -> Path:
@@ -157,32 +219,47 @@ def checkpoints_of(folder: Path) -> Path:
 def _recorded(path: Path) -> dict[str, Any]:
     """What an entry's JSON file says; nothing where it is missing or broken."""
     try:
-        recorded = json.loads(path.read_text())
-    except (OSError, ValueError):
+        recorded = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
     return recorded if isinstance(recorded, dict) else {}
 
 
-def _fault(folder: Path, recorded: Mapping[str, Mapping[str, str]]) -> str:
-    """The first file of an entry that is not as it was written, and what is wrong with it; "" where all are."""
+def _amount(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
+def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
+    """The files of an entry that are not as they were written, and what is wrong with each.
+
+    With ``trust_stamps``, files are hashed only where their size or their time of change is another.
+    """
+    recorded = _recorded(folder / ENTRY)
+    files = recorded.get("files")
+    if not (folder / ENTRY).is_file():
+        yield f"{folder / ENTRY} is missing"
+    elif not isinstance(files, dict) or not isinstance(recorded.get("libraries"), dict):
+        yield f"{folder / ENTRY} has changed"
+    else:
+        stamps = _recorded(folder / TIMINGS).get("files") if trust_stamps else None
+        known = stamps if isinstance(stamps, dict) else {}
+        for name, wanted in files.items():
+            if not (folder / name).is_file():
+                yield f"{folder / name} is missing"
+            elif known.get(name) != _stamp(folder / name) and file_hash(folder / name) != wanted:
+                yield f"{folder / name} has changed"
+
+
+def _renew_timings(folder: Path, names: Iterable[str]) -> None:
+    """Write costs and stamps of a whole entry anew where they are damaged, or are those of files that were copied."""
     timings = _recorded(folder / TIMINGS)
-    stamps = timings.get("files", {})
-    for name, wanted in {ENTRY: "", TIMINGS: "", **recorded.get("files", {})}.items():
-        if not (folder / name).is_file():
-            return f"{folder / name} is missing"
-        if wanted and stamps.get(name) != _stamp(folder / name) and file_hash(folder / name) != wanted:
-            return f"{folder / name} has changed"
-    if "files" not in recorded:
-        return f"{folder / ENTRY} has changed"
-    _remember(folder, timings, _stamps(folder, recorded["files"]))
-    return ""
-
-
-def _remember(folder: Path, timings: dict[str, Any], stamps: dict[str, list[int]]) -> None:
-    """Of an entry that was copied: its files have other times of change, and were found to be whole."""
+    if not timings:
+        warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=3)
+    stamps = _stamps(folder, names)
     if timings.get("files") != stamps:
+        costs = {name: _amount(timings.get(name)) for name in ("seconds", "peak_memory")}
         with suppress(OSError):  # a store that may only be read
-            write_json(folder / TIMINGS, {**timings, "files": stamps})
+            write_json(folder / TIMINGS, {**costs, "files": stamps})
 
 
 def _stamps(folder: Path, names: Iterable[str]) -> dict[str, list[int]]:

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from audio.errors import InputError
+from audio.files import aside
 from lm.pooling import FloatArray
 
 FEATURES = "features.safetensors"  # in an entry
@@ -33,12 +34,14 @@ def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArr
 
 def write_features(folder: Path, tensors: Mapping[str, FloatArray]) -> None:
     """Write tensors ``(clips, dim)`` by key into the folder of an entry."""
-    save_file(dict(tensors), folder / FEATURES)
+    with aside(folder / FEATURES) as beside:
+        save_file(dict(tensors), beside)
 
 
 def write_scores(folder: Path, scores: FloatArray) -> None:
     """Write class probabilities ``(clips, classes)`` into the folder of an entry."""
-    save_file({CLASS_SCORES: scores}, folder / SCORES)
+    with aside(folder / SCORES) as beside:
+        save_file({CLASS_SCORES: scores}, beside)
 
 
 class StoredFeatures(Mapping[str, FloatArray]):

@@ -1,17 +1,20 @@
 """What a training is: its config, the points of its curve, and all that changes while a model is trained."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from audio.errors import InputError
 from audio.seeds import require_seed
+from pipelines.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 
-NOT_SAVED = ("config", "option", "model", "optimizer")  # of a training: given anew, or saved in their own way
+STEP = "step"
+MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +95,60 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        state = {name: value for name, value in vars(self).items() if name not in NOT_SAVED}
-        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        torch.save(state, path.with_suffix(".aside"))
-        path.with_suffix(".aside").replace(path)
+        values = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "curve": [asdict(point) for point in self.curve],
+            "running": self.running,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "cut_short": self.cut_short,
+        }
+        write_checkpoint(path, {**self._kept(), **self._moments()}, values)
 
-    def load(self, path: Path, device: torch.device) -> None:
-        """Continue from a checkpoint."""
-        # Our own file, written a moment ago on this machine: it holds dataclasses beside tensors.
-        state = torch.load(path, map_location=device, weights_only=False)
-        self.model.load_state_dict(state.pop("model"))
-        self.optimizer.load_state_dict(state.pop("optimizer"))
-        vars(self).update(state)
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint. Where it cannot be read, nothing has changed.
+
+        Raises:
+            CheckpointError: it is damaged, or of another training.
+        """
+        tensors, values = read_checkpoint(path)
+        progress = _progress(values)
+        kept = self._kept()
+        moments = self._moments_of({name: tensors[name] for name in tensors.keys() - kept.keys()})
+        if any(not _alike(tensors.get(name), value) for name, value in kept.items()):
+            raise CheckpointError("it is of another model")
+        for name, value in kept.items():
+            value.copy_(tensors[name])  # in place: how a tensor lies in memory decides how sums are rounded
+        self.optimizer.load_state_dict({"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        vars(self).update(progress)
+
+    def _kept(self) -> dict[str, Tensor]:
+        """All weights of a checkpoint by name: the present ones, the best ones, and their average if there is one."""
+        parts = {"model": self.model.state_dict(), "best": self.best}
+        if self.config.ema_decay:
+            parts["average"] = self.average
+        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def _moments(self) -> dict[str, Tensor]:
+        """What AdamW keeps of each parameter, as ``optimizer.<number of the parameter>.<name>``."""
+        state = self.optimizer.state_dict()["state"]
+        return {f"optimizer.{number}.{name}": value for number, own in state.items() for name, value in own.items()}
+
+    def _moments_of(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        """The state of the optimizer that `_moments` named, each tensor laid out in memory as its parameter is."""
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            of, _, rest = key.partition(".")
+            number, _, name = rest.partition(".")
+            if of != "optimizer" or not number.isdecimal() or int(number) >= len(parameters) or name not in MOMENTS:
+                raise CheckpointError("it is of another model")
+            like = torch.zeros((), device=parameters[int(number)].device) if name == STEP else parameters[int(number)]
+            if not _alike(value, like):
+                raise CheckpointError("it is of another model")
+            state.setdefault(int(number), {})[name] = torch.empty_like(like).copy_(value)
+        return state
 
     def update_average(self) -> None:
         """Move the averaged weights towards the present ones; a young average follows faster."""
@@ -129,3 +173,24 @@ class Training:
     def _weights(self) -> dict[str, Tensor]:
         source = self.average if self.config.ema_decay else self.model.state_dict()
         return {name: value.detach().clone() for name, value in source.items()}
+
+
+def _alike(tensor: Tensor | None, other: Tensor) -> bool:
+    return tensor is not None and tensor.shape == other.shape and tensor.dtype == other.dtype
+
+
+def _progress(values: Mapping[str, Any]) -> dict[str, object]:
+    """How far a checkpoint's training has come, as attributes of a `Training`."""
+    try:
+        total, items = values["running"]
+        return {
+            "step": int(values["step"]),
+            "seconds": float(values["seconds"]),
+            "curve": [Point(**point) for point in values["curve"]],
+            "running": [float(total), float(items)],
+            "best_loss": float(values["best_loss"]),
+            "best_step": int(values["best_step"]),
+            "cut_short": bool(values["cut_short"]),
+        }
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError("it does not say how far the training came") from error

@@ -31,16 +31,18 @@ def write_curve(folder: Path, report: FitReport) -> None:
     write_json(folder / CURVE, asdict(report))
 
 
-def tensorboard(folder: Path) -> Callable[[Point], None]:
-    """A function that adds a point of a training curve to the TensorBoard log in ``folder``."""
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, and few processes need it
+def tensorboard(folder: Path, say: Callable[[str], None] = lambda line: None) -> Callable[[Point], None]:
+    """A function that adds a point of a training curve to the TensorBoard log in ``folder``.
 
-    writer = SummaryWriter(folder)  # type: ignore[no-untyped-call]  # torch's own
+    What cannot be written, as on a full disk, is told in one line to ``say`` and left out: it ends no training.
+    """
+    from pipelines.event_files import EventFiles  # slow to import, and few processes need it
+
+    files = EventFiles(folder)
 
     def track(point: Point) -> None:
-        losses = {"train": point.train_loss, "validation": point.validation_loss}
-        writer.add_scalars("loss", losses, point.step)  # type: ignore[no-untyped-call]  # torch's own
-        writer.flush()  # type: ignore[no-untyped-call]  # torch's own
+        if (problem := files.add(point)) is not None:
+            say(f"WARNING   {folder} is not continued ({problem}); training goes on")
 
     return track
 

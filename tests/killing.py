@@ -33,7 +33,7 @@ PROCESSES.set_forkserver_preload(
     [
         *("pipelines.chain", "pipelines.run", "pipelines.sweep", "pipelines.encode_job", "pipelines.decode_job"),
         *("pipelines.generate_job", "pipelines.probe_job", "pipelines.pages.report", "pipelines.pages.sweep"),
-        *("torch._dynamo", "torch.utils.tensorboard", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
+        *("torch._dynamo", "pipelines.event_files", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
         *("fairseq2.composition", "conf", "omegaconf._impl"),
         *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl"),
         *("vocoder.numba_streams", "librosa.core.pitch", "scipy.signal", "pystoi", "sklearn.linear_model"),

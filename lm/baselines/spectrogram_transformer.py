@@ -18,7 +18,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from audio.errors import InputError
-from audio.files import file_hash, write_aside
+from audio.files import aside, file_hash, write_aside
 from audio.json_values import read_object
 from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, whole
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics, pretrained_weights
@@ -267,7 +267,8 @@ def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[s
     """Write model.safetensors and, last, config.json: a folder with a config.json is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").unlink(missing_ok=True)
-    save_model(model, str(folder / "model.safetensors"))
+    with aside(folder / "model.safetensors") as beside:
+        save_model(model, str(beside))
     sizes = model.encoder.transformer.config
     saved = {
         "ast": asdict(replace(config, weights=None)),

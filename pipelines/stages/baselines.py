@@ -10,6 +10,7 @@ from typing import Literal
 from safetensors.torch import save_file
 from torch import nn
 
+from audio.files import aside
 from audio.manifest import SPLITS, Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from lm.baselines import simclr as contrasting
@@ -27,10 +28,11 @@ from pipelines.stages.labelled_clips import LabelledClips, LabelledSplit
 from pipelines.stages.spectrogram import SpectrogramReader, stored_spectrograms, stored_std
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store import Entry, Recipe, text_hash, write_json
-from pipelines.stored_features import stacked_rows, write_features, write_scores
+from pipelines.stored_features import FEATURES, SCORES, stacked_rows, write_features, write_scores
 from pipelines.training import FitConfig
-from pipelines.training_curve import numeric
+from pipelines.training_curve import CURVE, numeric
 
+TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
 Baseline = Literal["simclr", "supervised", "random_conv"]  # the last is not trained
 
 
@@ -101,7 +103,7 @@ def simclr(
         if session.gang.rank == 0:
             _save(folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
-    return session.obtain(recipe, f"SimCLR, {own.fit.steps} steps", make, together=True)
+    return session.obtain(recipe, f"SimCLR, {own.fit.steps} steps", make, files=TRAINED, together=True)
 
 
 def supervised(
@@ -160,13 +162,14 @@ def supervised(
             about = {"head": asdict(own.head), "classes": list(classes), "multi_label": multi_label}
             _save(folder, model, {"encoder": asdict(settings.encoder), **about})
 
-    return session.obtain(recipe, f"supervised encoder, {own.fit.steps} steps", make, together=True)
+    return session.obtain(recipe, f"supervised encoder, {own.fit.steps} steps", make, files=TRAINED, together=True)
 
 
 def _save(folder: Path, model: nn.Module, about: Mapping[str, object]) -> None:
     # safetensors takes contiguous tensors only, and the encoder's are laid out for speed
     weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+    with aside(folder / WEIGHTS) as beside:
+        save_file(weights, beside)
     write_json(folder / CONFIG, about)
 
 
@@ -213,4 +216,5 @@ def baseline_features(
             scores = head_scores(folder_of_encoder, {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS})
             write_scores(folder, scores)
 
-    return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make)
+    written = [FEATURES, SCORES] if method == "supervised" and encoder_entry else [FEATURES]
+    return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=written)

@@ -23,9 +23,9 @@ from audio.warping import warp
 from audio.waveform import FloatArray
 from pipelines.encoding import Encoder, encode_clip, encoding_pool, in_order
 from pipelines.session import Session
-from pipelines.store import Entry, Recipe, text_hash
+from pipelines.store import Entry, Recipe, is_finished, note_finished, text_hash
 from tokenizer.codes import Codes
-from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
+from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
 
 CLIPS_PER_SHARD = 500
@@ -164,10 +164,12 @@ def _encoded(
         ):
             for number, shard in enumerate(shards):
                 path = shard_path(folder, number)
-                if not path.exists():
+                if not is_finished(path):
                     clips = list(in_order(partial(encode, encoder), shard, pool))
                     write_shard(path, clips, encoder.format, segments=manifest.has_segments)
+                    note_finished(path)
                 progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
         mark_complete(folder, shards=len(shards), clips=len(jobs))
 
-    return session.obtain(recipe, title, make)
+    names = [shard_path(Path(), number).name for number in range(len(shards))]
+    return session.obtain(recipe, title, make, files=[*names, COMPLETE])

@@ -78,7 +78,8 @@ def decoded(
             write_json(folder / GUARD, {"found": vocoder.guard.found, "left": vocoder.guard.left})
         write_json(folder / CLIPS, {"clips": places})
 
-    return session.obtain(recipe, f"{len(clips)} test clips decoded", make)
+    wavs = [wav_name(number, kind) for number in range(len(clips)) for kind in KINDS]
+    return session.obtain(recipe, f"{len(clips)} test clips decoded", make, files=[CLIPS, *wavs, "guard*.json"])
 
 
 def decoded_paths(entry: Entry) -> list[str]:

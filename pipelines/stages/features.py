@@ -22,7 +22,7 @@ from pipelines.session import Session
 from pipelines.stages.audio_features import audio_features
 from pipelines.stages.finite import require_finite
 from pipelines.store import Entry, Recipe
-from pipelines.stored_features import GPT, method_of_key, stacked_rows, write_features
+from pipelines.stored_features import FEATURES, GPT, method_of_key, stacked_rows, write_features
 from tokenizer.parquet import CodedClip, read_codes
 
 
@@ -51,7 +51,7 @@ def signal_features(
         wanted = ({key: row for key, row in rows.items() if method_of_key(key) in methods} for rows in heard)
         write_features(folder, stacked_rows(wanted))
 
-    return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make)
+    return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make, files=[FEATURES])
 
 
 def _finite_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
@@ -74,7 +74,7 @@ def code_features(session: Session, codes_entry: Entry) -> Entry:
         }
         write_features(folder, bags)
 
-    return session.obtain(recipe, "bags of codes", make)
+    return session.obtain(recipe, "bags of codes", make, files=[FEATURES])
 
 
 def gpt_features(
@@ -107,7 +107,7 @@ def gpt_features(
             tensors[f"{GPT}/all_and_surprise:thirds"] = np.concatenate([layers, beside], axis=1)
         write_features(folder, tensors)
 
-    return session.obtain(recipe, "states of the GPT", make)
+    return session.obtain(recipe, "states of the GPT", make, files=[FEATURES])
 
 
 def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig, *, seed: int) -> Entry:
@@ -125,7 +125,7 @@ def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig,
         model.gpt.to(session.gang.device).eval()
         write_features(folder, _states("random_gpt", model, list(clips)))
 
-    return session.obtain(recipe, "states of an untrained GPT", make)
+    return session.obtain(recipe, "states of an untrained GPT", make, files=[FEATURES])
 
 
 def _states(method: str, model: LanguageModel, clips: list[CodedClip]) -> dict[str, FloatArray]:

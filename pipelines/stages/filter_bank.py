@@ -12,7 +12,16 @@ from lm.baselines.filter_bank import N_MELS, PATCH, SAMPLE_RATE, STRIDE, filter_
 from lm.baselines.spectrogram_transformer import stored_filter_bank
 from lm.baselines.spectrograms import Spectrograms
 from pipelines.session import Session
-from pipelines.stages.stored_arrays import FRAMES, TRAINED_ON, Array, kept_clips, kept_rows, read_clips, write_clips
+from pipelines.stages.stored_arrays import (
+    FRAMES,
+    OFFSETS,
+    TRAINED_ON,
+    Array,
+    kept_clips,
+    kept_rows,
+    read_clips,
+    write_clips,
+)
 from pipelines.store import Entry, Recipe, write_json
 
 STATISTICS = "statistics.json"  # beside the frames
@@ -37,7 +46,7 @@ def filter_banks(session: Session, manifest: Manifest) -> Entry:
         given = AUDIOSET_STATISTICS
         write_json(folder / STATISTICS, {"mean": mean * given.std + given.mean, "std": std * given.std})
 
-    return session.obtain(recipe, f"filter banks of {len(clips)} clips", make)
+    return session.obtain(recipe, f"filter banks of {len(clips)} clips", make, files=[FRAMES, OFFSETS, STATISTICS])
 
 
 def patches_along(clip: Clip) -> int:

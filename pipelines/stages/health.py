@@ -15,6 +15,8 @@ from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_s
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 
+HEALTH = "health.json"
+
 
 def health(
     session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
@@ -43,10 +45,10 @@ def health(
             ),
             "verdict": collapse(usage, replace(config, gate="warn")),
         }
-        write_json(folder / "health.json", measured)
+        write_json(folder / HEALTH, measured)
 
-    entry = session.obtain(recipe, "codebook health on validation clips", make)
-    if verdict := entry.read_json("health.json")["verdict"]:
+    entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
+    if verdict := entry.read_json(HEALTH)["verdict"]:
         if config.gate == "stop":
             raise InputError(str(verdict))
         session.terminal.say(f"WARNING   {verdict}")

@@ -53,7 +53,7 @@ def judged(session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, decod
         clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
         write_json(folder / JUDGED, {"clips": clips})
 
-    return session.obtain(recipe, "decoded test clips judged", make)
+    return session.obtain(recipe, "decoded test clips judged", make, files=[JUDGED])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

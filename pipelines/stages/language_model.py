@@ -18,9 +18,9 @@ from lm.sequences import CodeSequences
 from pipelines.fit import LossFunction
 from pipelines.session import Session
 from pipelines.stages.codes import ViewsConfig
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store import MODEL, Entry, Recipe, write_json
 from pipelines.training import FitConfig
-from pipelines.training_curve import numeric
+from pipelines.training_curve import CURVE, numeric
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import read_codes
 
@@ -122,7 +122,9 @@ def language_model(
             model.save_pretrained(folder)
             write_json(folder / "perplexity.json", _perplexities(model, train, validation, codes_format))
 
-    return session.obtain(recipe, f"GPT, {settings.fit.steps} steps", make, together=True)
+    return session.obtain(
+        recipe, f"GPT, {settings.fit.steps} steps", make, files=[*MODEL, CURVE, "perplexity.json"], together=True
+    )
 
 
 def fitting_batches(

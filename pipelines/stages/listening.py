@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audio.errors import InputError
 from audio.excerpts import Excerpt, block_energies, half_energy, read_loudest
+from audio.files import aside
 from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.seeds import require_seed
 from audio.spectrogram import SpectrogramConfig
@@ -34,6 +35,7 @@ from vocoder.vocoder import Vocoder
 
 HEARD: tuple[Split, ...] = ("test",)
 LISTENING = "listening.json"
+PICTURES = "pictures.safetensors"
 Unlearned = Literal["noise_vocoder", "griffin_lim"]
 UNLEARNED: tuple[Unlearned, ...] = get_args(Unlearned)
 
@@ -125,12 +127,14 @@ def listening(
         for kind, waveforms in made.items():
             for number, waveform in enumerate(waveforms):
                 waveform.write(folder / f"{number}_{kind}.wav")
-        save_file(_pictures(tokenizer, originals, codes), folder / "pictures.safetensors")
+        with aside(folder / PICTURES) as beside:
+            save_file(_pictures(tokenizer, originals, codes), beside)
         places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
         about = {"clips": _about(places, made, codes, tokenizer), "postfilter": recipe.config["postfilter"]}
         write_json(folder / LISTENING, about | said)
 
-    return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make)
+    files = ["*.wav", PICTURES, LISTENING]
+    return session.obtain(recipe, f"{len(clips)} test clips decoded and continued", make, files=files)
 
 
 def sounding_here(session: Session, audio: SpectrogramConfig, config: ListeningConfig) -> dict[str, float | str]:

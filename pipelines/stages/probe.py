@@ -99,7 +99,7 @@ class _Probing:
             write_json(folder / PROBE, _row(result, curve, multi_label=self.task.multi_label))
 
         title = f"{of}: linear probes of {len(self.task.classes)} classes, {len(candidates)} candidates"
-        return replace(self.session.obtain(recipe, title, make), stage=f"probed_{of}")
+        return replace(self.session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
 
 
 def probes(
@@ -144,7 +144,7 @@ def probes(
         require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
         write_json(folder / PROBE, {**_asked(task, manifest), "methods": rows})
 
-    return session.obtain(recipe, f"{len(methods) + len(given)} methods side by side", make)
+    return session.obtain(recipe, f"{len(methods) + len(given)} methods side by side", make, files=[PROBE])
 
 
 def _said(manifest: Manifest) -> str:

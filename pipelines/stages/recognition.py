@@ -82,7 +82,7 @@ def recognised(
         heard = hear("recognising", said_in, [new_part(said_in, row) for row in rows])
         write_json(folder / RECOGNISED, {"clips": clips, "said": _histograms(rows, heard)})
 
-    return session.obtain(recipe, "labels of decoded clips and of continuations", make)
+    return session.obtain(recipe, "labels of decoded clips and of continuations", make, files=[RECOGNISED])
 
 
 def _classes(

@@ -17,7 +17,17 @@ from audio.reading import read_blocks, resampled_length
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from lm.baselines.spectrograms import Spectrograms
 from pipelines.session import Session
-from pipelines.stages.stored_arrays import FRAMES, TRAINED_ON, Array, fill, kept_clips, read_clips, write_clips
+from pipelines.stages.stored_arrays import (
+    FRAMES,
+    OFFSETS,
+    TRAINED_ON,
+    Array,
+    fill,
+    kept_clips,
+    read_clips,
+    write_array,
+    write_clips,
+)
 from pipelines.store import Entry, Recipe, write_json
 
 PIECE_FRAMES = 1024  # of a recording that is heard at a time
@@ -76,10 +86,10 @@ def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig,
         write_clips(
             session, "spectrograms", folder / FRAMES, clips, lengths, write, dtype=np.float16, width=(audio.n_mels,)
         )
-        np.save(folder / STD, statistics(sample.folder)[1].numpy())
+        write_array(folder / STD, statistics(sample.folder)[1].numpy())
         write_json(folder / CLIPS, [[clip.name, clip.split] for clip in clips])
 
-    return session.obtain(recipe, f"spectrograms of {len(clips)} clips", make)
+    return session.obtain(recipe, f"spectrograms of {len(clips)} clips", make, files=[FRAMES, OFFSETS, STD, CLIPS])
 
 
 def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> None:

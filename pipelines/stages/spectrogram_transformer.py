@@ -42,9 +42,9 @@ from pipelines.stages.filter_bank import measured_statistics, patches_along, sto
 from pipelines.stages.labelled_clips import LabelledClips, LabelledSplit
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store import Entry, Recipe, text_hash
-from pipelines.stored_features import CLASS_SCORES, stacked_rows, write_features, write_scores
+from pipelines.stored_features import CLASS_SCORES, FEATURES, SCORES, stacked_rows, write_features, write_scores
 from pipelines.training import FitConfig
-from pipelines.training_curve import numeric
+from pipelines.training_curve import CURVE, numeric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,13 @@ def ast(
         if session.gang.rank == 0:
             save_classifier(model, config, classes, folder)
 
-    return session.obtain(recipe, f"AST {config.size}, {fit.steps} steps", make, together=True)
+    return session.obtain(
+        recipe,
+        f"AST {config.size}, {fit.steps} steps",
+        make,
+        files=["config.json", "model.safetensors", CURVE],
+        together=True,
+    )
 
 
 def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:
@@ -171,7 +177,8 @@ def ast_features(
         if scores is not None:
             write_scores(folder, scores)
 
-    return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make)
+    files = [FEATURES, SCORES] if ast_entry else [FEATURES]
+    return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)
 
 
 @dataclass(frozen=True, kw_only=True)

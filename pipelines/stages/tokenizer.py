@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from audio.errors import InputError
+from audio.files import aside
 from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
 from audio.seeds import require_seed
@@ -22,9 +23,9 @@ from audio.threads import one_thread
 from audio.waveform import FloatArray
 from pipelines.session import Session
 from pipelines.stages.finite import require_finite
-from pipelines.store import Entry, Recipe, text_hash, write_json
+from pipelines.store import MODEL, Entry, Recipe, text_hash, write_json
 from pipelines.training import FitConfig
-from pipelines.training_curve import numeric
+from pipelines.training_curve import CURVE, numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks, kmeans_record
 from tokenizer.health import HealthConfig
@@ -33,6 +34,7 @@ from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 
 TRAIN: tuple[Split, ...] = ("train",)
+SAMPLE = "sample.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +116,16 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
             _spectrograms(session, manifest, "validation", audio), capacity=max(settings.sample_patches // 10, 1)
         )
         tensors = {"mean": train.mean, "std": train.std, "train": train.columns, "validation": held_out.columns}
-        save_file(tensors, folder / "sample.safetensors")
+        with aside(folder / SAMPLE) as beside:
+            save_file(tensors, beside)
         write_json(folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
 
-    return session.obtain(recipe, f"statistics and a sample of {len(manifest.of('train'))} training clips", make)
+    return session.obtain(
+        recipe,
+        f"statistics and a sample of {len(manifest.of('train'))} training clips",
+        make,
+        files=["sample.safetensors", "sample.json"],
+    )
 
 
 def _drawn(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
@@ -154,9 +162,10 @@ def heard_sample(
             seed=settings.seed,
             capacity=settings.sample_patches,
         )
-        save_file({"train": heard.columns}, folder / "sample.safetensors")
+        with aside(folder / SAMPLE) as beside:
+            save_file({"train": heard.columns}, beside)
 
-    return session.obtain(recipe, "the same sample, in other dynamic ranges", make)
+    return session.obtain(recipe, "the same sample, in other dynamic ranges", make, files=[SAMPLE])
 
 
 def autoencoder(
@@ -202,9 +211,12 @@ def autoencoder(
                 "autoencoder", "tokenizer.fit", model, batches, validation, reconstruction_loss, settings.fit, folder
             )
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
-        save_file(weights, folder / "autoencoder.safetensors")
+        with aside(folder / "autoencoder.safetensors") as beside:
+            save_file(weights, beside)
 
-    return session.obtain(recipe, f"autoencoder, {settings.fit.steps} steps", make)
+    return session.obtain(
+        recipe, f"autoencoder, {settings.fit.steps} steps", make, files=["autoencoder.safetensors", CURVE]
+    )
 
 
 def codebook(
@@ -234,21 +246,21 @@ def codebook(
         )
         codebooks = torch.from_numpy(centroids)
         codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet
-        statistics = load_file(sample.folder / "sample.safetensors")
+        statistics = load_file(sample.folder / SAMPLE)
         tokenizer = Tokenizer(settings.config(audio), statistics["mean"], statistics["std"], model, codebooks)
         tokenizer.save_pretrained(folder)
         write_json(folder / "kmeans.json", kmeans_record(reports))
 
     title = f"k-means, {f'{settings.levels} levels of ' if several else ''}{settings.codebook_size} codes"
-    return session.obtain(recipe, title, make)
+    return session.obtain(recipe, title, make, files=[*MODEL, "kmeans.json"])
 
 
 def _patches(
     sample: Entry, split: str, audio: SpectrogramConfig, settings: TokenizerSettings, *, columns_of: Entry | None = None
 ) -> Tensor:
     """Patches of a sample, or of another one's columns, normalised by the sample's statistics."""
-    statistics = load_file(sample.folder / "sample.safetensors")
-    columns = load_file((columns_of or sample).folder / "sample.safetensors")[split]
+    statistics = load_file(sample.folder / SAMPLE)
+    columns = load_file((columns_of or sample).folder / SAMPLE)[split]
     height = settings.patch.height(audio.n_mels)
     return normalised_patches(columns, statistics["mean"], statistics["std"], height=height)
 

@@ -13,10 +13,19 @@ from audio.errors import InputError
 from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
 from pipelines.session import Session
-from pipelines.stages.stored_arrays import TRAINED_ON, Array, fill, kept_clips, kept_rows, read_clips, write_clips
-from pipelines.store import Entry, Recipe, text_hash
+from pipelines.stages.stored_arrays import (
+    OFFSETS,
+    TRAINED_ON,
+    Array,
+    fill,
+    kept_clips,
+    kept_rows,
+    read_clips,
+    write_clips,
+)
+from pipelines.store import MODEL, Entry, Recipe, text_hash
 from pipelines.training import FitConfig
-from pipelines.training_curve import numeric
+from pipelines.training_curve import CURVE, numeric
 from tokenizer.codes import CodesFormat, IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -77,7 +86,7 @@ def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
         write = partial(_write_waveform, manifest.root, sample_rate)
         write_clips(session, "waveforms", folder / SAMPLES, clips, lengths, write, dtype=np.int16)
 
-    return session.obtain(recipe, f"waveforms of {len(clips)} clips", make)
+    return session.obtain(recipe, f"waveforms of {len(clips)} clips", make, files=[SAMPLES, OFFSETS])
 
 
 def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
@@ -134,7 +143,7 @@ def vocoder(
             fingerprint = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format.tokenizer
             Vocoder(model, fingerprint, loudness=loudness).save_pretrained(folder)
 
-    return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, together=True)
+    return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, files=[*MODEL, CURVE], together=True)
 
 
 def _group_names(manifest: Manifest) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.store import Recipe, Store
 from pipelines.training import FitConfig
+from pipelines.training_curve import CURVE
 
 CONFIG = FitConfig(steps=10, lr=0.02, warmup_steps=2, validate_every=1, ema_decay=0.5, keep="last")
 CONFIGS = {"plain": CONFIG, "accumulated": replace(CONFIG, accumulation=3, clip_norm=0.1)}
@@ -51,13 +52,12 @@ def main(folder: Path) -> None:
         session = Session(store=Store(folder / "store"), gang=gang, terminal=terminal, folder=folder / "run", workers=1)
         for name, config in CONFIGS.items():
             recipe = Recipe(stage=name, version=1, config=asdict(config), inputs={})
-            session.obtain(recipe, name, partial(train, session, config, network()), together=True)
+            session.obtain(recipe, name, partial(train, session, config, network()), files=[CURVE], together=True)
         recipe = Recipe(stage="normalised", version=1, config=asdict(CONFIG), inputs={})
         normalised = nn.Sequential(nn.BatchNorm1d(4), network())
-        session.obtain(recipe, "normalised", partial(train, session, CONFIG, normalised), together=True)
-        entry = session.obtain(
-            Recipe(stage="alone", version=1, config={}, inputs={}), "alone", partial(sign, gang.rank)
-        )
+        session.obtain(recipe, "normalised", partial(train, session, CONFIG, normalised), files=[CURVE], together=True)
+        recipe = Recipe(stage="alone", version=1, config={}, inputs={})
+        entry = session.obtain(recipe, "alone", partial(sign, gang.rank), files=["made_by.txt"])
         print(f"rank {gang.rank} sees what rank {(entry.folder / 'made_by.txt').read_text()} made")
 
 

@@ -1,6 +1,10 @@
 """The one training loop: against a loop on paper, and interrupted against never interrupted."""
 
+import io
 import math
+import pickle
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,9 +13,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from torch import Tensor, nn
 
 from audio.errors import InputError
+from pipelines.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from pipelines.event_files import EventFiles
 from pipelines.fit import FitReport, fit
 from pipelines.gangs import Alone
 from pipelines.progress import Progress
@@ -68,9 +75,10 @@ def trained(
     batches: Slope | None = None,
     validation: tuple[int, ...] = (100, 101, 102),
     points: list[Point] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> FitReport:
     held_out = [Slope().batch(step) for step in validation]
-    return train_on(model, config, folder, held_out, batches, points)
+    return train_on(model, config, folder, held_out, batches, points, say)
 
 
 def train_on(
@@ -80,6 +88,7 @@ def train_on(
     held_out: list[Pairs],
     batches: Slope | None = None,
     points: list[Point] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> FitReport:
     return fit(
         model,
@@ -89,9 +98,10 @@ def train_on(
         config,
         gang=Alone(torch.device("cpu")),
         option="lm.fit",
-        checkpoint=folder / "fit.pt",
+        checkpoint=folder / "fit.safetensors",
         progress=Progress(lambda first, done, total: None, lambda note: None, config.steps),
         track=([] if points is None else points).append,
+        say=say,
     )
 
 
@@ -158,7 +168,103 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
     report = trained(whole, config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         trained(resumed, config, tmp_path / "killed", Slope(stop_at=5))
-    (tmp_path / "killed" / "fit.aside").write_bytes(b"half of a checkpoint")
+    (tmp_path / "killed" / "fit.safetensors.aside").write_bytes(b"half of a checkpoint")
+    assert trained(resumed, config, tmp_path / "killed") == report
+    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
+
+
+class Trap:
+    """Unpickling it leaves a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.marker,)
+
+
+def damaged(content: bytes, how: str, marker: Path) -> bytes:
+    """What a disk, or somebody else, may make of a checkpoint."""
+    if how == "flipped":
+        place = np.random.default_rng(len(content)).integers(len(content))
+        return content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
+    if how == "zeros":  # as a power failure may leave it
+        return bytes(len(content))
+    if how == "random":
+        return np.random.default_rng(0).bytes(1000)
+    if how == "pickle":
+        return pickle.dumps(Trap(marker))
+    if how == "torch":
+        stream = io.BytesIO()
+        torch.save({"model": Trap(marker)}, stream)
+        return stream.getvalue()
+    return {"empty": b"", "truncated": content[: len(content) // 2], "a byte short": content[:-1]}[how]
+
+
+@pytest.mark.parametrize("how", ["empty", "truncated", "a byte short", "flipped", "zeros", "random", "pickle", "torch"])
+def test_a_damaged_checkpoint_is_named_and_set_aside(how: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, checkpoint_minutes=0.0, ema_decay=0.9)
+    whole, killed = network(), network()
+    report = trained(whole, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(killed, config, tmp_path / "killed", Slope(stop_at=5))
+    checkpoint, told = tmp_path / "killed" / "fit.safetensors", []
+    content = damaged(checkpoint.read_bytes(), how, tmp_path / "marker")
+    checkpoint.write_bytes(content)
+    resumed = network()
+    assert trained(resumed, config, tmp_path / "killed", say=told.append) == report
+    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
+    assert len(told) == 1
+    assert f"{checkpoint} is damaged (it" in told[0]
+    assert "it is now fit.damaged, and training begins anew" in told[0]
+    assert (tmp_path / "killed" / "fit.damaged").read_bytes() == content
+    assert not (tmp_path / "marker").exists()
+
+
+def test_flipped_bits_are_noticed_wherever_they_are(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(True), "c": torch.zeros(0, 2)}
+    values = {"step": 5, "curve": [{"step": 4, "train_loss": 0.1, "validation_loss": math.inf}]}
+    write_checkpoint(tmp_path / "x", tensors, values)
+    content = (tmp_path / "x").read_bytes()
+    for place in range(0, 8 * len(content), 5):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        (tmp_path / "x").write_bytes(flipped)
+        with pytest.raises(CheckpointError):
+            read_checkpoint(tmp_path / "x")
+    (tmp_path / "x").write_bytes(content)
+    found, told = read_checkpoint(tmp_path / "x")
+    assert told == values
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+
+
+def test_a_checkpoint_of_another_model_changes_nothing(tmp_path: Path) -> None:
+    config = replace(CONFIG, checkpoint_minutes=0.0)
+    trained(plane(), config, tmp_path / "plane")
+    (tmp_path / "network").mkdir()
+    shutil.copy(tmp_path / "plane" / "fit.safetensors", tmp_path / "network")
+    alone, model, told = network(), network(), []
+    report = trained(alone, config, tmp_path / "alone")
+    assert trained(model, config, tmp_path / "network", say=told.append) == report
+    assert "is damaged (it is of another model): it is now" in told[0]
+    assert all(map(torch.equal, alone.state_dict().values(), model.state_dict().values()))
+
+
+def test_a_resumed_network_lies_in_memory_as_it_did(tmp_path: Path) -> None:
+    """Channels that lie last in memory: AdamW's fused step reads weights and moments in the order of memory."""
+
+    def images() -> nn.Sequential:
+        torch.manual_seed(0)
+        last = nn.Conv2d(4, 4, (1, 2), padding=(0, 1)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
+        layers = (nn.Unflatten(1, (1, 1, 3)), nn.Conv2d(1, 4, (1, 2)), last, nn.Flatten(), nn.Linear(12, 1))
+        return nn.Sequential(*layers)
+
+    config = replace(CONFIG, checkpoint_minutes=0.0)
+    whole, killed, resumed = images(), images(), images()
+    report = trained(whole, config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(killed, config, tmp_path / "killed", Slope(stop_at=6))
     assert trained(resumed, config, tmp_path / "killed") == report
     assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
 
@@ -218,7 +324,7 @@ def test_losses_are_per_item_over_batches_of_unequal_size(tmp_path: Path) -> Non
         squared_error,
         config,
         gang=Alone(torch.device("cpu")),
-        checkpoint=tmp_path / "fit.pt",
+        checkpoint=tmp_path / "fit.safetensors",
         progress=Progress(lambda first, done, total: None, lambda note: None, 1),
         track=points.append,
     )
@@ -285,3 +391,17 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"fit.{name} is {value}"):
         replace(CONFIG, **{name: value})  # type: ignore[arg-type]  # what a user may give
+
+
+def test_a_full_disk_ends_no_training_for_tensorboard(small_disk: Path) -> None:
+    whole, filling = EventFiles(small_disk / "whole"), EventFiles(small_disk / "filling")
+    points = [Point(step=step, train_loss=0.5, validation_loss=0.25) for step in range(1, 4)]
+    assert [whole.add(point) for point in points] == [None] * 3
+    (small_disk / "taken").write_bytes(bytes((1 << 20) - (64 << 10)))
+    said = [filling.add(point) for point in points * 400]
+    assert [line for line in said if line] == ["No space left on device"]
+    (path,) = (small_disk / "whole" / "loss_validation").iterdir()
+    read = [(event.step, event.summary.value[0]) for event in EventFileLoader(str(path)).Load() if event.step]
+    assert [(step, value.tag, value.tensor.float_val[0]) for step, value in read] == [
+        (step, "loss", 0.25) for step in (1, 2, 3)
+    ]

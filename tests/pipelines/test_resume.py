@@ -18,12 +18,12 @@ KILLS = (
     Kill(path="embedded/embedded-*"),
     Kill(path="inspected.jsonl", count=7),
     Kill(path="sample/*.partial/sample.json"),
-    Kill(path="autoencoder/*.checkpoints/fit.pt", count=STEPS // 2),
+    Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=STEPS // 2),
     Kill(path="tokenizer/*.partial/kmeans.json.aside"),
     Kill(path="codes/*.partial/codes-00000.parquet"),
     Kill(path="health/*.partial/timings.json.aside"),
     Kill(path="views/*.partial/codes-00000.parquet"),
-    Kill(path="lm/*.checkpoints/fit.pt", count=STEPS - 1),
+    Kill(path="lm/*.checkpoints/fit.safetensors", count=STEPS - 1),
     Kill(path="signal_features/*.partial/entry.json"),
     Kill(path="probe/????????????????"),
     Kill(path="waveforms/*.partial/offsets.npy"),
@@ -41,10 +41,10 @@ def test_killed_once_in_each_stage(whole_store: Path, tmp_path: Path) -> None:
 
 
 def test_training_goes_on_from_its_checkpoint(whole_store: Path, tmp_path: Path) -> None:
-    late = Kill(path="autoencoder/*.checkpoints/fit.pt", count=STEPS)
+    late = Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=STEPS)
     words = ("stages=[tokenizer]", *CHECKPOINTS)
     assert run(tmp_path / "store", tmp_path / "killed", *words, kill=late) == -signal.SIGKILL
-    few = Kill(path="autoencoder/*.checkpoints/fit.pt", count=3)  # of which not so many are left
+    few = Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=3)  # of which not so many are left
     assert run(tmp_path / "store", tmp_path / "resumed", *words, kill=few) == 0
     wanted = stored(whole_store)
     assert {name: wanted[name] for name in stored(tmp_path / "store")} == stored(tmp_path / "store")

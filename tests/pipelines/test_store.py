@@ -5,9 +5,10 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -17,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
-from pipelines.store import ENTRY, TIMINGS, Recipe, Store, checkpoints_of, write_json
+from pipelines.costs import BEGUN
+from pipelines.store import ENTRY, TIMINGS, Recipe, Store, checkpoints_of, is_finished, note_finished, write_json
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
+FILES = ("terms.json", "deep/sum.txt")
 PROCESSES = multiprocessing.get_context("fork")  # these processes run no threads
 
 
@@ -30,7 +33,7 @@ def store(tmp_path: Path) -> Store:
 
 def made(store: Store, recipe: Recipe = RECIPE) -> Path:
     """An entry of two files, one of them in a folder."""
-    with store.making(recipe) as folder:
+    with store.making(recipe, FILES) as folder:
         (folder / "deep").mkdir(exist_ok=True)
         (folder / "deep" / "sum.txt").write_text("6")
         write_json(folder / "terms.json", {"terms": [1, 2, 3]})
@@ -82,8 +85,8 @@ def test_two_stores_hold_the_same_bytes_but_for_timings(tmp_path: Path) -> None:
 
 
 def interrupted(store: Store) -> None:
-    with store.making(RECIPE) as folder:
-        (checkpoints_of(folder) / "fit.pt").write_text("step 5")
+    with store.making(RECIPE, FILES) as folder:
+        (checkpoints_of(folder) / "fit.safetensors").write_text("step 5")
         raise KeyboardInterrupt
 
 
@@ -91,8 +94,8 @@ def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(store)
     assert store.find(RECIPE) is None
-    with store.making(RECIPE) as folder:
-        assert (checkpoints_of(folder) / "fit.pt").read_text() == "step 5"
+    with store.making(RECIPE, []) as folder:
+        assert (checkpoints_of(folder) / "fit.safetensors").read_text() == "step 5"
     assert not checkpoints_of(store.folder(RECIPE)).exists()
 
 
@@ -105,13 +108,13 @@ def test_a_disk_that_fills_up_at_the_end_costs_no_checkpoint(store: Store, monke
         interrupted(store)
     with pytest.raises(OSError, match="No space"):
         made(store)
-    assert (checkpoints_of(store.folder(RECIPE)) / "fit.pt").read_text() == "step 5"
+    assert (checkpoints_of(store.folder(RECIPE)) / "fit.safetensors").read_text() == "step 5"
 
 
 def test_a_killed_attempt_counts_for_what_it_wrote(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(store)
-    (later := checkpoints_of(store.folder(RECIPE)) / "fit.pt").touch()
+    (later := checkpoints_of(store.folder(RECIPE)) / "fit.safetensors").touch()
     os.utime(later, (time.time() + 100, time.time() + 100))
     made(store)
     entry = store.find(RECIPE)
@@ -141,18 +144,96 @@ def test_a_copied_entry_is_whole(store: Store, tmp_path: Path) -> None:
     assert stamps["terms.json"][1] == (copied.folder(RECIPE) / "terms.json").stat().st_mtime_ns
 
 
-def test_leftovers_of_a_killed_write_do_not_enter(store: Store) -> None:
-    with store.making(RECIPE) as folder:
+def test_only_declared_files_enter(store: Store) -> None:
+    """Whatever a killed run, or a library that writes aside in its own way, left in the partial folder."""
+    with store.making(RECIPE, ["sum.txt", "deep/*.wav"]) as folder:
         (folder / "sum.txt").write_text("6")
-        (folder / "deep").mkdir()
-        (folder / "deep" / "sum.txt.aside").write_text("hal")
+        for name in ("deep/0.wav", "deep/1.wav"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("sound")
+        for left in ("deep/0.wav.aside", ".tmpLiOZoU", "deep/er/.tmpNFgd4f", "terms.json", "deep/2.mp3"):
+            (folder / left).parent.mkdir(exist_ok=True)
+            (folder / left).write_text("hal")
+        (folder / "link.wav").symlink_to("sum.txt")
         (folder / ENTRY).write_text("{half an ent")
-    files = [path.name for path in store.folder(RECIPE).rglob("*") if path.is_file()]
-    assert sorted(files) == [ENTRY, "sum.txt", TIMINGS]
-    assert store.find(RECIPE) is not None
+    folder = store.folder(RECIPE)
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    assert files == {ENTRY, TIMINGS, "sum.txt", "deep", "deep/0.wav", "deep/1.wav"}
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert entry.read_json(ENTRY)["files"].keys() == {"sum.txt", "deep/0.wav", "deep/1.wav"}  # type: ignore[attr-defined]  # JSON
 
 
-@pytest.mark.parametrize("name", ["deep/sum.txt", "terms.json", ENTRY, TIMINGS])
+def test_a_stage_that_does_not_write_what_it_declares_is_a_bug(store: Store) -> None:
+    with pytest.raises(RuntimeError, match=r"the sums stage did not write sum\.txt"), store.making(RECIPE, ["sum.txt"]):
+        pass
+    assert store.find(RECIPE) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'{"files": 7}', b"\xff\x00", b"[" * 100_000])
+def test_damaged_timings_are_told_and_made_anew(store: Store, content: bytes | None) -> None:
+    timings = made(store) / TIMINGS
+    timings.unlink() if content is None else timings.write_bytes(content)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        entry = store.find(RECIPE)
+    assert entry is not None
+    assert entry.costs.keys() == {"seconds", "peak_memory"}
+    assert json.loads(timings.read_text())["files"].keys() == {"deep/sum.txt", "terms.json"}
+    if content not in (b"{}", b'{"files": 7}'):
+        assert f"{timings} was missing or damaged" in str(told[0].message)
+        assert entry.costs == {"seconds": 0, "peak_memory": 0}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"seconds": "x", "time": []}', b"\xff", b'{"seconds": NaN, "time": 0}']
+)
+def test_what_a_damaged_note_says_of_earlier_attempts_is_forgotten(store: Store, content: bytes) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    (checkpoints_of(store.folder(RECIPE)) / BEGUN).write_bytes(content)
+    made(store)
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert 0 <= entry.costs["seconds"] < 60
+
+
+def test_finished_files_are_known_by_their_hash(store: Store) -> None:
+    with store.making(RECIPE, ["shard"]) as folder:
+        assert not is_finished(folder / "shard")
+        (folder / "shard").write_text("codes")
+        assert not is_finished(folder / "shard")
+        note_finished(folder / "shard")
+        assert is_finished(folder / "shard")
+        (folder / "shard").write_text("other")
+        assert not is_finished(folder / "shard")
+
+
+@pytest.fixture
+def read_only(small_disk: Path) -> Iterator[Callable[[], None]]:
+    """Makes the small disk one that can only be read, as root, too."""
+    yield lambda: subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+
+
+def test_a_store_that_can_only_be_read_is_reused(small_disk: Path, read_only: Callable[[], None]) -> None:
+    store = Store(small_disk / "store")
+    folder = made(store)
+    timings = json.loads((folder / TIMINGS).read_text())
+    (folder / TIMINGS).write_text(json.dumps({**timings, "files": {}}))  # as after a copy
+    read_only()
+    waited: list[Recipe] = []
+    with store.locked(RECIPE, waited.append):
+        entry = store.find(RECIPE)
+    assert entry is not None
+    assert entry.costs["seconds"] == timings["seconds"]
+    other = replace(RECIPE, version=2)
+    told = r"sums cannot be written \(Read-only file system\), and the sums of this run is not in it; .*store.root="
+    with pytest.raises(InputError, match=told), store.locked(other, waited.append):
+        pass
+
+
+@pytest.mark.parametrize("name", ["deep/sum.txt", "terms.json", ENTRY])
 def test_a_missing_file_is_refused(store: Store, name: str) -> None:
     folder = made(store)
     (folder / name).unlink()
@@ -187,7 +268,7 @@ def _make_once(root: Path, start: Event) -> None:
     start.wait()
     with store.locked(RECIPE, lambda recipe: None):
         if store.find(RECIPE) is None:
-            with store.making(RECIPE) as folder:
+            with store.making(RECIPE, ["*.txt"]) as folder:
                 time.sleep(0.05)
                 (folder / f"{os.getpid()}.txt").write_text("made by this process")
 

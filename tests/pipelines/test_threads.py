@@ -37,7 +37,7 @@ def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> No
         for threads in (1, 3):
             use_threads(threads)
             for together in (True, False):
-                entry = session.obtain(recipe, "a sum", _sum, together=together)
+                entry = session.obtain(recipe, "a sum", _sum, files=["sum.txt"], together=together)
                 found[threads, together] = entry.key, entry.reused
     finally:
         use_threads(before)

@@ -87,7 +87,9 @@ def stored(session: Session, name: str, tensors: Mapping[str, np.ndarray], file:
     def make(folder: Path) -> None:
         save_file(dict(tensors), folder / f"{file}.safetensors")
 
-    return session.obtain(Recipe(stage="features", version=1, config={"name": name}, inputs={}), name, make)
+    return session.obtain(
+        Recipe(stage="features", version=1, config={"name": name}, inputs={}), name, make, files=["*.safetensors"]
+    )
 
 
 def together(
