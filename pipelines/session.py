@@ -48,7 +48,8 @@ class Session:
 
         Rank 0 makes it alone, unless ``together``: then ``make`` runs on every rank, and only rank 0 may write. The
         numbers of threads and of processes decide how sums are rounded in what is made together, and so belong to its
-        key. What rank 0 makes alone must have the same bytes on any number of threads.
+        key, and through it to those of what is made from it. Any other stage that rank 0 makes alone must have the same
+        bytes on any number of threads: PyTorch computes it with `one_thread`.
         """
         leader = self.gang.rank == 0
         if together:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from audio.manifest import SPLITS, Clip, Manifest, audio_hash
+from audio.threads import one_thread
 from lm.embeddings import embed, embed_attentively
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
@@ -119,6 +120,7 @@ def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig,
         inputs={"codes": codes_entry.key},
     )
 
+    @one_thread()
     def make(folder: Path) -> None:
         codes_format, clips = read_codes(codes_entry.folder)
         model = LanguageModel.create(config, codes_format, seed=seed)

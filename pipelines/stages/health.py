@@ -7,6 +7,7 @@ from pathlib import Path
 from audio.errors import InputError
 from audio.manifest import Clip, Manifest
 from audio.reading import read_beginning
+from audio.threads import one_thread
 from audio.waveform import FloatArray
 from pipelines.session import Session
 from pipelines.stages.choosing import evenly
@@ -26,6 +27,7 @@ def health(
     del numeric["gate"]  # decides what is done about a verdict, not what it is
     recipe = Recipe(stage="health", version=2, config={**numeric, "seed": seed}, inputs={"codes": codes_entry.key})
 
+    @one_thread()
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
         held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")

@@ -104,6 +104,7 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
         inputs={"manifest": audio_hash(manifest, ("train", "validation"))},
     )
 
+    @one_thread()
     def make(folder: Path) -> None:
         draw = partial(draw_sample, frames=settings.patch.frames, n_mels=audio.n_mels, seed=settings.seed)
         train = draw(_spectrograms(session, manifest, "train", audio), capacity=settings.sample_patches)
@@ -154,6 +155,7 @@ def heard_sample(
         inputs={"manifest": audio_hash(manifest, TRAIN)},
     )
 
+    @one_thread()
     def make(folder: Path) -> None:
         heard = draw_sample(
             _spectrograms(session, manifest, "train", audio, ranges=settings.dynamic_ranges, seed=settings.seed),
@@ -292,11 +294,13 @@ def _spectrograms(
             progress.advance_to(done)
 
 
+@one_thread()
 @torch.inference_mode()
 def _bottlenecks(model: Autoencoder, patches: Tensor) -> FloatArray:
     return torch.cat([model.encoder(part) for part in torch.split(patches, 8192)]).numpy()
 
 
+@one_thread()
 @torch.inference_mode()
 def _by_loudness(model: Autoencoder, centroids: Tensor) -> Tensor:
     """Centroids from the quietest meaning to the loudest, so that a strip of codes can be read."""

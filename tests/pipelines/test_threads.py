@@ -3,17 +3,26 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from audio.errors import InputError
+from audio.files import file_hash
 from audio.threads import use_threads
+from lm.gpt import GPTConfig
 from pipelines.gangs import Alone
 from pipelines.progress import Terminal
 from pipelines.session import Session
 from pipelines.settings import run_settings
-from pipelines.store import Recipe, Store
+from pipelines.stages.features import random_gpt_features
+from pipelines.store import Entry, Recipe, Store
+from pipelines.stored_features import FEATURES
+from tests.pipelines.tiny import tiny_tokenizer
 from tests.pipelines.tiny_chain import composed, entries, run, stored
+from tokenizer.codebook import fit_codebook
+from tokenizer.codes import Codes
+from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 
 INDEPENDENT = {  # of the number of threads, byte for byte
     *("sample", "autoencoder", "tokenizer", "codes", "views", "health", "waveforms", "spectrograms"),
@@ -28,9 +37,7 @@ def by_key(store: Path) -> dict[str, str]:
 
 
 def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:
-    session = Session(
-        store=Store(tmp_path), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=tmp_path, workers=1
-    )
+    session = session_of(tmp_path)
     recipe = Recipe(stage="sums", version=1, config={"terms": 3}, inputs={})
     before, found = torch.get_num_threads(), {}
     try:
@@ -44,6 +51,38 @@ def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> No
     assert found[1, False] == (recipe.key, False)
     assert found[3, False] == (recipe.key, True)
     assert len({found[1, True][0], found[3, True][0], recipe.key}) == 3
+
+
+def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path: Path) -> None:
+    format = tiny_tokenizer(0).format
+    rng, before = np.random.default_rng(0), torch.get_num_threads()
+    clips = [rng.integers(0, format.codebook_size, (steps, 1)).astype(np.int32) for steps in (5, 300, 377)]
+    codes = tmp_path / "codes"
+    codes.mkdir()
+    coded = [
+        CodedClip(path=f"{number}.wav", codes=Codes(values=values, num_samples=80 * len(values), format=format))
+        for number, values in enumerate(clips)
+    ]
+    write_shard(shard_path(codes, 0), coded, format)
+    mark_complete(codes, shards=1, clips=len(clips))
+    entry = Entry(stage="codes", key="0", folder=codes, reused=True)
+    config = GPTConfig(model_dim=128, layers=2, heads=4, ffn_dim=512, context=512, dropout=0.0)
+    points = rng.normal(size=(20_000, 16)).astype(np.float32)
+    hashes = set()
+    try:
+        for threads in (1, 2, 3, 5):
+            use_threads(threads)
+            features = random_gpt_features(session_of(tmp_path / str(threads)), entry, config, seed=0).folder / FEATURES
+            centroids, _ = fit_codebook(points, codebook_size=64, iterations=3, seed=0)
+            hashes.add((file_hash(features), centroids.tobytes()))
+    finally:
+        use_threads(before)
+    assert len(hashes) == 1
+
+
+def session_of(place: Path) -> Session:
+    gang = Alone(torch.device("cpu"))
+    return Session(store=Store(place), gang=gang, terminal=Terminal(), folder=place, workers=1)
 
 
 def _sum(folder: Path) -> None:
