@@ -8,7 +8,7 @@ from pathlib import Path
 from audio.configuration import build
 from audio.corpus import CorpusConfig
 from audio.embedded import EmbeddedConfig
-from audio.files import file_hash, write_aside
+from audio.files import NO_PERMISSION, file_hash, write_aside
 from audio.folds import Fold
 from audio.manifest import Manifest, read_manifest
 from audio.trimming import Part
@@ -22,7 +22,6 @@ from pipelines.disk import require_space
 from pipelines.gangs import gathered
 from pipelines.output_kinds import require_kind
 from pipelines.progress import Terminal
-from pipelines.refusals import NO_PERMISSION
 from pipelines.run_folder import part_of
 from pipelines.session import Session
 from pipelines.settings import RunSettings, choose_workers, with_embedded_corpus
