@@ -293,14 +293,21 @@ def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
         raise InputError(f"corpus.split.by={config.by} leaves none of {len(clips)} clips to train on; name fewer")
     for split in ("validation", "test"):
         if split not in filled and config.fraction(split) > 0:
-            groups = {clip.group for clip in clips if clip.group is not None}
-            whole = f" in {len(groups)} groups, which stay whole" if groups and not config.shared_groups else ""
-            shorter = "into shorter segments (corpus.segment_seconds)"
-            cut = shorter if any(clip.segment is not None for clip in clips) else "up (corpus.segment_seconds=10)"
+            groups = {clip.group for clip in clips if clip.group is not None} if not config.shared_groups else set()
+            whole = f" in {len(groups)} groups, which stay whole" if groups else ""
             raise InputError(
-                f"{split} split: too few clips to draw it from ({len(clips)}{whole}); add recordings, cut long ones "
-                f"{cut}, or do without it (corpus.split.{split}_fraction=0)"
+                f"{split} split: too few clips to draw it from ({len(clips)}{whole}); {_more(clips, bool(groups))}, or "
+                f"do without it (corpus.split.{split}_fraction=0)"
             )
+
+
+def _more(clips: Sequence[Clip], in_groups: bool) -> str:
+    """How there come to be more clips or groups to draw from."""
+    if in_groups:
+        return "add groups, let groups be divided (corpus.split.by=hash corpus.split.shared_groups=true)"
+    if any(clip.segment is not None for clip in clips):
+        return "add recordings, cut long ones into shorter segments (corpus.segment_seconds)"
+    return "add recordings, cut long ones up (corpus.segment_seconds=10)"
 
 
 def _check_groups(clips: Sequence[Clip], config: SplitConfig) -> None:

@@ -155,7 +155,9 @@ def test_another_seed_draws_others() -> None:
 def test_three_groups_suffice_and_two_do_not() -> None:
     divided, _ = split_clips(digits(["ann", "bob", "cyd"]), SplitConfig(by="group"))
     assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
-    with pytest.raises(InputError, match=r"split: too few clips to draw it from \(40 in 2 groups, which stay whole\)"):
+    with pytest.raises(
+        InputError, match=r"from \(40 in 2 groups, which stay whole\); add groups, let groups be divided"
+    ):
         split_clips(digits(["ann", "bob"]), SplitConfig(by="group"))
 
 
