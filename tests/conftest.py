@@ -46,6 +46,12 @@ def instruments() -> Path:
     return present(DATA / "instruments")
 
 
+@pytest.fixture(scope="session")
+def wake_words() -> Path:
+    """Six spoken wake words: 1,603 Ogg files of about 3 s, 16 kHz, mostly silence, one folder for each word."""
+    return present(DATA / "wake_words")
+
+
 def present(folder: Path) -> Path:
     """The folder, or a skipped test."""
     if not folder.is_dir():

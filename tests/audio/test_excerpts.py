@@ -99,3 +99,17 @@ def test_half_of_the_energy_has_passed_in_the_middle_of_the_sound() -> None:
     assert half_energy(np.array([0.0, 0.0, 1.0, 1.0, 0.0])) == 2
     assert half_energy(np.array([0.0, 0.0, 0.0, 0.0, 1.0])) == 4
     assert half_energy(np.zeros(5)) == 2
+
+
+def test_excerpts_of_real_words_are_as_loud_as_any_and_louder_than_beginnings(wake_words: Path) -> None:
+    louder, files = 0, sorted(wake_words.rglob("*.ogg"))[::40]
+    for path in files:
+        whole = read(path, 16_000).samples
+        excerpt = read_loudest(path, 16_000, 1.0, step=2 * STEP)
+        starts = range(0, len(whole) - 16_000 + 1, 2 * STEP)
+        powers = [float(np.sum(whole[start : start + 16_000] ** 2, dtype=np.float64)) for start in starts]
+        found = powers[excerpt.start // (2 * STEP)]
+        assert max(powers) - found <= 0.011 * (max(powers) - min(powers))
+        louder += found > 2 * powers[0]
+    assert len(files) > 30
+    assert louder > len(files) / 2
