@@ -1,0 +1,110 @@
+"""Altered model folders and codes files through the public loaders: success, or one line that names the file."""
+
+import resource
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio.waveform import Waveform
+from lm.model import LanguageModel
+from pipelines.hear import load_model
+from tests.hostile.codes_files import codes_files
+from tests.hostile.model_folders import Alteration, alterations, altered
+from tests.hostile.outcomes import succeeds_or_names
+from tests.pipelines.tiny import save_run, sweep, tiny_tokenizer
+from tokenizer.codes import require_same_codebook
+from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.units import read_units
+from vocoder.vocoder import Vocoder
+
+LOADERS: dict[str, Callable[[Path], object]] = {
+    "tokenizer": Tokenizer.from_pretrained,
+    "lm": LanguageModel.from_pretrained,
+    "vocoder": Vocoder.from_pretrained,
+}
+MOST_MEMORY = 300 << 10  # KiB above what the process had
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run, and one of other models."""
+    place = tmp_path_factory.mktemp("hostile")
+    return save_run(place / "run", seed=0), save_run(place / "other", seed=1)
+
+
+def peak() -> int:
+    """KiB of memory that this process has had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def tried(runs: tuple[Path, Path], place: Path, chosen: Sequence[Alteration]) -> list[str]:
+    """Load the altered part of each folder; the refusals."""
+    refused: list[str] = []
+    sound = Waveform(samples=sweep(0.3, 4000), sample_rate=4000)
+    expected = Tokenizer.from_pretrained(runs[0] / "tokenizer").encode(sound).values
+    before = peak()
+    for alteration in chosen:
+        folder = altered(runs[0], place / "altered", alteration) / alteration.part
+        with succeeds_or_names(folder, refused):
+            model = LOADERS[alteration.part](folder)
+            if isinstance(model, Tokenizer):
+                assert np.array_equal(model.encode(sound).values, expected), alteration.name
+    assert peak() - before < MOST_MEMORY
+    return refused
+
+
+def all_alterations(runs: tuple[Path, Path], place: Path) -> list[Alteration]:
+    return list(alterations(*runs, place / "planted"))
+
+
+def test_a_sample_of_altered_folders(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    refused = tried(runs, tmp_path, all_alterations(runs, tmp_path)[::40])
+    assert len(refused) > 40
+    assert not (tmp_path / "planted").exists()
+
+
+@pytest.mark.slow
+def test_every_altered_folder(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    every = all_alterations(runs, tmp_path)
+    refused = tried(runs, tmp_path, every)
+    print(f"{len(every)} altered model folders: {len(refused)} refused, {len(every) - len(refused)} the same")
+    assert len(every) >= 500
+    assert len(refused) > 0.9 * len(every)
+    assert not (tmp_path / "planted").exists()
+
+
+@pytest.mark.slow
+def test_every_fifth_altered_folder_as_a_run(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    refused: list[str] = []
+    for alteration in all_alterations(runs, tmp_path)[::5]:
+        folder = altered(runs[0], tmp_path / "altered", alteration)
+        with succeeds_or_names(folder, refused):
+            load_model(str(folder))
+
+
+def read_whole(path: Path, own: Tokenizer) -> list[CodedClip]:
+    """All clips of codes or units that belong to a tokenizer."""
+    if path.suffix == ".txt":
+        return read_units(path, own.format)
+    codes_format, clips = read_codes(path)
+    require_same_codebook(own.format, codes_format, owner=f"{path}: the tokenizer")
+    return list(clips)
+
+
+def test_altered_codes_files(tmp_path: Path) -> None:
+    own, refused, count = tiny_tokenizer(0), [], 0
+    before = peak()
+    for path in codes_files(tmp_path, own.format):
+        count += 1
+        with succeeds_or_names(path, refused):
+            for clip in read_whole(path, own):
+                assert clip.codes.format == own.format
+                assert clip.codes.values.dtype == np.int32
+        path.unlink()
+    assert count >= 200
+    assert 0.8 * count < len(refused) < count
+    assert peak() - before < MOST_MEMORY
+    print(f"{count} codes files: {len(refused)} refused, {count - len(refused)} read")
