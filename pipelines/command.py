@@ -24,6 +24,7 @@ from pipelines.claims import claims
 from pipelines.command_help import command_help, help_request
 from pipelines.command_line import typed
 from pipelines.overrides import prepare, quote
+from pipelines.parent import end_with_parent, is_started_by_another
 from pipelines.refusals import explain, os_problem, resolved
 
 Task = Callable[[dict[str, object]], None]
@@ -43,6 +44,8 @@ def command(
     full = os.environ.get(FULL_ERROR) == "1"
 
     def job(config: DictConfig) -> None:
+        if is_started_by_another():
+            end_with_parent()
         with mendable(name, paths, config, full=full):
             task(resolved(config))
 

@@ -1,15 +1,13 @@
 """Encoding many recordings, in this process or in several; the codes are the same."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from typing import TypeVar
 
 import torch
@@ -19,6 +17,7 @@ from audio.errors import InputError
 from audio.manifest import Clip
 from audio.reading import read_blocks
 from audio.threads import one_thread
+from pipelines.parent import end_with_parent
 from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import Tokenizer
@@ -41,14 +40,7 @@ def encoding_pool(workers: int) -> Iterator[Executor | None]:
 
 def _begin_worker() -> None:
     torch.set_num_threads(1)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 @dataclass(frozen=True, kw_only=True)

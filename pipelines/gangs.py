@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from pipelines.parent import end_with_parent
+
 # What rank 0 does alone (encoding a corpus, clustering) may take hours, while the others wait at a barrier.
 PATIENCE = timedelta(days=2)
 # Each process has running statistics of its own; those of fairseq2's DDP on GPUs, of another class, have the same.
@@ -135,6 +137,7 @@ def gathered(device: torch.device) -> Iterator[Gang]:
 def current_gang(device: torch.device) -> Gang:
     """This process's gang: `Together` under torchrun, `Alone` otherwise."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with_parent()
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         return Together(device)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ def task(config):
     time.sleep(60)
 
 command("doctor", task, paths=frozenset())()
+"""
+
+WAITING = """
+import os, sys, time
+from pathlib import Path
+import torch
+from pipelines.gangs import gathered
+
+with gathered(torch.device("cpu")) as gang:
+    gang.barrier()
+    Path(sys.argv[1], str(gang.rank)).write_text(str(os.getpid()))
+    if gang.rank == 0:
+        time.sleep(600)  # as while it encodes a corpus
+    gang.barrier()
 """
 
 
@@ -121,3 +136,32 @@ def test_what_one_process_refuses_ends_all_and_is_told_once(ranks: str, tmp_path
     assert done.returncode != 0
     assert done.stderr.count("a wish; it must be granted") == 1
     assert "RuntimeError" not in done.stderr
+
+
+def test_the_processes_of_a_killed_torchrun_end(tmp_path: Path) -> None:
+    (tmp_path / "waiting.py").write_text(textwrap.dedent(WAITING))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    torchrun = subprocess.Popen([*TORCHRUN, "waiting.py", str(tmp_path)], cwd=tmp_path, env=environment)
+    places = [tmp_path / rank for rank in "01"]
+    try:
+        while not all(place.exists() and place.read_text() for place in places):
+            assert torchrun.poll() is None
+            time.sleep(0.05)
+    finally:
+        torchrun.kill()
+        torchrun.wait()
+    ranks = [int(place.read_text()) for place in places]
+    deadline = time.monotonic() + 30  # half a second on an idle machine
+    while any(map(running, ranks)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [rank for rank in ranks if running(rank)]
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process that does more than wait for somebody to take note of its end."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return not state.strip().startswith("Z")
