@@ -17,9 +17,12 @@ COMMANDS = {
     "decode": "codes -> sound",
     "probe": "what do the representations know? linear probes on labels",
     "report": "draw report.html from the results of a run",
+    "store": "what a store holds, and whether it is as it was written: wordless store --verify",
     "doctor": "what is installed, which devices there are, and what to do about what is missing",
     "bench": "speed and memory of a stage, such as: wordless bench encode",
 }
+
+MODULES = {"store": "store_listing"}  # of commands whose module has another name
 
 EXAMPLES = """\
   wordless run                                              the embedded corpus; some minutes on a laptop
@@ -73,7 +76,7 @@ def start(command: str, words: list[str]) -> None:
         print(f"wordless: {command!r} is not a command; {suggestion(command, COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
     sys.argv = [f"wordless {command}", *(named(words) if command == "bench" else words)]
-    import_module(f"pipelines.{command}").main()
+    import_module(f"pipelines.{MODULES.get(command, command)}").main()
 
 
 def named(words: list[str]) -> list[str]:

@@ -1,0 +1,65 @@
+"""``wordless store``: the entries of a store, their sizes, and whether their files are as they were written."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.configuration import build
+from audio.errors import InputError
+from pipelines.command import command
+from pipelines.store import ENTRY, StoreConfig, faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingConfig:
+    """Which store is listed, and how closely it is looked at."""
+
+    store: StoreConfig
+    verify: bool  # hash every file again; else only those whose size or time of change is another
+
+
+def list_store(config: dict[str, object]) -> None:
+    """Print a line for each entry and each fault, and the sum of their sizes.
+
+    Raises:
+        InputError: there is no store, or entries in it are not as they were written.
+    """
+    settings = build(ListingConfig, config, name="")
+    root = settings.store.root
+    if not root.is_dir():
+        raise InputError(f"store.root={root} is no folder; name the store of a run, such as store.root=store")
+    folders = sorted(folder for folder in root.glob("*/*") if folder.is_dir() and _is_entry(folder))
+    damaged, total = [], 0
+    for folder in folders:
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        found = list(faults(folder, trust_stamps=not settings.verify))
+        print(f"{folder.parent.name:<22} {folder.name}  {size / 1e6:>10,.1f} MB  {'damaged' if found else 'whole'}")
+        print("".join(f"  {fault}\n" for fault in found), end="")
+        damaged += [folder] if found else []
+        total += size
+    print(f"{len(folders)} entries, {total / 1e6:,.1f} MB, {len(damaged)} damaged", flush=True)
+    if damaged:
+        several = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        raise InputError(
+            f"{damaged[0]}{several} changed since it was written, as listed above; delete each damaged entry, and the "
+            "command that made it makes it again"
+        )
+
+
+def _is_entry(folder: Path) -> bool:
+    """Whether a folder of the store is an entry under its final name: 16 hexadecimal digits."""
+    name = folder.name
+    return (folder / ENTRY).exists() or (len(name) == 16 and not set(name) - set("0123456789abcdef"))
+
+
+_main = command("store", list_store, paths=frozenset({"store.root"}))
+
+
+def main() -> None:
+    """Take ``--verify`` for ``verify=true``."""
+    sys.argv[1:] = ["verify=true" if word == "--verify" else word for word in sys.argv[1:]]
+    _main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""``wordless store``: what a store holds, and whether it is as it was written."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import cli
+from pipelines.store import Recipe, Store
+
+RECIPE = Recipe(stage="sums", version=1, config={"terms": 3}, inputs={})
+
+
+def made(root: Path) -> Path:
+    store = Store(root)
+    with store.making(RECIPE, ["deep/sum.bin"]) as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "sum.bin").write_bytes(bytes(2_000_000))
+    with store.making(Recipe(stage="lm", version=1, config={}, inputs={}), ["x"]) as folder:
+        (folder / "x").write_text("6")
+    (root / "lm" / "0123456789abcdef.partial").mkdir()
+    return store.folder(RECIPE)
+
+
+def called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, what is printed, and what is told on stderr."""
+    monkeypatch.setattr(sys, "argv", ["wordless", "store", *words])
+    code: object = 0
+    try:
+        cli.main()
+    except SystemExit as end:
+        code = end.code
+    told = capsys.readouterr()
+    assert isinstance(code, int)
+    return code, told.out, told.err
+
+
+@pytest.mark.parametrize("verify", ["--verify", "verify=true"])
+def test_a_byte_that_changed_under_the_same_size_and_time_is_found(
+    verify: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "a store"
+    file = made(root) / "deep" / "sum.bin"
+    code, listed, _ = called(monkeypatch, capsys, verify, f"store.root={root}")
+    assert code == 0
+    assert f"sums                   {RECIPE.key}         2.0 MB  whole" in listed
+    assert "2 entries, 2.0 MB, 0 damaged" in listed
+    before = file.stat()
+    content = bytearray(file.read_bytes())
+    content[1_000_000] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert called(monkeypatch, capsys, f"store.root={root}")[0] == 0  # size and time are those that were noted
+    code, listed, told = called(monkeypatch, capsys, verify, f"store.root={root}")
+    assert code == 2
+    assert f"{file} has changed" in listed
+    assert "2 entries, 2.0 MB, 1 damaged" in listed
+    assert told.startswith(f"wordless store: {file.parents[1]} changed since it was written")
+    assert told.count("\n") == 1
+
+
+def test_missing_files_and_records_are_listed_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path)
+    (folder / "deep" / "sum.bin").unlink()
+    (record,) = tmp_path.glob("lm/*/entry.json")
+    record.write_bytes(b"\x80\x04.")
+    code, listed, told = called(monkeypatch, capsys, f"store.root={tmp_path}")
+    assert code == 2
+    assert f"{folder / 'deep' / 'sum.bin'} is missing" in listed
+    assert f"{record} has changed" in listed
+    assert "and 1 more" in told
+
+
+def test_a_store_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, told = called(monkeypatch, capsys, f"store.root={tmp_path / 'none'}")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "is no folder; name the store of a run" in told
