@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from audio.errors import InputError
@@ -238,14 +239,16 @@ def codebook(
         patches = _patches(sample, "train", audio, settings)
         model = Autoencoder(settings.autoencoder, patches.shape[1])
         model.load_state_dict(load_file(trained.folder / "autoencoder.safetensors"))
-        centroids, reports = fit_residual_codebooks(
-            _bottlenecks(model, patches),
-            levels=settings.levels,
-            codebook_size=settings.codebook_size,
-            iterations=settings.kmeans_iterations,
-            seed=settings.seed,
-            gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
-        )
+        bottlenecks = _bottlenecks(model, patches)
+        with threadpool_limits(1):  # of FAISS and its BLAS
+            centroids, reports = fit_residual_codebooks(
+                bottlenecks,
+                levels=settings.levels,
+                codebook_size=settings.codebook_size,
+                iterations=settings.kmeans_iterations,
+                seed=settings.seed,
+                gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
+            )
         codebooks = torch.from_numpy(centroids)
         codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet
         statistics = load_file(sample.folder / SAMPLE)

@@ -1,0 +1,105 @@
+"""Nothing in a file can run code: no call of the project reads a pickle, a script, or anything else that executes."""
+
+import ast
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("audio", "tokenizer", "lm", "vocoder", "pipelines")
+SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+EXECUTING_MODULES = {
+    *("pickle", "_pickle", "cPickle", "pickletools", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy"),
+    *("torch.package", "torch.hub", "torch.jit", "torch.serialization", "pandas", "imp"),
+}
+EXECUTING_NAMES = {"eval", "exec", "compile", "__import__"}
+# Files with other calls of that name, and what they call it of: numba's builder, our `Training`, safetensors' function.
+OTHER_LOADS = {"vocoder/kernels.py": "builder", "pipelines/fit.py": "training", "vocoder/vocoder.py": ""}
+OURS = {"Tokenizer", "LanguageModel", "Vocoder", "cls"}  # their from_pretrained reads safetensors and JSON
+NAMES_MODULES = {Path("pipelines/cli.py")}  # imports the module of a command that its own table names
+
+
+def dotted(node: ast.expr) -> str:
+    """``a.b.c`` of an expression; "?" for what is no name."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{dotted(value)}.{name}"
+        case _:
+            return "?"
+
+
+def constant(call: ast.Call, name: str) -> object:
+    """The value of a keyword argument that stands there literally; None for all else."""
+    values = [keyword.value for keyword in call.keywords if keyword.arg == name]
+    return values[0].value if values and isinstance(values[0], ast.Constant) else None
+
+
+def executes(call: ast.Call, file: Path) -> bool:
+    """Whether a call may run code that a file holds."""
+    name = dotted(call.func)
+    of, _, last = name.rpartition(".")
+    if name in EXECUTING_NAMES or of in EXECUTING_MODULES or name.startswith("torch.jit."):
+        return True
+    if any(keyword.arg == "allow_pickle" for keyword in call.keywords) and constant(call, "allow_pickle") is not False:
+        return True
+    if last in ("load", "full_load", "unsafe_load") and of == "yaml":
+        return True
+    if last == "load" and of not in ("json", "np", "numpy"):  # NumPy reads no pickle unless it is asked to
+        return OTHER_LOADS.get(file.as_posix()) != of and constant(call, "weights_only") is not True
+    if last == "from_pretrained" and of.rpartition(".")[2] not in OURS:
+        return constant(call, "use_safetensors") is not True
+    return last in ("read_pickle", "unsafe_load") or (last == "import_module" and file not in NAMES_MODULES)
+
+
+def found(source: str, file: Path) -> Iterator[str]:
+    """Places of a file that may run code which another file holds."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                bad = [name.name for name in names if name.name in EXECUTING_MODULES]
+            case ast.ImportFrom(module=str(module), names=names):
+                loads = module in ("torch", "numpy", "yaml") and any(name.name == "load" for name in names)
+                inner = [f"{module}.{name.name}" for name in names]
+                bad = [module] if module in EXECUTING_MODULES or loads else [n for n in inner if n in EXECUTING_MODULES]
+            case ast.Call() as call:
+                bad = [dotted(call.func)] if executes(call, file) else []
+            case _:
+                bad = []
+        yield from (f"{file}:{getattr(node, 'lineno', 0)}: {name}" for name in bad)
+
+
+def test_no_call_of_the_project_reads_what_can_run() -> None:
+    assert [place for file in SOURCES for place in found((ROOT / file).read_text(encoding="utf-8"), file)] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("import pickle", "from pickle import loads", "import joblib", "from torch import load", "import torch.jit"),
+        *("from torch import jit", "import marshal, json", "from numpy import load"),
+        *("torch.load(path)", "torch.load(path, weights_only=False)", "torch.load(path, weights_only=flag)"),
+        *("np.load(path, allow_pickle=True)", "numpy.load(path, allow_pickle=flag)", "torch.jit.load(path)"),
+        *("np.lib.format.read_array(file, allow_pickle=True)", "yaml.load(file, yaml.Loader)", "yaml.unsafe_load(x)"),
+        *("eval(text)", "exec(text)", "import_module(name)", "importlib.import_module(name)", "pandas.read_pickle(x)"),
+        *("ASTModel.from_pretrained(x)", "AutoModel.from_pretrained(x, use_safetensors=False)"),
+        "def f():\n    with open(path) as file:\n        return torch.load(file)",
+    ],
+)
+def test_each_way_to_run_a_file_is_found(line: str) -> None:
+    assert list(found(textwrap.dedent(line), Path("x.py")))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("np.load(path)", "np.load(path, mmap_mode='r')", "json.load(file)", "torch.load(path, weights_only=True)"),
+        *("Tokenizer.from_pretrained(x)", "ASTModel.from_pretrained(x, use_safetensors=True)", "yaml.safe_load(file)"),
+    ],
+)
+def test_safe_ways_are_let_pass(line: str) -> None:
+    assert not list(found(line, Path("x.py")))
