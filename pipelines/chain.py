@@ -188,8 +188,8 @@ def _write_curves(folder: Path, made: dict[FoldSeed, dict[str, Entry]]) -> None:
     for (fold, seed), entries in made.items():
         for entry in entries.values():
             if entry.reused and (entry.folder / CURVE).is_file():
-                place = "" if len(made) == 1 else f" {fold}, seed {seed}"
-                write_tensorboard(folder / TENSORBOARD / f"{training_name(entry.stage)}{place}", entry.read_json(CURVE))
+                place = "" if len(made) == 1 else f"{fold}, seed {seed}"
+                write_tensorboard(folder / TENSORBOARD / training_name(entry.stage, place), entry.read_json(CURVE))
 
 
 def _write_folder(

@@ -14,9 +14,9 @@ TENSORBOARD = "tensorboard"  # folder in a run folder, with a folder for each tr
 NAMES = {"lm": "language model", "simclr": "SimCLR", "supervised": "supervised encoder", "ast": "AST"}
 
 
-def training_name(stage: str) -> str:
-    """What the training of a stage is called on the terminal and in TensorBoard."""
-    return NAMES.get(stage, stage)
+def training_name(stage: str, place: str = "") -> str:
+    """What the training of a stage is called on the terminal and in TensorBoard; ``place`` is its fold and seed."""
+    return f"{NAMES.get(stage, stage)} {place}".strip().replace("/", "_")  # groups may be named as folders are
 
 
 def numeric(config: FitConfig) -> dict[str, object]:

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipelines.fit import FitReport
 from pipelines.training import Point
-from pipelines.training_curve import tensorboard, write_tensorboard
+from pipelines.training_curve import tensorboard, training_name, write_tensorboard
 
 CURVE = tuple(Point(step=10 * n, train_loss=5.0 / n, validation_loss=6.0 / n) for n in (1, 2, 3))
 
@@ -31,3 +31,9 @@ def test_the_curve_of_a_reused_training_is_logged_as_one_that_is_watched(tmp_pat
         found = points(tmp_path / "reused", loss)
         assert found == points(tmp_path / "watched", loss)
         assert found == [(point.step, pytest.approx(getattr(point, f"{loss}_loss"))) for point in CURVE]
+
+
+def test_a_training_is_one_folder_whatever_its_fold_is_called() -> None:
+    assert training_name("lm") == "language model"
+    assert training_name("vocoder") == "vocoder"
+    assert training_name("ast", "../anna/b, seed 0") == "AST .._anna_b, seed 0"
