@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,13 +49,14 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path) -> Iterator[Path]:
     """A command of its own, quick, with the folders of ``wordless run``."""
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf/__init__.py").touch()
     (tmp_path / "conf/try.yaml").write_text(CONFIG)
     (tmp_path / "try_it.py").write_text(SCRIPT)
-    return tmp_path
+    yield tmp_path
+    (tmp_path / "go").touch()  # where a test failed, its commands still wait
 
 
 def begin(project: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
