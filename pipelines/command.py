@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audio.errors import InputError
+from pipelines.advice import advised, options_of
 from pipelines.claims import claims
 from pipelines.command_help import command_help, help_request
 from pipelines.command_line import typed
@@ -88,14 +89,14 @@ def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, ful
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
-        problem = error if isinstance(error, InputError) else os_problem(error, folders(config, paths))
+        problem = error if isinstance(error, InputError) else os_problem(error, folders(config, paths), places(name))
         if problem is None:
             await_torchrun()
             raise
         if full:
             traceback.print_exc()
         # A machine's own trouble, such as a full disk, is told by each machine; all else is the same on every rank.
-        leave(name, str(problem), code=2, everywhere=not isinstance(error, InputError))
+        leave(name, advised(name, str(problem)), code=2, everywhere=not isinstance(error, InputError))
 
 
 def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
@@ -127,6 +128,12 @@ def folder_options() -> Iterator[list[str]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}"]
+
+
+def places(name: str) -> list[str]:
+    """Options of a command that say where it writes."""
+    own = options_of(name)
+    return [option for option in ("output", "store.root") if option in own] + ["hydra.run.dir"] * (name == "run")
 
 
 def folders(config: DictConfig | None, paths: frozenset[str]) -> list[str]:

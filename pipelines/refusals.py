@@ -107,25 +107,25 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(". ")
 
 
-def os_problem(error: Exception, folders: Iterable[str]) -> InputError | None:
+def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] = ()) -> InputError | None:
     """A full disk, a missing permission or a missing file, with its remedy; None for everything else.
 
     Where a full disk is not mentioned with a path, the emptiest of the ``folders`` that were written to is named. An
-    error that says nothing of a disk counts as caused by a full one while one of the ``folders`` is full.
+    error that says nothing of a disk counts as caused by a full one while one of the ``folders`` is full. ``options``
+    choose another place to write to.
     """
     code, path = os_number(error), _named(error)
     places = [existing(folder) for folder in folders]
     if code in NO_SPACE:
-        return full_disk(path or min(places, key=lambda place: shutil.disk_usage(place).free))
+        return full_disk(path or min(places, key=lambda place: shutil.disk_usage(place).free), options)
     if code == errno.EFBIG:
         return InputError(f"{path or 'a file'}: it may not grow so large; raise the limit of this shell (ulimit -f)")
     if not code and (full := [place for place in places if is_full(place)]):
-        return full_disk(full[0])
+        return full_disk(full[0], options)
     if path is None or not isinstance(error, OSError):
         return None
     if code in NO_PERMISSION:
-        remedy = "give yourself access, or choose another place, such as store.root=..."
-        return InputError(f"{path}: {os.strerror(code)}; {remedy}")
+        return InputError(f"{path}: {os.strerror(code)}; give yourself access{_elsewhere(options)}")
     if code == errno.EIO:
         return InputError(f"{path}: the disk fails ({os.strerror(code)}); check the disk, or choose another place")
     return InputError(f"{path}: {os.strerror(code)}; check the path") if code else None
@@ -137,12 +137,16 @@ def _named(error: BaseException) -> str | None:
     return next((os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)), None)
 
 
-def full_disk(path: str | Path) -> InputError:
+def full_disk(path: str | Path, options: Sequence[str] = ()) -> InputError:
     """Where the disk is full, and what to do."""
     return InputError(
-        f"{path}: the disk is full; free some space, or choose another place (store.root=..., hydra.run.dir=...): "
-        "nothing finished is lost, and the same command resumes"
+        f"{path}: the disk is full; free some space{_elsewhere(options)}: nothing finished is lost, and the same "
+        "command resumes"
     )
+
+
+def _elsewhere(options: Sequence[str]) -> str:
+    return f", or choose another place ({', '.join(f'{option}=...' for option in options)})" if options else ""
 
 
 def existing(path: str) -> Path:

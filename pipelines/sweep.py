@@ -23,6 +23,7 @@ from audio.errors import InputError
 from pipelines.claims import held
 from pipelines.command import leave
 from pipelines.command_line import command_line
+from pipelines.folder_callback import ending_the_command
 from pipelines.refusals import os_problem
 from pipelines.sweep_jobs import Job, conclude, forget, note, options, read_jobs, relative
 
@@ -44,22 +45,21 @@ class SweepPage(Callback):
                 folder=relative(Path(config.hydra.runtime.output_dir), sweep),
                 codebook_size=size if isinstance(size, int) else None,
             )
-            note(sweep, job)
+            with ending_the_command(config):
+                note(sweep, job)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Note the end of the job; what made it fail has been noted by `going_on`."""
         if config.hydra.mode is RunMode.MULTIRUN and job_return.status is JobStatus.COMPLETED:
-            conclude(_sweep(config), config.hydra.job.num)
+            with ending_the_command(config):
+                conclude(_sweep(config), config.hydra.job.num)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Draw the page, print where it is, and exit with an error if a job failed."""
         if os.environ.get("RANK", "0") != "0":  # torchrun: the others have seen the same
             return
-        try:
+        with ending_the_command(config):
             finish(_sweep(config), command=command_line("run"))
-        except Exception:  # Hydra would make a warning of it
-            traceback.print_exc()
-            raise SystemExit(1) from None
 
 
 @contextmanager
@@ -76,7 +76,11 @@ def going_on() -> Iterator[None]:
         with held(Path(hydra.runtime.output_dir), option="hydra.sweep.subdir"):
             yield
     except Exception as error:
-        problem = error if isinstance(error, InputError) else os_problem(error, [hydra.runtime.output_dir, "."])
+        problem = (
+            error
+            if isinstance(error, InputError)
+            else os_problem(error, [hydra.runtime.output_dir, "."], ["store.root", "hydra.sweep.dir"])
+        )
         if problem is None:
             traceback.print_exc()
         reason = " ".join((str(problem) if problem else f"{type(error).__name__}: {error}").split())
