@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from audio.errors import InputError
 from pipelines.comparison_record import ComparisonRecord
+from pipelines.record_types import require_record
 from pipelines.training_record import TrainingRecord
 
 RESULTS = "results.json"
@@ -210,10 +211,14 @@ def read_results(folder: Path) -> Results:
         raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it: run=runs/...")
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error}); write it again: repeat the run's command") from error
     if not isinstance(content, dict) or not isinstance(content.get("figures"), list):
         raise InputError(f'{path} holds no list of "figures"; write it again: repeat the run\'s command')
+    try:
+        require_record(Results, content, "")
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}; write it again: repeat the run's command") from error
     return cast(Results, _printable(content))
 
 
