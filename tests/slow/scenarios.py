@@ -123,8 +123,11 @@ def _content(path: Path, name: str, place: Path) -> str:
 
 
 def _without_costs(results: dict[str, Any]) -> dict[str, Any]:
+    """The results of a run, without what differs between two undisturbed ones: costs, the date and the commit."""
     stages = [{"stage": row["stage"], "key": row["key"]} for row in results["stages"]]
-    return results | {"stages": stages, "figures": [row for row in results["figures"] if row["name"] not in COSTS]}
+    figures = [row for row in results["figures"] if row["name"] not in COSTS]
+    made = {name: value for name, value in results["provenance"].items() if name not in ("date", "commit")}
+    return results | {"stages": stages, "figures": figures, "provenance": made}
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
