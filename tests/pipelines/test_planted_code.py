@@ -1,0 +1,132 @@
+"""Pickles in place of the files that commands read: none is ever unpickled."""
+
+import io
+import pickle
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audio.errors import InputError
+from lm.model import LanguageModel
+from pipelines.run_record import read_results
+from pipelines.store import faults
+from tests.pipelines.tiny_chain import TINY, called_at_once, entries, refusal, run, stored
+from tokenizer.tokenizer import Tokenizer
+from vocoder.vocoder import Vocoder
+
+NO_REPORT = "stages=[tokenizer,lm,probe,vocoder]"
+READERS: dict[str, Callable[[Path], object]] = {
+    "tokenizer": Tokenizer.from_pretrained,
+    "lm": LanguageModel.from_pretrained,
+    "vocoder": Vocoder.from_pretrained,
+}
+
+
+class Trap:
+    """Unpickling it leaves a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = str(marker)
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (self.marker, "w")
+
+
+def traps(marker: Path) -> Iterator[bytes]:
+    """A plain pickle, PyTorch's archive of one, and NumPy's array of one."""
+    yield pickle.dumps(Trap(marker))
+    for save in (torch.save, lambda trap, file: np.save(file, np.array([trap], dtype=object))):
+        stream = io.BytesIO()
+        save(Trap(marker), stream)
+        yield stream.getvalue()
+
+
+def test_the_traps_would_work(tmp_path: Path) -> None:
+    plain, archive, array = traps(tmp_path / "marker")
+    for load in (
+        lambda: pickle.loads(plain),
+        lambda: torch.load(io.BytesIO(archive), weights_only=False),
+        lambda: np.load(io.BytesIO(array), allow_pickle=True),
+    ):
+        load()
+        (tmp_path / "marker").unlink()
+
+
+def test_no_model_folder_runs_code(run_folder: Path, tmp_path: Path) -> None:
+    for part, read in READERS.items():
+        for name in sorted(path.name for path in (run_folder / part).iterdir()):
+            for number, trap in enumerate(traps(tmp_path / "marker")):
+                folder = shutil.copytree(run_folder / part, tmp_path / f"{part}-{name}-{number}")
+                (folder / name).write_bytes(trap)
+                if name == "README.md":
+                    read(folder)
+                else:
+                    with pytest.raises(InputError):
+                        read(folder)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_no_results_run_code(tmp_path: Path) -> None:
+    for trap in traps(tmp_path / "marker"):
+        (tmp_path / "results.json").write_bytes(trap)
+        with pytest.raises(InputError):
+            read_results(tmp_path)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_planted_file_of_a_whole_entry_is_noticed(whole_store: Path, tmp_path: Path) -> None:
+    trap, *_ = traps(tmp_path / "marker")
+    for entry in entries(whole_store):
+        for name in [path.relative_to(entry) for path in entry.rglob("*") if path.is_file()]:
+            planted = shutil.copytree(entry, tmp_path / entry.parent.name / entry.name / name.name)
+            (planted / name).write_bytes(trap)
+            found = list(faults(planted, trust_stamps=True))
+            assert bool(found) == (name.name != "timings.json"), name  # costs are made anew
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.slow
+def test_whatever_a_killed_run_left_runs_no_code(whole_store: Path, tmp_path: Path) -> None:
+    store, marker = tmp_path / "store", tmp_path / "marker"
+    shutil.copytree(whole_store / "embedded", store / "embedded")
+    for trap in traps(marker):
+        with (store / "inspected.jsonl").open("ab") as file:
+            file.write(trap + b"\n")
+    for number, entry in enumerate(entries(whole_store)):
+        trap = list(traps(marker))[number % 3]
+        partial = store / entry.parent.name / f"{entry.name}.partial"
+        checkpoints = partial.with_suffix(".checkpoints")
+        checkpoints.mkdir(parents=True)
+        for file in (path for path in entry.rglob("*") if path.is_file()):
+            place = partial / file.relative_to(entry)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(trap)
+            (checkpoints / f"{file.name}.sha256").write_bytes(trap)
+        for name in ("fit.safetensors", "fit.pt", "begun.json"):
+            (checkpoints / name).write_bytes(trap)
+    assert run(store, tmp_path / "run", NO_REPORT) == 0
+    assert stored(store) == stored(whole_store)
+    assert not marker.exists()
+
+
+def test_a_run_reuses_a_store_that_can_only_be_read(whole_store: Path, tmp_path: Path) -> None:
+    place = tmp_path / "store"
+    place.mkdir()
+    if subprocess.run(["mount", "--bind", whole_store, place], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a folder that can only be read")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+        words = (*TINY, f"store.root={place}")
+        done = called_at_once(tmp_path / "whole", *words)
+        assert done.returncode == 0, done.stderr
+        assert "computing" not in done.stderr
+        line = refusal(called_at_once(tmp_path / "more", *words, "seed=1"))
+        assert "cannot be written (Read-only file system)" in line
+        assert "store.root=PATH" in line
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
