@@ -78,18 +78,6 @@ def test_two_runs_at_once_on_one_store(whole_store: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_a_few_writes_later(whole_store: Path, tmp_path: Path) -> None:
-    rng, kills = random.Random(0), 0
-    kill = Kill(path="*", count=25)
-    while run(tmp_path / "store", tmp_path / "run", NO_REPORT, *CHECKPOINTS, kill=kill) != 0:
-        # A little later each time: what has no checkpoint must once be done in one go, behind all that is only reused.
-        kill, kills = Kill(path="*", count=rng.randint(25, 60) + 2 * kills), kills + 1
-        assert kills < 60
-    assert kills > 3
-    assert stored(tmp_path / "store") == stored(whole_store)
-
-
-@pytest.mark.slow
 def test_the_smoke_experiment_killed_at_ten_random_moments(tmp_path: Path) -> None:
     def smoke(store: str, wait: float | None) -> int | None:
         words = ["experiment=smoke", f"store.root={tmp_path / store}", f"hydra.run.dir={tmp_path / 'runs' / store}"]
