@@ -69,3 +69,18 @@ def test_no_clip_is_written_over_the_next(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broadcast"):
         written(tmp_path, extra=2)
     assert not (tmp_path / "offsets.npy").exists()
+
+
+def test_a_full_disk_is_an_error_before_anything_is_written_in_place(small_disk: Path) -> None:
+    """A write in place to a file without blocks would kill the process."""
+    session = Session(
+        store=Store(small_disk),
+        gang=Alone(torch.device("cpu")),
+        terminal=Terminal(silent=True),
+        folder=small_disk,
+        workers=1,
+    )
+    clips, file = kept_clips(corpus()), small_disk / "values.npy"
+    lengths = [1 << 20] * len(clips)
+    with pytest.raises(OSError, match=r"No space left on device: '.*values\.npy'"):
+        write_clips(session, "values", file, clips, lengths, lambda place, clip: place.fill(1), dtype=np.int16)
