@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from audio.errors import InputError
@@ -239,16 +238,15 @@ def codebook(
         patches = _patches(sample, "train", audio, settings)
         model = Autoencoder(settings.autoencoder, patches.shape[1])
         model.load_state_dict(load_file(trained.folder / "autoencoder.safetensors"))
-        bottlenecks = _bottlenecks(model, patches)
-        with threadpool_limits(1):  # of FAISS and its BLAS
-            centroids, reports = fit_residual_codebooks(
-                bottlenecks,
-                levels=settings.levels,
-                codebook_size=settings.codebook_size,
-                iterations=settings.kmeans_iterations,
-                seed=settings.seed,
-                gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
-            )
+        # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
+        centroids, reports = fit_residual_codebooks(
+            _bottlenecks(model, patches),
+            levels=settings.levels,
+            codebook_size=settings.codebook_size,
+            iterations=settings.kmeans_iterations,
+            seed=settings.seed,
+            gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
+        )
         codebooks = torch.from_numpy(centroids)
         codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet
         statistics = load_file(sample.folder / SAMPLE)
