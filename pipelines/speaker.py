@@ -127,7 +127,10 @@ def speaker(
         None if folder is None else Vocoder.from_pretrained(folder, device=device, engine=engine, postfilter=postfilter)
     )
     if vocoder is not None:
-        _require_belonging(vocoder, tokenizer, model)
+        try:  # before the codes are read or drawn, which takes its time
+            vocoder.require_tokenizer(tokenizer)
+        except InputError as error:
+            raise InputError(f"model={model}: {error}") from error
         vocoder.group_index(group)
     elif group is not None:
         raise InputError(f"group={group}, but Griffin-Lim knows no groups; leave it out, or choose synthesis=wavenet")
@@ -170,12 +173,3 @@ def missing_mean(front_end: SpectrogramConfig, *, by: str = "Griffin-Lim") -> st
         f"audio.remove_mean={removal} took each mel band's mean off before the codes, and nothing puts it back: sound "
         f"by {by} has another loudness and colour than the recording"
     )
-
-
-def _require_belonging(vocoder: Vocoder, tokenizer: Tokenizer, model: Path) -> None:
-    """Now, not only when the codes are there: drawing them takes its time."""
-    if vocoder.tokenizer != tokenizer.format.tokenizer:
-        raise InputError(
-            f"model={model}: its vocoder belongs to tokenizer {vocoder.tokenizer}, its tokenizer is "
-            f"{tokenizer.format.tokenizer}; name the folder of a run whose parts were made together (wordless run)"
-        )

@@ -177,8 +177,7 @@ class Vocoder:
         given: Sequence[Waveform | Samples | None] = _one_each(prompts, codes, "prompts")
         heard = [self._heard(prompt) for prompt in given]
         for clip in codes:
-            require_codes(clip, "codes")
-            self._require_belonging(clip.format, tokenizer.format)
+            self._require_belonging(clip, tokenizer)
         renderings = [self._rendering(tokenizer, prompt) for prompt in heard]
         inputs = [
             GenerationInput(
@@ -298,9 +297,33 @@ class Vocoder:
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         for block in blocks:
-            require_codes(block, "a block of codes")
-            self._require_belonging(block.format, tokenizer.format)
+            self._require_belonging(block, tokenizer)
             yield block
+
+    def _require_belonging(self, codes: Codes, tokenizer: CodeMeanings) -> None:
+        require_codes(codes, "codes")
+        self._require_format(codes.format, "the codes")
+        self.require_tokenizer(tokenizer)
+        require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
+
+    def require_tokenizer(self, tokenizer: CodeMeanings) -> None:
+        """Refuse a tokenizer that this vocoder was not trained with.
+
+        Raises:
+            InputError: the fingerprint, the sample rate, or the frames and mel bands of a code differ.
+        """
+        self._require_format(tokenizer.format, "the tokenizer")
+        config, audio = self.model.config, tokenizer.front_end
+        for name, given, wanted in (
+            ("samples per frame", audio.hop_length, config.hop_length),
+            ("mel bands", audio.n_mels, config.n_mels),
+            ("frames per code", tokenizer.patch_frames, config.patch_frames),
+        ):
+            if given != wanted:
+                raise InputError(
+                    f"the vocoder counts {wanted} {name}, the tokenizer {given}: use the ones of the same run, or copy "
+                    "the vocoder's folder again from its run"
+                )
 
     def group_index(self, group: str | None) -> int:
         """Index of a group heard in training; -1 for None.
@@ -317,20 +340,18 @@ class Vocoder:
             raise InputError(f"group is {group!r}, which this vocoder never heard; {choice}")
         return known.index(group)
 
-    def _require_belonging(self, codes: CodesFormat, tokenizer: CodesFormat) -> None:
+    def _require_format(self, given: CodesFormat, thing: str) -> None:
         config = self.model.config
-        for thing, its in (("the codes", codes), ("the tokenizer", tokenizer)):
-            if its.tokenizer != self.tokenizer:
-                raise InputError(
-                    f"the vocoder belongs to tokenizer {self.tokenizer}, {thing} to tokenizer {its.tokenizer}: "
-                    "use the ones of the same run, or train a vocoder for this one (wordless run)"
-                )
-            if (its.sample_rate, its.samples_per_code) != (config.sample_rate, config.samples_per_code):
-                raise InputError(
-                    f"{thing} count {its.samples_per_code} samples per code at {its.sample_rate} Hz, the vocoder "
-                    f"{config.samples_per_code} at {config.sample_rate} Hz: use the ones of the same run"
-                )
-        require_same_codebook(tokenizer, codes, owner="the tokenizer")
+        if given.tokenizer != self.tokenizer:
+            raise InputError(
+                f"the vocoder belongs to tokenizer {self.tokenizer}, {thing} to tokenizer {given.tokenizer}: "
+                "use the ones of the same run, or train a vocoder for this one (wordless run)"
+            )
+        if (given.sample_rate, given.samples_per_code) != (config.sample_rate, config.samples_per_code):
+            raise InputError(
+                f"{thing} count {given.samples_per_code} samples per code at {given.sample_rate} Hz, the vocoder "
+                f"{config.samples_per_code} at {config.sample_rate} Hz: use the ones of the same run"
+            )
 
     def _no_frames(self) -> Tensor:
         return torch.zeros(0, self.model.config.condition_inputs)  # on the CPU, as `frames_of` has them

@@ -71,6 +71,22 @@ def test_refuses_another_tokenizer(vocoder: Vocoder) -> None:
         vocoder.decode(random_table().codes([1]), stranger)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"hop_length": SAMPLES_PER_CODE, "patch_frames": 1}, "samples per frame"),
+        ({"n_mels": 99}, "99 mel bands"),
+    ],
+)
+def test_refuses_a_tokenizer_with_other_frames_of_the_same_fingerprint(change: dict[str, int], told: str) -> None:
+    config = replace(tiny_config(), **change)
+    vocoder = Vocoder(create_wavenet(config, seed=0), "tok-1")
+    with pytest.raises(InputError, match=told):
+        vocoder.require_tokenizer(random_table())
+    with pytest.raises(InputError, match=told):
+        vocoder.decode(random_table().codes([1]), random_table())
+
+
 def test_refuses_codes_of_another_codebook_than_the_tokenizers(vocoder: Vocoder) -> None:
     with pytest.raises(InputError, match="book-2"):
         vocoder.decode(random_table(codebook="book-2").codes([1]), random_table())
