@@ -163,6 +163,7 @@ def _call(
     for stream in (1, 2):
         os.dup2(writing.fileno(), stream)
     writing.close()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background processes ignore it
     os.chdir(place)
     if kill:
         arm(place, kill)

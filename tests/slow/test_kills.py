@@ -42,8 +42,12 @@ PLAN = {
     "probe": (12, 6, 4, 6),
     "sweep": (12, 6, 4, 6),
 }
-# Commands that share a store, and the word that names what each of them has for itself.
-APART = {"run": "hydra.run.dir=run", "probe": "output=probe.json", "sweep": "hydra.sweep.dir=sweep"}
+# Commands that share a store; the word that names the output of one of them, and that of the other.
+APART = {
+    "run": ("hydra.run.dir=run", "hydra.run.dir=other"),
+    "probe": ("output=probe.json", "output=other.json"),
+    "sweep": ("hydra.sweep.dir=sweep", "hydra.sweep.dir=other"),
+}
 EXISTS = "exists already"  # of an output that was whole when the command was killed
 
 
@@ -242,10 +246,10 @@ def test_one_of_two_on_one_store_killed(
     name: str, number: int, whole: Callable[[str], Undisturbed], kills: Counts, tmp_path: Path
 ) -> None:
     """Two commands share a store; one is killed, and the other one ends as if it were alone."""
-    wanted, output = whole(name), APART[name]
+    wanted, (output, others) = whole(name), APART[name]
     events = [site for site in wanted.events if site.removed.count("/") == 2]
     kill = events[number].kill
-    words = tuple(f"{word}.other" if word == output else word for word in wanted.scenario.words)
+    words = tuple(others if word == output else word for word in wanted.scenario.words)
     doomed = Call(wanted.scenario.command, *words, place=tmp_path, kill=kill)
     other = Call(wanted.scenario.command, *wanted.scenario.words, place=tmp_path)
     ended, done = doomed.wait(), other.wait()
@@ -253,8 +257,8 @@ def test_one_of_two_on_one_store_killed(
     assert "Traceback" not in done.told, done.told
     kills[counted(name), "one of two"] += kill.ended(ended.code)
     call(wanted.scenario.command, *words, place=tmp_path)  # cleans up where the undisturbed one had no reason to
-    (left,) = tmp_path.glob("*.other")
-    shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for left in tmp_path.glob("other*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     assert not differences(wanted.contents, contents(tmp_path))
 
 
