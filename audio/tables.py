@@ -1,9 +1,10 @@
 """Tables of recordings: TSV or CSV with a header, fairseq manifests, JSONL. Every problem names file and line.
 
 * TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header with ``path`` and any of ``label group index fold split``; other
-  columns are left alone. ``start`` and ``end``, in seconds, name a part of the recording: several rows may
-  name parts of one file. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of segments name
-  parts.
+  columns are left alone. The columns of a CSV may also be separated by tabs, or by semicolons, as spreadsheets write
+  them in countries with a decimal comma: the header tells which. ``start`` and ``end``, in seconds, name a part of the
+  recording: several rows may name parts of one file. In the ``manifest.tsv`` of a run ``start`` is a sample, and only
+  the rows of segments name parts.
 * fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others
   ``path<TAB>num_samples``.
 * JSONL (``.jsonl``, ``.json``, ``.ndjson``), as NeMo writes it: ``audio_filepath`` (or ``path``, ``audio``), and any of
@@ -20,11 +21,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from audio.description import FIELDS, SPAN_FIELDS, Description, describe
 from audio.errors import InputError
 from audio.manifest import whole_number
 
+_CSV_DELIMITERS = (",", ";", "\t")
 _JSON_NAMES = {
     "path": ("audio_filepath", "path", "audio"),
     "label": ("label", "command"),
@@ -63,11 +66,29 @@ def read_table(path: Path) -> Table:
     text = _text(path)
     if path.suffix.lower() in (".jsonl", ".json", ".ndjson"):
         return Table(rows=tuple(_json_rows(text, path)))
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    if path.suffix.lower() == ".csv":
+        return Table(rows=tuple(_header_rows(text, path, _csv_delimiter(text), quoting=csv.QUOTE_MINIMAL)))
     first, _, rest = text.partition("\n")
-    if delimiter == "\t" and "\t" not in first and first.strip() and first.strip() != "path":
+    if "\t" not in first and first.strip() and first.strip() != "path":
         return Table(rows=tuple(_fairseq_rows(rest, path)), root=first.strip())
-    return Table(rows=tuple(_header_rows(text, path, delimiter)))
+    # Quotes mean something in CSV alone: a TSV file name may hold one.
+    return Table(rows=tuple(_header_rows(text, path, "\t", quoting=csv.QUOTE_NONE)))
+
+
+def _csv_delimiter(text: str) -> str:
+    """The first delimiter that finds a column ``path`` in the header; a comma where none does."""
+    for delimiter in _CSV_DELIMITERS:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        try:
+            if "path" in _names(next(lines, [])):
+                return delimiter
+        except csv.Error:  # told with its line when the rows are read
+            continue
+    return _CSV_DELIMITERS[0]
+
+
+def _names(header: list[str]) -> list[str]:
+    return [name.strip().lower() for name in header]
 
 
 def _text(path: Path) -> str:
@@ -86,17 +107,10 @@ def _text(path: Path) -> str:
         raise InputError(f"corpus.table={str(path)!r:.200} is no path; name a file") from error
 
 
-def _header_rows(text: str, path: Path, delimiter: str) -> Iterator[Row]:
-    # Quotes mean something in CSV alone: a TSV file name may hold one.
-    quoted = delimiter == ","
-    lines = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-        strict=True,
-    )
+def _header_rows(text: str, path: Path, delimiter: str, *, quoting: Literal[0, 3]) -> Iterator[Row]:
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     try:
-        header = [name.strip().lower() for name in next(lines, [])]
+        header = _names(next(lines, []))
         if "path" not in header:
             others = ", ".join((*FIELDS, *SPAN_FIELDS))
             raise InputError(f"{path}:1: the header is {header!s:.200}; it needs path, and may have {others}")
@@ -104,15 +118,17 @@ def _header_rows(text: str, path: Path, delimiter: str) -> Iterator[Row]:
             raise InputError(f"{path}:1: the header names {repeated[0]} twice; name each column once")
         for values in lines:
             if any(value.strip() for value in values):
-                yield _header_row(header, values, f"{path}:{lines.line_num}")
+                yield _header_row(header, values, f"{path}:{lines.line_num}", decimal_comma=delimiter == ";")
     except csv.Error as error:
         raise InputError(f"{path}:{lines.line_num}: {error}; mend the line, or write a tab-separated .tsv") from error
 
 
-def _header_row(header: list[str], values: list[str], where: str) -> Row:
+def _header_row(header: list[str], values: list[str], where: str, *, decimal_comma: bool) -> Row:
     if len(values) != len(header):
         raise InputError(f"{where}: {len(values)} values under a header of {len(header)} columns; give one for each")
     fields = dict(zip(header, values, strict=True))
+    if decimal_comma:
+        fields |= {name: fields[name].replace(",", ".") for name in SPAN_FIELDS if name in fields}
     return _row(_in_seconds(fields) if "num_samples" in fields and "sample_rate" in fields else fields, where)
 
 

@@ -93,7 +93,7 @@ def read_corpus(
     trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
     segments = f"{_segments_of(manifest)}, " if manifest.has_segments else ""
     left_out = sum(each.segments for each in rejected)
-    dropped = f", {left_out} segments left out" if left_out else ""
+    dropped = f", {left_out} segments left out (reasons: {REJECTED})" if left_out else ""
     terminal.say(
         f"corpus    {name}: {len(manifest.clips)} clips, {segments}{manifest.seconds / 60:.1f} minutes, "
         f"{sum(not each.segments for each in rejected)} set aside{dropped}{trimmed}"

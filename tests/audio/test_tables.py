@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audio.description import Description
+from audio.description import Description, Span
 from audio.errors import InputError
 from audio.tables import Row, read_table
 
@@ -24,6 +24,8 @@ def rows(folder: Path, name: str, text: str | bytes) -> tuple[Row, ...]:
         ("t.tsv", "path\tlabel\tgroup\tindex\tfold\tsplit\nx/a 1.wav\tup\tanna\t3\t1\tdev\n"),
         ("t.csv", 'Path,Label,Group,Index,Fold,Split,Other\r\n"x/a 1.wav",up,anna,3,1,valid,"a, b"\r\n\r\n'),
         ("t.csv", b"\xef\xbb\xbfsplit,path,fold,index,group,label\nVAL,x/a 1.wav,1,3,anna,up"),
+        ("t.csv", b'\xef\xbb\xbfPath;Label;Group;Index;Fold;Split;Other\r\n"x/a 1.wav";up;anna;3;1;dev;"a; b, c"\r\n'),
+        ("t.csv", "path\tlabel\tgroup\tindex\tfold\tsplit\nx/a 1.wav\tup\tanna\t3\t1\tdev\n"),
         ("t.jsonl", '{"audio_filepath": "x/a 1.wav", "duration": 1.5, "command": "up", "speaker": "anna", "index": 3, '
          '"fold": 1, "split": "validation", "text": null}\n\n'),
     ],
@@ -32,6 +34,13 @@ def test_each_format_says_the_same(tmp_path: Path, name: str, text: str | bytes)
     (row,) = rows(tmp_path, name, text)
     assert row.path == "x/a 1.wav"
     assert row.description == Description(label="up", group="anna", index=3, fold="1", split="validation")
+
+
+def test_a_table_with_semicolons_has_decimal_commas(tmp_path: Path) -> None:
+    first, second = rows(tmp_path, "t.csv", 'path;start;end;label\r\n"a, b.wav";2,5;4,25;up, down\r\na.wav;3.5;;up\r\n')
+    assert first.path == "a, b.wav"
+    assert first.description == Description(label="up, down", span=Span(start=2.5, end=4.25))
+    assert second.description == Description(label="up", span=Span(start=3.5, end=None))
 
 
 def test_a_fairseq_manifest_names_its_root(tmp_path: Path) -> None:
