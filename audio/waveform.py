@@ -10,6 +10,12 @@ from audio.errors import InputError
 from audio.files import aside
 from audio.wav import wav_file
 
+# Suffixes of sound in other formats. A WAV file of such a name would be refused by most players.
+OTHER_SOUNDS = frozenset(
+    f".{suffix}"
+    for suffix in ("mp3", "flac", "ogg", "oga", "opus", "m4a", "aac", "mp4", "wma", "aiff", "aif", "au", "caf", "raw")
+)
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -39,8 +45,14 @@ class Waveform:
         return len(self.samples) / self.sample_rate
 
     def write(self, path: Path | str) -> None:
-        """Write a 16-bit PCM WAV file, whole or not at all; samples outside [-1, 1] are clipped."""
+        """Write a 16-bit PCM WAV file, whole or not at all; samples outside [-1, 1] are clipped.
+
+        Raises:
+            InputError: the path ends like sound in another format, such as ".mp3".
+        """
         path = Path(path).expanduser()
+        if path.suffix.lower() in OTHER_SOUNDS:
+            raise InputError(f"{path} is not the name of a WAV file, which is what is written; name {path.stem}.wav")
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside(path) as beside, wav_file(beside, self.sample_rate) as file:
             file.write(self.samples)

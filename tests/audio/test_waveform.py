@@ -40,3 +40,12 @@ def test_a_path_may_be_text_and_begin_at_home(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("HOME", str(tmp_path))
     Waveform(samples=np.zeros(80, np.float32), sample_rate=8_000).write("~/a.wav")
     assert len(read(tmp_path / "a.wav", 8_000).samples) == 80
+
+
+def test_a_path_of_another_format_is_refused(tmp_path: Path) -> None:
+    waveform = Waveform(samples=np.zeros(80, np.float32), sample_rate=8_000)
+    with pytest.raises(InputError, match=r"a\.MP3 is not the name of a WAV file, .* name a\.wav"):
+        waveform.write(tmp_path / "a.MP3")
+    assert not list(tmp_path.iterdir())
+    waveform.write(tmp_path / "take 1.5")
+    assert (tmp_path / "take 1.5").read_bytes()[:4] == b"RIFF"
