@@ -1,13 +1,16 @@
 """The sounds of a report: players that hold their sound, as many as the page has room for."""
 
 import base64
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from audio.errors import InputError
+from audio.files import open_regular
+from audio.json_values import shortened
 from pipelines.pages.phrasing import counted
-from pipelines.run_record import ClipRecord, ExcerptRecord, Results, SaidRecord, is_cut
+from pipelines.run_record import RESULTS, ClipRecord, ExcerptRecord, Results, SaidRecord, is_cut
 
 KINDS = {
     "original": "Original",
@@ -136,14 +139,25 @@ def excerpts_in_words(results: Results) -> str | None:
 
 
 def sound_path(folder: Path, file: str) -> Path:
-    """A WAV file of a run.
+    """A WAV file in the folder of sounds of a run.
+
+    A results.json of somebody else may name any file. Only sounds of the run may enter a page that is passed on.
 
     Raises:
-        InputError: it is missing.
+        InputError: the name leads out of the folder of sounds, or the file is missing or is no WAV file.
     """
     path = folder / "listening" / file
+    if Path(file).name != file:
+        raise InputError(
+            f"{folder / RESULTS} names the sound {shortened(file)}, which is no file name; repeat the run's "
+            "command: it writes it again"
+        )
     if not path.is_file():
         raise InputError(f"{path} is missing, but results.json names it; repeat the run's command: it writes it again")
+    with open_regular(path) as descriptor:
+        begin = os.pread(descriptor, 12, 0)
+    if (begin[:4], begin[8:]) != (b"RIFF", b"WAVE"):
+        raise InputError(f"{path} is no WAV file, but results.json names it; repeat the run's command")
     return path
 
 

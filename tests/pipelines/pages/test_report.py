@@ -513,6 +513,27 @@ def test_strange_values_are_drawn_too(tmp_path: Path) -> None:
     assert "–" in Page(read(write_report(run_folder(tmp_path, content)))).text
 
 
+@pytest.mark.parametrize("outside", ["../../secret.txt", "../results.json", "absolute", "..", ""])
+def test_no_file_but_a_sound_of_the_run_enters_the_page(outside: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret" * 100)
+    content = results()
+    folder = run_folder(tmp_path / "run", content)
+    content["listening"]["said"][0]["file"] = str(tmp_path / "secret.txt") if outside == "absolute" else outside
+    (folder / "results.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"which is no file name|is missing"):
+        write_report(folder)
+    assert not (folder / "report.html").exists()
+
+
+def test_a_link_in_the_place_of_a_sound_does_not_enter_the_page(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret" * 100)
+    folder = run_folder(tmp_path / "run", results())
+    (folder / "listening/1_wavenet.wav").unlink()
+    (folder / "listening/1_wavenet.wav").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(InputError, match=r"1_wavenet\.wav is no WAV file"):
+        write_report(folder)
+
+
 def test_what_is_missing_or_broken_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"results\.json is missing; give the folder of a run"):
         write_report(tmp_path / "nowhere")
