@@ -43,10 +43,18 @@ def read_json(path: Path) -> dict[str, object]:
         raise InputError(f"{path} {error}; write it again with the command that made it") from error
 
 
-def _read_object(path: Path) -> dict[str, object]:
-    if not path.is_file():  # a folder, a pipe or a link that leads nowhere is no file either
-        raise InputError("is missing or is no file")
+def find_object(path: Path) -> dict[str, object] | None:
+    """The object that a JSON file holds; None where there is no regular file, or the file holds something else."""
     try:
+        return _read_object(path)
+    except InputError:
+        return None
+
+
+def _read_object(path: Path) -> dict[str, object]:
+    try:
+        if not path.is_file():  # a folder, a pipe or a link that leads nowhere is no file either
+            raise InputError("is missing or is no file")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(f"has {size} bytes; JSON of this kind has at most {MAX_BYTES}")
         content = parse_json(path.read_bytes())

@@ -1,7 +1,6 @@
 """What ``wordless decode`` does once its options are known to be sound."""
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from audio.errors import InputError
 from audio.files import aside, file_hash
+from audio.json_values import find_object
 from audio.wav import wav_file
 from pipelines.decode_config import DecodeConfig
 from pipelines.devices import choose_device
@@ -127,11 +127,8 @@ def _job(
 
 def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> None:
     """Refuse to go on with another engine: its sounds would part from those that are there."""
-    try:
-        begun = json.loads((settings.output / JOB).read_text())
-    except (OSError, ValueError):
-        return
-    if isinstance(begun, dict) and {**begun, "engine": job["engine"]} == job != begun:
+    begun = find_object(settings.output / JOB) or {}
+    if "engine" in begun and {**begun, "engine": job["engine"]} == job != begun:
         raise InputError(
             f"output={settings.output} was begun with engine={begun['engine']}, and engine={settings.engine} is "
             f"{job['engine']} here; go on with engine={begun['engine']} where it runs, or {REMEDY}"

@@ -23,6 +23,7 @@ from typing import Any
 
 from audio.errors import InputError
 from audio.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
+from audio.json_values import find_object
 from pipelines.costs import measured
 
 ENTRY = "entry.json"
@@ -218,11 +219,7 @@ def checkpoints_of(folder: Path) -> Path:
 
 def _recorded(path: Path) -> dict[str, Any]:
     """What an entry's JSON file says; nothing where it is missing or broken."""
-    try:
-        recorded = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return recorded if isinstance(recorded, dict) else {}
+    return find_object(path) or {}
 
 
 def _amount(value: object) -> float:

@@ -4,12 +4,12 @@
 """
 
 import fcntl
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from audio.errors import InputError
+from audio.json_values import find_object
 from pipelines.store import write_json
 
 JOB = "job.json"
@@ -66,18 +66,9 @@ def require_own(folder: Path, job: Mapping[str, object]) -> None:
         return
     if not folder.is_dir():
         raise InputError(f"output={folder} is a file, and a folder is to be written; {REMEDY}")
-    begun = _begun(folder / JOB)
+    begun = find_object(folder / JOB)
     if begun is None and any(path.suffix != ".aside" for path in folder.iterdir()):
         raise InputError(f"output={folder} holds other things; {REMEDY}")
     differing = sorted(name for name in job if begun is not None and begun.get(name) != job[name])
     if differing:
         raise InputError(f"output={folder} was begun with other values of {', '.join(differing)}; {REMEDY}")
-
-
-def _begun(path: Path) -> dict[str, object] | None:
-    """The job that a folder was begun with; None where it says nothing that can be read."""
-    try:
-        job = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return job if isinstance(job, dict) else None

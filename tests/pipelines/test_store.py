@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from audio.errors import InputError
 from pipelines.costs import BEGUN
 from pipelines.store import ENTRY, TIMINGS, Recipe, Store, checkpoints_of, is_finished, note_finished, write_json
+from tests.hostile.special_files import at_most_seconds
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
 FILES = ("terms.json", "deep/sum.txt")
@@ -131,6 +132,18 @@ def test_files_are_hashed_again_only_where_they_seem_to_have_changed(store: Stor
     assert store.find(RECIPE) is not None  # same size and time of change: what tells a run that nothing was written
     os.utime(changed)
     with pytest.raises(InputError, match="has changed"):
+        store.find(RECIPE)
+
+
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store: Store) -> None:
+    folder = made(store)
+    (folder / TIMINGS).unlink()
+    os.mkfifo(folder / TIMINGS)
+    with at_most_seconds(10), pytest.warns(UserWarning, match="was missing or damaged"):
+        assert store.find(RECIPE) is not None
+    (folder / ENTRY).unlink()
+    os.mkfifo(folder / ENTRY)
+    with at_most_seconds(10), pytest.raises(InputError, match=r"entry\.json is missing"):
         store.find(RECIPE)
 
 
