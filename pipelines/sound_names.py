@@ -1,13 +1,16 @@
 """File names of decoded clips, below the folder that they are written into."""
 
+import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from audio.corpus import EXTENSIONS
 
+MAX_PART_BYTES = 200  # of a file's or folder's name; file systems take 255, with the endings that are added to it
+MAX_BYTES, MAX_PARTS = 1024, 32  # of a name with its folders
 _SPAN = re.compile(r"#t=(\d+)((?:\.\d+)?),(\d+)((?:\.\d+)?)$")  # as `audio.manifest.clip_name` writes it
 
 
@@ -19,7 +22,9 @@ def sound_names(clips: Sequence[str]) -> list[str]:
     inside = [_inside(name) for name in clips]
     short = [_without_extension(name) for name in inside]
     often = Counter(short)
-    names = [brief if often[brief] == 1 else _with_span(full) for brief, full in zip(short, inside, strict=True)]
+    names = [
+        _fitting(brief if often[brief] == 1 else _with_span(full)) for brief, full in zip(short, inside, strict=True)
+    ]
     return [f"{name}.wav" for name in _numbered(names)]
 
 
@@ -36,6 +41,25 @@ def _inside(path: str) -> str:
     return "/".join(parts[-1:] if path.startswith("/") else parts) or "clip"
 
 
+def _fitting(name: str) -> str:
+    """The name, or a shorter one that file systems take: what is cut off is replaced by a hash of the whole."""
+    parts = name.split("/")
+    if len(parts) > MAX_PARTS or len(name.encode()) > MAX_BYTES:
+        parts = [f"{parts[-1]}~{_short_hash(name)}"]
+    return "/".join(_fitting_part(part) for part in parts)
+
+
+def _fitting_part(part: str) -> str:
+    encoded = part.encode()
+    if len(encoded) <= MAX_PART_BYTES:
+        return part
+    return f"{encoded[: MAX_PART_BYTES - 9].decode(errors='ignore')}~{_short_hash(part)}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def _without_extension(name: str) -> str:
     """Only what is an audio extension goes: a clip may be called take.1"""
     path = _SPAN.sub("", name)
@@ -48,10 +72,19 @@ def _with_span(name: str) -> str:
     return _SPAN.sub(lambda found: f"_{int(found[1]):05d}{found[2]}-{int(found[3]):05d}{found[4]}", name)
 
 
+def _folders(names: Sequence[str]) -> Iterator[str]:
+    """Names whose file, or the file that is written before its rename, would lie where other names need a folder."""
+    for name in names:
+        for folder in PurePosixPath(name).parents:
+            for ending in (".wav", ".wav.aside"):
+                if folder.name.endswith(ending):
+                    yield str(folder).removesuffix(ending)
+
+
 def _numbered(names: Sequence[str]) -> list[str]:
-    """The second of a name gets _2, and so on until it is free."""
+    """The second of a name gets _2, and so on until it is free; a name whose file is to be a folder counts as taken."""
     taken: set[str] = set(names)
-    seen: set[str] = set()
+    seen: set[str] = set(_folders(names))
     unique = []
     for name in names:
         chosen, number = name, 2

@@ -1,5 +1,6 @@
 """``wordless decode``, on codes of a tiny tokenizer."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.errors import InputError
+from audio.files import write_aside
 from pipelines import decode_job
 from pipelines.decode import decode
 from pipelines.sound_names import partial_name, sound_names
+from pipelines.work_folder import JOB
+from tests.hostile.special_files import at_most_seconds
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
@@ -359,3 +363,44 @@ def test_segments_of_a_recording_lie_in_order_of_time() -> None:
         *("a/b.ogg_00000-00010.wav", "a/b_00100-00110.25.wav", "a/b.wav_00000-00010.wav"),
         *("a/b.wav", "take.1_00003.5-00004.wav"),
     ]
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"{}", b"pipe"])
+def test_a_damaged_job_file_is_refused_in_one_line(
+    content: bytes, run_folder: Path, parquet: Path, tmp_path: Path
+) -> None:
+    job = tmp_path / "out" / JOB
+    job.parent.mkdir()
+    os.mkfifo(job) if content == b"pipe" else job.write_bytes(content)
+    with at_most_seconds(30), pytest.raises(InputError, match=r"holds other things|was begun with other values"):
+        decode(options(run_folder, parquet, tmp_path / "out"))
+
+
+def test_a_job_file_without_an_engine_is_refused_in_one_line(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    decode(options(run_folder, parquet, tmp_path / "out"))
+    job = json.loads((tmp_path / "out" / JOB).read_text())
+    del job["engine"]
+    (tmp_path / "out" / JOB).write_text(json.dumps(job))
+    with pytest.raises(InputError, match="was begun with other values of engine"):
+        decode(options(run_folder, parquet, tmp_path / "out"))
+
+
+def test_names_that_file_systems_do_not_take_are_shortened(tmp_path: Path) -> None:
+    """Names of the longest files, of folders below folders, and names of which one needs the other as a folder."""
+    clips = [
+        *(f"{'x' * 250}{number}.wav" for number in range(3)),
+        *("y/" * 2000 + "z", "ü" * 1500),
+        *("a", "a.wav/b", "a.wav/b.wav.aside/c", "a.wav/b.wav.aside/c.wav/d"),
+    ]
+    names = sound_names(clips)
+    assert len(set(names)) == len(clips)
+    for name in names:
+        write_aside(tmp_path / name if (tmp_path / name).parent.is_dir() else made_below(tmp_path, name), b"sound")
+    for name in names:
+        assert (tmp_path / name).read_bytes() == b"sound"
+
+
+def made_below(folder: Path, name: str) -> Path:
+    """The path of a file whose folder is made."""
+    (folder / name).parent.mkdir(parents=True)
+    return folder / name
