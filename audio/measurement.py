@@ -1,7 +1,9 @@
 """Decoding a file once to its end, and keeping what was found: length, hash, peak, and where it is loud."""
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -86,7 +88,7 @@ class MeasurementCache:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._known: dict[str, Measurement] = {}
-        if path is not None and path.exists():
+        if path is not None and path.is_file():
             self._known = dict(entry for line in path.read_bytes().split(b"\n") if (entry := _entry(line)))
 
     def measure(self, root: Path, path: str) -> Measurement:
@@ -96,7 +98,8 @@ class MeasurementCache:
             return self._known[key]
         found = measure(root, path)
         if not found.problem:  # what could not be read or decoded may be next time: the disk or libsndfile was at fault
-            self._append(json.dumps({"key": key, "found": asdict(found)}))
+            content = asdict(found)
+            self._append(json.dumps({"key": key, "found": content, "hash": _hash(key, content)}))
         return found
 
     def _append(self, line: str) -> None:
@@ -104,7 +107,7 @@ class MeasurementCache:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
         except OSError as error:
             if error.errno in NO_PERMISSION:  # a store that may only be read: the file is measured again next time
                 return
@@ -125,13 +128,20 @@ def _key(path: Path) -> str:
 
 
 def _entry(line: bytes) -> tuple[str, Measurement] | None:
-    """One line of the cache; None for a blank, torn or foreign one, or one of before there were edges."""
+    """One line of the cache; None for a blank, torn, changed or foreign one, or one of before there were hashes."""
     try:
         value = json.loads(line)
-        found = value["found"]
-        return str(value["key"]), Measurement(**{**found, "edges": Edges.of(**found["edges"])})
-    except (ValueError, KeyError, TypeError):
+        key, found = str(value["key"]), value["found"]
+        if value["hash"] != _hash(key, found):
+            return None
+        return key, Measurement(**{**found, "edges": Edges.of(**found["edges"])})
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _hash(key: str, found: Mapping[str, object]) -> str:
+    """Hash of what a line of the cache says: a flipped bit in a length would change what a run makes of a recording."""
+    return hashlib.sha256(json.dumps([key, found], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _undecoded(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:

@@ -1,6 +1,7 @@
 """Inspection: unfit files are set aside with the reason, alike with any number of workers, and heard only once."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from audio.errors import InputError
 from audio.inspection import InspectionConfig, inspect
 from tests.audio.conftest import Tone
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
-from tests.hostile.special_files import write_special_files
+from tests.hostile.special_files import at_most_seconds, write_special_files
 
 
 @pytest.fixture
@@ -177,6 +178,38 @@ def test_a_cache_that_a_kill_cut_short_is_mended(folder: Path, tmp_path: Path) -
     length = cache.stat().st_size
     assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
     assert cache.stat().st_size == length
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_flipped_bit_in_the_cache_changes_nothing(number: int, folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    whole = inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    content = bytearray(cache.read_bytes())
+    for place in range(number, len(content), 97):
+        content[place] ^= 1  # of a digit: another digit
+    cache.write_bytes(content)
+    assert inspect(folder, names(folder), InspectionConfig(), cache=cache) == whole
+
+
+def test_a_length_that_the_cache_tells_wrongly_is_not_believed(tmp_path: Path, tone: Tone) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    tone("a.wav", seconds=0.2)
+    whole = inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
+    cache.write_text(cache.read_text().replace('"num_samples": 1600', '"num_samples": 9600'))
+    assert inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache) == whole
+
+
+def test_a_cache_of_nested_json_is_made_anew(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "inspection.jsonl"
+    cache.write_bytes(b"[" * 100_000)
+    inspect(folder, names(folder), InspectionConfig(), cache=cache)
+    assert "good.wav" in cache.read_text()
+
+
+def test_a_pipe_in_the_place_of_the_cache_is_not_waited_for(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "inspection.jsonl")
+    with at_most_seconds(10), pytest.raises(OSError, match=r"inspection\.jsonl"):
+        inspect(folder, names(folder), InspectionConfig(), cache=tmp_path / "inspection.jsonl")
 
 
 def test_a_changed_file_is_heard_again(tmp_path: Path, tone: Tone) -> None:
