@@ -32,6 +32,9 @@ def aside(path: Path) -> Iterator[Path]:
     beside = path.with_name(path.name + ".aside")
     try:
         with written(path):
+            remove(
+                beside
+            )  # of a killed process; or a link that somebody put there, and whose target is not ours to write
             yield beside
             with beside.open("rb") as file:
                 os.fsync(file.fileno())

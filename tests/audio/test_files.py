@@ -107,3 +107,13 @@ def test_the_number_of_an_error_is_found_in_its_causes(error: Exception, number:
     outer = RuntimeError("a pool's")
     outer.__cause__ = error
     assert os_number(outer) == number
+
+
+def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path) -> None:
+    """Somebody who can write into a shared store puts a link there, and waits for its owner."""
+    (tmp_path / "other").write_text("not ours")
+    (tmp_path / "a.aside").symlink_to("other")
+    write_aside(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert not (tmp_path / "a").is_symlink()
+    assert (tmp_path / "other").read_text() == "not ours"
