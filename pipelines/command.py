@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from audio.errors import InputError
+from audio.printable import escaped
 from pipelines.advice import advised, options_of
 from pipelines.claims import claims
 from pipelines.command_help import command_help, help_request
@@ -105,7 +106,7 @@ def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
     Another process only speaks if torchrun lets it live: then it alone has something to tell.
     """
     if os.environ.get("LOCAL_RANK" if everywhere else "RANK", "0") == "0" or await_torchrun():
-        print(f"wordless {name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"wordless {name}: {escaped(' '.join(message.split()))}", file=sys.stderr, flush=True)
     raise SystemExit(code)
 
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from audio.printable import escaped
+
 SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -39,8 +41,8 @@ class Terminal:
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
 
     def say(self, line: str) -> None:
-        """Print one line."""
-        self.console.print(line, markup=False)
+        """Print one line, without what a name in it could make the terminal do."""
+        self.console.print(escaped(line), markup=False)
 
     @contextmanager
     def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:

@@ -36,6 +36,7 @@ def task(config):
         case "refuse": raise InputError("prompt is refuse;\\n  it must be a wish")
         case "full": raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         case "unsaid": raise RuntimeError("I/O error: No space left on device (os error 28)")
+        case "escape": raise InputError("\\x1b]0;title\\x07\\x1b[31mred\\u202e\\x9b31m.wav cannot be decoded")
         case "locked": raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/locked")
         case "bug": raise KeyError("a bug")
         case "stop": raise KeyboardInterrupt
@@ -149,6 +150,12 @@ def test_a_sweep_splits_at_commas_but_not_in_paths(project: Path) -> None:
 )
 def test_what_the_user_can_mend_takes_one_line(project: Path, words: list[str], told: str) -> None:
     assert told in refusal(called(project, *words))
+
+
+def test_a_name_cannot_command_the_terminal(project: Path) -> None:
+    told = refusal(called(project, "prompt=escape"))
+    assert told.rstrip("\n").isprintable()
+    assert "red" in told
 
 
 def test_a_misspelt_option_fails_at_once(project: Path) -> None:
