@@ -17,6 +17,7 @@ from audio.nearest import alternatives, suggestion
 T = TypeVar("T")
 
 MOST_INTEGER = 2**63 - 1  # what NumPy, PyTorch and C take
+MOST_NUMBER = 1e12  # of a float: seconds times samples per second then still fit into 64 bits
 MOST_CHARACTERS = 200  # of a value in a message
 
 WORDS: dict[object, tuple[str, str]] = {  # type -> (what it must be, an example)
@@ -151,6 +152,8 @@ def plain(kind: Any, value: object, *, option: str) -> object:
     """A value without parts: bool, int, float, str, Path, None; ``object`` and ``Any`` take everything."""
     if kind in (Any, object):
         return value
+    if kind is float and isinstance(value, int | float) and abs(value) > MOST_NUMBER:
+        raise InputError(f"{option}={shown(value)} is too large; it must lie within ±{MOST_NUMBER:g}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is Path and isinstance(value, str) and value:

@@ -29,6 +29,7 @@ from pipelines.stages.vocoder import VocoderSettings
 from pipelines.store import StoreConfig
 
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
+MAX_THREADS = 1024  # beyond it the system refuses threads, and libraries end the process
 EMBEDDED = "<embedded corpus>"  # stands for the root that is known once it has been spoken
 
 
@@ -75,8 +76,10 @@ class RunSettings:
             raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads is {self.threads}; choose null (as many as this process may use), or 1 or more")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise InputError(
+                f"threads is {self.threads}; choose null (as many as this process may use), or 1 to {MAX_THREADS}"
+            )
         if self.quick and self.compare.folds is None:
             raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
         if self.seeds < 1:

@@ -13,6 +13,8 @@ from audio.waveform import FloatArray
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 
+MOST_DB = 200  # of what recordings are changed by; a recording of 24 bits spans 144 dB
+
 
 @dataclass(frozen=True, kw_only=True)
 class HealthConfig:
@@ -35,6 +37,9 @@ class HealthConfig:
             raise InputError(f"tokenizer.health.min_perplexity_ratio is {self.min_perplexity_ratio}; choose 0 to 1")
         if not self.max_seconds > 0:
             raise InputError(f"tokenizer.health.max_seconds is {self.max_seconds}; it must be positive")
+        for name in ("noise_snr_db", "gain_db"):
+            if not abs(getattr(self, name)) <= MOST_DB:
+                raise InputError(f"tokenizer.health.{name} is {getattr(self, name)}; choose -{MOST_DB} to {MOST_DB} dB")
         if self.max_clips < 1:
             raise InputError(f"tokenizer.health.max_clips is {self.max_clips}; it must be 1 or more")
         if self.shift_seconds < 0:

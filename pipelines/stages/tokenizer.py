@@ -36,6 +36,8 @@ from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 TRAIN: tuple[Split, ...] = ("train",)
 SAMPLE = "sample.safetensors"
 
+MAX_BATCH = 1 << 20  # patches
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSettings:
@@ -63,6 +65,13 @@ class TokenizerSettings:
         for name in ("codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"tokenizer.{name} is {getattr(self, name)}; it must be 1 or more")
+        if self.batch_size > MAX_BATCH:
+            raise InputError(f"tokenizer.batch_size is {self.batch_size}; it must be at most {MAX_BATCH}")
+        if self.fit.accumulation > self.batch_size:
+            raise InputError(
+                f"tokenizer.fit.accumulation is {self.fit.accumulation}, and a batch has tokenizer.batch_size="
+                f"{self.batch_size} patches; choose {self.batch_size} or fewer"
+            )
         if not 0 <= self.max_formants < 1:
             raise InputError(
                 f"tokenizer.max_formants is {self.max_formants}; choose a ratio of at least 0 and below 1, such as 0.2"

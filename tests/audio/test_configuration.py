@@ -68,6 +68,9 @@ def test_builds_nested_configs() -> None:
         ({"inner": {"rate": "0.1"}}, "audio.inner.rate=0.1 is text; it must be a number"),
         ({"inner": {"rate": False}}, "audio.inner.rate=false is true or false; it must be a number"),
         ({"inner": {"rate": float("nan")}}, "audio.inner.rate=nan is not a number; it must be a number"),
+        ({"inner": {"rate": float("inf")}}, r"audio.inner.rate=inf is too large; it must lie within ±1e\+12"),
+        ({"inner": {"rate": -1e308}}, r"audio.inner.rate=-1e\+308 is too large; it must lie within ±1e\+12"),
+        ({"inner": {"rate": 2**62}}, "is too large; it must lie within ±1e"),
         ({"inner": {"kind": "meen"}}, "audio.inner.kind=meen is not one of its choices: mean, max, 3"),
         ({"inner": 5}, "audio.inner=5 is one value; it must be a group of options"),
         ({"other": {"kind": True}}, "audio.other.kind=true is not one of its choices"),
@@ -107,13 +110,13 @@ def test_rules_of_the_dataclass_itself_hold() -> None:
         Outer,
         name=st.text(),
         root=st.just(Path("r")),
-        inner=st.builds(Inner, rate=st.floats(allow_nan=False)),
-        other=st.none() | st.builds(Inner, rate=st.floats(allow_nan=False)),
+        inner=st.builds(Inner, rate=st.floats(-1e12, 1e12)),
+        other=st.none() | st.builds(Inner, rate=st.floats(-1e12, 1e12)),
         limit=st.none() | INTEGERS,
         steps=INTEGERS | st.just("auto"),
         shuffle=st.booleans(),
         layers=st.lists(INTEGERS).map(tuple),
-        weights=st.none() | st.dictionaries(st.text(), st.floats(allow_nan=False)),
+        weights=st.none() | st.dictionaries(st.text(), st.floats(-1e12, 1e12)),
     )
 )
 def test_plain_values_build_the_config_they_came_from(config: Outer) -> None:

@@ -149,6 +149,11 @@ def test_a_corpus_that_will_not_do(
         ),
         ("corpus.labels=none", "corpus.labels=none, but neither corpus.root nor corpus.table says where"),
         ("corpus.extensions=[wav]", "corpus.extensions=['wav'], but neither corpus.root nor corpus.table says where"),
+        ("threads=9223372036854775807", "threads is 9223372036854775807; choose null"),
+        ("tokenizer.batch_size=9223372036854775807", "tokenizer.batch_size is 9223372036854775807; it must be at most"),
+        ("tokenizer.fit.accumulation=9223372036854775807", "tokenizer.fit.accumulation is 9223372036854775807, and a"),
+        ("tokenizer.health.noise_snr_db=-100000", "tokenizer.health.noise_snr_db is -100000.0; choose -200 to 200 dB"),
+        ("listening.seconds=inf", "listening.seconds=inf is too large; it must lie within"),
         ("corpus=folder", "neither corpus.root nor corpus.table is given; name the folder of your recordings"),
     ],
 )
