@@ -12,4 +12,4 @@ def require_seed(seed: int, option: str) -> None:
         InputError: the seed is negative or larger than `MAX_SEED`.
     """
     if not 0 <= seed <= MAX_SEED:
-        raise InputError(f"{option} is {seed}; it must be 0 to {MAX_SEED}")
+        raise InputError(f"{option} is {seed}; it must be 0 to {MAX_SEED}; choose another seed")

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from functools import cache
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 
 from pipelines.cli import COMMANDS
 from pipelines.refusals import options
@@ -38,11 +39,13 @@ def advised(name: str, message: str) -> str:
 
 @cache
 def options_of(command: str) -> frozenset[str]:
-    """Dotted names of the options of a command."""
+    """Dotted names of the options of a command; none where its configuration is not in the search path."""
     running = GlobalHydra.instance().hydra  # Hydra composes no second config while it runs a command
     GlobalHydra.instance().clear()
     try:
         return frozenset(options(command, [], without=""))
+    except HydraException:  # the advice is an extra: without it the message is still told
+        return frozenset()
     finally:
         GlobalHydra.instance().hydra = running
 

@@ -43,18 +43,9 @@ def command(
     themselves: they need no quoting, and are not split at commas in a sweep. ``--help`` of a command with options that
     are used ``often`` names those, and the groups of the others.
     """
-    full = os.environ.get(FULL_ERROR) == "1"
-
-    def job(config: DictConfig) -> None:
-        if is_started_by_another():
-            end_with_parent()
-        with mendable(name, paths, config, full=full):
-            task(resolved(config))
-
-    job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
 
     def main() -> None:
-        words = sys.argv[1:]
+        words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
         with (
             typed(words),
             mendable(name, paths, None, full=full),
@@ -68,12 +59,27 @@ def command(
                 if request:
                     print(command_help(name, request.topic, sys.argv[1:], often=often), flush=True)
                     return
-                hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(job)()
+                hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(
+                    _job(name, task, paths, full=full)
+                )()
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, name=name, words=sys.argv[1:]) from error
             sys.stdout.flush()
 
     return main
+
+
+def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callable[[DictConfig], None]:
+    """The task of one composed config, as Hydra calls it."""
+
+    def job(config: DictConfig) -> None:
+        if is_started_by_another():
+            end_with_parent()
+        with mendable(name, paths, config, full=full):
+            task(resolved(config))
+
+    job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
+    return job
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def test_a_named_folder_is_written_by_one_command_at_a_time(
     first = begin(project, *words, "wish=a", f"begin={project / 'go'}")
     wait_for(project, f"{results}/begun_by_*")
     code, told = ended(begin(project, *words, "wish=b"))
-    assert code == 2
+    assert code == 2, told
     assert told.count("\n") == 1
     assert f"{option}=one: another run is writing there; wait for it, or name another folder: {option}=..." in told
     (project / "go").touch()

@@ -271,7 +271,7 @@ def test_an_unexplained_error_on_a_full_disk_is_told_as_such(small_disk: Path) -
         assert os_problem(error, [str(small_disk)]) is None  # there is room
     (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
     for error in (RuntimeError("enforce fail at inline_container.cc"), AssertionError(), soundfile.LibsndfileError(2)):
-        told = str(os_problem(error, [str(small_disk / "run" / "x")]))
+        told = str(os_problem(error, [str(small_disk / "run" / "x")], ["store.root"]))
         assert told.startswith(f"{small_disk}: the disk is full; free some space, or choose another place (store.root=")
 
 
