@@ -48,10 +48,15 @@ class GenerateConfig:
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
         require_strength(self.postfilter)
         require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
-        if self.single and (self.num_samples > 1 or self.synthesis == "none"):
+        if self.single and self.num_samples > 1:
             raise InputError(
-                f"output={self.output} is one sound, but num_samples={self.num_samples} and "
-                f"synthesis={self.synthesis}; name a folder, or choose num_samples=1 and a synthesis"
+                f"output={self.output} is one sound, but num_samples is {self.num_samples}; choose num_samples=1, or "
+                "name a folder"
+            )
+        if self.single and self.synthesis == "none":
+            raise InputError(
+                f"output={self.output} is a sound, but synthesis=none makes codes alone; choose "
+                "synthesis=wavenet or synthesis=griffin_lim, or name a folder"
             )
         if self.synthesis == "none" and self.group is not None:
             raise InputError(f"group={self.group}, but synthesis=none makes no sound; leave one of them out")

@@ -143,8 +143,9 @@ def test_what_a_killed_command_left_is_begun_anew(run_folder: Path, tmp_path: Pa
         ({"postfilter": -0.1}, "postfilter is -0.1"),
         ({"group": "carl"}, "group is 'carl'"),
         ({"group": "anna", "synthesis": "none"}, "synthesis=none makes no sound"),
+        ({"output": "more.wav", "num_samples": 4}, "num_samples is 4; choose num_samples=1, or name a folder$"),
+        ({"output": "more.wav", "num_samples": 1, "synthesis": "none"}, "choose synthesis=wavenet or .*=griffin_lim"),
         ({"output": "more.mp3", "num_samples": 1}, r"looks like a \.mp3 file.* a new folder, or for a single sample a"),
-        ({"output": "more.wav"}, "num_samples=2 and synthesis=wavenet"),
     ],
 )
 def test_what_cannot_be_is_refused(changed: dict[str, object], told: str, run_folder: Path, tmp_path: Path) -> None:
