@@ -25,6 +25,7 @@ EXTENSIONS = (
 FEW = 20  # recordings: to listen to so few takes moments, even where they are long
 
 Described = dict[str, tuple[Description, ...]]  # what is known of each recording, or of each part of it, by path
+UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: set aside, not passed over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,20 +192,21 @@ def _found(config: CorpusConfig) -> tuple[Path, Described]:
     root = _folder(config.root or "", "corpus.root")
     wanted = {extension.lower().lstrip(".") for extension in config.extensions}
     others: Counter[str] = Counter()
-    paths = []
+    paths, unreadable = [], []
     for path in _files(root):
         suffix = PurePosixPath(path).suffix.lower().lstrip(".")
         if suffix in wanted:
             paths.append(path)
         elif not (root / path).is_dir():
             others[suffix] += 1
+            unreadable += [path] if suffix in UNREADABLE else []
     if not paths:
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
         raise InputError(
             f"corpus.root={root} holds no recordings{most}; looked for {' '.join(f'.{e}' for e in config.extensions)}, "
             "in sub-folders too: check the path, convert other formats to WAV or FLAC, or set corpus.extensions"
         )
-    return root, dict.fromkeys(sorted(paths), (Description(),))
+    return root, dict.fromkeys(sorted([*paths, *unreadable]), (Description(),))  # inspection sets these aside
 
 
 def _files(root: Path) -> Iterator[str]:

@@ -51,6 +51,9 @@ def missing_option(error: MissingConfigException) -> InputError:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     if not group:
         return InputError(f"there is no configuration {option!r}; see --help")
+    chosen = str(error.missing_cfg_file).partition("/")
+    if chosen[0] == "corpus" and "/" in chosen[2]:
+        return InputError(f"corpus={chosen[2]} is a path; name the folder of your recordings: corpus.root={chosen[2]}")
     return InputError(f"{group}={option} does not exist; {suggestion(option, error.options or [])}")
 
 

@@ -56,6 +56,17 @@ def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone:
     ]
 
 
+def test_formats_that_cannot_be_read_are_set_aside_by_name(tmp_path: Path, tone: Tone) -> None:
+    tone("dog/1.wav")
+    (tmp_path / "dog" / "2.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(64))
+    (tmp_path / "dog" / "cover.png").write_bytes(b"\x89PNG")
+    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), split=ALL_TRAIN))
+    assert [clip.path for clip in manifest.clips] == ["dog/1.wav"]
+    assert [(each.path, each.reason) for each in rejected] == [
+        ("dog/2.m4a", "cannot be decoded: Format not recognised")
+    ]
+
+
 def test_a_table_lists_and_describes(tmp_path: Path, tone: Tone) -> None:
     for name in ("a.wav", "x/b.wav", "not listed.wav"):
         tone(name)

@@ -114,6 +114,7 @@ def test_a_corpus_that_will_not_do(
         ("lm.fit.steps=1.5", "lm.fit.steps=1.5 is a number; it must be a whole number"),
         ("lm.fit.precision=fp8", "lm.fit.precision=fp8 is not one of its choices: fp32, bf16"),
         ("stages=[tokenizer,gpt]", "stages[1]=gpt is not one of its choices: tokenizer, lm, probe, vocoder, report"),
+        ("corpus=/a/b", "corpus=/a/b is a path; name the folder of your recordings: corpus.root=/a/b"),
         ("stages=[]", "stages is empty; name at least one of tokenizer, lm, probe, vocoder, report"),
         ("tokenizer.codebook_size=501", "tokenizer.codebook_size is 501 and tokenizer.sample_patches 500; k-means"),
         ("lm.gpt.heads=3", "heads"),
