@@ -87,15 +87,16 @@ def mixed(block: npt.NDArray[np.float32]) -> FloatArray:
 
 
 def declared_length(recording: soundfile.SoundFile) -> int | None:
-    """Samples that an open recording's header declares; None where the format does not say, as MP3 does not.
+    """Samples that an open recording's header declares; None where the header does not say.
 
-    libsndfile estimates the length of an MP3 from its size and bit rate. Of a file that was cut off it tells the length
-    that is left; what the header declared stands in its log, unless that is a placeholder of a program that could not
-    go back to the header, such as one that wrote into a pipe.
+    The length of MP3, also of MP3 in a WAV file, is an estimate from size and bit rate. A FLAC file that was written
+    into a pipe declares no length, since its encoder could not go back to the header; libsndfile then tells the largest
+    number there is. Of a file that was cut off libsndfile tells the length that is left; what the header declared
+    stands in its log, unless that is a placeholder of a program that wrote into a pipe.
     """
-    if recording.format == "MP3":
-        return None
     frames: int = recording.frames
+    if recording.subtype.startswith("MPEG") or (recording.format == "FLAC" and frames == _UNKNOWN_LENGTH):
+        return None
     log = recording.extra_info
     file = re.search(r"^Length : (\d+)", log, re.MULTILINE)
     for found in re.finditer(r"^ *(?:data|SSND|Data [Ss]ize) *: (\d+)(?: \(should be (\d+)\))?", log, re.MULTILINE):
@@ -106,7 +107,8 @@ def declared_length(recording: soundfile.SoundFile) -> int | None:
 
 
 _HEADER_BYTES = 128  # some programs count the header into the length of the data
-_PLACEHOLDER_BYTES = 0x7FFF_0000  # nearly the largest 32-bit length, signed or not, stands for an unknown one
+_PLACEHOLDER_BYTES = 0x7EFF_0000  # a larger 32-bit length stands for an unknown one: SoX writes 0x7F000008 into AIFF
+_UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile
 
 
 def count_samples(path: Path) -> int:

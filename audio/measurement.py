@@ -17,7 +17,9 @@ from audio.levels import as_text, block_peaks, joined, level_samples
 from audio.manifest import printable, writable
 from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
 
-_VERSION = 2  # of what a measurement means: another one is not taken from the cache. 2: no length of an MP3 is believed
+# Of what a measurement means: another one is not taken from the cache. 2: no length of an MP3 is believed.
+# 3: neither is that of MP3 in a WAV file, nor a number that stands for an unknown length in FLAC and AIFF.
+_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)

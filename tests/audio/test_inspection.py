@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio.decoding import count_samples
 from audio.errors import InputError
 from audio.inspection import InspectionConfig, inspect
 from tests.audio.conftest import Tone
@@ -84,6 +86,40 @@ def test_a_length_that_was_never_filled_in_is_no_damage(tmp_path: Path) -> None:
     fit, rejected = inspect(tmp_path, ["0.wav", "1.wav", "2.wav"], InspectionConfig())
     assert not rejected
     assert {found.num_samples for found in fit.values()} == {1_600}
+
+
+def test_a_flac_file_written_into_a_pipe_is_fit(tmp_path: Path) -> None:
+    """Its encoder could not go back to the header, which says 0 samples: an unknown number."""
+    soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).uniform(-0.3, 0.3, 8_000), 8_000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0  # the number of samples has 36 bits
+    content[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(content)
+    fit, rejected = inspect(tmp_path, ["a.flac"], InspectionConfig())
+    assert (rejected, fit["a.flac"].num_samples) == ((), 8_000)
+    assert count_samples(tmp_path / "a.flac") == 8_000
+
+
+def test_an_aiff_file_that_sox_wrote_into_a_pipe_is_fit(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.aiff", np.random.default_rng(0).uniform(-0.3, 0.3, 8_000), 8_000)
+    content = bytearray((tmp_path / "a.aiff").read_bytes())
+    size, frames = content.index(b"SSND") + 4, content.index(b"COMM") + 10
+    content[size : size + 4] = struct.pack(">I", 0x7F00_0008)
+    content[frames : frames + 4] = struct.pack(">I", 0x7F00_0000 // 2)
+    (tmp_path / "a.aiff").write_bytes(content)
+    fit, rejected = inspect(tmp_path, ["a.aiff"], InspectionConfig())
+    assert (rejected, fit["a.aiff"].num_samples) == ((), 8_000)
+
+
+def test_mp3_in_a_wav_file_is_fit_though_its_length_is_estimated(tmp_path: Path) -> None:
+    mp3 = mp3_of_estimated_length(tmp_path / "a.mp3").read_bytes()
+    extension = struct.pack("<HHIHHH", 12, 1, 2, 208, 1, 0)
+    (tmp_path / "a.wav").write_bytes(wav(tag=0x55, rate=22_050, bits=0, block_align=1, data=mp3, extension=extension))
+    with soundfile.SoundFile(tmp_path / "a.wav") as recording:
+        estimated = recording.frames
+    fit, rejected = inspect(tmp_path, ["a.wav"], InspectionConfig())
+    assert rejected == ()
+    assert 22_050 <= fit["a.wav"].num_samples < estimated
 
 
 def test_an_mp3_of_estimated_length_is_fit(tmp_path: Path) -> None:
