@@ -31,6 +31,7 @@ from pipelines.refusals import explain, os_problem, resolved
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
+STDERR_DESCRIPTOR = 2
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
@@ -45,6 +46,7 @@ def command(
     """
 
     def main() -> None:
+        open_streams()
         words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
         with (
             typed(words),
@@ -67,6 +69,19 @@ def command(
             sys.stdout.flush()
 
     return main
+
+
+def open_streams() -> None:
+    """Have input, output and errors lead to the null device where the caller closed them, as ``>&-`` does.
+
+    Else the next file that is opened gets the number of the closed one, and what a decoder prints lands in that file.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR_DESCRIPTOR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(STDERR_DESCRIPTOR, "w")
 
 
 def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callable[[DictConfig], None]:

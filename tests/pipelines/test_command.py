@@ -40,6 +40,12 @@ def task(config):
         case "locked": raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/locked")
         case "bug": raise KeyError("a bug")
         case "stop": raise KeyboardInterrupt
+        case "noise":
+            with open("made", "wb", buffering=0) as file:
+                os.write(1, b"noise of a decoder")
+                os.write(2, b"noise of a decoder")
+                file.write(b"made")
+            return
     print(json.dumps(config, sort_keys=True))
     assert "HYDRA_FULL_ERROR" not in os.environ or config["prompt"] is None
 
@@ -189,6 +195,16 @@ def test_a_reader_that_leaves_early_is_no_error(project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": places}
     done = subprocess.run(piped, shell=True, cwd=project, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_fail_no_command_and_nothing_is_printed_into_its_files(project: Path, closed: str) -> None:
+    """A file would get the number of a closed stream, and what C libraries print there would land in the file."""
+    places = os.pathsep.join([str(project), str(Path(__file__).parents[2])])
+    piped = f"'{sys.executable}' try_it.py prompt=noise {closed}"
+    done = subprocess.run(piped, shell=True, cwd=project, env={**os.environ, "PYTHONPATH": places}, check=False)
+    assert done.returncode == 0
+    assert (project / "made").read_bytes() == b"made"
 
 
 def test_under_torchrun_rank_0_speaks_for_all(project: Path) -> None:
