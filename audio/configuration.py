@@ -115,6 +115,8 @@ def first_fit(kinds: tuple[Any, ...], value: object, *, option: str) -> object:
     others = [kind for kind in kinds if kind is not NoneType]
     if len(others) == 1 and not is_plain(others[0]):
         return convert(others[0], value, option=option)
+    if float in others:
+        require_moderate(value, option=option)
     for kind in others:
         try:
             return convert(kind, value, option=option)
@@ -152,8 +154,8 @@ def plain(kind: Any, value: object, *, option: str) -> object:
     """A value without parts: bool, int, float, str, Path, None; ``object`` and ``Any`` take everything."""
     if kind in (Any, object):
         return value
-    if kind is float and isinstance(value, int | float) and abs(value) > MOST_NUMBER:
-        raise InputError(f"{option}={shown(value)} is too large; it must lie within ±{MOST_NUMBER:g}")
+    if kind is float:
+        require_moderate(value, option=option)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is Path and isinstance(value, str) and value:
@@ -162,6 +164,12 @@ def plain(kind: Any, value: object, *, option: str) -> object:
         return value
     rule = f"it must be {described(kind)}{remedy(kind, value, option)}"
     raise InputError(f"{option}={shown(value)} is {kind_of(value)}; {rule}")
+
+
+def require_moderate(value: object, *, option: str) -> None:
+    """Refuse a number that is infinite or beyond `MOST_NUMBER`."""
+    if isinstance(value, int | float) and abs(value) > MOST_NUMBER:
+        raise InputError(f"{option}={shown(value)} is too large; it must lie within ±{MOST_NUMBER:g}")
 
 
 def path_of(value: str, *, option: str) -> Path:

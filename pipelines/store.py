@@ -51,8 +51,7 @@ class Recipe:
     @property
     def key(self) -> str:
         """Hash of the recipe, 16 hexadecimal digits."""
-        made_of = {"stage": self.stage, "version": self.version, "config": self.config, "inputs": self.inputs}
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+        return _key(vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +225,11 @@ def _amount(value: object) -> float:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
+def _key(made_by: Mapping[str, object]) -> str:
+    made_of = {name: made_by.get(name) for name in ("stage", "version", "config", "inputs")}
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
     """The files of an entry that are not as they were written, and what is wrong with each.
 
@@ -235,7 +239,12 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
     files = recorded.get("files")
     if not (folder / ENTRY).is_file():
         yield f"{folder / ENTRY} is missing"
-    elif not isinstance(files, dict) or not isinstance(recorded.get("libraries"), dict):
+    elif (
+        not isinstance(files, dict)
+        or not files
+        or not isinstance(recorded.get("libraries"), dict)
+        or _key(recorded) != folder.name  # the folder is named after what made the entry
+    ):
         yield f"{folder / ENTRY} has changed"
     else:
         stamps = _recorded(folder / TIMINGS).get("files") if trust_stamps else None

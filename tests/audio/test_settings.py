@@ -53,7 +53,7 @@ def test_samples_take_the_place_of_the_default() -> None:
             r"audio\.hop_ms and audio\.hop_length are both null; give one of them, such as audio\.hop_ms=10",
         ),
         ({"window_ms": 0}, r"audio\.window_ms is 0; choose more than 0"),
-        ({"window_ms": float("inf")}, r"audio\.window_ms is inf; choose more than 0 and at most 10000"),
+        ({"window_ms": float("inf")}, r"audio\.window_ms=inf is too large; it must lie within"),
         ({"hop_ms": 30.0}, r"audio\.hop_length is 480 and audio\.window_length 400 samples"),
         ({"window_length": 1_000_000_000}, r"audio\.window_length is 1000000000 samples; choose at most 65536"),
         ({"sample_rate": 10**12}, r"audio\.sample_rate is 1000000000000; it must be 1 to 1000000 Hz"),

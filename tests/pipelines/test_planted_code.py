@@ -83,7 +83,7 @@ def test_a_planted_file_of_a_whole_entry_is_noticed(whole_store: Path, tmp_path:
     trap, *_ = traps(tmp_path / "marker")
     for entry in entries(whole_store):
         for name in [path.relative_to(entry) for path in entry.rglob("*") if path.is_file()]:
-            planted = shutil.copytree(entry, tmp_path / entry.parent.name / entry.name / name.name)
+            planted = shutil.copytree(entry, tmp_path / entry.parent.name / name.name / entry.name)
             (planted / name).write_bytes(trap)
             found = list(faults(planted, trust_stamps=True))
             assert bool(found) == (name.name != "timings.json"), name  # costs are made anew

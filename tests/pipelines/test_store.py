@@ -147,6 +147,17 @@ def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store: Store) -> None
         store.find(RECIPE)
 
 
+def test_a_record_that_tells_of_another_recipe_is_noticed(store: Store) -> None:
+    folder = made(store)
+    whole = json.loads((folder / ENTRY).read_text())
+    for damage in ({"config": {"terms": 4}}, {"version": 2}, {"inputs": {}}, {"files": {}}):
+        (folder / ENTRY).write_text(json.dumps({**whole, **damage}))
+        with pytest.raises(InputError, match=r"entry\.json has changed"):
+            store.find(RECIPE)
+    (folder / ENTRY).write_text(json.dumps(whole))
+    assert store.find(RECIPE) is not None
+
+
 def test_a_copied_entry_is_whole(store: Store, tmp_path: Path) -> None:
     folder = made(store)
     copied = Store(tmp_path / "copied")
