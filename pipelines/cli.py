@@ -3,7 +3,7 @@
 Light on purpose: it imports neither Hydra nor PyTorch, so that ``wordless --help`` answers at once.
 """
 
-import signal
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -41,8 +41,7 @@ def main() -> None:
     words = sys.argv[1:]
     match words:
         case [] | ["-h" | "--help" | "help"]:
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `wordless | head` ends quietly
-            print(overview())
+            print_overview()
         case ["--completion", *shells]:
             print(completion_script(shells))
         case ["--complete", *typed]:
@@ -93,6 +92,18 @@ def overview() -> str:
         "wordless: audio language modelling without text\n\n"
         f"usage: wordless COMMAND [name=value ...]\n\ncommands\n{lines}\n\nexamples\n{EXAMPLES}"
     )
+
+
+def print_overview() -> None:
+    """Print `overview`; a reader such as ``head`` may leave before the end.
+
+    Python's handling of SIGPIPE is left alone: with the signal's default, a process would die without a word whenever
+    it writes to a worker process that ended.
+    """
+    try:
+        print(overview(), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
 
 
 def installed_version() -> str:

@@ -1,5 +1,7 @@
 """The console script: commands, help, nearest names."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +21,24 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str], monkey
     told = capsys.readouterr().out
     assert all(f"  {command} " in told for command in cli.COMMANDS)
     assert "wordless run -m tokenizer.codebook_size=" in told
+
+
+def test_the_overview_leaves_the_handling_of_broken_pipes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the default of SIGPIPE a process dies without a word when a worker of its pool was killed."""
+    before = signal.getsignal(signal.SIGPIPE)
+    monkeypatch.setattr(sys, "argv", ["wordless"])
+    cli.main()
+    assert signal.getsignal(signal.SIGPIPE) == before
+
+
+def test_the_overview_ends_quietly_where_its_reader_left() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
