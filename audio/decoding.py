@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from audio.errors import InputError
-from audio.files import open_regular
 from audio.waveform import FloatArray
+from foundation.errors import InputError
+from foundation.files import open_regular
 
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; a recording that declares another rate is set aside
 MAX_CHANNELS = 1_024

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.errors import InputError
 from audio.waveform import FloatArray
+from foundation.errors import InputError
 
 Samples = npt.NDArray[np.generic] | torch.Tensor | Sequence[float] | Sequence[Sequence[float]]
 MAX_CHANNELS = 8

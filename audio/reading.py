@@ -15,9 +15,9 @@ import soxr
 from audio.blocks import equal_blocks, first_samples
 from audio.cursor import cursor_before
 from audio.decoding import RecordingError, mono_blocks, open_recording
-from audio.errors import InputError
 from audio.trimming import Part
 from audio.waveform import FloatArray, Waveform
+from foundation.errors import InputError
 
 LOUDEST = 1e4  # of full scale; beyond it a sample is no sound, and squared it may exceed what float32 holds
 

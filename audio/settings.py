@@ -3,9 +3,9 @@
 import warnings
 from dataclasses import dataclass, replace
 
-from audio.errors import InputError
 from audio.mean_removal import MeanRemoval
 from audio.spectrogram import MAX_WINDOW, SpectrogramConfig, mel_filters, require_rate
+from foundation.errors import InputError
 
 DEFAULT_WINDOW_MS = 25.0
 DEFAULT_HOP_MS = 10.0

@@ -19,9 +19,9 @@ import torchaudio
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
-from audio.errors import InputError
 from audio.mean_removal import MeanRemoval, within_range, without_mean
 from audio.waveform import FloatArray
+from foundation.errors import InputError
 
 MAX_WINDOW = 65_536  # samples
 MAX_MELS = 1024  # with the longest window their weights take 128 MiB

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audio.errors import InputError
 from audio.waveform import FloatArray
+from foundation.errors import InputError
 
 MIN_TRIM_DB = 0.1  # the depths of blocks are kept in tenths
 MAX_TRIM_DB = 120.0  # 16 bits span 96

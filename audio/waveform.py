@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from audio.errors import InputError
-from audio.files import aside
 from audio.wav import wav_file
+from foundation.errors import InputError
+from foundation.files import aside
 
 # Suffixes of sound in other formats. A WAV file of such a name would be refused by most players.
 OTHER_SOUNDS = frozenset(

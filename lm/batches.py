@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.errors import InputError
-from audio.seeds import require_seed
+from foundation.errors import InputError
+from foundation.seeds import require_seed
 from lm.sequences import CodeSequences, IndexArray
 from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tokenizer.codes import IntArray
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

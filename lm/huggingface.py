@@ -13,8 +13,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from audio.errors import InputError
-from audio.files import write_aside
+from foundation.errors import InputError
+from foundation.files import write_aside
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.model_card import export_card

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
-from audio.errors import InputError
-from audio.files import aside, file_hash, write_aside
-from audio.json_values import read_object
-from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
-from audio.seeds import require_seed
+from foundation.errors import InputError
+from foundation.files import aside, file_hash, write_aside
+from foundation.json_values import read_object
+from foundation.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
+from foundation.seeds import require_seed
 from lm.batches import loss, validation_batches
 from lm.generation import continue_codes
 from lm.gpt import GPT, GPTConfig, create_gpt

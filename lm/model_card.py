@@ -1,6 +1,6 @@
 """The model card that lies beside a language model."""
 
-from audio.markdown import escaped
+from foundation.markdown import escaped
 from lm.gpt import GPT
 from tokenizer.codes import CodesFormat
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tokenizer.codes import Codes
 
 FloatArray = npt.NDArray[np.float32]

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score
 
-from audio.errors import InputError
-from audio.seeds import require_seed
+from foundation.errors import InputError
+from foundation.seeds import require_seed
 from lm.comparison import Hits, Outcome, Rankings, interval, measured, resampled
 from lm.logistic import LogisticProbe, in_row_space, standardised
 from lm.probe_task import BoolArray, ProbeTask

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tokenizer.codes import IntArray
 
 FloatArray = npt.NDArray[np.float64]

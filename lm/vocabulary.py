@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tokenizer.codes import CodesFormat, IntArray
 
 TokenArray = npt.NDArray[np.int64]

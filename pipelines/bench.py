@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audio.configuration import build
-from audio.errors import InputError
-from pipelines.command import command
-from pipelines.output_kinds import require_kind
-from pipelines.recordings import recordings_at
-from pipelines.run_folder import part_of
-from pipelines.store import write_json
+from foundation.configuration import build
+from foundation.errors import InputError
+from pipelines.commandline.command import command
+from pipelines.commandline.output_kinds import require_kind
+from pipelines.encoding.recordings import recordings_at
+from pipelines.store.run_folder import part_of
+from pipelines.store.store import write_json
 
 
 @dataclass(frozen=True, kw_only=True)

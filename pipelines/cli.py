@@ -6,23 +6,9 @@ Light on purpose: it imports neither Hydra nor PyTorch, so that ``wordless --hel
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
-from audio.nearest import suggestion
-
-COMMANDS = {
-    "run": "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
-    "encode": "recordings -> codes (Parquet, or text units that other tools read)",
-    "generate": "a language model continues a prompt, or speaks from silence",
-    "decode": "codes -> sound",
-    "probe": "what do the representations know? linear probes on labels",
-    "report": "draw report.html from the results of a run",
-    "store": "what a store holds, and whether it is as it was written: wordless store --verify",
-    "doctor": "what is installed, which devices there are, and what to do about what is missing",
-    "bench": "speed and memory of a stage, such as: wordless bench encode",
-}
-
-MODULES = {"store": "store_listing"}  # of commands whose module has another name
+from foundation.nearest import suggestion
+from pipelines.commandline.commands import COMMANDS, MODULES, installed_version
 
 EXAMPLES = """\
   wordless run                                              the embedded corpus; some minutes on a laptop
@@ -45,7 +31,9 @@ def main() -> None:
         case ["--completion", *shells]:
             print(completion_script(shells))
         case ["--complete", *typed]:
-            from pipelines.completion import candidates  # reads conf/*.yaml, which the overview need not wait for
+            from pipelines.commandline.completion import (
+                candidates,  # reads conf/*.yaml, which the overview need not wait for
+            )
 
             print("\n".join(candidates(typed, COMMANDS)))
         case ["--version"]:
@@ -58,7 +46,7 @@ def main() -> None:
 
 def completion_script(shells: list[str]) -> str:
     """What a shell evaluates for completion; exits with code 2 where no shell, or an unknown one, is named."""
-    from pipelines.completion import SCRIPTS
+    from pipelines.commandline.completion import SCRIPTS
 
     if len(shells) != 1 or shells[0] not in SCRIPTS:
         known = ", ".join(SCRIPTS)
@@ -104,14 +92,6 @@ def print_overview() -> None:
         print(overview(), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
-
-
-def installed_version() -> str:
-    """Version of the installed distribution, or "(not installed)" in a bare checkout."""
-    try:
-        return version("wordless")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """``wordless decode``: codes -> sound, one WAV file for each clip."""
 
-from audio.configuration import build
-from audio.errors import InputError
-from pipelines.command import command
-from pipelines.decode_config import DecodeConfig
-from pipelines.run_folder import part_of, vocoder_of
-from pipelines.work_folder import require_new
+from foundation.configuration import build
+from foundation.errors import InputError
+from pipelines.commandline.command import command
+from pipelines.decoding.decode_options import DecodeConfig
+from pipelines.store.run_folder import part_of, vocoder_of
+from pipelines.store.work_folder import require_new
 
 
 def decode(config: dict[str, object]) -> None:
@@ -17,7 +17,7 @@ def decode(config: dict[str, object]) -> None:
         raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
     if settings.single:
         require_new(settings.output)
-    from pipelines.decode_job import decode_codes  # seconds of imports, which a mistake need not wait for
+    from pipelines.decoding.decode_job import decode_codes  # seconds of imports, which a mistake need not wait for
 
     decode_codes(settings, tokenizer_folder)
 

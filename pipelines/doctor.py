@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from audio.configuration import build
-from pipelines.command import command
-from pipelines.devices import cores
-from pipelines.disk import BASE_BYTES
-from pipelines.distributions import Need, needs, satisfied, version_of
-from pipelines.refusals import existing
-from pipelines.store import StoreConfig
+from foundation.configuration import build
+from pipelines.commandline.command import command
+from pipelines.commandline.devices import cores
+from pipelines.commandline.disk import BASE_BYTES
+from pipelines.commandline.distributions import Need, needs, satisfied, version_of
+from pipelines.commandline.refusals import existing
+from pipelines.store.store import StoreConfig
 
 State = Literal["ok", "optional", "missing"]
 
@@ -144,7 +144,7 @@ def engine() -> Finding:
     try:
         import torch
 
-        from vocoder.engines import choose_engine
+        from vocoder.engines.choice import choose_engine
 
         chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
     except (ImportError, OSError) as error:

@@ -1,11 +1,11 @@
 """``wordless encode``: recordings -> codes, as Parquet or as text units that other tools read."""
 
-from audio.configuration import build
-from pipelines.command import command
-from pipelines.encode_config import EncodeConfig
-from pipelines.recordings import recordings_at
-from pipelines.run_folder import part_of
-from pipelines.work_folder import JOB, require_new
+from foundation.configuration import build
+from pipelines.commandline.command import command
+from pipelines.encoding.options import EncodeConfig
+from pipelines.encoding.recordings import recordings_at
+from pipelines.store.run_folder import part_of
+from pipelines.store.work_folder import JOB, require_new
 
 
 def encode(config: dict[str, object]) -> None:
@@ -16,7 +16,7 @@ def encode(config: dict[str, object]) -> None:
     # Output and shards stand side by side only where a call was killed between writing the one and removing the others.
     if not settings.in_shards and not (settings.shards / JOB).exists():
         require_new(settings.output)
-    from pipelines.encode_job import encode_recordings  # seconds of imports, which a mistake need not wait for
+    from pipelines.encoding.job import encode_recordings  # seconds of imports, which a mistake need not wait for
 
     encode_recordings(settings, recordings, tokenizer_folder)
 

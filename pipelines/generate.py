@@ -1,11 +1,11 @@
 """``wordless generate``: a language model continues a prompt, or speaks from silence."""
 
-from audio.configuration import build
-from audio.errors import InputError
-from pipelines.command import command
-from pipelines.generate_config import GenerateConfig
-from pipelines.run_folder import part_of, vocoder_of
-from pipelines.work_folder import require_new
+from foundation.configuration import build
+from foundation.errors import InputError
+from pipelines.commandline.command import command
+from pipelines.decoding.generate_options import GenerateConfig
+from pipelines.store.run_folder import part_of, vocoder_of
+from pipelines.store.work_folder import require_new
 
 
 def generate(config: dict[str, object]) -> None:
@@ -18,7 +18,7 @@ def generate(config: dict[str, object]) -> None:
     if settings.prompt is not None and not settings.prompt.is_file():
         raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
     require_new(settings.output)
-    from pipelines.generate_job import generate_sounds  # seconds of imports, which a mistake need not wait for
+    from pipelines.decoding.generate_job import generate_sounds  # seconds of imports, which a mistake need not wait for
 
     generate_sounds(settings)
 

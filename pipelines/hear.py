@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.configuration import shown
-from audio.errors import InputError
-from audio.json_values import read_json
 from audio.mono import mono
+from foundation.configuration import shown
+from foundation.errors import InputError
+from foundation.json_values import read_json
 from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, Pooling, pooling_parts
-from pipelines.run_folder import part_of
-from pipelines.stored_features import GPT, PROBE
+from pipelines.store.run_folder import part_of
+from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import Codes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 

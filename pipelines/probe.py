@@ -1,6 +1,6 @@
 """``wordless probe``: what do the representations of a trained run know of labelled recordings?"""
 
-from pipelines.command import command
+from pipelines.commandline.command import command
 
 PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "store.root"})
 TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
@@ -18,7 +18,7 @@ OFTEN = (
 
 def probe(config: dict[str, object]) -> None:
     """Probe the models of a run on the corpus that a composed config describes."""
-    from pipelines.probe_job import probe_run  # seconds of imports, which a misspelt option need not wait for
+    from pipelines.chain.probe_job import probe_run  # seconds of imports, which a misspelt option need not wait for
 
     probe_run(config)
 

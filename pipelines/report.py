@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio.configuration import build
-from audio.files import write_aside
-from pipelines.command import command
-from pipelines.run_folder import REPORT
+from foundation.configuration import build
+from pipelines.commandline.command import command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,20 +14,12 @@ class ReportConfig:
     run: Path
 
 
-def write_report(folder: Path) -> Path:
-    """Draw ``report.html`` from what the run folder holds, whole or not at all; gives its path.
-
-    Raises:
-        InputError: the results, or a sound that they name, are missing or broken.
-    """
-    from pipelines.pages.report import page  # matplotlib takes a second, which a misspelt option need not wait for
-
-    write_aside(folder / REPORT, page(folder))
-    return folder / REPORT
-
-
 def report(config: dict[str, object]) -> None:
     """Draw the report of one run and print its path."""
+    from pipelines.pages.report import (
+        write_report,  # matplotlib takes a second, which a misspelt option need not wait for
+    )
+
     settings = build(ReportConfig, config, name="")
     print(write_report(settings.run))
 

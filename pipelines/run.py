@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from pipelines.command import command
-from pipelines.sweep import going_on
+from pipelines.chain.sweep import going_on
+from pipelines.commandline.command import command
 
 PATHS = frozenset(
     {"corpus.root", "corpus.table", "store.root", "ast.model.weights", "hydra.run.dir", "hydra.sweep.dir"}
@@ -22,7 +22,7 @@ OFTEN = (
 
 def run(config: dict[str, object]) -> None:
     """Run the chain that a composed config describes."""
-    from pipelines.chain import run_chain  # seconds of imports, which a misspelt option need not wait for
+    from pipelines.chain.chain import run_chain  # seconds of imports, which a misspelt option need not wait for
 
     with going_on():
         run_chain(config, Path(HydraConfig.get().runtime.output_dir))

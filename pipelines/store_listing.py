@@ -4,11 +4,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio.configuration import build
-from audio.errors import InputError
-from audio.printable import escaped
-from pipelines.command import command
-from pipelines.store import ENTRY, StoreConfig, faults
+from foundation.configuration import build
+from foundation.errors import InputError
+from foundation.printable import escaped
+from pipelines.commandline.command import command
+from pipelines.store.store import ENTRY, StoreConfig, faults
 
 
 @dataclass(frozen=True, kw_only=True)

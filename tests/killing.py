@@ -31,12 +31,23 @@ from typing import Any
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        *("pipelines.chain", "pipelines.run", "pipelines.sweep", "pipelines.encode_job", "pipelines.decode_job"),
-        *("pipelines.generate_job", "pipelines.probe_job", "pipelines.pages.report", "pipelines.pages.sweep"),
-        *("torch._dynamo", "pipelines.event_files", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
+        *(
+            "pipelines.chain.chain",
+            "pipelines.run",
+            "pipelines.chain.sweep",
+            "pipelines.encoding.job",
+            "pipelines.decoding.decode_job",
+        ),
+        *(
+            "pipelines.decoding.generate_job",
+            "pipelines.chain.probe_job",
+            "pipelines.pages.report",
+            "pipelines.pages.sweep",
+        ),
+        *("torch._dynamo", "pipelines.training.event_files", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
         *("fairseq2.composition", "conf", "omegaconf._impl"),
         *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl"),
-        *("vocoder.numba_streams", "librosa.core.pitch", "scipy.signal", "pystoi", "sklearn.linear_model"),
+        *("vocoder.engines.numba_streams", "librosa.core.pitch", "scipy.signal", "pystoi", "sklearn.linear_model"),
         *("rich.progress", "matplotlib.pyplot", "espeakng_loader"),
         *("tests.killing", "tests.pipelines.tiny_chain"),
     ]

@@ -14,10 +14,10 @@ import torch
 from audio.spectrogram import SpectrogramConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.generation import GenerationInput
-from vocoder.mel_inversion import linear_power
-from vocoder.mu_law import silence
 from vocoder.short_time import analyse, hann, synthesise
-from vocoder.wavenet import WaveNet
+from vocoder.unlearned.mel_inversion import linear_power
+from vocoder.wavenet.mu_law import silence
+from vocoder.wavenet.network import WaveNet
 
 # Language model: drawing codes
 
@@ -137,7 +137,7 @@ def postfiltered(
 def griffin_lim_of_the_whole(
     log_mel: torch.Tensor, config: SpectrogramConfig, *, iterations: int, seed: int
 ) -> npt.NDArray[np.float32]:
-    """Reference of `vocoder.griffin_lim`, which works in blocks."""
+    """Reference of `vocoder.unlearned.griffin_lim`, which works in blocks."""
     magnitude = linear_power(log_mel, config).sqrt()
     draws = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(seed))
     spectrum = magnitude * torch.exp(2j * math.pi * draws)
@@ -152,7 +152,7 @@ def griffin_lim_of_the_whole(
 
 @torch.inference_mode()
 def noise_vocoded_as_a_whole(log_mel: torch.Tensor, config: SpectrogramConfig, *, seed: int) -> npt.NDArray[np.float32]:
-    """Reference of `vocoder.noise_vocoder`, which works in blocks."""
+    """Reference of `vocoder.unlearned.noise_vocoder`, which works in blocks."""
     noise = torch.randn(len(log_mel) * config.hop_length, generator=torch.Generator().manual_seed(seed))
     gains = (linear_power(log_mel, config) / hann(config).square().sum()).sqrt()
     return synthesise(analyse(noise, config) * gains, config).clamp(-1, 1).numpy()
@@ -248,7 +248,7 @@ def regression_by_adamw(
     ema_decay: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Weights and their moving average after a step on the mean squared error of each batch ``(x, y)``, by the formula
-    of AdamW (Loshchilov & Hutter, 2019) with gradients worked out on paper: reference of `pipelines.fit.fit`.
+    of AdamW (Loshchilov & Hutter, 2019) with gradients worked out on paper: reference of `pipelines.training.fit.fit`.
     """
     average, first, second = weights.copy(), np.zeros_like(weights), np.zeros_like(weights)
     for step, ((x, y), rate) in enumerate(zip(batches, rates, strict=True), 1):
@@ -264,7 +264,7 @@ def regression_by_adamw(
 
 
 def template_expression(pattern: str) -> re.Pattern[str]:
-    """A file-name pattern as a regular expression: reference of `audio.templates.Template.match`."""
+    """A file-name pattern as a regular expression: reference of `audio.recordings.templates.Template.match`."""
     expressions = {"**": ".*?", "*": "[^/]*?", "{index}": r"(?P<index>\d+)"}
     tokens = re.findall(r"\{[^{}]*\}|\*\*|\*|[^*{}]+", pattern)
     body = "".join(

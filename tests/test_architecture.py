@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,49 +13,45 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import COMMANDS
+from pipelines.commandline.commands import COMMANDS
 from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
+PACKAGES = ("foundation", "audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+_COMMANDLINE, _TRAINING, _STORE, _DECODING, _STAGES, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}" for name in ("commandline", "training", "store", "decoding", "stages", "settings", "results")
+)
+# folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up: no circle is possible
+FOLDERS: dict[str, tuple[str, ...]] = {
+    "commandline": ("conf",),
+    "training": (_COMMANDLINE,),
+    "store": (_COMMANDLINE, _TRAINING),
+    "encoding": (_COMMANDLINE, _STORE),
+    "decoding": (_COMMANDLINE, _STORE),
+    "benchmarks": (_COMMANDLINE, "pipelines.encoding"),
+    "stages": (_TRAINING, _STORE, _DECODING),
+    "settings": (_COMMANDLINE, _STORE, _STAGES),
+    "results": (_COMMANDLINE, _TRAINING, _STORE, _STAGES, _SETTINGS),
+    "pages": (_STORE, _RESULTS),
+    "chain": (_COMMANDLINE, _TRAINING, _STORE, _STAGES, _SETTINGS, _RESULTS, "pipelines.pages"),
+}
+MOST_MODULES = 25  # at one level of the tree: more are not taken in at a glance
 
 # file or package -> which of our modules it may import; the longest matching name counts
 ARROWS = {
-    "audio": ("audio",),
-    "tokenizer": ("tokenizer", "audio"),
-    "lm": (
-        "lm",
-        "tokenizer.codes",
-        *(
-            f"audio.{name}"
-            for name in (
-                "errors",
-                "files",
-                "configuration",
-                "json_values",
-                "saved_models",
-                "memory",
-                "seeds",
-                "markdown",
-            )
-        ),
-    ),
-    "lm/baselines": ("lm", "tokenizer.codes", "audio"),
-    "vocoder": ("vocoder", "tokenizer.codes", "audio"),
+    "foundation": ("foundation",),
+    "audio": ("audio", "foundation"),
+    "tokenizer": ("tokenizer", "audio", "foundation"),
+    "lm": ("lm", "tokenizer.codes", "foundation"),
+    "lm/baselines": ("lm", "tokenizer.codes", "audio", "foundation"),
+    "vocoder": ("vocoder", "tokenizer.codes", "audio", "foundation"),
     "pipelines": PACKAGES,
-    "pipelines/stages": (
-        *("audio", "tokenizer", "lm", "vocoder", "pipelines.stages"),
-        *(f"pipelines.{name}" for name in ("session", "store", "fit", "training", "training_curve", "encoding")),
-        *(f"pipelines.{name}" for name in ("stored_features", "speaker", "continuing")),
-    ),
-    "pipelines/pages": (
-        *("audio", "pipelines.pages", "pipelines.run_folder", "pipelines.sweep_jobs"),
-        *(f"pipelines.{name}" for name in ("run_record", "comparison_record", "training_record", "stored_features")),
-    ),
-    "pipelines/benchmarks": (
-        *("audio", "tokenizer", "vocoder", "pipelines.benchmarks", "pipelines.devices", "pipelines.recordings"),
-    ),
+    **{
+        f"pipelines/{folder}": ("foundation", "audio", "tokenizer", "lm", "vocoder", f"pipelines.{folder}", *below)
+        for folder, below in FOLDERS.items()
+    },
     "conf": (),
 }
 # library -> the files and packages that may import it
@@ -62,10 +59,10 @@ KEEPERS = {
     "hydra": ("pipelines",),
     "omegaconf": ("pipelines",),
     "faiss": ("tokenizer/codebook.py",),
-    "fairseq2": ("lm/gpt.py", "pipelines/gangs.py"),
+    "fairseq2": ("lm/gpt.py", "pipelines/training/gangs.py"),
     "sklearn": ("lm", "pipelines"),
-    "numba": ("vocoder/kernels.py",),
-    "llvmlite": ("vocoder/kernels.py", "vocoder/numba_streams.py"),
+    "numba": ("vocoder/engines/kernels.py",),
+    "llvmlite": ("vocoder/engines/kernels.py", "vocoder/engines/numba_streams.py"),
     "jinja2": ("pipelines/pages",),
     "rich": ("pipelines",),
 }
@@ -119,6 +116,20 @@ def test_packages_import_only_what_the_table_allows() -> None:
 
     ours = [found for found in ALL if found.package in PACKAGES]
     assert not told([found for found in ours if not any(found.within(name) for name in allowed(found.file))])
+
+
+def test_no_folder_of_pipelines_imports_one_above_it() -> None:
+    order = [f"pipelines.{folder}" for folder in FOLDERS]
+    assert not [
+        (folder, one) for folder, below in FOLDERS.items() for one in below
+        if one != "conf" and order.index(one) >= order.index(f"pipelines.{folder}")
+    ]  # fmt: skip
+    assert {path.parts[1] for path in SOURCES if path.parts[0] == "pipelines" and len(path.parts) > 2} == set(FOLDERS)
+
+
+def test_a_folder_is_taken_in_at_a_glance() -> None:
+    modules = Counter(path.parent for path in SOURCES if path.stem != "__init__")
+    assert not {str(folder): count for folder, count in modules.items() if count > MOST_MODULES}
 
 
 def test_libraries_stay_where_they_are_kept() -> None:

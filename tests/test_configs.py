@@ -11,10 +11,10 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from pipelines.chain import rates
-from pipelines.refusals import resolved
-from pipelines.settings import EMBEDDED, RunSettings, run_settings
-from pipelines.training import FitConfig
+from pipelines.chain.chain import rates
+from pipelines.commandline.refusals import resolved
+from pipelines.settings.run import EMBEDDED, RunSettings, run_settings
+from pipelines.training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from audio.errors import InputError
+from foundation.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from audio.errors import InputError
+from foundation.errors import InputError
 
 FloatArray = npt.NDArray[np.float32]
 

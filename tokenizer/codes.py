@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from audio.errors import InputError
 from audio.spectrogram import SpectrogramConfig
+from foundation.errors import InputError
 
 IntArray = npt.NDArray[np.int32]
 MAX_STREAMS = 4096

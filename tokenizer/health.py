@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.errors import InputError
 from audio.waveform import FloatArray
+from foundation.errors import InputError
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 

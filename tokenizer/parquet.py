@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute  # as pa.compute
 import pyarrow.parquet as pq
 
-from audio.configuration import build
-from audio.errors import InputError
-from audio.files import aside, write_aside
-from audio.json_values import parse_json, read_json, shortened
-from audio.manifest import clip_name
-from audio.saved_models import first_line
+from audio.recordings.manifest import clip_name
+from foundation.configuration import build
+from foundation.errors import InputError
+from foundation.files import aside, write_aside
+from foundation.json_values import parse_json, read_json, shortened
+from foundation.saved_models import first_line
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 from tokenizer.parquet_layout import row_groups
 from tokenizer.shard_schema import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from audio.errors import InputError
+from foundation.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)

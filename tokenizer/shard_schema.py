@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from audio.errors import InputError
-from audio.memory import machine_memory
+from foundation.errors import InputError
+from foundation.memory import machine_memory
 from tokenizer.parquet_layout import RowGroup
 
 MAX_GROUP_CODES = 100_000_000  # of a row group, which is read at once: 0.4 GB; 270 hours at 100 codes per second

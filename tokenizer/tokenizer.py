@@ -18,14 +18,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
-from audio.errors import InputError
-from audio.files import write_aside
-from audio.json_values import read_object
 from audio.mono import Samples, mono
 from audio.reading import read_blocks, resample_blocks
-from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
+from foundation.errors import InputError
+from foundation.files import write_aside
+from foundation.json_values import read_object
+from foundation.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.fingerprint import fingerprint

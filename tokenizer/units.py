@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from audio.errors import InputError
-from audio.files import aside
-from audio.json_values import parse_json, shortened
-from audio.saved_models import first_line
+from foundation.errors import InputError
+from foundation.files import aside
+from foundation.json_values import parse_json, shortened
+from foundation.saved_models import first_line
 from tokenizer.codes import Codes, CodesFormat, IntArray
 from tokenizer.parquet import CodedClip, require_clip_path
 from tokenizer.shard_schema import BYTES_PER_CODE, require_room

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.errors import InputError
-from audio.threads import one_thread
+from foundation.errors import InputError
+from foundation.threads import one_thread
 from tokenizer.codes import CodeMeanings, Codes, IntArray
 from vocoder.frames import code_frames
-from vocoder.wavenet import WaveNetConfig
+from vocoder.wavenet.network import WaveNetConfig
 
 CODES_TOGETHER = 32  # whose meaning is looked up in one call
 

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from audio.errors import InputError
-from audio.seeds import require_seed
+from foundation.errors import InputError
+from foundation.seeds import require_seed
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import code_frames
-from vocoder.mu_law import encode, silence
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNetConfig
+from vocoder.wavenet.mu_law import encode, silence
+from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNetConfig
 
 NOT_COUNTED = -100  # target of a sample that the loss leaves out
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tokenizer.codes import CodeMeanings
-from vocoder.wavenet import WaveNetConfig
+from vocoder.wavenet.network import WaveNetConfig
 
 
 def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -> Tensor:

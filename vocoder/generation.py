@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from audio.errors import InputError
-from audio.seeds import require_seed
-from audio.threads import one_thread
-from vocoder.engines import EngineChoice, Streams, choose_engine, create_streams, side_by_side
+from foundation.errors import InputError
+from foundation.seeds import require_seed
+from foundation.threads import one_thread
+from vocoder.engines.choice import EngineChoice, Streams, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
-from vocoder.mu_law import decode
 from vocoder.runaway import RunawayGuard, history, retries, retry_seed
-from vocoder.sampling import Sampling
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNet
+from vocoder.wavenet.mu_law import decode
+from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
+from vocoder.wavenet.sampling import Sampling
 
 CHUNK_FRAMES = 64  # frames whose conditions and draws are made together
 TO_DRAW = -1  # in place of a level that is not given
@@ -157,7 +157,7 @@ def _require_levels(prompt: Tensor | None, levels: int) -> None:
     if prompt is not None and len(prompt) and not 0 <= int(prompt.min()) <= int(prompt.max()) < levels:
         raise InputError(
             f"the prompt has levels {int(prompt.min())} to {int(prompt.max())}; the vocoder knows 0 to {levels - 1}: "
-            "encode its sound with vocoder.mu_law"
+            "encode its sound with vocoder.wavenet.mu_law"
         )
 
 

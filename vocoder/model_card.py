@@ -1,7 +1,7 @@
 """The model card that lies beside a vocoder."""
 
-from audio.markdown import escaped
-from vocoder.wavenet import WaveNet, WaveNetConfig
+from foundation.markdown import escaped
+from vocoder.wavenet.network import WaveNet, WaveNetConfig
 
 _CARD = """---
 library_name: wordless

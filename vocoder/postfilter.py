@@ -19,9 +19,9 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from audio.errors import InputError
 from audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
-from audio.threads import one_thread
+from foundation.errors import InputError
+from foundation.threads import one_thread
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
 from vocoder.strength import require_strength
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from tokenizer.codes import CodeMeanings, Codes
-from vocoder import mu_law
 from vocoder.code_blocks import even_blocks, frames_of, log_mel_of
 from vocoder.generation import CHUNK_FRAMES
 from vocoder.postfilter import PostFilter, in_force
-from vocoder.wavenet import WaveNetConfig
+from vocoder.wavenet import mu_law
+from vocoder.wavenet.network import WaveNetConfig
 
 
 class Rendering:

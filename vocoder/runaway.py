@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from audio.errors import InputError
+from foundation.errors import InputError
 
 SECONDS = 0.5
 STEPS_PER_WINDOW = 4  # windows overlap by all but a quarter

@@ -1,6 +1,6 @@
 """The strength of the post-filter, as commands check it before PyTorch is imported."""
 
-from audio.errors import InputError
+from foundation.errors import InputError
 
 
 def require_strength(strength: float, *, option: str = "postfilter") -> None:

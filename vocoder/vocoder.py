@@ -12,22 +12,22 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from audio.errors import InputError
-from audio.files import write_aside
-from audio.json_values import read_object
 from audio.mono import Samples, mono
-from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from audio.waveform import Waveform
+from foundation.errors import InputError
+from foundation.files import write_aside
+from foundation.json_values import read_object
+from foundation.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
-from vocoder import mu_law
 from vocoder.code_blocks import HeardBlocks
-from vocoder.engines import Chosen, EngineChoice, choose_engine, side_by_side
+from vocoder.engines.choice import Chosen, EngineChoice, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
 from vocoder.rendering import Rendering
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.strength import require_strength
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, WaveNetConfig
+from vocoder.wavenet import mu_law
+from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 TEMPERATURE = 0.7  # of decoded validation clips a classifier recognises most from 0.5 to 0.7: docs/results.md
 NO_GROUPS = (

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from audio.configuration import shown
-from audio.errors import InputError
-from audio.json_values import read_json
-from audio.saved_models import WEIGHTS, require_finite, whole
+from foundation.configuration import shown
+from foundation.errors import InputError
+from foundation.json_values import read_json
+from foundation.saved_models import WEIGHTS, require_finite, whole
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
 REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"

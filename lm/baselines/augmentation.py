@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from audio.errors import InputError
 from audio.warping import warp
+from foundation.errors import InputError
 
 NATS_PER_DB = math.log(10) / 10  # of power
 

@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
-from audio.errors import InputError
-from audio.files import aside, file_hash, write_aside
-from audio.json_values import read_object
-from audio.saved_models import CONFIG, WEIGHTS, require_files, require_finite, whole
+from foundation.errors import InputError
+from foundation.files import aside, file_hash, write_aside
+from foundation.json_values import read_object
+from foundation.saved_models import CONFIG, WEIGHTS, require_files, require_finite, whole
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics, pretrained_weights
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from audio.errors import InputError
-from audio.seeds import require_seed
+from foundation.errors import InputError
+from foundation.seeds import require_seed
 
 HalfArray = npt.NDArray[np.float16]
 IndexArray = npt.NDArray[np.int64]

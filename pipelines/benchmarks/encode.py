@@ -20,7 +20,7 @@ from audio.decoding import mono_blocks, open_recording
 from audio.reading import resample_blocks
 from audio.waveform import FloatArray
 from pipelines.benchmarks.sounds import random_tokenizer, write_noise
-from pipelines.recordings import Recordings
+from pipelines.encoding.recordings import Recordings
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 
 

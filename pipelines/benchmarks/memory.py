@@ -19,12 +19,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from audio.errors import InputError
 from audio.wav import wav_file
+from foundation.errors import InputError
 from pipelines.benchmarks.sounds import random_tokenizer, write_noise
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder import griffin_lim
+from vocoder.unlearned import griffin_lim
 
 Work = Literal["encode", "decode"]
 SAMPLE_RATE = 16_000  # Hz

@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from vocoder.wavenet import WaveNetConfig
+from vocoder.wavenet.network import WaveNetConfig
 
 STEPS = 400
 

@@ -12,17 +12,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from pipelines.benchmarks.machine import Machine, measure_machine
 from pipelines.benchmarks.peer import measure_peer
 from pipelines.benchmarks.rates import Rate, TrainingRate
 from pipelines.benchmarks.roofline import draw_roofline
-from pipelines.devices import cores as cores_here
+from pipelines.commandline.devices import cores as cores_here
 from vocoder.crops import VocoderBatch, loss
-from vocoder.engines import Engine, choose_engine, width
+from vocoder.engines.choice import Engine, choose_engine, width
 from vocoder.generation import GenerationInput, generate
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet import WaveNet, WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
 
 SECONDS_EACH = 1.0  # of work that one try measures, about
 FIRST_FRAMES = 2  # to learn how fast it is
@@ -162,8 +162,8 @@ def weight_bytes(config: WaveNetConfig, engine: Engine, clips: int, cores: int) 
         case "torch" | "cuda_graph":
             return whole / min(clips, width(engine))
         case "numba" | "numba_bf16":
-            from vocoder.kernels import BLOCK  # both need numba, which runs where this is asked
-            from vocoder.numba_streams import TOGETHER
+            from vocoder.engines.kernels import BLOCK  # both need numba, which runs where this is asked
+            from vocoder.engines.numba_streams import TOGETHER
 
             rows = min(max(clips / cores, 1), TOGETHER)
             past = (config.kernel_size - 1) * config.residual_channels * config.gate_channels * FLOAT_BYTES

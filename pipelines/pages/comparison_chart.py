@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from pipelines.comparison_record import ComparisonRecord, MethodRow, fold_noun, guessing, has_folds
 from pipelines.pages.charts import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, Drawing, chart, legend_above, shortened
 from pipelines.pages.phrasing import full_name, metric_of, percent
 from pipelines.pages.probe_charts import percent_ticks
-from pipelines.stored_features import GPT
+from pipelines.results.comparison_record import ComparisonRecord, MethodRow, fold_noun, guessing, has_folds
+from pipelines.store.stored_features import GPT
 
 ROW_HEIGHT = 21  # CSS pixels
 TICK = 0.22  # half the height of a fold's tick, in rows

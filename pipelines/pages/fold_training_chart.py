@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from pipelines.pages.charts import BLUE, ORANGE, Drawing, chart, legend_above
 from pipelines.pages.phrasing import counted, full_name, number
 from pipelines.pages.training_charts import LOSSES
-from pipelines.training_record import TrainingRecord
+from pipelines.results.training_record import TrainingRecord
 
 BASELINE_LOSSES = {
     "simclr": "nats per view, among all of its batch",

@@ -3,11 +3,11 @@
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from pipelines.comparison_record import ComparisonRecord, method_of
 from pipelines.pages.charts import GRID, INK, Drawing, chart, legend_above, shortened
 from pipelines.pages.phrasing import full_name, metric_of, percent
 from pipelines.pages.probe_charts import LINES, percent_ticks
-from pipelines.stored_features import GPT
+from pipelines.results.comparison_record import ComparisonRecord, method_of
+from pipelines.store.stored_features import GPT
 
 DRAWN = (GPT, "simclr", "supervised_head", "bag_of_codes")
 MAX_GROUPS = 40  # more could not be read

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pipelines.comparison_record import ComparisonRecord, method_of
 from pipelines.pages.phrasing import decibels, in_sentence, metric_of, number, percent, points
-from pipelines.run_record import Results, value_of
+from pipelines.results.comparison_record import ComparisonRecord, method_of
+from pipelines.results.run_record import Results, value_of
 
 RIVALS = ("simclr", "supervised_head")
 

@@ -4,11 +4,11 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from pipelines.comparison_record import ComparisonRecord
 from pipelines.pages.charts import Drawing, chart, legend_above
 from pipelines.pages.phrasing import full_name, metric_of, number, percent
 from pipelines.pages.probe_charts import LINES, percent_ticks
-from pipelines.stored_features import GPT
+from pipelines.results.comparison_record import ComparisonRecord
+from pipelines.store.stored_features import GPT
 
 
 def has_learning_curves(comparison: ComparisonRecord) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 
-from pipelines.comparison_record import ComparisonRecord
+from pipelines.results.comparison_record import ComparisonRecord
 
 NAMES = {
     "log_mel": "log-mel",

@@ -10,10 +10,10 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pipelines.comparison_record import ComparisonRecord, LayerRow
 from pipelines.pages.charts import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, Drawing, figure_chart
 from pipelines.pages.phrasing import full_name, metric_of, percent
-from pipelines.stored_features import GPT
+from pipelines.results.comparison_record import ComparisonRecord, LayerRow
+from pipelines.store.stored_features import GPT
 
 NUMBER = re.compile(r"_(\d+)$")
 PANEL_HEIGHT = 125  # CSS pixels

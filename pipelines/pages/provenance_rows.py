@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from pipelines.pages.phrasing import counted, full_name, number
-from pipelines.run_record import MachineRecord, Provenance
+from pipelines.results.run_record import MachineRecord, Provenance
 
 
 def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:

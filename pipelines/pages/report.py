@@ -12,8 +12,8 @@ import soundfile
 from jinja2 import Environment
 from markupsafe import Markup
 
-from audio.manifest import SPLITS
-from pipelines.comparison_record import ComparisonRecord, fold_noun, has_folds, probed_places
+from audio.recordings.manifest import SPLITS
+from foundation.files import write_aside
 from pipelines.pages import phrasing, run_words
 from pipelines.pages.comparison_chart import comparison_chart
 from pipelines.pages.confusion_chart import MAX_CLASSES, confusion_matrix
@@ -28,8 +28,10 @@ from pipelines.pages.report_sounds import KINDS, clip_name, excerpts_in_words, l
 from pipelines.pages.sound_charts import Pictured, heard_spectrograms
 from pipelines.pages.spectrogram_charts import reconstruction
 from pipelines.pages.training_charts import code_usage, kmeans_objective, training_curve
-from pipelines.run_record import DiversityRow, Pictures, Results, read_pictures, read_results, rows, value_of
-from pipelines.stored_features import GPT
+from pipelines.results.comparison_record import ComparisonRecord, fold_noun, has_folds, probed_places
+from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results, rows, value_of
+from pipelines.store.run_folder import REPORT
+from pipelines.store.stored_features import GPT
 
 TEMPLATE = "report.html.jinja"
 SOUND_FIGURES = (
@@ -58,6 +60,16 @@ JUDGED_KINDS = ("original", "noise_vocoder", "griffin_lim", "wavenet")
 MAX_PICTURES = 6  # clips
 SHOWN_REJECTED = 20
 SHOWN_LABELS = 60
+
+
+def write_report(folder: Path) -> Path:
+    """Draw ``report.html`` from what the run folder holds, whole or not at all; gives its path.
+
+    Raises:
+        InputError: the results, or a sound that they name, are missing or broken.
+    """
+    write_aside(folder / REPORT, page(folder))
+    return folder / REPORT
 
 
 def page(folder: Path) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio.errors import InputError
-from audio.files import open_regular
-from audio.json_values import shortened
+from foundation.errors import InputError
+from foundation.files import open_regular
+from foundation.json_values import shortened
 from pipelines.pages.phrasing import counted
-from pipelines.run_record import RESULTS, ClipRecord, ExcerptRecord, Results, SaidRecord, is_cut
+from pipelines.results.run_record import RESULTS, ClipRecord, ExcerptRecord, Results, SaidRecord, is_cut
 
 KINDS = {
     "original": "Original",

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pipelines.comparison_record import ComparisonRecord, DifferenceRow, MethodRow, fold_noun, has_folds, method_of
 from pipelines.pages.phrasing import (
     bare_points,
     counted,
@@ -16,7 +15,15 @@ from pipelines.pages.phrasing import (
     points,
     significance,
 )
-from pipelines.run_record import Results, value_of
+from pipelines.results.comparison_record import (
+    ComparisonRecord,
+    DifferenceRow,
+    MethodRow,
+    fold_noun,
+    has_folds,
+    method_of,
+)
+from pipelines.results.run_record import Results, value_of
 
 COMPARED = ("simclr", "ast", "bag_of_codes", "random_gpt", "supervised_head")  # what a reader asks for first
 MAX_NAMED = 8  # folds, or differences, in a sentence

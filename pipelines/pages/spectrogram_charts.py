@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from pipelines.pages.charts import Drawing, figure_chart
-from pipelines.run_record import Pictures
+from pipelines.results.run_record import Pictures
 
 ROWS = {
     "original": "original",

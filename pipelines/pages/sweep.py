@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from audio.errors import InputError
-from audio.files import write_aside
+from foundation.errors import InputError
+from foundation.files import write_aside
 from pipelines.pages.environment import environment
 from pipelines.pages.phrasing import in_sentence, quantity
 from pipelines.pages.recognition_chart import recognition_chart
@@ -32,9 +32,9 @@ from pipelines.pages.sweep_points import (
     table,
 )
 from pipelines.pages.sweep_words import Naming, doubt, interior, verdict
-from pipelines.run_folder import REPORT
-from pipelines.run_record import read_results
-from pipelines.sweep_jobs import Job
+from pipelines.results.run_record import read_results
+from pipelines.results.sweep_jobs import Job
+from pipelines.store.run_folder import REPORT
 
 HTML, CSV = "sweep.html", "sweep.csv"
 TEMPLATE = "sweep.html.jinja"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.run_record import Results, figure_of
-from pipelines.sweep_jobs import Job
+from pipelines.results.run_record import Results, figure_of
+from pipelines.results.sweep_jobs import Job
 
 CODEBOOK_SIZE = "tokenizer.codebook_size"
 METRICS = ("accuracy", "mean_average_precision")  # of probes; the first that the runs have

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipelines.pages.charts import BLUE, GREEN, MUTED, ORANGE, Drawing, chart, legend_above
 from pipelines.pages.phrasing import full_name, number
-from pipelines.training_record import TrainingRecord
+from pipelines.results.training_record import TrainingRecord
 
 LOSSES = {"autoencoder": "squared error per value", "lm": "nats per code", "vocoder": "nats per sample"}
 MAX_CODES_DRAWN = 1024  # a larger codebook's outline looks the same

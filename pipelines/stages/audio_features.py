@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.manifest import Clip
 from audio.mean_removal import without_mean
 from audio.reading import read_blocks, resampled_length
+from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel, log_mel_stream
 from audio.waveform import FloatArray
 from lm.pooling import POOLINGS, RunningPool
-from pipelines.encoding import Encoder
+from pipelines.store.workers import Encoder
 from tokenizer.tokenizer import Tokenizer
 
 PATCHES_AT_ONCE = 500

@@ -10,9 +10,9 @@ from typing import Literal
 from safetensors.torch import save_file
 from torch import nn
 
-from audio.files import aside
-from audio.manifest import SPLITS, Manifest, audio_hash
+from audio.recordings.manifest import SPLITS, Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
+from foundation.files import aside
 from lm.baselines import simclr as contrasting
 from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig
@@ -22,15 +22,15 @@ from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import HeadConfig, Label, create_classifier
 from lm.contrast import ContrastConfig
 from lm.pooling import POOLINGS
-from pipelines.session import Session
 from pipelines.stages.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
 from pipelines.stages.labelled_clips import LabelledClips, LabelledSplit
 from pipelines.stages.spectrogram import SpectrogramReader, stored_spectrograms, stored_std
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store import Entry, Recipe, text_hash, write_json
-from pipelines.stored_features import FEATURES, SCORES, stacked_rows, write_features, write_scores
-from pipelines.training import FitConfig
-from pipelines.training_curve import CURVE, numeric
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, text_hash, write_json
+from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features, write_scores
+from pipelines.store.training_curve import CURVE, numeric
+from pipelines.training.state import FitConfig
 
 TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
 Baseline = Literal["simclr", "supervised", "random_conv"]  # the last is not trained

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from audio.manifest import Clip
+from audio.recordings.manifest import Clip
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.supervised import class_scores
 from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPool

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.errors import InputError
-from audio.manifest import SPLITS, Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
-from audio.seeds import require_seed
+from audio.recordings.manifest import SPLITS, Clip, Manifest, Split, audio_hash
 from audio.spectrogram import log_mel_stream, require_ranges
 from audio.warping import warp
 from audio.waveform import FloatArray
-from pipelines.encoding import Encoder, encode_clip, encoding_pool, in_order
-from pipelines.session import Session
-from pipelines.store import Entry, Recipe, is_finished, note_finished, text_hash
+from foundation.errors import InputError
+from foundation.seeds import require_seed
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, is_finished, note_finished, text_hash
+from pipelines.store.workers import Encoder, encode_clip, encoding_pool, in_order
 from tokenizer.codes import Codes
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer

@@ -6,12 +6,11 @@ All lie in files, originals included: what is measured of a sound can be heard, 
 from pathlib import Path
 from typing import Literal, get_args
 
-from audio.manifest import Manifest, audio_hash
 from audio.reading import read
+from audio.recordings.manifest import Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
-from pipelines.session import Session
-from pipelines.speaker import speaking
+from pipelines.decoding.speaker import speaking
 from pipelines.stages.choosing import drawn
 from pipelines.stages.listening import (
     HEARD,
@@ -23,7 +22,8 @@ from pipelines.stages.listening import (
     unlearned,
     voice,
 )
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
 
 Kind = Literal["original", "noise_vocoder", "griffin_lim", "wavenet"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

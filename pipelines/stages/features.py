@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.manifest import SPLITS, Clip, Manifest, audio_hash
-from audio.threads import one_thread
+from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
+from foundation.threads import one_thread
 from lm.embeddings import embed, embed_attentively
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, bag_of_codes, pool
-from pipelines.encoding import Encoder
-from pipelines.session import Session
 from pipelines.stages.audio_features import audio_features
 from pipelines.stages.finite import require_finite
-from pipelines.store import Entry, Recipe
-from pipelines.stored_features import FEATURES, GPT, method_of_key, stacked_rows, write_features
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe
+from pipelines.store.stored_features import FEATURES, GPT, method_of_key, stacked_rows, write_features
+from pipelines.store.workers import Encoder
 from tokenizer.parquet import CodedClip, read_codes
 
 

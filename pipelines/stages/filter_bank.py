@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
 from lm.baselines.filter_bank import N_MELS, PATCH, SAMPLE_RATE, STRIDE, filter_bank_stream, frames_of, patches_of
 from lm.baselines.spectrogram_transformer import stored_filter_bank
 from lm.baselines.spectrograms import Spectrograms
-from pipelines.session import Session
 from pipelines.stages.stored_arrays import (
     FRAMES,
     OFFSETS,
@@ -22,7 +21,8 @@ from pipelines.stages.stored_arrays import (
     read_clips,
     write_clips,
 )
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
 
 STATISTICS = "statistics.json"  # beside the frames
 PATCHES_AT_ONCE = 100  # of a recording that is written to disk

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from audio.errors import InputError
-from audio.manifest import Clip
+from audio.recordings.manifest import Clip
+from foundation.errors import InputError
 
 
 def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:

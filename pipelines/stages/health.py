@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from audio.errors import InputError
-from audio.manifest import Clip, Manifest
 from audio.reading import read_beginning
-from audio.threads import one_thread
+from audio.recordings.manifest import Clip, Manifest
 from audio.waveform import FloatArray
-from pipelines.session import Session
+from foundation.errors import InputError
+from foundation.threads import one_thread
 from pipelines.stages.choosing import evenly
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer

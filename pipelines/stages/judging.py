@@ -7,19 +7,19 @@ from pathlib import Path
 import torch
 
 from audio.waveform import Waveform
-from pipelines.encoding import Encoder
-from pipelines.session import Session
 from pipelines.stages.decoded import KINDS, decoded_paths, sound_of
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
+from pipelines.store.workers import Encoder
 from tokenizer.codes import Codes
-from vocoder.intelligibility import HOW_TO_GET_PESQ, has_pesq, pesq, stoi
-from vocoder.metrics import (
+from vocoder.judging.intelligibility import HOW_TO_GET_PESQ, has_pesq, pesq, stoi
+from vocoder.judging.metrics import (
     code_agreement,
     log_mel_distance,
     mel_cepstral_distortion,
     sound_levels,
 )
-from vocoder.pitch import HOW_TO_GET_PITCH, PitchArray, has_pitch, pitch, pitch_error, voicing_error
+from vocoder.judging.pitch import HOW_TO_GET_PITCH, PitchArray, has_pitch, pitch, pitch_error, voicing_error
 from vocoder.runaway import RunawayGuard
 from vocoder.vocoder import Vocoder
 

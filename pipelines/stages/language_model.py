@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.batches import BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
 from lm.contrast import ContrastConfig
 from lm.contrasted_gpt import ContrastedLoss, create_contrasted
@@ -15,12 +15,12 @@ from lm.gpt import GPT, GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second, unigram_perplexity
 from lm.sequences import CodeSequences
-from pipelines.fit import LossFunction
-from pipelines.session import Session
 from pipelines.stages.codes import ViewsConfig
-from pipelines.store import MODEL, Entry, Recipe, write_json
-from pipelines.training import FitConfig
-from pipelines.training_curve import CURVE, numeric
+from pipelines.store.session import Session
+from pipelines.store.store import MODEL, Entry, Recipe, write_json
+from pipelines.store.training_curve import CURVE, numeric
+from pipelines.training.fit import LossFunction
+from pipelines.training.state import FitConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import read_codes
 

@@ -9,11 +9,11 @@ from audio.waveform import Waveform
 from lm.diversity import distinct, perplexity_of
 from lm.model import LanguageModel
 from lm.sampling import Sampling
-from pipelines.continuing import Prompt, continued, joined_sound
-from pipelines.session import Session
+from pipelines.decoding.continuing import Prompt, continued, joined_sound
+from pipelines.store.session import Session
 from tokenizer.codes import Codes, joined
 from tokenizer.tokenizer import Tokenizer
-from vocoder.metrics import code_agreement, sound_levels
+from vocoder.judging.metrics import code_agreement, sound_levels
 from vocoder.vocoder import Vocoder
 
 CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"

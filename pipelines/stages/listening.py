@@ -11,26 +11,26 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from audio.errors import InputError
 from audio.excerpts import Excerpt, block_energies, half_energy, read_loudest
-from audio.files import aside
-from audio.manifest import Clip, Manifest, Split, audio_hash
-from audio.seeds import require_seed
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
-from pipelines.continuing import Prompt
-from pipelines.session import Session
-from pipelines.speaker import missing_mean, speaking
+from foundation.errors import InputError
+from foundation.files import aside
+from foundation.seeds import require_seed
+from pipelines.decoding.continuing import Prompt
+from pipelines.decoding.speaker import missing_mean, speaking
 from pipelines.stages.choosing import drawn
 from pipelines.stages.language_sounds import Asked, language_sounds
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder import griffin_lim, noise_vocoder
-from vocoder.engines import EngineChoice, choose_engine, precision
-from vocoder.metrics import code_agreement, log_mel_distance, sound_levels
+from vocoder.engines.choice import EngineChoice, choose_engine, precision
+from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_levels
 from vocoder.postfilter import in_force
 from vocoder.strength import require_strength
+from vocoder.unlearned import griffin_lim, noise_vocoder
 from vocoder.vocoder import Vocoder
 
 HEARD: tuple[Split, ...] = ("test",)

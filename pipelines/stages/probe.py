@@ -10,16 +10,16 @@ import numpy as np
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
-from audio.errors import InputError
-from audio.folds import Fold
-from audio.manifest import Manifest
+from audio.recordings.folds import Fold
+from audio.recordings.manifest import Manifest
+from foundation.errors import InputError
 from lm.learning_curve import LearningPoint, learning_curve
 from lm.pooling import FloatArray
 from lm.probe import MethodResult, ProbeConfig, probe_method, require_equal_counts, scored_method
 from lm.probe_task import ProbeTask
-from pipelines.session import Session
-from pipelines.store import Entry, Recipe, text_hash, write_json
-from pipelines.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, text_hash, write_json
+from pipelines.store.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
 
 # Their representations were trained on all train labels: what a probe needs few labels for has seen them all.
 TOLD = frozenset({"supervised", "ast"})

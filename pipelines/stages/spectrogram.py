@@ -12,11 +12,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from lm.baselines.spectrograms import Spectrograms
-from pipelines.session import Session
 from pipelines.stages.stored_arrays import (
     FRAMES,
     OFFSETS,
@@ -28,7 +27,8 @@ from pipelines.stages.stored_arrays import (
     write_array,
     write_clips,
 )
-from pipelines.store import Entry, Recipe, write_json
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
 
 PIECE_FRAMES = 1024  # of a recording that is heard at a time
 CLIPS, STD = "clips.json", "std.npy"  # beside the frames

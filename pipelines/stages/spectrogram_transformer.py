@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from audio.errors import InputError
-from audio.files import file_hash
-from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.waveform import FloatArray
+from foundation.errors import InputError
+from foundation.files import file_hash
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.filter_bank import (
@@ -37,14 +37,14 @@ from lm.baselines.spectrogram_transformer import (
 from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import Label, class_scores, loss
 from lm.pooling import POOLINGS, RunningPool
-from pipelines.session import Session
 from pipelines.stages.filter_bank import measured_statistics, patches_along, stored_filter_banks
 from pipelines.stages.labelled_clips import LabelledClips, LabelledSplit
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store import Entry, Recipe, text_hash
-from pipelines.stored_features import CLASS_SCORES, FEATURES, SCORES, stacked_rows, write_features, write_scores
-from pipelines.training import FitConfig
-from pipelines.training_curve import CURVE, numeric
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, text_hash
+from pipelines.store.stored_features import CLASS_SCORES, FEATURES, SCORES, stacked_rows, write_features, write_scores
+from pipelines.store.training_curve import CURVE, numeric
+from pipelines.training.state import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from audio.files import aside, written
-from audio.manifest import Clip, Manifest, Split
-from pipelines.session import Session
+from audio.recordings.manifest import Clip, Manifest, Split
+from foundation.files import aside, written
 from pipelines.stages.finite import require_finite
+from pipelines.store.session import Session
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which they are kept
 FRAMES, OFFSETS = "frames.npy", "offsets.npy"

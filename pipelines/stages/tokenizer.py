@@ -13,19 +13,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from audio.errors import InputError
-from audio.files import aside
-from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks
-from audio.seeds import require_seed
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require_ranges
-from audio.threads import one_thread
 from audio.waveform import FloatArray
-from pipelines.session import Session
+from foundation.errors import InputError
+from foundation.files import aside
+from foundation.seeds import require_seed
+from foundation.threads import one_thread
 from pipelines.stages.finite import require_finite
-from pipelines.store import MODEL, Entry, Recipe, text_hash, write_json
-from pipelines.training import FitConfig
-from pipelines.training_curve import CURVE, numeric
+from pipelines.store.session import Session
+from pipelines.store.store import MODEL, Entry, Recipe, text_hash, write_json
+from pipelines.store.training_curve import CURVE, numeric
+from pipelines.training.state import FitConfig
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks, kmeans_record
 from tokenizer.health import HealthConfig

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.errors import InputError
-from audio.manifest import Clip, Manifest, Split, audio_hash
 from audio.reading import read_blocks, resampled_length
-from pipelines.session import Session
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from foundation.errors import InputError
 from pipelines.stages.stored_arrays import (
     OFFSETS,
     TRAINED_ON,
@@ -23,16 +22,17 @@ from pipelines.stages.stored_arrays import (
     read_clips,
     write_clips,
 )
-from pipelines.store import MODEL, Entry, Recipe, text_hash
-from pipelines.training import FitConfig
-from pipelines.training_curve import CURVE, numeric
+from pipelines.store.session import Session
+from pipelines.store.store import MODEL, Entry, Recipe, text_hash
+from pipelines.store.training_curve import CURVE, numeric
+from pipelines.training.state import FitConfig
 from tokenizer.codes import CodesFormat, IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.crops import Crops, CropsConfig, OtherCodes, VocoderClips, loss
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNetConfig, create_wavenet
+from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNetConfig, create_wavenet
 
 VALIDATION_BATCHES = 8
 SAMPLES = "samples.npy"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from audio.errors import InputError
 from audio.mono import mono
+from foundation.errors import InputError
 
 SOUND = (np.arange(-16, 16) / 32).astype(np.float32)
 

@@ -12,9 +12,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import InputError
 from audio.reading import RecordingError, read, read_beginning, read_blocks, resample_blocks, resampled_length
 from audio.trimming import Part
+from foundation.errors import InputError
 from tests.audio.conftest import Tone
 from tests.hostile.special_files import at_most_seconds
 from tests.reference import read_whole

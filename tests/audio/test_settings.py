@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.configuration import build
-from audio.errors import InputError
 from audio.settings import AudioSettings, empty_bands
 from audio.spectrogram import SpectrogramConfig
+from foundation.configuration import build
+from foundation.errors import InputError
 
 OTHERS: dict[str, Any] = {
     "n_mels": 40,

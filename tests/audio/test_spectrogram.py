@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import InputError
 from audio.reading import LOUDEST
 from audio.spectrogram import SMALLEST_FLOOR, LogMel, SpectrogramConfig
+from foundation.errors import InputError
 from tests.reference import log_mel_frame
 
 CONFIG = SpectrogramConfig(sample_rate=8_000, window_length=200, hop_length=80, n_mels=20)

@@ -9,14 +9,14 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.corpus import CorpusConfig, build_manifest
-from audio.errors import InputError
-from audio.inspection import InspectionConfig, inspect
-from audio.manifest import Clip
-from audio.measurement import measure
-from audio.splits import SplitConfig
+from audio.recordings.corpus import CorpusConfig, build_manifest
+from audio.recordings.inspection import InspectionConfig, inspect
+from audio.recordings.manifest import Clip
+from audio.recordings.measurement import measure
+from audio.recordings.splits import SplitConfig
 from audio.trimming import Edges, Part, block_powers, find_edges
 from audio.waveform import FloatArray
+from foundation.errors import InputError
 from tests.audio.conftest import Tone
 
 RATE = 8_000  # a block of 20 ms has 160 samples

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.errors import InputError
 from audio.reading import read
 from audio.waveform import Waveform
+from foundation.errors import InputError
 
 
 def test_a_written_waveform_reads_back_within_a_step_of_16_bits(tmp_path: Path) -> None:

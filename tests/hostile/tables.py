@@ -6,9 +6,9 @@ import json
 import random
 from pathlib import Path
 
-from audio.corpus import CorpusConfig, build_manifest
-from audio.errors import InputError
-from audio.splits import SplitConfig
+from audio.recordings.corpus import CorpusConfig, build_manifest
+from audio.recordings.splits import SplitConfig
+from foundation.errors import InputError
 
 VALUES = (
     *(

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.batches import UNCOUNTED, BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
 from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.sequences import CodeSequences

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.batches import BatchConfig, TrainingBatches, loss, validation_batches
 from lm.contrast import ContrastConfig, nt_xent
 from lm.contrasted_gpt import ContrastedGPT, ContrastedLoss, create_contrasted

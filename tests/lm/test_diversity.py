@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.diversity import distinct, perplexity_of
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.embeddings import embed, embed_attentively, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, pool

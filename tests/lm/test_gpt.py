@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.gpt import CachedGPT, GPTConfig, create_gpt
 from lm.model import LanguageModel
 from lm.vocabulary import Vocabulary

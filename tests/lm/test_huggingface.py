@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.huggingface import export_huggingface
 from lm.model import LanguageModel
 from tests.lm.tiny import TINY, codes_format, random_codes

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.model import LanguageModel
 from lm.sampling import Sampling
 from tests.lm.tiny import TINY, codes_format, random_codes

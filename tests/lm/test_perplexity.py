@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.perplexity import bits_per_second, unigram_perplexity
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.pooling import POOLINGS, Pooling, RunningPool, bag_of_codes, pool, pooled, pooling_weights
 from tests.lm.tiny import random_codes
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.logistic import in_row_space
 from lm.probe import (
     MethodResult,

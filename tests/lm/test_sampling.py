@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.sampling import LONGEST_LOOP, LoopGuard, Sampling, draw, probabilities
 from tests import reference
 

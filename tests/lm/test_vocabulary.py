@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.vocabulary import Vocabulary
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from pipelines.bench import bench
 from pipelines.benchmarks import machine, peer, vocoder
 from pipelines.benchmarks.machine import Machine
@@ -18,9 +18,9 @@ from pipelines.benchmarks.sounds import random_tokenizer, write_noise
 from pipelines.benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from tests.vocoder.sounds import tiny_config
 from tokenizer.tokenizer import TokenizerConfig
-from vocoder import numba_streams
-from vocoder.numba_streams import TOGETHER
-from vocoder.wavenet import WaveNetConfig, create_wavenet
+from vocoder.engines import numba_streams
+from vocoder.engines.numba_streams import TOGETHER
+from vocoder.wavenet.network import WaveNetConfig, create_wavenet
 
 
 def options(**others: object) -> dict[str, object]:

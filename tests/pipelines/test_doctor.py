@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from pipelines import doctor
-from pipelines.distributions import Need, needs
+from pipelines.commandline.distributions import Need, needs
 
 
 def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:

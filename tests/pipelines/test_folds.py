@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from audio.manifest import Manifest, read_manifest
-from pipelines.chain import make_stages
-from pipelines.gangs import Alone
-from pipelines.progress import Terminal
-from pipelines.session import Session
-from pipelines.settings import run_settings
-from pipelines.store import Store
+from audio.recordings.manifest import Manifest, read_manifest
+from pipelines.chain.chain import make_stages
+from pipelines.commandline.progress import Terminal
+from pipelines.settings.run import run_settings
+from pipelines.store.session import Session
+from pipelines.store.store import Store
+from pipelines.training.gangs import Alone
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tokenizer.parquet import read_codes

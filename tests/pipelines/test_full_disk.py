@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from pipelines.chain.sweep import SweepPage
+from pipelines.commandline.refusals import os_problem
 from pipelines.decode import decode
 from pipelines.encode import encode
 from pipelines.generate import generate
-from pipelines.refusals import os_problem
-from pipelines.sweep import SweepPage
-from pipelines.sweep_jobs import Job, note
-from tests.pipelines import test_decode, test_encode, test_generate
+from pipelines.results.sweep_jobs import Job, note
+from tests.pipelines.decoding import test_decode, test_generate
+from tests.pipelines.encoding import test_encode
 
 PAGE = 4096  # bytes in which a tmpfs counts
 FREE = (0, 1, 3, 8)  # pages that are left: different files find no room

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.embeddings import embed
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel

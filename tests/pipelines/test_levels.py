@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from audio.errors import InputError
 from audio.reading import read
+from foundation.errors import InputError
 from lm.model import LanguageModel
-from pipelines.settings import run_settings
+from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_run
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed, run
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.griffin_lim import decode
+from vocoder.unlearned.griffin_lim import decode
 from vocoder.vocoder import Vocoder
 
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.model import LanguageModel
-from pipelines.run_record import read_results
-from pipelines.store import faults
+from pipelines.results.run_record import read_results
+from pipelines.store.store import faults
 from tests.pipelines.tiny_chain import TINY, called_at_once, entries, refusal, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audio.manifest import read_manifest
+from audio.recordings.manifest import read_manifest
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import called
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.probe import ProbeConfig
-from pipelines.comparison import Probed, comparison, kind
-from pipelines.comparison_table import as_markdown, as_table
+from pipelines.results.comparison import Probed, comparison, kind
+from pipelines.results.comparison_table import as_markdown, as_table
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)
 CLASSES = ["one", "six", "two"]

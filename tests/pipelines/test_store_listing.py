@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import cli
-from pipelines.store import Recipe, Store
+from pipelines.store.store import Recipe, Store
 
 RECIPE = Recipe(stage="sums", version=1, config={"terms": 3}, inputs={})
 

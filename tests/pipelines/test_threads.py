@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from audio.errors import InputError
-from audio.files import file_hash
-from audio.threads import use_threads
+from foundation.errors import InputError
+from foundation.files import file_hash
+from foundation.threads import use_threads
 from lm.gpt import GPTConfig
-from pipelines.gangs import Alone
-from pipelines.progress import Terminal
-from pipelines.session import Session
-from pipelines.settings import run_settings
+from pipelines.commandline.progress import Terminal
+from pipelines.settings.run import run_settings
 from pipelines.stages.features import random_gpt_features
-from pipelines.store import Entry, Recipe, Store
-from pipelines.stored_features import FEATURES
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, Store
+from pipelines.store.stored_features import FEATURES
+from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import tiny_tokenizer
 from tests.pipelines.tiny_chain import composed, entries, run, stored
 from tokenizer.codebook import fit_codebook

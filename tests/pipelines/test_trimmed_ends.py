@@ -10,16 +10,14 @@ import pytest
 import soundfile
 import torch
 
-from audio.corpus import CorpusConfig
-from audio.inspection import InspectionConfig
-from audio.manifest import Manifest, read_manifest, write_manifest
-from audio.splits import SplitConfig
+from audio.recordings.corpus import CorpusConfig
+from audio.recordings.inspection import InspectionConfig
+from audio.recordings.manifest import Manifest, read_manifest, write_manifest
+from audio.recordings.splits import SplitConfig
 from lm.baselines.spectrogram_transformer import AstConfig
-from pipelines.corpus import Corpus, read_corpus
-from pipelines.gangs import Alone
-from pipelines.progress import Terminal
-from pipelines.session import Session
-from pipelines.settings import run_settings
+from pipelines.chain.corpus import Corpus, read_corpus
+from pipelines.commandline.progress import Terminal
+from pipelines.settings.run import run_settings
 from pipelines.stages.codes import ViewsConfig, codes, views
 from pipelines.stages.decoded import decoded
 from pipelines.stages.features import signal_features
@@ -30,7 +28,9 @@ from pipelines.stages.spectrogram import spectrograms
 from pipelines.stages.spectrogram_transformer import ast_features
 from pipelines.stages.tokenizer import frame_sample, heard_sample
 from pipelines.stages.vocoder import waveforms
-from pipelines.store import TIMINGS, Entry, Store
+from pipelines.store.session import Session
+from pipelines.store.store import TIMINGS, Entry, Store
+from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed
 from tokenizer.health import HealthConfig

@@ -14,7 +14,7 @@ from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet import WaveNet, WaveNetConfig
+from vocoder.wavenet.network import WaveNet, WaveNetConfig
 
 AUDIO = SpectrogramConfig(sample_rate=4000, window_length=100, hop_length=40, n_mels=16)
 PATCH = PatchConfig(frames=2)

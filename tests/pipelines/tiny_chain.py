@@ -12,8 +12,8 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_module
 
-from pipelines.refusals import resolved
-from pipelines.store import TIMINGS
+from pipelines.commandline.refusals import resolved
+from pipelines.store.store import TIMINGS
 from tests.killing import PROCESSES, Kill, arm
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def run(store: Path, folder: Path, *words: str, kill: Kill | None = None) -> int
 
 
 def _run(config: dict[str, object], store: Path, folder: Path, kill: Kill | None) -> None:
-    from pipelines.chain import run_chain
+    from pipelines.chain.chain import run_chain
 
     if kill:
         arm(store, kill)

@@ -13,7 +13,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from pipelines.results import RESULTS
+from pipelines.results.results import RESULTS
 from tests.killing import Kill, call, exactly
 
 # Folders and files whose names hold the time, the machine or the process.

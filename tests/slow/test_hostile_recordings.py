@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from audio.inspection import frequent_reasons
-from audio.manifest import Rejected, printable, read_manifest, read_rejected
+from audio.recordings.inspection import frequent_reasons
+from audio.recordings.manifest import Rejected, printable, read_manifest, read_rejected
 from tests.hostile.audio_files import write_honest_files, write_hostile_files
 from tests.hostile.measured import Measured, measured
 from tests.hostile.tables import hostile_tables, outcome

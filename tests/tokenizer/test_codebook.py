@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tests.reference import nearest_by_distance, nearest_by_level
 from tokenizer.codebook import fit_codebook, fit_residual_codebooks, kmeans_record, nearest
 

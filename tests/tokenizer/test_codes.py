@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tokenizer.codes import Codes, CodesFormat, joined, require_same_codebook
 
 FORMAT = CodesFormat(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tests.tokenizer.conftest import RATE, sound
 from tests.tokenizer.test_codes import FORMAT
 from tokenizer.codes import Codes

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tests.tokenizer.test_codes import FORMAT, codes
 from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import METADATA_KEY, CodedClip, read_codes, read_num_samples, shard_path, write_shard

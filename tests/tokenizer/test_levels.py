@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from audio.errors import InputError
 from audio.spectrogram import LogMel, SpectrogramConfig
+from foundation.errors import InputError
 from tests.reference import decode_whole
 from tests.tokenizer.conftest import RATE, sound
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig

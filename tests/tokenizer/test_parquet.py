@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tests.tokenizer.test_codes import FORMAT, codes
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 

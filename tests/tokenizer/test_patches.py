@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tokenizer.patches import PatchConfig, from_patches, to_patches
 
 

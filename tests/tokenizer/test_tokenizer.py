@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.errors import InputError
 from audio.waveform import Waveform
+from foundation.errors import InputError
 from tests.reference import encode_whole
 from tests.tokenizer.conftest import RATE, sound
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer

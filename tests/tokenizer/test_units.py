@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tests.tokenizer.test_codes import FORMAT as TWO_STREAMS
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip

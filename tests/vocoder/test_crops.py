@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tests.vocoder.sounds import (
     PATCH_FRAMES,
     SAMPLES_PER_CODE,
@@ -15,8 +15,8 @@ from tests.vocoder.sounds import (
     tiny_config,
 )
 from vocoder.crops import NOT_COUNTED, Crops, CropsConfig, OtherCodes, VocoderClips, loss
-from vocoder.mu_law import encode, silence
-from vocoder.wavenet import create_wavenet
+from vocoder.wavenet.mu_law import encode, silence
+from vocoder.wavenet.network import create_wavenet
 
 
 def numbered(lengths: list[int]) -> tuple[VocoderClips, Table]:

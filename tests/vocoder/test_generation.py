@@ -5,12 +5,12 @@ from typing import Literal
 import pytest
 import torch
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder import generation
 from vocoder.generation import GenerationInput, generate, generate_blocks
-from vocoder.wavenet import WaveNet, create_wavenet
+from vocoder.wavenet.network import WaveNet, create_wavenet
 
 HOP = SPECTROGRAM.hop_length
 

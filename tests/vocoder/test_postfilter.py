@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from audio.errors import InputError
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import Waveform
+from foundation.errors import InputError
 from tests.reference import postfiltered
 from tests.vocoder.sounds import (
     SAMPLES_PER_CODE,
@@ -21,10 +21,10 @@ from tests.vocoder.sounds import (
     tiny_config,
 )
 from tokenizer.codes import Codes
-from vocoder.metrics import log_mel_distance
+from vocoder.judging.metrics import log_mel_distance
 from vocoder.postfilter import PostFilter, in_force
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet import create_wavenet
+from vocoder.wavenet.network import create_wavenet
 
 HOP = SPECTROGRAM.hop_length
 

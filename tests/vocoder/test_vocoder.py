@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from audio.errors import InputError
 from audio.waveform import Waveform
+from foundation.errors import InputError
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.model_card import model_card
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder
-from vocoder.wavenet import create_wavenet
+from vocoder.wavenet.network import create_wavenet
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
 
 NOTHING = AugmentationConfig(crop=1, speed=0, formant=0, gain_db=0, mix=0, noise=0, time_masks=0, mel_masks=0)

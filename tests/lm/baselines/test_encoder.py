@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 
 CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strides=(2, 2, 2), bands=3)

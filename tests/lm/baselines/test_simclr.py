@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import PairBatches, create_simclr, loss, validation_pairs

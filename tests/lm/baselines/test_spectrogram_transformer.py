@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, resized
 from lm.baselines.filter_bank import filter_bank, filter_bank_stream, frames_of, patches_of
 from lm.baselines.spectrogram_transformer import (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
 
 LENGTHS = np.array([3, 8, 1, 5])

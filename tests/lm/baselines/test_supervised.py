@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.spectrograms import SpectrogramBatchConfig

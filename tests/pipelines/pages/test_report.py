@@ -17,18 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from audio.errors import InputError
 from audio.waveform import Waveform
-from pipelines.comparison_record import ComparisonRecord, LayerRow, guessing
+from foundation.errors import InputError
 from pipelines.pages import phrasing, run_words
 from pipelines.pages.confusion_chart import confusions, rates
 from pipelines.pages.group_chart import ranked_groups
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.probe_charts import in_order
-from pipelines.pages.report import adding_command
+from pipelines.pages.report import adding_command, write_report
 from pipelines.pages.spectrogram_charts import reconstruction
-from pipelines.report import write_report
-from pipelines.run_record import Pictures
+from pipelines.results.comparison_record import ComparisonRecord, LayerRow, guessing
+from pipelines.results.run_record import Pictures
 from tests.pipelines.comparison_example import comparison_example
 from tests.pipelines.pages_apart import Page, figure
 

@@ -8,14 +8,14 @@ import pytest
 import soundfile
 import torch
 
-from audio.files import file_hash
-from audio.manifest import Clip
 from audio.mean_removal import MeanRemoval
 from audio.reading import read
+from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel
+from foundation.files import file_hash
 from lm.pooling import POOLINGS, pool
-from pipelines.encoding import Encoder
 from pipelines.stages.audio_features import PATCHES_AT_ONCE, audio_features
+from pipelines.store.workers import Encoder
 from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
 from tokenizer.tokenizer import Tokenizer
 

@@ -12,23 +12,23 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from audio.configuration import build
-from audio.errors import InputError
-from audio.files import file_hash
-from audio.manifest import Clip, Manifest, Split
 from audio.reading import read
+from audio.recordings.manifest import Clip, Manifest, Split
 from audio.spectrogram import LogMel
 from audio.waveform import FloatArray
+from foundation.configuration import build
+from foundation.errors import InputError
+from foundation.files import file_hash
 from lm.baselines.encoder import create_encoder
 from lm.pooling import POOLINGS, pool
-from pipelines.gangs import Alone
-from pipelines.progress import Terminal
-from pipelines.refusals import resolved
-from pipelines.session import Session
+from pipelines.commandline.progress import Terminal
+from pipelines.commandline.refusals import resolved
 from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
 from pipelines.stages.spectrogram import PIECE_FRAMES, spectrograms, statistics, stored_spectrograms
 from pipelines.stages.tokenizer import TokenizerSettings, frame_sample
-from pipelines.store import Entry, Store
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
+from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import AUDIO, sweep
 from tests.test_configs import CONF
 

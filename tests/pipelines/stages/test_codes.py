@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio.errors import InputError
-from audio.manifest import read_manifest
-from pipelines.encoding import Encoder, encode_clip
+from audio.recordings.manifest import read_manifest
+from foundation.errors import InputError
 from pipelines.stages.codes import View, ViewsConfig, encode_view
+from pipelines.store.workers import Encoder, encode_clip
 from tests.pipelines.conftest import FinishedRun
 
 

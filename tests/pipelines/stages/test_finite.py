@@ -8,18 +8,18 @@ import pytest
 import soundfile
 import torch
 
-from audio.corpus import CorpusConfig, build_manifest
-from audio.errors import InputError
-from audio.manifest import Clip, Manifest
-from audio.splits import SplitConfig
-from pipelines.gangs import Alone
-from pipelines.progress import Terminal
-from pipelines.session import Session
-from pipelines.settings import run_settings
+from audio.recordings.corpus import CorpusConfig, build_manifest
+from audio.recordings.manifest import Clip, Manifest
+from audio.recordings.splits import SplitConfig
+from foundation.errors import InputError
+from pipelines.commandline.progress import Terminal
+from pipelines.settings.run import run_settings
 from pipelines.stages.stored_arrays import Array, write_clips
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.stages.vocoder import waveforms
-from pipelines.store import Store
+from pipelines.store.session import Session
+from pipelines.store.store import Store
+from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import composed
 

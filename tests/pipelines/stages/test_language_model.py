@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.errors import InputError
+from foundation.errors import InputError
 from lm.sequences import CodeSequences
-from pipelines.settings import run_settings
+from pipelines.settings.run import run_settings
 from pipelines.stages.language_model import fitting_batches
 from tests.pipelines.tiny_chain import composed
 

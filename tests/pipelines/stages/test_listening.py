@@ -8,16 +8,16 @@ import pytest
 import soundfile
 import torch
 
-from audio.manifest import Clip, Manifest
 from audio.reading import read
+from audio.recordings.manifest import Clip, Manifest
 from audio.waveform import FloatArray
-from pipelines.gangs import Alone
-from pipelines.progress import Terminal
-from pipelines.session import Session
+from pipelines.commandline.progress import Terminal
 from pipelines.stages.decoded import CLIPS, decoded, decoded_paths
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
-from pipelines.store import Entry, Store
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
+from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
 
 RATE = 4000

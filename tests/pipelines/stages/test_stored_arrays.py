@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from audio.manifest import Clip, Manifest, Split
-from pipelines.gangs import Alone
-from pipelines.progress import Terminal
-from pipelines.session import Session
+from audio.recordings.manifest import Clip, Manifest, Split
+from pipelines.commandline.progress import Terminal
 from pipelines.stages.stored_arrays import Array, fill, kept_clips, kept_rows, read_clips, write_clips
-from pipelines.store import Store
+from pipelines.store.session import Session
+from pipelines.store.store import Store
+from pipelines.training.gangs import Alone
 
 SPLITS: tuple[Split, ...] = ("validation", "train", "test", "train", "validation")
 LENGTHS = {"train": 3, "validation": 7}

@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from audio.manifest import read_manifest
-from pipelines.gangs import Alone
-from pipelines.progress import Terminal
-from pipelines.session import Session
-from pipelines.settings import run_settings
+from audio.recordings.manifest import read_manifest
+from pipelines.commandline.progress import Terminal
+from pipelines.settings.run import run_settings
 from pipelines.stages.tokenizer import frame_sample, heard_sample
-from pipelines.store import Store
+from pipelines.store.session import Session
+from pipelines.store.store import Store
+from pipelines.training.gangs import Alone
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
 

@@ -1,0 +1,1 @@
+"""Recordings as a corpus: manifests, splits, segments, inspection and the embedded corpus."""

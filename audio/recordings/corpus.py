@@ -1,0 +1,345 @@
+"""From a folder of recordings to a manifest: find the files, say what is known of each, listen to them, divide them."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from audio.recordings.description import Description, describe
+from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
+from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
+from audio.recordings.measurement import Measurement
+from audio.recordings.segments import SegmentConfig, clips_of
+from audio.recordings.splits import SplitConfig, split_clips
+from audio.recordings.tables import Row, read_table
+from audio.recordings.templates import Template
+from foundation.errors import InputError
+
+EXTENSIONS = (
+    *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
+    *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
+)
+FEW = 20  # recordings: to listen to so few takes moments, even where they are long
+
+Described = dict[str, tuple[Description, ...]]  # what is known of each recording, or of each part of it, by path
+UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: set aside, not passed over
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """Which recordings there are, and how they are divided.
+
+    Raises:
+        InputError: neither root nor table is given, the pattern is malformed, or two values contradict each other.
+    """
+
+    root: str | None = None  # folder of the recordings; None: the folder a fairseq table names, or the table's own
+    pattern: str | None = None  # of file names, such as {label}_{group}_{index}.wav: see audio.recordings.templates
+    labels: Literal["folder", "pattern", "none"] = "folder"  # folder: its name, where pattern and table give no label
+    table: str | None = None  # TSV, CSV, fairseq TSV or JSONL that lists the recordings: see audio.recordings.tables
+    extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, where no table lists them
+    segment_seconds: float | None = None  # cut longer recordings into clips of so many seconds; None: they stay whole
+    segment_overlap_seconds: float = 0.0  # that a segment shares with the one before
+    segment_silence_dbfs: float | None = None  # leave out segments in which no sample exceeds this level
+    inspection: InspectionConfig = field(default_factory=InspectionConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+
+    @property
+    def segments(self) -> SegmentConfig:
+        """How recordings are cut into segments."""
+        return SegmentConfig(
+            seconds=self.segment_seconds,
+            overlap_seconds=self.segment_overlap_seconds,
+            silence_dbfs=self.segment_silence_dbfs,
+        )
+
+    def __post_init__(self) -> None:
+        _ = self.segments  # refuses contradictory values
+        if not self.root and not self.table:
+            raise InputError(
+                "neither corpus.root nor corpus.table is given; name the folder of your recordings, corpus.root=PATH, "
+                "or a table that lists them, corpus.table=FILE"
+            )
+        if not self.extensions:
+            raise InputError("corpus.extensions is empty; name at least one, such as wav")
+        fields = Template(self.pattern).fields if self.pattern is not None else ()
+        if self.labels == "pattern" and "label" not in fields and not self.table:
+            raise InputError(f"corpus.labels=pattern, but corpus.pattern is {self.pattern!r}; put {{label}} into it")
+        wanted = "split" if self.split.by == "table" else self.split.by
+        if wanted in ("group", "index", "fold", "split") and wanted not in fields and not self.table:
+            raise InputError(
+                f"corpus.split.by={self.split.by}, but nothing says which {wanted} a recording has; "
+                f"put {{{wanted}}} into corpus.pattern, or give a corpus.table with a column {wanted}"
+            )
+
+
+def build_manifest(
+    config: CorpusConfig,
+    *,
+    workers: int = 1,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    set_aside: Callable[[Sequence[Rejected]], None] | None = None,
+) -> tuple[Manifest, tuple[Rejected, ...]]:
+    """The corpus of a config, and the files that were set aside with the reasons, both sorted by path.
+
+    Args:
+        workers: threads that decode.
+        cache: JSONL file that keeps what listening found out, so that unchanged files are not decoded again.
+        progress: called with the number of files done and in all.
+        set_aside: called after listening with the files that cannot be used, also where the rest makes no corpus.
+
+    Raises:
+        InputError: no recording is found or fit, a table names a file that is not there, or the splits cannot be made.
+    """
+    root, described, unmatched = find_recordings(config)
+    _require_divisible(described, config)
+    fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
+    if set_aside:
+        set_aside((*unmatched, *unfit))
+    if not fit:
+        raise InputError(
+            f"corpus.root={root}: none of its {len(described)} recordings can be used ({frequent_reasons(unfit)}); "
+            "check the files, or loosen corpus.inspection"
+        )
+    clips, left_out = _cut(described, fit, config)
+    unused = (*unfit, *left_out)
+    if not clips:
+        raise InputError(
+            f"corpus.root={root}: nothing of its {len(described)} recordings can be used ({frequent_reasons(unused)}); "
+            "check start and end in the table, choose a lower corpus.segment_silence_dbfs, or loosen corpus.inspection"
+        )
+    divided, undivided = _divided(clips, config.split, unused)
+    rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
+    return Manifest(root=root, clips=divided), tuple(rejected)
+
+
+def _cut(
+    described: Described, fit: Mapping[str, Measurement], config: CorpusConfig
+) -> tuple[list[Clip], list[Rejected]]:
+    """The clips of all fit recordings, and what is left out of them."""
+    clips: list[Clip] = []
+    rejected: list[Rejected] = []
+    for path, several in described.items():
+        if path in fit:
+            own, left_out = clips_of(path, several, fit[path], config.segments, config.inspection)
+            clips += own
+            rejected += left_out
+    return clips, rejected
+
+
+def _require_divisible(described: Described, config: CorpusConfig) -> None:
+    """Refuse a split that cannot be made before hours of listening, not after.
+
+    Whether a few recordings suffice is judged after listening, which shows which of them are recordings at all.
+    """
+    unheard = [clip for path, several in described.items() for clip in _unheard(path, several, config)]
+    if len(described) <= FEW:
+        split_clips(unheard, replace(config.split, validation_fraction=0, test_fraction=0))
+    else:
+        split_clips(unheard, config.split)
+
+
+def _divided(
+    clips: list[Clip], config: SplitConfig, unused: Sequence[Rejected]
+) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+    """`split_clips`; a refusal says what was set aside before."""
+    try:
+        return split_clips(clips, config)
+    except InputError as error:
+        if not unused:
+            raise
+        raise InputError(f"{error}; set aside before: {frequent_reasons(unused)}") from error
+
+
+def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Rejected, ...]]:
+    """Root, what is known of each recording by path, and the files that the pattern does not fit.
+
+    Of a recording there are several descriptions where a table names several parts of it. Nothing is decoded: the
+    quick part, in which most mistakes show.
+
+    Raises:
+        InputError: as `build_manifest`, as far as it shows without listening.
+    """
+    root, listed = _listed(config) if config.table else _found(config)
+    if config.pattern is None:
+        return (
+            root,
+            {path: tuple(_labelled(path, known, config) for known in each) for path, each in listed.items()},
+            (),
+        )
+    template = Template(config.pattern)
+    matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
+    if not matched:
+        raise InputError(
+            f"corpus.pattern is {config.pattern!r}, which fits none of {len(listed)} files below {root}, "
+            f"such as {min(listed)!r}; write the pattern after such a name"
+        )
+    described = {
+        path: tuple(_labelled(path, _merged(named, known), config) for known in listed[path])
+        for path, fields in matched.items()
+        if (named := describe(fields, str(root / path)))
+    }
+    reason = f"name does not fit corpus.pattern {config.pattern}"
+    return root, described, tuple(Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
+
+
+def _found(config: CorpusConfig) -> tuple[Path, Described]:
+    """Root and recordings of a folder; nothing is known of them yet."""
+    root = _folder(config.root or "", "corpus.root")
+    wanted = {extension.lower().lstrip(".") for extension in config.extensions}
+    others: Counter[str] = Counter()
+    paths, unreadable = [], []
+    for path in _files(root):
+        suffix = PurePosixPath(path).suffix.lower().lstrip(".")
+        if suffix in wanted:
+            paths.append(path)
+        elif not (root / path).is_dir():
+            others[suffix] += 1
+            unreadable += [path] if suffix in UNREADABLE else []
+    if not paths:
+        most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
+        raise InputError(
+            f"corpus.root={root} holds no recordings{most}; looked for {' '.join(f'.{e}' for e in config.extensions)}, "
+            "in sub-folders too: check the path, convert other formats to WAV or FLAC, or set corpus.extensions"
+        )
+    return root, dict.fromkeys(sorted([*paths, *unreadable]), (Description(),))  # inspection sets these aside
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Paths of all files and folders below ``root``, none hidden. Links are followed; each folder is entered once.
+
+    A folder may have the name of a recording: it is then set aside by name, and the recordings in it are found as well.
+    """
+    entered = set()
+    for folder, subfolders, names in os.walk(root, onerror=_no_permission, followlinks=True):
+        status = Path(folder).stat()
+        here = (status.st_dev, status.st_ino)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if here not in entered else []
+        if here in entered:
+            continue
+        entered.add(here)
+        below = PurePosixPath(folder).relative_to(PurePosixPath(root))
+        yield from (str(below / name) for name in (*subfolders, *names) if not name.startswith("."))
+
+
+def _no_permission(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+
+
+def _listed(config: CorpusConfig) -> tuple[Path, Described]:
+    """Root and recordings of a table, with what its rows say of each recording, or of each part of it."""
+    path = _expanded(config.table or "", "corpus.table")
+    table = read_table(path)
+    if not table.rows:
+        raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
+    root = _folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
+    described: dict[str, list[Description]] = {}
+    for row in table.rows:
+        relative = _relative(root, row)
+        rows = described.setdefault(relative, [])
+        if any(row.description.span == other.span for other in rows):
+            raise InputError(
+                f"{row.where}: {relative} is listed twice; give each recording one row, or each of its parts another "
+                "start and end"
+            )
+        if config.split.by == "table" and row.description.split is None and not _splits_by_name(config):
+            raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
+        rows.append(row.description)
+    return root, {path: tuple(rows) for path, rows in sorted(described.items())}
+
+
+def _splits_by_name(config: CorpusConfig) -> bool:
+    return config.pattern is not None and "split" in Template(config.pattern).fields
+
+
+def _relative(root: Path, row: Row) -> str:
+    """A row's path relative to the root, "/" between folders, "." and ".." resolved.
+
+    An absolute path may name the root as it is given, or as it is after its links are followed.
+    """
+    path = Path(os.path.normpath(root.absolute() / row.path))
+    roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
+    found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
+    if not found:
+        raise InputError(f"{row.where}: {row.path} lies outside {root}; set corpus.root to a folder that holds all")
+    if not os.path.lexists(path):  # a link that leads nowhere is there: it is set aside as other unreadable files are
+        raise InputError(f"{row.where}: {row.path} is not there (looked in {root}); mend the row, or set corpus.root")
+    return found[0]
+
+
+def _expanded(text: str, source: str) -> Path:
+    """The path, ``~`` and ``~user`` replaced by home folders."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # of an unknown user
+        raise InputError(f"{source}: {text} does not exist ({error}); write the whole path") from error
+
+
+def _folder(text: str, source: str) -> Path:
+    """The path, if it is a folder that may be listed."""
+    path = _expanded(text, source)
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)"
+        ) from error
+    except ValueError as error:  # of a null character, or one that UTF-8 does not have
+        raise InputError(f"{source}: {text!r:.200} is no path; name the folder of your recordings") from error
+    except OSError as error:
+        raise InputError(f"{source}: {path} cannot be read: {error.strerror}; check its permissions") from error
+    if not is_folder:
+        raise InputError(f"{source}: {path} is a file; name the folder that holds it")
+    return path
+
+
+def _merged(named: Description, listed: Description) -> Description:
+    """What the name says, where the table says nothing."""
+    return replace(
+        listed,
+        label=listed.label or named.label,
+        group=listed.group or named.group,
+        index=named.index if listed.index is None else listed.index,
+        fold=listed.fold or named.fold,
+        split=listed.split or named.split,
+    )
+
+
+def _labelled(path: str, known: Description, config: CorpusConfig) -> Description:
+    match config.labels:
+        case "none":
+            return replace(known, label=None)
+        case "folder" if known.label is None:
+            return replace(known, label=PurePosixPath(path).parent.name or None)
+        case _:
+            return known
+
+
+def _unheard(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:
+    """The clips of a recording as far as they are known without listening: of an unknown length, in microseconds.
+
+    A recording that may be cut stands for as many segments as there are splits.
+    """
+    pieces = 1 if config.segment_seconds is None else len(SPLITS)
+    for number, known in enumerate(described):
+        begin = 0 if known.span is None else round(known.span.start * 1_000_000)
+        whole = known.span is None and pieces == 1
+        for piece in range(pieces):
+            yield Clip(
+                path=path,
+                segment=None if whole else pieces * number + piece,
+                start=begin + piece,
+                num_samples=0,
+                sample_rate=1_000_000,
+                size=0,
+                sha256="",
+                label=known.label,
+                group=known.group,
+                index=known.index,
+                fold=known.fold,
+                split=known.split or "train",
+            )

@@ -1,0 +1,99 @@
+"""What is known of a recording before it is heard: from its name, its folder or a row of a table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from audio.recordings.manifest import Split, whole_number
+from foundation.errors import InputError
+
+FIELDS = ("label", "group", "index", "fold", "split")
+SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only tables name them
+LONGEST_SECONDS = 1e9  # thirty years
+
+SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A part of a recording by the seconds at which it begins and ends."""
+
+    start: float
+    end: float | None  # None: the end of the recording
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """The fields of `audio.recordings.manifest.Clip` that sound does not give; None where nothing is said."""
+
+    label: str | None = None
+    group: str | None = None
+    index: int | None = None
+    fold: str | None = None
+    split: Split | None = None
+    span: Span | None = None  # None: the whole recording
+
+
+def describe(fields: Mapping[str, str], where: str) -> Description:
+    """Fields as text -> a description; empty text says nothing. ``where`` names the source in errors ("table.tsv:3").
+
+    Raises:
+        InputError: the index is no number, the split no split, start and end no part, or a value holds a control
+            character.
+    """
+    given = {name: text.strip() for name in (*FIELDS, *SPAN_FIELDS) if (text := fields.get(name, "")).strip()}
+    for name, text in given.items():
+        if not text.isprintable():
+            raise InputError(f"{where}: {name} is {text!r:.80}; leave tabs, line breaks and control characters out")
+    return Description(
+        label=given.get("label"),
+        group=given.get("group"),
+        index=_index(given["index"], where) if "index" in given else None,
+        fold=given.get("fold"),
+        split=split_of(given["split"], where) if "split" in given else None,
+        span=_span(given, where),
+    )
+
+
+def split_of(name: str, where: str) -> Split:
+    """The split that a name stands for, in any case.
+
+    Raises:
+        InputError: no split is called so.
+    """
+    for split, names in SPLIT_NAMES.items():
+        if name.lower() in names:
+            return split
+    known = ", ".join(name for split in get_args(Split) for name in SPLIT_NAMES[split])
+    raise InputError(f"{where}: split is {name!r:.40}; write one of {known}")
+
+
+def _index(text: str, where: str) -> int:
+    if (index := whole_number(text)) is None:
+        raise InputError(f"{where}: index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1")
+    return index
+
+
+def _span(given: Mapping[str, str], where: str) -> Span | None:
+    """The part between ``start`` and ``end``; None where neither is given."""
+    if not any(name in given for name in SPAN_FIELDS):
+        return None
+    start = _seconds(given["start"], "start", where) if "start" in given else 0.0
+    end = _seconds(given["end"], "end", where) if "end" in given else None
+    if end is not None and end <= start:
+        raise InputError(f"{where}: end is {end:g} and start {start:g}; a part of a recording ends after it begins")
+    return Span(start=start, end=end) if start or end is not None else None
+
+
+def _seconds(text: str, name: str, where: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise InputError(f"{where}: {name} is {text!r:.40}; it must be a number of seconds, 0 or more, such as 12.5")
+    return seconds

@@ -1,0 +1,57 @@
+"""What to tell of how clips were divided, where it is not what was asked or limits what figures mean."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+
+from audio.recordings.manifest import SPLITS, Clip, Split
+from audio.recordings.splits import SplitConfig
+
+TOLERATED = 1.5  # a split that holds so many times what was asked, or so many times less, is worth a notice
+
+
+def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
+    """What to know of the splits that `split_clips` gave the clips, a sentence each; none where all is as asked."""
+    if config.by == "hash" and (divided := _divided_recordings(clips)):
+        several = divided > 1
+        labels = ", each label by itself" if len({clip.label for clip in clips}) > 1 else ""
+        return (
+            f"{divided} recording{'s' if several else ''} cannot fill {len({clip.split for clip in clips})} splits, so "
+            f"{'each recording' if several else 'it'} is divided in time{labels}: the first stretch trains, the next "
+            "validates, the last tests. The figures say nothing about other recordings: add some, or say in a table "
+            "which stretch stands in which split (corpus.split.by=table)",
+        )
+    return _uneven_shares(clips, config)
+
+
+def _divided_recordings(clips: Collection[Clip]) -> int:
+    """How many recordings have segments in several splits."""
+    splits: dict[str, set[Split]] = defaultdict(set)
+    for clip in clips:
+        if clip.segment is not None:
+            splits[clip.path].add(clip.split)
+    return sum(len(each) > 1 for each in splits.values())
+
+
+def _uneven_shares(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
+    """A sentence where a drawn split is half again as large as asked, or as small, because some clips stay together."""
+    drawn = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
+    groups = {clip.group for clip in clips if clip.group is not None}
+    together = groups if groups and not config.shared_groups else {clip.path for clip in clips}
+    if config.by not in ("hash", "group") or len(together) == len(clips):
+        return ()
+    held = Counter(clip.split for clip in clips)
+    if all(1 / TOLERATED < held[split] / len(clips) / config.fraction(split) < TOLERATED for split in drawn):
+        return ()
+    asked = {split: config.fraction(split) for split in SPLITS}
+    asked["train"] = 1 - sum(asked.values())
+    shares = " / ".join(f"{100 * asked[split]:g}" for split in SPLITS)
+    counts = " / ".join(str(held[split]) for split in SPLITS)
+    noun = "groups" if together is groups else "recordings"
+    remedy = "add recordings"
+    if together is groups:
+        remedy = (
+            "hold each group out once (compare.folds=group), let groups be divided (corpus.split.shared_groups=true), "
+            "or add groups"
+        )
+    told = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
+    return (f"{told}: {remedy}",)

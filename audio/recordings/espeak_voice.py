@@ -1,0 +1,89 @@
+"""eSpeak NG in a process of its own: reads utterances as JSON from standard input and writes one WAV file for each.
+
+Its argument is the number of a pipe's reading end, which the caller holds open for as long as it wants the sound.
+
+The engine keeps state from one utterance to the next, even when reseeded: only a fresh process that speaks everything
+in a fixed order gives the same bytes again. So this file is run, never imported, by `audio.recordings.embedded`.
+
+eSpeak NG is licensed under GPL-3; it comes with the package espeakng-loader, and is called here through ctypes.
+"""
+
+import ctypes
+import io
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import espeakng_loader
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+# Values of eSpeak NG's speak_lib.h.
+_SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: hand samples to the callback, return when done
+_RATE, _VOLUME, _PITCH = 1, 2, 3  # espeak_PARAMETER
+_BY_CHARACTER, _UTF8 = 1, 1  # espeak_POSITION_TYPE, flags
+_BUFFER_MS = 1 << 15
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class Voice:
+    """The engine. It is stateful: what it says depends on all that it said before."""
+
+    def __init__(self, seed: int) -> None:
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        data = str(espeakng_loader.get_data_path()).encode()
+        self.sample_rate: int = self._library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data, 0)
+        if self.sample_rate <= 0:
+            raise OSError(f"eSpeak NG does not start with the data in {data.decode()}")
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+        self._blocks: list[npt.NDArray[np.int16]] = []
+        self._callback = _Callback(self._receive)  # kept: the library holds only its address
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def say(self, text: str, *, voice: str, speed: int, pitch: int, volume: int) -> npt.NDArray[np.int16]:
+        """Samples ``(samples,)``; speed in words per minute, pitch 0-100 (50: the voice's own), volume in percent."""
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise OSError(f"eSpeak NG has no voice {voice}")
+        for parameter, value in ((_RATE, speed), (_PITCH, pitch), (_VOLUME, volume)):
+            self._library.espeak_SetParameter(parameter, value, 0)
+        self._blocks.clear()
+        data = text.encode() + b"\0"
+        self._library.espeak_Synth(
+            data, ctypes.c_size_t(len(data)), 0, _BY_CHARACTER, 0, ctypes.c_uint(_UTF8), None, None
+        )
+        self._library.espeak_Synchronize()
+        return np.concatenate(self._blocks)
+
+    def _receive(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int | None) -> int:
+        if samples and count:
+            self._blocks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0
+
+
+def _leave_with(lifeline: int) -> None:
+    """Leave as soon as nobody holds the other end of a pipe: whoever wanted the sound was killed."""
+    os.read(lifeline, 1)
+    os._exit(1)
+
+
+def main() -> None:
+    """Speak ``{"folder", "seed", "volume", "utterances": [{"file", "text", "voice", "speed", "pitch"}, ...]}``."""
+    threading.Thread(target=_leave_with, args=[int(sys.argv[1])], daemon=True).start()
+    request = json.load(sys.stdin)
+    voice = Voice(request["seed"])
+    for each in request["utterances"]:
+        said = voice.say(
+            each["text"], voice=each["voice"], speed=each["speed"], pitch=each["pitch"], volume=request["volume"]
+        )
+        wav = io.BytesIO()
+        soundfile.write(wav, said, voice.sample_rate, subtype="PCM_16", format="WAV")
+        # Written by Python, whose errors tell a full disk from others; libsndfile's do not.
+        (Path(request["folder"]) / each["file"]).write_bytes(wav.getvalue())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Folds: the same corpus divided several times, so that each group (or given fold) is the test set once.
+
+One fold's figure hangs on who was left out: between speakers it varies more than between methods. The mean over folds,
+each of which holds out somebody else, is what methods are compared by.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from audio.recordings.manifest import Clip, Manifest, Split
+from foundation.errors import InputError
+
+FoldBy = Literal["group", "fold"]
+FEWEST = 3  # values: one to test, one to validate, one to train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """A corpus divided in one way."""
+
+    name: str  # the value that is held out for test
+    manifest: Manifest
+
+
+def folds(
+    manifest: Manifest, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False
+) -> tuple[Fold, ...]:
+    """Each group (or given fold) once as test, the next in sorted order (after the last, the first) as validation.
+
+    Whatever splits the clips have are replaced. ``at_most`` takes so many of the folds, evenly spaced;
+    ``shared_groups`` lets a group stand in several given folds, as some data sets' own do.
+
+    Raises:
+        InputError: a clip has no group (or fold), there are fewer than three of them, ``at_most`` is below one, or a
+            group would be trained on and tested.
+    """
+    values = _values(manifest.clips, by)
+    if at_most is not None and at_most < 1:
+        raise InputError(f"at most {at_most} folds are to be taken; choose 1 or more, or all")
+    count = min(at_most or len(values), len(values))
+    made = tuple(_fold(manifest, by, values, place * len(values) // count) for place in range(count))
+    for fold in () if shared_groups else made:
+        require_disjoint_groups(fold.manifest)
+    return made
+
+
+def require_disjoint_groups(manifest: Manifest) -> None:
+    """Refuse a division that asks nothing across groups.
+
+    Raises:
+        InputError: a group stands in two splits; names it.
+    """
+    first: dict[str, Clip] = {}
+    for clip in manifest.clips:
+        other = clip if clip.group is None else first.setdefault(clip.group, clip)
+        if other.split != clip.split:
+            raise InputError(
+                f"group {clip.group!r} stands in two splits ({other.path} in {other.split}, {clip.path} in "
+                f"{clip.split}), so what is measured is not how well an unheard one is told; keep each group in one "
+                "split or fold, or allow it with corpus.split.shared_groups=true"
+            )
+
+
+def _fold(manifest: Manifest, by: FoldBy, values: Sequence[str], place: int) -> Fold:
+    held_out: dict[str | None, Split] = {
+        values[(place + 1) % len(values)]: "validation",
+        values[place]: "test",
+    }
+    clips = tuple(replace(clip, split=held_out.get(_value(clip, by), "train")) for clip in manifest.clips)
+    return Fold(name=values[place], manifest=replace(manifest, clips=clips))
+
+
+def _values(clips: Sequence[Clip], by: FoldBy) -> list[str]:
+    """The groups or folds that there are, sorted."""
+    without = [clip.path for clip in clips if _value(clip, by) is None]
+    if without:
+        raise InputError(
+            f"{len(without)} of {len(clips)} clips have no {by} ({without[0]}), and folds are made by {by}: put "
+            f"{{{by}}} into corpus.pattern, or a column {by} into corpus.table"
+        )
+    values = sorted({value for clip in clips if (value := _value(clip, by)) is not None})
+    if len(values) < FEWEST:
+        found = f" ({', '.join(values)})" if values else ""
+        raise InputError(
+            f"the clips are of {len(values)} {by}s{found}; folds need at least {FEWEST}, to train, to validate and to "
+            "test: add recordings of others, or measure on one split"
+        )
+    return values
+
+
+def _value(clip: Clip, by: FoldBy) -> str | None:
+    return clip.group if by == "group" else clip.fold

@@ -1,0 +1,109 @@
+"""Listening to every file once: how long it is, what its bytes hash to, and whether it is fit for use.
+
+What was measured is kept (`Measurement`, cached by path, size and time of change); what it means is judged afresh, so
+that other thresholds cost no second listening.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.reading import inaudible
+from audio.recordings.manifest import Rejected
+from audio.recordings.measurement import Measurement, MeasurementCache
+from audio.trimming import MAX_TRIM_DB, MIN_TRIM_DB
+from foundation.errors import InputError
+
+Progress = Callable[[int, int], None]  # files done, files in all
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionConfig:
+    """What a recording must be to be used.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    min_seconds: float = 0.05  # shorter recordings are set aside, judged without the ends that are cut off
+    silence_peak: float = 1e-4  # of full scale; a recording that never exceeds it is silent (three steps of 16 bits)
+    trim_db: float | None = None  # cut off the ends so many dB below a recording's loudest 20 ms; None: nothing
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_seconds < math.inf:
+            raise InputError(f"corpus.inspection.min_seconds is {self.min_seconds}; choose 0 seconds or more")
+        if not 0 <= self.silence_peak < 1:
+            raise InputError(f"corpus.inspection.silence_peak is {self.silence_peak}; choose 0 <= silence_peak < 1")
+        if self.trim_db is not None and not MIN_TRIM_DB <= self.trim_db <= MAX_TRIM_DB:
+            raise InputError(
+                f"corpus.inspection.trim_db is {self.trim_db}; choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as "
+                "40, or null to cut nothing off"
+            )
+
+
+def inspect(
+    root: Path,
+    paths: Sequence[str],
+    config: InspectionConfig,
+    *,
+    workers: int = 1,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
+    """Listen to ``paths`` below ``root``: measurements of the fit ones, reasons against the others, both sorted.
+
+    Workers are threads: decoding, hashing and summing all leave Python's lock, and threads need no second interpreter.
+    """
+    ordered = sorted(paths)
+    measured = dict(zip(ordered, _measurements(root.resolve(), ordered, workers, cache, progress), strict=True))
+    reasons = {path: _fault(measured[path], config) for path in ordered}
+    first: dict[str, str] = {}
+    for path in ordered:
+        reasons[path] = reasons[path] or _duplicate(path, measured[path].sha256, first)
+    fit = {path: measured[path] for path in ordered if reasons[path] is None}
+    return fit, tuple(Rejected(path=path, reason=reason) for path, reason in reasons.items() if reason)
+
+
+def _fault(found: Measurement, config: InspectionConfig) -> str | None:
+    """Why a recording is unfit, or None."""
+    if found.problem:
+        return found.problem
+    if not found.num_samples:
+        return "empty"
+    if found.declared_samples is not None and found.num_samples < found.declared_samples:
+        return f"damaged: {found.num_samples} of its {found.declared_samples} samples can be decoded"
+    if reason := inaudible(found.peak if found.finite else math.inf):
+        return reason
+    used = found.part(config.trim_db).num_samples
+    if used < config.min_seconds * found.sample_rate:
+        trimmed = " without its silent ends" if used < found.num_samples else ""
+        return f"too short: {used / found.sample_rate:.3f} s{trimmed}, less than {config.min_seconds:g} s"
+    if found.peak <= config.silence_peak:
+        return f"silent: no sample exceeds {config.silence_peak:g} of full scale"
+    return None
+
+
+def _duplicate(path: str, sha256: str, first: dict[str, str]) -> str | None:
+    original = first.setdefault(sha256, path)
+    return None if original == path else f"duplicate of {original}"
+
+
+def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
+    """The most frequent reasons with their counts, for messages; figures within a reason are left out."""
+    counts = Counter(each.reason.partition(":")[0].partition(" of ")[0] for each in rejected)
+    return "; ".join(f"{count} {reason}" for reason, count in counts.most_common(most))
+
+
+def _measurements(
+    root: Path, paths: Sequence[str], workers: int, cache: Path | None, progress: Progress | None
+) -> Iterator[Measurement]:
+    """A measurement for each path, in order; those not in the cache are made, and appended to it one by one."""
+    known = MeasurementCache(cache)
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        for done, found in enumerate(pool.map(lambda path: known.measure(root, path), paths), start=1):
+            yield found
+            if progress:
+                progress(done, len(paths))

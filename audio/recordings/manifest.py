@@ -1,0 +1,252 @@
+"""Manifests: which recordings there are, what is known of each, and in which split it stands.
+
+On disk a manifest is a tab-separated table with the fields of `Clip` as columns; `None` is an empty cell. The root
+folder is not in it: the same recordings elsewhere are the same corpus, and have the same content hash.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from audio.trimming import Part
+from foundation.errors import InputError
+from foundation.files import write_aside
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One recording of a corpus, or one segment of a recording."""
+
+    path: str  # of the file, relative to the corpus root, "/" between folders
+    segment: int | None = None  # number of the segment within its file, from 0; None: the clip is the whole recording
+    start: int = 0  # first sample that is used, at its own rate
+    num_samples: int  # that are used, at its own rate
+    trimmed: int = 0  # samples before and after them
+    sample_rate: int  # Hz, its own
+    size: int  # bytes
+    sha256: str  # of the file's bytes
+    label: str | None = None  # what a probe predicts
+    group: str | None = None  # speaker, instrument, site: what generalisation is asked across
+    index: int | None = None  # position in a numbered series, as some data sets split by
+    fold: str | None = None  # given fold
+    split: Split = "train"
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds of what is used."""
+        return self.num_samples / self.sample_rate
+
+    @property
+    def part(self) -> Part:
+        """What of the recording is used."""
+        return Part(start=self.start, num_samples=self.num_samples)
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Begin and end of a segment within its file, in seconds; None: the clip is the whole recording."""
+        if self.segment is None:
+            return None
+        return self.start / self.sample_rate, (self.start + self.num_samples) / self.sample_rate
+
+    @property
+    def name(self) -> str:
+        """What no other clip of the corpus is called: the path, and of a segment also its span."""
+        return clip_name(self.path, self.span)
+
+
+def clip_name(path: str, span: tuple[float, float] | None) -> str:
+    """The path, and of a segment its span in seconds: ``a/b.wav#t=10,20`` (a W3C media fragment, which browsers play).
+
+    Spans are written to the microsecond, so that no two segments of a file with a rate up to 1 MHz share a name.
+    """
+    return path if span is None else f"{path}#t={','.join(_seconds(each) for each in span)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A file that was set aside, or segments of a file, and why."""
+
+    path: str  # relative to the corpus root; of a part that a table names, the name of the clip
+    reason: str
+    segments: int = 0  # segments of the file that are left out; 0: the whole file, or one part that a table names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A corpus: its root folder and its clips, sorted by path and start."""
+
+    root: Path
+    clips: tuple[Clip, ...]
+
+    def of(self, split: Split) -> tuple[Clip, ...]:
+        """The clips of one split, in order of path and start."""
+        return tuple(clip for clip in self.clips if clip.split == split)
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether any clip is a segment of a recording."""
+        return any(clip.segment is not None for clip in self.clips)
+
+    @property
+    def seconds(self) -> float:
+        """Duration of all clips in seconds."""
+        return sum(clip.seconds for clip in self.clips)
+
+    @property
+    def trimmed_seconds(self) -> float:
+        """Duration in seconds of what is left out of the recordings at their ends."""
+        return sum(clip.trimmed / clip.sample_rate for clip in self.clips)
+
+
+_SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest that holds segments
+_COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
+_LATER = ("start", "trimmed")  # manifests of before silent ends could be cut off have no such columns
+_EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
+_INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
+_OPTIONAL = ("segment", "label", "group", "index", "fold")
+LARGEST = 2**63 - 1  # whole number that a table or manifest may hold
+_UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
+
+
+def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
+    """SHA-256 over what is heard of the recordings of some splits, whatever is said of them: not label nor group.
+
+    The number of a segment is part of the hash, because a segment has another name than a recording cut to its span.
+    """
+    heard = [
+        [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, clip.split]
+        + ([] if clip.segment is None else [clip.segment])
+        for clip in manifest.clips
+        if clip.split in splits
+    ]
+    return hashlib.sha256(json.dumps(heard).encode()).hexdigest()
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write a manifest as TSV, whole or not at all.
+
+    Raises:
+        InputError: a path or value holds a tab, a line break or bytes that are not UTF-8.
+    """
+    _write(path, _text(manifest.clips))
+
+
+def read_manifest(path: Path, root: Path) -> Manifest:
+    """Read what `write_manifest` wrote; ``root`` is the folder in which the recordings now lie.
+
+    Raises:
+        InputError: the file is missing or is no manifest; names the line.
+    """
+    found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _EARLIER_COLUMNS)
+    return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
+
+
+def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
+    """Write ``rejected.tsv``: path and reason of each file that was set aside; odd characters in names are escaped."""
+    lines = ("\t".join(printable(cell) for cell in (each.path, each.reason)) + "\n" for each in rejected)
+    _write(path, "path\treason\n" + "".join(lines))
+
+
+def read_rejected(path: Path) -> tuple[Rejected, ...]:
+    """Read what `write_rejected` wrote."""
+    return tuple(Rejected(path=row["path"], reason=row["reason"]) for row, _ in _rows(path, ("path", "reason")))
+
+
+def whole_number(text: str) -> int | None:
+    """The number from 0 to 2^63 - 1 that decimal digits stand for; None for all other text."""
+    number = int(text) if text.isdecimal() and len(text) < 20 else LARGEST + 1  # Python refuses 5,000 digits
+    return number if number <= LARGEST else None
+
+
+def writable(text: str) -> bool:
+    """Whether a manifest can hold the text: no tab, no line break, valid Unicode."""
+    return _UNWRITABLE.search(text) is None
+
+
+def printable(text: str) -> str:
+    """The text with what a manifest cannot hold written as escapes, for messages."""
+    return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def _text(clips: Sequence[Clip]) -> str:
+    """All rows; the column of segments only where there are any."""
+    columns = _SEGMENT_COLUMNS if any(clip.segment is not None for clip in clips) else _COLUMNS
+    return "".join("\t".join(cells) + "\n" for cells in (columns, *(_cells(clip, columns) for clip in clips)))
+
+
+def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
+    values = (getattr(clip, name) for name in columns)
+    cells = tuple("" if value is None else str(value) for value in values)
+    for name, cell in zip(columns, cells, strict=True):
+        if not writable(cell):
+            raise InputError(
+                f"{name} of clip {clip.path!r} is {cell!r}; leave tabs, line breaks and broken Unicode out"
+            )
+    return cells
+
+
+def _clip(cells: Mapping[str, str], where: str) -> Clip:
+    row: dict[str, str | None] = {
+        "segment": None,
+        **dict.fromkeys(_LATER, "0"),
+        **{name: cell or (None if name in _OPTIONAL else "") for name, cell in cells.items()},
+    }
+    for name in _INTEGERS:
+        if row[name] is not None and whole_number(str(row[name])) is None:
+            raise InputError(
+                f"{where}: {name} is {row[name]!r:.40}; it must be a whole number: write the manifest again"
+            )
+    if whole_number(str(row["sample_rate"])) == 0:
+        raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
+    if row["split"] not in SPLITS:
+        raise InputError(f"{where}: split is {row['split']!r:.40}; it must be one of {', '.join(SPLITS)}")
+    return Clip(
+        path=str(row["path"]),
+        segment=None if row["segment"] is None else int(row["segment"]),
+        start=int(row["start"] or 0),
+        num_samples=int(row["num_samples"] or 0),
+        trimmed=int(row["trimmed"] or 0),
+        sample_rate=int(row["sample_rate"] or 0),
+        size=int(row["size"] or 0),
+        sha256=str(row["sha256"]),
+        label=row["label"],
+        group=row["group"],
+        index=None if row["index"] is None else int(row["index"]),
+        fold=row["fold"],
+        split=next(split for split in SPLITS if split == row["split"]),
+    )
+
+
+def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
+    """Cells of each row by column, and its ``file:line``; ``earlier`` columns are as good.
+
+    Only "\\n" ends a line: names may hold what str.splitlines cuts at.
+    """
+    try:
+        header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
+    found = tuple(header.split("\t"))
+    if found not in (columns, *earlier):
+        raise InputError(f"{path}:1: the header is {header!r:.80}; it must be {' '.join(columns)}, separated by tabs")
+    for number, line in enumerate(lines, start=2):
+        cells = line.split("\t")
+        if len(cells) != len(found):
+            raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(found)}; write the manifest again")
+        yield dict(zip(found, cells, strict=True)), f"{path}:{number}"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_aside(path, text)

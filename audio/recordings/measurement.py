@@ -1,0 +1,161 @@
+"""Decoding a file once to its end, and keeping what was found: length, hash, peak, and where it is loud."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from audio.blocks import equal_blocks
+from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
+from audio.recordings.levels import as_text, block_peaks, joined, level_samples
+from audio.recordings.manifest import printable, writable
+from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
+from foundation.files import NO_PERMISSION, file_hash
+
+# Of what a measurement means: another one is not taken from the cache. 2: no length of an MP3 is believed.
+# 3: neither is that of MP3 in a WAV file, nor a number that stands for an unknown length in FLAC and AIFF.
+_VERSION = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What one listening found out."""
+
+    size: int  # bytes
+    sha256: str
+    num_samples: int  # decoded
+    declared_samples: int | None  # by the file's header; None where it does not say
+    sample_rate: int  # Hz
+    peak: float  # largest absolute sample of the mono mix; meaningless where not finite
+    finite: bool
+    edges: Edges  # of the mono mix
+    levels: str  # of the mono mix along its time, as `audio.recordings.levels.as_text` writes them
+    problem: str | None = None  # why it could not be decoded
+
+    def part(self, trim_db: float | None) -> Part:
+        """What is left of it when ends more than ``trim_db`` below its loudest 20 ms are cut off; None cuts nothing."""
+        if trim_db is None:
+            return Part(start=0, num_samples=self.num_samples)
+        return self.edges.part(trim_db, self.num_samples, self.sample_rate)
+
+
+def measure(root: Path, path: str) -> Measurement:
+    """Decode one file to its end, and hash it. Of an hour of sound 1.4 MB are held, its power in each 20 ms."""
+    if not writable(path):
+        return _undecoded("its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+    try:
+        sha256 = file_hash(root / path)
+        size = (root / path).stat().st_size
+    except OSError as error:
+        return _undecoded(f"cannot be read: {error.strerror}")
+    num_samples, peak, finite, powers = 0, 0.0, True, [np.empty(0)]
+    peaks = []
+    try:
+        with open_recording(root / path) as recording:
+            step = level_samples(recording.samplerate)
+            at_once = max(BLOCK_VALUES // (recording.channels * step), 1) * step  # whole blocks of 100 ms
+            for block in equal_blocks(mono_blocks(recording, at_once), at_once):
+                largest = float(np.abs(block).max())
+                finite = finite and bool(np.isfinite(largest))
+                num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
+                powers.append(block_powers(block, recording.samplerate))
+                peaks.append(block_peaks(block, recording.samplerate))
+            declared, sample_rate = declared_length(recording), recording.samplerate
+    except RecordingError as error:
+        return _undecoded(printable(error.reason), size=size, sha256=sha256)
+    return Measurement(
+        size=size,
+        sha256=sha256,
+        num_samples=num_samples,
+        declared_samples=declared,
+        sample_rate=sample_rate,
+        peak=peak,
+        finite=finite,
+        edges=find_edges(np.concatenate(powers)),
+        levels=as_text(joined(peaks)),
+    )
+
+
+class MeasurementCache:
+    """Measurements in an append-only JSONL file: a kill loses at most the line being written, which is then ignored.
+
+    Two runs may append at once: each line goes out in one write to a file opened for appending.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, Measurement] = {}
+        if path is not None and path.is_file():
+            self._known = dict(entry for line in path.read_bytes().split(b"\n") if (entry := _entry(line)))
+
+    def measure(self, root: Path, path: str) -> Measurement:
+        """The measurement of a file: the kept one while size, time of change and the decoder stay the same."""
+        key = _key(root / path)
+        if key in self._known:
+            return self._known[key]
+        found = measure(root, path)
+        if not found.problem:  # what could not be read or decoded may be next time: the disk or libsndfile was at fault
+            content = asdict(found)
+            self._append(json.dumps({"key": key, "found": content, "hash": _hash(key, content)}))
+        return found
+
+    def _append(self, line: str) -> None:
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
+        except OSError as error:
+            if error.errno in NO_PERMISSION:  # a store that may only be read: the file is measured again next time
+                return
+            raise
+        try:
+            os.write(file, f"\n{line}\n".encode())  # the first line break closes a line that a kill left open
+        finally:
+            os.close(file)
+
+
+def _key(path: Path) -> str:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # there is no such file, or its name is none
+        return ""
+    decoder = soundfile.__libsndfile_version__
+    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, decoder, _VERSION])
+
+
+def _entry(line: bytes) -> tuple[str, Measurement] | None:
+    """One line of the cache; None for a blank, torn, changed or foreign one, or one of before there were hashes."""
+    try:
+        value = json.loads(line)
+        key, found = str(value["key"]), value["found"]
+        if value["hash"] != _hash(key, found):
+            return None
+        return key, Measurement(**{**found, "edges": Edges.of(**found["edges"])})
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _hash(key: str, found: Mapping[str, object]) -> str:
+    """Hash of what a line of the cache says: a flipped bit in a length would change what a run makes of a recording."""
+    return hashlib.sha256(json.dumps([key, found], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _undecoded(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:
+    return Measurement(
+        size=size,
+        sha256=sha256,
+        num_samples=0,
+        declared_samples=0,
+        sample_rate=1,
+        peak=0,
+        finite=True,
+        edges=NO_EDGES,
+        levels="",
+        problem=problem,
+    )

@@ -1,0 +1,232 @@
+"""Segments: the clips that a recording is cut into, and those that a table names by their begin and end.
+
+Segments of ``seconds`` with an overlap begin at whole multiples of ``seconds - overlap_seconds``, rounded to samples of
+the file, and never reach into another file::
+
+    file       |<---------------------- 34 s ---------------------->|
+    segments   [    0-10     ][   10-20     ][   20-30     ][ 30-34 ]        seconds=10
+    segments   [    0-10     ]        [   16-26     ]                        seconds=10, overlap_seconds=2
+                       [    8-18     ]         [   24-34     ]
+
+The rest at the end is a shorter segment. A segment is judged as a recording would be: it is left out where it is
+shorter than ``min_seconds`` or silent.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from audio.recordings.description import Description, Span
+from audio.recordings.inspection import InspectionConfig
+from audio.recordings.levels import Levels, loudest, of_text
+from audio.recordings.manifest import Clip, Rejected, clip_name
+from audio.recordings.measurement import Measurement
+from audio.trimming import Part
+from foundation.errors import InputError
+
+MAX_OVERLAP = 0.9  # of a segment
+QUIETEST_DBFS = -120.0
+END_TOLERANCE_SECONDS = 0.1  # an end so little behind the end of the file is the end: decoders differ, tables round
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentConfig:
+    """How recordings are cut into segments.
+
+    Raises:
+        InputError: a value is out of range, or two contradict each other.
+    """
+
+    seconds: float | None = None  # length of a segment; None: recordings stay whole
+    overlap_seconds: float = 0.0  # that a segment shares with the one before
+    silence_dbfs: float | None = None  # leave out segments in which no sample exceeds this level; None: only silence
+
+    def __post_init__(self) -> None:
+        if self.seconds is None:
+            self._require_nothing_else()
+            return
+        if not 0 < self.seconds < float("inf"):
+            raise InputError(
+                f"corpus.segment_seconds is {self.seconds:g}; choose a positive number of seconds, such as 10"
+            )
+        if not 0 <= self.overlap_seconds <= MAX_OVERLAP * self.seconds:
+            raise InputError(
+                f"corpus.segment_overlap_seconds is {self.overlap_seconds:g}; choose 0 to "
+                f"{MAX_OVERLAP * self.seconds:g} seconds, {MAX_OVERLAP:.0%} of corpus.segment_seconds={self.seconds:g}"
+            )
+        if self.silence_dbfs is not None and not QUIETEST_DBFS <= self.silence_dbfs < 0:
+            raise InputError(
+                f"corpus.segment_silence_dbfs is {self.silence_dbfs:g}; choose {QUIETEST_DBFS:g} up to, but not 0 dB "
+                "below full scale, such as -50, or null to leave out nothing but silence"
+            )
+
+    def _require_nothing_else(self) -> None:
+        for name, plain in (("overlap_seconds", 0.0), ("silence_dbfs", None)):
+            if (given := getattr(self, name)) != plain:
+                raise InputError(
+                    f"corpus.segment_{name} is {given:g}, but corpus.segment_seconds is null, so that nothing is cut: "
+                    "give corpus.segment_seconds, too, such as 10"
+                )
+
+    def cut(self, part: Part, sample_rate: int) -> list[Part]:
+        """The segments of a part of a recording, in order of time; the part itself where it is no longer than one."""
+        if self.seconds is None or part.num_samples <= max(round(self.seconds * sample_rate), 1):
+            return [part]
+        size = Fraction(self.seconds) * sample_rate
+        step = max(size - Fraction(self.overlap_seconds) * sample_rate, Fraction(1))
+        return [
+            Part(start=part.start + start, num_samples=end - start)
+            for start, end in _borders(part.num_samples, size, step)
+        ]
+
+
+def _borders(num_samples: int, size: Fraction, step: Fraction) -> Iterator[tuple[int, int]]:
+    """First sample of each segment and the one behind its last, each rounded by itself: no error adds up."""
+    number = end = 0
+    while end < num_samples:
+        end = min(max(round(number * step + size), round(number * step) + 1), num_samples)
+        yield round(number * step), end
+        number += 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """A part of a recording that becomes a clip."""
+
+    part: Part
+    known: Description
+    whole: bool  # the clip is the recording, not a segment of it
+    trimmed: int = 0
+
+
+def clips_of(
+    path: str,
+    described: Sequence[Description],
+    found: Measurement,
+    config: SegmentConfig,
+    inspection: InspectionConfig,
+) -> tuple[list[Clip], list[Rejected]]:
+    """The clips of one recording in order of time, and what was left out, with the reasons.
+
+    Args:
+        path: of the file.
+        described: what is known of the recording, or of each part of it that a table names.
+        found: what listening to the file found out.
+    """
+    levels = of_text(found.levels)
+    pieces: list[_Piece] = []
+    rejected: list[Rejected] = []
+    for known in described:
+        try:
+            base = _base(known, found, inspection)
+        except InputError as error:
+            rejected.append(Rejected(path=clip_name(path, _written(known.span)), reason=str(error)))
+            continue
+        kept, left_out = _kept(path, base, found, levels, config, inspection)
+        pieces += kept
+        rejected += left_out
+    pieces.sort(key=lambda piece: (piece.part.start, piece.part.num_samples))
+    clips: dict[str, Clip] = {}
+    for number, piece in enumerate(pieces):
+        clip = _clip(path, None if piece.whole else number, piece, found)
+        if clip.name in clips:
+            rejected.append(Rejected(path=clip.name, reason="named by two rows of the table"))
+        clips.setdefault(clip.name, clip)
+    return list(clips.values()), rejected
+
+
+def _base(known: Description, found: Measurement, inspection: InspectionConfig) -> _Piece:
+    """The recording without its silent ends, or the part of it that a table names, which nothing is cut off of.
+
+    Raises:
+        InputError: the part lies behind the end of the recording.
+    """
+    if known.span is None:
+        part = found.part(inspection.trim_db)
+        return _Piece(part=part, known=known, whole=True, trimmed=found.num_samples - part.num_samples)
+    length = found.num_samples / found.sample_rate
+    end = known.span.end
+    if known.span.start >= length:
+        raise InputError(f"begins behind the end of the recording, which is {length:.3f} s long")
+    if end is not None and end > length + END_TOLERANCE_SECONDS:
+        raise InputError(f"ends behind the end of the recording, which is {length:.3f} s long")
+    start = round(known.span.start * found.sample_rate)
+    stop = found.num_samples if end is None else min(round(end * found.sample_rate), found.num_samples)
+    part = Part(start=start, num_samples=max(stop - start, 0))
+    return _Piece(part=part, known=known, whole=part.num_samples == found.num_samples)
+
+
+def _written(span: Span | None) -> tuple[float, float] | None:
+    return None if span is None else (span.start, span.start if span.end is None else span.end)
+
+
+def _kept(
+    path: str,
+    base: _Piece,
+    found: Measurement,
+    levels: Levels,
+    config: SegmentConfig,
+    inspection: InspectionConfig,
+) -> tuple[list[_Piece], list[Rejected]]:
+    """The segments that a piece is cut into, and a line for each reason why some are left out."""
+    parts = config.cut(base.part, found.sample_rate)
+    if len(parts) == 1 and base.whole:  # inspection has judged the whole
+        return [base], []
+    faults = [_fault(part, found.sample_rate, levels, config, inspection) for part in parts]
+    kept = [part for part, fault in zip(parts, faults, strict=True) if fault is None]
+    pieces = [replace(base, part=part, whole=False, trimmed=0) for part in kept]
+    if pieces:  # ends that are cut off count once
+        pieces[0] = replace(pieces[0], trimmed=base.trimmed)
+    name = path if base.known.span is None else clip_name(path, _seconds(base.part, found.sample_rate))
+    rejected = []
+    for reason in dict.fromkeys(fault for fault in faults if fault is not None):
+        left_out = [part for part, fault in zip(parts, faults, strict=True) if fault == reason]
+        rejected.append(_left_out(name, left_out, len(parts), reason, found.sample_rate))
+    return pieces, rejected
+
+
+def _fault(
+    part: Part, sample_rate: int, levels: Levels, config: SegmentConfig, inspection: InspectionConfig
+) -> tuple[str, str] | None:
+    """What is wrong with a segment, and by which rule, or None; peaks are known to half a decibel, and doubt keeps."""
+    if part.num_samples < inspection.min_seconds * sample_rate:
+        return "too short", f"less than {inspection.min_seconds:g} s"
+    peak, level = inspection.silence_peak, f"{inspection.silence_peak:g} of full scale"
+    if config.silence_dbfs is not None and (wanted := 10 ** (config.silence_dbfs / 20)) > peak:
+        peak, level = wanted, f"{config.silence_dbfs:g} dBFS"
+    if loudest(levels, part, sample_rate) <= peak:
+        return "silent", f"no sample exceeds {level}"
+    return None
+
+
+def _left_out(name: str, parts: Sequence[Part], total: int, fault: tuple[str, str], sample_rate: int) -> Rejected:
+    """One line for all segments of a piece that are left out for one reason."""
+    what, rule = fault
+    if total == 1:
+        return Rejected(path=name, reason=f"{what}: {rule}")
+    seconds = sum(part.num_samples for part in parts) / sample_rate
+    first = parts[0].start / sample_rate
+    reason = f"{what} segments: {len(parts)} of {total} ({seconds:.1f} s; the first at {first:.1f} s), {rule}"
+    return Rejected(path=name, reason=reason, segments=len(parts))
+
+
+def _seconds(part: Part, sample_rate: int) -> tuple[float, float]:
+    return part.start / sample_rate, (part.start + part.num_samples) / sample_rate
+
+
+def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> Clip:
+    return Clip(
+        path=path,
+        segment=segment,
+        start=piece.part.start,
+        num_samples=piece.part.num_samples,
+        trimmed=piece.trimmed,
+        sample_rate=found.sample_rate,
+        size=found.size,
+        sha256=found.sha256,
+        label=piece.known.label,
+        group=piece.known.group,
+        index=piece.known.index,
+        fold=piece.known.fold,
+        split=piece.known.split or "train",
+    )

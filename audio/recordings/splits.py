@@ -1,0 +1,330 @@
+"""Splits: which clips train, which validate, which test.
+
+Names given for a split decide first. A split that names no clip is then drawn from the rest by seeded hash, with its
+fraction; what is left trains. What is drawn together stays together: a group (speaker, site...) is never cut, nor are
+the segments of one recording. Each label is drawn from by itself; one with too few clips or groups for every split
+trains whole, since nothing could be learned of it otherwise, unless all are like that: then they are drawn from
+together.
+
+Where there are fewer recordings than splits to fill, as with one long recording, each recording is divided in time::
+
+    recording   |----------- train -----------|- validation -|- test -|
+
+Each label is divided so by itself. A segment that overlaps a segment of another split is set aside, so that no sound
+stands in two splits.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from audio.recordings.description import SPLIT_NAMES
+from audio.recordings.manifest import LARGEST, SPLITS, Clip, Rejected, Split, whole_number
+from audio.recordings.stretches import overlapping_clips, sequences
+from foundation.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How clips are divided.
+
+    ``train``, ``validation`` and ``test`` name groups, folds, indices or ranges of them ("0-4"), or patterns of top
+    folder names ("dev-*"), after ``by``. An empty ``train`` is all that the others leave; otherwise clips that stand in
+    none are set aside.
+
+    Raises:
+        InputError: a value is out of range, or two contradict each other.
+    """
+
+    by: Literal["hash", "group", "index", "folder", "fold", "table"] = "hash"
+    train: tuple[str | int, ...] = ()
+    validation: tuple[str | int, ...] = ()
+    test: tuple[str | int, ...] = ()
+    validation_fraction: float = 0.1  # drawn when no clip is named for it; at least one unit of each label
+    test_fraction: float = 0.1  # likewise
+    seed: int = 0
+    shared_groups: bool = False  # let a group stand in several splits, as some data sets' own splits do
+
+    def __post_init__(self) -> None:
+        drawn = self.validation_fraction + self.test_fraction
+        if not (self.validation_fraction >= 0 and self.test_fraction >= 0 and drawn < 1):  # NaN is none of these
+            raise InputError(
+                f"corpus.split.validation_fraction is {self.validation_fraction} and test_fraction "
+                f"{self.test_fraction}; choose fractions of 0 or more that leave a part to train on"
+            )
+        for name in (*self.train, *self.validation, *self.test):
+            if isinstance(name, int) and abs(name) > LARGEST:
+                raise InputError(
+                    f"corpus.split names a number of {name.bit_length()} bits; write numbers of at most 63 bits"
+                )
+        if self.by in ("hash", "table") and self.all_names:
+            raise InputError(f"corpus.split.by={self.by} takes no names; choose group, index, folder or fold")
+        if self.by == "index" and not (self.validation or self.test):
+            raise InputError("corpus.split.by=index needs ranges; give corpus.split.test=['0-4'] or validation")
+        if self.by == "group" and self.shared_groups:
+            raise InputError("corpus.split.by=group and shared_groups=true contradict each other; choose one of them")
+        if self.by == "index":
+            for name in self.all_names:
+                index_range(name)
+        for name, times in Counter(self.all_names).items():
+            if times > 1:
+                raise InputError(f"corpus.split names {self.by} {name!r} twice; name it for one split, once")
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The names given for any split."""
+        return tuple(map(str, (*self.train, *self.validation, *self.test)))
+
+    def names(self, split: Split) -> tuple[str, ...]:
+        """The names given for a split; for folders, unless any is given, the usual ones."""
+        if self.by == "folder" and not self.all_names:
+            return SPLIT_NAMES[split]
+        match split:
+            case "train":
+                given = self.train
+            case "validation":
+                given = self.validation
+            case "test":
+                given = self.test
+        return tuple(map(str, given))
+
+    def fraction(self, split: Split) -> float:
+        """The share of clips to draw for a split; 0 for train, which is what remains."""
+        return {"train": 0.0, "validation": self.validation_fraction, "test": self.test_fraction}[split]
+
+
+def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+    """The clips with their splits, and those that stand in none.
+
+    Raises:
+        InputError: a split would be empty, a name fits no clip, a clip lacks what it is split by, or a group is cut.
+    """
+    named = _named(clips, config)
+    kept = [replace(clip, split=split) for clip, split in zip(clips, named, strict=True) if split]
+    reason = f"in no split: its {config.by} is named for none"
+    nameless = [clip for clip, split in zip(clips, named, strict=True) if not split]
+    rejected = [Rejected(path=clip.name, reason=reason) for clip in nameless]
+    if in_stretches(kept, config):
+        final, overlapping = _stretched(kept, config)
+        _check_filled(final, config)
+        return final, (*rejected, *overlapping)
+    drawn = _drawn(kept, config)
+    final = tuple(
+        replace(clip, split=drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
+    )
+    _check_filled(final, config)
+    _check_groups(final, config)
+    return final, tuple(rejected)
+
+
+def in_stretches(clips: Collection[Clip], config: SplitConfig) -> bool:
+    """Whether recordings are divided in time: there are segments, and fewer recordings than splits to fill."""
+    recordings = {clip.path for clip in clips}
+    segmented = any(clip.segment is not None for clip in clips)
+    return config.by == "hash" and segmented and len(recordings) <= len(_wanted(clips, config))
+
+
+def index_range(name: str) -> range:
+    """The indices that a name stands for: "0-4" is 0 to 4, "7" is 7 alone.
+
+    Raises:
+        InputError: it is neither.
+    """
+    first, dash, last = name.partition("-")
+    begin, end = whole_number(first), whole_number(last if dash else first)
+    if begin is None or end is None or end < begin:
+        raise InputError(
+            f"corpus.split names the index {name!r:.40}; write a number such as '7' or a range such as '0-4'"
+        )
+    return range(begin, end + 1)
+
+
+def _named(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
+    """The split of each clip that its own value names, or train where that is what remains; None where it has none."""
+    match config.by:
+        case "hash":
+            return ["train" for _ in clips]
+        case "table":
+            return [clip.split for clip in clips]
+        case _:
+            values = [_value(clip, config) for clip in clips]
+            example = {value: clip.path for value, clip in zip(values, clips, strict=True)}
+            _check_names(example.keys(), config)
+            named = _naming(example, config)
+            return [named[value] for value in values]
+
+
+def _naming(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split | None]:
+    """The split that names each value, of each of which the path of one clip is given."""
+    remaining: Split | None = None if config.names("train") else "train"
+    named: dict[str, Split | None] = {}
+    for value, found in _splits_naming(example.keys(), config).items():
+        if len(found) > 1:
+            raise InputError(
+                f"corpus.split: {config.by} {value!r} of {example[value]} is named for {' and '.join(found)}"
+            )
+        named[value] = found[0] if found else remaining
+    return named
+
+
+def _splits_naming(values: Collection[str], config: SplitConfig) -> dict[str, list[Split]]:
+    """The splits that name each value."""
+    names = {split: config.names(split) for split in SPLITS}
+    if config.by in ("group", "fold"):  # as many names as there are groups, perhaps
+        exact = {name: split for split in SPLITS for name in names[split]}
+        return {value: [exact[value]] if value in exact else [] for value in values}
+    return {
+        value: [split for split in SPLITS if any(_fits(value, name, config) for name in names[split])]
+        for value in values
+    }
+
+
+def _value(clip: Clip, config: SplitConfig) -> str:
+    """What a clip is split by, as text."""
+    if config.by == "folder":
+        return clip.path.partition("/")[0] if "/" in clip.path else ""
+    value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
+    if value is None:
+        raise InputError(
+            f"{clip.path} has no {config.by}; corpus.split.by={config.by} needs one for every clip: "
+            f"put {{{config.by}}} into corpus.pattern, or a column {config.by} into corpus.table"
+        )
+    return str(value)
+
+
+def _fits(value: str, name: str, config: SplitConfig) -> bool:
+    """Whether a range of indices or a pattern of folders holds a value."""
+    return int(value) in index_range(name) if config.by == "index" else fnmatchcase(value.lower(), name.lower())
+
+
+def _check_names(values: Collection[str], config: SplitConfig) -> None:
+    """Refuse names that no value fits."""
+    exact = config.by in ("group", "fold")
+    for name in config.all_names:
+        if name not in values and (exact or not any(_fits(value, name, config) for value in values)):
+            raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
+
+
+def _wanted(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
+    """The splits that have no clip yet and are to be drawn."""
+    filled = {clip.split for clip in clips}
+    return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
+
+
+def _drawn(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+    """The units that are drawn from train (unit -> split), for the splits that have no clip yet."""
+    wanted = _wanted(clips, config)
+    units: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        if clip.split == "train":
+            units[_unit(clip, config)].append(clip)
+    chosen: dict[str, Split] = {}
+    for names in _strata(units, smallest=len(wanted) + 1):
+        chosen |= _dealt(names, wanted, config)
+    return chosen
+
+
+def _unit(clip: Clip, config: SplitConfig) -> str:
+    """What must not be cut: the fold or group of a clip, or its recording alone."""
+    if config.by == "fold":
+        return f"fold {clip.fold}"
+    if clip.group is None or config.shared_groups or config.by == "index":
+        return f"clip {clip.path}"
+    return f"group {clip.group}"
+
+
+def _strata(units: dict[str, list[Clip]], *, smallest: int) -> list[list[str]]:
+    """Units by the label that all their clips share, but for labels of too few; all together if none has enough."""
+    strata: dict[str | None, list[str]] = defaultdict(list)
+    for unit, clips in units.items():
+        labels = {clip.label for clip in clips}
+        strata[labels.pop() if len(labels) == 1 else None].append(unit)
+    return [names for names in strata.values() if len(names) >= smallest] or [list(units)]
+
+
+def _dealt(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> dict[str, Split]:
+    """Draw from one stratum: units in order of their seeded hash, at least one for each split wanted and for train."""
+    if len(units) <= len(wanted):
+        return {}
+    ranked = sorted(
+        units, key=lambda unit: hashlib.sha256(f"{config.seed} {unit}".encode(errors="surrogatepass")).digest()
+    )
+    chosen: dict[str, Split] = {}
+    for split, count in _counts(len(units), wanted, config).items():
+        chosen |= dict.fromkeys(ranked[:count], split)
+        ranked = ranked[count:]
+    return chosen
+
+
+def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Split, int]:
+    """How many of so many units each split takes: its fraction, but one at least, and one is left to train on."""
+    counts: dict[Split, int] = {}
+    for left, split in zip(range(len(wanted), 0, -1), wanted, strict=True):
+        counts[split] = min(max(round(config.fraction(split) * total), 1), total - sum(counts.values()) - left)
+    return counts
+
+
+def _stretched(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
+    """The clips of each recording in stretches of time: train, validation, test; and those that overlap two of them."""
+    wanted = _wanted(clips, config)
+    splits: dict[str, Split] = {}
+    for sequence in sequences(clips, smallest=len(wanted) + 1):
+        counts = _counts(len(sequence), wanted, config)
+        held_out = [split for split in wanted for _ in range(counts[split])]
+        train: Split = "train"
+        in_order = [train] * (len(sequence) - len(held_out)) + held_out
+        splits |= {clip.name: split for clip, split in zip(sequence, in_order, strict=True)}
+    divided = [replace(clip, split=splits.get(clip.name, clip.split)) for clip in clips]
+    overlapping = overlapping_clips(divided)
+    rejected = [
+        Rejected(path=clip.name, reason=f"overlaps a segment of another split than {clip.split}", segments=1)
+        for clip in divided
+        if clip.name in overlapping
+    ]
+    return tuple(clip for clip in divided if clip.name not in overlapping), rejected
+
+
+def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
+    filled = {clip.split for clip in clips}
+    if "train" not in filled:
+        raise InputError(f"corpus.split.by={config.by} leaves none of {len(clips)} clips to train on; name fewer")
+    for split in ("validation", "test"):
+        if split not in filled and config.fraction(split) > 0:
+            groups = {clip.group for clip in clips if clip.group is not None} if not config.shared_groups else set()
+            whole = f" in {len(groups)} groups, which stay whole" if groups else ""
+            raise InputError(
+                f"{split} split: too few clips to draw it from ({len(clips)}{whole}); {_more(clips, bool(groups))}, or "
+                f"do without it (corpus.split.{split}_fraction=0)"
+            )
+
+
+def _more(clips: Sequence[Clip], in_groups: bool) -> str:
+    """How there come to be more clips or groups to draw from."""
+    if in_groups:
+        return "add groups, let groups be divided (corpus.split.by=hash corpus.split.shared_groups=true)"
+    if any(clip.segment is not None for clip in clips):
+        return "add recordings, cut long ones into shorter segments (corpus.segment_seconds)"
+    return "add recordings, cut long ones up (corpus.segment_seconds=10)"
+
+
+def _check_groups(clips: Sequence[Clip], config: SplitConfig) -> None:
+    """A group in two splits is an error, unless wanted. A split by index is wanted so: it cuts each group's series."""
+    if config.shared_groups or config.by == "index":
+        return
+    first: dict[str, Clip] = {}
+    for clip in clips:
+        other = first.setdefault(clip.group, clip) if clip.group is not None else clip
+        if other.split != clip.split:
+            raise InputError(
+                f"group {clip.group!r} stands in two splits ({other.path} in {other.split}, {clip.path} in "
+                f"{clip.split}); keep a group in one split, or allow it with corpus.split.shared_groups=true"
+            )
+
+
+def _some(values: Collection[str], most: int = 8) -> str:
+    shown = sorted(values)
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(map(repr, shown[:most])) + more

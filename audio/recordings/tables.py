@@ -1,0 +1,200 @@
+"""Tables of recordings: TSV or CSV with a header, fairseq manifests, JSONL. Every problem names file and line.
+
+* TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header with ``path`` and any of ``label group index fold split``; other
+  columns are left alone. The columns of a CSV may also be separated by tabs, or by semicolons, as spreadsheets write
+  them in countries with a decimal comma: the header tells which. ``start`` and ``end``, in seconds, name a part of the
+  recording: several rows may name parts of one file. In the ``manifest.tsv`` of a run ``start`` is a sample, and only
+  the rows of segments name parts.
+* fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others
+  ``path<TAB>num_samples``.
+* JSONL (``.jsonl``, ``.json``, ``.ndjson``), as NeMo writes it: ``audio_filepath`` (or ``path``, ``audio``), and any of
+  ``label`` (or ``command``), ``group`` (or ``speaker``), ``index``, ``fold``, ``split``, ``start`` and ``end``, or
+  ``offset`` and ``duration``.
+
+Lengths of recordings that a table states are not believed: recordings are decoded and measured. ``duration`` without
+``offset`` is such a length.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from audio.recordings.description import FIELDS, SPAN_FIELDS, Description, describe
+from audio.recordings.manifest import whole_number
+from foundation.errors import InputError
+
+_CSV_DELIMITERS = (",", ";", "\t")
+_JSON_NAMES = {
+    "path": ("audio_filepath", "path", "audio"),
+    "label": ("label", "command"),
+    "group": ("group", "speaker", "speaker_id"),
+    "index": ("index",),
+    "fold": ("fold",),
+    "split": ("split",),
+    "start": ("start", "offset"),
+    "end": ("end",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One recording of a table: its path as written there, and what the table says of it."""
+
+    path: str
+    description: Description
+    where: str  # "file:line"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table's rows in its order, and the root folder where it names one (fairseq)."""
+
+    rows: tuple[Row, ...]
+    root: str | None = None
+
+
+def read_table(path: Path) -> Table:
+    """Read any of the formats above; the extension and the first line tell which.
+
+    Raises:
+        InputError: the file cannot be read or holds something else; names the line.
+    """
+    text = _text(path)
+    if path.suffix.lower() in (".jsonl", ".json", ".ndjson"):
+        return Table(rows=tuple(_json_rows(text, path)))
+    if path.suffix.lower() == ".csv":
+        return Table(rows=tuple(_header_rows(text, path, _csv_delimiter(text), quoting=csv.QUOTE_MINIMAL)))
+    first, _, rest = text.partition("\n")
+    if "\t" not in first and first.strip() and first.strip() != "path":
+        return Table(rows=tuple(_fairseq_rows(rest, path)), root=first.strip())
+    # Quotes mean something in CSV alone: a TSV file name may hold one.
+    return Table(rows=tuple(_header_rows(text, path, "\t", quoting=csv.QUOTE_NONE)))
+
+
+def _csv_delimiter(text: str) -> str:
+    """The first delimiter that finds a column ``path`` in the header; a comma where none does."""
+    for delimiter in _CSV_DELIMITERS:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        try:
+            if "path" in _names(next(lines, [])):
+                return delimiter
+        except csv.Error:  # told with its line when the rows are read
+            continue
+    return _CSV_DELIMITERS[0]
+
+
+def _names(header: list[str]) -> list[str]:
+    return [name.strip().lower() for name in header]
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell does
+            raise InputError(f"corpus.table={path} is a device; name a file")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"corpus.table={path} cannot be read: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not UTF-8; save the table as UTF-8 text") from error
+    except InputError:
+        raise
+    except ValueError as error:  # of a null character in the path, or one that UTF-8 does not have
+        raise InputError(f"corpus.table={str(path)!r:.200} is no path; name a file") from error
+
+
+def _header_rows(text: str, path: Path, delimiter: str, *, quoting: Literal[0, 3]) -> Iterator[Row]:
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    try:
+        header = _names(next(lines, []))
+        if "path" not in header:
+            others = ", ".join((*FIELDS, *SPAN_FIELDS))
+            raise InputError(f"{path}:1: the header is {header!s:.200}; it needs path, and may have {others}")
+        if repeated := [name for name in ("path", *FIELDS, *SPAN_FIELDS) if header.count(name) > 1]:
+            raise InputError(f"{path}:1: the header names {repeated[0]} twice; name each column once")
+        for values in lines:
+            if any(value.strip() for value in values):
+                yield _header_row(header, values, f"{path}:{lines.line_num}", decimal_comma=delimiter == ";")
+    except csv.Error as error:
+        raise InputError(f"{path}:{lines.line_num}: {error}; mend the line, or write a tab-separated .tsv") from error
+
+
+def _header_row(header: list[str], values: list[str], where: str, *, decimal_comma: bool) -> Row:
+    if len(values) != len(header):
+        raise InputError(f"{where}: {len(values)} values under a header of {len(header)} columns; give one for each")
+    fields = dict(zip(header, values, strict=True))
+    if decimal_comma:
+        fields |= {name: fields[name].replace(",", ".") for name in SPAN_FIELDS if name in fields}
+    return _row(_in_seconds(fields) if "num_samples" in fields and "sample_rate" in fields else fields, where)
+
+
+def _in_seconds(fields: Mapping[str, str]) -> dict[str, str]:
+    """A row of a manifest of ours, which counts in samples; what is used of a whole recording is chosen anew."""
+    others = {name: text for name, text in fields.items() if name not in SPAN_FIELDS}
+    names = ("segment", "start", "num_samples", "sample_rate")
+    segment, start, num_samples, sample_rate = (whole_number(fields.get(name, "")) for name in names)
+    if segment is None or start is None or num_samples is None or not sample_rate:
+        return others
+    return {**others, "start": repr(start / sample_rate), "end": repr((start + num_samples) / sample_rate)}
+
+
+def _fairseq_rows(text: str, path: Path) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=2):
+        name, _, length = line.rstrip("\r").partition("\t")
+        if not line.strip():
+            continue
+        if not length.strip().isdecimal():
+            raise InputError(
+                f"{path}:{number}: {line!r:.80}; a fairseq manifest has path<TAB>number of samples here "
+                "(its first line is a folder; any other table begins with a header that has a column path)"
+            )
+        yield _row({"path": name}, f"{path}:{number}")
+
+
+def _json_rows(text: str, path: Path) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            cause = "too deeply nested" if isinstance(error, RecursionError) else error
+            raise InputError(f"{path}:{number}: not JSON ({cause}); write one object per line") from error
+        if not isinstance(value, dict):
+            raise InputError(f"{path}:{number}: {line!r:.80}; write one JSON object per line")
+        yield _row(_json_fields(value, f"{path}:{number}"), f"{path}:{number}")
+
+
+def _json_fields(value: Mapping[str, object], where: str) -> dict[str, str]:
+    """The first name that says something, for each field."""
+    given = {
+        field: [value[name] for name in names if value.get(name) is not None] for field, names in _JSON_NAMES.items()
+    }
+    first = {field: values[0] for field, values in given.items() if values}
+    for field, found in first.items():
+        if isinstance(found, dict | list) or (field == "path" and not isinstance(found, str)):
+            kind = "text" if field == "path" else "text or a number"
+            raise InputError(f"{where}: {field} is {json.dumps(found):.40}; it must be {kind}")
+    fields = {field: str(found) for field, found in first.items()}
+    return _with_end(fields, value) if "start" in fields and "end" not in fields else fields
+
+
+def _with_end(fields: dict[str, str], value: Mapping[str, object]) -> dict[str, str]:
+    """The fields with the end that ``offset`` and ``duration`` make together, as NeMo writes parts of recordings."""
+    duration = value.get("duration")
+    if value.get("offset") is None or duration is None:
+        return fields
+    try:
+        return {**fields, "end": repr(float(fields["start"]) + float(str(duration)))}
+    except ValueError:
+        return {**fields, "end": str(duration)}
+
+
+def _row(fields: Mapping[str, str], where: str) -> Row:
+    if not fields.get("path"):
+        raise InputError(f"{where}: no path; each row names a recording (column path, in JSONL audio_filepath)")
+    return Row(path=fields["path"], description=describe(fields, where), where=where)

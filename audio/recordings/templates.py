@@ -1,0 +1,142 @@
+"""File-name patterns: ``{label}_{group}_{index}.wav``.
+
+========================  =====================================================================
+``{label}`` ``{group}``   the fewest characters that fit, at least one, within one folder's name
+``{fold}`` ``{split}``    likewise
+``{index}``               digits
+``*``                     any characters within one folder's name, none included
+``**``                    any characters, across folders
+========================  =====================================================================
+
+A pattern with ``/`` is compared with the path below the corpus root, one without with the file's name alone; the
+extension may be left out.
+
+A regular expression would fit the same names, but where a pattern has several fields it takes hours for some names,
+such as 4,000 underscores. Here the time grows with the length of the pattern times that of the name.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from audio.recordings.description import FIELDS
+from foundation.errors import InputError
+
+_MOST_GAPS = 100
+_EXTENSION = re.compile(r"(?:\.[^./]+)?")
+_TOKEN = re.compile(r"\{([^{}]*)\}|\*\*|\*|[^*{}]+|[{}]")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A file-name pattern.
+
+    Raises:
+        InputError: a field is unknown or stands twice, or a brace is left open.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        for name in (names := self.fields):
+            if name not in FIELDS:
+                raise InputError(f"corpus.pattern is {self.text!r} with {{{name}}}; the fields are {_choices()}")
+            if names.count(name) > 1:
+                raise InputError(f"corpus.pattern is {self.text!r}, with {{{name}}} twice; name each field once")
+        if len(self._gaps) > _MOST_GAPS:
+            raise InputError(f"corpus.pattern is {self.text!r:.80}...; use at most {_MOST_GAPS} fields and asterisks")
+        if "{" in (rest := re.sub(r"\{[^{}]*\}", "", self.text)) or "}" in rest or not self.text:
+            raise InputError(f"corpus.pattern is {self.text!r}; write fields as {_choices()}, closing each brace")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields, in order."""
+        return tuple(re.findall(r"\{([^{}]*)\}", self.text))
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Field texts of a path below the corpus root, "/" between folders; None where the pattern does not fit."""
+        name = path if "/" in self.text else path.rpartition("/")[2]
+        begin = self._tokens[0] if self._tokens and not _is_gap(self._tokens[0]) else ""
+        spans = _Fitting(name, self._gaps).spans(0, len(begin)) if name.startswith(begin) else None
+        if spans is None:
+            return None
+        texts = zip(self._gaps, spans, strict=True)
+        return {gap.field: name[start:end] for gap, (start, end) in texts if gap.field}
+
+    @cached_property
+    def _tokens(self) -> tuple[str, ...]:
+        """The pattern as fields, asterisks and the texts between them."""
+        return tuple(token.group() for token in _TOKEN.finditer(self.text))
+
+    @cached_property
+    def _gaps(self) -> tuple["_Gap", ...]:
+        following = (*self._tokens[1:], "")
+        return tuple(
+            _Gap.of(token, "" if _is_gap(after) else after)
+            for token, after in zip(self._tokens, following, strict=False)
+            if _is_gap(token)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Gap:
+    """A field or an asterisk, and the text that follows it in the pattern."""
+
+    field: str | None
+    fewest: int  # characters that it stands for
+    digits: bool  # as many digits as there are
+    folders: bool  # it may go across folders
+    after: str
+
+    @classmethod
+    def of(cls, token: str, after: str) -> "_Gap":
+        field = token[1:-1] if token.startswith("{") else None
+        return cls(field=field, fewest=int(bool(field)), digits=field == "index", folders=token == "**", after=after)
+
+    def stop(self, text: str, start: int) -> int:
+        """Where it ends at the latest."""
+        if self.folders:
+            return len(text)
+        if self.digits:
+            return next((place for place in range(start, len(text)) if not text[place].isdecimal()), len(text))
+        slash = text.find("/", start)
+        return len(text) if slash < 0 else slash
+
+
+class _Fitting:
+    """Finds the first way in which gaps fit a text: each gap as short as possible, digits as long as possible.
+
+    Where a gap fails from one place on, it fails from every later place of the same stretch, too: what is tried from
+    there has been tried. So each gap goes over the text once.
+    """
+
+    def __init__(self, text: str, gaps: Sequence[_Gap]) -> None:
+        self._text = text
+        self._gaps = gaps
+        self._failed: dict[tuple[int, int], int] = {}  # gap and end of the stretch -> the first start that failed
+
+    def spans(self, place: int, start: int) -> list[tuple[int, int]] | None:
+        """Start and end of each gap from the one at ``place`` on, which starts at ``start``; None: they do not fit."""
+        if place == len(self._gaps):
+            return [] if _EXTENSION.fullmatch(self._text, start) else None
+        gap = self._gaps[place]
+        stop = gap.stop(self._text, start)
+        if self._failed.get((place, stop), len(self._text) + 1) <= start:
+            return None
+        ends = range(start + gap.fewest, stop + 1)
+        for end in reversed(ends) if gap.digits else ends:
+            if self._text.startswith(gap.after, end):
+                rest = self.spans(place + 1, end + len(gap.after))
+                if rest is not None:
+                    return [(start, end), *rest]
+        self._failed[place, stop] = start
+        return None
+
+
+def _is_gap(token: str) -> bool:
+    return token in ("*", "**") or token.startswith("{")
+
+
+def _choices() -> str:
+    return ", ".join(f"{{{name}}}" for name in FIELDS)

@@ -1,0 +1,168 @@
+"""Files: written whole or not at all, opened only where reading them comes to an end, and hashed."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from foundation.errors import InputError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+# Refusals of a write for which the file's name matters; the system often leaves the name out.
+WRITE_ERRORS = (*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EIO)
+LEAST_BYTES = 1 << 16  # below this many free bytes a disk counts as full
+_NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)  # Python's and Arrow's, and Rust's words
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it becomes ``path`` when the block ends, and goes when the block raises.
+
+    The bytes are on the disk before the rename, and the rename is on the disk when the block has ended.
+
+    Raises:
+        OSError: the disk is full, or refuses the write in another way; ``filename`` is ``path``.
+    """
+    beside = path.with_name(path.name + ".aside")
+    try:
+        with written(path):
+            remove(
+                beside
+            )  # of a killed process; or a link that somebody put there, and whose target is not ours to write
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    flush_folder(path.parent)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Name ``path`` where the operating system refuses to write it, whatever the library that writes makes of this.
+
+    Raises:
+        OSError: instead of an error that is caused by a full disk or the like; ``filename`` is ``path``.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and not str(error.filename or path).startswith(str(path)):
+            raise  # it names another file, such as one that was to be read
+        number = os_number(error) or (errno.ENOSPC if is_full(path.parent) else 0)
+        if number in WRITE_ERRORS:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+def write_aside(path: Path, content: str | bytes) -> None:
+    """Write bytes, or text as UTF-8, into a file beside ``path``, then rename it."""
+    with aside(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[int]:
+    """The descriptor of a regular file, opened for reading; links are followed.
+
+    Opening a named pipe waits for a writer, reading /dev/zero never ends, and opening a device may change it. So the
+    kind of file is looked at before it is opened, and once more afterwards: another file may have taken its place.
+
+    Raises:
+        OSError: there is no such file, it may not be read, or it is a folder, a named pipe, a socket or a device.
+    """
+    try:
+        _require_regular(path, path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # of a null character, or one that UTF-8 does not have
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
+    try:
+        _require_regular(path, os.fstat(descriptor).st_mode)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
+    kind = kinds.get(stat.S_IFMT(mode), "device")
+    raise OSError(errno.EINVAL, f"it is a {kind}, not a regular file", str(path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder, if it is there; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def os_number(error: BaseException) -> int:
+    """The operating system's error number in an error or in what caused it; 0 where there is none.
+
+    Libraries that write by themselves mention the number, or the system's words for a full disk, in their message.
+    """
+    for each in causes(error):
+        if isinstance(each, OSError) and each.errno:
+            return each.errno
+        if found := _NUMBER.search(str(each)):
+            return int(found[1] or found[2])
+        for number in NO_SPACE:
+            if os.strerror(number) in str(each):
+                return number
+    return 0
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, what caused that, and so on."""
+    seen: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in seen:
+        yield each
+        seen.append(each)
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of ``folder`` has no room for another block or another file; False where it cannot tell."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < LEAST_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        OSError: as `open_regular`.
+    """
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := os.read(file, 1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk; some network file systems refuse this, and do it by themselves."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The order in which a run makes its stages."""

@@ -1,0 +1,261 @@
+"""The whole chain: recordings -> codes -> language model -> vocoder -> probes -> report."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from audio.recordings.manifest import Manifest, write_manifest, write_rejected
+from audio.recordings.splits import SplitConfig
+from foundation.errors import InputError
+from foundation.files import write_aside, written
+from foundation.threads import use_threads
+from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
+from pipelines.chain.representations import Codec, compared, unlabelled_entry
+from pipelines.chain.sounds import sounds
+from pipelines.commandline.devices import choose_device
+from pipelines.commandline.disk import require_space
+from pipelines.commandline.progress import Terminal
+from pipelines.commandline.typed_words import command_line
+from pipelines.pages.run_words import summary
+from pipelines.results.comparison_table import as_markdown
+from pipelines.results.provenance import provenance
+from pipelines.results.results import FoldSeed, write_results
+from pipelines.results.run_record import RESULTS, Provenance, read_results
+from pipelines.settings.comparison import with_seed
+from pipelines.settings.run import RunSettings, choose_workers, run_settings
+from pipelines.stages.codes import codes, views
+from pipelines.stages.health import health
+from pipelines.stages.language_model import CodedCorpus, language_model
+from pipelines.stages.probe import require_probeable
+from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, heard_sample
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
+from pipelines.store.stored_features import GPT, PROBE
+from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name, write_tensorboard
+from pipelines.training.gangs import gathered
+
+WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
+COMPARISON = "comparison.md"
+PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied into the run folder
+
+
+def run_chain(config: dict[str, object], folder: Path) -> None:
+    """Make what the stages ask for, or reuse it, and write the run's ``folder``."""
+    settings = run_settings(config)
+    store = settings.store.root
+    require_space(store, "store.root=PATH", reused=True)
+    use_threads(settings.threads)
+    terminal = Terminal()
+    probed = "probe" in settings.stages
+    undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
+    recordings = corpus_config(undivided, settings.embedded, store, probed=probed, terminal=terminal)
+    with gathered(choose_device(settings.device)) as gang:
+        if gang.rank == 0:
+            require_space(folder, "hydra.run.dir=PATH")
+        corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder)
+        unlabelled = read_unlabelled(settings, store, gang=gang, terminal=terminal)
+        terminal.say(f"audio     {rates(settings)}")
+        seconds = corpus.manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)
+        session = Session(
+            store=Store(store),
+            gang=gang,
+            terminal=terminal,
+            folder=folder,
+            workers=choose_workers(settings.workers, seconds=seconds),
+        )
+        made = make_folds(session, corpus.manifest, unlabelled, config)
+        if gang.rank == 0:
+            _write_folder(session, corpus, settings, made, provenance(command_line("run"), config, gang, _models(made)))
+
+
+def rates(settings: RunSettings) -> str:
+    """Sample rate, window and hop of the front end, and how many codes a second of sound becomes."""
+    audio, tokenizer = settings.audio, settings.tokenizer.config(settings.audio)
+    window, hop = (1000 * samples / audio.sample_rate for samples in (audio.window_length, audio.hop_length))
+    codes, streams = audio.sample_rate / tokenizer.samples_per_code, tokenizer.streams
+    where = "in 1 stream" if streams == 1 else f"in each of {streams} streams"
+    return f"{audio.sample_rate:,} Hz, window {window:.4g} ms, hop {hop:.4g} ms, {codes:.4g} codes per second {where}"
+
+
+def make_folds(
+    session: Session, manifest: Manifest, unlabelled: Manifest | None, config: dict[str, object]
+) -> dict[FoldSeed, dict[str, Entry]]:
+    """The entries of every fold and seed: of a run on the corpus's own split, those of its one fold.
+
+    Raises:
+        InputError: a fold does not hold what the stages need; shown before anything is trained on another.
+    """
+    settings = run_settings(config)
+    shared_groups = settings.corpus.split.shared_groups
+    folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
+    trainings = len(folds) * settings.seeds
+    require_space(
+        settings.store.root,
+        "store.root=PATH",
+        reused=True,
+        seconds=trainings * (manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)),
+        vectors=trainings * len(manifest.clips) * len(settings.compare.methods) * ("probe" in settings.stages),
+    )
+    for fold in folds:
+        _require_clips(fold.manifest, settings)
+    if "probe" in settings.stages:
+        for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
+            session.terminal.say(f"probe     {notice}")
+    made = {}
+    for fold in folds:
+        for number in range(settings.seeds):
+            if len(folds) * settings.seeds > 1:
+                session.terminal.say(f"fold      {fold.name} held out for test, seed {settings.seed + number}")
+            seeded = run_settings(with_seed(config, number))
+            made[fold.name, settings.seed + number] = make_stages(session, fold.manifest, seeded, unlabelled)
+    return made
+
+
+def make_stages(
+    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Manifest | None = None
+) -> dict[str, Entry]:
+    """The entries that the wanted stages need, by stage, in the order of the data.
+
+    What is made of ``unlabelled`` clips as of the corpus's own is called so: ``unlabelled_codes``.
+    """
+    wanted = settings.stages
+    sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
+    heard = heard_sample(session, manifest, settings.audio, settings.tokenizer)
+    trained = autoencoder(session, sample, settings.audio, settings.tokenizer, heard=heard)
+    tokens = codebook(session, sample, trained, settings.audio, settings.tokenizer)
+    coded = codes(session, manifest, tokens)
+    made = [sample, *([heard] if heard else []), trained, tokens, coded]
+    made.append(health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed))
+    model = None
+    if "lm" in wanted or settings.probes(GPT):
+        own = _coded(session, manifest, tokens, settings, coded)
+        others = _coded(session, unlabelled, tokens, settings) if unlabelled else None
+        model = language_model(session, own, settings.lm, unlabelled=others)
+        made += [*([own.views] if own.views else []), *(_of_unlabelled(others) if others else []), model]
+    codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
+    if "probe" in wanted:
+        made += compared(session, manifest, settings, codec, unlabelled=unlabelled)
+    if "vocoder" in wanted:
+        made += sounds(session, manifest, settings, codec)
+    by_stage: dict[str, Entry] = {}
+    for entry in made:
+        by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier: it was made the first time
+    return by_stage
+
+
+def _coded(
+    session: Session, manifest: Manifest, tokens: Entry, settings: RunSettings, coded: Entry | None = None
+) -> CodedCorpus:
+    patch_frames = settings.tokenizer.patch.frames
+    return CodedCorpus(
+        codes=coded or codes(session, manifest, tokens),
+        views=views(session, manifest, tokens, settings.lm.views, patch_frames=patch_frames),
+    )
+
+
+def _of_unlabelled(coded: CodedCorpus) -> list[Entry]:
+    return [unlabelled_entry(entry) for entry in (coded.codes, coded.views) if entry]
+
+
+def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
+    """Some clips to judge by; where clips are contrasted, two to tell apart."""
+    train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
+    if not held_out:
+        raise InputError(
+            f"there are {train} train clips and none for validation, which judges codebook and weights: raise "
+            "corpus.split.validation_fraction, or name some in corpus.split.validation"
+        )
+    if settings.lm.contrasts and train < 2:
+        raise InputError(
+            f"there are {train} train clips, and lm.contrast_weight has the GPT tell 2 or more apart: add recordings, "
+            "or use lm.contrast_weight=0"
+        )
+    if settings.probes("simclr") and min(train, held_out) < 2:
+        raise InputError(
+            f"there are {train} train clips and {held_out} for validation, and SimCLR tells 2 or more apart in each: "
+            "add recordings, or leave simclr out of compare.methods"
+        )
+
+
+def _models(made: dict[FoldSeed, dict[str, Entry]]) -> list[Entry]:
+    """The entries of the first fold and seed: models of the others have the same sizes."""
+    return list(next(iter(made.values())).values())
+
+
+def _write_curves(folder: Path, made: dict[FoldSeed, dict[str, Entry]]) -> None:
+    """Show the curves of reused trainings in TensorBoard, beside those of the trainings that this run watched."""
+    for (fold, seed), entries in made.items():
+        for entry in entries.values():
+            if entry.reused and (entry.folder / CURVE).is_file():
+                place = "" if len(made) == 1 else f"{fold}, seed {seed}"
+                write_tensorboard(folder / TENSORBOARD / training_name(entry.stage, place), entry.read_json(CURVE))
+
+
+def _write_folder(
+    session: Session,
+    corpus: Corpus,
+    settings: RunSettings,
+    made: dict[FoldSeed, dict[str, Entry]],
+    source: Provenance,
+) -> None:
+    folder, terminal = session.folder, session.terminal
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in (PROBE, COMPARISON):  # of a run with other stages that was in this folder before
+        (folder / stale).unlink(missing_ok=True)
+    write_manifest(corpus.manifest, folder / "manifest.tsv")
+    write_rejected(corpus.rejected, folder / REJECTED)
+    only = next(iter(made.values())) if len(made) == 1 else {}  # models of several folds stay in the store
+    for part in PARTS:
+        place_part(folder / part, only[part].folder if part in only else None)
+    if "probe" in only:
+        write_aside(
+            folder / PROBE, (only["probe"].folder / PROBE).read_bytes()
+        )  # which layer to take, for those who embed
+    write_results(
+        folder,
+        manifest=corpus.manifest,
+        rejected=corpus.rejected,
+        name=corpus.name,
+        notices=corpus.notices,
+        settings=settings,
+        made=made,
+        source=source,
+    )
+    _write_curves(folder, made)
+    results = read_results(folder)
+    if comparison := results.get("comparison"):
+        write_aside(folder / COMPARISON, as_markdown(comparison))
+    for line in summary(results):
+        terminal.say(f"          {line}")
+    terminal.say(f"results   {folder / RESULTS}")
+    if "report" in settings.stages:
+        from pipelines.pages.report import write_report  # matplotlib takes its time to import
+
+        print(write_report(folder), flush=True)
+
+
+def place_part(place: Path, made: Path | None) -> None:
+    """Put what a stage made into the run folder, whole, instead of what an earlier run left there."""
+    beside = place.with_name(f"{place.name}.aside")
+    shutil.rmtree(beside, ignore_errors=True)
+    if made is not None:
+        try:
+            _copy(made, beside)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+    if place.exists():
+        shutil.rmtree(place)
+    if made is not None:
+        beside.rename(place)
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """Copy the files of a folder, not its permissions: a store may be closed, and the run folder is to be changed."""
+    place.mkdir()
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            _copy(path, place / path.name)
+        else:
+            with written(place / path.name), path.open("rb") as source, (place / path.name).open("wb") as copied:
+                shutil.copyfileobj(source, copied, 1 << 20)

@@ -1,0 +1,129 @@
+"""The recordings that a command works on: the embedded corpus, or the user's own."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from audio.recordings.division import division_notices
+from audio.recordings.embedded import EmbeddedConfig, embedded_corpus
+from audio.recordings.manifest import Manifest, Rejected, write_rejected
+from foundation.errors import InputError
+from pipelines.commandline.progress import Terminal
+from pipelines.settings.run import EMBEDDED, RunSettings, choose_workers
+from pipelines.stages.probe import require_labels
+from pipelines.training.gangs import Gang
+
+FOLDER = "embedded"  # in the store, for the embedded corpus
+REJECTED = "rejected.tsv"  # in the folder of a run
+LONG_SECONDS = 60.0  # of a clip; a corpus of longer ones learns more from segments
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """The recordings of a run."""
+
+    name: str
+    manifest: Manifest
+    rejected: tuple[Rejected, ...]
+    notices: tuple[str, ...] = ()  # what to know of how it is divided, a sentence each
+
+
+def corpus_config(
+    config: CorpusConfig, embedded: EmbeddedConfig, store: Path, *, probed: bool, terminal: Terminal
+) -> CorpusConfig:
+    """Where the recordings are. What is wrong with their folder, names or labels shows before any is decoded.
+
+    Raises:
+        InputError: there are none, or they are to be probed and have no labels.
+    """
+    if config.root == EMBEDDED:
+        terminal.say("corpus    spoken by eSpeak NG; the first time it takes some seconds")
+        return replace(config, root=str(embedded_corpus(embedded, store / FOLDER)))
+    _, described, _ = find_recordings(config)
+    if probed:
+        require_labels([description.label for several in described.values() for description in several])
+    return config
+
+
+def read_unlabelled(settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal) -> Manifest | None:
+    """What only pre-training hears beside the corpus, all of it for training, its labels forgotten; None: nothing.
+
+    Raises:
+        InputError: the corpus itself is what would be heard.
+    """
+    if settings.unlabelled is None:
+        return None
+    if settings.corpus.root == EMBEDDED:
+        raise InputError("unlabelled=embedded adds the embedded corpus, which this run is on already; leave it out")
+    plain = CorpusConfig(root=EMBEDDED, inspection=settings.corpus.inspection)
+    config = corpus_config(plain, settings.embedded, store, probed=False, terminal=terminal)
+    manifest = read_corpus(config, store, workers=settings.workers, gang=gang, terminal=terminal).manifest
+    return replace(manifest, clips=tuple(replace(clip, label=None, split="train") for clip in manifest.clips))
+
+
+def read_corpus(
+    config: CorpusConfig, store: Path, *, workers: int, gang: Gang, terminal: Terminal, folder: Path | None = None
+) -> Corpus:
+    """Inspect and divide the recordings; rank 0 listens first, the others find in the cache what it heard.
+
+    Raises:
+        InputError: they make no corpus. The files that were set aside are then listed in the ``folder`` of the run.
+    """
+    if gang.rank:
+        gang.barrier()
+    unfit: list[Rejected] = []
+    try:
+        with terminal.working("inspecting", 0, "files") as progress:
+            manifest, rejected = build_manifest(
+                config,
+                workers=choose_workers(workers, seconds=float("inf")),
+                cache=store / "inspected.jsonl",
+                progress=progress.advance_to,
+                set_aside=unfit.extend,
+            )
+    except InputError as error:
+        if folder is None or not unfit:
+            raise
+        if not gang.rank:
+            write_rejected(sorted(unfit, key=lambda each: each.path), folder / REJECTED)
+        raise InputError(f"{error}; each file and its reason stand in {folder / REJECTED}") from error
+    if not gang.rank:
+        gang.barrier()
+    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else _folder_name(manifest.root)
+    trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
+    segments = f"{_segments_of(manifest)}, " if manifest.has_segments else ""
+    left_out = sum(each.segments for each in rejected)
+    dropped = f", {left_out} segments left out (reasons: {REJECTED})" if left_out else ""
+    terminal.say(
+        f"corpus    {name}: {len(manifest.clips)} clips, {segments}{manifest.seconds / 60:.1f} minutes, "
+        f"{sum(not each.segments for each in rejected)} set aside{dropped}{trimmed}"
+    )
+    notices = division_notices(manifest.clips, config.split)
+    for notice in (*notices, *_advice(manifest, config)):
+        terminal.say(f"corpus    {notice}")
+    return Corpus(name=name, manifest=manifest, rejected=rejected, notices=notices)
+
+
+def _folder_name(root: Path) -> str:
+    """The last part of the root's full path: a table beside the recordings gives ".", which has no name."""
+    whole = root.resolve()
+    return whole.name or str(whole)
+
+
+def _segments_of(manifest: Manifest) -> str:
+    segments = [clip.path for clip in manifest.clips if clip.segment is not None]
+    files = len(set(segments))
+    return f"{len(segments)} of them segments of {files} recording{'s' if files > 1 else ''}"
+
+
+def _advice(manifest: Manifest, config: CorpusConfig) -> list[str]:
+    """What to do about recordings that would better be cut; nothing where they are."""
+    lengths = [clip.seconds for clip in manifest.clips]
+    long = sum(length > LONG_SECONDS for length in lengths)
+    if not long or config.segment_seconds is not None:
+        return []
+    clips = "1 clip is" if long == 1 else f"{long} clips are"
+    return [
+        f"{clips} longer than {LONG_SECONDS:g} s (the longest: {max(lengths) / 60:.1f} minutes): "
+        "corpus.segment_seconds=10 cuts them into clips of 10 s, each of which is probed and listened to"
+    ]

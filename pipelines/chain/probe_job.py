@@ -1,0 +1,171 @@
+"""Linear probes on any labelled recordings, with the tokenizer and language model of a finished run."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from audio.recordings.corpus import CorpusConfig
+from audio.recordings.embedded import EmbeddedConfig
+from audio.recordings.folds import Fold
+from audio.recordings.manifest import Manifest, read_manifest
+from audio.trimming import Part
+from foundation.configuration import build
+from foundation.files import NO_PERMISSION, file_hash, write_aside
+from lm.model import LanguageModel
+from lm.probe import ProbeConfig
+from pipelines.chain.corpus import corpus_config, read_corpus
+from pipelines.commandline.devices import Device, choose_device
+from pipelines.commandline.disk import require_space
+from pipelines.commandline.output_kinds import require_kind
+from pipelines.commandline.progress import Terminal
+from pipelines.results.comparison import comparison
+from pipelines.results.comparison_table import as_markdown, as_table, print_table
+from pipelines.settings.run import RunSettings, choose_workers, with_embedded_corpus
+from pipelines.stages.codes import codes
+from pipelines.stages.features import code_features, gpt_features, signal_features
+from pipelines.stages.probe import probed, probes, require_probeable
+from pipelines.store.run_folder import part_of
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store, StoreConfig, write_json
+from pipelines.store.stored_features import PROBE
+from pipelines.training.gangs import gathered
+from tokenizer.codes import require_same_codebook
+from tokenizer.tokenizer import Tokenizer
+
+MANIFEST = "manifest.tsv"  # of a run, in its folder
+PROBES = "probes"  # the same, for the figures of other corpora
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRunConfig:
+    """Options of the command."""
+
+    model: Path  # folder of a run
+    output: Path | None  # JSON file; None: a file in the folder of the run, named after the corpus
+    corpus: CorpusConfig
+    embedded: EmbeddedConfig
+    probe: ProbeConfig
+    device: Device
+    workers: int
+    store: StoreConfig
+
+    def __post_init__(self) -> None:
+        if self.output is not None:
+            require_kind(self.output, (".json",), possible="a file ending in .json")
+
+
+def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
+    """The settings that a composed config describes.
+
+    A corpus may suggest a front end and lengths of training, which a run that is finished no longer takes.
+    """
+    own, suggested = ({field.name for field in fields(cls)} for cls in (ProbeRunConfig, RunSettings))
+    values = {
+        name: value for name, value in with_embedded_corpus(config).items() if name in own or name not in suggested
+    }
+    return build(ProbeRunConfig, values, name="")
+
+
+def probe_run(config: dict[str, object]) -> None:
+    """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
+    settings = probe_settings(config)
+    tokens, model = _parts(settings.model)
+    store = settings.store.root
+    require_space(store, "store.root=PATH", reused=True)
+    terminal = Terminal()
+    recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True, terminal=terminal)
+    with gathered(choose_device(settings.device)) as gang:
+        corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
+        whole = Fold(name="test", manifest=corpus.manifest)
+        notices = [*require_probeable([whole], settings.probe, by=None), *_since_the_run(settings, corpus.manifest)]
+        for notice in notices:
+            terminal.say(f"probe     {notice}")
+        workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
+        session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
+        coded = codes(session, corpus.manifest, tokens)
+        pooled = [
+            signal_features(
+                session,
+                corpus.manifest,
+                tokens,
+                autoencoder=tokens.key,
+                methods=("log_mel", "bottleneck"),
+            ),
+            code_features(session, coded),
+            gpt_features(session, coded, model),
+        ]
+        methods = probed(session, corpus.manifest, pooled, settings.probe)
+        entry = probes(session, corpus.manifest, methods, settings.probe)
+    if gang.rank:
+        return
+    measured = entry.read_json(PROBE)
+    compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
+    print_table(as_table(compared))
+    _save(settings, default_place(settings.model, corpus.name, entry), measured, compared, terminal)
+
+
+def default_place(model: Path, corpus: str, entry: Entry) -> Path:
+    """Where the figures of a corpus are kept: one file for each corpus and configuration of the probes."""
+    name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
+    return model / PROBES / f"{name}_{entry.key[:8]}.json"
+
+
+def _save(
+    settings: ProbeRunConfig, place: Path, measured: object, compared: Mapping[str, object], terminal: Terminal
+) -> None:
+    """Write the figures as JSON and the table as Markdown beside them, and say where they are."""
+    path = settings.output or place
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, measured)
+        write_aside(path.with_suffix(".md"), as_markdown(compared))
+    except OSError as error:
+        if settings.output is not None or error.errno not in NO_PERMISSION:
+            raise
+        return terminal.say(
+            f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
+        )
+    terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}")
+
+
+def _since_the_run(settings: ProbeRunConfig, manifest: Manifest) -> list[str]:
+    """What the recordings of the run and those that are probed should, or should not, have in common."""
+    listed = settings.model / MANIFEST
+    if not listed.is_file():
+        return []
+    of_run = read_manifest(listed, manifest.root)
+    trained: dict[str, list[Part]] = {}  # known by the bytes of their files, wherever they lie
+    for clip in of_run.of("train"):
+        trained.setdefault(clip.sha256, []).append(clip.part)
+    test = manifest.of("test")
+    notices = []
+    if heard := sum(any(clip.part.overlaps(part) for part in trained.get(clip.sha256, ())) for clip in test):
+        notices.append(
+            f"{heard} of {len(test)} test clips are among those that {settings.model} was trained on: its tokenizer "
+            "and language model have heard them"
+        )
+    if bool(of_run.trimmed_seconds) != bool(manifest.trimmed_seconds):
+        where = f"of {settings.model}" if of_run.trimmed_seconds else "that are probed"
+        notices.append(
+            f"silent ends were cut off the recordings {where} alone; unless the others have none, give the "
+            "corpus.inspection.trim_db of that run"
+        )
+    return notices
+
+
+def _parts(folder: Path) -> tuple[Entry, Entry]:
+    """Tokenizer and language model of a run, as entries whose keys are what they are made of.
+
+    Raises:
+        InputError: one is missing, or they do not belong together.
+    """
+    tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
+    tokenizer_format = Tokenizer.from_pretrained(tokenizer).format
+    language_model = LanguageModel.from_pretrained(model)
+    require_same_codebook(language_model.format, tokenizer_format, owner=language_model.name)
+    weights = file_hash(model / "model.safetensors")[:16]
+    return (
+        Entry(stage="tokenizer", key=tokenizer_format.codebook, folder=tokenizer, reused=True),
+        Entry(stage="lm", key=weights, folder=model, reused=True),
+    )

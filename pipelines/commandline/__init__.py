@@ -1,0 +1,1 @@
+"""What stands between a user's words and a command: options, help, refusals, progress."""

@@ -1,0 +1,180 @@
+"""The one wrapper around ``hydra.main``: quoted paths before it, one-line errors after it.
+
+Exit codes: 0 done; 1 a bug (with its traceback), or something needed that ``wordless doctor`` misses; 2 something that
+the user can mend (one line); 130 interrupted; 141 nobody reads what is printed.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from foundation.errors import InputError
+from foundation.printable import escaped
+from pipelines.commandline.advice import advised, options_of
+from pipelines.commandline.claims import claims
+from pipelines.commandline.help import command_help, help_request
+from pipelines.commandline.overrides import prepare, quote
+from pipelines.commandline.parent import end_with_parent, is_started_by_another
+from pipelines.commandline.refusals import explain, os_problem, resolved
+from pipelines.commandline.typed_words import typed
+
+Task = Callable[[dict[str, object]], None]
+FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
+STDERR_DESCRIPTOR = 2
+SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
+
+
+def command(
+    name: str, task: Task, *, paths: frozenset[str], texts: frozenset[str] = frozenset(), often: tuple[str, ...] = ()
+) -> Callable[[], None]:
+    """A ``main()`` that composes ``conf/<name>.yaml`` with the command line and hands the plain config to ``task``.
+
+    ``paths`` and ``texts`` name the options whose values are paths or texts in which braces, commas and the like mean
+    themselves: they need no quoting, and are not split at commas in a sweep. ``--help`` of a command with options that
+    are used ``often`` names those, and the groups of the others.
+    """
+
+    def main() -> None:
+        open_streams()
+        words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
+        with (
+            typed(words),
+            mendable(name, paths, None, full=full),
+            hydra_that_raises(),
+            folder_options() as elsewhere,
+            claims(),
+        ):
+            request = help_request(words)
+            sys.argv[1:] = [*prepare(request.words if request else words, paths, texts), *elsewhere]
+            try:
+                if request:
+                    print(command_help(name, request.topic, sys.argv[1:], often=often), flush=True)
+                    return
+                hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(
+                    _job(name, task, paths, full=full)
+                )()
+            except (HydraException, OmegaConfBaseException) as error:
+                raise explain(error, name=name, words=sys.argv[1:]) from error
+            sys.stdout.flush()
+
+    return main
+
+
+def open_streams() -> None:
+    """Have input, output and errors lead to the null device where the caller closed them, as ``>&-`` does.
+
+    Else the next file that is opened gets the number of the closed one, and what a decoder prints lands in that file.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR_DESCRIPTOR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(STDERR_DESCRIPTOR, "w")
+
+
+def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callable[[DictConfig], None]:
+    """The task of one composed config, as Hydra calls it."""
+
+    def job(config: DictConfig) -> None:
+        if is_started_by_another():
+            end_with_parent()
+        with mendable(name, paths, config, full=full):
+            task(resolved(config))
+
+    job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
+    return job
+
+
+@contextmanager
+def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, full: bool) -> Iterator[None]:
+    """Turn what the user can mend into one line and exit code 2; let bugs pass.
+
+    It stands around the task too, not only around Hydra: Hydra would log the exception of a failed job in its own way.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        leave(name, "interrupted; nothing finished is lost, and the same command resumes", code=130, everywhere=False)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    except Exception as error:
+        problem = error if isinstance(error, InputError) else os_problem(error, folders(config, paths), places(name))
+        if problem is None:
+            await_torchrun()
+            raise
+        if full:
+            traceback.print_exc()
+        # A machine's own trouble, such as a full disk, is told by each machine; all else is the same on every rank.
+        leave(name, advised(name, str(problem)), code=2, everywhere=not isinstance(error, InputError))
+
+
+def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
+    """Exit with ``code`` after one line on stderr, told once: by rank 0, or by one process of each machine.
+
+    Another process only speaks if torchrun lets it live: then it alone has something to tell.
+    """
+    if os.environ.get("LOCAL_RANK" if everywhere else "RANK", "0") == "0" or await_torchrun():
+        print(f"wordless {name}: {escaped(' '.join(message.split()))}", file=sys.stderr, flush=True)
+    raise SystemExit(code)
+
+
+def await_torchrun() -> bool:
+    """Give torchrun, if it started this process, the time to end it; returns whether it did not.
+
+    Where one process ends with an error, it told why; those that wait for it lose their connection, which says nothing.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return False
+    time.sleep(SECONDS_TO_BE_ENDED)
+    return True
+
+
+@contextmanager
+def folder_options() -> Iterator[list[str]]:
+    """Options that give ranks other than 0 a temporary run folder: else each makes its own, by its own clock."""
+    if os.environ.get("RANK", "0") == "0":
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}"]
+
+
+def places(name: str) -> list[str]:
+    """Options of a command that say where it writes."""
+    own = options_of(name)
+    return [option for option in ("output", "store.root") if option in own] + ["hydra.run.dir"] * (name == "run")
+
+
+def folders(config: DictConfig | None, paths: frozenset[str]) -> list[str]:
+    """Where a command may write: the values of its path options, and here."""
+    if config is None:
+        return ["."]
+    values = [OmegaConf.select(config, path) for path in sorted(paths)]
+    return [*(value for value in values if isinstance(value, str) and value), "."]
+
+
+@contextmanager
+def hydra_that_raises() -> Iterator[None]:
+    """Without this variable Hydra prints errors itself and exits with code 1."""
+    before: Any = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FULL_ERROR]
+        else:
+            os.environ[FULL_ERROR] = before

@@ -1,0 +1,25 @@
+"""The commands of ``wordless``, and the version that is installed."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+COMMANDS = {
+    "run": "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
+    "encode": "recordings -> codes (Parquet, or text units that other tools read)",
+    "generate": "a language model continues a prompt, or speaks from silence",
+    "decode": "codes -> sound",
+    "probe": "what do the representations know? linear probes on labels",
+    "report": "draw report.html from the results of a run",
+    "store": "what a store holds, and whether it is as it was written: wordless store --verify",
+    "doctor": "what is installed, which devices there are, and what to do about what is missing",
+    "bench": "speed and memory of a stage, such as: wordless bench encode",
+}
+
+MODULES = {"store": "store_listing"}  # of commands whose module has another name
+
+
+def installed_version() -> str:
+    """Version of the installed distribution, or "(not installed)" in a bare checkout."""
+    try:
+        return version("wordless")
+    except PackageNotFoundError:
+        return "(not installed)"

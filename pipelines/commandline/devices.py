@@ -1,0 +1,32 @@
+"""The device that training, encoding and generation run on. PyTorch is imported once options are known to be sound."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from foundation.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """The device of that name; ``auto`` is the GPU where there is one.
+
+    Raises:
+        InputError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise InputError("device=cuda, but PyTorch sees no GPU; choose device=cpu, or see wordless doctor")
+    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

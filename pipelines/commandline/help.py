@@ -1,0 +1,207 @@
+"""``wordless <command> --help``: every option with its value now and its explanation, or those of one group."""
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from hydra import compose, initialize_config_module
+from omegaconf import open_dict
+
+from foundation.errors import InputError
+from foundation.nearest import suggestion
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.option_index import HYDRA, Group, Index, index
+from pipelines.commandline.overrides import quote, separate
+from pipelines.commandline.refusals import plain
+
+ALL = "all"  # the topic of every option
+HELP = ("-h", "--help")
+CONFIG_DIR = ("-cd", "--config-dir")
+WIDEST = 120  # columns of a page
+LONGEST_NAME, LONGEST_VALUE = 34, 24  # columns; longer ones have their explanation on the next line
+MANY = 6  # choices of a group, which are then counted, not named
+
+FOOTER = """\
+An option is written name=value; -m runs one job for each of several values: name=1,2,3. Paths need no quotes beyond the
+shell's own. --cfg job prints the values chosen, --hydra-help Hydra's own switches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What ``--help`` asks for."""
+
+    topic: str  # a group, an option, `ALL`, or "" for the overview
+    words: tuple[str, ...]  # the other words
+
+
+def help_request(words: Sequence[str]) -> Request | None:
+    """What is asked for by ``--help``, ``--help lm`` or ``--help=lm``; None without it."""
+    for place, word in enumerate(words):
+        switch, _, topic = word.partition("=")
+        if switch in HELP:
+            others = [*words[:place], *words[place + 1 :]]
+            if not topic and place < len(others) and "=" not in others[place] and others[place][:1] not in ("-", "~"):
+                topic = others.pop(place)
+            return Request(topic=topic, words=tuple(others))
+    return None
+
+
+def command_help(name: str, topic: str, words: Sequence[str], *, often: Sequence[str] = ()) -> str:
+    """Help of a command about a topic, with the values that command-line ``words`` give.
+
+    Without a topic it names every option; of a command with options that are used ``often`` it names those, and groups.
+
+    Raises:
+        InputError: nothing has the name of the topic.
+    """
+    page = _Page.of(name, words)
+    if topic and topic != ALL:
+        return "\n".join([*page.about(topic), FOOTER])
+    usage = f"usage: wordless {name} {'[group=choice ...] ' if page.groups else ''}[name=value ...]"
+    begin = [f"wordless {name}: {COMMANDS.get(name, '')}", "", usage, ""]
+    body = page.everything() if topic == ALL or not often else page.overview(often)
+    notes = [*page.index.notes.splitlines(), ""] if page.index.notes else []
+    return "\n".join([*begin, *body, *notes, FOOTER])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Page:
+    """Options, values and groups of a command."""
+
+    name: str
+    index: Index
+    values: Mapping[str, str]  # of each option, as shown
+    groups: Mapping[str, Group]  # with the choices that were made
+
+    @classmethod
+    def of(cls, name: str, words: Sequence[str]) -> "_Page":
+        switches, options = separate(words)
+        known = index(name)
+        with initialize_config_module("conf", version_base="1.3"):
+            config = compose(name, overrides=[*_searched(switches), *options], return_hydra_config=True)
+        chosen = config.hydra.runtime.choices
+        groups = {key: replace(group, chosen=str(chosen[key])) for key, group in known.groups.items()}
+        hydra = {key: option.value for key, option in known.options.items() if key.startswith(f"{HYDRA}.")}
+        with open_dict(config):
+            del config[HYDRA]
+        values = {key: shown(value) for key, value in leaves(plain(config, resolve=True))}
+        given = {key: value for key, _, value in (word.partition("=") for word in options) if key in hydra}
+        return cls(name=name, index=known, values={**values, **hydra, **given}, groups=groups)
+
+    def overview(self, often: Sequence[str]) -> Iterator[str]:
+        """The options at the top, those that are used often, and the groups."""
+        top = [name for name in self.values if "." not in name]
+        yield from ["Options of the whole command", *_rows(map(self._row, top)), ""]
+        yield from ["Options used most", *_rows(map(self._row, often)), ""]
+        yield f"Groups: wordless {self.name} --help GROUP shows the options of a group, --help {ALL} every option"
+        sections = dict.fromkeys(name.partition(".")[0] for name in self.values if "." in name)
+        names = [name for name in {**sections, **self.groups} if name != HYDRA]
+        yield from [*_rows((name, self._choice(name), self._explanation(name)) for name in names), ""]
+
+    def everything(self) -> Iterator[str]:
+        """All options, group by group."""
+        yield from self._sections(self.values)
+        yield from self._choices(self.groups)
+
+    def about(self, topic: str) -> Iterator[str]:
+        """One option, or the options and choices of one group."""
+        names = [name for name in self.values if f"{name}.".startswith(f"{topic}.")]
+        if not names and topic not in self.groups:
+            known = {part for name in self.values for part in _parts(name)}
+            raise InputError(
+                f"--help {topic}: there is no such group or option; {suggestion(topic, known | {*self.groups})}"
+            )
+        yield from self._sections(names)
+        yield from self._choices([name for name in self.groups if name == topic])
+
+    def _sections(self, names: Iterable[str]) -> Iterator[str]:
+        """The options below each heading."""
+        sections: dict[str, list[str]] = {}
+        for name in names:
+            sections.setdefault(name.rpartition(".")[0], []).append(name)
+        for section, within in sections.items():
+            explanation = self.index.sections.get(section, "")
+            yield f"{section}: {explanation}" if explanation else section or "Options"
+            yield from [*_rows(map(self._row, within)), ""]
+
+    def _choices(self, names: Iterable[str]) -> Iterator[str]:
+        for group in (self.groups[name] for name in names):
+            yield f"Choices of {group.name}: {group.explanation}" if group.explanation else f"Choices of {group.name}"
+            rows = [
+                (f"{group.name}={choice.name}", "chosen" if choice.name == group.chosen else "", choice.explanation)
+                for choice in group.choices
+            ]
+            yield from [*_rows(rows), ""]
+
+    def _row(self, name: str) -> tuple[str, str, str]:
+        return name, self.values.get(name, ""), self._explanation(name)
+
+    def _explanation(self, name: str) -> str:
+        option, group = self.index.options.get(name), self.groups.get(name)
+        return option.explanation if option else group.explanation if group else self.index.sections.get(name, "")
+
+    def _choice(self, name: str) -> str:
+        group = self.groups.get(name)
+        if group is None:
+            return ""
+        others = [choice.name for choice in group.choices if choice.name != group.chosen]
+        return f"{group.chosen} ({len(others)} others)" if len(others) > MANY else " | ".join([group.chosen, *others])
+
+
+def _searched(switches: Sequence[str]) -> Iterator[str]:
+    """Options that make `compose` look where ``--config-dir`` tells Hydra to look."""
+    words = [part for switch in switches for part in switch.split("=", 1)]
+    for switch, value in pairwise(words):
+        if switch in CONFIG_DIR:
+            yield f"hydra.searchpath=[{quote(f'file://{Path(value).absolute()}')}]"
+
+
+def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted name and value of each option in nested dictionaries."""
+    for key, value in values.items():
+        name = f"{prefix}.{key}".lstrip(".")
+        if isinstance(value, dict) and value:
+            yield from leaves(value, name)
+        else:
+            yield name, value
+
+
+def shown(value: object) -> str:
+    """A value as it is written on the command line."""
+    match value:
+        case None | bool():
+            return "null" if value is None else str(value).lower()
+        case "???":
+            return "(required)"
+        case str():
+            return value or '""'
+        case list():
+            return f"[{', '.join(map(shown, value))}]"
+        case _:
+            return str(value)
+
+
+def _parts(name: str) -> Iterator[str]:
+    """``a``, ``a.b`` and ``a.b.c`` of ``a.b.c``."""
+    parts = name.split(".")
+    return (".".join(parts[: number + 1]) for number in range(len(parts)))
+
+
+def _rows(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """Lines of a table of names, values and explanations, as wide as the terminal."""
+    table = list(rows)
+    width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
+    first = min(max((len(name) for name, _, _ in table), default=0), LONGEST_NAME)
+    second = min(max((len(value) for _, value, _ in table), default=0), LONGEST_VALUE)
+    begin = " " * (2 + first + 2 + (second + 2 if second else 0))
+    for name, value, explanation in table:
+        row = f"  {name:<{first}}  {value:<{second}}".rstrip()
+        lines = textwrap.wrap(explanation, max(width - len(begin), 30)) or [""]
+        if len(row) + 2 > len(begin):
+            yield row
+        else:
+            yield (f"{row:<{len(begin)}}" + lines.pop(0)).rstrip()
+        yield from (begin + line for line in lines if line)

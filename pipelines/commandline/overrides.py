@@ -1,0 +1,108 @@
+"""Command-line words before Hydra reads them.
+
+Hydra's grammar gives meaning to spaces, commas, parentheses, brackets, quotes, backslashes and ``=``, all of which
+occur in paths and in patterns of file names. Options known to hold one are therefore quoted first; the value arrives
+as the shell passed it, ``~`` of a path expanded. Two things keep their meaning: what the user quoted for Hydra, and
+OmegaConf's interpolations, such as ``${oc.env:SCRATCH}``.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Quote, QuotedString
+from omegaconf.errors import GrammarParseError
+from omegaconf.grammar_parser import parse
+
+from foundation.errors import InputError
+
+HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
+SWITCHES = frozenset(
+    {"-h", "--help", "--hydra-help", "--version", "-r", "--run", "-m", "--multirun", "--resolve"}
+    | {"-sc", "--shell-completion"}
+)
+SWITCHES_WITH_VALUE = frozenset(
+    {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
+    | {"-i", "--info"}
+)
+INFOS = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"})  # --info takes one or none
+
+QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
+
+
+def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] = frozenset()) -> list[str]:
+    """Command-line words as Hydra is to see them: switches, then options, those of ``paths`` and ``texts`` quoted.
+
+    Raises:
+        InputError: a word is neither a switch nor ``name=value``.
+    """
+    switches, options = separate(words)
+    for option in options:
+        require_assignment(option)
+    return [*switches, *(quote_option(option, paths | HYDRA_PATHS, texts) for option in options)]
+
+
+def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(switches with their values, options): argparse refuses options on both sides of a switch."""
+    switches: list[str] = []
+    options: list[str] = []
+    waiting = ""  # a switch that takes the next word
+    for word in words:
+        if waiting and not (waiting in ("-i", "--info") and word not in INFOS):
+            switches.append(word)
+            waiting = ""
+        elif word.startswith("-"):
+            switches.append(known_switch(word))
+            waiting = word if word in SWITCHES_WITH_VALUE else ""
+        else:
+            options.append(word)
+            waiting = ""
+    return switches, options
+
+
+def known_switch(word: str) -> str:
+    """The word itself, if Hydra knows it.
+
+    Raises:
+        InputError: it does not.
+    """
+    name, _, value = word.partition("=")
+    if name in SWITCHES | SWITCHES_WITH_VALUE:
+        return word
+    meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
+    raise InputError(f"{word} is not a switch; options are written name=value without dashes: {meant} (see --help)")
+
+
+def require_assignment(word: str) -> None:
+    """Refuse a word that gives no value to anything.
+
+    Raises:
+        InputError: there is no name and ``=`` in it, nor ``~name``.
+    """
+    if not word.startswith("~") and not word.partition("=")[1]:
+        raise InputError(f"{word!r} is not an option; options are written name=value, such as seed=1 (see --help)")
+
+
+def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str:
+    """``name=value``, the value quoted if the option holds a path or a text; ``+name=``, ``++name=`` count likewise."""
+    name, _, value = word.partition("=")
+    if name.lstrip("+") in paths:
+        return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
+    return f"{name}={quote(value)}" if name.lstrip("+") in texts else word
+
+
+def quote(value: str) -> str:
+    """A value as a string of Hydra's grammar; null, nothing, and values in quotes already stay as they are."""
+    if value.lower() in ("", "null") or ALREADY_QUOTED.fullmatch(value):
+        return value
+    return QuotedString(text=without_interpolation(value), quote=Quote.single).with_quotes()
+
+
+def without_interpolation(text: str) -> str:
+    r"""Text with ``${`` escaped (as ``\${``, backslashes before it doubled) unless it is well formed as it stands."""
+    try:
+        parse(text)
+    except GrammarParseError:
+        return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return text

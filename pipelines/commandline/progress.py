@@ -1,0 +1,86 @@
+"""Progress of long work: bars in a terminal, one line now and then where there is none."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from foundation.printable import escaped
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class Progress:
+    """How far one piece of work has come."""
+
+    def __init__(self, show: Callable[[int, int, int], None], note: Callable[[str], None], total: int) -> None:
+        self._show = show
+        self._total = total
+        self._first = 0
+        self.note = note
+
+    def resume_at(self, done: int) -> None:
+        """Say that ``done`` items were done by an earlier run: they do not count as speed."""
+        self._first = done
+
+    def advance_to(self, done: int, total: int | None = None) -> None:
+        """Say that ``done`` items are done; ``total`` where it was not known before."""
+        self._show(self._first, done, self._total if total is None else total)
+
+
+class Terminal:
+    """Where people read what goes on: the log of a run. Silent on all processes but the first."""
+
+    def __init__(self, *, silent: bool = False) -> None:
+        silent = silent or os.environ.get("RANK", "0") != "0"  # torchrun numbers the processes
+        self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
+
+    def say(self, line: str) -> None:
+        """Print one line, without what a name in it could make the terminal do."""
+        self.console.print(escaped(line), markup=False)
+
+    @contextmanager
+    def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
+        """Show the progress of ``total`` items of work."""
+        if self.console.is_terminal:
+            with self._bars() as bars:
+                task = bars.add_task(f"{title} ({unit})", total=total, note="")
+                yield Progress(
+                    lambda first, done, total: bars.update(task, completed=done, total=total),
+                    lambda line: bars.update(task, note=line),
+                    total,
+                )
+        else:
+            yield Progress(self._lines(title, unit), lambda line: self.say(f"  {title}: {line}"), total)
+
+    def _bars(self) -> Bars:
+        return Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+        )
+
+    def _lines(self, title: str, unit: str) -> Callable[[int, int, int], None]:
+        started = said = time.monotonic()
+
+        def show(first: int, done: int, total: int) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if now - said < SECONDS_BETWEEN_LINES and done < total:
+                return
+            said = now
+            rate = (done - first) / max(now - started, 1e-9)
+            left = (total - done) / max(rate, 1e-9)
+            self.say(f"  {title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")
+
+        return show

@@ -1,0 +1,158 @@
+"""What Hydra, OmegaConf and the operating system refuse, in one line that names the remedy."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+from hydra import compose, initialize_config_module
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from foundation.errors import InputError
+from foundation.files import NO_PERMISSION, NO_SPACE, causes, is_full, os_number
+from foundation.nearest import suggestion
+
+
+def resolved(config: DictConfig) -> dict[str, object]:
+    """The config as plain dictionaries, lists and values, interpolations resolved.
+
+    Raises:
+        InputError: values are still ``???`` (names every one of them), or an interpolation leads nowhere.
+    """
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
+        return plain(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
+
+
+def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
+    """Hydra's or OmegaConf's refusal of the command-line ``words`` of the command ``name`` as our own error."""
+    match error:
+        case OverrideParseException():
+            remedy = "in quotes, a value may hold anything: \"name='value'\""
+            return InputError(f"{error.override!r} does not parse: {first_line(error)}; {remedy}")
+        case MissingConfigException():
+            return missing_option(error)
+        case ConfigCompositionException() if rejected(error, words):
+            return unknown_option(rejected(error, words), name=name, words=words)
+        case _:
+            return InputError(told(error))
+
+
+def missing_option(error: MissingConfigException) -> InputError:
+    """There is no such file in a config group."""
+    group, _, option = str(error.missing_cfg_file).rpartition("/")
+    if not group:
+        return InputError(f"there is no configuration {option!r}; see --help")
+    chosen = str(error.missing_cfg_file).partition("/")
+    if chosen[0] == "corpus" and "/" in chosen[2]:
+        return InputError(f"corpus={chosen[2]} is a path; name the folder of your recordings: corpus.root={chosen[2]}")
+    return InputError(f"{group}={option} does not exist; {suggestion(option, error.options or [])}")
+
+
+def rejected(error: Exception, words: Sequence[str]) -> str:
+    """The key that Hydra could not override, or "" if it complains of something else."""
+    quoted = first_line(error).partition("'")[2].rpartition("'")[0]
+    keys = {word.partition("=")[0].lstrip("+~") for word in words}
+    return quoted if quoted in keys and not isinstance(error.__cause__, TypeError) else ""
+
+
+def unknown_option(key: str, *, name: str, words: Sequence[str]) -> InputError:
+    """No option has this name."""
+    known = options(name, words, without=key)
+    if key in known:
+        return InputError(f"{key} is an option already; write {key}=... without + or ~")
+    return InputError(f"{key} is not an option; {suggestion(key, known)}")
+
+
+def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
+    """Dotted names of all options and config groups, in the config that the groups chosen by ``words`` give."""
+    keys = {word: word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")}
+    groups = [word for word, key in keys.items() if "." not in key and key != without]
+    with initialize_config_module("conf", version_base="1.3"):
+        try:
+            config = compose(name, overrides=groups, return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException):
+            config = compose(name, return_hydra_config=True)
+    values = {key: value for key, value in plain(config).items() if key != "hydra"}
+    chosen = [str(group) for group in config.hydra.runtime.choices if "/" not in str(group)]
+    return [*flat(values), *chosen, "hydra.run.dir", "hydra.sweep.dir"]
+
+
+def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
+    """A config as dictionaries, lists and values."""
+    return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
+
+
+def flat(values: object, prefix: str = "") -> list[str]:
+    """Dotted names of the leaves of nested dictionaries."""
+    if not isinstance(values, dict) or not values:
+        return [prefix] if prefix else []
+    return [leaf for key, value in values.items() for leaf in flat(value, f"{prefix}.{key}" if prefix else str(key))]
+
+
+def told(error: BaseException) -> str:
+    """First line of an error and of what caused it."""
+    cause = error.__cause__
+    return f"{first_line(error)}: {first_line(cause)}" if cause is not None and first_line(cause) else first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a message, without its full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(". ")
+
+
+def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] = ()) -> InputError | None:
+    """A full disk, a missing permission or a missing file, with its remedy; None for everything else.
+
+    Where a full disk is not mentioned with a path, the emptiest of the ``folders`` that were written to is named. An
+    error that says nothing of a disk counts as caused by a full one while one of the ``folders`` is full. ``options``
+    choose another place to write to.
+    """
+    code, path = os_number(error), _named(error)
+    places = [existing(folder) for folder in folders]
+    if code in NO_SPACE:
+        return full_disk(path or min(places, key=lambda place: shutil.disk_usage(place).free), options)
+    if code == errno.EFBIG:
+        return InputError(f"{path or 'a file'}: it may not grow so large; raise the limit of this shell (ulimit -f)")
+    if not code and (full := [place for place in places if is_full(place)]):
+        return full_disk(full[0], options)
+    if path is None or not isinstance(error, OSError):
+        return None
+    if code in NO_PERMISSION:
+        return InputError(f"{path}: {os.strerror(code)}; give yourself access{_elsewhere(options)}")
+    if code == errno.EIO:
+        return InputError(f"{path}: the disk fails ({os.strerror(code)}); check the disk, or choose another place")
+    return InputError(f"{path}: {os.strerror(code)}; check the path") if code else None
+
+
+def _named(error: BaseException) -> str | None:
+    """The file that an error, or what caused it, names."""
+    names = (getattr(each, "filename", None) for each in causes(error))
+    return next((os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)), None)
+
+
+def full_disk(path: str | Path, options: Sequence[str] = ()) -> InputError:
+    """Where the disk is full, and what to do."""
+    return InputError(
+        f"{path}: the disk is full; free some space{_elsewhere(options)}: nothing finished is lost, and the same "
+        "command resumes"
+    )
+
+
+def _elsewhere(options: Sequence[str]) -> str:
+    return f", or choose another place ({', '.join(f'{option}=...' for option in options)})" if options else ""
+
+
+def existing(path: str) -> Path:
+    """The path itself, or the nearest folder above it that is there."""
+    place = Path(path).absolute()
+    return next(folder for folder in (place, *place.parents) if folder.exists())

@@ -1,0 +1,1 @@
+"""``wordless decode`` and ``wordless generate``: codes to sound."""

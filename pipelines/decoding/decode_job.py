@@ -1,0 +1,202 @@
+"""What ``wordless decode`` does once its options are known to be sound."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from audio.wav import wav_file
+from foundation.errors import InputError
+from foundation.files import aside, file_hash
+from foundation.json_values import find_object
+from pipelines.commandline.devices import choose_device
+from pipelines.commandline.progress import Progress, Terminal
+from pipelines.decoding.decode_options import DecodeConfig
+from pipelines.decoding.sound_names import partial_name, sound_names
+from pipelines.decoding.speaker import Advance, Speaker, missing_mean, speaker, speaking
+from pipelines.store.run_folder import part_of
+from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
+from tokenizer.codes import CodesFormat, require_same_codebook
+from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.units import read_units
+from vocoder.postfilter import in_force
+
+LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sound:
+    """A clip and the file that it is to become."""
+
+    clip: CodedClip
+    path: Path
+    part: Path  # where an interruption leaves what is done of it
+
+
+def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
+    """Decode the clips that have no file yet."""
+    terminal = Terminal()
+    device = str(choose_device(settings.device))
+    tokenizer = Tokenizer.from_pretrained(tokenizer_folder, device=device)
+    clips = _clips(settings.input, tokenizer.format, owner=f"the tokenizer {tokenizer_folder}")
+    voice = speaker(
+        settings.model,
+        tokenizer,
+        settings.synthesis,
+        device=device,
+        group=settings.group,
+        temperature=settings.temperature,
+        seed=settings.seed,
+        top_p=settings.top_p,
+        postfilter=settings.postfilter,
+        engine=settings.engine,
+    )
+    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer.front_end)):
+        terminal.say(notice)
+    if settings.single:
+        _require_one(clips, settings)
+        settings.output.parent.mkdir(parents=True, exist_ok=True)
+        part = settings.output.with_name(partial_name(settings.output.name, {settings.output.name}))
+        return _decode([Sound(clip=clips[0], path=settings.output, part=part)], voice, settings, terminal)
+    job = _job(settings, clips, tokenizer.format, voice)
+    _require_same_engine(settings, job)
+    require_own(settings.output, job)
+    with work_folder(settings.output, job):
+        _decode(list(_sounds(settings.output, clips)), voice, settings, terminal)
+
+
+def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
+    names = sound_names([clip.name for clip in clips])
+    taken = set(names)
+    for clip, name in zip(clips, names, strict=True):
+        yield Sound(clip=clip, path=folder / name, part=folder / partial_name(name, taken))
+
+
+def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
+    """The clips of codes or text units, in order; of several views of a sound, the first."""
+    if not path.is_dir() and path.suffix != ".parquet":
+        return _required(_units(path, own), path)
+    codes_format, clips = read_codes(path)
+    require_same_codebook(own, codes_format, owner=owner)
+    return _required([clip for clip in clips if not clip.offset_frames], path)
+
+
+def _units(path: Path, own: CodesFormat) -> list[CodedClip]:
+    try:
+        return read_units(path, own)
+    except UnicodeDecodeError as error:
+        raise InputError(f"input={path} is not text ({error}); name a .parquet file, or text units in UTF-8") from error
+
+
+def _required(clips: list[CodedClip], path: Path) -> list[CodedClip]:
+    if not clips:
+        raise InputError(f"input={path} holds no clip; encode some recordings first (wordless encode)")
+    return clips
+
+
+def _require_one(clips: Sequence[CodedClip], settings: DecodeConfig) -> None:
+    if len(clips) > 1:
+        raise InputError(
+            f"output={settings.output} is one file, and input={settings.input} holds {len(clips)} clips; name a folder"
+        )
+
+
+def _job(
+    settings: DecodeConfig, clips: Sequence[CodedClip], codes_format: CodesFormat, voice: Speaker
+) -> dict[str, object]:
+    """All that decides what the files will hold."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
+    trained = settings.synthesis == "wavenet"
+    return {
+        "input": digest.hexdigest(),
+        "codebook": codes_format.codebook,
+        "vocoder": file_hash(part_of(settings.model, "vocoder") / "config.json") if trained else settings.synthesis,
+        "group": settings.group,
+        "temperature": settings.temperature if trained else None,
+        "top_p": settings.top_p if trained else None,
+        "postfilter": in_force(settings.postfilter, voice.tokenizer.front_end) if trained else None,
+        "engine": voice.vocoder.chosen.engine if voice.vocoder is not None else None,
+        "seed": settings.seed,
+    }
+
+
+def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> None:
+    """Refuse to go on with another engine: its sounds would part from those that are there."""
+    begun = find_object(settings.output / JOB) or {}
+    if "engine" in begun and {**begun, "engine": job["engine"]} == job != begun:
+        raise InputError(
+            f"output={settings.output} was begun with engine={begun['engine']}, and engine={settings.engine} is "
+            f"{job['engine']} here; go on with engine={begun['engine']} where it runs, or {REMEDY}"
+        )
+
+
+def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, terminal: Terminal) -> None:
+    waiting = [sound for sound in sounds if not sound.path.exists()]
+    if len(waiting) < len(sounds):
+        terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already: {settings.output}")
+    if not waiting:
+        return
+    if notice := voice.unheard(sound.clip.group for sound in waiting):
+        terminal.say(notice)
+    total, started, done = _seconds(waiting), time.monotonic(), 0.0
+    with (
+        speaking(voice.vocoder, voice.tokenizer.front_end, terminal.say),
+        terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
+    ):
+        for batch in _batches(waiting, voice):
+            advance = partial(_advance, progress, terminal, started, done)
+            if len(batch) == 1:
+                _write_stream(batch[0], voice, advance, terminal)
+            else:
+                _write_batch(batch, voice, advance)
+            done += _seconds(batch)
+    rate = total / max(time.monotonic() - started, 1e-9)
+    terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate:.2f} times real time: {settings.output}")
+
+
+def _batches(sounds: Sequence[Sound], voice: Speaker) -> Iterator[Sequence[Sound]]:
+    """Clips that are made side by side; a long one is made alone, and written as it is made."""
+    short = [sound for sound in sounds if sound.clip.codes.seconds < LONG_SECONDS]
+    for group in voice.side_by_side([sound.clip.codes for sound in short]):
+        yield [short[place] for place in group]
+    yield from ([sound] for sound in sounds if sound.clip.codes.seconds >= LONG_SECONDS)
+
+
+def _write_batch(batch: Sequence[Sound], voice: Speaker, advance: Advance) -> None:
+    codes, groups = [sound.clip.codes for sound in batch], [sound.clip.group for sound in batch]
+    for sound, waveform in zip(batch, voice.say(codes, groups, advance), strict=True):
+        waveform.write(sound.path)
+
+
+def _write_stream(sound: Sound, voice: Speaker, advance: Advance, terminal: Terminal) -> None:
+    """Write a clip as it is made, under another name until it is whole; an interruption keeps what is done."""
+    codes = sound.clip.codes
+    made = 0.0
+    sound.path.parent.mkdir(parents=True, exist_ok=True)
+    with aside(sound.path) as beside:
+        try:
+            with wav_file(beside, codes.format.sample_rate) as file:
+                for piece in voice.stream(codes, sound.clip.group):
+                    file.write(piece.samples)
+                    made += piece.seconds
+                    advance(made)
+        except KeyboardInterrupt:
+            beside.replace(sound.part)
+            terminal.say(f"{made:.1f} of {codes.seconds:.1f} s of {sound.path.name} are in {sound.part}")
+            raise
+
+
+def _advance(progress: Progress, terminal: Terminal, started: float, before: float, seconds: float) -> None:
+    done = before + seconds
+    progress.advance_to(int(done))
+    if terminal.console.is_terminal:  # plain lines say the rate by themselves
+        progress.note(f"{done / max(time.monotonic() - started, 1e-9):.2f} times real time")
+
+
+def _seconds(sounds: Sequence[Sound]) -> float:
+    return sum(sound.clip.codes.seconds for sound in sounds)

@@ -1,0 +1,67 @@
+"""What ``wordless generate`` can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from foundation.errors import InputError
+from foundation.seeds import require_seed
+from pipelines.commandline.devices import Device
+from pipelines.commandline.output_kinds import require_kind
+from pipelines.store.run_folder import Synthesis
+from vocoder.strength import require_strength
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """Options of ``wordless generate``.
+
+    Raises:
+        InputError: a value is out of range, or two contradict each other.
+    """
+
+    model: Path  # folder of a run
+    output: Path  # a new folder, or a .wav file for a single sample
+    prompt: Path | None  # a recording to go on from; null: a beginning is made up
+    include_prompt: bool  # let the sounds begin with the prompt itself
+    seconds: float  # of new sound
+    num_samples: int
+    temperature: float  # of the language model
+    top_k: int
+    top_p: float
+    max_repeats: int
+    seed: int
+    synthesis: Synthesis | Literal["none"]  # none: codes only
+    vocoder_temperature: float
+    postfilter: float  # how far WaveNet's sound is filtered towards the spectrum of its codes
+    group: str | None  # voice; null: the average
+    device: Device
+    engine: Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]  # EngineChoice, without its imports
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < float("inf"):
+            raise InputError(f"seconds is {self.seconds}; ask for more than 0 seconds of new sound")
+        if self.num_samples < 1:
+            raise InputError(f"num_samples is {self.num_samples}; ask for at least 1")
+        require_seed(self.seed, "seed")
+        if not 0 <= self.vocoder_temperature < float("inf"):
+            raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
+        require_strength(self.postfilter)
+        require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
+        if self.single and self.num_samples > 1:
+            raise InputError(
+                f"output={self.output} is one sound, but num_samples is {self.num_samples}; choose num_samples=1, or "
+                "name a folder"
+            )
+        if self.single and self.synthesis == "none":
+            raise InputError(
+                f"output={self.output} is a sound, but synthesis=none makes codes alone; choose "
+                "synthesis=wavenet or synthesis=griffin_lim, or name a folder"
+            )
+        if self.synthesis == "none" and self.group is not None:
+            raise InputError(f"group={self.group}, but synthesis=none makes no sound; leave one of them out")
+
+    @property
+    def single(self) -> bool:
+        """Whether the output is one file."""
+        return self.output.suffix.lower() == ".wav"

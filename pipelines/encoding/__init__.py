@@ -1,0 +1,1 @@
+"""``wordless encode``: recordings to codes."""

@@ -1,0 +1,127 @@
+"""What ``wordless encode`` does once its options are known to be sound."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from audio.decoding import count_samples
+from audio.recordings.inspection import frequent_reasons
+from audio.recordings.manifest import write_rejected
+from foundation.errors import InputError
+from foundation.files import aside, write_aside
+from pipelines.commandline.devices import choose_device, cores
+from pipelines.commandline.progress import Terminal
+from pipelines.encoding.code_shards import Encoded, clear_away, encode_shards, shard_clips
+from pipelines.encoding.options import EncodeConfig
+from pipelines.encoding.recordings import Recordings
+from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
+from pipelines.store.workers import Encoder, encoding_pool
+from tokenizer.parquet import COMPLETE, mark_complete, shard_path
+from tokenizer.units import write_units
+
+BYTES_FOR_WORKERS = 100e6  # a worker starts in some seconds, in which one process encodes about so much 16-bit sound
+
+
+def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path) -> None:
+    """Encode what is not encoded yet, and write what was asked for."""
+    terminal = Terminal()
+    device = str(choose_device(settings.device))
+    encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
+    codes_format = encoder.format
+    if settings.format != "parquet" and codes_format.streams > 1:
+        raise InputError(
+            f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has "
+            f"{codes_format.streams}; choose format=parquet"
+        )
+    job = {
+        "codebook": codes_format.codebook,
+        "recordings": recordings.state,
+        "clips_per_shard": settings.clips_per_shard,
+    }
+    require_own(settings.shards, job)
+    if _is_whole(settings):
+        return terminal.say(f"{settings.output} is whole already")
+    with work_folder(settings.shards, job):
+        encoded = _encode(settings, recordings, encoder, terminal)
+        _finish(settings, recordings, encoded)
+    if encoded.rejected:
+        reasons = frequent_reasons(encoded.rejected)
+        terminal.say(f"{len(encoded.rejected)} set aside ({reasons}): {settings.rejected}")
+    terminal.say(f"{encoded.clips} recordings, {encoded.seconds:.1f} s of sound: {settings.output}")
+
+
+def _is_whole(settings: EncodeConfig) -> bool:
+    """Whether an earlier call wrote the output; what a kill kept that call from removing is removed."""
+    whole = (settings.shards / COMPLETE).exists() if settings.in_shards else settings.output.exists()
+    if whole and settings.in_shards:
+        clear_away(settings.shards)
+    elif whole:
+        remove_work_folder(settings.shards)
+    return whole
+
+
+def _encode(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
+    started = time.monotonic()
+    with ExitStack() as stack:
+        pool = stack.enter_context(encoding_pool(choose_processes(settings.workers, recordings)))
+        progress = stack.enter_context(terminal.working("encoding", len(recordings.paths), "recordings"))
+        encoded = encode_shards(
+            settings.shards,
+            recordings,
+            encoder,
+            clips_per_shard=settings.clips_per_shard,
+            pool=pool,
+            advance=progress.advance_to,
+        )
+        progress.note(f"{encoded.seconds / max(time.monotonic() - started, 1e-9):.0f} times real time")
+    return encoded
+
+
+def choose_processes(wanted: int, recordings: Recordings) -> int:
+    return min(wanted or (cores() if recordings.size > BYTES_FOR_WORKERS else 1), len(recordings.paths))
+
+
+def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
+    """Turn whole shards into what was asked for."""
+    settings.rejected.unlink(missing_ok=True)
+    if encoded.rejected:
+        write_rejected(encoded.rejected, settings.rejected)
+    if not encoded.clips:
+        remove_work_folder(settings.shards)
+        raise InputError(
+            f"input={settings.input}: none of its {len(recordings.paths)} recordings can be read "
+            f"({frequent_reasons(encoded.rejected)}); see {settings.rejected}"
+        )
+    if settings.in_shards:
+        mark_complete(settings.output, shards=encoded.shards, clips=encoded.clips)
+        return clear_away(settings.output)
+    match settings.format:
+        case "parquet":
+            _join(settings, encoded.shards)
+        case kind:
+            if kind == "fairseq":
+                _write_fairseq_manifest(settings, recordings, encoded.shards)
+            write_units(
+                settings.output, shard_clips(settings.shards, encoded.shards), kind, deduplicate=settings.deduplicate
+            )
+    remove_work_folder(settings.shards)
+
+
+def _join(settings: EncodeConfig, shards: int) -> None:
+    """All shards as one Parquet file, of which a row group is in memory at a time."""
+    paths = [shard_path(settings.shards, number) for number in range(shards)]
+    with aside(settings.output) as beside, pq.ParquetWriter(beside, pq.read_schema(paths[0])) as writer:
+        for path in paths:
+            with pq.ParquetFile(path) as shard:
+                for group in range(shard.num_row_groups):
+                    writer.write_table(shard.read_row_group(group))
+
+
+def _write_fairseq_manifest(settings: EncodeConfig, recordings: Recordings, shards: int) -> None:
+    """The .tsv that fairseq wants beside a .km: the root, then path and samples of each recording."""
+    root = recordings.root.absolute()
+    paths = [clip.path for clip in shard_clips(settings.shards, shards)]
+    rows = [f"{path}\t{count_samples(root / path)}" for path in paths]
+    write_aside(settings.output.with_suffix(".tsv"), "\n".join([str(root), *rows]) + "\n")

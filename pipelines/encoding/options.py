@@ -1,0 +1,67 @@
+"""What ``wordless encode`` can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from foundation.errors import InputError
+from pipelines.commandline.devices import Device
+from pipelines.commandline.output_kinds import require_kind
+
+UNITS = (".txt", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # of text that people give to units
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeConfig:
+    """Options of ``wordless encode``.
+
+    Raises:
+        InputError: a value is out of range, or two contradict each other.
+    """
+
+    model: Path  # folder of a run
+    input: Path  # a recording, or a folder of them
+    output: Path  # a .parquet file, a folder of shards, or a text file
+    format: Literal["parquet", "name_units", "fairseq", "jsonl"]
+    deduplicate: bool  # merge repeated units; text only, since durations are lost
+    workers: int  # processes; 0: as many as cores where there is enough to do
+    clips_per_shard: int
+    device: Device
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
+        if self.clips_per_shard < 1:
+            raise InputError(f"clips_per_shard is {self.clips_per_shard}; a shard holds at least 1")
+        if self.format == "parquet" and self.deduplicate:
+            raise InputError(
+                "deduplicate=true, but format=parquet keeps durations; choose format=name_units, fairseq or jsonl"
+            )
+        if self.format != "parquet" and self.output.suffix.lower() == ".parquet":
+            raise InputError(
+                f"output={self.output}, but format={self.format} is text; name a text file, or format=parquet"
+            )
+        if self.format == "fairseq" and self.output.suffix == ".tsv":
+            raise InputError(f"output={self.output}, but its .tsv will list the recordings; name the units .km")
+        if self.format == "parquet":
+            text = (
+                "; text units need format=name_units, fairseq or jsonl" if self.output.suffix.lower() in UNITS else ""
+            )
+            require_kind(self.output, (".parquet",), possible=f"a file ending in .parquet, or a folder of shards{text}")
+        else:
+            require_kind(self.output, UNITS, possible="a text file, such as units.txt, .km or .jsonl")
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether the output is a folder."""
+        return self.format == "parquet" and self.output.suffix.lower() != ".parquet"
+
+    @property
+    def shards(self) -> Path:
+        """Where shards are written: the output itself, or a folder beside the file that they are joined into."""
+        return self.output if self.in_shards else self.output.with_name(self.output.name + ".partial")
+
+    @property
+    def rejected(self) -> Path:
+        """Where files that were set aside are listed."""
+        return self.output.with_name(self.output.name + ".rejected.tsv")

@@ -1,0 +1,58 @@
+"""Recordings that a command is pointed at: one file, or all below a folder."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio.recordings.corpus import CorpusConfig, find_recordings
+from foundation.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """Paths relative to ``root``, "/" between folders, sorted."""
+
+    root: Path
+    paths: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files that are there."""
+        return sum(status.st_size for path in self.paths if (status := self._status(path)))
+
+    @property
+    def state(self) -> str:
+        """Hash of the files' names, sizes and times of change: the same while nobody touches them."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            status = self._status(path)
+            known = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
+            digest.update(f"{path!r} {known}\n".encode())
+        return digest.hexdigest()
+
+    def _status(self, path: str) -> os.stat_result | None:
+        """None for a link that leads nowhere: it is set aside later, with the files that cannot be decoded."""
+        try:
+            return (self.root / path).stat()
+        except OSError:
+            return None
+
+
+def recordings_at(place: Path) -> Recordings:
+    """The recording ``place``, or all recordings below the folder ``place``.
+
+    Raises:
+        InputError: there is nothing, or no recording below it.
+    """
+    if not os.path.lexists(place):
+        raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
+    if not place.is_dir():  # what is not a regular file is set aside when it is to be read
+        return Recordings(root=place.parent, paths=(place.name,))
+    try:
+        root, found, _ = find_recordings(CorpusConfig(root=str(place), labels="none"))
+    except InputError as error:  # it speaks of the options of `wordless run`
+        raise InputError(
+            str(error).replace("corpus.root=", "input=").replace(", or set corpus.extensions", "")
+        ) from error
+    return Recordings(root=root, paths=tuple(found))

@@ -1,0 +1,1 @@
+"""``results.json``: the figures of a run, and the records that the report reads."""

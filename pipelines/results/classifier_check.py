@@ -1,0 +1,104 @@
+"""Does the classifier that judges decoded sound recognise the original recordings themselves?
+
+Label accuracy of decoded clips says something about a vocoder only where the classifier recognises the originals.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import binom
+
+from audio.recordings.manifest import Manifest
+from pipelines.results.run_record import is_cut
+from pipelines.stages.decoded import CLIPS
+from pipelines.stages.recognition import RECOGNISED
+from pipelines.store.store import Entry
+
+GOOD_ENOUGH = 0.95  # label accuracy on originals from which on mistakes are the sound's rather than the classifier's
+TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound say little
+OFTEN = 0.25  # share of clips that are longer than what is judged of them, from which on more of them may help
+SIGNIFICANT = 0.05  # probability of being right as often by always giving the most frequent label
+
+
+@dataclass(frozen=True, kw_only=True)
+class OriginalsRecognised:
+    """How many original recordings of the judged clips the classifier recognises, of those that have a label."""
+
+    right: int
+    clips: int
+    guess: str  # the most frequent label among these clips
+    guessed: int  # clips of that label
+
+    @property
+    def rate(self) -> float:
+        """Share of the clips that are recognised."""
+        return self.right / self.clips
+
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the classifier is right clearly more often than the most frequent label is (binomial test)."""
+        return bool(binom.sf(self.right - 1, self.clips, self.guessed / self.clips) < SIGNIFICANT)
+
+
+def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsRecognised | None:
+    """What the classifier answers to the originals, against the labels that the manifest now has; None without any."""
+    labels = {clip.name: clip.label for clip in manifest.clips}
+    answers = [(labels.get(row["path"]), row["heard"]["original"]) for row in _rows(recognised, RECOGNISED)]
+    known = [(label, answer) for label, answer in answers if label is not None]
+    if not known:
+        return None
+    ((guess, guessed),) = Counter(label for label, _ in known).most_common(1)
+    right = sum(label == answer for label, answer in known)
+    return OriginalsRecognised(right=right, clips=len(known), guess=guess, guessed=guessed)
+
+
+def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest) -> str | None:
+    """A warning where the originals are not recognised, and what to do; None where they are."""
+    found = originals_recognised(recognised, manifest)
+    if found is None or (found.rate >= TOO_WEAK and found.beats_guessing):
+        return None
+    guessing = f", and always answering {found.guess!r} would be right about {found.guessed / found.clips:.0%}"
+    return (
+        f"the classifier recognises {found.rate:.0%} of the original recordings ({found.right} of {found.clips} clips)"
+        f"{'' if found.beats_guessing else guessing}: it is the classifier that fails here, so label accuracy says "
+        f"little about the vocoders. What helps: {'; '.join(_remedies(found, decoded, manifest))}"
+    )
+
+
+def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
+    """A notice where the originals are recognised, but not nearly all of them; None else."""
+    found = originals_recognised(recognised, manifest)
+    if found is None or found.rate < TOO_WEAK or found.rate >= GOOD_ENOUGH:
+        return None
+    return (
+        f"the classifier is right about {found.rate:.0%} of the original clips, below {GOOD_ENOUGH:.0%}: take "
+        "label accuracy of decoded sound beside that of the originals, or train it longer "
+        "(baselines.supervised.fit.steps)"
+    )
+
+
+def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) -> Iterator[str]:
+    """Options that can make the classifier better, as far as they are not used up."""
+    rows = _rows(decoded, CLIPS)
+    cut = [row for row in rows if is_cut(row)]
+    if len(cut) > OFTEN * len(rows):
+        yield (
+            f"raise listening.seconds, since {len(cut)} of {len(rows)} clips are longer than the "
+            f"{cut[0]['seconds']:g} s that are judged"
+        )
+    if not manifest.trimmed_seconds:
+        yield "cut silent ends off with corpus.inspection.trim_db=40"
+    if not found.beats_guessing and len(rows) < len(manifest.of("test")):
+        yield f"judge more than {len(rows)} clips with listening.judged_clips"
+    counts = Counter(clip.label for clip in manifest.of("train") if clip.label is not None)
+    if counts:
+        rarest, clips = min(counts.items(), key=lambda item: (item[1], item[0]))
+        yield f"add recordings of each label ({rarest!r} has {clips} to train on)"
+    yield "train the classifier longer with baselines.supervised.fit.steps"
+
+
+def _rows(entry: Entry, name: str) -> list[Any]:
+    rows = entry.read_json(name)["clips"]
+    return rows if isinstance(rows, list) else []

@@ -1,0 +1,311 @@
+"""The comparison of methods: the section "comparison" of ``results.json``, from the probes of every fold and seed.
+
+Every fold weighs the same. Intervals and p values are of `lm.comparison`: clips drawn anew within the folds, and
+Student's t of the folds. With several seeds a clip counts as right by the share of seeds that got it right.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from foundation.errors import InputError
+from lm.comparison import FloatArray, Hits, Outcome, Rankings, by_fold, difference, interval, measured, resampled
+from lm.probe import ProbeConfig, require_equal_counts
+from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
+from pipelines.store.stored_features import GPT
+
+By = Literal["group", "fold", "split"]
+Kind = Literal["codes", "self_supervised", "supervised", "untrained", "signal"]
+Probed = Mapping[str, Any]  # what a probe.json holds
+
+PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
+
+
+def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: ProbeConfig) -> ComparisonRecord:
+    """The section, from the ``probe.json`` of each fold and seed.
+
+    Args:
+        per_fold: by name of the fold and seed; every seed of every fold.
+        by: what the folds are made by; "split" for a single division.
+        config: intervals and their seed.
+
+    Raises:
+        InputError: what is given cannot be compared: other methods, candidates, classes or numbers of tries, a seed of
+            a fold is missing, or folds made by group test one group twice.
+    """
+    study = _Study.of(per_fold)
+    if by == "group":
+        _require_groups_apart(study)
+    outcomes = [_outcome(study, name) for name in study.names]
+    values = by_fold(outcomes)
+    draws = resampled(outcomes, resamples=config.resamples, seed=config.seed)
+    methods = [_method(study, of, values, draws, outcomes, config) for of in study.methods]
+    multi_label = bool(study.first["multi_label"])
+    record: ComparisonRecord = {
+        "protocol": PROTOCOLS[by],
+        "by": by,
+        "metric": "mean_average_precision" if multi_label else "accuracy",
+        "folds": study.names,
+        "seeds": study.seeds,
+        "classes": list(study.first["classes"]),
+        "clips": sum(outcome.clips for outcome in outcomes),
+        "unlabelled": study.first["unlabelled"],
+        "notices": sorted({notice for probed in per_fold.values() for notice in probed["notices"]}),
+        "tries": max(_tries(study.first).values()),
+        "confidence": config.confidence,
+        "methods": sorted(methods, key=lambda row: -row["value"]),
+        "differences": _differences(study, values, draws, config),
+        "layers": {of: rows for of in study.methods if (rows := _layers(study, of))},
+        "learning_curves": {of: points for of in study.methods if (points := _learning_curve(study, of))},
+    }
+    if not multi_label:
+        record["confusion"] = {of: _confusion(study, of) for of in study.methods if of == GPT}
+    return record
+
+
+def kind(method: str) -> Kind:
+    """What sort of method a name stands for."""
+    match method.split("_")[0]:
+        case "random":
+            return "untrained"
+        case "gpt" | "bag":
+            return "codes"
+        case "supervised" | "ast":
+            return "supervised"
+        case "simclr":
+            return "self_supervised"
+        case _:
+            return "signal"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Study:
+    """The probes of every fold and seed, which were found to be comparable."""
+
+    probes: Mapping[tuple[str, int], Probed]
+    names: list[str]  # of the folds, in the order given
+    seeds: list[int]
+    methods: list[str]
+
+    @classmethod
+    def of(cls, probes: Mapping[tuple[str, int], Probed]) -> "_Study":
+        names, seeds = list(dict.fromkeys(name for name, _ in probes)), sorted({seed for _, seed in probes})
+        missing = [f"{name!r} with seed {seed}" for name in names for seed in seeds if (name, seed) not in probes]
+        if missing or not names:
+            raise InputError(f"a comparison lacks the probes of {', '.join(missing) or 'any fold'}; run them first")
+        study = cls(probes=probes, names=names, seeds=seeds, methods=[])
+        _require_alike(study)
+        return cls(probes=probes, names=names, seeds=seeds, methods=[row["of"] for row in study.first["methods"]])
+
+    @property
+    def first(self) -> Probed:
+        """Of the first fold, with the first seed."""
+        return self.of_fold(self.names[0])[0]
+
+    def of_fold(self, name: str) -> list[Probed]:
+        """One fold with each seed."""
+        return [self.probes[name, seed] for seed in self.seeds]
+
+    def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
+        """What each fold and seed has of one method, folds first."""
+        places = [(name, seed) for name in self.names for seed in self.seeds]
+        return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in places}
+
+
+def _require_alike(study: _Study) -> None:
+    """Same classes, methods, candidates and tries everywhere, and the same test clips with every seed of a fold."""
+    for (name, seed), probed in study.probes.items():
+        for what, one, other in (
+            ("classes", probed["classes"], study.first["classes"]),
+            ("methods or candidates", _offered(probed), _offered(study.first)),
+            ("numbers of tries", _tries(probed), _tries(study.first)),
+            ("test clips", _tested(probed), _tested(study.of_fold(name)[0])),
+        ):
+            if one != other:
+                raise InputError(
+                    f"fold {name!r} with seed {seed} has other {what} than what it is compared with; probe all alike"
+                )
+    require_equal_counts(_tries(study.first))
+
+
+def _require_groups_apart(study: _Study) -> None:
+    """Where folds are made by group, one that two of them test was trained on for one of the two."""
+    tested: dict[str, str] = {}
+    for name in study.names:
+        for group in study.of_fold(name)[0]["groups"]:
+            if tested.setdefault(group, name) != name:
+                raise InputError(
+                    f"group {group!r} is tested in the folds {tested[group]!r} and {name!r}, which are made by group, "
+                    "so one of them was trained on it; make the folds again"
+                )
+
+
+def _offered(probed: Probed) -> dict[str, list[str]]:
+    return {row["of"]: [each["of"] for each in row["candidates"]] for row in probed["methods"]}
+
+
+def _tries(probed: Probed) -> dict[str, int]:
+    return {row["of"]: row["tries"] for row in probed["methods"]}
+
+
+def _tested(probed: Probed) -> list[object]:
+    return [probed["clips"], probed["truth"]]
+
+
+def _outcome(study: _Study, name: str) -> Outcome:
+    """The test clips of one fold: how every method did on each, over the seeds."""
+    first = study.of_fold(name)[0]
+    rows = [[study.rows(of)[name, seed] for seed in study.seeds] for of in study.methods]  # (methods, seeds)
+    if first["multi_label"]:
+        several = np.array([[name in names for name in first["classes"]] for names in first["truth"]], bool)
+        scores = np.array([[row["scores"] for row in seeds] for seeds in rows], np.float64)
+        return Rankings(truth=several, scores=scores)
+    truth = np.array(first["truth"])
+    return Hits(hits=np.array([np.mean([np.array(row["predictions"]) == truth for row in seeds], 0) for seeds in rows]))
+
+
+def _method(
+    study: _Study,
+    of: str,
+    values: FloatArray,
+    draws: FloatArray,
+    outcomes: Sequence[Outcome],
+    config: ProbeConfig,
+) -> MethodRow:
+    """One row of the comparison, from values ``(folds, methods)`` and draws ``(resamples, methods)``."""
+    number, rows = study.methods.index(of), study.rows(of)
+    low, high = interval(draws[:, number], config.confidence)
+    mine = values[:, number]
+    return {
+        "of": of,
+        "kind": kind(of),
+        "value": float(mine.mean()),
+        "low": low,
+        "high": high,
+        "macro_f1": float(np.mean([row["macro_f1"] for row in rows.values()])),
+        "mean_average_precision": float(np.mean([row["mean_average_precision"] for row in rows.values()])),
+        "folds": dict(zip(study.names, mine.tolist(), strict=True)),
+        "fold_spread": float(mine.std(ddof=1)) if len(mine) > 1 else 0.0,
+        "chosen": {
+            name if len(study.seeds) == 1 else f"{name}, seed {seed}": row["chosen"]
+            for (name, seed), row in rows.items()
+            if row["tries"]
+        },
+        "groups": _groups(study, number, outcomes),
+    }
+
+
+def _groups(study: _Study, number: int, outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """One method's measure on the test clips of each group; a group in several folds is weighed by its clips there."""
+    parts: dict[str, list[tuple[float, int]]] = {}
+    for name, outcome in zip(study.names, outcomes, strict=True):
+        groups = np.array([group or "" for group in study.of_fold(name)[0]["groups"]])
+        for group in sorted({*groups.tolist()} - {""}):
+            members = (groups == group).astype(np.float64)
+            parts.setdefault(group, []).append((float(measured(outcome, members[None])[0, number]), int(members.sum())))
+    return {
+        group: sum(value * clips for value, clips in several) / sum(clips for _, clips in several)
+        for group, several in sorted(parts.items())
+    }
+
+
+def _differences(study: _Study, values: FloatArray, draws: FloatArray, config: ProbeConfig) -> list[DifferenceRow]:
+    """The GPT against every other method, the strongest of them first."""
+    if GPT not in study.methods:
+        return []
+    gpt = study.methods.index(GPT)
+    rows = [
+        _difference(study, gpt, other, values, draws, config) for other in range(len(study.methods)) if other != gpt
+    ]
+    return sorted(rows, key=lambda row: row["value"])
+
+
+def _difference(
+    study: _Study, one: int, other: int, values: FloatArray, draws: FloatArray, config: ProbeConfig
+) -> DifferenceRow:
+    """One method against another, both by number; values and draws as in `_method`."""
+    found = difference(values, draws, one, other, confidence=config.confidence)
+    return {
+        "of": study.methods[one],
+        "against": study.methods[other],
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "fold_low": found.fold_low,
+        "fold_high": found.fold_high,
+        "folds": dict(zip(study.names, (values[:, one] - values[:, other]).tolist(), strict=True)),
+    }
+
+
+def _layers(study: _Study, of: str) -> list[LayerRow]:
+    """Each layer of a method with the pooling that is best on validation, means over the folds; all layers last."""
+    best = [best_poolings(row["candidates"]) for row in study.rows(of).values()]
+    names = [name for name in best[0] if "/" in name]
+    return [
+        {
+            "of": name,
+            "validation": float(np.mean([each[name]["validation_accuracy"] for each in best])),
+            "test": float(np.mean([each[name]["test_accuracy"] for each in best])),
+        }
+        for name in sorted(names, key=lambda name: name.startswith(f"{of}/all_"))
+    ]
+
+
+def best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """By representation, without its pooling: the candidate that is best on validation, the first among equals."""
+    best: dict[str, Mapping[str, Any]] = {}
+    for candidate in candidates:
+        name = candidate["of"].rpartition(":")[0]
+        if name not in best or candidate["validation_accuracy"] > best[name]["validation_accuracy"]:
+            best[name] = candidate
+    return best
+
+
+def _learning_curve(study: _Study, of: str) -> list[SharePoint]:
+    """What a method reaches with each number of labels: mean over the folds.
+
+    Of shares too small for a clip of each class only one point stays; a share is what its clips are of all.
+    """
+    rows = study.rows(of)
+    folds = [[rows[name, seed]["learning_curve"] for seed in study.seeds] for name in study.names]
+    shares = range(len(folds[0][0]))
+    points = [_mean_point([[curve[place] for curve in seeds] for seeds in folds]) for place in shares]
+    whole = next((point["clips"] for point in points if point["share"] == 1), None)
+    for point in points:
+        point["share"] = point["clips"] / whole if whole else point["share"]
+    return list({point["clips"]: point for point in points}.values())
+
+
+def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]]) -> SharePoint:
+    """One share, of points by fold and seed.
+
+    The folds have different test clips, so what each deviates by adds in squares; the seeds of a fold have the same.
+    """
+
+    def mean(name: str) -> FloatArray:
+        return np.array([np.mean([point[name] for point in seeds]) for seeds in folds])
+
+    values = mean("test_accuracy")
+    below, above = (float(np.linalg.norm(values - mean(name)) / len(folds)) for name in ("low", "high"))
+    value = float(values.mean())
+    return {
+        "share": folds[0][0]["share"],
+        "clips": float(mean("clips").mean()),
+        "value": value,
+        "low": value - below,
+        "high": value + above,
+    }
+
+
+def _confusion(study: _Study, of: str) -> list[list[float]]:
+    """Test clips of each true class (rows) by answer (columns), over all folds; mean over the seeds."""
+    numbers = {name: number for number, name in enumerate(study.first["classes"])}
+    counts = np.zeros((len(numbers), len(numbers)))
+    for place, row in study.rows(of).items():
+        for truth, answer in zip(study.probes[place]["truth"], row["predictions"], strict=True):
+            counts[numbers[truth], numbers[answer]] += 1
+    means: list[list[float]] = (counts / len(study.seeds)).tolist()
+    return means

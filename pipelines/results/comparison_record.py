@@ -1,0 +1,104 @@
+"""The comparison of representations in ``results.json``, as the report reads it."""
+
+from typing import TypedDict
+
+from pipelines.results.training_record import TrainingRecord
+
+
+class MethodRow(TypedDict, total=False):
+    """One way to represent a clip, with a linear probe on it. Values are ratios, means over the folds."""
+
+    of: str
+    kind: str  # codes, self_supervised, supervised, untrained or signal
+    value: float  # in the comparison's metric
+    low: float  # interval over the test clips, folds fixed
+    high: float
+    macro_f1: float | None
+    mean_average_precision: float | None
+    folds: dict[str, float]
+    fold_spread: float  # standard deviation over the folds
+    chosen: dict[str, str]  # candidate, by fold, or by "fold, seed n" of several; empty for scores that no probe made
+    groups: dict[str, float]
+
+
+class DifferenceRow(TypedDict, total=False):
+    """What one method has over another, in the comparison's metric."""
+
+    of: str
+    against: str
+    value: float
+    low: float  # interval over the test clips, folds fixed
+    high: float
+    p: float  # two-sided
+    folds: dict[str, float]
+    fold_low: float | None  # paired t interval over the folds
+    fold_high: float | None
+
+
+class LayerRow(TypedDict):
+    """One layer with its best pooling."""
+
+    of: str
+    validation: float
+    test: float
+
+
+class SharePoint(TypedDict):
+    """What a method knows from a share of the labels."""
+
+    share: float  # ratio of the train labels
+    clips: float
+    value: float
+    low: float
+    high: float
+
+
+class ComparisonRecord(TypedDict, total=False):
+    """All methods of all folds; what a task has not is absent."""
+
+    protocol: str
+    by: str  # what makes a fold: group, fold or split
+    metric: str  # accuracy where absent
+    folds: list[str]
+    seeds: list[int]
+    classes: list[str]
+    clips: int  # of test, with a label
+    unlabelled: int  # clips
+    notices: list[str]  # what a reader should know of the folds
+    tries: int  # for each method
+    confidence: float
+    methods: list[MethodRow]  # the best first
+    differences: list[DifferenceRow]
+    layers: dict[str, list[LayerRow]]
+    learning_curves: dict[str, list[SharePoint]]
+    confusion: dict[str, list[list[float]]]  # clips, a row for each true class; of tasks with one label
+    trainings: dict[str, dict[str, TrainingRecord]]  # by method, then fold
+
+
+def has_folds(comparison: ComparisonRecord) -> bool:
+    """Whether there are several folds to spread over."""
+    return len(comparison["folds"]) > 1
+
+
+def fold_noun(comparison: ComparisonRecord) -> str:
+    """What is left out of training together."""
+    return "group" if comparison.get("by") == "group" else "fold"
+
+
+def probed_places(comparison: ComparisonRecord) -> list[str]:
+    """Each fold, or each fold with each of several seeds, in which a candidate was chosen."""
+    return list(dict.fromkeys(place for row in comparison["methods"] for place in row.get("chosen", {})))
+
+
+def method_of(comparison: ComparisonRecord, of: str) -> MethodRow | None:
+    """The row of one method, if it takes part."""
+    return next((row for row in comparison["methods"] if row["of"] == of), None)
+
+
+def guessing(comparison: ComparisonRecord) -> float | None:
+    """Accuracy of always answering with the most frequent class; None where a clip may have several labels."""
+    for counts in comparison.get("confusion", {}).values():
+        clips = [sum(row) for row in counts]
+        if sum(clips):
+            return max(clips) / sum(clips)
+    return None

@@ -1,0 +1,131 @@
+"""Where results come from: version and commit, machine, device and threads, sizes of the models, and every option.
+
+Nothing here enters the store: two runs on two machines share entries, and their provenance differs.
+"""
+
+import json
+import os
+import platform
+import struct
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from math import prod
+from pathlib import Path
+
+from pipelines.commandline.commands import installed_version
+from pipelines.commandline.devices import cores
+from pipelines.results.run_record import MachineRecord, Provenance
+from pipelines.store.store import Entry, library_versions
+from pipelines.store.training_curve import CURVE
+from pipelines.training.gangs import Gang
+
+CHECKOUT = Path(__file__).parents[1]
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
+
+
+def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Iterable[Entry]) -> Provenance:
+    """What a run was made by and with; ``config`` is the composed one, and ``entries`` hold the trained models."""
+    import torch  # options are checked before it is loaded
+
+    name = torch.cuda.get_device_name(gang.device) if gang.device.type == "cuda" else platform.machine()
+    return Provenance(
+        version=installed_version(),
+        commit=commit_of(CHECKOUT),
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=command,
+        machine=MachineRecord(cpu=_cpu(), cores=cores(), memory=_memory()),
+        system=_system(),
+        python=platform.python_version(),
+        device=f"{gang.device.type} ({name})",
+        threads=torch.get_num_threads(),
+        ranks=gang.size,
+        parameters={entry.stage: parameters(entry.folder) for entry in entries if (entry.folder / CURVE).is_file()},
+        libraries=library_versions(),
+        config=_without_home(config),
+    )
+
+
+def commit_of(checkout: Path) -> str | None:
+    """The git commit of a checkout, with "+changes" where tracked files differ; None without a checkout or git."""
+    if not (checkout / ".git").exists():  # an installed package may lie in the checkout of something else
+        return None
+    try:
+        commit = _git(checkout, "rev-parse", "HEAD")
+        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+changes" if changed else commit
+
+
+def parameters(folder: Path) -> int:
+    """How many parameters the models of an entry have, from the headers of its safetensors files."""
+    return sum(
+        prod(tensor["shape"])
+        for path in sorted(folder.glob("*.safetensors"))
+        for name, tensor in _header(path).items()
+        if name != "__metadata__" and not name.endswith(STATISTICS)
+    )
+
+
+def _git(checkout: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "--no-optional-locks", "-C", str(checkout), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    return done.stdout.strip()
+
+
+def _header(path: Path) -> dict[str, dict[str, list[int]]]:
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
+    return header
+
+
+def _cpu() -> str:
+    """The model of the processor."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> int | None:
+    """Bytes of main memory; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+
+
+def _system() -> str:
+    """The operating system and its kernel."""
+    kernel = f"{platform.system()} {platform.release()}"
+    with suppress(OSError):
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
+    return kernel
+
+
+def _without_home(config: Mapping[str, object]) -> dict[str, object]:
+    """The config with the user's home folder written as ``~``, as the command line takes it."""
+    home = str(Path("~").expanduser())
+
+    def shortened(value: object) -> object:
+        match value:
+            case str() if home != "/" and (value == home or value.startswith(f"{home}/")):
+                return f"~{value[len(home) :]}"
+            case Mapping():
+                return {name: shortened(each) for name, each in value.items()}
+            case list() | tuple():
+                return [shortened(each) for each in value]
+            case _:
+                return value
+
+    return {name: shortened(value) for name, value in config.items()}

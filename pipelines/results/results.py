@@ -1,0 +1,276 @@
+"""``results.json``: one row per figure, and what the report draws beside them."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from audio.recordings.manifest import SPLITS, Manifest, Rejected
+from foundation.configuration import build
+from pipelines.results.comparison import best_poolings, comparison
+from pipelines.results.comparison_record import ComparisonRecord
+from pipelines.results.figures import Figure
+from pipelines.results.run_record import RESULTS, Provenance
+from pipelines.results.sound_figures import listening_record, sound_figures
+from pipelines.results.training_record import TrainingRecord
+from pipelines.settings.run import RunSettings
+from pipelines.store.store import Entry, write_json
+from pipelines.store.stored_features import PROBE
+from pipelines.store.training_curve import CURVE
+from tokenizer.tokenizer import TokenizerConfig
+
+FoldSeed = tuple[str, int]  # what is held out for test, and the seed
+
+# Stages with a training curve, and what they are called in figures.
+TRAINED = {"autoencoder": "autoencoder", "lm": "lm", "vocoder": "vocoder"}
+
+
+def write_results(
+    folder: Path,
+    *,
+    manifest: Manifest,
+    rejected: Sequence[Rejected],
+    name: str,
+    settings: RunSettings,
+    made: Mapping[FoldSeed, Mapping[str, Entry]],
+    source: Provenance,
+    notices: Sequence[str] = (),
+) -> None:
+    """Collect what the entries of a run, by stage, have to say, and where they come from, into ``results.json``.
+
+    Of a run over several folds or seeds that is the comparison and the costs: each fold has a codebook of its own.
+    """
+    protocol = settings.compare.folds or settings.corpus.split.by
+    content: dict[str, object] = {
+        "corpus": _corpus(manifest, rejected, name) | ({"notices": list(notices)} if notices else {}),
+        "stages": [row for place, entries in made.items() for row in _stages(entries, place, several=len(made) > 1)],
+        "command": source["command"],
+        "versions": source["libraries"],
+        "provenance": source,
+    }
+    figures = [figure for entries in made.values() for entry in entries.values() for figure in _costs(entry)]
+    only = next(iter(made.values())) if len(made) == 1 else {}
+    if only:
+        content |= _of_one_run(only, manifest)
+        heard = sound_figures(only, manifest, settings.probe, protocol=protocol)
+        figures = [*_collected(only, protocol), *heard, *figures]
+        # Validation clips of a vocoder for several codebooks are in a mix of them, not in the run's own.
+        if "vocoder" in only and settings.vocoder.codebook_sizes is None:
+            figures = [*_vocoder(only["vocoder"], protocol), *figures]
+    if all("probe" in entries for entries in made.values()):
+        compared = _comparison(made, settings)
+        content["comparison"] = compared
+        layers = _layers(only["probe"], compared["protocol"]) if only else ()
+        figures = [*_compared(compared, made), *layers, *figures]
+    write_json(folder / RESULTS, {**content, "figures": [asdict(figure) for figure in figures]})
+
+
+def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
+    """What there is one of where everything was trained once."""
+    content: dict[str, object] = {
+        "curves": {TRAINED[stage]: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
+    }
+    if "health" in entries:
+        health = entries["health"].read_json("health.json")
+        kmeans = entries["tokenizer"].read_json("kmeans.json")
+        content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")} | {"kmeans": kmeans}
+    if "listening" in entries:
+        content["listening"] = listening_record(entries, manifest)
+    return content
+
+
+def _collected(entries: Mapping[str, Entry], protocol: str) -> list[Figure]:
+    """What the parts of a run measure of themselves; probes are those of a comparison."""
+    figures = [
+        figure
+        for stage, collect in COLLECTORS.items()
+        if stage in entries
+        for figure in collect(entries[stage], protocol)
+    ]
+    return [*_rate(entries["tokenizer"]), *figures] if "tokenizer" in entries else figures
+
+
+def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> ComparisonRecord:
+    """The comparison of the methods over folds and seeds, and how what they stand on was trained."""
+    probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
+    first = min(seed for _, seed in made)
+    trainings = {
+        stage: {
+            fold if seed == first else f"{fold}, seed {seed}": cast(TrainingRecord, entries[stage].read_json(CURVE))
+            for (fold, seed), entries in made.items()
+        }
+        for stage in ("lm", "simclr", "supervised", "ast")
+        if all(stage in entries for entries in made.values())
+    }
+    by = settings.compare.folds or "split"
+    return {**comparison(probed, by=by, config=settings.probe), "trainings": trainings}
+
+
+def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]) -> list[Figure]:
+    """The methods' figures, means over the folds, and what the GPT has over each other method."""
+    artifact = " ".join(entries["probe"].key for entries in made.values())
+    shared: dict[str, Any] = {
+        "stage": "probe",
+        "unit": "ratio",
+        "artifact": artifact,
+        "protocol": compared["protocol"],
+        "split": "test",
+        "seeds": len(compared["seeds"]),
+    }
+    figures = []
+    for row in compared["methods"]:
+        metric = compared["metric"]
+        figures.append(
+            Figure(name=metric, of=row["of"], value=row["value"], low=row["low"], high=row["high"], **shared)
+        )
+        others = {"macro_f1": row["macro_f1"], "mean_average_precision": row["mean_average_precision"]}
+        figures += [
+            Figure(name=name, of=row["of"], value=value, **shared)
+            for name, value in others.items()
+            if name != metric and value is not None
+        ]
+    for one in compared["differences"]:
+        of = f"{one['of']} - {one['against']}"
+        figures.append(Figure(name="difference", of=of, value=one["value"], low=one["low"], high=one["high"], **shared))
+    return figures
+
+
+def _rate(entry: Entry) -> Iterator[Figure]:
+    """How many codes stand for a second of sound, over all streams: a tokenizer's own, whatever it is used on."""
+    values = entry.read_json("config.json")
+    del values["fingerprints"]
+    tokenizer = build(TokenizerConfig, values, name="tokenizer")
+    rate = tokenizer.audio.sample_rate / tokenizer.samples_per_code * tokenizer.streams
+    yield Figure(stage="tokenizer", name="codes_per_second", value=rate, unit="codes/s", artifact=entry.key)
+
+
+def _tokenizer(entry: Entry, protocol: str) -> Iterator[Figure]:
+    health = entry.read_json("health.json")
+    units = {
+        "perplexity": "codes",
+        "used_codes": "codes",
+        "dead_codes": "codes",
+        "bits_per_second": "bit/s",
+        "reconstruction_mse": "normalised log-mel squared",
+        "quantised_mse": "normalised log-mel squared",
+    }
+    for name, unit in units.items():
+        value = _number(health[name])
+        yield Figure(
+            stage="tokenizer",
+            name=name,
+            value=value,
+            unit=unit,
+            artifact=entry.key,
+            protocol=protocol,
+            split="validation",
+        )
+    stability = health["stability"]
+    if isinstance(stability, Mapping):
+        for name, share in stability.items():
+            yield Figure(
+                stage="tokenizer",
+                name="stability",
+                of=name,
+                value=_number(share),
+                unit="ratio",
+                artifact=entry.key,
+                protocol=protocol,
+                split="validation",
+            )
+
+
+def _language_model(entry: Entry, protocol: str) -> Iterator[Figure]:
+    units = {"perplexity": "codes", "unigram_perplexity": "codes", "bits_per_second": "bit/s"}
+    for name, value in entry.read_json("perplexity.json").items():
+        yield Figure(
+            stage="lm",
+            name=name,
+            value=_number(value),
+            unit=units[name],
+            artifact=entry.key,
+            protocol=protocol,
+            split="validation",
+        )
+
+
+def _vocoder(entry: Entry, protocol: str) -> Iterator[Figure]:
+    """Cross entropy of a sample's mu-law level, given those before it and its codes, over crops of validation clips.
+
+    Of the weights that were kept. It compares vocoders of one sample rate, one number of levels and the same crops.
+    """
+    curve: Mapping[str, Any] = entry.read_json(CURVE)
+    kept = next((row for row in curve["curve"] if row["step"] == curve["kept_step"]), None)
+    if kept is not None:
+        yield Figure(
+            stage="vocoder",
+            name="bits_per_sample",
+            of="wavenet",
+            value=kept["validation_loss"] / math.log(2),
+            unit="bit/sample",
+            artifact=entry.key,
+            protocol=protocol,
+            split="validation",
+        )
+
+
+def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
+    """Each layer of each method, with its best pooling on validation."""
+    probed: Mapping[str, Any] = entry.read_json(PROBE)
+    metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
+    for row in probed["methods"]:
+        for of, each in best_poolings(row["candidates"]).items():
+            if "/" in of:
+                yield Figure(
+                    stage="probe",
+                    name=metric,
+                    of=of,
+                    value=each["test_accuracy"],
+                    low=each["low"],
+                    high=each["high"],
+                    unit="ratio",
+                    artifact=entry.key,
+                    protocol=protocol,
+                    split="test",
+                )
+
+
+COLLECTORS = {"health": _tokenizer, "lm": _language_model}
+
+
+def _costs(entry: Entry) -> Iterator[Figure]:
+    for name, unit in (("seconds", "s"), ("peak_memory", "bytes")):
+        yield Figure(stage=entry.stage, name=name, value=entry.costs[name], unit=unit, artifact=entry.key)
+
+
+def _stages(entries: Mapping[str, Entry], place: FoldSeed, *, several: bool) -> Iterator[dict[str, object]]:
+    for entry in entries.values():
+        where = {"fold": place[0], "seed": place[1]} if several else {}
+        yield {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **entry.costs, **where}
+
+
+def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:
+    segments = {"recordings": len({clip.path for clip in manifest.clips})} if manifest.has_segments else {}
+    return {
+        "name": name,
+        **segments,
+        "clips": {split: len(manifest.of(split)) for split in SPLITS},
+        "seconds": {split: sum(clip.seconds for clip in manifest.of(split)) for split in SPLITS},
+        "trimmed_seconds": manifest.trimmed_seconds,
+        "rejected": [_rejected(each) for each in rejected],
+        "labels": Counter(clip.label for clip in manifest.clips if clip.label is not None),
+        "groups": Counter(clip.group for clip in manifest.clips if clip.group is not None),
+    }
+
+
+def _rejected(each: Rejected) -> dict[str, object]:
+    """Path and reason; the number of segments only where segments were left out."""
+    return {"path": each.path, "reason": each.reason} | ({"segments": each.segments} if each.segments else {})
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return value

@@ -1,0 +1,272 @@
+"""What a run folder holds, as the report reads it: ``results.json``, sounds and pictures."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict, cast
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from foundation.errors import InputError
+from pipelines.results.comparison_record import ComparisonRecord
+from pipelines.results.record_types import require_record
+from pipelines.results.training_record import TrainingRecord
+
+RESULTS = "results.json"
+PICTURES = "listening/pictures.safetensors"
+COSTS = ("seconds", "peak_memory")  # the table of stages holds these
+
+Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
+
+
+class FigureRow(TypedDict):
+    """One figure."""
+
+    stage: str
+    name: str
+    of: str | None
+    value: float
+    low: float | None
+    high: float | None
+    unit: str
+    protocol: str | None
+    split: str | None
+    seeds: int
+    artifact: str
+
+
+class RejectedRow(TypedDict):
+    """A recording that was set aside."""
+
+    path: str
+    reason: str
+
+
+class DivisionRecord(TypedDict, total=False):
+    """What there is to say of some corpora only."""
+
+    recordings: int  # that the clips are segments of
+    notices: list[str]  # what to know of how the clips are divided
+    trimmed_seconds: float  # of silence that was cut off the ends
+
+
+class CorpusRecord(DivisionRecord):
+    """What was listened to."""
+
+    name: str
+    clips: dict[str, int]  # by split
+    seconds: dict[str, float]  # by split
+    rejected: list[RejectedRow]
+    labels: dict[str, int]  # clips of each
+    groups: dict[str, int]
+
+
+class KMeansRecord(TypedDict):
+    """How the codebook was clustered."""
+
+    points: int
+    objective: list[float]
+    dead: int
+    duplicates: int
+    gpu: bool
+
+
+class CodebookRecord(TypedDict):
+    """Use and health of the codebook."""
+
+    counts: list[int]  # uses of each code
+    kmeans: KMeansRecord
+    stability: dict[str, float]  # ratio of codes that stay the same, by what was changed
+    verdict: str | None  # what is wrong with it
+
+
+class ExcerptPlace(TypedDict, total=False):
+    """Where an excerpt lies in its clip; older runs do not say so."""
+
+    start: float  # seconds from the beginning of the clip
+    seconds: float  # of the excerpt
+    clip_seconds: float  # of the whole clip
+
+
+class ExcerptRecord(ExcerptPlace):
+    """Which part of a clip was decoded: the loudest stretch of a clip that is longer than was wanted."""
+
+    path: str
+
+
+class ClipRecord(ExcerptRecord):
+    """A clip to listen to, and the figures of each of its sounds."""
+
+    label: str | None
+    group: str | None
+    sounds: dict[str, dict[str, float]]
+
+
+class SaidRecord(TypedDict):
+    """A sound of the language model's codes."""
+
+    kind: str  # continuation | unconditional
+    file: str  # in the folder of sounds
+    clip: int | None  # whose beginning it goes on from
+    temperature: float
+    figures: dict[str, float]
+
+
+class DiversityRow(TypedDict):
+    """How varied and how plausible what is said of one kind at one temperature is."""
+
+    of: str
+    temperature: float
+    sounds: int
+    distinct_1: float | None
+    distinct_2: float | None
+    distinct_3: float | None
+    perplexity: float | None
+    recoded_perplexity: float | None
+
+
+class HeardRow(TypedDict):
+    """Which classes are heard in what is said of one kind at one temperature."""
+
+    of: str
+    temperature: float
+    classes: dict[str, int]  # sounds of each
+
+
+class ListeningRecord(TypedDict, total=False):
+    """Sounds to listen to; only ``clips`` is always there."""
+
+    clips: list[ClipRecord]
+    said: list[SaidRecord]
+    diversity: list[DiversityRow]
+    recognised: list[HeardRow]
+    judged_clips: int  # clips that the figures are of
+    excerpts: list[ExcerptRecord]  # of the judged clips
+    warning: str | None  # the classifier does not recognise the originals
+    postfilter: float  # its strength; 0: WaveNet's own sound
+
+
+class StageRecord(TypedDict):
+    """What one stage cost."""
+
+    stage: str
+    key: str
+    seconds: float
+    peak_memory: float  # bytes
+    reused: bool
+
+
+class MachineRecord(TypedDict):
+    """What a run ran on."""
+
+    cpu: str  # model
+    cores: int  # that the run could use
+    memory: int | None  # bytes
+
+
+class Provenance(TypedDict):
+    """Where the results of a run come from."""
+
+    version: str  # of Wordless
+    commit: str | None  # of the checkout; followed by "+changes" where tracked files differ from it
+    date: str  # when the results were written: UTC, ISO 8601
+    command: str
+    machine: MachineRecord
+    system: str  # operating system and kernel
+    python: str
+    device: str
+    threads: int  # of PyTorch, in each process
+    ranks: int  # processes that trained together
+    parameters: dict[str, int]  # of each trained model, by stage
+    libraries: dict[str, str]  # versions
+    config: dict[str, object]  # every option with its value
+
+
+class Results(TypedDict, total=False):
+    """``results.json``; only ``figures`` is always there."""
+
+    figures: list[FigureRow]
+    corpus: CorpusRecord
+    curves: dict[str, TrainingRecord]
+    codebook: CodebookRecord
+    comparison: ComparisonRecord  # of the methods that were probed
+    listening: ListeningRecord
+    stages: list[StageRecord]
+    command: str
+    versions: dict[str, str]
+    provenance: Provenance
+
+
+def read_results(folder: Path) -> Results:
+    """The results of a run, fit to be shown: what is not printable in names is escaped.
+
+    Raises:
+        InputError: there are none, or they are not JSON of this kind.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it: run=runs/...")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error}); write it again: repeat the run's command") from error
+    if not isinstance(content, dict) or not isinstance(content.get("figures"), list):
+        raise InputError(f'{path} holds no list of "figures"; write it again: repeat the run\'s command')
+    try:
+        require_record(Results, content, "")
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}; write it again: repeat the run's command") from error
+    return cast(Results, _printable(content))
+
+
+def read_pictures(folder: Path) -> Pictures:
+    """Spectrograms ``(time, mels)`` and codes ``(time, streams)`` by "<clip>:<kind>"; none where the run drew none.
+
+    Raises:
+        InputError: the file is broken.
+    """
+    path = folder / PICTURES
+    if not path.is_file():
+        return {}
+    try:
+        return cast(Pictures, load_file(path))
+    except SafetensorError as error:
+        raise InputError(f"{path} cannot be read ({error}); write it again: repeat the run's command") from error
+
+
+def _printable(content: object) -> object:
+    """Names come from file systems: control characters, bidirectional marks and lone surrogates spoil XML and UTF-8."""
+    match content:
+        case str():
+            return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in content)
+        case dict():
+            return {_printable(key): _printable(value) for key, value in content.items()}
+        case list():
+            return [_printable(value) for value in content]
+        case _:
+            return content
+
+
+def is_cut(excerpt: ExcerptRecord) -> bool:
+    """Whether only a part of the clip was decoded."""
+    return excerpt.get("seconds", 0.0) < excerpt.get("clip_seconds", 0.0)
+
+
+def rows(figures: Sequence[FigureRow], stage: str) -> list[FigureRow]:
+    """The figures of a stage, without what it cost."""
+    return [row for row in figures if row["stage"] == stage and row["name"] not in COSTS]
+
+
+def figure_of(results: Results, stage: str, name: str, of: str | None = None) -> FigureRow | None:
+    """The first figure of this name."""
+    found = (row for row in results["figures"] if (row["stage"], row["name"], row["of"]) == (stage, name, of))
+    return next(found, None)
+
+
+def value_of(results: Results, stage: str, name: str, of: str | None = None) -> float | None:
+    """The value of the first figure of this name."""
+    found = figure_of(results, stage, name, of)
+    return found["value"] if found else None

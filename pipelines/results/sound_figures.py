@@ -1,0 +1,181 @@
+"""The figures of a run's sounds, with intervals over clips.
+
+Of the judged clips where there are any, else of those to listen to. What the language model says has figures of its
+own: ``continuation`` and ``unconditional``, with the temperature behind an @ where there are several.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from audio.recordings.manifest import Manifest
+from lm.comparison import Hits, by_fold, difference, interval, resampled
+from lm.probe import ProbeConfig
+from pipelines.results.classifier_check import unreliable_classifier
+from pipelines.results.figures import Figure
+from pipelines.stages.decoded import CLIPS, GUARD
+from pipelines.stages.judging import JUDGED
+from pipelines.stages.listening import LISTENING, UNLEARNED
+from pipelines.stages.recognition import RECOGNISED
+from pipelines.store.store import Entry
+
+UNITS = {
+    "log_mel_distance": "dB",
+    "mel_cepstral_distortion": "dB",
+    "stoi": "STOI",
+    "pesq": "MOS",
+    "pitch_error": "cents",
+    "rms": "dB re full scale",
+    "peak": "full scale",
+    "dc": "full scale",
+    "perplexity": "codes",
+    "recoded_perplexity": "codes",
+    "prompt_seconds": "s",
+}
+COUNTED = ("stoi", "pesq", "pitch_error")  # of which some clips have none: how many do
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def sound_figures(
+    entries: Mapping[str, Entry], manifest: Manifest, config: ProbeConfig, *, protocol: str
+) -> Iterator[Figure]:
+    """Everything that is known of a run's sounds; nothing where it made none.
+
+    Args:
+        entries: of the run, by stage.
+        manifest: what is now said of the clips: a mended label makes no sound anew.
+        config: how often clips are drawn anew for an interval, and its probability mass.
+        protocol: how the clips were divided.
+    """
+    if "listening" not in entries:
+        return
+    shared = {"stage": "vocoder", "protocol": protocol, "split": "test"}
+    if "recognised" in entries:
+        yield from _labels(entries["recognised"], manifest, config, shared)
+    if "decoded" in entries:
+        yield from _runaway_blocks(entries["decoded"], shared)
+    of = "judged" if "judged" in entries else "listening"
+    name = JUDGED if of == "judged" else LISTENING
+    yield from _means(_rows(entries[of], name, "clips"), config, {**shared, "artifact": entries[of].key})
+    yield from _of_language(entries["listening"], config, {**shared, "artifact": entries["listening"].key})
+
+
+def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
+    """The clips to listen to, with what the manifest now says of them, and what the language model says."""
+    known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
+    entry = entries["listening"]
+    record: dict[str, object] = {
+        "clips": [{**row, **known[row["path"]]} for row in _rows(entry, LISTENING, "clips")],
+        "said": _rows(entry, LISTENING, "said"),
+        "diversity": _rows(entry, LISTENING, "diversity"),
+        "postfilter": entry.read_json(LISTENING)["postfilter"],
+    }
+    if "recognised" in entries:
+        record["recognised"] = _rows(entries["recognised"], RECOGNISED, "said")
+        record["warning"] = unreliable_classifier(entries["recognised"], entries["decoded"], manifest)
+    if "judged" in entries:
+        record["judged_clips"] = len(_rows(entries["judged"], JUDGED, "clips"))
+    if "decoded" in entries:
+        record["excerpts"] = _rows(entries["decoded"], CLIPS, "clips")
+    return record
+
+
+def _rows(entry: Entry, name: str, part: str) -> Rows:
+    rows = entry.read_json(name).get(part, [])
+    return rows if isinstance(rows, list) else []
+
+
+def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
+    """Share of right labels of each kind of sound; WaveNet beside what learns nothing and beside the originals."""
+    labels = {clip.name: clip.label for clip in manifest.clips}
+    rows = [row for row in _rows(entry, RECOGNISED, "clips") if labels.get(row["path"]) is not None]
+    if not rows:
+        return
+    kinds = tuple(rows[0]["heard"])
+    hits = np.array([[row["heard"][kind] == labels[row["path"]] for row in rows] for kind in kinds], np.float64)
+    outcome = Hits(hits=hits)
+    draws = resampled([outcome], resamples=config.resamples, seed=config.seed)
+    for column, kind in enumerate(kinds):
+        low, high = interval(draws[:, column], config.confidence)
+        figure = {"name": "label_accuracy", "of": kind, "unit": "ratio", "artifact": entry.key}
+        yield Figure(value=float(hits[column].mean()), low=low, high=high, **figure, **shared)
+    one, folds = kinds.index("wavenet"), by_fold([outcome])
+    for rival in UNLEARNED:
+        found = difference(folds, draws, one, kinds.index(rival), confidence=config.confidence)
+        figure = {"name": "label_accuracy_difference", "of": f"wavenet - {rival}", "unit": "ratio"}
+        yield Figure(value=found.value, low=found.low, high=found.high, artifact=entry.key, **figure, **shared)
+    original = kinds.index("original")
+    if hits[original].any():  # what remains of the originals' label accuracy in WaveNet's sound
+        least = 1 / (2 * len(rows))  # a draw may hold none that is right
+        ratios = draws[:, one] / np.maximum(draws[:, original], least)
+        low, high = interval(ratios, config.confidence)
+        value = float(hits[one].mean() / hits[original].mean())
+        figure = {"name": "label_accuracy_ratio", "of": "wavenet / original", "unit": "ratio"}
+        yield Figure(value=value, low=low, high=high, artifact=entry.key, **figure, **shared)
+
+
+def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:
+    """How many blocks of decoded sound were drawn again, and how many of them in vain."""
+    if (entry.folder / GUARD).exists():
+        counts: Mapping[str, Any] = entry.read_json(GUARD)
+        for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
+            yield Figure(name=name, of="wavenet", value=count, unit="blocks", artifact=entry.key, **shared)
+
+
+def _means(rows: Rows, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
+    """Mean over the clips of each figure of each kind of sound; clips without it are left out, and counted."""
+    kinds = dict.fromkeys(kind for row in rows for kind in row["sounds"])
+    for kind in kinds:
+        names = dict.fromkeys(name for row in rows for name in row["sounds"].get(kind, {}))
+        for name in names:
+            values = [row["sounds"][kind][name] for row in rows if kind in row["sounds"]]
+            yield from _mean(name, kind, values, config, shared)
+
+
+def _mean(
+    name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Mapping[str, Any]
+) -> Iterator[Figure]:
+    known = np.array([value for value in values if value is not None], np.float64)
+    if len(known):
+        draws = resampled([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
+        low, high = interval(draws[:, 0], config.confidence)
+        unit = UNITS.get(name, "ratio")
+        yield Figure(name=name, of=of, value=float(known.mean()), low=low, high=high, unit=unit, **shared)
+    if name in COUNTED:
+        yield Figure(name=f"{name}_clips", of=of, value=len(known), unit="clips", **shared)
+
+
+def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
+    """What the language model says: levels of the sounds, variety of the codes, and its perplexity of both."""
+    said: dict[str, list[Mapping[str, Any]]] = {}
+    for row in _rows(entry, LISTENING, "said"):
+        said.setdefault(at_temperature(row["kind"], row["temperature"]), []).append(row)
+    for of, several in said.items():
+        for name in dict.fromkeys(name for row in several for name in row["figures"]):
+            values = _clip_means(several, name)
+            if name == "prompt_seconds":  # chosen, not measured
+                yield Figure(name=name, of=of, value=float(np.mean(values)), unit=UNITS[name], **shared)
+            else:
+                yield from _mean(name, of, values, config, shared)
+    for row in _rows(entry, LISTENING, "diversity"):
+        of = at_temperature(row["of"], row["temperature"])
+        for name, value in row.items():
+            if name not in ("of", "temperature", "sounds") and value is not None:
+                yield Figure(name=name, of=of, value=value, unit=UNITS.get(name, "ratio"), **shared)
+
+
+def _clip_means(rows: Rows, name: str) -> list[float]:
+    """A figure's mean over the continuations of each clip, which begin alike; what begins from nothing is by itself."""
+    values: dict[object, list[float]] = {}
+    for number, row in enumerate(rows):
+        if (value := row["figures"].get(name)) is not None:
+            begun = ("sound", number) if row["clip"] is None else ("clip", row["clip"])
+            values.setdefault(begun, []).append(value)
+    return [float(np.mean(each)) for each in values.values()]
+
+
+def at_temperature(kind: str, temperature: float) -> str:
+    """What the sounds of one kind at one temperature are called in figures."""
+    return f"{kind}@{temperature:g}"

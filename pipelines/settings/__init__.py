@@ -1,0 +1,1 @@
+"""The options of the whole chain, checked before anything runs."""

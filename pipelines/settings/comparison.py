@@ -1,0 +1,67 @@
+"""What is compared, and how the clips are divided for it: options, and the folds of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from audio.recordings.folds import Fold, folds
+from audio.recordings.manifest import Manifest
+from foundation.errors import InputError
+
+Method = Literal[
+    "log_mel",
+    "bottleneck",
+    "bag_of_codes",
+    "gpt",
+    "simclr",
+    "supervised",
+    "ast",
+    "random_gpt",
+    "random_conv",
+    "random_ast",
+]
+QUICK_FOLDS = 2  # of a quick comparison
+# Options called "seed" that say which recordings there are and how a test is judged, not how anything is trained.
+FIXED_SEEDS = frozenset({"corpus", "embedded", "probe", "listening"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonConfig:
+    """Which representations are compared, over which folds.
+
+    Raises:
+        InputError: a value is out of range, or nothing is compared.
+    """
+
+    methods: tuple[Method, ...]  # rows of the table
+    folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
+    attentive: bool  # let validation choose, too, a mean in which codes weigh by how much they surprised the GPT
+    surprise: bool  # and the GPT's surprise at each third of a clip, beside all layers
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise InputError(f"compare.methods is empty; name at least one of {', '.join(get_args(Method))}")
+
+    def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
+        """The folds in which the clips of a corpus are compared; one, of its own split, where none are asked for.
+
+        ``quick`` takes two of them only; ``shared_groups`` lets a group stand in several given folds.
+
+        Raises:
+            InputError: see `audio.recordings.folds.folds`.
+        """
+        if self.folds is None:
+            return (Fold(name="test", manifest=manifest),)
+        at_most = QUICK_FOLDS if quick else None
+        return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
+
+
+def with_seed(config: Mapping[str, object], seed: int) -> dict[str, object]:
+    """The config with every seed of a training moved up by ``seed``."""
+    return {name: value if name in FIXED_SEEDS else _moved(name, value, seed) for name, value in config.items()}
+
+
+def _moved(name: str, value: object, seed: int) -> object:
+    if isinstance(value, Mapping):
+        return {inner: _moved(inner, each, seed) for inner, each in value.items()}
+    return value + seed if name == "seed" and isinstance(value, int) else value

@@ -1,0 +1,241 @@
+"""Options of the whole chain, as dataclasses: built at once, before anything runs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from audio.recordings.corpus import EXTENSIONS, CorpusConfig
+from audio.recordings.embedded import PATTERN, EmbeddedConfig
+from audio.settings import AudioSettings
+from audio.spectrogram import SpectrogramConfig
+from foundation.configuration import build
+from foundation.errors import InputError
+from foundation.seeds import require_seed
+from lm.baselines.ast_weights import require_weights
+from lm.baselines.spectrogram_transformer import LAYERS
+from lm.probe import ProbeConfig, shared_tries
+from pipelines.commandline.devices import Device, cores
+from pipelines.settings.candidates import candidates
+from pipelines.settings.comparison import ComparisonConfig, Method
+from pipelines.settings.model_memory import require_memory
+from pipelines.stages.baselines import BaselineSettings
+from pipelines.stages.language_model import MIN_PAIRS, LanguageModelSettings
+from pipelines.stages.listening import ListeningConfig
+from pipelines.stages.spectrogram_transformer import AstSettings
+from pipelines.stages.tokenizer import TokenizerSettings
+from pipelines.stages.vocoder import VocoderSettings
+from pipelines.store.store import StoreConfig
+
+Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
+MAX_THREADS = 1024  # beyond it the system refuses threads, and libraries end the process
+EMBEDDED = "<embedded corpus>"  # stands for the root that is known once it has been spoken
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything that ``wordless run`` can be told.
+
+    Raises:
+        InputError: a value is out of range, or two contradict each other.
+    """
+
+    corpus: CorpusConfig
+    embedded: EmbeddedConfig
+    audio: SpectrogramConfig
+    tokenizer: TokenizerSettings
+    lm: LanguageModelSettings
+    unlabelled: Literal["embedded"] | None  # recordings that only pre-training hears, beside the corpus
+    compare: ComparisonConfig
+    baselines: BaselineSettings
+    ast: AstSettings
+    probe: ProbeConfig
+    vocoder: VocoderSettings
+    listening: ListeningConfig
+    stages: tuple[Stage, ...]
+    seed: int
+    seeds: int  # everything is trained so many times, from `seed` on
+    quick: bool  # two of the folds only
+    device: Device
+    workers: int
+    threads: int | None  # that each process computes with; None: as many as it may use. Part of a training's key
+    store: StoreConfig
+
+    def __post_init__(self) -> None:
+        require_memory(self.device, self.audio, self.tokenizer, self.lm, self.vocoder, self.baselines)
+        streams = self.tokenizer.config(self.audio).streams
+        self._require_same_frames()
+        self.lm.gpt.require_room(streams)
+        self.vocoder.crops.look_ahead(self.vocoder.wavenet)
+        self._require_equal_shares()
+        self._require_pairs()
+        self._require_one_run()
+        self._require_comparable()
+        if not self.stages:
+            raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise InputError(
+                f"threads is {self.threads}; choose null (as many as this process may use), or 1 to {MAX_THREADS}"
+            )
+        if self.quick and self.compare.folds is None:
+            raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
+        if self.seeds < 1:
+            raise InputError(f"seeds is {self.seeds}; choose 1 or more")
+        require_seed(self.seed, "seed")
+        require_seed(self.seed + self.seeds - 1, "seed + seeds - 1")
+
+    def probes(self, method: Method) -> bool:
+        """Whether a method is to be probed."""
+        return "probe" in self.stages and method in self.compare.methods
+
+    @property
+    def judges(self) -> bool:
+        """Whether decoded clips are judged, and a classifier is trained to recognise them."""
+        return "vocoder" in self.stages and self.listening.judged_clips > 0
+
+    def candidates(self, method: Method) -> int:
+        """How many layers and poolings of a method a probe may choose from."""
+        return candidates(
+            method,
+            self.compare,
+            audio=self.audio,
+            gpt=self.lm.gpt,
+            encoder=self.baselines.encoder,
+            ast=self.ast.model,
+        )
+
+    def _require_comparable(self) -> None:
+        """What a method lacks shows before anything is trained."""
+        for method in self.compare.methods if "probe" in self.stages else ():
+            shared_tries(self.candidates(method), self.probe.tries, of=method)
+        own = self.ast.model
+        if self.probes("ast") and own.weights is not None:
+            require_weights(Path(own.weights), size=own.size, width=own.width, heads=own.heads, layers=LAYERS)
+
+    def _require_pairs(self) -> None:
+        """What the GPT's states are contrasted between: two views of each clip, and in each process several clips."""
+        own = self.lm
+        if not own.contrasts:
+            return
+        if not own.views.of("", self.tokenizer.patch.frames):
+            raise InputError(
+                f"lm.contrast_weight is {own.contrast_weight}, but lm.views makes no other view of a clip: raise "
+                "lm.views.warps"
+            )
+        least = own.least_windows * _processes()
+        if own.batches.batch_size < least:
+            raise InputError(
+                f"lm.batches.batch_size is {own.batches.batch_size}; with lm.contrast_weight each process tells "
+                f"{MIN_PAIRS} pairs of windows or more apart in each accumulation step: choose {least} or more"
+            )
+
+    def _require_one_run(self) -> None:
+        """What is made of one model cannot be made of the models of several folds or seeds."""
+        folds = [f"compare.folds is {self.compare.folds}"] if self.compare.folds else []
+        several = [*folds, *([f"seeds is {self.seeds}"] if self.seeds > 1 else [])]
+        if "vocoder" in self.stages and several:
+            raise InputError(
+                f"{' and '.join(several)}, which trains everything several times, and a run has one vocoder: leave the "
+                "vocoder out, stages=[tokenizer,lm,probe,report]"
+            )
+
+    def _require_equal_shares(self) -> None:
+        """Each process takes an equal share of a batch in each of its accumulation steps; of what is compared only."""
+        processes = _processes()
+        contrast, labelled = self.baselines.simclr, self.baselines.supervised
+        for wanted, name, size, accumulation in (
+            (True, "lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
+            (True, "vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
+            (
+                self.probes("simclr"),
+                "baselines.simclr.batches",
+                contrast.batches.batch_size,
+                contrast.fit.accumulation,
+            ),
+            (
+                self.probes("supervised") or self.judges,
+                "baselines.supervised.batches",
+                labelled.batches.batch_size,
+                labelled.fit.accumulation,
+            ),
+            (self.probes("ast"), "ast.batches", self.ast.batches.batch_size, self.ast.fit.accumulation),
+        ):
+            views = 2 if name == "lm.batches" and self.lm.contrasts else 1
+            if wanted and size % (views * (parts := processes * accumulation)):
+                raise InputError(
+                    f"{name}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
+                    f"{', in pairs' if views == 2 else ''}; choose a multiple of {views * parts}"
+                )
+
+    def _require_same_frames(self) -> None:
+        """The vocoder speaks at the rates at which the tokenizer listens, and of whom it hears."""
+        wavenet = self.vocoder.wavenet
+        if wavenet.groups:
+            raise InputError(
+                f"vocoder.wavenet.groups is {', '.join(wavenet.groups)}, but the groups are those of the training "
+                "clips: leave vocoder.wavenet.groups out"
+            )
+        listens = {**vars(self.audio), "patch_frames": self.tokenizer.patch.frames}
+        for name in ("sample_rate", "hop_length", "n_mels", "patch_frames"):
+            if getattr(wavenet, name) != listens[name]:
+                raise InputError(
+                    f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must "
+                    f"be equal: leave vocoder.wavenet.{name} out"
+                )
+
+
+def _processes() -> int:
+    """How many train together: those that torchrun started, or this one."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def run_settings(config: Mapping[str, object]) -> RunSettings:
+    """The settings that a composed config describes; without root and table the corpus is the embedded one."""
+    values = with_samples(with_embedded_corpus(config))
+    if isinstance(values.get("stages"), str):
+        values["stages"] = [values["stages"]]
+    return build(RunSettings, values, name="")
+
+
+def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
+    """The config with the embedded corpus as its recordings where neither root nor table names any.
+
+    Raises:
+        InputError: an option is given that only recordings of one's own have: their root was forgotten.
+    """
+    corpus = config.get("corpus")
+    if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
+        for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", list(EXTENSIONS))):
+            if corpus.get(name, plain) != plain:
+                raise InputError(
+                    f"corpus.{name}={corpus[name]}, but neither corpus.root nor corpus.table says where the recordings "
+                    f"are: add corpus.root=PATH; the built-in corpus takes no corpus.{name}"
+                )
+        return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
+    return dict(config)
+
+
+def with_samples(config: Mapping[str, object]) -> dict[str, object]:
+    """The config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``.
+
+    Raises:
+        InputError: the options of ``audio`` are no front end.
+    """
+    values = dict(config)
+    if isinstance(audio := values.get("audio"), Mapping):
+        spectrogram = build(AudioSettings, audio, name="audio").spectrogram()
+        values["audio"] = asdict(spectrogram)
+        match values.get("vocoder"):
+            case {"wavenet": {"hop_length": None, **wavenet}, **vocoder}:
+                values["vocoder"] = {**vocoder, "wavenet": {**wavenet, "hop_length": spectrogram.hop_length}}
+    return values
+
+
+def choose_workers(wanted: int, *, seconds: float) -> int:
+    """Worker processes for so many seconds of sound: to start them takes as long as to encode some minutes of it."""
+    if wanted:
+        return wanted
+    return cores() if seconds > 3600 else 1

@@ -1,0 +1,46 @@
+"""The folder that ``wordless run`` leaves behind, as the commands that use its models see it."""
+
+from pathlib import Path
+from typing import Literal
+
+from foundation.errors import InputError
+
+REPORT = "report.html"
+Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `wordless run` that make them
+Synthesis = Literal["wavenet", "griffin_lim"]
+
+
+def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
+    """The folder of one part of a run, for its ``from_pretrained``.
+
+    Args:
+        otherwise: what a command can do without the part, for the message.
+
+    Raises:
+        InputError: there is no such run, or the part was not made.
+    """
+    if not model.is_dir():
+        state = "is a file" if model.exists() else "does not exist"
+        raise InputError(f"model={model} {state}; name the folder of a run, such as model=runs/<date>_<time>")
+    if (model / part / "config.json").is_file():
+        return model / part
+    if (model / "config.json").is_file():
+        raise InputError(
+            f"model={model} is one part of a run; name the folder above it: model={model.absolute().parent}"
+        )
+    raise InputError(
+        f"model={model} holds no {part}/config.json; {otherwise}name the folder of a run whose stages included {part}; "
+        "a run over folds or several seeds keeps its models in the store: call wordless run once without compare.folds "
+        "and seeds"
+    )
+
+
+def vocoder_of(model: Path, synthesis: Synthesis) -> Path | None:
+    """The folder of the vocoder that ``synthesis`` needs; None for Griffin-Lim, which needs none.
+
+    Raises:
+        InputError: the run has no vocoder.
+    """
+    if synthesis == "griffin_lim":
+        return None
+    return part_of(model, "vocoder", otherwise="choose synthesis=griffin_lim, which needs no vocoder, or ")

@@ -1,0 +1,135 @@
+"""One run: its store, its processes, its terminal and its folder, and how a stage is reused or made."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from foundation.errors import InputError
+from pipelines.store.workers import encoding_pool, in_order
+from pipelines.training.fit import B, Batches, LossFunction, fit
+from pipelines.training.gangs import Alone, Gang
+from pipelines.commandline.progress import Terminal
+from pipelines.store.store import Entry, Recipe, Store, checkpoints_of
+from pipelines.training.state import FitConfig, Point
+from pipelines.store.training_curve import TENSORBOARD, tensorboard, write_curve
+
+J = TypeVar("J")
+R = TypeVar("R")
+CHECKPOINT = "fit.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What every stage works with."""
+
+    store: Store
+    gang: Gang
+    terminal: Terminal
+    folder: Path  # of the run
+    workers: int  # processes that read and encode recordings
+
+    def obtain(
+        self,
+        recipe: Recipe,
+        title: str,
+        make: Callable[[Path], None],
+        *,
+        files: Sequence[str],
+        together: bool = False,
+    ) -> Entry:
+        """The entry of ``recipe``: reused where the store has it, else made by ``make(partial folder)``.
+
+        ``files`` are the names, or patterns such as ``*.wav``, of all that ``make`` writes and the entry is to hold.
+
+        Rank 0 makes it alone, unless ``together``: then ``make`` runs on every rank, and only rank 0 may write. The
+        numbers of threads and of processes decide how sums are rounded in what is made together, and so belong to its
+        key, and through it to those of what is made from it. Any other stage that rank 0 makes alone must have the same
+        bytes on any number of threads: PyTorch computes it with `one_thread`.
+        """
+        leader = self.gang.rank == 0
+        if together:
+            recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
+        with self.store.locked(recipe, self._waiting) if leader else nullcontext():
+            entry = self.store.find(recipe) if leader else None
+            # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
+            reused = self.gang.sum([float(entry is not None)])[0] > 0
+            if reused:
+                self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
+            elif leader or together:
+                self.terminal.say(f"computing {recipe.stage:<12} {recipe.key}  {title}")
+                with self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe)) as partial:
+                    make(partial)
+        self.gang.barrier()
+        return Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
+
+    def alone(self) -> "Session":
+        """The same on this process's device, without the others: for what is too small to share."""
+        return replace(self, gang=Alone(self.gang.device))
+
+    def each(self, title: str, work: Callable[[J], R], jobs: Sequence[J], *, unit: str = "clips") -> Iterator[R]:
+        """What ``work`` makes of each job, in their order, by all workers, as it comes; shows the progress."""
+        with self.terminal.working(title, len(jobs), unit) as progress, encoding_pool(self.workers) as pool:
+            for done, result in enumerate(in_order(work, jobs, pool), 1):
+                yield result
+                progress.advance_to(done)
+
+    def train(
+        self,
+        title: str,
+        option: str,
+        model: nn.Module,
+        batches: Batches[B],
+        validation: Sequence[B],
+        loss: LossFunction[B],
+        config: FitConfig,
+        folder: Path,
+    ) -> None:
+        """`fit` inside a partial ``folder``: with checkpoints, progress and TensorBoard; rank 0 writes the curve.
+
+        ``option`` is what the config is called on the command line.
+        """
+        with self.terminal.working(title, config.steps, "steps") as progress:
+            report = fit(
+                model,
+                batches,
+                validation,
+                loss,
+                config,
+                gang=self.gang,
+                option=option,
+                checkpoint=checkpoints_of(folder) / CHECKPOINT,
+                progress=progress,
+                track=self._tracker(title),
+                say=self.terminal.say,
+            )
+        if self.gang.rank == 0:
+            write_curve(folder, report)
+
+    def _threads(self) -> int:
+        """Threads that each process computes with.
+
+        Raises:
+            InputError: the processes have different numbers of them.
+        """
+        own = torch.get_num_threads()
+        total, squares = self.gang.sum([own, own * own])
+        if squares * self.gang.size != total * total:
+            raise InputError(
+                f"one of {self.gang.size} processes computes with {own} threads, and another with another number; "
+                "give all of them the same, such as threads=1"
+            )
+        return own
+
+    def _tracker(self, name: str) -> Callable[[Point], None]:
+        """Write points of a training curve to TensorBoard, as they come; its files are no reason to end a training."""
+        if self.gang.rank:
+            return lambda point: None
+        return tensorboard(self.folder / TENSORBOARD / name, self.terminal.say)
+
+    def _waiting(self, recipe: Recipe) -> None:
+        self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another run is at it")

@@ -1,0 +1,307 @@
+"""The store: what each stage made, under the key of all that made it.
+
+An entry is a folder ``<root>/<stage>/<key>``, and whole: it is written as ``<key>.partial`` and renamed at the end. It
+holds the files that its stage declares; whatever else a killed run left in the partial folder is removed.
+A killed run leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename: whatever goes
+wrong before an entry is whole, nothing is trained twice. ``entry.json`` names what made the entry and the hash of each
+of its files; ``timings.json`` alone may differ between two runs: what the entry cost, and size and time of change of
+its files, which are hashed again only where these differ.
+"""
+
+import fcntl
+import hashlib
+import json
+import math
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from foundation.errors import InputError
+from foundation.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
+from foundation.json_values import find_object
+from pipelines.store.costs import measured
+
+ENTRY = "entry.json"
+TIMINGS = "timings.json"
+MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
+LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    """Where finished stages are kept."""
+
+    root: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides what a stage makes. Devices, workers, paths and logging are not in it."""
+
+    stage: str
+    version: int  # of the stage's code: raise it when the same config would give other bytes
+    config: Mapping[str, object]  # numeric config, JSON-serialisable
+    inputs: Mapping[str, str]  # name of an input -> its key or content hash
+
+    @property
+    def key(self) -> str:
+        """Hash of the recipe, 16 hexadecimal digits."""
+        return _key(vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A whole entry of the store."""
+
+    stage: str
+    key: str
+    folder: Path
+    reused: bool  # found, not made, by this run
+
+    def read_json(self, name: str) -> dict[str, object]:
+        """A JSON object that the stage wrote."""
+        content: dict[str, object] = json.loads((self.folder / name).read_text())
+        return content
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """Seconds, and peak memory in bytes, that it took to make the entry; 0 where nothing says so any more."""
+        timings = _recorded(self.folder / TIMINGS)
+        return {name: _amount(timings.get(name)) for name in ("seconds", "peak_memory")}
+
+
+class Store:
+    """Entries below one root folder; any number of processes may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, recipe: Recipe) -> Entry | None:
+        """The entry of ``recipe``, or None where it has not been made.
+
+        Raises:
+            InputError: the entry is there, but a file of it is missing or has changed.
+        """
+        folder = self.folder(recipe)
+        if not folder.exists():
+            return None
+        if fault := next(faults(folder, trust_stamps=True), ""):
+            raise InputError(
+                f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run the same command again"
+            )
+        recorded = _recorded(folder / ENTRY)
+        _renew_timings(folder, recorded["files"])
+        if recorded["libraries"] != library_versions():
+            warnings.warn(
+                f"{folder} was made with {_differing(recorded['libraries'])}; delete it to make it again with what "
+                "is installed now",
+                stacklevel=2,
+            )
+        shutil.rmtree(
+            checkpoints_of(self.folder(recipe)), ignore_errors=True
+        )  # of a run that was killed after the rename
+        return Entry(stage=recipe.stage, key=recipe.key, folder=folder, reused=True)
+
+    @contextmanager
+    def making(self, recipe: Recipe, files: Iterable[str]) -> Iterator[Path]:
+        """The partial folder to write into; whole when the block ends, kept as it is when it raises.
+
+        The entry holds the ``files``, relative names or patterns such as ``*.wav``; all others are removed.
+
+        Raises:
+            RuntimeError: the block did not write one of the names.
+        """
+        partial, checkpoints = self.partial(recipe), checkpoints_of(self.folder(recipe))
+        partial.mkdir(parents=True, exist_ok=True)
+        checkpoints.mkdir(exist_ok=True)
+        with measured(checkpoints) as costs:
+            yield partial
+        self._complete(recipe, partial, list(files), asdict(costs))
+        shutil.rmtree(checkpoints, ignore_errors=True)
+
+    @contextmanager
+    def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
+        """Hold the stage's lock, after a call of ``waiting`` if another process holds it.
+
+        ``flock`` lets go of it when its process dies, however it dies. A whole entry of a store that cannot be written
+        needs no lock.
+
+        Raises:
+            InputError: the store cannot be written, and the entry is not there.
+        """
+        path = self.folder(recipe).with_suffix(".lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = path.open("w")
+        except OSError as error:
+            if error.errno not in NO_PERMISSION:
+                raise
+            if not self.folder(recipe).is_dir():
+                raise InputError(
+                    f"{path.parent} cannot be written ({error.strerror}), and the {recipe.stage} of this run is not in "
+                    "it; give yourself access, or choose another store with store.root=PATH"
+                ) from error
+            yield
+            return
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting(recipe)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def partial(self, recipe: Recipe) -> Path:
+        """Where the entry of ``recipe`` is written before it is whole."""
+        return self.folder(recipe).with_suffix(".partial")
+
+    def folder(self, recipe: Recipe) -> Path:
+        """Where the entry of ``recipe`` lies once it is whole."""
+        return self.root / recipe.stage / recipe.key
+
+    def _complete(self, recipe: Recipe, partial: Path, files: Sequence[str], costs: Mapping[str, float]) -> None:
+        names = _only(partial, files, stage=recipe.stage)
+        made_by: dict[str, Any] = {
+            "stage": recipe.stage,
+            "version": recipe.version,
+            "config": recipe.config,
+            "inputs": recipe.inputs,
+            "libraries": library_versions(),
+            "files": {name: file_hash(partial / name) for name in names},
+        }
+        write_json(partial / ENTRY, made_by)
+        write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, names)})
+        partial.rename(self.folder(recipe))
+        flush_folder(self.folder(recipe).parent)
+
+
+def _only(partial: Path, files: Sequence[str], *, stage: str) -> list[str]:
+    """The files of an entry, sorted, after all others are gone: a killed run, or a library, left them half-written."""
+    declared = [path for pattern in files for path in partial.glob(pattern) if path.is_file() and not path.is_symlink()]
+    names = sorted({str(path.relative_to(partial)) for path in declared})
+    if missing := sorted(name for name in files if "*" not in name and name not in names):
+        raise RuntimeError(f"the {stage} stage did not write {', '.join(missing)} into {partial}")
+    for path in sorted(partial.rglob("*"), reverse=True):  # what a folder holds comes before the folder
+        folder = path.is_dir() and not path.is_symlink()
+        if any(path.iterdir()) if folder else str(path.relative_to(partial)) in names:
+            continue
+        remove(path)
+    return names
+
+
+def note_finished(file: Path) -> None:
+    """Note the hash of a file of a partial entry that a killed run need not make again."""
+    write_aside(_note(file), file_hash(file))
+
+
+def is_finished(file: Path) -> bool:
+    """Whether a file of a partial entry is as it was when `note_finished` was called."""
+    try:
+        return _note(file).read_text() == file_hash(file)
+    except (OSError, ValueError):
+        return False
+
+
+def _note(file: Path) -> Path:
+    return checkpoints_of(file.parent) / f"{file.name}.sha256"
+
+
+def checkpoints_of(folder: Path) -> Path:
+    """Where an entry, whole or partial, keeps what a killed run goes on from until it is whole."""
+    return folder.with_suffix(".checkpoints")
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """What an entry's JSON file says; nothing where it is missing or broken."""
+    return find_object(path) or {}
+
+
+def _amount(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
+def _key(made_by: Mapping[str, object]) -> str:
+    made_of = {name: made_by.get(name) for name in ("stage", "version", "config", "inputs")}
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
+    """The files of an entry that are not as they were written, and what is wrong with each.
+
+    With ``trust_stamps``, files are hashed only where their size or their time of change is another.
+    """
+    recorded = _recorded(folder / ENTRY)
+    files = recorded.get("files")
+    if not (folder / ENTRY).is_file():
+        yield f"{folder / ENTRY} is missing"
+    elif (
+        not isinstance(files, dict)
+        or not files
+        or not isinstance(recorded.get("libraries"), dict)
+        or _key(recorded) != folder.name  # the folder is named after what made the entry
+    ):
+        yield f"{folder / ENTRY} has changed"
+    else:
+        stamps = _recorded(folder / TIMINGS).get("files") if trust_stamps else None
+        known = stamps if isinstance(stamps, dict) else {}
+        for name, wanted in files.items():
+            if not (folder / name).is_file():
+                yield f"{folder / name} is missing"
+            elif known.get(name) != _stamp(folder / name) and file_hash(folder / name) != wanted:
+                yield f"{folder / name} has changed"
+
+
+def _renew_timings(folder: Path, names: Iterable[str]) -> None:
+    """Write costs and stamps of a whole entry anew where they are damaged, or are those of files that were copied."""
+    timings = _recorded(folder / TIMINGS)
+    if not timings:
+        warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=3)
+    stamps = _stamps(folder, names)
+    if timings.get("files") != stamps:
+        costs = {name: _amount(timings.get(name)) for name in ("seconds", "peak_memory")}
+        with suppress(OSError):  # a store that may only be read
+            write_json(folder / TIMINGS, {**costs, "files": stamps})
+
+
+def _stamps(folder: Path, names: Iterable[str]) -> dict[str, list[int]]:
+    return {name: _stamp(folder / name) for name in names}
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of change: what differs where a file was written again."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _differing(recorded: Mapping[str, str]) -> str:
+    current = library_versions()
+    return (
+        ", ".join(f"{name} {version}" for name, version in recorded.items() if current.get(name) != version)
+        or "fewer libraries"
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the installed libraries that shape artifacts."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON whole or not at all."""
+    write_aside(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()

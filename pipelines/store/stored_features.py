@@ -1,0 +1,101 @@
+"""Feature tensors of several entries of the store, by method, each read only when it is asked for.
+
+Keys are ``<method>[/<layer>]:<pooling>``, such as ``log_mel:mean`` or ``gpt/layer_3:thirds``.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from foundation.errors import InputError
+from foundation.files import aside
+from lm.pooling import FloatArray
+
+FEATURES = "features.safetensors"  # in an entry
+SCORES = "scores.safetensors"  # beside them, of a method that has a classifier of its own: `CLASS_SCORES`
+CLASS_SCORES = "scores"  # (clips, classes), probabilities
+PROBE = "probe.json"  # what the probes found, in their entry and in the folder of a run
+GPT: Final = "gpt"  # the method that all others are held against
+
+
+def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    """The vectors ``(dim,)`` of each clip in turn -> tensors ``(clips, dim)``; every clip has the same keys."""
+    columns: dict[str, list[FloatArray]] = {}
+    for row in rows:
+        for key, vector in row.items():
+            columns.setdefault(key, []).append(vector)
+    return {key: np.stack(vectors) for key, vectors in columns.items()}
+
+
+def write_features(folder: Path, tensors: Mapping[str, FloatArray]) -> None:
+    """Write tensors ``(clips, dim)`` by key into the folder of an entry."""
+    with aside(folder / FEATURES) as beside:
+        save_file(dict(tensors), beside)
+
+
+def write_scores(folder: Path, scores: FloatArray) -> None:
+    """Write class probabilities ``(clips, classes)`` into the folder of an entry."""
+    with aside(folder / SCORES) as beside:
+        save_file({CLASS_SCORES: scores}, beside)
+
+
+class StoredFeatures(Mapping[str, FloatArray]):
+    """Tensors ``(clips, dim)`` by key; none is kept in memory."""
+
+    def __init__(self, places: Mapping[str, Path]) -> None:
+        """From the file that holds each key."""
+        self._places = dict(places)
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that hold them."""
+        return list(dict.fromkeys(self._places.values()))
+
+    def __getitem__(self, key: str) -> FloatArray:
+        with safe_open(self._places[key], framework="numpy") as file:
+            tensor: FloatArray = file.get_tensor(key)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
+    """The candidates of each method, in natural order of their keys: layer 2 comes before layer 10.
+
+    Raises:
+        InputError: two files hold the same key.
+    """
+    places = _places(files)
+    keys: dict[str, list[str]] = {}
+    for key in sorted(places, key=_natural):
+        keys.setdefault(method_of_key(key), []).append(key)
+    return {of: StoredFeatures({key: places[key] for key in mine}) for of, mine in keys.items()}
+
+
+def method_of_key(key: str) -> str:
+    """The method of a key: what stands before the first "/" or ":"."""
+    return re.split("[/:]", key, maxsplit=1)[0]
+
+
+def _places(files: Sequence[Path]) -> dict[str, Path]:
+    places: dict[str, Path] = {}
+    for path in files:
+        with safe_open(path, framework="numpy") as file:
+            for key in file.keys():  # noqa: SIM118  # it is no dictionary
+                if key in places:
+                    raise InputError(f"{path} and {places[key]} both hold {key}; probe one of them")
+                places[key] = path
+    return places
+
+
+def _natural(key: str) -> list[tuple[int, str]]:
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", key)]

@@ -1,0 +1,74 @@
+"""A folder that a command fills file by file, and finds again after it was killed.
+
+``job.json`` says what is being made: the same command goes on where it stopped, another one is refused.
+"""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from foundation.errors import InputError
+from foundation.json_values import find_object
+from pipelines.store.store import write_json
+
+JOB = "job.json"
+REMEDY = "choose another output=..., or delete it"
+
+
+def require_new(output: Path) -> None:
+    """Refuse to write over anything.
+
+    Raises:
+        InputError: there is something at ``output``.
+    """
+    if output.exists():
+        raise InputError(f"output={output} exists already; {REMEDY}")
+
+
+@contextmanager
+def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
+    """Hold ``folder`` for ``job``: it is new, empty, or was begun by the same job.
+
+    Raises:
+        InputError: it is something else, or another process is filling it.
+    """
+    require_own(folder, job)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / JOB).exists():
+        write_json(folder / JOB, job)
+    with (folder / JOB).open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of when the process dies, however it dies
+        except BlockingIOError:
+            raise InputError(
+                f"another command is writing {folder}; wait for it, or choose another output=..."
+            ) from None
+        yield
+
+
+def remove_work_folder(folder: Path) -> None:
+    """Remove a folder that was filled: `JOB` last, so that a killed removal is found again as what it is."""
+    for path in folder.iterdir():
+        if path.name != JOB:
+            path.unlink()
+    (folder / JOB).unlink()
+    folder.rmdir()
+
+
+def require_own(folder: Path, job: Mapping[str, object]) -> None:
+    """Refuse a folder that something else wrote.
+
+    Raises:
+        InputError: it is a file, holds other things, or was begun by another job; names what differs.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"output={folder} is a file, and a folder is to be written; {REMEDY}")
+    begun = find_object(folder / JOB)
+    if begun is None and any(path.suffix != ".aside" for path in folder.iterdir()):
+        raise InputError(f"output={folder} holds other things; {REMEDY}")
+    differing = sorted(name for name in job if begun is not None and begun.get(name) != job[name])
+    if differing:
+        raise InputError(f"output={folder} was begun with other values of {', '.join(differing)}; {REMEDY}")

@@ -1,0 +1,108 @@
+"""Encoding many recordings, in this process or in several; the codes are the same."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from audio.blocks import skip_samples
+from foundation.errors import InputError
+from audio.recordings.manifest import Clip
+from audio.reading import read_blocks
+from foundation.threads import one_thread
+from pipelines.commandline.parent import end_with_parent
+from tokenizer.codes import CodesFormat
+from tokenizer.parquet import CodedClip
+from tokenizer.tokenizer import Tokenizer
+
+T = TypeVar("T")
+R = TypeVar("R")
+Job = tuple[Clip, int]  # a clip, and the frames of it to skip
+
+
+@contextmanager
+def encoding_pool(workers: int) -> Iterator[Executor | None]:
+    """Worker processes for `in_order`; none where one process is to do it all."""
+    if workers <= 1:
+        yield None
+        return
+    # Forking a process that runs torch threads may hang: start fresh ones.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
+        yield pool
+
+
+def _begin_worker() -> None:
+    torch.set_num_threads(1)
+    end_with_parent()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A tokenizer that any process can load, and the recordings that it is to encode."""
+
+    folder: Path  # of the tokenizer
+    root: Path  # of the recordings
+    device: str = "cpu"
+
+    @property
+    def format(self) -> CodesFormat:
+        """What the codes mean."""
+        return self.tokenizer.format
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Loaded once in each process."""
+        return _loaded(self.folder, self.device)
+
+
+def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -> Iterator[R]:
+    """What ``work`` makes of each job: in the pool, or here on one thread, as each worker does it.
+
+    Raises:
+        InputError: a worker process ended before its work was done.
+    """
+    if pool is not None:
+        with _told_of_ended_workers():
+            yield from pool.map(work, jobs, chunksize=8)
+        return
+    for job in jobs:
+        with one_thread():
+            result = work(job)
+        yield result
+
+
+@contextmanager
+def _told_of_ended_workers() -> Iterator[None]:
+    """Say in one line that a worker was killed: the kernel kills a process where memory runs out.
+
+    Raises:
+        InputError: a worker process ended before its work was done.
+    """
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise InputError(
+            "the system ended a worker process, most likely because memory ran out; nothing finished is lost: go on "
+            "with the same command and workers=1"
+        ) from error
+
+
+def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
+    """Codes of one clip from a frame on. What it is called is the manifest's to know: mended labels change no code."""
+    clip, offset = job
+    audio = encoder.tokenizer.config.audio
+    blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
+    codes = encoder.tokenizer.encode_blocks(skip_samples(blocks, offset * audio.hop_length), audio.sample_rate)
+    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset)
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, device: str) -> Tokenizer:
+    return Tokenizer.from_pretrained(folder, device=device)

@@ -1,0 +1,144 @@
+"""The processes that train together: one alone, or as many as torchrun started, through fairseq2's gangs."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from pipelines.commandline.parent import end_with_parent
+
+# What rank 0 does alone (encoding a corpus, clustering) may take hours, while the others wait at a barrier.
+PATIENCE = timedelta(days=2)
+# Each process has running statistics of its own; those of fairseq2's DDP on GPUs, of another class, have the same.
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+class Gang(Protocol):
+    """Processes that share one training step."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model whose backward pass averages gradients over the gang."""
+
+    def share_statistics(self, model: nn.Module) -> None:
+        """Give all processes the same running statistics of batch normalisation: the mean of what each has."""
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Element-wise sum of the values of all processes."""
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+
+    def close(self) -> None:
+        """Part from the other processes."""
+
+
+class Alone:
+    """One process."""
+
+    rank = 0
+    size = 1
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        return model
+
+    def share_statistics(self, model: nn.Module) -> None:
+        return
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        return list(values)
+
+    def barrier(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+class Together:
+    """The processes that torchrun started: gloo on CPUs, NCCL on GPUs."""
+
+    def __init__(self, device: torch.device) -> None:
+        import soundfile  # noqa: F401  it brings the libsndfile that fairseq2 looks for
+        from fairseq2.gang import ProcessGroupGang, create_parallel_gangs
+
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # what is made without naming a device belongs to this process, too
+        root = ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE)
+        self._gangs = create_parallel_gangs(root)
+        self.rank = self._gangs.dp.rank
+        self.size = self._gangs.dp.size
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        if self.size == 1:
+            return model
+        if self.device.type == "cpu":
+            # fairseq2 would have batches normalised over all processes, which PyTorch can on GPUs only.
+            from torch.nn.parallel import DistributedDataParallel
+
+            return DistributedDataParallel(
+                model, process_group=self._gangs.rdp.as_process_group(), broadcast_buffers=False
+            )
+        from fairseq2.nn.ddp import to_ddp
+
+        return to_ddp(model, self._gangs)
+
+    def share_statistics(self, model: nn.Module) -> None:
+        from fairseq2.gang import ReduceOperation
+
+        norms = [module for module in model.modules() if isinstance(module, NORMS)]
+        running = [each for norm in norms for each in (norm.running_mean, norm.running_var) if each is not None]
+        if self.size > 1 and running:
+            together = nn.utils.parameters_to_vector(running)
+            self._gangs.dp.all_reduce(together, ReduceOperation.SUM)
+            nn.utils.vector_to_parameters(together / self.size, running)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        from fairseq2.gang import ReduceOperation
+
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        self._gangs.dp.all_reduce(total, ReduceOperation.SUM)
+        return [float(value) for value in total.tolist()]
+
+    def barrier(self) -> None:
+        self._gangs.root.barrier()
+
+    def close(self) -> None:
+        self._gangs.close()
+
+
+@contextmanager
+def gathered(device: torch.device) -> Iterator[Gang]:
+    """This process's gang, parted from at the end.
+
+    Not where this process fails: those who wait for it would fail at once, before it has told why.
+    """
+    gang = current_gang(device)
+    yield gang
+    gang.close()
+
+
+def current_gang(device: torch.device) -> Gang:
+    """This process's gang: `Together` under torchrun, `Alone` otherwise."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with_parent()
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        return Together(device)
+    return Alone(device)

@@ -1,0 +1,196 @@
+"""What a training is: its config, the points of its curve, and all that changes while a model is trained."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from foundation.errors import InputError
+from foundation.seeds import require_seed
+from pipelines.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+
+STEP = "step"
+MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How a model is trained: AdamW, linear warm-up and cosine decay.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    steps: int
+    lr: float  # peak learning rate
+    warmup_steps: int = 50
+    final_lr_ratio: float = 0.05  # of the peak, at the last step
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    accumulation: int = 1  # micro-steps per step: the batch is split, not multiplied
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights stay fp32
+    ema_decay: float = 0.0  # exponential moving average of the weights; 0 is none
+    validate_every: int = 100  # steps
+    keep: Literal["best", "last"] = "best"  # which weights the artifact holds, by validation loss
+    max_minutes: float | None = None  # ceiling; what it cuts short is marked
+    checkpoint_minutes: float = 1.0  # between checkpoints
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "lr", "accumulation", "validate_every", "clip_norm"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"fit.{name} is {getattr(self, name)}; it must be positive")
+        require_seed(self.seed, "fit.seed")
+        for name in ("warmup_steps", "weight_decay", "checkpoint_minutes"):
+            if getattr(self, name) < 0:
+                raise InputError(f"fit.{name} is {getattr(self, name)}; it must be 0 or more")
+        if not 0 <= self.final_lr_ratio <= 1:
+            raise InputError(f"fit.final_lr_ratio is {self.final_lr_ratio}; choose 0 (no learning) to 1 (no decay)")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError(f"fit.ema_decay is {self.ema_decay}; choose 0 (none) or a value below 1, such as 0.999")
+        if self.max_minutes is not None and self.max_minutes <= 0:
+            raise InputError(f"fit.max_minutes is {self.max_minutes}; choose a positive ceiling, or null for none")
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        low = self.final_lr_ratio
+        return self.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One point of a training curve; losses per item."""
+
+    step: int
+    train_loss: float  # mean since the point before
+    validation_loss: float
+
+
+class Training:
+    """What changes while a model is trained, and how it is saved."""
+
+    def __init__(self, model: nn.Module, config: FitConfig, option: str) -> None:
+        self.config = config
+        self.option = option
+        self.model = model
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
+        )
+        self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.step = 0
+        self.seconds = 0.0
+        self.curve: list[Point] = []
+        self.running = [0.0, 0.0]  # summed loss and items since the last point
+        self.best_loss = math.inf
+        self.best_step = 0
+        self.best = self._weights()
+        self.cut_short = False  # by max_minutes
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        values = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "curve": [asdict(point) for point in self.curve],
+            "running": self.running,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "cut_short": self.cut_short,
+        }
+        write_checkpoint(path, {**self._kept(), **self._moments()}, values)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint. Where it cannot be read, nothing has changed.
+
+        Raises:
+            CheckpointError: it is damaged, or of another training.
+        """
+        tensors, values = read_checkpoint(path)
+        progress = _progress(values)
+        kept = self._kept()
+        moments = self._moments_of({name: tensors[name] for name in tensors.keys() - kept.keys()})
+        if any(not _alike(tensors.get(name), value) for name, value in kept.items()):
+            raise CheckpointError("it is of another model")
+        for name, value in kept.items():
+            value.copy_(tensors[name])  # in place: how a tensor lies in memory decides how sums are rounded
+        self.optimizer.load_state_dict({"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        vars(self).update(progress)
+
+    def _kept(self) -> dict[str, Tensor]:
+        """All weights of a checkpoint by name: the present ones, the best ones, and their average if there is one."""
+        parts = {"model": self.model.state_dict(), "best": self.best}
+        if self.config.ema_decay:
+            parts["average"] = self.average
+        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def _moments(self) -> dict[str, Tensor]:
+        """What AdamW keeps of each parameter, as ``optimizer.<number of the parameter>.<name>``."""
+        state = self.optimizer.state_dict()["state"]
+        return {f"optimizer.{number}.{name}": value for number, own in state.items() for name, value in own.items()}
+
+    def _moments_of(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        """The state of the optimizer that `_moments` named, each tensor laid out in memory as its parameter is."""
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            of, _, rest = key.partition(".")
+            number, _, name = rest.partition(".")
+            if of != "optimizer" or not number.isdecimal() or int(number) >= len(parameters) or name not in MOMENTS:
+                raise CheckpointError("it is of another model")
+            like = torch.zeros((), device=parameters[int(number)].device) if name == STEP else parameters[int(number)]
+            if not _alike(value, like):
+                raise CheckpointError("it is of another model")
+            state.setdefault(int(number), {})[name] = torch.empty_like(like).copy_(value)
+        return state
+
+    def update_average(self) -> None:
+        """Move the averaged weights towards the present ones; a young average follows faster."""
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def record(self, point: Point) -> None:
+        """Add a point, and remember the weights if they are the best so far."""
+        self.curve.append(point)
+        self.running = [0.0, 0.0]
+        if point.validation_loss < self.best_loss:
+            self.best_loss, self.best_step, self.best = point.validation_loss, self.step, self._weights()
+
+    def evaluated_weights(self) -> dict[str, Tensor]:
+        """The averaged weights where there is an average, else the present ones."""
+        return self.average if self.config.ema_decay else self._weights()
+
+    def _weights(self) -> dict[str, Tensor]:
+        source = self.average if self.config.ema_decay else self.model.state_dict()
+        return {name: value.detach().clone() for name, value in source.items()}
+
+
+def _alike(tensor: Tensor | None, other: Tensor) -> bool:
+    return tensor is not None and tensor.shape == other.shape and tensor.dtype == other.dtype
+
+
+def _progress(values: Mapping[str, Any]) -> dict[str, object]:
+    """How far a checkpoint's training has come, as attributes of a `Training`."""
+    try:
+        total, items = values["running"]
+        return {
+            "step": int(values["step"]),
+            "seconds": float(values["seconds"]),
+            "curve": [Point(**point) for point in values["curve"]],
+            "running": [float(total), float(items)],
+            "best_loss": float(values["best_loss"]),
+            "best_step": int(values["best_step"]),
+            "cut_short": bool(values["cut_short"]),
+        }
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError("it does not say how far the training came") from error

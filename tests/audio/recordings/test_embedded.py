@@ -1,0 +1,133 @@
+"""The embedded corpus: spoken whole or not at all, the same bytes each time, and voices that differ."""
+
+import hashlib
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from audio.recordings.corpus import CorpusConfig, build_manifest
+from audio.recordings.embedded import PATTERN, VOICES, WORDS, EmbeddedConfig, embedded_corpus, utterances
+from foundation.errors import InputError
+
+SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return embedded_corpus(SMALL, tmp_path_factory.mktemp("cache"))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_a_fresh_process_speaks_the_same_bytes(spoken: Path, tmp_path: Path) -> None:
+    again = embedded_corpus(SMALL, tmp_path)
+    assert again.name == spoken.name
+    assert contents(again) == contents(spoken)
+
+
+def test_every_clip_sounds_different(spoken: Path) -> None:
+    assert len(set(contents(spoken).values())) == len(contents(spoken)) == 4 * 3 * 2
+
+
+def test_names_carry_word_voice_and_take(spoken: Path) -> None:
+    manifest, rejected = build_manifest(CorpusConfig(root=str(spoken), pattern=PATTERN))
+    assert not rejected
+    assert {each.label for each in manifest.clips} == set(WORDS[:3])
+    assert {each.group for each in manifest.clips} == set(VOICES[:4])
+    assert {each.index for each in manifest.clips} == {0, 1}
+    assert all(0.2 < each.seconds < 1.5 and each.sample_rate == 22_050 for each in manifest.clips)
+
+
+def test_what_is_there_is_not_spoken_again(spoken: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in spoken.iterdir()}
+    assert embedded_corpus(SMALL, spoken.parent) == spoken
+    assert {path: path.stat().st_mtime_ns for path in spoken.iterdir()} == before
+
+
+def test_leftovers_of_a_killed_run_and_missing_files_are_mended(spoken: Path, tmp_path: Path) -> None:
+    (tmp_path / f".{spoken.name}.aside").mkdir()
+    (tmp_path / f".{spoken.name}.aside" / "zero_x_0.wav").write_bytes(b"half")
+    folder = embedded_corpus(SMALL, tmp_path)
+    next(folder.iterdir()).unlink()
+    assert contents(embedded_corpus(SMALL, tmp_path)) == contents(spoken)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [spoken.name, f"{spoken.name}.lock"]
+
+
+def test_runs_at_once_do_not_harm_each_other(spoken: Path, tmp_path: Path) -> None:
+    call = (
+        "import sys; from pathlib import Path; from audio.recordings.embedded import *; "
+        "print(embedded_corpus(EmbeddedConfig(voices=4, words=3, takes=2), Path(sys.argv[1])))"
+    )
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-c", call, str(tmp_path)]
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(subprocess.run, command, cwd=root, capture_output=True, text=True) for _ in range(2)]
+    assert {run.result().stdout.strip() for run in runs} == {str(tmp_path / spoken.name)}
+    assert contents(tmp_path / spoken.name) == contents(spoken)
+
+
+def test_the_engine_of_a_killed_run_stops(tmp_path: Path) -> None:
+    call = (
+        "import sys; from pathlib import Path; from audio.recordings.embedded import *; "
+        "embedded_corpus(EmbeddedConfig(), Path(sys.argv[1]))"
+    )
+    run = subprocess.Popen([sys.executable, "-c", call, str(tmp_path)], cwd=Path(__file__).parents[3])
+    while not (spoken := list(tmp_path.glob(".*/*.wav"))) and run.poll() is None:
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    counts = []
+    for _ in range(2):
+        time.sleep(0.3)
+        counts.append(len(list(tmp_path.glob(".*/*.wav"))))
+    assert 0 < len(spoken) <= counts[0] == counts[1] < len(utterances(EmbeddedConfig()))
+
+
+def test_the_whole_corpus_is_large_and_varied() -> None:
+    whole = utterances(EmbeddedConfig())
+    assert len({each.voice for each in whole}) >= 40
+    assert len({each.text for each in whole}) >= 20
+    assert len({each.file for each in whole}) == len(whole)
+    takes = {(each.voice, each.text, each.speed, each.pitch) for each in utterances(EmbeddedConfig(voices=2, takes=20))}
+    assert len(takes) == 2 * len(WORDS) * 20
+    assert {each.speed for each in whole} >= set(range(140, 200))
+
+
+def test_a_part_keeps_speeds_and_pitches_of_the_whole() -> None:
+    whole = {each.file: each for each in utterances(EmbeddedConfig())}
+    assert all(whole[each.file] == each for each in utterances(SMALL))
+
+
+@pytest.mark.slow
+def test_the_whole_corpus_lasts_half_an_hour(tmp_path: Path) -> None:
+    folder = embedded_corpus(EmbeddedConfig(), tmp_path)
+    seconds = sum(soundfile.info(path).duration for path in folder.iterdir())
+    assert seconds >= 30 * 60
+    assert len(set(contents(folder).values())) == len(utterances(EmbeddedConfig()))
+
+
+@pytest.mark.parametrize("values", [{"voices": 0}, {"voices": 1_000}, {"words": 31}, {"takes": 0}, {"seed": -1}])
+def test_values_out_of_range_are_refused(values: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=r"^embedded\.\w+ is .*; choose"):
+        EmbeddedConfig(**values)
+
+
+@pytest.mark.parametrize("taken", [0, 900 << 10])  # the files run out, or the bytes
+def test_a_full_disk_is_told_and_leaves_nothing(taken: int, small_disk: Path) -> None:
+    (small_disk / "taken").write_bytes(bytes(taken))
+    with pytest.raises(OSError, match=r"No space left on device: '.*embedded-"):
+        embedded_corpus(EmbeddedConfig(voices=30, words=2, takes=1), small_disk / "cache")
+    assert [path.suffix for path in (small_disk / "cache").iterdir()] == [".lock"]
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"file.* cannot be written: .*; choose another cache folder"):
+        embedded_corpus(SMALL, tmp_path / "file")

@@ -1,0 +1,363 @@
+"""The whole chain on a little of the embedded corpus: what it leaves, what it reuses, and what it must not look at."""
+
+import json
+import math
+import shlex
+import shutil
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from audio.reading import read
+from audio.recordings.manifest import Manifest, Split, read_manifest
+from foundation.files import file_hash
+from lm.model import LanguageModel
+from pipelines.chain.chain import make_stages
+from pipelines.commandline.progress import Terminal
+from pipelines.settings.run import run_settings
+from pipelines.store.session import Session
+from pipelines.store.store import Store
+from pipelines.training.gangs import Alone
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import PROCESSES, TINY, called, called_at_once, composed, entries, run, stored
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder.vocoder import Vocoder
+
+FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
+STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", *FEATURES, "probe")
+JUDGING_STAGES = ("decoded", "judged", "spectrograms", "supervised", "recognised")
+SOUND_STAGES = ("waveforms", "vocoder", "listening", *JUDGING_STAGES)
+METHODS = ("bag_of_codes", "bottleneck", "gpt", "log_mel", "random_gpt")
+IN_THE_LOG = (*STAGES[:-1], *("probed" for _ in METHODS), "probe", *SOUND_STAGES)
+NAMES = {
+    "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
+    "lm": "perplexity unigram_perplexity bits_per_second",
+    "probe": "accuracy macro_f1",
+    "vocoder": (
+        "bits_per_sample label_accuracy mel_cepstral_distortion log_mel_distance voicing_error code_agreement clipping "
+        "silence runaway_clips silent_clips clipped_clips distinct_1 perplexity recoded_perplexity stoi_clips"
+    ),
+}
+LAYERS = ("", "/layer_1", "/layer_2", "/all_layers")
+GPTS = [f"{gpt}{layer}" for gpt in ("gpt", "random_gpt") for layer in LAYERS]
+PROBED = (
+    "log_mel",
+    "bottleneck",
+    "bag_of_codes",
+    *(f"{gpt}{layer}" for gpt in ("gpt", "random_gpt") for layer in LAYERS),
+)
+TRAINED = ("tokenizer", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
+NO_CHOICE = (
+    *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]"),
+    *(f"{part}.fit.keep=last" for part in TRAINED),
+)
+# Files of what is learned: statistics and sample, weights, centroids.
+LEARNED = {
+    "sample": "sample.safetensors",
+    "autoencoder": "autoencoder.safetensors",
+    "tokenizer": "model.safetensors",
+    "lm": "model.safetensors",
+    "vocoder": "model.safetensors",
+    "simclr": "model.safetensors",
+    "supervised": "model.safetensors",
+}
+
+
+def results(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return content
+
+
+def figures(folder: Path) -> list[dict[str, Any]]:
+    return list(results(folder)["figures"])
+
+
+# What a run leaves
+
+
+def test_a_run_ends_with_the_path_of_its_report(finished_run: FinishedRun) -> None:
+    assert finished_run.printed.split()[-1] == str(finished_run.folder / "report.html")
+    assert (finished_run.folder / "report.html").read_text().lower().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("stage", NAMES)
+def test_results_hold_every_figure(stage: str, finished_run: FinishedRun) -> None:
+    found = {row["name"] for row in figures(finished_run.folder) if row["stage"] == stage}
+    assert set(NAMES[stage].split()) <= found
+
+
+def test_results_hold_what_each_stage_cost(finished_run: FinishedRun) -> None:
+    costs = {(row["stage"], row["name"]) for row in figures(finished_run.folder)}
+    probed = tuple(f"probed_{of}" for of in METHODS)
+    assert {(stage, name) for stage in STAGES + probed + SOUND_STAGES for name in ("seconds", "peak_memory")} <= costs
+
+
+def test_every_representation_is_probed(finished_run: FinishedRun) -> None:
+    rows = [row for row in figures(finished_run.folder) if row["stage"] == "probe" and row["name"] == "accuracy"]
+    assert {row["of"] for row in rows} == set(PROBED)
+    assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
+
+
+def test_sounds_of_each_kind_are_measured(finished_run: FinishedRun) -> None:
+    rows = [row for row in figures(finished_run.folder) if row["stage"] == "vocoder" and row["name"] == "silence"]
+    said = {f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")}
+    assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet", *said}
+
+
+def test_bits_per_sample_are_the_loss_of_the_kept_weights(finished_run: FinishedRun) -> None:
+    curve = results(finished_run.folder)["curves"]["vocoder"]
+    (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
+    (told,) = [row["value"] for row in figures(finished_run.folder) if row["name"] == "bits_per_sample"]
+    assert told == pytest.approx(kept / math.log(2))
+
+
+def test_label_accuracy_has_an_interval(finished_run: FinishedRun) -> None:
+    rows = [row for row in figures(finished_run.folder) if row["name"] == "label_accuracy"]
+    assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet"}
+    assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
+    heard = results(finished_run.folder)["listening"]
+    assert heard["judged_clips"] == 2
+    assert {sum(row["classes"].values()) for row in heard["recognised"] if row["of"] == "unconditional"} == {2}
+
+
+def test_every_figure_names_an_entry_of_the_store(finished_run: FinishedRun) -> None:
+    keys = {entry.name for entry in entries(finished_run.store)}
+    assert {row["artifact"] for row in figures(finished_run.folder)} <= keys
+    assert all(math.isfinite(row["value"]) for row in figures(finished_run.folder))
+
+
+def test_the_results_say_how_to_make_them_again(finished_run: FinishedRun) -> None:
+    found = results(finished_run.folder)
+    assert shlex.split(found["command"]) == ["wordless", "run", *finished_run.words]
+    source = found["provenance"]
+    assert source["config"]["embedded"]["voices"] == 5
+    assert source["command"] == found["command"]
+    assert source["parameters"].keys() == {"autoencoder", "lm", "vocoder", "supervised"}
+    assert all(count > 100 for count in source["parameters"].values())
+    assert not [path for path in finished_run.store.rglob("*.json") if source["date"] in path.read_text()]
+
+
+def test_the_log_shows_what_is_computed(finished_run: FinishedRun) -> None:
+    computed = [line.split()[1] for line in finished_run.log.splitlines() if line.startswith("computing")]
+    assert computed == list(IN_THE_LOG)
+    assert (
+        "audio     8,000 Hz, window 25 ms, hop 10 ms, 50 codes per second in 1 stream" in finished_run.log.splitlines()
+    )
+
+
+def test_the_models_work_from_the_run_folder(finished_run: FinishedRun) -> None:
+    samples = read(next((finished_run.store / "embedded").rglob("*.wav")), 22_050)
+    tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    codes = tokenizer.encode(samples.samples, samples.sample_rate)
+    more = LanguageModel.from_pretrained(finished_run.folder / "lm").generate(codes, seconds=0.1)
+    sound = Vocoder.from_pretrained(finished_run.folder / "vocoder").decode(more, tokenizer)
+    assert len(sound.samples) == more.num_samples == 800
+    assert np.isfinite(sound.samples).all()
+
+
+# What is reused
+
+
+def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    done = called(*finished_run.words, f"hydra.run.dir={tmp_path / 'second'}")
+    assert time.monotonic() - begun < 60  # 7 s on an idle machine, for imports and the report
+    assert done.returncode == 0, done.stderr
+    assert "computing" not in done.stderr
+    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("reused")] == list(IN_THE_LOG)
+    assert figures(tmp_path / "second") == figures(finished_run.folder)
+    trainings = {path.name for path in (finished_run.folder / "tensorboard").iterdir()}
+    assert {path.name for path in (tmp_path / "second/tensorboard").iterdir()} == trainings
+
+
+def test_a_part_of_the_chain_makes_the_same_entries(whole_store: Path, tmp_path: Path) -> None:
+    assert run(tmp_path / "store", tmp_path / "run", "stages=[tokenizer]", "workers=2") == 0
+    made = stored(tmp_path / "store")
+    assert {name.partition("/")[0] for name in made} == set(STAGES[:5])
+    assert made.items() <= stored(whole_store).items()  # with two workers, too
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"tokenizer", "results.json", "manifest.tsv"}
+    assert not (tmp_path / "run/lm").exists()
+    assert not (tmp_path / "run/report.html").exists()
+
+
+def test_another_codebook_size_shares_sample_and_autoencoder(whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    assert run(store, tmp_path / "run", "tokenizer.codebook_size=4", "stages=[tokenizer]") == 0
+    counts = {stage: len(list((store / stage).glob("*/entry.json"))) for stage in STAGES[:5]}
+    assert counts == {"sample": 1, "autoencoder": 1, "tokenizer": 2, "codes": 2, "health": 2}
+    assert results(tmp_path / "run")["stages"][1]["reused"]
+
+
+def counts(store: Path) -> dict[str, int]:
+    """Entries of each stage."""
+    return dict(Counter(entry.parent.name for entry in entries(store)))
+
+
+def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, tmp_path: Path) -> None:
+    store = shutil.copytree(finished_run.store, tmp_path / "store")
+    (root,) = (store / "embedded").glob("embedded-*/")
+    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
+    first, *others = manifest.clips
+    before = counts(store)
+    label = next(clip.label for clip in others if clip.label != first.label)
+    mended = (replace(first, label=label, index=7, fold="b"), *others)
+    learn(replace(manifest, clips=mended), store, "stages=[probe,vocoder]")
+    told = {**before, "probed": 2 * len(METHODS), "probe": 2, "supervised": 2, "recognised": 2}
+    assert counts(store) == told
+    train = next(clip for clip in manifest.of("train"))
+    regrouped = tuple(replace(clip, group=None) if clip == train else clip for clip in manifest.clips)
+    learn(replace(manifest, clips=regrouped), store, "stages=[vocoder]")
+    assert counts(store) == {**told, "vocoder": 2, "listening": 2, "decoded": 2, "judged": 2, "recognised": 3}
+
+
+def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    before = counts(store)
+    assert run(store, tmp_path / "run", "lm.views.offsets=false", "stages=[lm,vocoder]") == 0
+    assert counts(store) == {**before, "lm": 2, "listening": 2, "recognised": 2}
+
+
+def test_one_vocoder_serves_several_codebook_sizes(whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    for size in (8, 6):
+        words = (f"tokenizer.codebook_size={size}", "vocoder.codebook_sizes=[4,16]", "stages=[tokenizer,vocoder]")
+        assert run(store, tmp_path / f"{size}", *words) == 0
+    made = counts(store)
+    assert (made["vocoder"], made["decoded"], made["tokenizer"]) == (2, 3, 4)  # one each was there before
+    first, second = (results(tmp_path / size)["stages"] for size in ("8", "6"))
+    keys = [{row["stage"]: row["key"] for row in rows}["vocoder"] for rows in (first, second)]
+    assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize("word", ["vocoder.condition_on_groups=false", "vocoder.wavenet.condition=embedding"])
+def test_a_vocoder_that_is_told_something_else_is_trained_anew(word: str, whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    assert run(store, tmp_path / "run", word, "stages=[tokenizer,vocoder]") == 0
+    config = Vocoder.from_pretrained(tmp_path / "run/vocoder").model.config
+    told = (bool(config.groups), config.condition)
+    assert told == ((False, "meaning") if "groups" in word else (True, "embedding"))
+    assert counts(store)["vocoder"] == 2
+
+
+def test_a_collapsed_codebook_stops_a_run_that_reuses_it(whole_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    ratio = "tokenizer.health.min_perplexity_ratio=1"
+    for gate, code in (("warn", 0), ("stop", 2)):
+        words = (f"store.root={store}", "stages=[tokenizer]", ratio, f"tokenizer.health.gate={gate}")
+        done = called_at_once(tmp_path / gate, *TINY, *words)
+        assert done.returncode == code
+        assert "the codebook has collapsed" in done.stderr
+    assert counts(store)["health"] == 2
+
+
+def test_a_run_folder_holds_what_its_own_run_made(whole_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "run/lm").mkdir(parents=True)
+    (tmp_path / "run/tokenizer").mkdir()
+    (tmp_path / "run/tokenizer/of_another_run.json").touch()
+    store = shutil.copytree(whole_store, tmp_path / "store")
+    assert run(store, tmp_path / "run", "stages=[tokenizer]") == 0
+    assert not (tmp_path / "run/lm").exists()
+    assert not (tmp_path / "run/tokenizer/of_another_run.json").exists()
+    assert (tmp_path / "run/tokenizer/config.json").is_file()
+
+
+# The user's own recordings
+
+
+def test_a_folder_with_some_broken_files(finished_run: FinishedRun, tmp_path: Path) -> None:
+    root = tmp_path / "my recordings"
+    for source in sorted((finished_run.store / "embedded").rglob("*.wav")):
+        word, _, rest = source.name.partition("_")
+        (root / word).mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, root / word / rest)
+    soundfile.write(root / "one" / "silent.wav", np.zeros(8000), 8000)
+    soundfile.write(root / "one" / "short.wav", np.ones(20), 8000)
+    (root / "zero" / "broken.wav").write_bytes(b"RIFF and no more")
+    (root / "zero" / "empty.wav").touch()
+    shutil.copy(source, root / "zero" / "once more.wav")
+    words = ("corpus=folder", f"corpus.root={root}", "stages=[probe,report]", f"store.root={tmp_path / 'store'}")
+    done = called_at_once(tmp_path, *TINY, *words)
+    assert done.returncode == 0, done.stderr
+    assert "my recordings: 20 clips, " in done.stderr
+    assert "5 set aside" in done.stderr
+    rejected = dict(line.split("\t") for line in (tmp_path / "run" / "rejected.tsv").read_text().splitlines()[1:])
+    names = ("one/short", "one/silent", "zero/broken", "zero/empty", "zero/once more")
+    assert [path.removesuffix(".wav") for path in rejected] == list(names)
+    assert rejected["one/silent.wav"].startswith("silent")
+    assert rejected["one/short.wav"].startswith("too short")
+    assert results(tmp_path / "run")["corpus"]["labels"] == {"one": 10, "zero": 10}
+    assert len(results(tmp_path / "run")["corpus"]["rejected"]) == 5
+
+
+# No leak
+
+
+def without(manifest: Manifest, splits: tuple[Split, ...], root: Path) -> Manifest:
+    """The same corpus elsewhere, with noise of the same length in place of all clips of some splits."""
+    clips = []
+    for number, clip in enumerate(manifest.clips):
+        path = root / clip.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if clip.split in splits:
+            noise = np.random.default_rng(number).normal(0, 0.1, clip.num_samples)
+            soundfile.write(path, noise, clip.sample_rate)
+            clip = replace(clip, sha256=file_hash(path), size=path.stat().st_size)
+        else:
+            shutil.copy(manifest.root / clip.path, path)
+        clips.append(clip)
+    return Manifest(root=root, clips=tuple(clips))
+
+
+def learn(manifest: Manifest, place: Path, *words: str) -> None:
+    """The stages on a manifest of our own. The last weights are kept: validation is there to choose the best."""
+    settings = run_settings(composed(place, *(words or NO_CHOICE)))
+    gang, terminal = Alone(torch.device("cpu")), Terminal(silent=True)
+    session = Session(store=Store(place), gang=gang, terminal=terminal, folder=place / "run", workers=1)
+    make_stages(session, manifest, settings)
+
+
+def learned(store: Path) -> dict[str, torch.Tensor]:
+    """Everything that was learned, and the codes of the training clips."""
+    tensors = {
+        f"{stage}:{name}": value
+        for stage, file in LEARNED.items()
+        for path in store.glob(f"{stage}/*/{file}")
+        for name, value in load_file(path).items()
+        if name != "validation"
+    }
+    return tensors | {
+        f"codes:{clip.path}:{clip.offset_frames}": torch.from_numpy(clip.codes.values)
+        for path in store.glob("codes/*/")
+        for clip in read_codes(path)[1]
+        if clip.split == "train"
+    }
+
+
+def test_nothing_is_learned_from_validation_and_test_clips(finished_run: FinishedRun, tmp_path: Path) -> None:
+    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
+    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
+    held_out = without(manifest, ("validation", "test"), tmp_path / "held_out_is_noise")
+    train = without(manifest, ("train",), tmp_path / "train_is_noise")
+    assert len({each.clips for each in (manifest, held_out, train)}) == 3
+    places = {tmp_path / name: each for name, each in (("usual", manifest), ("same", held_out), ("other", train))}
+    several = [PROCESSES.Process(target=learn, args=(each, place)) for place, each in places.items()]
+    for process in several:
+        process.start()
+    for process in several:
+        process.join(300)
+    usual, same, other = (learned(place) for place in places)
+    assert usual.keys() == same.keys() == other.keys()
+    assert [name for name in usual if not torch.equal(usual[name], same[name])] == []
+    for stage in (*LEARNED, "codes"):
+        names = [name for name in usual if name.startswith(f"{stage}:")]
+        assert names
+        assert any(not torch.equal(usual[name], other[name]) for name in names), stage

@@ -1,0 +1,66 @@
+"""AST among the methods that a run compares: fine-tuned, with its own head, and untrained."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from audio.recordings.manifest import read_manifest
+from lm.pooling import POOLINGS
+from pipelines.chain.chain import make_stages
+from pipelines.commandline.progress import Terminal
+from pipelines.settings.run import run_settings
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
+from pipelines.training.gangs import Alone
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import composed
+
+WORDS = (
+    *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),
+    *("ast.model.layers=[1,12]", "ast.model.patches=3", "ast.batches.batch_size=4", "ast.batches.max_frames=40"),
+    *("ast.fit.steps=2", "ast.fit.warmup_steps=1", "ast.fit.validate_every=1"),
+)
+
+
+@pytest.fixture(scope="module")
+def made(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entry]:
+    """The entries of a run of AST alone, by stage."""
+    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
+    store = tmp_path_factory.mktemp("ast") / "store"
+    session = Session(
+        store=Store(store),
+        gang=Alone(torch.device("cpu")),
+        terminal=Terminal(silent=True),
+        folder=store.parent / "run",
+        workers=1,
+    )
+    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
+    return dict(make_stages(session, manifest, run_settings(composed(store, *WORDS))))
+
+
+def probed(made: dict[str, Entry]) -> dict[str, dict[str, Any]]:
+    """Rows of probe.json by method."""
+    rows: Any = made["probe"].read_json("probe.json")["methods"]
+    return {row["of"]: row for row in rows}
+
+
+def test_ast_its_head_and_an_untrained_one_are_probed(made: dict[str, Entry]) -> None:
+    rows = probed(made)
+    assert {of: row["tries"] for of, row in rows.items()} == {"ast": 12, "random_ast": 12, "ast_head": 0}
+    layers = {f"layer_{layer}:{pooling}" for layer in (1, 12) for pooling in POOLINGS}
+    for of in ("ast", "random_ast"):
+        assert {each["of"] for each in rows[of]["candidates"]} == {
+            f"{of}/{name}" for name in {*layers, "class_token:mean"}
+        }
+    counted = {of: run_settings(composed(made["probe"].folder, *WORDS)).candidates(of) for of in ("ast", "random_ast")}
+    assert {of: len(rows[of]["candidates"]) for of in counted} == counted
+    assert len(rows["ast_head"]["predictions"]) == len(rows["ast"]["predictions"]) > 0
+
+
+def test_only_what_is_fitted_is_trained(made: dict[str, Entry]) -> None:
+    assert {"ast", "ast_features", "random_ast_features"} <= set(made)
+    curve: Any = made["ast"].read_json("curve.json")
+    assert curve["steps"] == 2
+    assert not (made["random_ast_features"].folder / "scores.safetensors").exists()
+    assert not {"simclr", "supervised", "lm"} & set(made)

@@ -1,0 +1,407 @@
+"""The page and the table of a sweep: of results built here, of a small project under Hydra, and of a real sweep."""
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.chain.sweep import finish
+from pipelines.pages.sweep import Written, write_sweep
+from pipelines.pages.sweep_points import Point, pareto, swept
+from pipelines.results.sweep_jobs import Job, conclude, note, options, read_jobs
+from tests.pipelines.pages_apart import Page, figure
+from tests.pipelines.tiny_chain import TINY, called, entries
+
+SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048)
+RATE = 50.0  # codes per second
+HOSTILE = "<script>alert('1')</script> & $x_1$"
+
+
+def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
+    """Results as they might come: accuracy has its best at 256 codes, error and steadiness fall."""
+    bits = math.log2(size)
+    gpt, bag = 0.72 - 0.011 * (bits - 8) ** 2 + shift, 0.55 - 0.004 * (bits - 9) ** 2 + shift
+    rows = [
+        figure("tokenizer", "perplexity", 0.7 * size, "codes"),
+        figure("tokenizer", "used_codes", size, "codes"),
+        figure("tokenizer", "codes_per_second", RATE, "codes/s"),
+        figure("tokenizer", "reconstruction_mse", 0.05, "normalised log-mel squared"),
+        figure("tokenizer", "quantised_mse", 0.05 + 0.6 * 2 ** (-bits / 3), "normalised log-mel squared"),
+        *(
+            figure("tokenizer", "stability", start - fall * bits, "ratio", of=of)
+            for of, start, fall in (("noise", 1.05, 0.05), ("gain", 1.02, 0.06), ("shift", 1.0, 0.065))
+        ),
+        figure("lm", "perplexity", 2 ** (0.6 * bits), "codes"),
+        figure("lm", "bits_per_second", RATE * 0.6 * bits, "bit/s"),
+        probed("gpt", gpt),
+        probed("bag_of_codes", bag),
+        probed("log_mel", 0.5),
+    ]
+    stages = [
+        {"stage": "autoencoder", "key": "a", "seconds": 9.0, "peak_memory": 1e9, "reused": size != 16},
+        {"stage": "lm", "key": "b", "seconds": 9.0, "peak_memory": 1e9, "reused": False},
+    ]
+    layers = [{"of": f"gpt/layer_{number}", "validation": gpt + 0.02 * number, "test": gpt} for number in (1, 2)]
+    return {"figures": rows, "stages": stages, "comparison": {"layers": {"gpt": layers}}}
+
+
+def probed(of: str, accuracy: float) -> dict[str, object]:
+    row = figure("probe", "accuracy", accuracy, "ratio", of=of)
+    return row | {"low": accuracy - 0.03, "high": accuracy + 0.03}
+
+
+def add(
+    sweep: Path,
+    number: int,
+    overrides: Mapping[str, str],
+    content: Mapping[str, object] | None,
+    size: int | None = None,
+) -> Path:
+    """One job and its run folder; without content, one that was killed."""
+    folder = sweep / str(number)
+    folder.mkdir(parents=True)
+    note(sweep, Job(number=number, overrides=dict(overrides), folder=str(number), codebook_size=size))
+    if content is not None:
+        (folder / "results.json").write_text(json.dumps(content))
+        (folder / "report.html").write_text("<!DOCTYPE html>")
+        conclude(sweep, number)
+
+
+def sizes(sweep: Path, tried: tuple[int, ...] = SIZES) -> Path:
+    """A sweep over codebook sizes."""
+    for number, size in enumerate(tried):
+        words = {"tokenizer.codebook_size": str(size), "lm": "tiny"}
+        add(sweep, number, words, at(size), size)
+    return sweep
+
+
+def written(sweep: Path) -> tuple[Page, list[dict[str, str]], Written]:
+    """Page, rows of the table, and what was written."""
+    made = write_sweep(sweep, read_jobs(sweep), command="wordless run -m x=1,2")
+    with made.csv.open(encoding="utf-8", newline="") as file:
+        return Page(made.html.read_text(encoding="utf-8")), list(csv.DictReader(file)), made
+
+
+def test_the_page_says_which_size_is_best_and_what_the_others_lose(tmp_path: Path) -> None:
+    page, _, _ = written(sizes(tmp_path))
+    lost = 100 * 0.011 * 16
+    assert (
+        f"256 codes are best on validation (72.0 % on test); 16 lose {lost:.1f} points but are 20.0 points more steady "
+        f"under noise; 2,048 lose {100 * 0.011 * 9:.1f} points and are 15.0 points less steady under noise."
+    ) in page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "an optimum inside the range" in page.text
+    assert "within the interval, 128 and 512 reach the same value" in page.text
+
+
+def test_a_best_value_at_an_end_is_told_to_be_one(tmp_path: Path) -> None:
+    page, _, _ = written(sizes(tmp_path, SIZES[:3]))
+    assert "64 codes, the most of those that finished, are best on validation" in page.text
+    assert "inside the range" not in page.text
+
+
+def test_every_row_links_to_its_report(tmp_path: Path) -> None:
+    sweep = sizes(tmp_path)
+    (sweep / "3" / "report.html").unlink()
+    (sweep / "5").rename(sweep / "5, a=b #1")
+    job = next(job for job in read_jobs(sweep) if job.number == 5)
+    note(sweep, Job(**{**vars(job), "folder": "5, a=b #1"}))
+    page, _, _ = written(sweep)
+    links = [str(link["href"]) for link in page.named("a") if not str(link["href"]).startswith("#")]
+    assert len(links) == len(SIZES) - 1
+    assert all((sweep / unquote(link)).is_file() for link in links)
+
+
+def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+    made = written(sizes(tmp_path))[2]
+    text = made.html.read_text(encoding="utf-8")
+    page = Page(text)
+    assert not page.named("script")
+    assert not page.named("link")
+    assert "http:" not in text.replace("http://www.w3.org", "")
+    assert len(page.named("svg")) == 2
+    assert all(svg.get("aria-label") for svg in page.named("svg"))
+    assert "--paper" in text  # the report's styles
+    assert write_sweep(tmp_path, read_jobs(tmp_path), command="wordless run -m x=1,2").html.read_text("utf-8") == text
+
+
+def test_the_table_is_tidy(tmp_path: Path) -> None:
+    _, rows, made = written(sizes(tmp_path))
+    assert len(rows) == sum(len(point.results["figures"]) for point in made.points)
+    keys = [(row["job"], row["stage"], row["figure"], row["of"], row["split"]) for row in rows]
+    assert len(set(keys)) == len(keys)
+    found = [row for row in rows if (row["figure"], row["of"], row["split"]) == ("accuracy", "gpt", "test")]
+    assert [int(row["tokenizer.codebook_size"]) for row in found] == list(SIZES)
+    for row in found:
+        bits = math.log2(int(row["codebook_size"]))
+        assert float(row["nominal_bits_per_second"]) == pytest.approx(RATE * bits)
+        assert float(row["lm_bits_per_second"]) == pytest.approx(0.6 * RATE * bits)
+        assert float(row["low"]) < float(row["value"]) < float(row["high"])
+        assert (tmp_path / row["run"] / "results.json").is_file()
+        assert row["artifact"] == "0123456789abcdef"
+
+
+def test_a_failed_job_is_listed_and_the_others_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = sizes(tmp_path, SIZES[:4])
+    add(sweep, 4, {"tokenizer.codebook_size": "256", "lm": "tiny"}, None, 256)
+    add(sweep, 5, {"tokenizer.codebook_size": "512", "lm": "tiny"}, None, 512)
+    conclude(sweep, 5, reason=f"there are only 300 patches {HOSTILE}\ud800")
+    with pytest.raises(SystemExit) as ended:
+        finish(sweep, command="wordless run -m tokenizer.codebook_size=16,32 hydra.sweep.dir=old")
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [str(sweep / "sweep.html"), str(sweep / "sweep.csv")]
+    assert "autoencoder  computed 1, reused 3 of 4" in said.err
+    assert "2 of 6 jobs failed" in said.err
+    text = (sweep / "sweep.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert f"there are only 300 patches {HOSTILE}" in page.text
+    assert "<script" not in text
+    assert "tokenizer.codebook_size=256 it was stopped before its end" in page.text
+    assert f"hydra.sweep.dir={sweep}" in page.text
+    assert "hydra.sweep.dir=old" not in page.text
+
+
+def test_a_failed_job_does_not_show_the_results_of_an_earlier_one(tmp_path: Path) -> None:
+    sweep = sizes(tmp_path, SIZES[:3])
+    (sweep / ".jobs/2.json").unlink()
+    note(sweep, Job(number=2, overrides={"tokenizer.codebook_size": "64"}, folder="2", codebook_size=64))
+    page, rows, made = written(sweep)
+    assert [job.number for job in made.failures] == [2]
+    assert {row["job"] for row in rows} == {"0", "1"}
+    assert "1 job failed" in page.text
+
+
+def test_any_option_can_be_swept(tmp_path: Path) -> None:
+    for number, (name, shift) in enumerate({"tiny": 0.0, "small": 0.05, HOSTILE: -0.2}.items()):
+        add(tmp_path, number, {"lm": name}, at(256, shift=shift), 256)
+    page, rows, _ = written(tmp_path)
+    assert "lm=small is best on validation (77.0 % on test)" in page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "lm=tiny loses 5.0 points;" in page.text  # and is as steady
+    assert page.text.index("lm=tiny") < page.text.index(HOSTILE)
+    assert {row["lm"] for row in rows} == {"tiny", "small", HOSTILE}
+    assert "codebook size" not in page.text.partition("The runs")[0]
+
+
+def test_two_options_make_lines(tmp_path: Path) -> None:
+    for number, (lm, size) in enumerate(product(("tiny", "small"), SIZES)):
+        content = at(size, shift=0.02 if lm == "small" else 0)
+        add(tmp_path, number, {"lm": lm, "tokenizer.codebook_size": str(size)}, content, size)
+    page, rows, _ = written(tmp_path)
+    assert "256 codes with lm=small are best" in page.text
+    assert {(row["lm"], row["tokenizer.codebook_size"]) for row in rows} == set(
+        product(("tiny", "small"), map(str, SIZES))
+    )
+    assert "lm=small" in page.text.partition("The runs")[0]
+
+
+def test_a_sweep_without_probes_still_compares(tmp_path: Path) -> None:
+    for number, size in enumerate(SIZES):
+        rows = [row for row in at(size)["figures"] if row["stage"] == "tokenizer"]  # type: ignore[attr-defined]  # a list
+        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, {"figures": rows}, size)
+    page, _, _ = written(tmp_path)
+    assert "From 16 codes to 2,048 codes, the squared error through the codebook goes from 0.288 to" in page.text
+    assert len(page.named("svg")) == 1
+
+
+def test_a_sweep_of_vocoders_compares_what_is_recognised(tmp_path: Path) -> None:
+    heard = {
+        "null": {"wavenet": 0.625, "griffin_lim": 0.5, "noise_vocoder": 0.3},
+        "embedding": {"wavenet": 0.4, "griffin_lim": 0.5},  # of a version that had no noise vocoder
+    }
+    for number, (value, shares) in enumerate(heard.items()):
+        rows = [figure("vocoder", "label_accuracy", share, "ratio", of=of) for of, share in shares.items()]
+        rows += [
+            figure("vocoder", "bits_per_sample", 3.25, "bit/sample", of="wavenet"),
+            figure("vocoder", "stoi", 0.7, "STOI", of="wavenet"),
+        ]
+        add(tmp_path, number, {"ablation": value}, {"figures": rows})
+    page, _, _ = written(tmp_path)
+    words = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "recognised most often with ablation=null (62.5 %), least often with ablation=embedding (40.0 %)" in words
+    assert "ablation=null 3.25 62.5 % 50.0 % 30.0 % – 0.700" in " ".join(words.split())
+    assert "ablation=embedding 3.25 40.0 % 50.0 % – – 0.700" in " ".join(words.split())
+    assert "Within the interval" not in words
+    assert len(page.named("svg")) == 1
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_hardly_a_sweep_makes_a_page_too(tmp_path: Path, jobs: int) -> None:
+    sizes(tmp_path, SIZES[:jobs])
+    page, rows, _ = written(tmp_path)
+    assert bool(rows) == bool(jobs)
+    assert ("No job of this sweep has finished" in page.text) == (jobs == 0)
+
+
+def test_strange_figures_are_drawn_too(tmp_path: Path) -> None:
+    for number, size in enumerate((16, 32)):
+        content = at(size)
+        for row in content["figures"]:  # type: ignore[attr-defined]  # a list
+            row["value"] = math.nan if number else 0.0
+        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content, size)
+    page, rows, _ = written(tmp_path)
+    assert "–" in page.text
+    assert {row["value"] for row in rows} == {"", "0.0"}
+
+
+def test_validation_is_that_of_the_best_layer() -> None:
+    layers = {"gpt": [{"of": "gpt/layer_1", "validation": 0.5}, {"of": "gpt/layer_2", "validation": 0.6}]}
+    job = Job(number=0, overrides={}, folder="0", codebook_size=None)
+    results = {"figures": [], "comparison": {"layers": layers}}
+    assert Point(job=job, results=results).validation == 0.6  # type: ignore[arg-type]  # as JSON gives it
+
+
+def test_words_become_options() -> None:
+    assert options(["a.b=1", "+c='x, y'", "d=e=f"]) == {"a.b": "1", "c": "x, y", "d": "e=f"}
+
+
+def test_only_options_that_differ_are_swept() -> None:
+    words = [{"a": "1", "b": size, "tokenizer.codebook_size": size} for size in ("2", "3")]
+    jobs = [Job(number=n, overrides=each, folder=str(n), codebook_size=None) for n, each in enumerate(words)]
+    assert swept(jobs) == ("tokenizer.codebook_size", "b")
+
+
+few = st.integers(min_value=0, max_value=6).map(float) | st.just(math.nan)
+
+
+@given(st.lists(st.tuples(few, few)))
+def test_the_front_is_what_no_other_beats(points: list[tuple[float, float]]) -> None:
+    def beats(other: tuple[float, float], point: tuple[float, float]) -> bool:
+        return other != point and other[0] <= point[0] and other[1] >= point[1]
+
+    known = [point for point in points if not any(map(math.isnan, point))]
+    wanted = {
+        index
+        for index, point in enumerate(points)
+        if point in known and not any(beats(other, point) for other in known)
+    }
+    found = pareto([cost for cost, _ in points], [gain for _, gain in points])
+    assert set(found) == wanted
+    assert len(found) == len(wanted)
+    assert [points[index][0] for index in found] == sorted(points[index][0] for index in found)
+
+
+CONFIG = """
+defaults: [override hydra/job_logging: none, override hydra/hydra_logging: none, _self_]
+tokenizer: {codebook_size: 1}
+wish: null
+hydra:
+  sweep: {dir: a sweep, subdir: "job ${hydra.job.num}"}
+  callbacks: {sweep: {_target_: pipelines.chain.sweep.SweepPage}}
+"""
+SCRIPT = """
+import json
+from pathlib import Path
+from hydra.core.hydra_config import HydraConfig
+from foundation.errors import InputError
+from pipelines.commandline.command import command
+from pipelines.chain.sweep import going_on
+
+def task(config):
+    folder, size = Path(HydraConfig.get().runtime.output_dir), config["tokenizer"]["codebook_size"]
+    with going_on():
+        if size == 3:
+            raise InputError("three is refused")
+        if size == 4:
+            raise KeyError("a bug")
+        row = {"stage": "lm", "name": "perplexity", "of": None, "value": size, "low": None, "high": None}
+        row |= {"unit": "codes", "protocol": None, "split": None, "seeds": 1, "artifact": "0"}
+        (folder / "results.json").write_text(json.dumps({"figures": [row]}))
+
+main = command("try", task, paths=frozenset())
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A command of its own whose jobs take no time."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/__init__.py").touch()
+    (tmp_path / "conf/try.yaml").write_text(CONFIG)
+    (tmp_path / "try_it.py").write_text(SCRIPT)
+    return tmp_path
+
+
+def tried(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    places = os.pathsep.join([str(project), str(Path(__file__).parents[3])])
+    return subprocess.run(
+        [sys.executable, "try_it.py", *words],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": places},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_sweep_goes_on_after_a_failure(project: Path, launcher: str) -> None:
+    words = ["-m", f"hydra/launcher={launcher}"]
+    done = tried(project, *words, "tokenizer.codebook_size=2,3,4,5")
+    assert done.returncode == 1, done.stderr  # one of the failures is a bug
+    assert "job 1 failed: three is refused" in done.stderr
+    assert "KeyError: 'a bug'" in done.stderr
+    assert "2 of 4 jobs failed" in done.stderr
+    assert done.stdout.splitlines() == ["a sweep/sweep.html", "a sweep/sweep.csv"]
+    with (project / "a sweep/sweep.csv").open() as file:
+        found = [(row["tokenizer.codebook_size"], row["run"], float(row["value"])) for row in csv.DictReader(file)]
+    assert found == [("2", "job 0", 2), ("5", "job 3", 5)]
+    again = tried(project, *words, "tokenizer.codebook_size=2,3")
+    assert again.returncode == 2, again.stderr  # nothing but the user's own
+    assert "1 of 2 jobs failed" in again.stderr  # the jobs of the first sweep are no part of the second
+
+
+def test_a_single_run_fails_as_it_did_before(project: Path) -> None:
+    done = tried(project, "tokenizer.codebook_size=3")
+    assert (done.returncode, done.stderr) == (2, "wordless try: three is refused\n")
+    assert not list(project.rglob(".jobs"))
+    assert not list(project.rglob("sweep.html"))
+
+
+def test_the_autoencoder_is_trained_once_for_all_sizes(tmp_path: Path) -> None:
+    words = (
+        *TINY,
+        "stages=[tokenizer]",
+        "tokenizer.levels=2",
+        f"store.root={tmp_path / 'store'}",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    )
+    done = called("-m", *words, "tokenizer.codebook_size=4,8")
+    assert done.returncode == 0, done.stderr
+    made = [folder.parent.name for folder in entries(tmp_path / "store")]
+    assert (made.count("autoencoder"), made.count("tokenizer")) == (1, 2)
+    assert "sweep     autoencoder  computed 1, reused 1 of 2" in done.stderr
+    with (tmp_path / "sweep/sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["job"], row["codebook_size"]) for row in rows} == {("0", "4"), ("1", "8")}
+    rates = {row["codebook_size"]: float(row["nominal_bits_per_second"]) for row in rows}
+    assert rates["8"] == pytest.approx(1.5 * rates["4"])
+    assert rates["8"] == pytest.approx(3 * 2 * 50)  # two levels; of the default patch: two frames of 10 ms
+
+
+@pytest.mark.slow
+def test_an_experiment_is_a_sweep_by_itself(tmp_path: Path) -> None:
+    """The shipped one, of two sizes only, tiny: its rows link to reports that are there."""
+    words = (*TINY[1:], "tokenizer=tiny", "lm=tiny", "audio.sample_rate=8000", "audio.n_mels=40")
+    words = (*words, "experiment=codebook_sweep")
+    places = (f"store.root={tmp_path / 'store'}", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    done = called(*words, *places, "tokenizer.codebook_size=4,8")
+    assert done.returncode == 0, done.stderr
+    made = [folder.parent.name for folder in entries(tmp_path / "store")]
+    assert (made.count("autoencoder"), made.count("lm"), made.count("vocoder")) == (1, 2, 0)
+    page = Page((tmp_path / "sweep/sweep.html").read_text(encoding="utf-8"))
+    links = [str(link["href"]) for link in page.named("a")]
+    assert links == ["0/report.html", "1/report.html"]
+    assert all((tmp_path / "sweep" / link).is_file() for link in links)
+    assert "best on validation" in page.text

@@ -1,0 +1,89 @@
+"""``--help``: an overview, one group, or everything, with the values that the other words give."""
+
+import subprocess
+import sys
+
+import pytest
+
+from foundation.errors import InputError
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.help import Request, command_help, help_request
+from pipelines.commandline.option_index import index
+from pipelines.run import OFTEN
+
+
+@pytest.mark.parametrize(
+    ("words", "topic", "others"),
+    [
+        (["--help"], "", []),
+        (["lm=tiny", "--help", "lm"], "lm", ["lm=tiny"]),
+        (["--help", "lm", "lm=tiny"], "lm", ["lm=tiny"]),
+        (["--help=lm.gpt", "seed=1"], "lm.gpt", ["seed=1"]),
+        (["-h", "lm=tiny"], "", ["lm=tiny"]),
+        (["--help", "-m"], "", ["-m"]),
+        (["--help", "~lm"], "", ["~lm"]),
+    ],
+)
+def test_help_may_name_a_topic(words: list[str], topic: str, others: list[str]) -> None:
+    assert help_request(words) == Request(topic=topic, words=tuple(others))
+
+
+def test_other_words_ask_for_no_help() -> None:
+    assert help_request(["seed=1", "--cfg", "job"]) is None
+
+
+def test_the_overview_fits_on_two_screens() -> None:
+    lines = command_help("run", "", [], often=OFTEN).splitlines()
+    assert len(lines) <= 70
+    assert max(map(len, lines)) <= 120
+    known = index("run")
+    for name in (*OFTEN, *known.groups, "seed", "audio", "listening"):
+        assert any(line.startswith(f"  {name} ") for line in lines), name
+    assert any(line.split() == ["lm.gpt.layers", "6", "layers", "of", "the", "GPT"] for line in lines)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("run", "probe")])
+def test_other_commands_take_one_screen(command: str) -> None:
+    lines = command_help(command, "", []).splitlines()
+    assert len(lines) <= 45
+    for option in index(command).options.values():
+        assert any(line.startswith(f"  {option.name} ") for line in lines)
+
+
+def test_a_group_has_the_values_of_its_choice() -> None:
+    tiny, small = command_help("run", "lm", ["lm=tiny"]), command_help("run", "lm", [])
+    row = next(line for line in tiny.splitlines() if line.startswith("  lm.gpt.layers "))
+    assert row.split()[:2] == ["lm.gpt.layers", "2"]
+    assert next(line for line in small.splitlines() if line.startswith("  lm.gpt.layers ")).split()[1] == "6"
+    assert "  tokenizer." not in tiny
+    assert next(line for line in tiny.splitlines() if line.startswith("  lm=tiny ")).split()[1] == "chosen"
+
+
+def test_a_part_of_a_group_and_a_single_option() -> None:
+    part = command_help("run", "lm.gpt", [])
+    assert "  lm.gpt.layers " in part
+    assert "lm.fit." not in part
+    assert "  lm.gpt.layers  3  layers of the GPT" in command_help("run", "lm.gpt.layers", ["lm.gpt.layers=3"])
+
+
+def test_all_is_every_option() -> None:
+    text = command_help("run", "all", [], often=OFTEN)
+    assert [name for name in index("run").options if f"\n  {name} " not in text] == []
+    assert "\n  experiment=smoke " in text
+
+
+def test_a_topic_that_is_none_names_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"--help lmm: there is no such group or option; did you mean lm\?"):
+        command_help("run", "lmm", [])
+
+
+def test_help_is_light_and_hydras_own_switches_work() -> None:
+    code = (
+        "import sys; sys.argv = ['wordless', 'run', '--help', 'lm', 'lm=tiny'];"
+        "from pipelines.cli import main; main();"
+        "sys.argv = ['wordless', 'run', '--cfg', 'job', 'lm=tiny']; main();"
+        "heavy = {'torch', 'numpy', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "\n  lm.gpt.layers " in done.stdout
+    assert "\n    layers: 2\n" in done.stdout  # --cfg job

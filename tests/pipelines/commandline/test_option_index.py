@@ -1,0 +1,47 @@
+"""Every option of every command is explained, and the index read from YAML agrees with what Hydra composes."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.option_index import index
+from pipelines.commandline.refusals import flat, plain
+
+CONF = Path(__file__).parents[3] / "conf"
+
+
+def composed(command: str, *words: str) -> list[str]:
+    with initialize_config_module("conf", version_base="1.3"):
+        return flat(plain(compose(command, overrides=list(words))))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_explained(command: str) -> None:
+    known = index(command)
+    tiny = [f"{name}=tiny" for name, group in known.groups.items() if any(c.name == "tiny" for c in group.choices)]
+    names = {*composed(command), *composed(command, *tiny)}
+    assert names
+    assert sorted(name for name in names if name not in known.options) == []
+    assert sorted(name for name, option in known.options.items() if not option.explanation) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_group_and_choice_is_explained(command: str) -> None:
+    known = index(command)
+    assert sorted(name for name, explanation in known.sections.items() if not explanation and "." not in name) == []
+    unexplained = [
+        (name, each.name) for name, group in known.groups.items() for each in group.choices if not each.explanation
+    ]
+    assert unexplained == []
+    assert {name: group.chosen for name, group in known.groups.items()} == {
+        name: group.chosen for name, group in known.groups.items() if (CONF / name / f"{group.chosen}.yaml").is_file()
+    }
+
+
+def test_an_explanation_is_written_once_for_all_namesakes() -> None:
+    options = index("run").options
+    assert options["lm.fit.steps"].explanation == options["tokenizer.fit.steps"].explanation
+    assert index("probe").options["probe.tries"].explanation == options["probe.tries"].explanation
+    assert options["lm.fit.steps"].value == "500"

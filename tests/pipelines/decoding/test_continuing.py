@@ -1,0 +1,88 @@
+"""Sound that goes on from a recording, by a network that has learned how to go on with a tone."""
+
+import numpy as np
+import pytest
+import torch
+
+from audio.waveform import Waveform
+from pipelines.decoding.continuing import Prompt, after, continued, joined_sound
+from tests.vocoder.sounds import SAMPLES_PER_CODE, Table, clips_of_own_meaning, random_table, tiny_config
+from vocoder.crops import Crops, CropsConfig, loss
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet.network import create_wavenet
+
+RATE = 8000
+STEPS = 12
+
+
+def tones(count: int) -> list[np.ndarray]:
+    """Tones of one pitch, each begun elsewhere in its period."""
+    times = np.arange(STEPS * SAMPLES_PER_CODE) / RATE
+    return [
+        (12_000 * np.sin(2 * np.pi * 200 * times + phase)).astype(np.int16)
+        for phase in np.linspace(0, 2 * np.pi, count, endpoint=False)
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Vocoder, Table]:
+    clips, table = clips_of_own_meaning(tones(8))
+    model = create_wavenet(tiny_config(residual_channels=16, gate_channels=32), seed=0)
+    crops = Crops(clips, table, model.config, CropsConfig(batch_size=8, crop_codes=10, context_codes=1))
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for step in range(120):
+        total, count = loss(model, crops.batch(step))
+        optimiser.zero_grad()
+        (total / count).backward()
+        optimiser.step()
+    return Vocoder(model, "tok-1"), table
+
+
+def prompt_of(table: Table, tone: int, steps: int) -> Prompt:
+    samples = (tones(8)[tone] / 32_768).astype(np.float32)[: steps * SAMPLES_PER_CODE]
+    first = tone * STEPS
+    codes = table.codes(list(range(first, first + steps)))
+    return Prompt(waveform=Waveform(samples=samples, sample_rate=RATE), codes=codes)
+
+
+@pytest.mark.parametrize("tone", [1, 3, 6])
+def test_no_step_at_the_joint_is_larger_than_those_of_the_prompt(trained: tuple[Vocoder, Table], tone: int) -> None:
+    vocoder, table = trained
+    prompt = prompt_of(table, tone, 6)
+    more = table.codes(list(range(tone * STEPS + 6, tone * STEPS + 10)))
+    new = continued(vocoder, table, [prompt], [more], groups=[None], temperature=0, seed=0)[0]
+    whole = joined_sound(prompt.waveform, new)
+    assert np.array_equal(whole.samples[: len(prompt.waveform.samples)], prompt.waveform.samples)
+    assert len(new.samples) == more.num_samples
+    steps = np.abs(np.diff(whole.samples))
+    joint = len(prompt.waveform.samples) - 1
+    assert steps[joint - 3 : joint + 4].max() <= 1.2 * steps[: joint - 3].max()
+    # And it goes on in the same wave: a network that hears nothing begins another one.
+    wave = (tones(8)[tone] / 32_768)[len(prompt.waveform.samples) :][:100]
+    begun = vocoder.decode(table.codes(more.values[:, 0].tolist()), table, temperature=0).samples[:100]
+    assert np.abs(new.samples[:100] - wave).mean() < 0.5 * np.abs(begun - wave).mean()
+
+
+def test_only_the_end_of_a_long_prompt_is_heard_and_nothing_changes(trained: tuple[Vocoder, Table]) -> None:
+    vocoder, table = trained
+    prompt, more = prompt_of(table, 2, 10), table.codes([30, 31])
+    heard = continued(vocoder, table, [prompt], [more], groups=[None], temperature=0, seed=0)[0]
+    codes = table.codes([*prompt.codes.values[:, 0].tolist(), 30, 31])
+    whole = vocoder.continue_from(prompt.waveform, codes, table, temperature=0)
+    np.testing.assert_array_equal(heard.samples, whole.samples)
+    assert len(prompt.end(3).waveform.samples) == 3 * SAMPLES_PER_CODE
+    assert prompt.end(3).codes.values.tolist() == prompt.codes.values[-3:].tolist()
+    assert prompt.end(99).codes.num_samples == prompt.codes.num_samples
+
+
+def test_without_a_prompt_a_sound_begins() -> None:
+    table = random_table()
+    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
+    codes = table.codes([1, 2])
+    prompt = Prompt(waveform=vocoder.decode(codes, table), codes=codes)
+    alone, after_prompt = continued(
+        vocoder, table, [None, prompt], [codes, codes], groups=[None, None], temperature=1.0, seed=3
+    )
+    np.testing.assert_array_equal(alone.samples, vocoder.decode(codes, table, temperature=1.0, seed=3).samples)
+    assert len(after_prompt.samples) == codes.num_samples
+    assert len(after(alone, 100).samples) == codes.num_samples - 100

@@ -1,0 +1,45 @@
+"""What is told of a vocoder while it speaks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipelines.decoding.speaker import speaking
+from tests.vocoder.sounds import SPECTROGRAM, random_table, tiny_config
+from vocoder.runaway import LoudnessRange
+from vocoder.vocoder import Vocoder
+from vocoder.wavenet.network import create_wavenet
+
+
+def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
+    model, table, told = create_wavenet(tiny_config(), seed=0), random_table(), list[str]()
+    quiet = Vocoder(model, "tok-1", loudness=LoudnessRange(lowest=-110, highest=-100), engine="cuda_graph")
+    with speaking(quiet, table.front_end, told.append):
+        assert len(told) == 1
+        quiet.decode(table.codes([1, 2]), table)
+    assert "engine=cuda_graph needs a GPU" in told[0]
+    assert "blocks of sound that ran away or fell silent: 1; 1 stayed so" in told[1]
+
+
+def test_nothing_is_told_where_nothing_is_odd() -> None:
+    table, told = random_table(), list[str]()
+    vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", loudness=LoudnessRange(lowest=-110, highest=0))
+    with speaking(vocoder, table.front_end, told.append):
+        vocoder.decode(table.codes([1, 2]), table)
+    with speaking(None, table.front_end, told.append):
+        pass
+    assert told == []
+
+
+@pytest.mark.parametrize(("option", "value"), [("remove_mean", "clip"), ("dynamic_range", 40.0)])
+def test_a_front_end_that_knows_no_levels_is_told_and_not_filtered(option: str, value: object) -> None:
+    table, told, model = random_table(), list[str](), create_wavenet(tiny_config(), seed=0)
+    table.front_end = replace(SPECTROGRAM, **{option: value})  # type: ignore[arg-type]  # one of two options
+    filtered, plain = Vocoder(model, "tok-1"), Vocoder(model, "tok-1", postfilter=0)
+    codes = table.codes([1, 2, 3])
+    with speaking(filtered, table.front_end, told.append):
+        assert np.array_equal(filtered.decode(codes, table).samples, plain.decode(codes, table).samples)
+    assert [line for line in told if f"the post-filter stays off: audio.{option}={value}" in line] == told != []
+    with speaking(plain, table.front_end, told.append):
+        assert len(told) == 1

@@ -1,0 +1,339 @@
+"""``wordless encode``, on recordings of several formats."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.reading import read
+from audio.recordings.manifest import read_rejected
+from audio.recordings.tables import read_table
+from foundation.errors import InputError
+from pipelines.encode import encode
+from tests.hostile.audio_headers import mp3_of_estimated_length, wav
+from tests.hostile.special_files import at_most_seconds, write_special_files
+from tests.pipelines.tiny import save_tokenizer
+from tokenizer.codes import Codes
+from tokenizer.parquet import read_codes, shard_path
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.units import read_units
+
+
+def options(model: Path, recordings: Path, output: Path, **others: object) -> dict[str, object]:
+    """The config that the command line composes."""
+    return {
+        "model": str(model),
+        "input": str(recordings),
+        "output": str(output),
+        "format": "parquet",
+        "deduplicate": False,
+        "device": "cpu",
+        "workers": 1,
+        "clips_per_shard": 2,
+        **others,
+    }
+
+
+def codes_at(path: Path) -> dict[str, Codes]:
+    return {clip.path: clip.codes for clip in read_codes(path)[1]}
+
+
+def test_a_folder_becomes_shards_of_the_codes_that_the_tokenizer_gives(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    encode(options(run_folder, recordings, tmp_path / "codes"))
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    found = codes_at(tmp_path / "codes")
+    assert list(found) == ["a.wav", "b.flac", "c.ogg", "d.wav", "more of them/a.wav", "more of them/e.wav"]
+    for path, codes in found.items():
+        expected = tokenizer.encode_file(recordings / path)
+        np.testing.assert_array_equal(codes.values, expected.values)
+        assert (codes.num_samples, codes.format) == (expected.num_samples, tokenizer.format)
+    assert sorted(path.name for path in (tmp_path / "codes").iterdir()) == [
+        *(f"codes-0000{number}.parquet" for number in range(3)),
+        "complete.json",
+        "job.json",
+    ]
+
+
+def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    for workers in (1, 2):
+        encode(options(run_folder, recordings, tmp_path / f"{workers}.parquet", workers=workers))
+    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.parquet", "2.parquet"]
+
+
+def test_what_a_kill_after_the_last_shard_leaves_is_removed(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after kills before the shards are removed, and before the lists of rejected files are."""
+    for output in ("codes", "codes.parquet"):
+        asked = options(run_folder, recordings, tmp_path / output)
+        encode(asked)
+        left = tmp_path / "codes"
+        if output != "codes":
+            left = shutil.copytree(left, tmp_path / "codes.parquet.partial")
+        for name in ("codes-00001.rejected.tsv", "codes-00002.rejected.tsv.aside"):
+            (left / name).write_text("torn")
+        if output != "codes":
+            (left / "complete.json").unlink()
+        encode(asked)
+        assert f"{tmp_path / output} is whole already" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes", "codes.parquet"]
+    assert not list((tmp_path / "codes").glob("*rejected*"))
+    with pytest.raises(InputError, match="exists already"):
+        encode(asked)
+
+
+def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    killer = Thread(target=kill_a_child)
+    killer.start()
+    with pytest.raises(InputError, match=r"the system ended a worker process.* the same command and workers=1"):
+        encode(options(run_folder, recordings, tmp_path / "codes", workers=2))
+    killer.join()
+    for output in ("codes", "undisturbed"):
+        encode(options(run_folder, recordings, tmp_path / output))
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("codes", "undisturbed")
+    ]
+    assert files[0] == files[1]
+
+
+def kill_a_child() -> None:
+    """Send SIGKILL to the first process that this one starts, as the kernel does where memory runs out."""
+    while not (children := multiprocessing.active_children()):
+        time.sleep(0.01)
+    children[0].kill()
+
+
+@pytest.mark.parametrize(
+    ("output", "form", "accepted"),
+    [
+        *(("c.npz", "parquet", False), ("c.txt", "parquet", False), ("c.mp3", "jsonl", False)),
+        *(("c.PARQUET", "parquet", True), ("codes.v2", "parquet", True), ("c.txt", "name_units", True)),
+    ],
+)
+def test_an_output_that_looks_like_another_kind_of_file(
+    output: str, form: str, accepted: bool, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    asked = options(run_folder, recordings / "a.wav", tmp_path / output, format=form)
+    if not accepted:
+        with pytest.raises(
+            InputError, match=f"looks like a {Path(output).suffix} file, which is not written here; name"
+        ):
+            encode(asked)
+        return
+    encode(asked)
+    assert (tmp_path / output).is_dir() == (output == "codes.v2")
+
+
+def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    shutil.copy(recordings / "a.wav", tmp_path / "sound.of_the_day")
+    encode(options(run_folder, tmp_path / "sound.of_the_day", tmp_path / "out/one.parquet"))
+    assert list(codes_at(tmp_path / "out/one.parquet")) == ["sound.of_the_day"]
+
+
+def test_broken_files_are_set_aside(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(recordings, tmp_path / "in")
+    (tmp_path / "in/broken.wav").write_bytes(b"RIFF and then nothing")
+    soundfile.write(tmp_path / "in/empty.wav", np.zeros(0), 4000)
+    soundfile.write(tmp_path / "in/infinite.wav", np.array([0.1, np.inf, 0.1] * 900), 4000, subtype="FLOAT")
+    (tmp_path / "in/dangling.wav").symlink_to(tmp_path / "nowhere.wav")
+    encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+    assert len(codes_at(tmp_path / "codes")) == 6
+    rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.rejected.tsv")}
+    assert "cannot be decoded" in rejected["broken.wav"]
+    assert rejected["empty.wav"] == "empty"
+    assert "not finite" in rejected["infinite.wav"]
+    assert "dangling.wav" in rejected
+    assert "4 set aside" in capsys.readouterr().err
+
+
+def test_what_is_no_recording_is_set_aside_and_never_waited_for(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(recordings, folder)
+    kinds = write_special_files(folder)
+    (folder / "fast.wav").write_bytes(wav(rate=2_000_000_000))
+    soundfile.write(folder / "loud.wav", np.full(4000, 1e19), 4000, subtype="FLOAT")
+    with at_most_seconds(60):
+        encode(options(run_folder, folder, tmp_path / "codes.parquet"))
+    assert len(codes_at(tmp_path / "codes.parquet")) == 6
+    rejected = {each.path: each.reason for each in read_rejected(tmp_path / "codes.parquet.rejected.tsv")}
+    assert rejected.pop("fast.wav").startswith("declares a sample rate of 2000000000 Hz")
+    assert rejected.pop("loud.wav").startswith("holds a sample of 1e+19 times full scale")
+    assert rejected.keys() == kinds.keys()
+    assert all(kinds[name] in reason for name, reason in rejected.items())
+
+
+def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    path = mp3_of_estimated_length(tmp_path / "in/a.mp3")
+    encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
+    rate = soundfile.info(path).samplerate
+    assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
+
+
+def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.wav").write_bytes(b"no sound")
+    with pytest.raises(InputError, match=r"none of its 1 recordings can be read .*rejected\.tsv"):
+        encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
+    assert not (tmp_path / "codes").exists()
+
+
+def test_a_killed_command_resumes_after_the_last_whole_shard(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(recordings, tmp_path / "in")
+    (tmp_path / "in/b0.wav").write_bytes(b"no sound")
+    encode(options(run_folder, tmp_path / "in", tmp_path / "whole"))
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    for name in ("complete.json", "codes-00002.parquet", "codes-00003.parquet"):
+        (tmp_path / "killed" / name).unlink()
+    shutil.copy(tmp_path / "whole.rejected.tsv", tmp_path / "killed/codes-00001.rejected.tsv")
+    (tmp_path / "killed/codes-00002.parquet.aside").write_bytes(b"half of it")
+    kept = shard_path(tmp_path / "killed", 0).stat().st_mtime_ns
+    encode(options(run_folder, tmp_path / "in", tmp_path / "killed"))
+    assert shard_path(tmp_path / "killed", 0).stat().st_mtime_ns == kept
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert (tmp_path / "killed.rejected.tsv").read_bytes() == (tmp_path / "whole.rejected.tsv").read_bytes()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_finished_folder_is_left_as_it_is(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        encode(options(run_folder, recordings, tmp_path / "codes"))
+    assert "whole already" in capsys.readouterr().err
+
+
+def test_text_units_are_those_of_the_parquet_file(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    encode(options(run_folder, recordings, tmp_path / "codes.parquet"))
+    expected = codes_at(tmp_path / "codes.parquet")
+    for kind in ("name_units", "jsonl"):
+        encode(options(run_folder, recordings, tmp_path / kind, format=kind))
+        found = read_units(tmp_path / kind, Tokenizer.from_pretrained(run_folder / "tokenizer").format)
+        for clip, codes in zip(found, expected.values(), strict=True):
+            np.testing.assert_array_equal(clip.codes.values, codes.values)
+
+
+def test_deduplicated_units_never_repeat(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    encode(options(run_folder, recordings, tmp_path / "units", format="jsonl", deduplicate=True))
+    for line in (tmp_path / "units").read_text().splitlines():
+        units = json.loads(line)["units"]
+        assert all(one != other for one, other in pairwise(units))
+
+
+def test_fairseq_units_come_with_a_manifest_of_the_same_order(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    encode(options(run_folder, recordings, tmp_path / "train.km", format="fairseq"))
+    table = read_table(tmp_path / "train.tsv")
+    assert len(table.rows) == len((tmp_path / "train.km").read_text().splitlines()) == 6
+    assert (tmp_path / "train.tsv").read_text().splitlines()[
+        2
+    ] == f"b.flac\t{soundfile.info(recordings / 'b.flac').frames}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"model": "nowhere"}, "model=nowhere does not exist; name the folder of a run"),
+        ({"input": "nowhere"}, "input=nowhere does not exist"),
+        ({"workers": -1}, "workers is -1"),
+        ({"clips_per_shard": 0}, "clips_per_shard is 0"),
+        ({"deduplicate": True}, "deduplicate=true, but format=parquet keeps durations"),
+        ({"format": "jsonl", "output": "x.parquet"}, "format=jsonl is text"),
+        ({"format": "fairseq", "output": "x.tsv"}, "name the units .km"),
+        ({"format": "text"}, "format=text is not one of its choices"),
+    ],
+)
+def test_contradictions_are_refused(
+    changed: dict[str, object], told: str, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        encode({**options(run_folder, recordings, tmp_path / "codes"), **changed})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_not_written_over(run_folder: Path, other_run: Path, recordings: Path, tmp_path: Path) -> None:
+    for name in ("a.parquet", "file"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"a\.parquet exists already"):
+        encode(options(run_folder, recordings, tmp_path / "a.parquet"))
+    with pytest.raises(InputError, match="holds other things"):
+        encode(options(run_folder, recordings, tmp_path))
+    encode(options(run_folder, recordings, tmp_path / "codes"))
+    with pytest.raises(InputError, match="was begun with other values of codebook"):
+        encode(options(other_run, recordings, tmp_path / "codes"))
+    with pytest.raises(InputError, match="is a file, and a folder is to be written"):
+        encode(options(run_folder, recordings, tmp_path / "file"))
+
+
+def test_a_part_of_a_run_and_an_unfinished_run_are_told_apart(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="is one part of a run; name the folder above it"):
+        encode(options(run_folder / "lm", recordings, tmp_path / "codes"))
+    with pytest.raises(InputError, match=r"holds no tokenizer/config\.json.* run once without compare\.folds"):
+        encode(options(tmp_path, recordings, tmp_path / "codes"))
+
+
+def test_a_folder_without_recordings_is_named(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match=f"input={tmp_path} holds no recordings"):
+        encode(options(run_folder, tmp_path, tmp_path / "codes"))
+
+
+def test_text_holds_one_stream(recordings: Path, tmp_path: Path) -> None:
+    save_tokenizer(tmp_path / "run", seed=0, mels=8)
+    with pytest.raises(InputError, match="format=jsonl holds one stream"):
+        encode(options(tmp_path / "run", recordings, tmp_path / "units", format="jsonl"))
+    encode(options(tmp_path / "run", recordings, tmp_path / "codes.parquet"))
+    assert codes_at(tmp_path / "codes.parquet")["a.wav"].values.shape[1] == 2
+
+
+def test_the_command_takes_awkward_paths_and_leaves_no_run_folder(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    words = [f"model={run_folder}", f"input={recordings}", "output=all, (2)/codes.parquet"]
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "encode", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 recordings" in done.stderr
+    assert len(codes_at(tmp_path / "all, (2)/codes.parquet")) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["all, (2)"]
+
+
+def test_real_recordings_keep_their_length(run_folder: Path, esc10: Path, tmp_path: Path) -> None:
+    recording = sorted(esc10.rglob("*.ogg"))[0]
+    encode(options(run_folder, recording, tmp_path / "one.parquet"))
+    (codes,) = codes_at(tmp_path / "one.parquet").values()
+    assert codes.seconds == pytest.approx(soundfile.info(recording).duration, abs=1 / 4000)

@@ -1,0 +1,68 @@
+"""Results that are not what a run writes are refused before a page reads them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foundation.errors import InputError
+from pipelines.results.run_record import read_results
+
+FIGURE = {
+    "stage": "lm",
+    "name": "perplexity",
+    "of": None,
+    "value": 3,
+    "low": None,
+    "high": 4.5,
+    "unit": "codes",
+    "protocol": None,
+    "split": None,
+    "seeds": 1,
+    "artifact": "k",
+}
+
+
+def written(folder: Path, content: object) -> Path:
+    (folder / "results.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"figures": [1]}, r"figures\[0\] is a whole number; it must be an object"),
+        ({"figures": [{**FIGURE, "value": "x"}]}, r"figures\[0\].value is x, text; it must be a number"),
+        ({"figures": [{"stage": "lm"}]}, r"figures\[0\] has no 'artifact'"),
+        ({"figures": [], "corpus": []}, "corpus is a list; it must be an object"),
+        ({"figures": [], "stages": {}}, "stages is a group of options; it must be a list"),
+        ({"figures": [], "versions": {"torch": 2}}, "versions.torch is 2, a whole number; it must be text"),
+    ],
+)
+def test_results_of_another_kind_are_named(tmp_path: Path, content: object, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_results(written(tmp_path, content))
+
+
+def test_whole_results_are_taken(tmp_path: Path) -> None:
+    content = {"figures": [FIGURE], "a key of a later version": 1}
+    assert read_results(written(tmp_path, content))["figures"] == [FIGURE]
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+JSON = st.recursive(PLAIN, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=3), part))
+PARTS = ("corpus", "curves", "codebook", "comparison", "listening", "stages", "command", "versions", "provenance")
+
+
+@settings(max_examples=50)
+@given(st.fixed_dictionaries({"figures": JSON}, optional=dict.fromkeys(PARTS, JSON)))
+def test_results_may_be_anything(tmp_path_factory: pytest.TempPathFactory, content: dict[str, object]) -> None:
+    folder, message = written(tmp_path_factory.mktemp("fuzz"), content), "results.json"
+    try:
+        read_results(folder)
+    except InputError as error:
+        message = str(error)
+    assert "results.json" in message
+    assert "\n" not in message

@@ -1,0 +1,190 @@
+"""Figures of sounds from what the stages leave, and which labels can be recognised at all."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from audio.recordings.manifest import Clip, Manifest
+from lm.probe import ProbeConfig
+from pipelines.commandline.progress import Terminal
+from pipelines.results.figures import Figure
+from pipelines.results.sound_figures import listening_record, sound_figures
+from pipelines.stages.decoded import CLIPS, GUARD
+from pipelines.stages.judging import JUDGED
+from pipelines.stages.listening import LISTENING
+from pipelines.stages.recognition import RECOGNISED, label_task
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store, write_json
+from pipelines.training.gangs import Alone
+
+CONFIG = ProbeConfig(resamples=200)
+LABELS = ("one", "two", "one", "two")
+
+
+def clip(number: int, label: str | None) -> Clip:
+    return Clip(path=f"{number}.wav", num_samples=100, sample_rate=8000, size=1, sha256="", label=label, split="test")
+
+
+MANIFEST = Manifest(root=Path(), clips=tuple(clip(number, label) for number, label in enumerate(LABELS)))
+
+
+def entry(root: Path, stage: str, name: str, content: object) -> Entry:
+    folder = root / stage
+    folder.mkdir()
+    write_json(folder / name, content)
+    return Entry(stage=stage, key=f"key of {stage}", folder=folder, reused=False)
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> dict[str, Entry]:
+    heard = [
+        ("one", "two", "two", "one"),
+        ("two", "two", "two", "two"),
+        ("one", "one", "two", "one"),
+        ("two", "two", "two", "one"),
+    ]
+    kinds = ("original", "noise_vocoder", "griffin_lim", "wavenet")
+    recognised = [
+        {"path": f"{number}.wav", "heard": dict(zip(kinds, each, strict=True))} for number, each in enumerate(heard)
+    ]
+    places = [
+        {"path": f"{number}.wav", "start": 0.25, "seconds": 1.0, "clip_seconds": 3.0} for number in range(len(heard))
+    ]
+    judged = [
+        {"path": f"{number}.wav", "sounds": {"wavenet": {"stoi": stoi, "rms": -20.0 + number}}}
+        for number, stoi in enumerate((0.5, None, 0.7, None))
+    ]
+    said = [
+        {"kind": "continuation", "file": f"{n}.wav", "clip": 0, "temperature": 0.7, "figures": {"peak": 0.2 + 0.2 * n}}
+        for n in range(2)
+    ]
+    varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
+    listened = {"postfilter": 1.0, "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}], "said": said}
+    return {
+        "recognised": entry(tmp_path, "recognised", RECOGNISED, {"clips": recognised, "said": [{"of": "x"}]}),
+        "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": places}),
+        "judged": entry(tmp_path, "judged", JUDGED, {"clips": judged}),
+        "listening": entry(tmp_path, "listening", LISTENING, listened | {"diversity": [varied]}),
+    }
+
+
+def figures(entries: dict[str, Entry], manifest: Manifest = MANIFEST) -> dict[tuple[str, str | None], Figure]:
+    return {(row.name, row.of): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
+
+
+def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) -> None:
+    found = figures(entries)
+    values = {of: found["label_accuracy", of].value for of in ("original", "noise_vocoder", "griffin_lim", "wavenet")}
+    assert values == {"original": 1, "noise_vocoder": 0.75, "griffin_lim": 0.5, "wavenet": 0.75}
+    wavenet = found["label_accuracy", "wavenet"]
+    assert wavenet.low is not None
+    assert wavenet.high is not None
+    assert 0 <= wavenet.low < 0.75 < wavenet.high <= 1
+    assert found["label_accuracy_difference", "wavenet - griffin_lim"].value == 0.25
+    assert found["label_accuracy_difference", "wavenet - noise_vocoder"].value == 0
+    ratio = found["label_accuracy_ratio", "wavenet / original"]
+    assert ratio.value == 0.75
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert 0 <= ratio.low < 0.75 < ratio.high <= 1  # paired: every original is right in every draw
+    assert wavenet.artifact == "key of recognised"
+    assert (wavenet.protocol, wavenet.split, wavenet.unit) == ("official", "test", "ratio")
+
+
+def test_what_remains_is_relative_to_the_originals_that_are_recognised(entries: dict[str, Entry]) -> None:
+    mislabelled = replace(MANIFEST, clips=(replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:]))
+    assert figures(entries, mislabelled)["label_accuracy_ratio", "wavenet / original"].value == pytest.approx(2 / 3)
+    deaf = replace(MANIFEST, clips=tuple(replace(each, label="three") for each in MANIFEST.clips))
+    assert ("label_accuracy_ratio", "wavenet / original") not in figures(entries, deaf)
+
+
+def test_labels_are_those_that_the_manifest_now_says(entries: dict[str, Entry]) -> None:
+    clips = (replace(MANIFEST.clips[0], label="two"), *MANIFEST.clips[1:3], replace(MANIFEST.clips[3], label=None))
+    found = figures(entries, replace(MANIFEST, clips=clips))
+    assert found["label_accuracy", "original"].value == pytest.approx(2 / 3)
+    nothing = replace(MANIFEST, clips=tuple(replace(each, label=None) for each in MANIFEST.clips))
+    assert ("label_accuracy", "original") not in figures(entries, nothing)
+
+
+def test_means_leave_out_what_could_not_be_measured_and_count_it(entries: dict[str, Entry]) -> None:
+    found = figures(entries)
+    assert found["stoi", "wavenet"].value == pytest.approx(0.6)
+    assert found["stoi_clips", "wavenet"].value == 2
+    rms = found["rms", "wavenet"]
+    assert rms.value == -18.5
+    assert rms.low is not None
+    assert rms.high is not None
+    assert -20 <= rms.low < -18.5 < rms.high <= -17
+    assert ("peak", "original") not in found  # of the clips to listen to, where others are judged
+
+
+def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
+    assert ("runaway_blocks", "wavenet") not in figures(entries)
+    write_json(entries["decoded"].folder / GUARD, {"found": 3, "left": 1})
+    found = figures(entries)
+    assert found["runaway_blocks", "wavenet"].value == 3
+    assert found["runaway_blocks_left", "wavenet"].value == 1
+    (entries["decoded"].folder / GUARD).unlink()  # of a vocoder that does not know how loud its recordings were
+    assert ("runaway_blocks", "wavenet") not in figures(entries)
+
+
+def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: dict[str, Entry]) -> None:
+    found = figures({"listening": entries["listening"]})
+    assert found["peak", "original"].value == 0.9
+    assert ("stoi", "wavenet") not in found
+    assert not figures({})
+
+
+def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, Entry]) -> None:
+    found = figures(entries)
+    assert found["peak", "continuation@0.7"].value == pytest.approx(0.3)
+    assert found["distinct_1", "continuation@0.7"].value == 0.25
+    assert ("distinct_2", "continuation@0.7") not in found
+    record: dict[str, Any] = listening_record(entries, MANIFEST)
+    assert record["judged_clips"] == 4
+    assert record["clips"][0]["label"] == "one"
+    assert record["recognised"] == [{"of": "x"}]
+    assert [row["start"] for row in record["excerpts"]] == [0.25] * 4
+    assert "100% of the original recordings (4 of 4 clips), and always answering 'one' would be" in record["warning"]
+
+
+def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Path) -> None:
+    peaks = ((0, 0.1), (0, 0.3), (1, 0.5), (1, 0.7), (None, 0.2), (None, 0.4))
+    said = [
+        {
+            "kind": "unconditional" if clip is None else "continuation",
+            "clip": clip,
+            "temperature": 1,
+            "figures": {"peak": peak} | ({} if clip is None else {"prompt_seconds": 0.5 + clip}),
+        }
+        for clip, peak in peaks
+    ]
+    found = figures({"listening": entry(tmp_path, "listening", LISTENING, {"said": said, "postfilter": 1.0})})
+    peak = found["peak", "continuation@1"]
+    assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
+    alone = found["peak", "unconditional@1"]
+    assert (alone.value, alone.low, alone.high) == pytest.approx((0.3, 0.2, 0.4))
+    seconds = found["prompt_seconds", "continuation@1"]
+    assert (seconds.value, seconds.low, seconds.high) == (1.0, None, None)
+
+
+def session(tmp_path: Path) -> Session:
+    gang, terminal = Alone(torch.device("cpu")), Terminal()
+    return Session(store=Store(tmp_path), gang=gang, terminal=terminal, folder=tmp_path, workers=1)
+
+
+def test_clips_without_labels_are_not_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    splits = ("train", "train", "validation", "test")
+    split = tuple(replace(each, split=split) for each, split in zip(MANIFEST.clips, splits, strict=True))  # type: ignore[arg-type]  # they are splits
+    task = label_task(session(tmp_path), replace(MANIFEST, clips=split), None)
+    assert task is not None
+    assert task.classes == ("one", "two")
+    assert label_task(session(tmp_path), replace(MANIFEST, clips=split), ";") is None
+    unlabelled = tuple(replace(each, label=None) for each in split)
+    assert label_task(session(tmp_path), replace(MANIFEST, clips=unlabelled), None) is None
+    told = capsys.readouterr().err
+    assert "no label accuracy: clips have several labels each" in told
+    assert "no label accuracy: 4 of 4 clips have no label" in told

@@ -1,0 +1,79 @@
+"""Which folds and seeds a run compares over."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio.recordings.manifest import Clip, Manifest
+from foundation.errors import InputError
+from pipelines.settings.comparison import ComparisonConfig, with_seed
+
+GROUPS = ("a", "b", "c", "d")
+
+
+def clip(group: str, number: int, fold: str | None = None) -> Clip:
+    path = f"{group}{number}.wav"
+    return Clip(path=path, num_samples=100, sample_rate=100, size=200, sha256="", label="x", group=group, fold=fold)
+
+
+MANIFEST = Manifest(root=Path("here"), clips=tuple(clip(group, number) for group in GROUPS for number in range(2)))
+
+
+PLAIN: dict[str, Any] = {
+    "methods": ("gpt",),
+    "folds": "group",
+    "attentive": False,
+    "surprise": False,
+}
+
+
+def config(**changes: Any) -> ComparisonConfig:
+    return ComparisonConfig(**{**PLAIN, **changes})
+
+
+def test_each_group_is_held_out_once() -> None:
+    folds = config().divide(MANIFEST, quick=False)
+    assert [fold.name for fold in folds] == list(GROUPS)
+    for fold in folds:
+        assert {each.group for each in fold.manifest.of("test")} == {fold.name}
+
+
+def test_a_quick_comparison_takes_two_folds_as_they_are() -> None:
+    assert all(fold in config().divide(MANIFEST, quick=False) for fold in config().divide(MANIFEST, quick=True))
+    assert len(config().divide(MANIFEST, quick=True)) == 2
+
+
+def test_without_folds_there_is_the_split_of_the_corpus() -> None:
+    (fold,) = config(folds=None).divide(MANIFEST, quick=False)
+    assert fold.manifest == MANIFEST
+
+
+def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
+    clips = tuple(clip(group, number, fold=str(number)) for group in GROUPS for number in range(3))
+    cut = Manifest(root=Path("here"), clips=clips)
+    with pytest.raises(InputError, match=r"group 'a' stands in two splits .* corpus\.split\.shared_groups=true"):
+        config(folds="fold").divide(cut, quick=False)
+    allowed = config(folds="fold").divide(cut, quick=False, shared_groups=True)
+    assert [fold.name for fold in allowed] == ["0", "1", "2"]
+    whole = Manifest(root=cut.root, clips=tuple(clip(group, 0, fold=group) for group in GROUPS))
+    assert [fold.name for fold in config(folds="fold").divide(whole, quick=False)] == list(GROUPS)
+
+
+def test_a_comparison_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"compare\.methods"):
+        config(methods=())
+
+
+def test_another_seed_moves_every_training_and_no_division() -> None:
+    plain = {
+        "seed": 1,
+        "corpus": {"split": {"seed": 1}},
+        "probe": {"seed": 1},
+        "lm": {"fit": {"seed": 1, "steps": 5}, "batches": {"seed": 1}},
+    }
+    moved = with_seed(plain, 2)
+    assert moved["seed"] == 3
+    assert moved["lm"] == {"fit": {"seed": 3, "steps": 5}, "batches": {"seed": 3}}
+    assert (moved["corpus"], moved["probe"]) == (plain["corpus"], plain["probe"])
+    assert with_seed(plain, 0) == plain

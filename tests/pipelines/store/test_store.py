@@ -1,0 +1,335 @@
+"""The store: whole or not at all, made once, refused when it has changed."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foundation.errors import InputError
+from pipelines.store.costs import BEGUN
+from pipelines.store.store import ENTRY, TIMINGS, Recipe, Store, checkpoints_of, is_finished, note_finished, write_json
+from tests.hostile.special_files import at_most_seconds
+
+RECIPE = Recipe(stage="sums", version=1, config={"terms": 3, "seed": 0}, inputs={"manifest": "abc", "codes": "def"})
+FILES = ("terms.json", "deep/sum.txt")
+PROCESSES = multiprocessing.get_context("fork")  # these processes run no threads
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def made(store: Store, recipe: Recipe = RECIPE) -> Path:
+    """An entry of two files, one of them in a folder."""
+    with store.making(recipe, FILES) as folder:
+        (folder / "deep").mkdir(exist_ok=True)
+        (folder / "deep" / "sum.txt").write_text("6")
+        write_json(folder / "terms.json", {"terms": [1, 2, 3]})
+    return store.folder(recipe)
+
+
+@given(values=st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.none(), min_size=2))
+def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -> None:
+    turned: Mapping[str, object] = dict(reversed(values.items()))
+    assert replace(RECIPE, config=values).key == replace(RECIPE, config=turned).key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RECIPE, stage="products"),
+        replace(RECIPE, version=2),
+        replace(RECIPE, config={"terms": 4, "seed": 0}),
+        replace(RECIPE, config={"terms": 3.0, "seed": 0}),
+        replace(RECIPE, config={"terms": 3}),
+        replace(RECIPE, inputs={"manifest": "abc", "codes": "abc"}),
+        replace(RECIPE, inputs={"manifest": "abc"}),
+    ],
+)
+def test_the_key_depends_on_all_that_decides(other: Recipe) -> None:
+    assert other.key != RECIPE.key
+
+
+def test_what_was_made_is_found(store: Store) -> None:
+    assert store.find(RECIPE) is None
+    folder = made(store)
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert (entry.folder, entry.key, entry.reused) == (folder, RECIPE.key, True)
+    assert entry.read_json("terms.json") == {"terms": [1, 2, 3]}
+    assert not store.partial(RECIPE).exists()
+    recorded = entry.read_json(ENTRY)
+    assert recorded["config"] == RECIPE.config
+    assert recorded["inputs"] == RECIPE.inputs
+
+
+def test_two_stores_hold_the_same_bytes_but_for_timings(tmp_path: Path) -> None:
+    first, second = (made(Store(tmp_path / name)) for name in ("first", "second"))
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(second) for path in second.rglob("*") if path.is_file())
+    assert Path(TIMINGS) in files
+    assert all((first / file).read_bytes() == (second / file).read_bytes() for file in files if file.name != TIMINGS)
+    assert json.loads((first / TIMINGS).read_text()).keys() == {"seconds", "peak_memory", "files"}
+
+
+def interrupted(store: Store) -> None:
+    with store.making(RECIPE, FILES) as folder:
+        (checkpoints_of(folder) / "fit.safetensors").write_text("step 5")
+        raise KeyboardInterrupt
+
+
+def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    assert store.find(RECIPE) is None
+    with store.making(RECIPE, []) as folder:
+        assert (checkpoints_of(folder) / "fit.safetensors").read_text() == "step 5"
+    assert not checkpoints_of(store.folder(RECIPE)).exists()
+
+
+def test_a_disk_that_fills_up_at_the_end_costs_no_checkpoint(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    with pytest.raises(OSError, match="No space"):
+        made(store)
+    assert (checkpoints_of(store.folder(RECIPE)) / "fit.safetensors").read_text() == "step 5"
+
+
+def test_a_killed_attempt_counts_for_what_it_wrote(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    (later := checkpoints_of(store.folder(RECIPE)) / "fit.safetensors").touch()
+    os.utime(later, (time.time() + 100, time.time() + 100))
+    made(store)
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert 90 < float(str(entry.read_json(TIMINGS)["seconds"])) < 110
+
+
+def test_files_are_hashed_again_only_where_they_seem_to_have_changed(store: Store) -> None:
+    folder = made(store)
+    changed = folder / "deep" / "sum.txt"
+    before = changed.stat()
+    changed.write_text("7")
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.find(RECIPE) is not None  # same size and time of change: what tells a run that nothing was written
+    os.utime(changed)
+    with pytest.raises(InputError, match="has changed"):
+        store.find(RECIPE)
+
+
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store: Store) -> None:
+    folder = made(store)
+    (folder / TIMINGS).unlink()
+    os.mkfifo(folder / TIMINGS)
+    with at_most_seconds(10), pytest.warns(UserWarning, match="was missing or damaged"):
+        assert store.find(RECIPE) is not None
+    (folder / ENTRY).unlink()
+    os.mkfifo(folder / ENTRY)
+    with at_most_seconds(10), pytest.raises(InputError, match=r"entry\.json is missing"):
+        store.find(RECIPE)
+
+
+def test_a_record_that_tells_of_another_recipe_is_noticed(store: Store) -> None:
+    folder = made(store)
+    whole = json.loads((folder / ENTRY).read_text())
+    for damage in ({"config": {"terms": 4}}, {"version": 2}, {"inputs": {}}, {"files": {}}):
+        (folder / ENTRY).write_text(json.dumps({**whole, **damage}))
+        with pytest.raises(InputError, match=r"entry\.json has changed"):
+            store.find(RECIPE)
+    (folder / ENTRY).write_text(json.dumps(whole))
+    assert store.find(RECIPE) is not None
+
+
+def test_a_copied_entry_is_whole(store: Store, tmp_path: Path) -> None:
+    folder = made(store)
+    copied = Store(tmp_path / "copied")
+    shutil.copytree(folder, copied.folder(RECIPE), copy_function=shutil.copyfile)
+    for _ in range(2):
+        assert copied.find(RECIPE) is not None
+    stamps = json.loads((copied.folder(RECIPE) / TIMINGS).read_text())["files"]
+    assert stamps["terms.json"][1] == (copied.folder(RECIPE) / "terms.json").stat().st_mtime_ns
+
+
+def test_only_declared_files_enter(store: Store) -> None:
+    """Whatever a killed run, or a library that writes aside in its own way, left in the partial folder."""
+    with store.making(RECIPE, ["sum.txt", "deep/*.wav"]) as folder:
+        (folder / "sum.txt").write_text("6")
+        for name in ("deep/0.wav", "deep/1.wav"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("sound")
+        for left in ("deep/0.wav.aside", ".tmpLiOZoU", "deep/er/.tmpNFgd4f", "terms.json", "deep/2.mp3"):
+            (folder / left).parent.mkdir(exist_ok=True)
+            (folder / left).write_text("hal")
+        (folder / "link.wav").symlink_to("sum.txt")
+        (folder / ENTRY).write_text("{half an ent")
+    folder = store.folder(RECIPE)
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    assert files == {ENTRY, TIMINGS, "sum.txt", "deep", "deep/0.wav", "deep/1.wav"}
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert entry.read_json(ENTRY)["files"].keys() == {"sum.txt", "deep/0.wav", "deep/1.wav"}  # type: ignore[attr-defined]  # JSON
+
+
+def test_a_stage_that_does_not_write_what_it_declares_is_a_bug(store: Store) -> None:
+    with pytest.raises(RuntimeError, match=r"the sums stage did not write sum\.txt"), store.making(RECIPE, ["sum.txt"]):
+        pass
+    assert store.find(RECIPE) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b'{"files": 7}', b"\xff\x00", b"[" * 100_000])
+def test_damaged_timings_are_told_and_made_anew(store: Store, content: bytes | None) -> None:
+    timings = made(store) / TIMINGS
+    timings.unlink() if content is None else timings.write_bytes(content)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        entry = store.find(RECIPE)
+    assert entry is not None
+    assert entry.costs.keys() == {"seconds", "peak_memory"}
+    assert json.loads(timings.read_text())["files"].keys() == {"deep/sum.txt", "terms.json"}
+    if content not in (b"{}", b'{"files": 7}'):
+        assert f"{timings} was missing or damaged" in str(told[0].message)
+        assert entry.costs == {"seconds": 0, "peak_memory": 0}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"seconds": "x", "time": []}', b"\xff", b'{"seconds": NaN, "time": 0}']
+)
+def test_what_a_damaged_note_says_of_earlier_attempts_is_forgotten(store: Store, content: bytes) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    (checkpoints_of(store.folder(RECIPE)) / BEGUN).write_bytes(content)
+    made(store)
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert 0 <= entry.costs["seconds"] < 60
+
+
+def test_finished_files_are_known_by_their_hash(store: Store) -> None:
+    with store.making(RECIPE, ["shard"]) as folder:
+        assert not is_finished(folder / "shard")
+        (folder / "shard").write_text("codes")
+        assert not is_finished(folder / "shard")
+        note_finished(folder / "shard")
+        assert is_finished(folder / "shard")
+        (folder / "shard").write_text("other")
+        assert not is_finished(folder / "shard")
+
+
+@pytest.fixture
+def read_only(small_disk: Path) -> Iterator[Callable[[], None]]:
+    """Makes the small disk one that can only be read, as root, too."""
+    yield lambda: subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+
+
+def test_a_store_that_can_only_be_read_is_reused(small_disk: Path, read_only: Callable[[], None]) -> None:
+    store = Store(small_disk / "store")
+    folder = made(store)
+    timings = json.loads((folder / TIMINGS).read_text())
+    (folder / TIMINGS).write_text(json.dumps({**timings, "files": {}}))  # as after a copy
+    read_only()
+    waited: list[Recipe] = []
+    with store.locked(RECIPE, waited.append):
+        entry = store.find(RECIPE)
+    assert entry is not None
+    assert entry.costs["seconds"] == timings["seconds"]
+    other = replace(RECIPE, version=2)
+    told = r"sums cannot be written \(Read-only file system\), and the sums of this run is not in it; .*store.root="
+    with pytest.raises(InputError, match=told), store.locked(other, waited.append):
+        pass
+
+
+@pytest.mark.parametrize("name", ["deep/sum.txt", "terms.json", ENTRY])
+def test_a_missing_file_is_refused(store: Store, name: str) -> None:
+    folder = made(store)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=rf"{folder / name} is missing since the sums stage wrote it: delete {folder}"):
+        store.find(RECIPE)
+
+
+@pytest.mark.parametrize("name", ["deep/sum.txt", "terms.json", ENTRY])
+@pytest.mark.parametrize("content", ["", "7", "[]", "{}"])
+def test_a_changed_file_is_refused(store: Store, name: str, content: str) -> None:
+    folder = made(store)
+    (folder / name).write_text(content)
+    with pytest.raises(InputError, match=rf"{folder / name} has changed since the sums stage wrote it: delete"):
+        store.find(RECIPE)
+
+
+def test_other_libraries_warn_and_name_what_differs(store: Store) -> None:
+    folder = made(store)
+    recorded = json.loads((folder / ENTRY).read_text())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert store.find(RECIPE) is not None
+    recorded["libraries"]["torch"] = "0.1"
+    (folder / ENTRY).write_text(json.dumps(recorded))
+    with pytest.warns(UserWarning, match=r"was made with torch 0\.1; delete it to make it again"):
+        assert store.find(RECIPE) is not None
+
+
+def _make_once(root: Path, start: Event) -> None:
+    """Make the entry as a run would, and sign for it."""
+    store = Store(root)
+    start.wait()
+    with store.locked(RECIPE, lambda recipe: None):
+        if store.find(RECIPE) is None:
+            with store.making(RECIPE, ["*.txt"]) as folder:
+                time.sleep(0.05)
+                (folder / f"{os.getpid()}.txt").write_text("made by this process")
+
+
+def test_processes_that_want_the_same_entry_make_it_once(store: Store) -> None:
+    start = PROCESSES.Event()
+    several = [PROCESSES.Process(target=_make_once, args=(store.root, start)) for _ in range(4)]
+    for process in several:
+        process.start()
+    start.set()
+    for process in several:
+        process.join(30)
+    assert [process.exitcode for process in several] == [0] * 4
+    assert len(list(store.folder(RECIPE).glob("*.txt"))) == 1
+    assert store.find(RECIPE) is not None
+
+
+def _hold(root: Path, held: Event) -> None:
+    with Store(root).locked(RECIPE, lambda recipe: None):
+        held.set()
+        time.sleep(600)
+
+
+def test_a_killed_process_lets_go_of_its_lock(store: Store) -> None:
+    held = PROCESSES.Event()
+    holder = PROCESSES.Process(target=_hold, args=(store.root, held))
+    holder.start()
+    assert held.wait(30)
+    waited: list[Recipe] = []
+
+    def wait(recipe: Recipe) -> None:
+        waited.append(recipe)
+        os.kill(holder.pid or 0, signal.SIGKILL)
+
+    with store.locked(RECIPE, wait):
+        assert waited == [RECIPE]
+    holder.join(30)
+    assert holder.exitcode == -signal.SIGKILL
+    with store.locked(RECIPE, waited.append):
+        assert len(waited) == 1

@@ -1,0 +1,292 @@
+"""Every engine against the parallel network."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.reference import cheapest_groups
+from tests.vocoder.sounds import tiny_config
+from vocoder.engines import choice as engines
+from vocoder.engines import numba_streams
+from vocoder.engines.choice import Engine, Streams, choose_engine, side_by_side, step_cost
+from vocoder.engines.kernels import exponential, gate
+from vocoder.engines.numba_streams import NumbaStreams, multiplies_bf16
+from vocoder.engines.torch_streams import TorchStreams
+from vocoder.wavenet.mu_law import silence
+from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
+from vocoder.wavenet.sampling import Sampling
+
+LOGIT_TOLERANCE = 1e-4
+BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits
+FAINT = 0.12  # logits below are what rectifiers leave of larger numbers, whose rounding they keep
+
+
+def engine(name: str, model: WaveNet, clips: int, threads: int = 1) -> Streams:
+    """An engine by the name of a test's parameter."""
+    match name:
+        case "torch":
+            return TorchStreams(model, clips)
+        case "numba":
+            return NumbaStreams(model, clips, threads=threads)
+        case "numba_bf16":
+            if not multiplies_bf16():
+                pytest.skip("needs a CPU with AVX512_BF16")
+            return NumbaStreams(model, clips, threads=threads, bf16=True)
+        case "cuda_graph" if torch.cuda.is_available():
+            return TorchStreams(model.cuda(), clips, captured=True)
+    pytest.skip("needs a GPU")
+
+
+def lively(config: WaveNetConfig) -> WaveNet:
+    """A network whose levels differ in probability, so that a wrong logit shows."""
+    model = create_wavenet(config, seed=0)
+    torch.nn.init.normal_(model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
+    return model.eval()
+
+
+def path(config: WaveNetConfig, clips: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Spectrogram ``(clips, frames, mels)``, levels ``(clips, samples)``, and groups ``(clips,)``."""
+    generator = torch.Generator().manual_seed(clips)
+    spectrogram = torch.randn(clips, frames, config.n_mels, generator=generator)
+    levels = torch.randint(config.levels, (clips, frames * config.hop_length), generator=generator)
+    return spectrogram, levels, torch.arange(clips) % (len(config.groups) + 1) - 1
+
+
+@torch.inference_mode()
+def parallel_logits(model: WaveNet, spectrogram: Tensor, levels: Tensor, groups: Tensor) -> Tensor:
+    """``(clips, samples, levels)``"""
+    start = torch.full((len(levels), 1), silence(levels=model.config.levels))
+    previous = torch.cat([start, levels[:, :-1]], dim=1)
+    return model(previous, spectrogram, groups).transpose(1, 2)
+
+
+@torch.inference_mode()
+def stepped_logits(streams: Streams, model: WaveNet, spectrogram: Tensor, levels: Tensor, groups: Tensor) -> Tensor:
+    """The same by an engine, in two calls that part at a frame."""
+    device, hop = model.embedding.weight.device, model.config.hop_length
+    conditions = model.conditions(spectrogram.to(device), groups.to(device))
+    cut = spectrogram.shape[1] // 2
+    first = streams.score(conditions[:, :cut], levels[:, : cut * hop]) if cut else torch.zeros(len(levels), 0, 0)
+    second = streams.score(conditions[:, cut:], levels[:, cut * hop :])
+    return torch.cat([first, second], dim=1) if cut else second
+
+
+architectures = st.builds(
+    lambda layers, cycles, **sizes: tiny_config(layers=layers * cycles, cycles=cycles, levels=40, **sizes),
+    layers=st.integers(1, 6),
+    cycles=st.integers(1, 3),
+    kernel_size=st.integers(2, 3),
+    residual_channels=st.sampled_from([1, 5, 32, 33]),
+    gate_channels=st.sampled_from([2, 14, 64, 70]),
+    skip_channels=st.sampled_from([3, 32, 37]),
+    hop_length=st.sampled_from([1, 7, 16, 30]),
+    condition_layers=st.integers(1, 2),
+    groups=st.sampled_from([(), ("ann", "bob")]),
+)
+
+
+@pytest.mark.parametrize("name", ["torch", "numba", "cuda_graph"])
+@settings(max_examples=25, deadline=None)
+@given(config=architectures, clips=st.sampled_from([1, 3, 6]), frames=st.integers(1, 5))
+def test_logits_equal_the_parallel_networks(name: str, config: WaveNetConfig, clips: int, frames: int) -> None:
+    model = lively(config)
+    asked = path(config, clips, frames)
+    wanted = parallel_logits(model, *asked)
+    stepped = stepped_logits(engine(name, model, clips), model, *asked)
+    torch.testing.assert_close(stepped, wanted, atol=LOGIT_TOLERANCE, rtol=LOGIT_TOLERANCE)
+
+
+@settings(max_examples=25, deadline=None)
+@given(config=architectures, clips=st.sampled_from([1, 3, 6]), frames=st.integers(1, 5))
+@example(
+    config=tiny_config(
+        layers=9,
+        cycles=3,
+        levels=40,
+        kernel_size=2,
+        residual_channels=1,
+        gate_channels=2,
+        skip_channels=3,
+        hop_length=7,
+        condition_layers=1,
+        groups=(),
+    ),
+    clips=1,
+    frames=1,
+)
+@example(
+    config=tiny_config(
+        layers=6,
+        cycles=3,
+        levels=40,
+        kernel_size=2,
+        residual_channels=1,
+        gate_channels=2,
+        skip_channels=3,
+        hop_length=30,
+        condition_layers=2,
+        groups=(),
+    ),
+    clips=3,
+    frames=3,
+)
+def test_logits_in_bfloat16_are_near_the_parallel_networks(config: WaveNetConfig, clips: int, frames: int) -> None:
+    model = lively(config)
+    asked = path(config, clips, frames)
+    wanted = parallel_logits(model, *asked)
+    stepped = stepped_logits(engine("numba_bf16", model, clips), model, *asked)
+    largest = max(float(wanted.abs().max()), FAINT)
+    torch.testing.assert_close(stepped, wanted, atol=BF16_TOLERANCE * largest, rtol=0)
+
+
+def test_logits_at_the_reference_size_equal_the_parallel_networks() -> None:
+    config = WaveNetConfig(groups=("ann",))
+    model = lively(config)
+    asked = path(config, 1, 14)  # beyond the receptive field
+    wanted = parallel_logits(model, *asked)
+    stepped = stepped_logits(engine("numba", model, 1), model, *asked)
+    torch.testing.assert_close(stepped, wanted, atol=LOGIT_TOLERANCE, rtol=LOGIT_TOLERANCE)
+
+
+@torch.inference_mode()
+def drawn(streams: Streams, model: WaveNet, clips: range, sampling: Sampling) -> Tensor:
+    """Levels ``(clips, 4 frames)`` of some of twenty clips, in chunks of 1 and 3 frames."""
+    hop, config = model.config.hop_length, model.config
+    generator = torch.Generator().manual_seed(1)
+    conditions = torch.randn(20, 4, config.layers, config.gate_channels, generator=generator)[clips.start : clips.stop]
+    conditions = conditions.to(model.embedding.weight.device)
+    draws = torch.rand(20, 4 * hop, generator=generator)[clips.start : clips.stop]
+    asked = torch.full((len(clips), 4 * hop), -1)
+    first = streams.advance(conditions[:, :1], asked[:, :hop], draws[:, :hop], sampling)
+    return torch.cat([first, streams.advance(conditions[:, 1:], asked[:, hop:], draws[:, hop:], sampling)], dim=1)
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.6, top_p=0.8), Sampling(temperature=0)])
+@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
+def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling) -> None:
+    model = lively(tiny_config(levels=32))
+    together = drawn(engine(name, model, 20, threads=1), model, range(20), sampling)
+    shared = drawn(engine(name, model, 20, threads=3), model, range(20), sampling)
+    few = drawn(engine(name, model, 3), model, range(4, 7), sampling)
+    alone = drawn(engine(name, model, 1), model, range(19, 20), sampling)
+    assert torch.equal(together, shared)
+    assert torch.equal(together[4:7], few)
+    assert torch.equal(together[19:], alone)
+    assert len(together.unique()) > 8
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.6, top_p=0.8), Sampling(temperature=0)])
+def test_engines_draw_alike(sampling: Sampling) -> None:
+    """Rounding parts two engines where a draw falls between the two; on so few samples it does not."""
+    model = lively(tiny_config(levels=32))
+    wanted = drawn(engine("torch", model, 2), model, range(2), sampling)
+    assert torch.equal(drawn(engine("numba", model, 2), model, range(2), sampling), wanted)
+
+
+@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16", "cuda_graph"])
+def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: str) -> None:
+    model = lively(tiny_config(levels=32, hop_length=20))
+    streams = [engine(name, model, 2) for _ in range(2)]
+    device = model.embedding.weight.device
+    conditions = torch.randn(2, 3, 6, 16, generator=torch.Generator().manual_seed(1)).to(device)
+    draws, asked = torch.rand(2, 60, generator=torch.Generator().manual_seed(2)), torch.full((2, 60), -1)
+    with torch.inference_mode():
+        free = streams[0].advance(conditions, asked, draws, Sampling())
+        asked[0, :37] = free[0, :37]
+        assert torch.equal(streams[1].advance(conditions, asked, draws, Sampling()), free)
+
+
+@pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16", "cuda_graph"])
+@pytest.mark.parametrize("clips", [2, 7])
+def test_goes_back_to_a_state(name: str, clips: int) -> None:
+    model = lively(tiny_config(levels=32, hop_length=20))
+    streams = engine(name, model, clips)
+    first = drawn(streams, model, range(clips), Sampling())
+    go_back = streams.bookmark()
+    second = drawn(streams, model, range(clips), Sampling())
+    for _ in range(2):
+        go_back()
+        assert torch.equal(drawn(streams, model, range(clips), Sampling()), second)
+    assert not torch.equal(first, second)
+
+
+def test_the_gate_is_within_its_bound() -> None:
+    values = np.concatenate([np.linspace(-12, 12, 401), [-1e30, 1e30, 1e-6, -1e-6]]).astype(np.float32)
+    exact = np.tanh(values[:, None].astype(np.float64)) * (1 + np.tanh(values[None].astype(np.float64)))
+    found = np.array([[gate(a, b) for b in values] for a in values])
+    assert np.abs(found - exact).max() < 1e-6
+
+
+def test_the_exponential_is_within_its_bound() -> None:
+    values = np.linspace(-87, 87, 20_001).astype(np.float32)
+    found = np.array([exponential(value) for value in values])
+    assert np.abs(found / np.exp(values.astype(np.float64)) - 1).max() < 4e-6
+
+
+@pytest.mark.parametrize("limit", [{"NUMBA_CPU_NAME": "generic"}, {"NUMBA_ENABLE_AVX": "0"}])
+def test_bfloat16_is_not_chosen_where_numba_may_not_use_it(limit: dict[str, str]) -> None:
+    ask = "from vocoder.engines.choice import choose_engine; print(choose_engine('auto', 'cpu').engine)"
+    done = subprocess.run(
+        [sys.executable, "-c", ask],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, **limit},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "numba\n", done.stderr
+
+
+def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: True)
+    assert choose_engine("auto", "cpu").engine == "numba_bf16"
+    assert choose_engine("numba_bf16", "cpu").notice is None
+    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    assert "AVX512_BF16" in str(choose_engine("numba_bf16", "cpu").notice)
+    assert choose_engine("auto", "cpu").engine == "numba"
+    assert choose_engine("auto", "cuda").engine == "cuda_graph"
+    assert choose_engine("auto", "cpu").notice is None
+    assert choose_engine("cuda_graph", "cpu").engine == "numba"
+    assert "needs a GPU" in str(choose_engine("cuda_graph", "cpu").notice)
+    monkeypatch.setitem(sys.modules, "vocoder.engines.numba_streams", None)  # as where numba cannot be imported
+    assert choose_engine("auto", "cpu").engine == "torch"
+    assert "pip install numba" in str(choose_engine("numba", "cpu").notice)
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 40), max_size=9),
+    name=st.sampled_from(["torch", "numba", "cuda_graph"]),
+    wide=st.integers(1, 5),
+)
+def test_groups_cost_least(lengths: list[int], name: Engine, wide: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "width", lambda engine: wide)
+        groups = side_by_side(lengths, name)
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+    own = [[lengths[place] for place in group] for group in groups]
+    assert sorted(lengths) == [length for group in own for length in group]
+    assert all(1 <= len(group) <= wide for group in groups)
+    cost = sum(group[-1] * step_cost(name, len(group)) for group in own)
+    assert cost == pytest.approx(cheapest_groups(sorted(lengths), wide, partial(step_cost, name)))
+
+
+def test_a_long_clip_stands_alone_and_short_ones_together() -> None:
+    groups = side_by_side([50] * 10 + [2000] + [60] * 10, "numba")
+    assert groups[-1][-1] == 10
+    assert len(groups[-1]) <= torch.get_num_threads()  # another core may as well make another clip
+    assert max(len(group) for group in groups) >= 10
+
+
+@pytest.mark.parametrize("name", ["torch", "numba"])
+def test_equal_clips_fill_an_engine(name: Engine) -> None:
+    assert [len(group) for group in side_by_side([7] * engines.width(name), name)] == [engines.width(name)]

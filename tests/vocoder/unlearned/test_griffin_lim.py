@@ -1,0 +1,120 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from audio.spectrogram import LogMel, SpectrogramConfig
+from audio.waveform import Waveform
+from foundation.errors import InputError
+from tests.reference import griffin_lim_of_the_whole
+from tests.vocoder.sounds import (
+    RECORDINGS,
+    SAMPLES_PER_CODE,
+    SPECTROGRAM,
+    clips_of_own_meaning,
+    random_table,
+    recordings,
+)
+from vocoder.judging.metrics import log_mel_distance
+from vocoder.unlearned import frame_blocks
+from vocoder.unlearned.frame_blocks import BLOCK_FRAMES
+from vocoder.unlearned.griffin_lim import decode, griffin_lim, stream
+
+BOUND = 1e-5  # of full scale, a third of a step of 16 bits; 0 on the machines that were tried
+FINE = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=64)
+
+
+def resynthesised(samples: np.ndarray, config: SpectrogramConfig) -> Waveform:
+    padded = np.pad(samples, (0, -len(samples) % config.hop_length))
+    log_mel = LogMel(config)(torch.from_numpy(padded).unsqueeze(0))[0]
+    return griffin_lim(log_mel, config, num_samples=len(samples))
+
+
+def envelope(samples: np.ndarray) -> np.ndarray:
+    power = np.convolve(samples**2, np.hanning(81), "same")
+    return power - power.mean()
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_speech_comes_back_in_place(index: int) -> None:
+    samples = (recordings(3)[index] / 32768).astype(np.float32)
+    sound = resynthesised(samples, FINE)
+    assert len(sound.samples) == len(samples)
+    assert log_mel_distance(Waveform(samples=samples, sample_rate=8000), sound, FINE) < 3  # dB
+    correlation = np.correlate(envelope(samples), envelope(sound.samples), "full")
+    assert abs(int(correlation.argmax()) - (len(samples) - 1)) <= 24  # samples: 3 ms
+
+
+def test_tone_keeps_its_pitch_and_strength() -> None:
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)).astype(np.float32)
+    sound = resynthesised(tone, FINE).samples[400:-400]
+    assert abs(int(np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax()) * 8000 / len(sound) - 440) < 10
+    assert np.sqrt(np.mean(sound**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+
+
+def test_burst_stands_where_it_stood() -> None:
+    samples = np.zeros(4000, dtype=np.float32)
+    samples[2000:2400] = np.random.default_rng(0).normal(0, 0.2, 400)
+    power = resynthesised(samples, FINE).samples ** 2
+    assert power[1920:2480].sum() > 0.95 * power.sum()
+
+
+def test_decodes_codes_to_the_sample() -> None:
+    (sound,) = recordings(1)
+    clips, table = clips_of_own_meaning([sound])
+    decoded = decode(table.codes(list(range(len(clips.codes))), len(sound)), table)
+    original = Waveform(samples=(sound / 32768).astype(np.float32), sample_rate=8000)
+    assert len(decoded.samples) == len(sound)
+    # Where the digits are absent, a bare tone leaves most bands at the floor: harder; silence is 23 dB away, noise 44.
+    assert log_mel_distance(original, decoded, SPECTROGRAM) < (3 if RECORDINGS.is_dir() else 4)
+
+
+def test_same_seed_same_sound() -> None:
+    frames = torch.randn(10, 64, generator=torch.Generator().manual_seed(0)) - 5
+    first, again, other = (griffin_lim(frames, FINE, num_samples=800, seed=seed).samples for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("window", [80, 160, 200, 410])
+@pytest.mark.parametrize("iterations", [1, 5])
+def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(FINE, window_length=window, n_mels=20)
+    frames = 2 * torch.randn(157, 20, generator=torch.Generator().manual_seed(0)) - 4
+    whole = griffin_lim_of_the_whole(frames, config, iterations=iterations, seed=3)
+    for block in (1, 50, 156, 157):
+        monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", block)
+        sound = griffin_lim(frames, config, num_samples=len(whole) - 13, iterations=iterations, seed=3).samples
+        assert len(sound) == len(whole) - 13
+        assert np.abs(sound - whole[:-13]).max() <= BOUND
+
+
+def test_a_sound_of_one_block_is_that_of_the_whole_to_the_bit() -> None:
+    frames = 2 * torch.randn(BLOCK_FRAMES, 64, generator=torch.Generator().manual_seed(0)) - 4
+    whole = griffin_lim_of_the_whole(frames, FINE, iterations=2, seed=0)
+    assert np.array_equal(griffin_lim(frames, FINE, num_samples=len(whole), iterations=2).samples, whole)
+
+
+def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = random_table()
+    codes = table.codes([number % 12 for number in range(101)], 101 * SAMPLES_PER_CODE - 30)
+    whole = decode(codes, table, seed=1).samples
+    monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", 33)  # cuts codes, of two frames each, in the middle
+    pieces = [piece.numpy() for piece in stream(codes, table, seed=1)]
+    assert max(map(len, pieces)) == 33 * SPECTROGRAM.hop_length
+    assert np.abs(np.concatenate(pieces) - whole).max() <= BOUND
+
+
+def test_no_samples_no_sound() -> None:
+    assert len(griffin_lim(torch.zeros(0, 64), FINE, num_samples=0).samples) == 0
+
+
+def test_refuses_more_samples_than_frames_cover() -> None:
+    with pytest.raises(InputError, match="num_samples is 801"):
+        griffin_lim(torch.zeros(10, 64), FINE, num_samples=801)
+
+
+def test_refuses_codes_of_another_codebook() -> None:
+    with pytest.raises(InputError, match="book-2"):
+        decode(random_table(codebook="book-2").codes([0]), random_table())

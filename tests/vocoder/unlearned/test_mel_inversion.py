@@ -1,0 +1,27 @@
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audio.spectrogram import mel_filters
+from tests.vocoder.sounds import SPECTROGRAM
+from vocoder.unlearned.mel_inversion import linear_power
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 999), frames=st.integers(1, 8))
+def test_the_filters_hear_nearly_what_was_asked_for(seed: int, frames: int) -> None:
+    """Of spectra that there are: what the filters make of some power."""
+    generator = torch.Generator().manual_seed(seed)
+    own = torch.rand(frames, SPECTROGRAM.window_length // 2 + 1, generator=generator).pow(2)
+    filters = mel_filters(SPECTROGRAM)
+    log_mel = (own @ filters + SPECTROGRAM.floor).log()
+    power = linear_power(log_mel, SPECTROGRAM)
+    assert power.shape == own.shape
+    assert (power >= 0).all()
+    heard = (power @ filters + SPECTROGRAM.floor).log()
+    assert (heard - log_mel).abs().mean() < 0.05  # natural logarithms of power: 0.2 dB
+
+
+def test_silence_is_silent() -> None:
+    silence = torch.full((3, SPECTROGRAM.n_mels), SPECTROGRAM.floor).log()
+    assert linear_power(silence, SPECTROGRAM).max() < SPECTROGRAM.floor

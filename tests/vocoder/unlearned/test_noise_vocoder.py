@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from audio.spectrogram import LogMel
+from audio.waveform import Waveform
+from foundation.errors import InputError
+from tests.reference import noise_vocoded_as_a_whole
+from tests.vocoder.sounds import (
+    MEAN,
+    PATCH_FRAMES,
+    SAMPLES_PER_CODE,
+    SCALE,
+    SPECTROGRAM,
+    Table,
+    clips_of_own_meaning,
+    random_table,
+    recordings,
+)
+from vocoder.code_blocks import log_mel_of
+from vocoder.judging.metrics import log_mel_distance
+from vocoder.unlearned import frame_blocks
+from vocoder.unlearned.noise_vocoder import decode
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_speech_comes_back_as_a_whisper(index: int) -> None:
+    sounds = recordings(2)[index : index + 1]
+    clips, table = clips_of_own_meaning(sounds)
+    codes = table.codes(list(range(len(clips.codes))), len(sounds[0]))
+    whisper, original = decode(codes, table), (sounds[0] / 32768).astype(np.float32)
+    assert len(whisper.samples) == len(original)
+    assert np.abs(whisper.samples).max() <= 1
+    white = 0.05 * torch.randn(len(original), generator=torch.Generator().manual_seed(0)).numpy()
+    spoken, unshaped = (Waveform(samples=samples, sample_rate=8000) for samples in (original, white))
+    assert log_mel_distance(spoken, whisper, SPECTROGRAM) < 0.5 * log_mel_distance(spoken, unshaped, SPECTROGRAM)
+
+
+def test_noise_is_as_loud_as_it_is_meant_to_be() -> None:
+    """Four seconds of white noise of 0.1, by what a front end hears of it on average."""
+    white = 0.1 * torch.randn(32_000, generator=torch.Generator().manual_seed(1))
+    level = (LogMel(SPECTROGRAM)(white[None])[0].exp().mean(dim=0).log() - MEAN) / SCALE  # (mels,)
+    table = Table(level.expand(1, PATCH_FRAMES, -1))
+    samples = decode(table.codes([0] * 200), table).samples
+    assert 20 * np.log10(samples.std() / 0.1) == pytest.approx(0, abs=0.4)  # dB
+
+
+def test_noise_is_that_of_the_seed() -> None:
+    table = random_table()
+    codes = table.codes([1, 2, 3])
+    first, again, other = (decode(codes, table, seed=seed).samples for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("codes", [1, 33, 51, 101])
+def test_blocks_are_those_of_the_whole(codes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of frames whose samples are, and are not, a multiple of the 16 values that PyTorch draws at a time."""
+    for hop in (SPECTROGRAM.hop_length, SPECTROGRAM.hop_length - 1):
+        table = random_table()
+        table.front_end = replace(SPECTROGRAM, hop_length=hop)
+        table.format = replace(table.format, samples_per_code=PATCH_FRAMES * hop)
+        clip = table.codes([number % 12 for number in range(codes)])
+        meant = log_mel_of(clip.values, table)
+        whole = noise_vocoded_as_a_whole(meant, table.front_end, seed=1)
+        for block in (1, 33, 201):
+            monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", block)
+            assert np.abs(decode(clip, table, seed=1).samples - whole).max() <= 1e-5
+
+
+def test_no_codes_are_no_sound() -> None:
+    table = random_table()
+    assert decode(table.codes([]), table).samples.shape == (0,)
+    assert decode(table.codes([1], SAMPLES_PER_CODE - 7), table).samples.shape == (SAMPLES_PER_CODE - 7,)
+
+
+def test_refuses_codes_of_another_codebook() -> None:
+    with pytest.raises(InputError, match="book-2"):
+        decode(random_table(codebook="book-2").codes([1]), random_table())

@@ -1,0 +1,1 @@
+"""The engines that compute the steps of a WaveNet."""

@@ -1,0 +1,158 @@
+"""What generates: one WaveNet, several engines for its steps, and the choice among them.
+
+===========  ===============================================================  =======================================
+torch        a loop over PyTorch calls, on any device                         what the others are checked against
+cuda_graph   the same step captured as a CUDA graph                           for many clips at once on a GPU
+numba        a compiled kernel, for one clip or several on each core          on the CPU
+numba_bf16   the same, multiplying in bfloat16, which is nearer to the        on CPUs that multiply it (AVX512_BF16)
+             parallel network than the autocast that it may be trained with
+===========  ===============================================================  =======================================
+
+numba is installed with the project, and yet has no build for every platform and Python; where it cannot be imported,
+``torch`` is what remains on the CPU, some ten times more slowly.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vocoder.engines.torch_streams import TorchStreams
+from vocoder.wavenet.network import WaveNet
+from vocoder.wavenet.sampling import Sampling
+
+Engine = Literal["torch", "numba", "numba_bf16", "cuda_graph"]
+EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
+
+
+class Streams(Protocol):
+    """Clips side by side in one engine, which keeps their past from call to call."""
+
+    def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
+        """Go on by some frames.
+
+        Args:
+            conditions: ``(clips, frames, layers, gates)`` on the model's device.
+            given: levels that sound whatever the model says, -1 where it is to draw, ``(clips, samples)`` int64.
+            draws: uniform numbers in [0, 1), ``(clips, samples)`` float32.
+            sampling: how levels are drawn.
+
+        Returns:
+            Levels ``(clips, samples)`` int64 on the CPU.
+        """
+
+    def score(self, conditions: Tensor, given: Tensor) -> Tensor:
+        """Logits ``(clips, samples, levels)`` on the CPU along levels that are all given; goes on as `advance` does."""
+
+    def bookmark(self) -> Callable[[], None]:
+        """What goes back to this moment, as often as it is called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The engine to be used."""
+
+    engine: Engine
+    notice: str | None = None  # what to tell whoever wished for another, or misses one
+
+
+def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
+    """The engine to use for a model on a type of device, ``cpu`` or ``cuda``: the one that is wanted, or the next best.
+
+    ``auto`` is the CUDA graph on a GPU, and on the CPU numba, in bfloat16 where the CPU multiplies it.
+    """
+    on_gpu = device == "cuda"
+    match wanted:
+        case "torch":
+            return Chosen(engine="torch")
+        case "numba" | "numba_bf16" if on_gpu:
+            return Chosen(engine="cuda_graph", notice=f"engine={wanted} runs on the CPU; here cuda_graph does the work")
+        case "cuda_graph" | "auto" if on_gpu:
+            return Chosen(engine="cuda_graph")
+    return _on_the_cpu(wanted)
+
+
+def _on_the_cpu(wanted: EngineChoice) -> Chosen:
+    try:
+        from vocoder.engines.numba_streams import multiplies_bf16  # numba takes its time to import
+    except (ImportError, OSError) as error:
+        reason = f"numba cannot be imported ({error})"
+        return Chosen(
+            engine="torch", notice=f"{reason}, so sound is made some ten times more slowly: pip install numba"
+        )
+    fastest: Engine = "numba_bf16" if multiplies_bf16() else "numba"
+    match wanted:
+        case "numba":
+            return Chosen(engine="numba")
+        case "cuda_graph":
+            return Chosen(engine=fastest, notice=f"engine=cuda_graph needs a GPU; {fastest} does the work")
+        case "numba_bf16" if fastest == "numba":
+            return Chosen(engine="numba", notice="engine=numba_bf16 needs a CPU with AVX512_BF16; numba does the work")
+    return Chosen(engine=fastest)
+
+
+def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
+    """Clips before their first sample; numba uses as many cores as PyTorch may."""
+    match engine:
+        case "torch":
+            return TorchStreams(model, clips)
+        case "cuda_graph":
+            return TorchStreams(model, clips, captured=True)
+        case "numba" | "numba_bf16":
+            from vocoder.engines.numba_streams import NumbaStreams  # numba takes its time to import
+
+            return NumbaStreams(model, clips, threads=torch.get_num_threads(), bf16=engine == "numba_bf16")
+
+
+def precision(engine: Engine) -> Literal["fp32", "bf16"]:
+    """What an engine multiplies in; those of one precision differ by rounding alone."""
+    return "bf16" if engine == "numba_bf16" else "fp32"
+
+
+def width(engine: Engine) -> int:
+    """Clips that an engine takes side by side at most: more are slower, or take too much memory."""
+    match engine:
+        case "torch":
+            return 8
+        case "numba" | "numba_bf16":
+            from vocoder.engines.numba_streams import TOGETHER  # numba takes its time to import
+
+            return TOGETHER * torch.get_num_threads()
+        case "cuda_graph":
+            return 256
+
+
+def side_by_side(lengths: Sequence[int], engine: Engine) -> list[list[int]]:
+    """Clips of these lengths in groups that are made together, in whichever way costs least: shortest first.
+
+    A group takes as many steps as its longest clip is long. One long clip among short ones is therefore better alone,
+    while reading the weights, or starting the step, is dear enough to bear some idle steps. Clips are sorted, groups
+    are neighbours, and the cheapest groups of the first ``n`` follow from those of fewer.
+    """
+    order = sorted(range(len(lengths)), key=lambda clip: lengths[clip])
+    steps = np.array([step_cost(engine, clips) for clips in range(width(engine), 0, -1)])
+    least, starts = np.zeros(len(order) + 1), [0] * (len(order) + 1)
+    for stop in range(1, len(order) + 1):
+        first = max(stop - len(steps), 0)
+        costs = least[first:stop] + lengths[order[stop - 1]] * steps[first - stop :]
+        starts[stop] = first + int(costs.argmin())
+        least[stop] = costs.min()
+    groups, stop = list[list[int]](), len(order)
+    while stop:
+        groups.append(order[starts[stop] : stop])
+        stop = starts[stop]
+    return groups[::-1]
+
+
+def step_cost(engine: Engine, clips: int) -> float:
+    """Time of a step of clips side by side, in what one more takes: roughly what `wordless bench vocoder` finds."""
+    match engine:
+        case "torch":
+            return 6.0 + clips
+        case "numba" | "numba_bf16":
+            return 1.3 + -(-clips // torch.get_num_threads())
+        case "cuda_graph":  # starting the kernels is nearly all of it
+            return 256.0 + clips

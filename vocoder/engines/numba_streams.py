@@ -1,0 +1,196 @@
+"""The numba engine: weights laid out for its kernel, and clips shared out among cores."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+
+import numpy as np
+import torch
+from llvmlite.binding import get_host_cpu_features
+from torch import Tensor, nn
+
+from vocoder.engines.kernels import PADDING, Draw, Factors, FloatArray, IntArray, KernelWeights, go_on, target_features
+from vocoder.wavenet.mu_law import silence
+from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from vocoder.wavenet.sampling import Sampling
+
+NEVER = -1e30  # the logit of a level that is only padding
+TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and leave the caches
+
+
+class NumbaStreams:
+    """Clips side by side on the CPU's cores.
+
+    Args:
+        model: the network, on the CPU.
+        clips: how many.
+        threads: cores to use; what is generated does not depend on them.
+        bf16: multiply in bfloat16, where `multiplies_bf16`.
+    """
+
+    def __init__(self, model: WaveNet, clips: int, *, threads: int, bf16: bool = False) -> None:
+        self.config, self.threads = model.config, threads
+        self.weights = kernel_weights(model, bf16=bf16)
+        self.shares = _shares(clips, threads)
+        room = int(self.weights.ring_starts[-1]) * _padded(model.config.residual_channels) // (2 if bf16 else 1)
+        kind = self.weights.present.dtype
+        self.rings = [np.zeros(room * (share.stop - share.start), kind) for share in self.shares]
+        self.previous = np.full(clips, silence(levels=model.config.levels))
+        self.time = 0
+
+    def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
+        """See `vocoder.engines.choice.Streams`."""
+        return self._run(conditions, given, draws, sampling, np.zeros((0, 0, 0), np.float32))
+
+    def score(self, conditions: Tensor, given: Tensor) -> Tensor:
+        """See `vocoder.engines.choice.Streams`."""
+        logits = np.zeros((*given.shape, _padded(self.config.levels)), np.float32)
+        self._run(conditions, given, torch.zeros(given.shape), Sampling(), logits)
+        return torch.from_numpy(logits[:, :, : self.config.levels])
+
+    def bookmark(self) -> Callable[[], None]:
+        """See `vocoder.engines.choice.Streams`."""
+        rings, time, previous = [ring.copy() for ring in self.rings], self.time, self.previous.copy()
+
+        def go_back() -> None:
+            self.rings = [ring.copy() for ring in rings]
+            self.time, self.previous = time, previous.copy()
+
+        return go_back
+
+    def _run(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, logits: FloatArray) -> Tensor:
+        """Levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""
+        draw = Draw(float(sampling.temperature), float(sampling.top_p))
+        asked, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
+        levels = np.zeros_like(asked)
+
+        def work(number: int) -> None:
+            few = self.shares[number]
+            go_on(
+                self.weights,
+                _flat_conditions(conditions[few]),
+                asked[few],
+                uniform[few],
+                draw,
+                self.rings[number],
+                self.time,
+                self.previous[few],
+                levels[few],
+                logits[few],
+            )
+
+        _each(work, len(self.shares), self.threads)
+        self.time += levels.shape[1]
+        return torch.from_numpy(levels)
+
+
+def multiplies_bf16() -> bool:
+    """Whether this processor has the instructions that the kernel multiplies bfloat16 with, and numba may use them.
+
+    NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX keep numba from instructions that the processor has.
+    """
+    try:
+        here = bool(get_host_cpu_features().get("avx512bf16", False))
+    except RuntimeError:  # not known for this processor
+        return False
+    return here and "+avx512bf16" in target_features()
+
+
+def _each(work: Callable[[int], None], count: int, threads: int) -> None:
+    if count == 1 or threads == 1:
+        for number in range(count):
+            work(number)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, range(count)):
+            pass
+
+
+def _shares(clips: int, threads: int) -> list[slice]:
+    """Neighbouring clips for each call, as many for each core."""
+    count = max(-(-clips // TOGETHER), min(threads, clips))
+    ends = [clips * (share + 1) // count for share in range(count)]
+    return [slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False)]
+
+
+def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
+    """The model's weights in the kernel's layout, in float32 or as pairs of bfloat16."""
+    config, taps = model.config, model.config.kernel_size
+    channels, half = config.residual_channels, config.gate_channels // 2
+    lay = _paired if bf16 else _laid
+    lengths = [1 << ((taps - 1) * dilation - 1).bit_length() for dilation in config.dilations]
+    dilated = [_gates(tap, half) for layer in _matrices(model.dilated) for tap in torch.split(layer, channels)]
+    skip = torch.cat([_filled(each, _padded(half), each.shape[1]) for each in torch.split(_matrix(model.skip), half)])
+    return KernelWeights(
+        embedding=_laid([model.embedding.weight.detach()]),
+        past=lay([tap for number, tap in enumerate(dilated) if number % taps < taps - 1]),
+        present=lay(dilated[taps - 1 :: taps]),
+        residual=lay(_matrices(model.residual)),
+        skip=lay([skip]),
+        skip_bias=_bias(model.skip),
+        hidden=lay([_matrix(model.hidden)]),
+        hidden_bias=_bias(model.hidden),
+        output=lay([_matrix(model.output)]),
+        output_bias=_bias(model.output, fill=NEVER),
+        dilations=np.array(config.dilations),
+        ring_starts=np.array([0, *accumulate(lengths)]),
+        sizes=_sizes(config),
+    )
+
+
+def _sizes(config: WaveNetConfig) -> IntArray:
+    half = config.gate_channels // 2
+    padded = (_padded(size) for size in (config.residual_channels, half, config.skip_channels, config.levels))
+    return np.array([*padded, config.levels, config.kernel_size, config.hop_length])
+
+
+def _padded(size: int) -> int:
+    return -(-size // PADDING) * PADDING
+
+
+def _matrix(layer: nn.Linear) -> Tensor:
+    """``(inputs, outputs)``."""
+    return layer.weight.detach().T
+
+
+def _matrices(layers: nn.ModuleList) -> list[Tensor]:
+    return [_matrix(layer) for layer in layers if isinstance(layer, nn.Linear)]
+
+
+def _gates(tap: Tensor, half: int) -> Tensor:
+    """``(inputs, gates)`` with tanh's and sigmoid's halves padded each."""
+    return torch.cat([_filled(each, len(tap), _padded(half)) for each in torch.split(tap, half, dim=1)], dim=1)
+
+
+def _filled(matrix: Tensor, rows: int, columns: int) -> Tensor:
+    """With zeros after its rows and columns."""
+    return nn.functional.pad(matrix, (0, columns - matrix.shape[1], 0, rows - matrix.shape[0]))
+
+
+def _laid(matrices: Sequence[Tensor]) -> FloatArray:
+    """Matrices one after the other, padded, flat."""
+    whole = [_filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in matrices]
+    flat: FloatArray = torch.cat([*whole, torch.zeros(0)]).numpy()
+    return flat
+
+
+def _paired(matrices: Sequence[Tensor]) -> Factors:
+    """The same in bfloat16: of each ``(inputs, outputs)``, ``(inputs / 2, outputs)`` pairs in one int32 each."""
+    halves = [torch.from_numpy(_laid([each])).to(torch.bfloat16).view(torch.int16) for each in matrices]
+    widths = [_padded(each.shape[1]) for each in matrices]
+    pairs = [half.view(-1, 2, width).transpose(1, 2).reshape(-1) for half, width in zip(halves, widths, strict=True)]
+    flat: Factors = torch.cat([*pairs, torch.zeros(0, dtype=torch.int16)]).numpy().view(np.int32)
+    return flat
+
+
+def _bias(layer: nn.Linear, fill: float = 0.0) -> FloatArray:
+    size = layer.out_features
+    return np.pad(layer.bias.detach().numpy(), (0, _padded(size) - size), constant_values=fill).astype(np.float32)
+
+
+def _flat_conditions(conditions: Tensor) -> FloatArray:
+    """``(clips, frames, layers, gates)`` -> flat, with tanh's and sigmoid's halves padded each."""
+    half = conditions.shape[3] // 2
+    halves = conditions.reshape(*conditions.shape[:3], 2, half)
+    flat: FloatArray = nn.functional.pad(halves, (0, _padded(half) - half)).reshape(-1).numpy()
+    return flat

@@ -1,0 +1,77 @@
+"""How well a sound is understood beside its original: STOI, and PESQ where it is installed.
+
+Both need some speech: STOI 30 frames of its own that are not silent, about 0.4 s, and PESQ a quarter of a second. Of
+sounds that are too short or silent there is no figure, rather than a bad one.
+"""
+
+import warnings
+from importlib.util import find_spec
+
+import numpy as np
+import soxr
+
+from audio.waveform import FloatArray, Waveform
+from foundation.errors import InputError
+
+NARROW_BAND, WIDE_BAND = 8_000, 16_000  # Hz at which PESQ listens
+HOW_TO_GET_PESQ = "pip install 'wordless[pesq]', which needs a C compiler"
+
+
+def stoi(original: Waveform, heard: Waveform) -> float | None:
+    """Short-time objective intelligibility, about 0 to 1 (Taal et al. 2011); None where too little is not silent.
+
+    Both are compared over the length of the shorter.
+
+    Raises:
+        InputError: the sample rates differ.
+    """
+    from pystoi import stoi as measure  # scipy's signal processing takes a moment
+
+    pair = _pair(original, heard)
+    if not np.any(pair[0]):
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
+        try:
+            value = float(measure(*pair, original.sample_rate))
+        except (RuntimeWarning, ValueError):  # numpy's, of a sound shorter than one frame
+            return None
+    return value if np.isfinite(value) else None
+
+
+def has_pesq() -> bool:
+    """Whether PESQ can be measured here."""
+    return find_spec("pesq") is not None
+
+
+def pesq(original: Waveform, heard: Waveform) -> float | None:
+    """Perceptual evaluation of speech quality, 1 to 4.6 (ITU-T P.862): narrow-band below 16 kHz, else wide-band.
+
+    None of sounds that are too short or silent.
+
+    Raises:
+        InputError: the sample rates differ, or PESQ is not installed.
+    """
+    if not has_pesq():
+        raise InputError(f"PESQ is not installed; leave it out, or get it: {HOW_TO_GET_PESQ}")
+    from pesq import PesqError
+    from pesq import pesq as measure
+
+    rate, band = (WIDE_BAND, "wb") if original.sample_rate >= WIDE_BAND else (NARROW_BAND, "nb")
+    pair = [soxr.resample(samples, original.sample_rate, rate) for samples in _pair(original, heard)]
+    if not all(np.any(samples) for samples in pair):
+        return None
+    try:
+        return float(measure(rate, *pair, band))
+    except PesqError:
+        return None
+
+
+def _pair(original: Waveform, heard: Waveform) -> tuple[FloatArray, FloatArray]:
+    """The samples of both, over the length of the shorter."""
+    if original.sample_rate != heard.sample_rate:
+        raise InputError(
+            f"the sounds are of {original.sample_rate} and {heard.sample_rate} Hz; resample one of them to the other's"
+        )
+    length = min(len(original.samples), len(heard.samples))
+    return original.samples[:length], heard.samples[:length]

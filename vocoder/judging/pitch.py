@@ -1,0 +1,69 @@
+"""Pitch, and how far it is from that of another sound: pYIN (Mauch and Dixon 2014), as librosa has it.
+
+Frames are 10 ms apart and hear 64 ms; a pitch is one of steps of a tenth of a semitone, 10 cents. librosa needs numba,
+which has no build for every platform and Python: where either cannot be imported, there is no pitch.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from audio.waveform import Waveform
+from foundation.errors import InputError
+
+LOWEST, HIGHEST = 60.0, 500.0  # Hz: speaking voices, those of children included
+FRAME_SECONDS, HOP_SECONDS = 0.064, 0.01
+CENTS_PER_OCTAVE = 1200.0
+HOW_TO_GET_PITCH = "librosa and numba cannot be imported here: pip install librosa numba, on a Python that both support"
+
+PitchArray = npt.NDArray[np.float64]
+
+
+def has_pitch() -> bool:
+    """Whether pitch can be measured here."""
+    try:
+        import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def pitch(waveform: Waveform) -> PitchArray:
+    """Fundamental frequency in Hz of each frame ``(frames,)``; nan where there is none.
+
+    Raises:
+        InputError: librosa or numba cannot be imported.
+    """
+    if not has_pitch():
+        raise InputError(f"pitch cannot be measured; leave it out: {HOW_TO_GET_PITCH}")
+    if not np.any(waveform.samples):
+        return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
+    from librosa import pyin  # it compiles what it runs, and only those who measure pitch need it
+
+    rate = waveform.sample_rate
+    found, _, _ = pyin(
+        waveform.samples.astype(np.float64),
+        sr=rate,
+        fmin=LOWEST,
+        fmax=min(HIGHEST, rate / 4),
+        frame_length=2 * round(rate * FRAME_SECONDS / 2),
+        hop_length=round(rate * HOP_SECONDS),
+    )
+    frequencies: PitchArray = found
+    return frequencies
+
+
+def pitch_error(original: PitchArray, heard: PitchArray) -> float | None:
+    """Root mean square of the difference in cents, over the frames where both have a pitch; None where none has.
+
+    ``original`` and ``heard`` are of `pitch`, compared over the length of the shorter.
+    """
+    frames = min(len(original), len(heard))
+    octaves = np.log2(heard[:frames] / original[:frames])
+    both = octaves[np.isfinite(octaves)]
+    return float(CENTS_PER_OCTAVE * np.sqrt(np.mean(both**2))) if len(both) else None
+
+
+def voicing_error(original: PitchArray, heard: PitchArray) -> float:
+    """Share of the frames where one has a pitch and the other none."""
+    frames = min(len(original), len(heard))
+    return float((np.isnan(original[:frames]) != np.isnan(heard[:frames])).mean()) if frames else 0.0

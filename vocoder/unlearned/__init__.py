@@ -1,0 +1,1 @@
+"""Sound from codes without learning: Griffin-Lim and the noise vocoder."""

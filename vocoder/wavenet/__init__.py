@@ -1,0 +1,1 @@
+"""The conditional WaveNet: the parallel network that trains and the step that generates."""

@@ -1,0 +1,47 @@
+"""Mu-law companding of samples into few levels (ITU-T G.711, the continuous formula with mu = levels - 1).
+
+``F(x) = sign(x) ln(1 + mu |x|) / ln(1 + mu)`` spaces the levels finely where speech spends its time, near zero.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from foundation.errors import InputError
+
+LEVELS = 256  # 8 bits
+
+
+def require_levels(levels: int) -> None:
+    """Refuse a number of levels that mu-law is not defined for.
+
+    Raises:
+        InputError: fewer than 2 levels, or more than 16 bits can tell apart.
+    """
+    if not 2 <= levels <= 65_536:
+        raise InputError(f"vocoder.wavenet.levels is {levels}; mu-law takes 2 to 65536 levels, usually 256 (8 bits)")
+
+
+def encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:
+    """Samples ``(...)`` float in [-1, 1] -> levels ``(...)`` int64 in [0, levels); what lies outside is clipped."""
+    mu = levels - 1
+    samples = samples.to(torch.float32).clamp(-1.0, 1.0)
+    companded = samples.sign() * torch.log1p(mu * samples.abs()) / math.log1p(mu)
+    return ((companded + 1) / 2 * mu + 0.5).to(torch.int64)
+
+
+def decode(values: Tensor, *, levels: int = LEVELS) -> Tensor:
+    """Levels ``(...)`` int64 -> samples ``(...)`` float32 in [-1, 1]: the level's place on the companded scale."""
+    companded = companded_scale(values, levels=levels)
+    return companded.sign() * torch.expm1(companded.abs() * math.log1p(levels - 1)) / (levels - 1)
+
+
+def companded_scale(values: Tensor, *, levels: int = LEVELS) -> Tensor:
+    """Levels ``(...)`` int64 -> their places ``(...)`` float32 on the companded scale, evenly spaced over [-1, 1]."""
+    return values.to(torch.float32) / (levels - 1) * 2 - 1
+
+
+def silence(*, levels: int = LEVELS) -> int:
+    """The level of a zero sample: what the model hears before a recording begins."""
+    return int(encode(torch.zeros(1), levels=levels))

@@ -1,0 +1,49 @@
+"""How the level of a sample is drawn from the logits."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from foundation.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How levels are drawn.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    temperature: float = 1.0  # divides the logits; 0 always takes the most probable level
+    top_p: float = 1.0  # draws among the most probable levels that together reach this probability
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise InputError(
+                f"temperature is {self.temperature}; choose 0 (the most probable level) or more, usually 0.8 to 1"
+            )
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
+
+
+def sample(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
+    """Levels ``(batch,)`` from logits ``(batch, levels)`` and uniform draws ``(batch, 1)`` in [0, 1)."""
+    if sampling.temperature == 0:
+        return logits.argmax(dim=1)
+    probabilities = torch.softmax(logits / sampling.temperature, dim=1)
+    if sampling.top_p < 1:
+        probabilities = _nucleus(probabilities, sampling.top_p)
+    cumulative = probabilities.cumsum(dim=1)
+    levels = torch.searchsorted(cumulative, draws * cumulative[:, -1:], right=True)
+    return levels.squeeze(1).clamp_(max=logits.shape[1] - 1)
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Zeros for all but the most probable levels that reach ``top_p``; equals of the last of them stay too."""
+    ranked = probabilities.sort(dim=1, descending=True).values
+    before = ranked.cumsum(dim=1) - ranked
+    least = torch.where(before < top_p, ranked, 1.0).amin(dim=1, keepdim=True)
+    return torch.where(probabilities >= least, probabilities, 0.0)
