@@ -44,7 +44,7 @@ PROCESSES.set_forkserver_preload(
             "pipelines.pages.report",
             "pipelines.pages.sweep",
         ),
-        *("torch._dynamo", "pipelines.training.event_files", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
+        *("torch._dynamo", "training.event_files", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
         *("fairseq2.composition", "conf", "omegaconf._impl"),
         *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl"),
         *("vocoder.engines.numba_streams", "librosa.core.pitch", "scipy.signal", "pystoi", "sklearn.linear_model"),

@@ -248,7 +248,7 @@ def regression_by_adamw(
     ema_decay: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Weights and their moving average after a step on the mean squared error of each batch ``(x, y)``, by the formula
-    of AdamW (Loshchilov & Hutter, 2019) with gradients worked out on paper: reference of `pipelines.training.fit.fit`.
+    of AdamW (Loshchilov & Hutter, 2019) with gradients worked out on paper: reference of `training.fit.fit`.
     """
     average, first, second = weights.copy(), np.zeros_like(weights), np.zeros_like(weights)
     for step, ((x, y), rate) in enumerate(zip(batches, rates, strict=True), 1):

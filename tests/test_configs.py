@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from pipelines.chain.chain import rates
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.run import EMBEDDED, RunSettings, run_settings
-from pipelines.training.state import FitConfig
+from training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast")

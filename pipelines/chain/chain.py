@@ -8,13 +8,13 @@ from audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.files import write_aside, written
+from foundation.progress import Terminal
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.chain.representations import Codec, compared, unlabelled_entry
 from pipelines.chain.sounds import sounds
 from pipelines.commandline.devices import choose_device
 from pipelines.commandline.disk import require_space
-from pipelines.commandline.progress import Terminal
 from pipelines.commandline.typed_words import command_line
 from pipelines.pages.run_words import summary
 from pipelines.results.comparison_table import as_markdown
@@ -32,7 +32,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name, write_tensorboard
-from pipelines.training.gangs import gathered
+from training.gangs import gathered
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
 COMPARISON = "comparison.md"

@@ -8,10 +8,10 @@ from audio.recordings.division import division_notices
 from audio.recordings.embedded import EmbeddedConfig, embedded_corpus
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from foundation.errors import InputError
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.settings.run import EMBEDDED, RunSettings, choose_workers
 from pipelines.stages.probe import require_labels
-from pipelines.training.gangs import Gang
+from training.gangs import Gang
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
 REJECTED = "rejected.tsv"  # in the folder of a run

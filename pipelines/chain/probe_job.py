@@ -12,13 +12,13 @@ from audio.recordings.manifest import Manifest, read_manifest
 from audio.trimming import Part
 from foundation.configuration import build
 from foundation.files import NO_PERMISSION, file_hash, write_aside
+from foundation.progress import Terminal
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.commandline.devices import Device, choose_device
 from pipelines.commandline.disk import require_space
 from pipelines.commandline.output_kinds import require_kind
-from pipelines.commandline.progress import Terminal
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.run import RunSettings, choose_workers, with_embedded_corpus
@@ -29,9 +29,9 @@ from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig, write_json
 from pipelines.store.stored_features import PROBE
-from pipelines.training.gangs import gathered
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
+from training.gangs import gathered
 
 MANIFEST = "manifest.tsv"  # of a run, in its folder
 PROBES = "probes"  # the same, for the figures of other corpora

@@ -20,12 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from foundation.errors import InputError
+from foundation.parent import end_with_parent, is_started_by_another
 from foundation.printable import escaped
 from pipelines.commandline.advice import advised, options_of
 from pipelines.commandline.claims import claims
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.overrides import prepare, quote
-from pipelines.commandline.parent import end_with_parent, is_started_by_another
 from pipelines.commandline.refusals import explain, os_problem, resolved
 from pipelines.commandline.typed_words import typed
 

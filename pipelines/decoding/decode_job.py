@@ -11,8 +11,8 @@ from audio.wav import wav_file
 from foundation.errors import InputError
 from foundation.files import aside, file_hash
 from foundation.json_values import find_object
+from foundation.progress import Progress, Terminal
 from pipelines.commandline.devices import choose_device
-from pipelines.commandline.progress import Progress, Terminal
 from pipelines.decoding.decode_options import DecodeConfig
 from pipelines.decoding.sound_names import partial_name, sound_names
 from pipelines.decoding.speaker import Advance, Speaker, missing_mean, speaker, speaking

@@ -6,10 +6,10 @@ from pathlib import Path
 from audio.reading import read
 from audio.waveform import Waveform
 from foundation.errors import InputError
+from foundation.progress import Terminal
 from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.commandline.devices import choose_device
-from pipelines.commandline.progress import Terminal
 from pipelines.decoding.continuing import Prompt, after, continued, joined_sound
 from pipelines.decoding.generate_options import GenerateConfig
 from pipelines.decoding.speaker import Advance, Speaker, missing_mean, speaker, speaking

@@ -11,8 +11,8 @@ from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import write_rejected
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
+from foundation.progress import Terminal
 from pipelines.commandline.devices import choose_device, cores
-from pipelines.commandline.progress import Terminal
 from pipelines.encoding.code_shards import Encoded, clear_away, encode_shards, shard_clips
 from pipelines.encoding.options import EncodeConfig
 from pipelines.encoding.recordings import Recordings

@@ -19,7 +19,7 @@ from pipelines.commandline.devices import cores
 from pipelines.results.run_record import MachineRecord, Provenance
 from pipelines.store.store import Entry, library_versions
 from pipelines.store.training_curve import CURVE
-from pipelines.training.gangs import Gang
+from training.gangs import Gang
 
 CHECKOUT = Path(__file__).parents[1]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters

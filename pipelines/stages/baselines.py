@@ -30,7 +30,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features, write_scores
 from pipelines.store.training_curve import CURVE, numeric
-from pipelines.training.state import FitConfig
+from training.state import FitConfig
 
 TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
 Baseline = Literal["simclr", "supervised", "random_conv"]  # the last is not trained

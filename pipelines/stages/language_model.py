@@ -19,10 +19,10 @@ from pipelines.stages.codes import ViewsConfig
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
-from pipelines.training.fit import LossFunction
-from pipelines.training.state import FitConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import read_codes
+from training.fit import LossFunction
+from training.state import FitConfig
 
 MIN_WINDOWS = 4  # per step, however long
 MIN_PAIRS = 2  # that each process contrasts at a time

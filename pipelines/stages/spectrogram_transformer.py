@@ -44,7 +44,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import CLASS_SCORES, FEATURES, SCORES, stacked_rows, write_features, write_scores
 from pipelines.store.training_curve import CURVE, numeric
-from pipelines.training.state import FitConfig
+from training.state import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,13 +25,13 @@ from pipelines.stages.finite import require_finite
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash, write_json
 from pipelines.store.training_curve import CURVE, numeric
-from pipelines.training.state import FitConfig
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks, kmeans_record
 from tokenizer.health import HealthConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+from training.state import FitConfig
 
 TRAIN: tuple[Split, ...] = ("train",)
 SAMPLE = "sample.safetensors"

@@ -25,10 +25,10 @@ from pipelines.stages.stored_arrays import (
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash
 from pipelines.store.training_curve import CURVE, numeric
-from pipelines.training.state import FitConfig
 from tokenizer.codes import CodesFormat, IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
+from training.state import FitConfig
 from vocoder.crops import Crops, CropsConfig, OtherCodes, VocoderClips, loss
 from vocoder.runaway import LoudnessRange
 from vocoder.vocoder import Vocoder

@@ -11,11 +11,11 @@ from torch import nn
 
 from foundation.errors import InputError
 from pipelines.store.workers import encoding_pool, in_order
-from pipelines.training.fit import B, Batches, LossFunction, fit
-from pipelines.training.gangs import Alone, Gang
-from pipelines.commandline.progress import Terminal
+from training.fit import B, Batches, LossFunction, fit
+from training.gangs import Alone, Gang
+from foundation.progress import Terminal
 from pipelines.store.store import Entry, Recipe, Store, checkpoints_of
-from pipelines.training.state import FitConfig, Point
+from training.state import FitConfig, Point
 from pipelines.store.training_curve import TENSORBOARD, tensorboard, write_curve
 
 J = TypeVar("J")

@@ -1,13 +1,13 @@
-"""Training curves: what `pipelines.training.fit` reports, as JSON in the store and in the run folder for TensorBoard."""
+"""Training curves: what `training.fit` reports, as JSON in the store and in the run folder for TensorBoard."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.training.fit import FitReport
+from training.fit import FitReport
 from pipelines.store.store import write_json
-from pipelines.training.state import FitConfig, Point
+from training.state import FitConfig, Point
 
 CURVE = "curve.json"
 TENSORBOARD = "tensorboard"  # folder in a run folder, with a folder for each training
@@ -36,7 +36,7 @@ def tensorboard(folder: Path, say: Callable[[str], None] = lambda line: None) ->
 
     What cannot be written, as on a full disk, is told in one line to ``say`` and left out: it ends no training.
     """
-    from pipelines.training.event_files import EventFiles  # slow to import, and few processes need it
+    from training.event_files import EventFiles  # slow to import, and few processes need it
 
     files = EventFiles(folder)
 

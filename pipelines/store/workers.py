@@ -17,7 +17,7 @@ from foundation.errors import InputError
 from audio.recordings.manifest import Clip
 from audio.reading import read_blocks
 from foundation.threads import one_thread
-from pipelines.commandline.parent import end_with_parent
+from foundation.parent import end_with_parent
 from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import Tokenizer

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.store.session import Session
 from pipelines.store.store import Recipe, Store
 from pipelines.store.training_curve import CURVE
-from pipelines.training.gangs import gathered
-from pipelines.training.state import FitConfig
+from training.gangs import gathered
+from training.state import FitConfig
 
 CONFIG = FitConfig(steps=10, lr=0.02, warmup_steps=2, validate_every=1, ema_decay=0.5, keep="last")
 CONFIGS = {"plain": CONFIG, "accumulated": replace(CONFIG, accumulation=3, clip_norm=0.1)}

@@ -14,8 +14,8 @@ import torch
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.manifest import SPLITS, Clip, Manifest, read_manifest
 from audio.recordings.splits import SplitConfig
+from foundation.progress import Terminal
 from pipelines.chain.corpus import Corpus, read_corpus
-from pipelines.commandline.progress import Terminal
 from pipelines.stages.codes import codes
 from pipelines.stages.decoded import decoded
 from pipelines.stages.features import signal_features
@@ -23,10 +23,10 @@ from pipelines.stages.filter_bank import filter_banks
 from pipelines.stages.vocoder import waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import AUDIO, LISTENING, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once
 from tokenizer.parquet import CodedClip, read_codes
+from training.gangs import Alone
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 

@@ -9,20 +9,20 @@ import torch
 
 from foundation.errors import InputError
 from foundation.files import file_hash
+from foundation.progress import Terminal
 from foundation.threads import use_threads
 from lm.gpt import GPTConfig
-from pipelines.commandline.progress import Terminal
 from pipelines.settings.run import run_settings
 from pipelines.stages.features import random_gpt_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.stored_features import FEATURES
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import tiny_tokenizer
 from tests.pipelines.tiny_chain import composed, entries, run, stored
 from tokenizer.codebook import fit_codebook
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
+from training.gangs import Alone
 
 INDEPENDENT = {  # of the number of threads, byte for byte
     *("sample", "autoencoder", "tokenizer", "codes", "views", "health", "waveforms", "spectrograms"),

@@ -14,9 +14,9 @@ from audio.recordings.corpus import CorpusConfig
 from audio.recordings.inspection import InspectionConfig
 from audio.recordings.manifest import Manifest, read_manifest, write_manifest
 from audio.recordings.splits import SplitConfig
+from foundation.progress import Terminal
 from lm.baselines.spectrogram_transformer import AstConfig
 from pipelines.chain.corpus import Corpus, read_corpus
-from pipelines.commandline.progress import Terminal
 from pipelines.settings.run import run_settings
 from pipelines.stages.codes import ViewsConfig, codes, views
 from pipelines.stages.decoded import decoded
@@ -30,10 +30,10 @@ from pipelines.stages.tokenizer import frame_sample, heard_sample
 from pipelines.stages.vocoder import waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed
 from tokenizer.health import HealthConfig
+from training.gangs import Alone
 
 RATES = (4_000, 8_000, 11_025)  # the first is the front end's own
 RECORDED = SplitConfig(by="folder", validation=("validation",), test=("test",), shared_groups=True)

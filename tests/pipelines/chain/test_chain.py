@@ -19,17 +19,17 @@ from safetensors.torch import load_file
 from audio.reading import read
 from audio.recordings.manifest import Manifest, Split, read_manifest
 from foundation.files import file_hash
+from foundation.progress import Terminal
 from lm.model import LanguageModel
 from pipelines.chain.chain import make_stages
-from pipelines.commandline.progress import Terminal
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
 from pipelines.store.store import Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import PROCESSES, TINY, called, called_at_once, composed, entries, run, stored
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
+from training.gangs import Alone
 from vocoder.vocoder import Vocoder
 
 FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")

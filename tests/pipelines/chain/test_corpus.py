@@ -9,12 +9,12 @@ import torch
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.manifest import SPLITS, read_manifest, read_rejected
 from foundation.errors import InputError
+from foundation.progress import Terminal
 from pipelines.chain.corpus import read_corpus, read_unlabelled
-from pipelines.commandline.progress import Terminal
 from pipelines.settings.run import RunSettings, run_settings
-from pipelines.training.gangs import Alone
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
+from training.gangs import Alone
 
 
 def settings_of(store: Path, *words: str) -> RunSettings:

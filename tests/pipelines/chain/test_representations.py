@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from audio.recordings.manifest import read_manifest
+from foundation.progress import Terminal
 from lm.pooling import POOLINGS
 from pipelines.chain.chain import make_stages
-from pipelines.commandline.progress import Terminal
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
+from training.gangs import Alone
 
 WORDS = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),

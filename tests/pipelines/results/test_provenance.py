@@ -17,7 +17,7 @@ from pipelines.results.provenance import commit_of, parameters, provenance
 from pipelines.run import PATHS, TEXTS
 from pipelines.store.store import Entry, write_json
 from pipelines.store.training_curve import CURVE
-from pipelines.training.gangs import Alone
+from training.gangs import Alone
 from vocoder.vocoder import Vocoder
 
 ODD_WORDS = (

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from audio.recordings.manifest import Clip, Manifest
+from foundation.progress import Terminal
 from lm.probe import ProbeConfig
-from pipelines.commandline.progress import Terminal
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.stages.decoded import CLIPS, GUARD
@@ -18,7 +18,7 @@ from pipelines.stages.listening import LISTENING
 from pipelines.stages.recognition import RECOGNISED, label_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
-from pipelines.training.gangs import Alone
+from training.gangs import Alone
 
 CONFIG = ProbeConfig(resamples=200)
 LABELS = ("one", "two", "one", "two")

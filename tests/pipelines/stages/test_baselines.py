@@ -19,18 +19,18 @@ from audio.waveform import FloatArray
 from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.files import file_hash
+from foundation.progress import Terminal
 from lm.baselines.encoder import create_encoder
 from lm.pooling import POOLINGS, pool
-from pipelines.commandline.progress import Terminal
 from pipelines.commandline.refusals import resolved
 from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
 from pipelines.stages.spectrogram import PIECE_FRAMES, spectrograms, statistics, stored_spectrograms
 from pipelines.stages.tokenizer import TokenizerSettings, frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import AUDIO, sweep
 from tests.test_configs import CONF
+from training.gangs import Alone
 
 SPLITS: tuple[Split, ...] = (*["train"] * 6, *["validation"] * 2, *["test"] * 2)
 CLASSES = ("falls", "rises")

@@ -10,15 +10,15 @@ import torch
 
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.stages.decoded import KINDS, decoded, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import AUDIO, LISTENING, sweep
 from tokenizer.tokenizer import Tokenizer
+from training.gangs import Alone
 from vocoder.engines import numba_streams
 from vocoder.vocoder import Vocoder
 

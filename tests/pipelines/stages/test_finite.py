@@ -12,16 +12,16 @@ from audio.recordings.corpus import CorpusConfig, build_manifest
 from audio.recordings.manifest import Clip, Manifest
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.settings.run import run_settings
 from pipelines.stages.stored_arrays import Array, write_clips
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.stages.vocoder import waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import composed
+from training.gangs import Alone
 
 
 def session(folder: Path) -> Session:

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from audio.waveform import Waveform
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.stages.decoded import CLIPS, KINDS, wav_name
 from pipelines.stages.judging import JUDGED, by_itself, judged
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import sweep
+from training.gangs import Alone
 from vocoder.runaway import LoudnessRange, RunawayGuard
 
 

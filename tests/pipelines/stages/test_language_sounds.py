@@ -9,15 +9,15 @@ import soundfile
 import torch
 
 from audio.waveform import Waveform
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.decoding.continuing import Prompt
 from pipelines.stages.language_sounds import Asked, language_sounds
 from pipelines.stages.recognition import new_part
 from pipelines.store.session import Session
 from pipelines.store.store import Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import sweep
 from tokenizer.tokenizer import Tokenizer
+from training.gangs import Alone
 from vocoder.judging.metrics import sound_levels
 from vocoder.vocoder import Vocoder
 

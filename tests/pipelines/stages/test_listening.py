@@ -11,14 +11,14 @@ import torch
 from audio.reading import read
 from audio.recordings.manifest import Clip, Manifest
 from audio.waveform import FloatArray
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.stages.decoded import CLIPS, decoded, decoded_paths
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
+from training.gangs import Alone
 
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length

@@ -15,14 +15,14 @@ from safetensors.numpy import save_file
 from audio.recordings.folds import Fold, folds
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
+from foundation.progress import Terminal
 from lm.probe import ProbeConfig
-from pipelines.commandline.progress import Terminal
 from pipelines.results.comparison import comparison
 from pipelines.stages.probe import probed, probes, require_labels, require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.stored_features import features_by_method
-from pipelines.training.gangs import Alone
+from training.gangs import Alone
 
 CONFIG = ProbeConfig(tries=8, resamples=50, learning_curve=(0.1, 1.0))
 SPEAKERS = ("ann", "bob", "cem", "dee")

@@ -15,19 +15,19 @@ from audio.recordings.manifest import Clip, Manifest, Split
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.files import file_hash
+from foundation.progress import Terminal
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.filter_bank import filter_bank, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, create_ast, load_classifier, stored_filter_bank
 from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import Label
 from lm.pooling import POOLINGS, pool
-from pipelines.commandline.progress import Terminal
 from pipelines.stages.filter_bank import filter_banks
 from pipelines.stages.spectrogram_transformer import AstSettings, ast, ast_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.training.gangs import Alone
-from pipelines.training.state import FitConfig
+from training.gangs import Alone
+from training.state import FitConfig
 
 RATE = 8000
 CONFIG = AstConfig(layers=(2, 12), patches=4)

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from audio.recordings.manifest import Clip, Manifest, Split
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.stages.stored_arrays import Array, fill, kept_clips, kept_rows, read_clips, write_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Store
-from pipelines.training.gangs import Alone
+from training.gangs import Alone
 
 SPLITS: tuple[Split, ...] = ("validation", "train", "test", "train", "validation")
 LENGTHS = {"train": 3, "validation": 7}

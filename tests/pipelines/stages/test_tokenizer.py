@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from audio.recordings.manifest import read_manifest
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 from pipelines.settings.run import run_settings
 from pipelines.stages.tokenizer import frame_sample, heard_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Store
-from pipelines.training.gangs import Alone
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
+from training.gangs import Alone
 
 
 @pytest.mark.parametrize(("ranges", "alike"), [((40.0, 40.0), True), ((10.0, 20.0), False)])

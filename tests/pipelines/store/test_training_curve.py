@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipelines.training.fit import FitReport
-from pipelines.training.state import Point
+from training.fit import FitReport
+from training.state import Point
 from pipelines.store.training_curve import tensorboard, training_name, write_tensorboard
 
 CURVE = tuple(Point(step=10 * n, train_loss=5.0 / n, validation_loss=6.0 / n) for n in (1, 2, 3))

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from foundation.errors import InputError
 from foundation.files import remove
-from pipelines.commandline.progress import Progress
-from pipelines.training.checkpoint import CheckpointError
-from pipelines.training.gangs import Gang
-from pipelines.training.state import FitConfig, Point, Training
+from foundation.progress import Progress
+from training.checkpoint import CheckpointError
+from training.gangs import Gang
+from training.state import FitConfig, Point, Training
 
 
 class Movable(Protocol):

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from pipelines.commandline.parent import end_with_parent
+from foundation.parent import end_with_parent
 
 # What rank 0 does alone (encoding a corpus, clustering) may take hours, while the others wait at a barrier.
 PATIENCE = timedelta(days=2)

@@ -40,7 +40,7 @@ WAITING = """
 import os, sys, time
 from pathlib import Path
 import torch
-from pipelines.training.gangs import gathered
+from training.gangs import gathered
 
 with gathered(torch.device("cpu")) as gang:
     gang.barrier()

@@ -17,13 +17,13 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from torch import Tensor, nn
 
 from foundation.errors import InputError
-from pipelines.commandline.progress import Progress
-from pipelines.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
-from pipelines.training.event_files import EventFiles
-from pipelines.training.fit import FitReport, fit
-from pipelines.training.gangs import Alone
-from pipelines.training.state import FitConfig, Point
+from foundation.progress import Progress
 from tests.reference import regression_by_adamw
+from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from training.event_files import EventFiles
+from training.fit import FitReport, fit
+from training.gangs import Alone
+from training.state import FitConfig, Point
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from foundation.errors import InputError
 from foundation.seeds import require_seed
-from pipelines.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 
 STEP = "step"
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter

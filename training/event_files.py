@@ -15,7 +15,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from pipelines.training.state import Point
+from training.state import Point
 
 VERSION = "brain.Event:2"  # of the format: what every event file begins with
 TAG = "loss"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.commandline.progress import Terminal
+from foundation.progress import Terminal
 
 
 def test_a_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
