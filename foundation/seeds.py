@@ -1,4 +1,6 @@
-"""The rule of every seed."""
+"""The rule of every seed, and seeds that follow from names."""
+
+import hashlib
 
 from foundation.errors import InputError
 
@@ -13,3 +15,8 @@ def require_seed(seed: int, option: str) -> None:
     """
     if not 0 <= seed <= MAX_SEED:
         raise InputError(f"{option} is {seed}; it must be 0 to {MAX_SEED}; choose another seed")
+
+
+def named_seed(name: str) -> int:
+    """A seed that follows from a name alone, such as a clip's: the same whatever other clips there are."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)

@@ -1,5 +1,6 @@
 """One vector per recording from one per time step: the same pooling for every representation that is compared."""
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -63,6 +64,26 @@ class RunningPool:
         """``(parts * features,)``, once all frames were given."""
         means = [total / len(part) for total, part in zip(self._sums, self._parts, strict=True)]
         return np.concatenate(means).astype(np.float32)
+
+
+class RunningPools:
+    """Every pooling of several sequences of frames by name, whose frames arrive in blocks."""
+
+    def __init__(self, steps: Mapping[str, int]) -> None:
+        """For sequences of so many time steps."""
+        self._pools = {
+            name: {pooling: RunningPool(count, pooling) for pooling in POOLINGS} for name, count in steps.items()
+        }
+
+    def add(self, name: str, frames: npt.NDArray[np.floating]) -> None:
+        """The next frames ``(time, features)`` of one sequence."""
+        for pool in self._pools[name].values():
+            pool.add(frames)
+
+    @property
+    def pooled(self) -> dict[str, FloatArray]:
+        """``name:pooling`` -> ``(parts * features,)``, once all frames were given."""
+        return {f"{name}:{pooling}": pool.pooled for name, own in self._pools.items() for pooling, pool in own.items()}
 
 
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:

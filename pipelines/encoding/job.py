@@ -17,7 +17,8 @@ from pipelines.encoding.code_shards import Encoded, clear_away, encode_shards, s
 from pipelines.encoding.options import EncodeConfig
 from pipelines.encoding.recordings import Recordings
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
-from pipelines.store.workers import Encoder, encoding_pool
+from pipelines.store.workers import encoding_pool
+from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path
 from tokenizer.units import write_units
 

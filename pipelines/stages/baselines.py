@@ -16,15 +16,16 @@ from foundation.files import aside
 from lm.baselines import simclr as contrasting
 from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
 from lm.baselines.encoder import ConvEncoderConfig
+from lm.baselines.labelled_clips import LabelledClips, LabelledSplit
 from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
+from lm.baselines.spectrogram_reader import SpectrogramReader
 from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import HeadConfig, Label, create_classifier
 from lm.contrast import ContrastConfig
 from lm.pooling import POOLINGS
-from pipelines.stages.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
-from pipelines.stages.labelled_clips import LabelledClips, LabelledSplit
-from pipelines.stages.spectrogram import SpectrogramReader, stored_spectrograms, stored_std
+from pipelines.stages.spectrogram import stored_spectrograms, stored_std
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json

@@ -1,88 +1,22 @@
-"""Recordings -> codes: each clip as it is, and training clips in other views, which only pre-training sees.
+"""Recordings -> codes: each clip as it is, and training clips in other views, which only pre-training sees."""
 
-A view is the same sound cut into patches from another frame on, or warped: played at another speed, by a speaker with
-other formants. Nothing that is probed, validated or tested is ever warped.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from audio.reading import read_blocks
-from audio.recordings.manifest import SPLITS, Clip, Manifest, Split, audio_hash
-from audio.spectrogram import log_mel_stream, require_ranges
-from audio.warping import warp
-from audio.waveform import FloatArray
-from foundation.errors import InputError
-from foundation.seeds import require_seed
+from audio.recordings.manifest import SPLITS, Manifest, Split, audio_hash
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, is_finished, note_finished, text_hash
-from pipelines.store.workers import Encoder, encode_clip, encoding_pool, in_order
-from tokenizer.codes import Codes
+from pipelines.store.store import Entry, Recipe, is_finished, note_finished
+from pipelines.store.workers import encoding_pool, in_order
+from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.views import ViewsConfig, encode_view
 
 CLIPS_PER_SHARD = 500
 TRAIN: tuple[Split, ...] = ("train",)
-FRAMES_AT_ONCE = 3000  # of a long recording, each piece warped by itself
 J = TypeVar("J")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewsConfig:
-    """In which ways training clips are encoded beside as they are.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-
-    offsets: bool  # cut into patches from each other frame on
-    warps: int  # copies at a speed and with formants drawn at random
-    max_speed: float  # ratio: 0.15 is up to 15 % faster or slower
-    max_formants: float  # ratio: 0.15 is mel bands up to 15 % higher or lower
-    dynamic_ranges: tuple[float, float] | None = None  # dB, of which warped copies draw one instead of the front end's
-    seed: int
-
-    def __post_init__(self) -> None:
-        require_ranges(self.dynamic_ranges, "lm.views.dynamic_ranges")
-        if self.warps < 0:
-            raise InputError(f"lm.views.warps is {self.warps}; choose 0 (none) or a number of warped copies")
-        for name in ("max_speed", "max_formants"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"lm.views.{name} is {getattr(self, name)}; choose a ratio of at least 0 and below 1")
-        if self.warps and not (self.max_speed or self.max_formants):
-            raise InputError("lm.views.warps asks for copies, but max_speed and max_formants are 0; raise one of them")
-        require_seed(self.seed, "lm.views.seed")
-
-    def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
-        """The views of the clip called ``name``: the same whatever other clips there are."""
-        shifted = tuple(View(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1))
-        rng = np.random.default_rng([self.seed, int(text_hash(name)[:8], 16)])
-        spread = np.log1p([self.max_speed, self.max_formants])
-        ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
-        offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
-        ranges = [None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges)) for _ in offsets]
-        warped = (
-            View(offset_frames=int(offset), speed=float(speed), formants=float(formants), dynamic_range=decibels)
-            for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
-        )
-        return (*shifted, *warped)
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """One way to encode a clip."""
-
-    offset_frames: int = 0  # skipped before the first patch
-    speed: float = 1.0  # above 1 is faster
-    formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
-    dynamic_range: float | None = None  # dB; None: the front end's own
 
 
 def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
@@ -113,35 +47,6 @@ def views(
     )
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
     return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_view, title)
-
-
-def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
-    """Codes of one clip in one view. Of what is warped, the frames that fill no whole patch are left out."""
-    clip, view = job
-    if view.speed == view.formants == 1 and view.dynamic_range is None:
-        return encode_clip(encoder, (clip, view.offset_frames))
-    blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
-    codes = _warped_codes(encoder.tokenizer, blocks, view)
-    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=view.offset_frames)
-
-
-@torch.inference_mode()
-def _warped_codes(tokenizer: Tokenizer, blocks: Iterable[FloatArray], view: View) -> Codes:
-    values = []
-    for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE, dynamic_range=view.dynamic_range):
-        warped = _warped(piece, view)[view.offset_frames :]
-        whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
-        if len(whole):
-            values.append(tokenizer.encode_spectrogram(whole))
-    steps = torch.cat(values) if values else torch.zeros(0, tokenizer.format.streams, dtype=torch.int32)
-    return Codes(
-        values=steps.numpy(), num_samples=len(steps) * tokenizer.config.samples_per_code, format=tokenizer.format
-    )
-
-
-def _warped(frames: Tensor, view: View) -> Tensor:
-    length, speed, formants = torch.tensor([len(frames)]), torch.tensor([view.speed]), torch.tensor([view.formants])
-    return warp(frames[None], length, speeds=speed, formants=formants)[0][0]
 
 
 def _encoded(

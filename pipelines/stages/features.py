@@ -12,19 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
+from audio.reading import read_blocks, resampled_length
+from audio.recordings.finite import require_finite
 from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from foundation.threads import one_thread
 from lm.embeddings import embed, embed_attentively
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, bag_of_codes, pool
-from pipelines.stages.audio_features import audio_features
-from pipelines.stages.finite import require_finite
+from lm.pooling import POOLINGS, FloatArray, RunningPools, bag_of_codes, pool
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES, GPT, method_of_key, stacked_rows, write_features
-from pipelines.store.workers import Encoder
+from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.signals import signals
 
 
 def signal_features(
@@ -48,16 +49,37 @@ def signal_features(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        heard = session.each("log-mel and bottlenecks", partial(_finite_features, encoder), manifest.clips)
+        heard = session.each("log-mel and bottlenecks", partial(audio_features, encoder), manifest.clips)
         wanted = ({key: row for key, row in rows.items() if method_of_key(key) in methods} for rows in heard)
         write_features(folder, stacked_rows(wanted))
 
     return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make, files=[FEATURES])
 
 
-def _finite_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
-    """`audio_features` of a clip, none of which may be NaN or infinite."""
-    features = audio_features(encoder, clip)
+def audio_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
+    """Each pooling of the normalised log-mel and of the bottlenecks of a clip, pooled while the clip is read.
+
+    Where ``audio.remove_mean`` takes a mean off, the log-mel comes twice: as the tokenizer hears it, and as it was
+    recorded, which also says how loud each band was. Without the mean of a clip, its mean says nothing: it is left out.
+
+    Raises:
+        InputError: a value is not finite; names the clip.
+    """
+    tokenizer = encoder.tokenizer
+    audio = tokenizer.config.audio
+    num_samples = resampled_length(clip.num_samples, clip.sample_rate, audio.sample_rate)
+    steps = tokenizer.format.steps(num_samples)
+    frames, twice = steps * tokenizer.patch_frames, audio.remove_mean != "none"
+    heard, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
+    pools = RunningPools({heard: frames, **({recorded: frames} if twice else {}), "bottleneck": steps})
+    blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
+    pool_recorded = (lambda piece: pools.add(recorded, piece.cpu().numpy())) if twice else (lambda piece: None)
+    for spectrogram, bottlenecks in signals(tokenizer, blocks, num_samples, as_recorded=pool_recorded):
+        pools.add(heard, spectrogram.cpu().numpy())
+        pools.add("bottleneck", bottlenecks.cpu().numpy())
+    features = pools.pooled
+    if audio.remove_mean == "clip":
+        del features[f"{heard}:mean"]
     for row in features.values():
         require_finite(row, clip, "pooled log-mel and bottlenecks")
     return features

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.reading import read_blocks, resampled_length
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from lm.baselines.ast_features import patches_along, stored_filter_banks
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
-from lm.baselines.filter_bank import N_MELS, PATCH, SAMPLE_RATE, STRIDE, filter_bank_stream, frames_of, patches_of
-from lm.baselines.spectrogram_transformer import stored_filter_bank
+from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrograms import Spectrograms
 from pipelines.stages.stored_arrays import (
     FRAMES,
@@ -25,7 +24,6 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 
 STATISTICS = "statistics.json"  # beside the frames
-PATCHES_AT_ONCE = 100  # of a recording that is written to disk
 
 
 def filter_banks(session: Session, manifest: Manifest) -> Entry:
@@ -49,26 +47,18 @@ def filter_banks(session: Session, manifest: Manifest) -> Entry:
     return session.obtain(recipe, f"filter banks of {len(clips)} clips", make, files=[FRAMES, OFFSETS, STATISTICS])
 
 
-def patches_along(clip: Clip) -> int:
-    """Patches along time that cover a recording."""
-    return patches_of(resampled_length(clip.num_samples, clip.sample_rate, SAMPLE_RATE))
-
-
 def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, float, int]:
     """Fill the place of a clip ``(time, 128)``; the sum of its values, of their squares, and their number."""
     sums = np.zeros(2)
     written = 0
-    blocks = read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part)
-    for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
-        overlap = PATCH - STRIDE if written else 0  # a piece begins with the last frames of the one before
-        new = stored_filter_bank(piece).numpy()[overlap:]
-        frames[written : written + len(new)] = new
-        sums += (new.sum(dtype=np.float64), np.square(new).sum(dtype=np.float64))
-        written += len(new)
+    for piece in stored_filter_banks(root, clip):
+        frames[written : written + len(piece)] = piece
+        sums += (piece.sum(dtype=np.float64), np.square(piece).sum(dtype=np.float64))
+        written += len(piece)
     return float(sums[0]), float(sums[1]), written * N_MELS
 
 
-def stored_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[Spectrograms, list[str]]:
+def split_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[Spectrograms, list[str]]:
     """The clips of a split in an entry of `filter_banks`, read in place, and their names."""
     rows = kept_rows(manifest, split)
     return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [clip.name for clip in manifest.of(split)]

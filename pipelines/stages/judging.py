@@ -10,8 +10,8 @@ from audio.waveform import Waveform
 from pipelines.stages.decoded import KINDS, decoded_paths, sound_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
-from pipelines.store.workers import Encoder
 from tokenizer.codes import Codes
+from tokenizer.encoder import Encoder
 from vocoder.judging.intelligibility import HOW_TO_GET_PESQ, has_pesq, pesq, stoi
 from vocoder.judging.metrics import (
     code_agreement,

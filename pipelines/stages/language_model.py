@@ -15,12 +15,12 @@ from lm.gpt import GPT, GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second, unigram_perplexity
 from lm.sequences import CodeSequences
-from pipelines.stages.codes import ViewsConfig
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import read_codes
+from tokenizer.views import ViewsConfig
 from training.fit import LossFunction
 from training.state import FitConfig
 

@@ -18,15 +18,15 @@ import soundfile
 from audio.recordings.manifest import Clip, Manifest
 from audio.spectrogram import SpectrogramConfig
 from foundation.errors import InputError
+from lm.baselines.block_features import EncoderLoader, block_features, head_scores
 from lm.baselines.encoder import ConvEncoderConfig
+from lm.baselines.spectrogram_reader import SpectrogramReader
 from lm.pooling import POOLINGS
 from lm.probe_task import ProbeTask
 from pipelines.stages.baselines import BaselineSettings
-from pipelines.stages.block_features import EncoderLoader, block_features, head_scores
 from pipelines.stages.decoded import KINDS, decoded_paths, wav_name
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.probe import probe_task
-from pipelines.stages.spectrogram import SpectrogramReader
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.stored_features import stacked_rows

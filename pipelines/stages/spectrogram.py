@@ -1,20 +1,17 @@
 """Recordings -> spectrograms: normalised log-mel of what the baselines are trained on, in one array on disk."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
-from itertools import chain
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from audio.reading import read_blocks, resampled_length
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
-from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from audio.spectrogram import SpectrogramConfig
+from lm.baselines.spectrogram_reader import SpectrogramReader, statistics
 from lm.baselines.spectrograms import Spectrograms
 from pipelines.stages.stored_arrays import (
     FRAMES,
@@ -30,43 +27,7 @@ from pipelines.stages.stored_arrays import (
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 
-PIECE_FRAMES = 1024  # of a recording that is heard at a time
 CLIPS, STD = "clips.json", "std.npy"  # beside the frames
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpectrogramReader:
-    """Normalised log-mel of recordings, as any process can make it."""
-
-    root: Path  # of the recordings
-    audio: SpectrogramConfig
-    sample: Path  # folder of the statistics
-
-    def num_frames(self, clip: Clip) -> int:
-        """Frames of a recording: the last hop is filled up with silence, so that there is one at least."""
-        samples = resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
-        return -(-samples // self.audio.hop_length)
-
-    def pieces(self, clip: Clip) -> Iterator[Tensor]:
-        """Normalised log-mel ``(time, mels)`` of a recording, `PIECE_FRAMES` frames at a time."""
-        log_mel, mean, std = _front_end(self.audio, self.sample)
-        samples = resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
-        silence = np.zeros(-samples % self.audio.hop_length, np.float32)
-        blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part), [silence])
-        for piece in log_mel_stream(log_mel, blocks, frames=PIECE_FRAMES):
-            yield (piece - mean) / std
-
-
-@lru_cache(maxsize=1)
-def _front_end(audio: SpectrogramConfig, sample: Path) -> tuple[LogMel, Tensor, Tensor]:
-    """Made once in each process."""
-    return LogMel(audio), *statistics(sample)
-
-
-def statistics(sample: Path) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation ``(mels,)`` of the training frames' log-mel, from the folder of a sample."""
-    tensors = load_file(sample / "sample.safetensors")
-    return tensors["mean"], tensors["std"]
 
 
 def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:

@@ -7,42 +7,34 @@ of a local folder or random ones, and trained by the one training loop.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from audio.reading import read_blocks
-from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
-from audio.waveform import FloatArray
+from audio.recordings.manifest import Manifest, Split, audio_hash
 from foundation.errors import InputError
 from foundation.files import file_hash
+from lm.baselines.ast_features import SCORES as CLASS_SCORES
+from lm.baselines.ast_features import AstReader, ast_layers, patches_along
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model
 from lm.baselines.augmentation import AugmentationConfig
-from lm.baselines.filter_bank import (
-    N_MELS,
-    SAMPLE_RATE,
-    filter_bank_stream,
-    frames_of,
-)
+from lm.baselines.filter_bank import N_MELS, frames_of
+from lm.baselines.labelled_clips import LabelledClips, LabelledSplit
 from lm.baselines.spectrogram_transformer import (
-    AstClassifier,
     AstConfig,
     AstEncoder,
-    create_ast,
     create_classifier,
-    load_classifier,
     save_classifier,
 )
 from lm.baselines.spectrograms import SpectrogramBatchConfig
-from lm.baselines.supervised import Label, class_scores, loss
-from lm.pooling import POOLINGS, RunningPool
-from pipelines.stages.filter_bank import measured_statistics, patches_along, stored_filter_banks
-from pipelines.stages.labelled_clips import LabelledClips, LabelledSplit
+from lm.baselines.supervised import Label, loss
+from lm.pooling import POOLINGS
+from pipelines.stages.filter_bank import measured_statistics, split_filter_banks
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.stored_features import CLASS_SCORES, FEATURES, SCORES, stacked_rows, write_features, write_scores
+from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features, write_scores
 from pipelines.store.training_curve import CURVE, numeric
 from training.state import FitConfig
 
@@ -86,7 +78,7 @@ def ast(
     out.
     """
     config, fit = settings.model, settings.fit
-    train, held_out = (LabelledSplit.of(*stored_filter_banks(banks, manifest, split), labels) for split in TRAINED_ON)
+    train, held_out = (LabelledSplit.of(*split_filter_banks(banks, manifest, split), labels) for split in TRAINED_ON)
     recipe = Recipe(
         stage="ast",
         version=1,
@@ -171,7 +163,7 @@ def ast_features(
     )
 
     def make(folder: Path) -> None:
-        rows = stacked_rows(session.each(method, partial(_pooled, reader), manifest.clips))
+        rows = stacked_rows(session.each(method, partial(ast_layers, reader), manifest.clips))
         scores = rows.pop(CLASS_SCORES, None)
         write_features(folder, {f"{method}/{name}": values for name, values in rows.items()})
         if scores is not None:
@@ -179,49 +171,6 @@ def ast_features(
 
     files = [FEATURES, SCORES] if ast_entry else [FEATURES]
     return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AstReader:
-    """A model that any process can make or load, and the recordings that it reads."""
-
-    root: Path
-    config: AstConfig
-    classifier: Path | None  # folder of a fine-tuned model; None: what the config describes
-    frames: int  # that positions are fitted to, where it is not fine-tuned
-    seed: int
-    device: str
-
-
-@lru_cache(maxsize=1)
-def _loaded(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
-    """Encoder and, where it was fine-tuned, the whole model; once in each process."""
-    if reader.classifier is None:
-        return create_ast(reader.config, reader.frames, seed=reader.seed).eval().to(reader.device), None
-    model = load_classifier(reader.classifier, device=reader.device)
-    return model.encoder, model
-
-
-@torch.inference_mode()
-def _pooled(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
-    """Each pooling of each layer of a clip, its clip vector, and its scores if there are."""
-    encoder, model = _loaded(reader)
-    layers, patches = reader.config.layers, patches_along(clip)
-    pools = {(layer, pooling): RunningPool(patches, pooling) for layer in layers for pooling in POOLINGS}
-    vector = torch.zeros(encoder.width, device=reader.device)
-    blocks = read_blocks(reader.root / clip.path, SAMPLE_RATE, part=clip.part)
-    for piece in filter_bank_stream(blocks, patches=reader.config.patches):
-        states = encoder.states(
-            piece[None].to(reader.device), torch.tensor([len(piece)], device=reader.device), layers=layers
-        )
-        vector += states.clip[0] * (int(states.patches) / patches)
-        for (layer, _), pool in pools.items():
-            pool.add(states.layers[layer][0].cpu().numpy())
-    features = {f"layer_{layer}:{pooling}": pool.pooled for (layer, pooling), pool in pools.items()}
-    features["class_token:mean"] = vector.cpu().numpy()
-    if model is not None:
-        features[CLASS_SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
-    return features
 
 
 # Keys

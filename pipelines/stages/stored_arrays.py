@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from audio.recordings.finite import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split
 from foundation.files import aside, written
-from pipelines.stages.finite import require_finite
 from pipelines.store.session import Session
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which they are kept

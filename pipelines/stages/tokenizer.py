@@ -14,16 +14,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from audio.reading import read_blocks
+from audio.recordings.finite import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require_ranges
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.files import aside
-from foundation.seeds import require_seed
+from foundation.seeds import named_seed, require_seed
 from foundation.threads import one_thread
-from pipelines.stages.finite import require_finite
 from pipelines.store.session import Session
-from pipelines.store.store import MODEL, Entry, Recipe, text_hash, write_json
+from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks, kmeans_record
@@ -279,7 +279,7 @@ def _patches(
 
 def _drawn_range(clip: Clip, ranges: tuple[float, float], *, seed: int) -> float:
     """A clip's dynamic range in dB: the same whatever other clips there are."""
-    return float(np.random.default_rng([seed, int(text_hash(clip.name)[:8], 16)]).uniform(*ranges))
+    return float(np.random.default_rng([seed, named_seed(clip.name)]).uniform(*ranges))
 
 
 def _spectrograms(

@@ -1,4 +1,4 @@
-"""Encoding many recordings, in this process or in several; the codes are the same."""
+"""Work on many recordings, in this process or in several; the results are the same."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -24,7 +24,6 @@ from tokenizer.tokenizer import Tokenizer
 
 T = TypeVar("T")
 R = TypeVar("R")
-Job = tuple[Clip, int]  # a clip, and the frames of it to skip
 
 
 @contextmanager
@@ -41,25 +40,6 @@ def encoding_pool(workers: int) -> Iterator[Executor | None]:
 def _begin_worker() -> None:
     torch.set_num_threads(1)
     end_with_parent()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoder:
-    """A tokenizer that any process can load, and the recordings that it is to encode."""
-
-    folder: Path  # of the tokenizer
-    root: Path  # of the recordings
-    device: str = "cpu"
-
-    @property
-    def format(self) -> CodesFormat:
-        """What the codes mean."""
-        return self.tokenizer.format
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """Loaded once in each process."""
-        return _loaded(self.folder, self.device)
 
 
 def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -> Iterator[R]:
@@ -92,17 +72,3 @@ def _told_of_ended_workers() -> Iterator[None]:
             "the system ended a worker process, most likely because memory ran out; nothing finished is lost: go on "
             "with the same command and workers=1"
         ) from error
-
-
-def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
-    """Codes of one clip from a frame on. What it is called is the manifest's to know: mended labels change no code."""
-    clip, offset = job
-    audio = encoder.tokenizer.config.audio
-    blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
-    codes = encoder.tokenizer.encode_blocks(skip_samples(blocks, offset * audio.hop_length), audio.sample_rate)
-    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset)
-
-
-@lru_cache(maxsize=1)
-def _loaded(folder: Path, device: str) -> Tokenizer:
-    return Tokenizer.from_pretrained(folder, device=device)

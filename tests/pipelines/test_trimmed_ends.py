@@ -18,7 +18,7 @@ from foundation.progress import Terminal
 from lm.baselines.spectrogram_transformer import AstConfig
 from pipelines.chain.corpus import Corpus, read_corpus
 from pipelines.settings.run import run_settings
-from pipelines.stages.codes import ViewsConfig, codes, views
+from pipelines.stages.codes import codes, views
 from pipelines.stages.decoded import decoded
 from pipelines.stages.features import signal_features
 from pipelines.stages.filter_bank import filter_banks
@@ -33,6 +33,7 @@ from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed
 from tokenizer.health import HealthConfig
+from tokenizer.views import ViewsConfig
 from training.gangs import Alone
 
 RATES = (4_000, 8_000, 11_025)  # the first is the front end's own

@@ -21,10 +21,11 @@ from foundation.errors import InputError
 from foundation.files import file_hash
 from foundation.progress import Terminal
 from lm.baselines.encoder import create_encoder
+from lm.baselines.spectrogram_reader import PIECE_FRAMES, statistics
 from lm.pooling import POOLINGS, pool
 from pipelines.commandline.refusals import resolved
 from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
-from pipelines.stages.spectrogram import PIECE_FRAMES, spectrograms, statistics, stored_spectrograms
+from pipelines.stages.spectrogram import spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import TokenizerSettings, frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store

@@ -1,4 +1,4 @@
-"""What each block of a convolutional encoder makes of one recording, pooled over time while it is heard."""
+"""States of each block of a convolutional encoder on one recording, pooled over time while it is read."""
 
 import json
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from audio.recordings.manifest import Clip
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
+from lm.baselines.spectrogram_reader import SpectrogramReader
 from lm.baselines.supervised import class_scores
-from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPool
-from pipelines.stages.spectrogram import SpectrogramReader
+from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of a trained encoder, in its entry
 
@@ -53,21 +53,22 @@ def _part(folder: Path, name: str) -> dict[str, Tensor]:
 def block_features(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip) -> dict[str, FloatArray]:
     """Each block's frames under each pooling, ``block_1:mean`` and so on, and all blocks' side by side.
 
-    A recording is heard in pieces of `PIECE_FRAMES` frames from its start, and the encoder knows nothing of the piece
-    before: some frames beside each border see silence there. Memory does not grow with the recording's length.
+    A recording is read in pieces of `PIECE_FRAMES` frames from its start. The encoder does not see the piece before:
+    some frames beside each border see silence there. Memory does not grow with the recording's length.
     """
     encoder, frames = loader.encoder, reader.num_frames(clip)
-    pools = [{pooling: RunningPool(-(-frames // hop), pooling) for pooling in POOLINGS} for hop in encoder.config.hops]
+    names = [f"block_{number}" for number in range(1, len(encoder.config.hops) + 1)]
+    pools = RunningPools({name: -(-frames // hop) for name, hop in zip(names, encoder.config.hops, strict=True)})
     for piece in reader.pieces(clip):
         lengths = torch.tensor([len(piece)], device=loader.device)
-        found = encoder.blocks(piece[None].to(loader.device), lengths)
-        for own, (states, _) in zip(pools, found, strict=True):
-            for pool in own.values():
-                pool.add(states[0].cpu().numpy())
-    features = {
-        f"block_{number}:{pooling}": pool.pooled for number, own in enumerate(pools, 1) for pooling, pool in own.items()
+        blocks = encoder.blocks(piece[None].to(loader.device), lengths)
+        for name, (states, _) in zip(names, blocks, strict=True):
+            pools.add(name, states[0].cpu().numpy())
+    features = pools.pooled
+    together = {
+        f"all_blocks:{pooling}": np.concatenate([features[f"{name}:{pooling}"] for name in names])
+        for pooling in POOLINGS
     }
-    together = {f"all_blocks:{pooling}": np.concatenate([own[pooling].pooled for own in pools]) for pooling in POOLINGS}
     return {**features, **together}
 
 

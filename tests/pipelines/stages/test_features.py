@@ -14,9 +14,10 @@ from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel
 from foundation.files import file_hash
 from lm.pooling import POOLINGS, pool
-from pipelines.stages.audio_features import PATCHES_AT_ONCE, audio_features
-from pipelines.store.workers import Encoder
+from pipelines.stages.features import audio_features
 from tests.pipelines.tiny import AUDIO, save_tokenizer, sweep, tiny_tokenizer
+from tokenizer.encoder import Encoder
+from tokenizer.signals import PATCHES_AT_ONCE
 from tokenizer.tokenizer import Tokenizer
 
 

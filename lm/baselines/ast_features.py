@@ -1,0 +1,83 @@
+"""Recordings -> what AST reads of them (filter banks) and makes of them (states of its layers, pooled over time)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from audio.reading import read_blocks, resampled_length
+from audio.recordings.manifest import Clip
+from audio.waveform import FloatArray
+from lm.baselines.filter_bank import PATCH, SAMPLE_RATE, STRIDE, filter_bank_stream, patches_of
+from lm.baselines.spectrogram_transformer import (
+    AstClassifier,
+    AstConfig,
+    AstEncoder,
+    create_ast,
+    load_classifier,
+    stored_filter_bank,
+)
+from lm.baselines.supervised import class_scores
+from lm.pooling import RunningPools
+
+PATCHES_AT_ONCE = 100  # of a recording that is written to disk
+SCORES = "scores"  # key of the class probabilities ``(classes,)`` of a fine-tuned model, among its features
+
+
+def patches_along(clip: Clip) -> int:
+    """Patches along time that cover a recording."""
+    return patches_of(resampled_length(clip.num_samples, clip.sample_rate, SAMPLE_RATE))
+
+
+def stored_filter_banks(root: Path, clip: Clip) -> Iterator[FloatArray]:
+    """Filter bank ``(time, 128)`` of a recording below ``root`` as it is stored, piece by piece, no frame twice."""
+    overlap = 0  # each piece but the first begins with the last frames of the piece before it
+    for piece in filter_bank_stream(
+        read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part), patches=PATCHES_AT_ONCE
+    ):
+        yield stored_filter_bank(piece).numpy()[overlap:]
+        overlap = PATCH - STRIDE
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstReader:
+    """A model that any process can make or load, and the recordings that it reads."""
+
+    root: Path
+    config: AstConfig
+    classifier: Path | None  # folder of a fine-tuned model; None: what the config describes
+    frames: int  # that positions are fitted to, where it is not fine-tuned
+    seed: int
+    device: str
+
+
+@lru_cache(maxsize=1)
+def _loaded(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
+    """Encoder and, where it was fine-tuned, the whole model; once in each process."""
+    if reader.classifier is None:
+        return create_ast(reader.config, reader.frames, seed=reader.seed).eval().to(reader.device), None
+    model = load_classifier(reader.classifier, device=reader.device)
+    return model.encoder, model
+
+
+@torch.inference_mode()
+def ast_layers(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
+    """Each pooling of each layer of a clip, its clip vector, and `SCORES` where the model was fine-tuned."""
+    encoder, model = _loaded(reader)
+    layers, patches = reader.config.layers, patches_along(clip)
+    pools = RunningPools({f"layer_{layer}": patches for layer in layers})
+    vector = torch.zeros(encoder.width, device=reader.device)
+    blocks = read_blocks(reader.root / clip.path, SAMPLE_RATE, part=clip.part)
+    for piece in filter_bank_stream(blocks, patches=reader.config.patches):
+        states = encoder.states(
+            piece[None].to(reader.device), torch.tensor([len(piece)], device=reader.device), layers=layers
+        )
+        vector += states.clip[0] * (int(states.patches) / patches)
+        for layer, kept in states.layers.items():
+            pools.add(f"layer_{layer}", kept[0].cpu().numpy())
+    features = {**pools.pooled, "class_token:mean": vector.cpu().numpy()}
+    if model is not None:
+        features[SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
+    return features

@@ -1,0 +1,53 @@
+"""Recordings -> normalised log-mel, piece by piece, as any process can make it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file
+from torch import Tensor
+
+from audio.reading import read_blocks, resampled_length
+from audio.recordings.manifest import Clip
+from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+
+PIECE_FRAMES = 1024  # of a recording that is read at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramReader:
+    """Normalised log-mel of recordings, as any process can make it."""
+
+    root: Path  # of the recordings
+    audio: SpectrogramConfig
+    sample: Path  # folder of the statistics
+
+    def num_frames(self, clip: Clip) -> int:
+        """Frames of a recording: the last hop is filled up with silence, so that there is one at least."""
+        return -(-self._num_samples(clip) // self.audio.hop_length)
+
+    def pieces(self, clip: Clip) -> Iterator[Tensor]:
+        """Normalised log-mel ``(time, mels)`` of a recording, `PIECE_FRAMES` frames at a time."""
+        log_mel, mean, std = _front_end(self.audio, self.sample)
+        silence = np.zeros(-self._num_samples(clip) % self.audio.hop_length, np.float32)
+        blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part), [silence])
+        for piece in log_mel_stream(log_mel, blocks, frames=PIECE_FRAMES):
+            yield (piece - mean) / std
+
+    def _num_samples(self, clip: Clip) -> int:
+        return resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
+
+
+@lru_cache(maxsize=1)
+def _front_end(audio: SpectrogramConfig, sample: Path) -> tuple[LogMel, Tensor, Tensor]:
+    """The front end, and the mean and standard deviation; made once in each process."""
+    return LogMel(audio), *statistics(sample)
+
+
+def statistics(sample: Path) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation ``(mels,)`` of the training frames' log-mel, from the folder of a sample."""
+    tensors = load_file(sample / "sample.safetensors")
+    return tensors["mean"], tensors["std"]

@@ -1,0 +1,47 @@
+"""A tokenizer that any process can load, beside the recordings that it reads."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from audio.blocks import skip_samples
+from audio.reading import read_blocks
+from audio.recordings.manifest import Clip
+from tokenizer.codes import CodesFormat
+from tokenizer.parquet import CodedClip
+from tokenizer.tokenizer import Tokenizer
+
+Job = tuple[Clip, int]  # a clip, and the frames of it to skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A tokenizer that any process can load, and the recordings that it is to encode."""
+
+    folder: Path  # of the tokenizer
+    root: Path  # of the recordings
+    device: str = "cpu"
+
+    @property
+    def format(self) -> CodesFormat:
+        """What the codes mean."""
+        return self.tokenizer.format
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Loaded once in each process."""
+        return _loaded(self.folder, self.device)
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, device: str) -> Tokenizer:
+    return Tokenizer.from_pretrained(folder, device=device)
+
+
+def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
+    """Codes of one clip from a frame on. Labels stay in the manifest: a corrected label changes no codes file."""
+    clip, offset = job
+    audio = encoder.tokenizer.config.audio
+    blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
+    codes = encoder.tokenizer.encode_blocks(skip_samples(blocks, offset * audio.hop_length), audio.sample_rate)
+    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset)

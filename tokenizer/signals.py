@@ -1,0 +1,54 @@
+"""The continuous signals of a recording, piece by piece: log-mel, and the bottlenecks from which codes are chosen."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audio.mean_removal import without_mean
+from audio.spectrogram import LogMel, log_mel_stream
+from audio.waveform import FloatArray
+from tokenizer.tokenizer import Tokenizer
+
+PATCHES_AT_ONCE = 500
+
+
+@torch.inference_mode()
+def signals(
+    tokenizer: Tokenizer,
+    blocks: Iterable[FloatArray],
+    num_samples: int,
+    *,
+    as_recorded: Callable[[Tensor], None] = lambda piece: None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece.
+
+    ``blocks`` are ``num_samples`` samples at the tokenizer's rate. ``as_recorded`` is called with each piece of the
+    log-mel ``(time, mels)`` before ``audio.remove_mean`` and normalisation.
+    """
+    audio = tokenizer.config.audio
+    padding = np.zeros(
+        -num_samples % tokenizer.config.samples_per_code, np.float32
+    )  # the same frames as the codes have
+    frames = PATCHES_AT_ONCE * tokenizer.patch_frames
+    pieces = log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=frames)
+    for piece in without_mean(_shown(pieces, as_recorded), audio.remove_mean):
+        spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
+        yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
+
+
+@lru_cache(maxsize=1)
+def _with_mean(tokenizer: Tokenizer) -> LogMel:
+    """The tokenizer's front end, without its removal of a mean."""
+    return LogMel(replace(tokenizer.config.audio, remove_mean="none")).to(tokenizer.mean.device)
+
+
+def _shown(pieces: Iterable[Tensor], show: Callable[[Tensor], None]) -> Iterator[Tensor]:
+    """The pieces; ``show`` is called with each."""
+    for piece in pieces:
+        show(piece)
+        yield piece
