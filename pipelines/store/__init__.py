@@ -1,0 +1,1 @@
+"""Entries by the hash of what made them, and the sessions that make or reuse them."""
