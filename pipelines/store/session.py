@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from foundation.errors import InputError
+from foundation.progress import Terminal
+from pipelines.store.store import Entry, Recipe, Store, checkpoints_of
+from pipelines.store.training_curve import TENSORBOARD, tensorboard, write_curve
 from pipelines.store.workers import encoding_pool, in_order
 from training.fit import B, Batches, LossFunction, fit
 from training.gangs import Alone, Gang
-from foundation.progress import Terminal
-from pipelines.store.store import Entry, Recipe, Store, checkpoints_of
 from training.state import FitConfig, Point
-from pipelines.store.training_curve import TENSORBOARD, tensorboard, write_curve
 
 J = TypeVar("J")
 R = TypeVar("R")

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.fit import FitReport
 from pipelines.store.store import write_json
+from training.fit import FitReport
 from training.state import FitConfig, Point
 
 CURVE = "curve.json"

@@ -4,23 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from audio.blocks import skip_samples
 from foundation.errors import InputError
-from audio.recordings.manifest import Clip
-from audio.reading import read_blocks
-from foundation.threads import one_thread
 from foundation.parent import end_with_parent
-from tokenizer.codes import CodesFormat
-from tokenizer.parquet import CodedClip
-from tokenizer.tokenizer import Tokenizer
+from foundation.threads import one_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
