@@ -1,1 +1,1 @@
-"""What every package needs and what knows nothing of sound: errors, files, configuration, saved models."""
+"""Shared parts that know nothing of sound: errors, files, configuration, saved models."""

@@ -1,7 +1,7 @@
-"""Frozen config dataclasses from the plain composed config.
+"""Conversion of the composed Hydra config to frozen dataclasses.
 
-OmegaConf's structured configs know no ``Literal``, so Hydra only composes; types and names are checked here, once,
-before anything runs. Rules between values stand in each dataclass's ``__post_init__``.
+OmegaConf's structured configs do not support ``Literal``, so Hydra only composes. This module checks names and types
+once, before anything runs. Rules between values are checked in each dataclass's ``__post_init__``.
 """
 
 import dataclasses
@@ -16,11 +16,11 @@ from foundation.nearest import alternatives, suggestion
 
 T = TypeVar("T")
 
-MOST_INTEGER = 2**63 - 1  # what NumPy, PyTorch and C take
-MOST_NUMBER = 1e12  # of a float: seconds times samples per second then still fit into 64 bits
-MOST_CHARACTERS = 200  # of a value in a message
+MOST_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and C
+MOST_NUMBER = 1e12  # largest float: seconds times samples per second still fits into 64 bits
+MOST_CHARACTERS = 200  # longest value in a message
 
-WORDS: dict[object, tuple[str, str]] = {  # type -> (what it must be, an example)
+WORDS: dict[object, tuple[str, str]] = {  # type -> (its description, an example)
     bool: ("true or false", "true"),
     int: ("a whole number", "256"),
     float: ("a number", "0.1"),
@@ -31,9 +31,9 @@ WORDS: dict[object, tuple[str, str]] = {  # type -> (what it must be, an example
 
 
 def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
-    """An instance of the dataclass ``cls`` from plain ``values``; nested dataclasses from nested mappings.
+    """Build the dataclass ``cls`` from plain ``values``; nested mappings become nested dataclasses.
 
-    ``name`` is the dotted place of the values in the whole config, for messages: ``"tokenizer"``; ``""`` at the top.
+    ``name`` is the dotted path of the values in the whole config, for messages: ``"tokenizer"``; ``""`` at the top.
 
     Raises:
         InputError: a key is unknown or missing, or a value is not of the annotated type, at any depth.
@@ -46,19 +46,19 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
     types = get_type_hints(cls)
     arguments = {key: convert(types[key], value, option=dotted(name, key)) for key, value in values.items()}
     try:
-        return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of an arbitrary T
+        return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
     except InputError as error:
-        raise InputError(in_full(str(error), name)) from error
+        raise InputError(qualify(str(error), name)) from error
 
 
-def in_full(message: str, name: str) -> str:
-    """A refusal of the options at ``name``: what stands in several places calls itself ``fit``, here ``lm.fit``."""
+def qualify(message: str, name: str) -> str:
+    """Put the full option path into a message: a part that several configs share says ``fit``, here ``lm.fit``."""
     place, _, last = name.rpartition(".")
     return f"{place}.{message}" if place and message.startswith(f"{last}.") else message
 
 
 def require_known(values: Mapping[str, object], fields: Mapping[str, object], name: str) -> None:
-    """Refuse keys that are no fields."""
+    """Refuse keys that are not fields."""
     for key in values:
         if key not in fields:
             known = [dotted(name, field) for field in fields]
@@ -66,7 +66,7 @@ def require_known(values: Mapping[str, object], fields: Mapping[str, object], na
 
 
 def require_complete(values: Mapping[str, object], fields: Mapping[str, dataclasses.Field[Any]], name: str) -> None:
-    """Refuse that a field without default has no value."""
+    """Refuse missing values of fields that have no default."""
     nothing = dataclasses.MISSING
     for key, field in fields.items():
         if key not in values and field.default is nothing and field.default_factory is nothing:
@@ -74,42 +74,45 @@ def require_complete(values: Mapping[str, object], fields: Mapping[str, dataclas
 
 
 def dotted(name: str, key: str) -> str:
-    """``name.key``, or ``key`` at the top."""
+    """Return ``name.key``, or ``key`` at the top."""
     return f"{name}.{key}" if name else key
 
 
 def convert(kind: Any, value: object, *, option: str) -> object:
-    """The value as the annotated type ``kind``.
+    """Convert a value to the annotated type ``kind``.
 
     Raises:
-        InputError: the value does not fit.
+        InputError: the value does not fit the type.
     """
     if type(value) is int and not -MOST_INTEGER <= value <= MOST_INTEGER:
-        raise InputError(f"{option}={shown(value)} is too large; it must lie within 64 bits: ±{MOST_INTEGER}")
+        raise InputError(f"{option}={render(value)} is too large; it must lie within 64 bits: ±{MOST_INTEGER}")
     origin = get_origin(kind)
     if origin is Literal:
-        return chosen(get_args(kind), value, option=option)
+        return match_choice(get_args(kind), value, option=option)
     if origin is Union or origin is UnionType:
-        return first_fit(get_args(kind), value, option=option)
+        return convert_union(get_args(kind), value, option=option)
     if origin is tuple:
-        return sequence(get_args(kind), value, option=option)
+        return convert_sequence(get_args(kind), value, option=option)
     if origin in (dict, Mapping):
-        return mapping(get_args(kind)[1], value, option=option)
+        return convert_mapping(get_args(kind)[1], value, option=option)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return build(kind, cast(Mapping[str, object], value), name=option)
-    return plain(kind, value, option=option)
+    return convert_plain(kind, value, option=option)
 
 
-def chosen(choices: tuple[object, ...], value: object, *, option: str) -> object:
-    """One of the choices of a ``Literal``; 1 and true are different choices."""
+def match_choice(choices: tuple[object, ...], value: object, *, option: str) -> object:
+    """Return the choice of a ``Literal`` that equals the value; 1 and true are different choices."""
     for choice in choices:
         if type(choice) is type(value) and choice == value:
             return choice
-    raise InputError(f"{option}={shown(value)} is not one of its choices: {', '.join(map(str, choices))}")
+    raise InputError(f"{option}={render(value)} is not one of its choices: {', '.join(map(str, choices))}")
 
 
-def first_fit(kinds: tuple[Any, ...], value: object, *, option: str) -> object:
-    """The value as the first of several types that takes it; ``X | None`` with parts is refused in the words of X."""
+def convert_union(kinds: tuple[Any, ...], value: object, *, option: str) -> object:
+    """Convert the value to the first type of a union that accepts it.
+
+    Errors of ``X | None``, where X has parts, are the errors of X.
+    """
     if value is None and NoneType in kinds:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
@@ -122,14 +125,14 @@ def first_fit(kinds: tuple[Any, ...], value: object, *, option: str) -> object:
             return convert(kind, value, option=option)
         except InputError:
             continue
-    wanted = alternatives([described(kind) for kind in kinds])
-    raise InputError(f"{option}={shown(value)} is {kind_of(value)}; it must be {wanted}")
+    wanted = alternatives([describe_type(kind) for kind in kinds])
+    raise InputError(f"{option}={render(value)} is {kind_of(value)}; it must be {wanted}")
 
 
-def sequence(kinds: tuple[Any, ...], value: object, *, option: str) -> tuple[object, ...]:
-    """A tuple: ``(X, ...)`` takes any number of values, ``(X, Y)`` exactly two."""
+def convert_sequence(kinds: tuple[Any, ...], value: object, *, option: str) -> tuple[object, ...]:
+    """Convert to a tuple: ``(X, ...)`` takes any number of values, ``(X, Y)`` exactly two."""
     if not isinstance(value, list | tuple):
-        raise InputError(f"{option}={shown(value)} is one value; it must be a list: {option}=[{shown(value)}]")
+        raise InputError(f"{option}={render(value)} is one value; it must be a list: {option}=[{render(value)}]")
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
@@ -138,20 +141,20 @@ def sequence(kinds: tuple[Any, ...], value: object, *, option: str) -> tuple[obj
     return tuple(convert(kind, item, option=f"{option}[{place}]") for place, (kind, item) in enumerate(pairs))
 
 
-def mapping(kind: Any, value: object, *, option: str) -> dict[str, object]:
-    """A dictionary from names to values of one type."""
+def convert_mapping(kind: Any, value: object, *, option: str) -> dict[str, object]:
+    """Convert to a dictionary from names to values of one type."""
     if not isinstance(value, Mapping):
-        raise InputError(f"{option}={shown(value)} is one value; it must be a group: {option}={{name: value}}")
+        raise InputError(f"{option}={render(value)} is one value; it must be a group: {option}={{name: value}}")
     return {str(key): convert(kind, item, option=dotted(option, str(key))) for key, item in value.items()}
 
 
 def is_plain(kind: Any) -> bool:
-    """Whether values of a type have no parts, so that a union's refusal may just list what it takes."""
+    """Return whether values of a type have no parts, so that an error of a union can list the type in words."""
     return kind in WORDS or get_origin(kind) is Literal
 
 
-def plain(kind: Any, value: object, *, option: str) -> object:
-    """A value without parts: bool, int, float, str, Path, None; ``object`` and ``Any`` take everything."""
+def convert_plain(kind: Any, value: object, *, option: str) -> object:
+    """Convert a value without parts: bool, int, float, str, Path, None; ``object`` and ``Any`` take every value."""
     if kind in (Any, object):
         return value
     if kind is float:
@@ -159,49 +162,49 @@ def plain(kind: Any, value: object, *, option: str) -> object:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is Path and isinstance(value, str) and value:
-        return path_of(value, option=option)
+        return convert_path(value, option=option)
     if type(value) is kind and not (isinstance(value, float) and math.isnan(value)):
         return value
-    rule = f"it must be {described(kind)}{remedy(kind, value, option)}"
-    raise InputError(f"{option}={shown(value)} is {kind_of(value)}; {rule}")
+    rule = f"it must be {describe_type(kind)}{remedy(kind, value, option)}"
+    raise InputError(f"{option}={render(value)} is {kind_of(value)}; {rule}")
 
 
 def require_moderate(value: object, *, option: str) -> None:
     """Refuse a number that is infinite or beyond `MOST_NUMBER`."""
     if isinstance(value, int | float) and abs(value) > MOST_NUMBER:
-        raise InputError(f"{option}={shown(value)} is too large; it must lie within ±{MOST_NUMBER:g}")
+        raise InputError(f"{option}={render(value)} is too large; it must lie within ±{MOST_NUMBER:g}")
 
 
-def path_of(value: str, *, option: str) -> Path:
-    """A path, whose ``~`` or ``~name`` at the beginning stands for a home folder."""
+def convert_path(value: str, *, option: str) -> Path:
+    """Convert text to a path; a ``~`` or ``~name`` at the beginning becomes the home folder."""
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{option}={shown(value)} names no home folder ({error}); write the path in full") from error
+        raise InputError(f"{option}={render(value)} names no home folder ({error}); write the path in full") from error
 
 
 def remedy(kind: Any, value: object, option: str) -> str:
-    """An assignment of the right type, the one that was meant where that is plain, as the end of a sentence."""
+    """Write the end of an error message: an assignment of the right type, with the intended value if it is clear."""
     match value:
         case float() if kind is int and value.is_integer() and abs(value) <= MOST_INTEGER:
             return f": {option}={int(value)}"
         case str() if kind in (int, float) and value.replace(".", "", 1).isdigit():
             return f": {option}={value}, without quotes"
         case bool() | int() | float() if kind is str:
-            return f""": {option}="'{shown(value)}'" """.rstrip()
+            return f""": {option}="'{render(value)}'" """.rstrip()
         case _:
             return f", such as {option}={WORDS.get(kind, ('', '...'))[1]}"
 
 
-def shown(value: object) -> str:
-    """A value as it is written on the command line, or the beginning of a long one."""
+def render(value: object) -> str:
+    """Format a value as the command line writes it; a long value is cut."""
     if isinstance(value, int) and not -MOST_INTEGER <= value <= MOST_INTEGER:  # str() refuses thousands of digits
         return f"a number of {value.bit_length()} bits" if value.bit_length() > 200 else str(value)
-    text = _written(value)
+    text = _format_any(value)
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
 
 
-def _written(value: object) -> str:
+def _format_any(value: object) -> str:
     match value:
         case None:
             return "null"
@@ -214,7 +217,7 @@ def _written(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What a plain value is, in words."""
+    """Describe a plain value in words."""
     match value:
         case "":
             return "empty"
@@ -225,11 +228,11 @@ def kind_of(value: object) -> str:
         case list() | tuple():
             return "a list"
         case _:
-            return described(type(value))
+            return describe_type(type(value))
 
 
-def described(kind: Any) -> str:
-    """A type in words."""
+def describe_type(kind: Any) -> str:
+    """Describe a type in words."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     return WORDS[kind][0] if kind in WORDS else str(getattr(kind, "__name__", kind))

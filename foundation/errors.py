@@ -1,8 +1,8 @@
-"""The one exception for what a user can mend."""
+"""The exception for errors that a user can correct."""
 
 
 class InputError(ValueError):
-    """Bad input: the message names the thing, its value, the rule and the remedy, in one line.
+    """Bad input: the message names the argument, its value, the rule and the remedy, in one line.
 
-    Commands print the message alone and exit with code 2; anything else raised is a bug and keeps its traceback.
+    Commands print only the message and exit with code 2. Every other exception is a bug and keeps its traceback.
     """

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, opened only where reading them comes to an end, and hashed."""
+"""Writing files atomically, opening only regular files, and hashing files."""
 
 import errno
 import hashlib
@@ -14,27 +14,25 @@ from foundation.errors import InputError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
-# Refusals of a write for which the file's name matters; the system often leaves the name out.
+# Write errors for which the file's name is reported; the system often omits the name.
 WRITE_ERRORS = (*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EIO)
 LEAST_BYTES = 1 << 16  # below this many free bytes a disk counts as full
-_NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)  # Python's and Arrow's, and Rust's words
+_NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)  # Python's and Arrow's form, and Rust's
 
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it becomes ``path`` when the block ends, and goes when the block raises.
+    """Give a temporary path beside ``path``, renamed to ``path`` when the block ends and removed when the block raises.
 
-    The bytes are on the disk before the rename, and the rename is on the disk when the block has ended.
+    The bytes are flushed to the disk before the rename, and the rename is flushed before this returns.
 
     Raises:
         OSError: the disk is full, or refuses the write in another way; ``filename`` is ``path``.
     """
     beside = path.with_name(path.name + ".aside")
     try:
-        with written(path):
-            remove(
-                beside
-            )  # of a killed process; or a link that somebody put there, and whose target is not ours to write
+        with named_write_errors(path):
+            remove(beside)  # left by a killed process, or a link that somebody put there: its target must stay
             yield beside
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
@@ -47,8 +45,8 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Name ``path`` where the operating system refuses to write it, whatever the library that writes makes of this.
+def named_write_errors(path: Path) -> Iterator[None]:
+    """Turn a failed write into an `OSError` that names ``path``, whichever library wrote.
 
     Raises:
         OSError: instead of an error that is caused by a full disk or the like; ``filename`` is ``path``.
@@ -59,7 +57,7 @@ def written(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, OSError) and not str(error.filename or path).startswith(str(path)):
-            raise  # it names another file, such as one that was to be read
+            raise  # the error names another file, such as an input file
         number = os_number(error) or (errno.ENOSPC if is_full(path.parent) else 0)
         if number in WRITE_ERRORS:
             raise OSError(number, os.strerror(number), str(path)) from error
@@ -67,17 +65,17 @@ def written(path: Path) -> Iterator[None]:
 
 
 def write_aside(path: Path, content: str | bytes) -> None:
-    """Write bytes, or text as UTF-8, into a file beside ``path``, then rename it."""
+    """Write bytes, or text as UTF-8, into a file beside ``path``, then rename the file to ``path``."""
     with aside(path) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[int]:
-    """The descriptor of a regular file, opened for reading; links are followed.
+    """Open a regular file for reading and give its descriptor; links are followed.
 
     Opening a named pipe waits for a writer, reading /dev/zero never ends, and opening a device may change it. So the
-    kind of file is looked at before it is opened, and once more afterwards: another file may have taken its place.
+    kind of file is checked before it is opened, and again afterwards, because another file may have taken its place.
 
     Raises:
         OSError: there is no such file, it may not be read, or it is a folder, a named pipe, a socket or a device.
@@ -85,7 +83,7 @@ def open_regular(path: Path) -> Iterator[int]:
     try:
         _require_regular(path, path.stat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError as error:  # of a null character, or one that UTF-8 does not have
+    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
         raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
     try:
         _require_regular(path, os.fstat(descriptor).st_mode)
@@ -103,7 +101,7 @@ def _require_regular(path: Path, mode: int) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a whole folder, if it is there; what a link leads to stays."""
+    """Remove a file, a link or a whole folder, if it exists; the target of a link stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -111,9 +109,9 @@ def remove(path: Path) -> None:
 
 
 def os_number(error: BaseException) -> int:
-    """The operating system's error number in an error or in what caused it; 0 where there is none.
+    """Find the operating system's error number in an error or its causes; 0 where there is none.
 
-    Libraries that write by themselves mention the number, or the system's words for a full disk, in their message.
+    Libraries that write files by themselves put the number, or the system's words for a full disk, into their message.
     """
     for each in causes(error):
         if isinstance(each, OSError) and each.errno:
@@ -127,7 +125,7 @@ def os_number(error: BaseException) -> int:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, what caused that, and so on."""
+    """Give the error, its cause, the cause of the cause, and so on."""
     seen: list[BaseException] = []
     each: BaseException | None = error
     while each is not None and each not in seen:
@@ -137,7 +135,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_full(folder: Path) -> bool:
-    """Whether the disk of ``folder`` has no room for another block or another file; False where it cannot tell."""
+    """Return whether the disk of ``folder`` has no room for another block or file; False where this is unknown."""
     try:
         disk = os.statvfs(folder)
     except OSError:
@@ -146,7 +144,7 @@ def is_full(folder: Path) -> bool:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes.
+    """Compute the SHA-256 of a file's bytes.
 
     Raises:
         OSError: as `open_regular`.
@@ -159,7 +157,7 @@ def file_hash(path: Path) -> str:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk; some network file systems refuse this, and do it by themselves."""
+    """Flush a folder's names to the disk; some network file systems refuse this, and flush by themselves."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""JSON from outside: whatever the text holds, it becomes plain values or one line that says what is wrong."""
+"""JSON of unknown origin: parsed to plain values, or refused with one line that says what is wrong."""
 
 import json
 from collections import Counter
@@ -9,16 +9,17 @@ from foundation.configuration import build
 from foundation.errors import InputError
 
 T = TypeVar("T")
-MAX_BYTES = 64 << 20  # of a JSON file; Python's values take about ten times as much memory as their text
+MAX_BYTES = 64 << 20  # of a JSON file; its Python values take about ten times as much memory as its text
 
 
 def parse_json(content: str | bytes) -> object:
-    """The value of one JSON text.
+    """Parse one JSON text.
 
-    Python's parser takes more than JSON allows and raises errors of several types. Here all of them are one.
+    Python's parser accepts more than JSON allows and raises errors of several types. Here all of them become
+    `InputError`.
 
     Raises:
-        InputError: the text is not JSON in UTF-8, names a key twice, holds NaN or an infinity, is nested too deeply, or
+        InputError: the text is not JSON in UTF-8, has a key twice, holds NaN or an infinity, is nested too deeply, or
             has a number of thousands of digits.
     """
     try:
@@ -32,10 +33,10 @@ def parse_json(content: str | bytes) -> object:
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """The object that a JSON file of at most `MAX_BYTES` holds.
+    """Read the object in a JSON file of at most `MAX_BYTES`.
 
     Raises:
-        InputError: there is no such file, it cannot be read, or it holds something else; names the file.
+        InputError: there is no such file, it cannot be read, or it does not hold an object; the message names the file.
     """
     try:
         return _read_object(path)
@@ -44,7 +45,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def find_object(path: Path) -> dict[str, object] | None:
-    """The object that a JSON file holds; None where there is no regular file, or the file holds something else."""
+    """Read the object in a JSON file; None where there is no regular file, or it does not hold an object."""
     try:
         return _read_object(path)
     except InputError:
@@ -53,24 +54,24 @@ def find_object(path: Path) -> dict[str, object] | None:
 
 def _read_object(path: Path) -> dict[str, object]:
     try:
-        if not path.is_file():  # a folder, a pipe or a link that leads nowhere is no file either
-            raise InputError("is missing or is no file")
+        if not path.is_file():  # folders, pipes and broken links are not files
+            raise InputError("is missing or is not a file")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(f"has {size} bytes; JSON of this kind has at most {MAX_BYTES}")
         content = parse_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})") from error
     if not isinstance(content, dict):
-        raise InputError("holds no JSON object")
+        raise InputError("does not hold a JSON object")
     return content
 
 
 def read_object(cls: type[T], path: Path) -> T:
-    """The dataclass ``cls`` that a JSON file holds, as `foundation.configuration.build` makes it from its values.
+    """Read the dataclass ``cls`` from a JSON file, with `foundation.configuration.build`.
 
     Raises:
-        InputError: there is no such file, or what it holds is not of that type; names the file's name alone, for the
-            message of a folder.
+        InputError: there is no such file, or its values are not of that type; the message has only the file's name,
+            because the caller names the folder.
     """
     try:
         values = _read_object(path)
@@ -79,7 +80,7 @@ def read_object(cls: type[T], path: Path) -> T:
     try:
         return build(cls, values, name="")
     except InputError as error:
-        reason = str(error).partition("; ")[0]  # what follows is about options of the command line
+        reason = str(error).partition("; ")[0]  # the rest of the message is about options of the command line
         raise InputError(f"{path.name}: {reason}") from error
 
 
@@ -92,11 +93,11 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _refuse_constant(name: str) -> object:
-    raise InputError(f"holds {name}, which is no JSON number")
+    raise InputError(f"holds {name}, which is not a JSON number")
 
 
 def shortened(value: object, most: int = 60) -> str:
-    """A value as Python writes it, short enough for a message in one line."""
+    """Format a value as Python writes it, cut to fit into a one-line message."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, or deep nesting

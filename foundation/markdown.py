@@ -1,8 +1,8 @@
-"""Text from outside in a page of Markdown, where it must mean nothing but itself."""
+"""Escaping of text for Markdown pages."""
 
 
-def escaped(text: str) -> str:
-    """The text with every character that Markdown, HTML or YAML could take for markup as a numeric HTML entity."""
+def escape(text: str) -> str:
+    """Replace every character that Markdown, HTML or YAML could read as markup by a numeric HTML entity."""
     return "".join(
         character if character.isalnum() or character in " -.'" or _within_word(text, place) else f"&#{ord(character)};"
         for place, character in enumerate(text)
@@ -10,6 +10,6 @@ def escaped(text: str) -> str:
 
 
 def _within_word(text: str, place: int) -> bool:
-    """Whether a character is an underscore between letters or digits, where Markdown leaves it alone."""
+    """Return whether a character is an underscore between letters or digits, which is not markup in Markdown."""
     around = text[place - 1 : place] + text[place + 1 : place + 2]
     return text[place] == "_" and len(around) == 2 and around.isalnum()

@@ -7,11 +7,11 @@ CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 
 
 def machine_memory() -> int:
-    """Bytes of main memory: of the machine, or less where the container that this process runs in has a limit."""
+    """Return the bytes of main memory: the machine's, or the limit of this process's container if it is lower."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for path in CGROUP_LIMITS:
         try:
             limits.append(int(Path(path).read_text()))
-        except (OSError, ValueError):  # there is no such limit, or it says "max"
+        except (OSError, ValueError):  # there is no limit: the file is missing or says "max"
             continue
     return min(limits)

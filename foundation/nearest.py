@@ -1,14 +1,14 @@
-"""The names that come nearest to a misspelt one."""
+"""Suggestions for misspelt names."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-LIKENESS = 0.6  # ratio below which a name is no longer taken for a slip of the other
-MARGIN = 0.1  # how far behind the best of them a name may fall
+LIKENESS = 0.6  # least likeness of a suggestion
+MARGIN = 0.1  # largest distance of a suggestion from the best one
 
 
 def nearest(word: str, names: Iterable[str], *, most: int = 3) -> list[str]:
-    """Up to ``most`` of the ``names`` that ``word`` may have meant, best first.
+    """Find up to ``most`` of the ``names`` that are similar to ``word``, best first.
 
     Dotted names are also compared by their last part, so that ``hop_lenght`` finds ``audio.hop_length``.
     """
@@ -18,14 +18,14 @@ def nearest(word: str, names: Iterable[str], *, most: int = 3) -> list[str]:
 
 
 def likeness(word: str, name: str) -> float:
-    """1 for equal names, 0 for names with nothing in common; agreement of the last parts alone counts a little less."""
+    """Score how alike two names are, 0 to 1; agreement of only their last parts scores a little less."""
     whole = SequenceMatcher(None, word, name).ratio()
     last = SequenceMatcher(None, word.rpartition(".")[2], name.rpartition(".")[2]).ratio()
     return max(whole, 0.95 * last)
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:
-    """A clause that ends an error message: what may have been meant, or else what there is."""
+    """Write the clause that ends an error message: similar names, or all names where none is similar."""
     known = sorted(set(names))
     close = nearest(word, known)
     if close:
@@ -34,5 +34,5 @@ def suggestion(word: str, names: Iterable[str]) -> str:
 
 
 def alternatives(names: list[str]) -> str:
-    """``a, b or c``."""
+    """Join names as ``a, b or c``."""
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,4 +1,4 @@
-"""Processes that end when the process that started them ends, however that one ends."""
+"""Ending of child processes when their parent process has ended, for whatever reason."""
 
 import os
 import time
@@ -10,16 +10,16 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def is_started_by_another() -> bool:
-    """Whether torchrun or a pool of processes, such as that of a sweep, started this process."""
+    """Return whether this process was started by torchrun or by a pool of processes, such as that of a sweep."""
     return "TORCHELASTIC_RUN_ID" in os.environ or current_process().name != "MainProcess"
 
 
 @cache
 def end_with_parent() -> None:
-    """Watch the process that started this one, and end at once when it is gone.
+    """Watch the parent process, and end this process at once when the parent is gone.
 
-    A killed torchrun, or the killed parent of a pool, tells its processes nothing: they would go on, or wait for ever,
-    and hold their locks and their memory.
+    A killed torchrun, or a killed parent of a pool, does not notify its child processes. They would go on, or wait for
+    ever, and hold their locks and memory.
     """
     Thread(target=_watch, args=[os.getppid()], daemon=True).start()
 
@@ -28,6 +28,6 @@ def _watch(parent: int) -> None:
     if (known := parent_process()) is not None:
         known.join()
     else:
-        while os.getppid() == parent:  # a process whose parent is gone is given another one, on Linux and macOS
+        while os.getppid() == parent:  # on Linux and macOS, a process whose parent is gone gets another parent
             time.sleep(SECONDS_BETWEEN_LOOKS)
-    os._exit(1)  # without cleaning up: this may wait for other processes that are gone
+    os._exit(1)  # no cleanup: it could wait for other processes that are gone

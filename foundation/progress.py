@@ -1,4 +1,4 @@
-"""Progress of long work: bars in a terminal, one line now and then where there is none."""
+"""Progress of long work: bars in a terminal, a line from time to time elsewhere."""
 
 import os
 import sys
@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from foundation.printable import escaped
+from foundation.printable import escape
 
 SECONDS_BETWEEN_LINES = 15.0
 
 
 class Progress:
-    """How far one piece of work has come."""
+    """Progress of one piece of work."""
 
     def __init__(self, show: Callable[[int, int, int], None], note: Callable[[str], None], total: int) -> None:
         self._show = show
@@ -25,24 +25,24 @@ class Progress:
         self.note = note
 
     def resume_at(self, done: int) -> None:
-        """Say that ``done`` items were done by an earlier run: they do not count as speed."""
+        """Record that an earlier run did the first ``done`` items, so that they do not count as speed."""
         self._first = done
 
     def advance_to(self, done: int, total: int | None = None) -> None:
-        """Say that ``done`` items are done; ``total`` where it was not known before."""
+        """Record that ``done`` items are done; ``total`` replaces a total that was not known before."""
         self._show(self._first, done, self._total if total is None else total)
 
 
 class Terminal:
-    """Where people read what goes on: the log of a run. Silent on all processes but the first."""
+    """The log of a run, for people to read. Silent in all processes except the first."""
 
     def __init__(self, *, silent: bool = False) -> None:
         silent = silent or os.environ.get("RANK", "0") != "0"  # torchrun numbers the processes
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
 
     def say(self, line: str) -> None:
-        """Print one line, without what a name in it could make the terminal do."""
-        self.console.print(escaped(line), markup=False)
+        """Print one line; control characters in it are escaped."""
+        self.console.print(escape(line), markup=False)
 
     @contextmanager
     def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
@@ -71,14 +71,14 @@ class Terminal:
         )
 
     def _lines(self, title: str, unit: str) -> Callable[[int, int, int], None]:
-        started = said = time.monotonic()
+        started = last = time.monotonic()
 
         def show(first: int, done: int, total: int) -> None:
-            nonlocal said
+            nonlocal last
             now = time.monotonic()
-            if now - said < SECONDS_BETWEEN_LINES and done < total:
+            if now - last < SECONDS_BETWEEN_LINES and done < total:
                 return
-            said = now
+            last = now
             rate = (done - first) / max(now - started, 1e-9)
             left = (total - done) / max(rate, 1e-9)
             self.say(f"  {title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")

@@ -1,10 +1,10 @@
-"""Folders of trained models: ``config.json`` says what ``model.safetensors`` beside it holds, and both may be damaged.
+"""Checks of saved models: a folder with ``config.json`` and ``model.safetensors``, both of which may be damaged.
 
-Nothing is built or read before these three agree::
+A network is built and its weights are read only after these three agree::
 
-    config.json           what network it is, and so how many numbers its weights are
+    config.json           the architecture, and so the number of weights
     model.safetensors     its size on disk, then the names, shapes and types in its header
-    the network           names, shapes and types of what is to be loaded
+    the network           the names, shapes and types of its tensors
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,10 +18,10 @@ from foundation.errors import InputError
 from foundation.json_values import parse_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-MAX_HEADER = 8 << 20  # bytes; that of a network with 10,000 tensors takes 1 MB
+MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes 1 MB
 MAX_REASON = 300  # characters
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
-SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}  # bytes of a number
+SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}  # bytes per number
 
 Header = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of each tensor
 
@@ -30,7 +30,7 @@ Header = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of each tensor
 def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
     """Turn every error that damaged files cause into one line: ``place`` holds a damaged ``what``, and the remedy.
 
-    Files may hold anything, and PyTorch, safetensors and Python refuse what they cannot take with errors of many types.
+    PyTorch, safetensors and Python raise errors of many types when a file is damaged.
 
     Raises:
         InputError: the block raised such an error.
@@ -46,21 +46,21 @@ def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it says nothing; at most `MAX_REASON` characters."""
+    """Return the first line of an error's message, or its type if that is empty; at most `MAX_REASON` characters."""
     line = str(error).strip().partition("\n")[0] or type(error).__name__
     return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
 
 
 def require_files(folder: Path, what: str, *, part: str) -> None:
-    """Refuse a folder that lacks a file, or has something else in its place; ``part`` is what a run calls the folder.
+    """Refuse a folder that lacks one of the two files; ``part`` is the name of the folder inside a run.
 
     Raises:
-        InputError: ``config.json`` or ``model.safetensors`` is not there, or is a folder, a pipe or a broken link.
+        InputError: ``config.json`` or ``model.safetensors`` is missing, or is a folder, a pipe or a broken link.
     """
     for name in (CONFIG, WEIGHTS):
         path = folder / name
         if not path.is_file():
-            state = "is no file" if path.is_symlink() or path.exists() else "is missing"
+            state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
             named = folder / part if (folder / part / name).is_file() else "a folder that wordless run wrote"
             raise InputError(f"{path} {state}: {folder} holds no {what}; name {named}")
 
@@ -68,10 +68,10 @@ def require_files(folder: Path, what: str, *, part: str) -> None:
 def require_size(weights: Path, numbers: int) -> None:
     """Refuse weights whose file is too small or too large for ``numbers`` float32 numbers.
 
-    What a config describes is then as large as the file at most, and may be built.
+    After this check the network of the config is at most as large as the file, so it is safe to build.
 
     Raises:
-        InputError: the sizes contradict each other.
+        InputError: the two sizes contradict each other.
     """
     size = weights.stat().st_size
     if not 4 * numbers <= size <= 4 * numbers + MAX_HEADER:
@@ -81,22 +81,22 @@ def require_size(weights: Path, numbers: int) -> None:
 
 
 def read_header(weights: Path) -> Header:
-    """Type and shape of every tensor of a safetensors file; no tensor is read.
+    """Read type and shape of every tensor of a safetensors file; no tensor is read.
 
     Raises:
-        InputError: the file is cut short, or does not begin with such a header.
+        InputError: the file is cut short, or does not begin with a safetensors header.
     """
     with weights.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         rest = weights.stat().st_size - 8
         if not 0 < length <= min(rest, MAX_HEADER):
-            raise InputError(f"{weights.name} is cut short or is no safetensors file")
+            raise InputError(f"{weights.name} is cut short or is not a safetensors file")
         content = parse_json(file.read(length))
     if not isinstance(content, dict):
-        raise InputError(f"{weights.name} is no safetensors file: its header is no object")
+        raise InputError(f"{weights.name} is not a safetensors file: its header is not an object")
     header = {name: _entry(name, value) for name, value in content.items() if name != "__metadata__"}
     if sum(_bytes(kind, shape) for kind, shape in header.values()) != rest - length:
-        raise InputError(f"{weights.name} does not have the size that its header tells")
+        raise InputError(f"{weights.name} does not have the size that its header gives")
     return header
 
 
@@ -105,7 +105,7 @@ def _entry(name: str, value: object) -> tuple[str, tuple[int, ...]]:
     sizes = shape if isinstance(shape, list) else [None]
     if isinstance(kind, str) and kind in SIZES and all(type(size) is int and size >= 0 for size in sizes):
         return kind, tuple(sizes)
-    raise InputError(f"{WEIGHTS} tells no type and shape of the tensor {name!r} that a model of ours has")
+    raise InputError(f"{WEIGHTS} gives the tensor {name!r} a type or shape that no wordless model has")
 
 
 def _bytes(kind: str, shape: tuple[int, ...]) -> int:
@@ -116,12 +116,12 @@ def _bytes(kind: str, shape: tuple[int, ...]) -> int:
 
 
 def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collection[str] = ()) -> None:
-    """Refuse weights whose tensors have other names, shapes or types than those of the network, ``wanted``.
+    """Refuse weights whose tensors differ from those of the network, ``wanted``, in name, shape or type.
 
-    Of ``tied`` tensors, which are one tensor under several names, any may be missing.
+    ``tied`` names tensors that are one tensor under several names; any of them may be missing.
 
     Raises:
-        InputError: a tensor is missing, is too many, or has another shape or type.
+        InputError: a tensor is missing or unexpected, or has another shape or type.
     """
     header = read_header(weights)
     if missing := sorted(wanted.keys() - header.keys() - set(tied)):
@@ -138,10 +138,10 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
 
 
 def require_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse weights with a number that is infinite or none at all: everything made with them would be noise.
+    """Refuse weights that hold NaN or infinity: every output would be noise.
 
     Raises:
-        InputError: a tensor has such a number; names the first one.
+        InputError: a tensor holds such a number; the message names the first one.
     """
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):

@@ -1,14 +1,14 @@
-"""The rule of every seed, and seeds that follow from names."""
+"""The range of every seed, and seeds derived from names."""
 
 import hashlib
 
 from foundation.errors import InputError
 
-MAX_SEED = 2**32 - 1  # NumPy, PyTorch and scikit-learn take it, and so does what training makes of seed, step and rank
+MAX_SEED = 2**32 - 1  # the limit of NumPy and of the seeds that training derives from seed, step and rank
 
 
 def require_seed(seed: int, option: str) -> None:
-    """Refuse a seed that some library would not take.
+    """Refuse a seed that NumPy, PyTorch or scikit-learn does not accept.
 
     Raises:
         InputError: the seed is negative or larger than `MAX_SEED`.

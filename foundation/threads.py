@@ -1,4 +1,4 @@
-"""How many threads compute: one for small pieces of work, which sharing out makes slower, and as many as asked for."""
+"""Number of computing threads: one for small pieces of work, which more threads make slower; else the user's choice."""
 
 import os
 from collections.abc import Iterator
@@ -9,21 +9,21 @@ from threadpoolctl import threadpool_limits
 
 
 def use_threads(count: int | None) -> int:
-    """Let PyTorch, FAISS and BLAS compute with ``count`` threads; None: with as many as they chose by themselves.
+    """Set the threads of PyTorch, FAISS and BLAS to ``count``; None keeps the number that each library chose.
 
     Returns:
-        The number of threads that PyTorch computes with from now on.
+        The number of PyTorch's threads from now on.
     """
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)  # for libraries that are loaded later
         torch.set_num_threads(count)
-        threadpool_limits(count)  # what is loaded already; the limit stays until another one is set
+        threadpool_limits(count)  # for libraries that are loaded already; the limit stays until another one is set
     return torch.get_num_threads()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let PyTorch use a single thread; a WaveNet's step on two took three times as long as on one."""
+    """Limit PyTorch to one thread; a step of WaveNet took three times as long on two threads as on one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,6 +1,6 @@
 """The model card that lies beside a language model."""
 
-from foundation.markdown import escaped
+from foundation.markdown import escape
 from lm.gpt import GPT
 from tokenizer.codes import CodesFormat
 
@@ -75,8 +75,8 @@ use `lm.model.LanguageModel`, which does. To hear codes, decode them with the vo
 def export_card(gpt: GPT, codes_format: CodesFormat) -> str:
     """Markdown for the Llama layout: how codes become ids, of which codebook, and how to load it."""
     return _EXPORT.format(
-        tokenizer=escaped(codes_format.tokenizer),
-        codebook=escaped(codes_format.codebook),
+        tokenizer=escape(codes_format.tokenizer),
+        codebook=escape(codes_format.codebook),
         codebook_size=codes_format.codebook_size,
         streams=codes_format.streams,
         codes_per_second=codes_format.codes_per_second,
@@ -99,6 +99,6 @@ def model_card(gpt: GPT, codes_format: CodesFormat) -> str:
         codebook_size=codes_format.codebook_size,
         streams=codes_format.streams,
         codes_per_second=codes_format.codes_per_second,
-        tokenizer=escaped(codes_format.tokenizer),
-        codebook=escaped(codes_format.codebook),
+        tokenizer=escape(codes_format.tokenizer),
+        codebook=escape(codes_format.codebook),
     )

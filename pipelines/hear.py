@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from audio.mono import mono
-from foundation.configuration import shown
+from foundation.configuration import render
 from foundation.errors import InputError
 from foundation.json_values import read_json
 from lm.embeddings import embed, states_over_time
@@ -145,7 +145,7 @@ def _chosen(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
     pooling = next((pooling for pooling in POOLINGS if found and pooling == found[2]), None)
     if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
         raise InputError(
-            f"{probe} chose {shown(chosen)}, which a model of {layers} layers does not give step by step; delete it to "
-            "take the middle layers"
+            f"{probe} chose {render(chosen)}, which a model of {layers} layers does not give step by step; delete it "
+            "to take the middle layers"
         )
     return (int(found[1]),) if found[1] else tuple(range(1, layers + 1)), pooling

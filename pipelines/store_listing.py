@@ -6,7 +6,7 @@ from pathlib import Path
 
 from foundation.configuration import build
 from foundation.errors import InputError
-from foundation.printable import escaped
+from foundation.printable import escape
 from pipelines.commandline.command import command
 from pipelines.store.store import ENTRY, StoreConfig, faults
 
@@ -35,7 +35,7 @@ def list_store(config: dict[str, object]) -> None:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found = list(faults(folder, trust_stamps=not settings.verify))
         print(f"{folder.parent.name:<22} {folder.name}  {size / 1e6:>10,.1f} MB  {'damaged' if found else 'whole'}")
-        print("".join(f"  {escaped(fault)}\n" for fault in found), end="")
+        print("".join(f"  {escape(fault)}\n" for fault in found), end="")
         damaged += [folder] if found else []
         total += size
     print(f"{len(folders)} entries, {total / 1e6:,.1f} MB, {len(damaged)} damaged", flush=True)

@@ -1,1 +1,1 @@
-"""Patches, autoencoder, codebook and codes: sound in, discrete codes out."""
+"""The tokenizer: patches, autoencoder, codebook and codes."""

@@ -1,4 +1,4 @@
-"""FAISS k-means over bottlenecks: the codebook, and those of what it leaves over."""
+"""FAISS k-means over bottlenecks: the codebook, and residual codebooks of further levels."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,11 +15,11 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class KMeansReport:
-    """What k-means was given and what it made of it."""
+    """Size and result of one k-means clustering."""
 
-    points: int  # bottlenecks clustered: all that were given, never a silent subsample
+    points: int  # number of clustered bottlenecks: all of them, never a silent subsample
     objective: tuple[float, ...]  # mean squared distance to the nearest centroid, per iteration
-    dead: int  # centroids that are nearest to no point
+    dead: int  # centroids that are the nearest of no point
     duplicates: int  # centroids equal to an earlier one
     gpu: bool
 
@@ -27,19 +27,20 @@ class KMeansReport:
 def fit_residual_codebooks(
     points: FloatArray, *, levels: int, codebook_size: int, iterations: int, seed: int, gpu: int | None = None
 ) -> tuple[FloatArray, tuple[KMeansReport, ...]]:
-    """Cluster ``(n, bottleneck)`` points, then what their centroids leave over, and so on, coarse to fine.
+    """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, coarse to fine.
 
     Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec").
 
     Returns:
-        Centroids ``(levels, codebook_size, bottleneck)``, and how each level was clustered.
+        Centroids ``(levels, codebook_size, bottleneck)``, and one report per level.
 
     Raises:
         InputError: there are fewer points than centroids.
     """
     codebooks, reports = [], []
     for level in range(levels):
-        # A seed of its own: the first centroids of a level are points, and would be those that the last one began with.
+        # Each level has its own seed: with a shared one, its initial centroids would be the points chosen by the last
+        # level.
         centroids, report = fit_codebook(
             points, codebook_size=codebook_size, iterations=iterations, seed=seed + level, gpu=gpu
         )
@@ -50,7 +51,7 @@ def fit_residual_codebooks(
 
 
 def kmeans_record(reports: Sequence[KMeansReport]) -> dict[str, object]:
-    """What ``kmeans.json`` holds: a report as it is; of several levels, what they come to and each of them."""
+    """Build the content of ``kmeans.json``: the report of a single level, or a summary and the report of each level."""
     first = asdict(reports[0])
     if len(reports) == 1:
         return first
@@ -65,7 +66,7 @@ def kmeans_record(reports: Sequence[KMeansReport]) -> dict[str, object]:
 def fit_codebook(
     points: FloatArray, *, codebook_size: int, iterations: int, seed: int, gpu: int | None = None
 ) -> tuple[FloatArray, KMeansReport]:
-    """Cluster ``(n, bottleneck)`` points into ``(codebook_size, bottleneck)`` centroids, on the GPU of this number.
+    """Cluster ``(n, bottleneck)`` points into ``(codebook_size, bottleneck)`` centroids, on the CPU or on GPU ``gpu``.
 
     Raises:
         InputError: there are fewer points than centroids.
@@ -81,12 +82,12 @@ def fit_codebook(
         points.shape[1],
         codebook_size,
         niter=iterations,
-        seed=seed % 2**31,  # FAISS keeps 32 bits with a sign
-        # FAISS draws 256 points per centroid unless told otherwise, and warns below 39.
+        seed=seed % 2**31,  # FAISS keeps the seed in a signed 32-bit integer
+        # By default FAISS subsamples to 256 points per centroid, and warns below 39.
         max_points_per_centroid=-(-len(points) // codebook_size),
         min_points_per_centroid=1,
     )
-    if gpu is not None:  # FAISS's own option takes all that there are, whoever else uses them
+    if gpu is not None:  # FAISS's own gpu option uses all GPUs, even those of other users
         resources = faiss.StandardGpuResources()
         kmeans.index = faiss.index_cpu_to_gpu(resources, gpu, kmeans.index)
     kmeans.train(points)
@@ -103,7 +104,7 @@ def fit_codebook(
 
 
 def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:
-    """Index of the nearest centroid of each point, ``(n,)``."""
+    """Find the index of each point's nearest centroid, ``(n,)``."""
     index = faiss.IndexFlatL2(centroids.shape[1])
     index.add(centroids)
     found: npt.NDArray[np.int64] = index.search(points, 1)[1][:, 0]

@@ -1,7 +1,7 @@
-"""The contract between tokenizer, language model and vocoder.
+"""Codes: the contract between tokenizer, language model and vocoder.
 
-Code ``p`` stands for the samples ``[p * samples_per_code, (p + 1) * samples_per_code)``, exactly. The last code may
-reach beyond the recording (its patch is padded with zeros): ``num_samples`` says where the sound ends.
+Code ``p`` stands for exactly the samples ``[p * samples_per_code, (p + 1) * samples_per_code)``. The last code may
+reach beyond the recording (its patch is padded with zeros); ``num_samples`` says where the sound ends.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -22,15 +22,15 @@ MAX_SAMPLE_RATE = 1_000_000  # Hz
 
 @dataclass(frozen=True, kw_only=True)
 class CodesFormat:
-    """What codes mean, apart from their values: everything that two recordings of one codebook share.
+    """The meaning of codes without their values: everything that recordings of one codebook share.
 
     Raises:
         InputError: a number is out of range, or a fingerprint is empty.
     """
 
     codebook_size: int
-    streams: int  # codes per time step: band after band, and in each of them its residual levels, coarse to fine
-    samples_per_code: int  # samples that one time step covers
+    streams: int  # codes per time step: band after band, and within a band its residual levels, coarse to fine
+    samples_per_code: int  # samples per time step
     sample_rate: int  # Hz
     tokenizer: str  # fingerprint of front end and autoencoder
     codebook: str  # fingerprint of the tokenizer and the centroids
@@ -50,16 +50,16 @@ class CodesFormat:
 
     @property
     def codes_per_second(self) -> float:
-        """Time steps per second; each holds ``streams`` codes."""
+        """Time steps per second; each has ``streams`` codes."""
         return self.sample_rate / self.samples_per_code
 
     @property
     def bits_per_second(self) -> float:
-        """Rate of the codes when each costs log2(codebook_size) bits."""
+        """Bit rate of the codes at log2(codebook_size) bits per code."""
         return self.codes_per_second * self.streams * float(np.log2(self.codebook_size))
 
     def steps(self, num_samples: int) -> int:
-        """Time steps that cover ``num_samples`` samples; the tail is padded to a whole step."""
+        """Compute how many time steps cover ``num_samples`` samples; the tail is padded to a whole step."""
         return -(-num_samples // self.samples_per_code)
 
 
@@ -105,7 +105,7 @@ class Codes:
         return self.num_samples / self.format.sample_rate
 
     def crop(self, start: int, stop: int) -> "Codes":
-        """Time steps ``[start, stop)`` as codes of their own."""
+        """Return time steps ``[start, stop)`` as separate codes."""
         values = self.values[start:stop]
         step = self.format.samples_per_code
         return replace(
@@ -114,10 +114,10 @@ class Codes:
 
 
 def joined(prompt: Codes, more: Codes) -> Codes:
-    """A prompt of whole codes and what follows it, as codes of one sound.
+    """Join a prompt of whole codes and its continuation into codes of one sound.
 
     Raises:
-        InputError: they are of different codebooks.
+        InputError: the codebooks differ.
     """
     require_same_codebook(prompt.format, more.format, owner="the prompt")
     whole = prompt.format.samples_per_code * len(prompt.values)
@@ -125,41 +125,41 @@ def joined(prompt: Codes, more: Codes) -> Codes:
 
 
 class CodeMeanings(Protocol):
-    """What codes mean: the patches that an autoencoder decodes from their centroids. A tokenizer is one."""
+    """The decoding of codes to patches and of patches to log-mel. `Tokenizer` implements it."""
 
     @property
     def format(self) -> CodesFormat: ...
 
     @property
     def front_end(self) -> SpectrogramConfig:
-        """The spectrogram that is meant."""
+        """The spectrogram that the codes represent."""
 
     @property
     def patch_frames(self) -> int:
         """Spectrogram frames per code; samples_per_code = patch_frames * hop_length."""
 
     def spectrogram(self, values: Tensor) -> Tensor:
-        """Codes ``(batch, time, streams)`` -> normalised log-mel ``(batch, time * patch_frames, mels)``."""
+        """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
 
     def denormalise(self, spectrogram: Tensor) -> Tensor:
-        """Normalised log-mel ``(..., mels)`` -> natural-log mel power as `audio.spectrogram.LogMel` gives it."""
+        """Undo the normalisation of log-mel ``(..., mels)``; see `audio.spectrogram.LogMel` for the resulting units."""
 
 
 def require_codes(given: object, name: str) -> None:
-    """Refuse what is no `Codes`, such as the numbers alone.
+    """Refuse values that are not `Codes`, such as bare numbers.
 
     Raises:
-        InputError: it is of another type.
+        InputError: the value has another type.
     """
     if not isinstance(given, Codes):
         raise InputError(f"{name} is of type {type(given).__name__}; give Codes, such as Tokenizer.encode returns")
 
 
 def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str) -> None:
-    """Refuse codes that mean something else to ``owner`` (such as "the language model runs/x/lm").
+    """Refuse codes of another codebook than that of ``owner`` (such as "the language model runs/x/lm").
 
     Raises:
-        InputError: the codebooks differ, or any other field of the formats; names both values.
+        InputError: the codebooks or any other field of the formats differ; the message names both values.
     """
     if given.codebook != wanted.codebook:
         raise InputError(
@@ -168,7 +168,7 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
             "sounds; encode the recordings again with its own tokenizer (wordless encode model=RUN input=... "
             "output=...)"
         )
-    for field in fields(CodesFormat):  # a codebook has one value of each, so one of the two files was altered
+    for field in fields(CodesFormat):  # fixed by the codebook, so one of the files was altered
         own, other = getattr(wanted, field.name), getattr(given, field.name)
         if own != other:
             raise InputError(

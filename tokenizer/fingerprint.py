@@ -1,4 +1,4 @@
-"""Fingerprints: short hashes of what an artifact is made of."""
+"""Fingerprints: short hashes of an artifact's config and weights."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ LENGTH = 16  # hexadecimal digits: 64 bits
 
 
 def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
-    """Hash of a JSON-serialisable config and of named tensors, in order of name."""
+    """Hash a JSON-serialisable config and named tensors, in order of name."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()

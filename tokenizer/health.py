@@ -1,4 +1,4 @@
-"""Codebook health: how much of it is used, what it keeps of the sound, and how steady it is; and a gate on collapse."""
+"""Codebook health: usage, fidelity of reconstruction, stability under small changes, and a gate against collapse."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from foundation.errors import InputError
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 
-MOST_DB = 200  # of what recordings are changed by; a recording of 24 bits spans 144 dB
+MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB
 
 
 @dataclass(frozen=True, kw_only=True)
 class HealthConfig:
-    """When a codebook counts as collapsed, and how its steadiness is tried.
+    """Options of the health checks: the threshold of collapse, and the changes that stability is measured with.
 
     Raises:
         InputError: a value is out of range.
@@ -29,8 +29,8 @@ class HealthConfig:
     noise_snr_db: float = 30.0  # white noise
     gain_db: float = -6.0
     shift_seconds: float = 0.002
-    max_clips: int = 200  # validation clips that are encoded again for steadiness and reconstruction
-    max_seconds: float = 30.0  # of each of these, from its beginning
+    max_clips: int = 200  # validation clips encoded again for stability and reconstruction
+    max_seconds: float = 30.0  # of each clip, from its beginning
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_perplexity_ratio <= 1:
@@ -51,11 +51,11 @@ class Usage:
     """How often each code occurs."""
 
     counts: tuple[int, ...]  # in all streams
-    levels: tuple["Usage", ...] = ()  # of each residual level in all bands, where there are several
+    levels: tuple["Usage", ...] = ()  # per residual level over all bands, if there are several levels
 
     @property
     def by_level(self) -> tuple["Usage", ...]:
-        """Of each level; of the only one where there is one."""
+        """The usage of each level, also if there is only one."""
         return self.levels or (self,)
 
     @property
@@ -68,20 +68,20 @@ class Usage:
 
     @property
     def entropy(self) -> float:
-        """Of the codes' distribution, in bits."""
+        """Entropy of the codes' distribution in bits."""
         total = sum(self.counts)
         shares = [count / total for count in self.counts if count]
         return -sum(share * float(np.log2(share)) for share in shares)
 
     @property
     def perplexity(self) -> float:
-        """2 to the entropy: how many codes a uniform codebook with the same entropy would have."""
+        """2 to the entropy: the size of a uniformly used codebook with the same entropy."""
         return float(2.0**self.entropy)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """Squared error of normalised log-mel through the autoencoder, without and with the codebook; mean over values."""
+    """Squared error of normalised log-mel through the autoencoder, without and with quantisation; mean over values."""
 
     reconstruction_mse: float
     quantised_mse: float
@@ -89,7 +89,7 @@ class Fidelity:
 
 @dataclass(frozen=True, kw_only=True)
 class Stability:
-    """Share of codes that stay the same when the sound changes a little."""
+    """Share of codes that stay the same after a small change of the sound."""
 
     noise: float
     gain: float
@@ -97,10 +97,10 @@ class Stability:
 
 
 def measure_usage(codes: Iterable[Codes], codebook_size: int, *, levels: int = 1) -> Usage:
-    """Count each code, in all streams and in those of each residual level."""
+    """Count each code, over all streams and per residual level."""
     counts: npt.NDArray[np.int64] = np.zeros((levels, codebook_size), dtype=np.int64)
     for clip in codes:
-        for level in range(levels):  # the levels of a band stand beside each other
+        for level in range(levels):  # the levels of a band are adjacent streams
             counts[level] += np.bincount(clip.values[:, level::levels].reshape(-1), minlength=codebook_size)
     by_level = tuple(Usage(counts=tuple(row)) for row in counts.tolist())
     return Usage(counts=tuple(counts.sum(0).tolist()), levels=by_level if levels > 1 else ())
@@ -108,7 +108,7 @@ def measure_usage(codes: Iterable[Codes], codebook_size: int, *, levels: int = 1
 
 @torch.inference_mode()
 def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> Fidelity:
-    """Reconstruction of clips ``(samples,)`` at the tokenizer's rate, with and without quantisation."""
+    """Measure the reconstruction of clips ``(samples,)`` at the tokenizer's rate, with and without quantisation."""
     plain = quantised = 0.0
     values = 0
     for samples in clips:
@@ -158,10 +158,10 @@ def measure_stability(
 
 
 def collapse(usage: Usage, config: HealthConfig) -> str | None:
-    """What is wrong with a codebook that has collapsed, at any of its levels, or None.
+    """Describe the collapse of a codebook at any of its levels; None if it has not collapsed.
 
     Raises:
-        InputError: it has collapsed and the gate is to stop.
+        InputError: the codebook has collapsed, and the gate is to stop.
     """
     size = len(usage.counts)
     fallen = [

@@ -1,6 +1,6 @@
 """The README.md beside a tokenizer's weights."""
 
-# Of a codebook with several levels alone: the card of one with a single level stays as it was.
+# Only for codebooks with several levels, so that the card of a single level does not change.
 LEVELS = "| residual levels of each band, coarse to fine | {config.levels} |\n"
 MODEL_CARD = """---
 library_name: wordless

@@ -1,4 +1,4 @@
-"""Codes on disk: Parquet shards, one row per clip, the contract in the schema's metadata, a completion marker last."""
+"""Codes on disk: Parquet shards with one row per clip, the format in the schema's metadata, and a completion marker."""
 
 import json
 import math
@@ -35,21 +35,21 @@ from tokenizer.shard_schema import (
     require_room,
 )
 
-# What pyarrow raises where the bytes of a file are not what they should be.
+# Errors of pyarrow for damaged files.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeError, LookupError, OverflowError, MemoryError)
-MAX_PATH = 4096  # bytes, as file systems have it
+MAX_PATH = 4096  # bytes; the limit of file systems
 METADATA_KEY = b"wordless.codes"
 COMPLETE = "complete.json"
-GROUP_CODES = 1 << 20  # codes after which a row group ends: what is held at a time, in writing and in reading
-ROWS = 1024  # of a row group that become clips at a time
+GROUP_CODES = 1 << 20  # least codes of a row group, which is written and read at once
+ROWS = 1024  # rows of a row group that are converted to clips at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodedClip:
-    """Codes of one recording, or of one segment of it, and what the manifest knows of it.
+    """Codes of a recording or of a segment, with its entry in the manifest.
 
-    Code ``k`` of a segment stands for ``samples_per_code`` samples of its file, at the codes' sample rate, from
-    ``span[0] * sample_rate + k * samples_per_code`` on.
+    Code ``k`` of a segment stands for ``samples_per_code`` samples of its file, at the codes' sample rate, starting at
+    ``span[0] * sample_rate + k * samples_per_code``.
     """
 
     path: str  # of the file
@@ -62,17 +62,17 @@ class CodedClip:
 
     @property
     def name(self) -> str:
-        """The path, and of a segment also its span: what the manifest calls the clip."""
+        """The clip's name in the manifest: its path, and for a segment also its span."""
         return clip_name(self.path, self.span)
 
 
 def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, segments: bool = False) -> None:
-    """Write one Parquet file, whole or not at all, as the clips arrive: about `GROUP_CODES` codes are held at a time.
+    """Write one Parquet file atomically, as the clips arrive; about `GROUP_CODES` codes are in memory at a time.
 
     ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
 
     Raises:
-        InputError: a clip's codes are of another format, or more than a row may hold, or a clip is a segment and
+        InputError: a clip's codes have another format or are too many for a row, or a clip is a segment and
             ``segments`` is false.
     """
     columns = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
@@ -86,7 +86,7 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
 
 
 def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
-    """Clips of together `GROUP_CODES` codes or a little more, in order."""
+    """Group clips, in order, into groups of `GROUP_CODES` codes or a little more."""
     group: list[CodedClip] = []
     held = 0
     for clip in clips:
@@ -115,23 +115,23 @@ def _require_columns(clip: CodedClip, *, segments: bool) -> None:
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Path of shard ``number`` of a codes folder."""
+    """Return the path of shard ``number`` of a codes folder."""
     return folder / f"codes-{number:05d}.parquet"
 
 
 def mark_complete(folder: Path, *, shards: int, clips: int) -> None:
-    """Say that a codes folder is whole: the last thing written into it."""
+    """Mark a codes folder as complete; this file is written last."""
     write_aside(folder / COMPLETE, json.dumps({"shards": shards, "clips": clips}) + "\n")
 
 
 def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
-    """Format and clips, in order, of a Parquet file or of a whole codes folder.
+    """Read the format and an iterator of the clips, in order, from a Parquet file or a complete codes folder.
 
-    Codes of other programs are read where they say the same in other types: wider integers, large lists, dictionaries.
+    Codes of other programs are read as well if only their types differ: wider integers, large lists, dictionaries.
 
     Raises:
-        InputError: nothing there, a folder that is not whole, a file that holds no codes, or one that asks for more
-            memory than `tokenizer.shard_schema` allows; the iterator raises it for values outside the codebook.
+        InputError: the path does not exist, the folder is not complete, or a file holds no codes or needs more memory
+            than `tokenizer.shard_schema` allows; the iterator raises it for values outside the codebook.
     """
     files = _shards(path) if path.is_dir() else [path]
     footers = [_read_footer(file) for file in files]
@@ -143,7 +143,7 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
 
 
 def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
-    """Samples of each clip ``(clips,)``, in order, of a Parquet file or of a whole codes folder; no code is read.
+    """Read the number of samples of each clip ``(clips,)``, in order, without reading any code.
 
     Raises:
         InputError: as `read_codes`.
@@ -162,7 +162,7 @@ def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
 
 
 def read_format(file: Path) -> CodesFormat:
-    """The contract in a Parquet file's metadata.
+    """Read the format of codes from a Parquet file's metadata.
 
     Raises:
         InputError: as `read_codes`.
@@ -172,16 +172,16 @@ def read_format(file: Path) -> CodesFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class _Footer:
-    """What a file says of itself."""
+    """The checked content of a file's footer."""
 
     format: CodesFormat
     columns: pa.Schema  # to read
-    memory: int  # bytes that all its clips take
+    memory: int  # bytes of all its clips
 
 
 def _read_footer(file: Path) -> _Footer:
     if not file.is_file():
-        state = "is no file" if file.is_symlink() or file.exists() else "is missing"
+        state = "is not a file" if file.is_symlink() or file.exists() else "is missing"
         raise InputError(f"{file} {state}; name a Parquet file or folder that wordless encode wrote")
     try:
         groups = row_groups(file)
@@ -234,7 +234,7 @@ def _require_same_format(file: Path, found: CodesFormat, format: CodesFormat) ->
 
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
-    """Name the file in every refusal of its content."""
+    """Add the file's name to every error of its content."""
     try:
         yield
     except UNREADABLE as error:
@@ -259,7 +259,7 @@ def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
 
 
 def _batch(batch: pa.RecordBatch, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:
-    """The clips of a batch; each has a copy of its codes, so that one that is kept does not keep all."""
+    """Convert a batch to clips. Each clip copies its codes, so that keeping one clip does not keep the whole batch."""
     columns = {field.name: _column(batch.column(field.name), field) for field in wanted}
     values = columns.pop("values")
     rows = pa.RecordBatch.from_pydict(columns).to_pylist()
@@ -268,7 +268,7 @@ def _batch(batch: pa.RecordBatch, wanted: pa.Schema, format: CodesFormat) -> lis
 
 
 def _column(column: pa.Array, field: pa.Field) -> pa.Array:
-    """A column in its own type, without gaps."""
+    """Convert a column to its own type and refuse missing values."""
     if pa.types.is_dictionary(column.type):
         longest = pa.compute.max(pa.compute.binary_length(column.dictionary.cast(pa.large_string()))).as_py() or 0
         if longest > MAX_TEXT:
@@ -296,7 +296,7 @@ def _clip(row: dict[str, Any], values: IntArray, format: CodesFormat) -> CodedCl
 
 
 def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
-    """Begin and end of a segment; None: the clip is a whole recording."""
+    """Return begin and end of a segment; None for a whole recording."""
     if start is None and end is None:
         return None
     if start is None or end is None or not 0 <= start < end < math.inf:
@@ -308,7 +308,7 @@ def require_clip_path(path: str) -> None:
     """Refuse a clip's path that no file can have.
 
     Raises:
-        InputError: it is empty or too long, holds a NUL, or cannot be written as UTF-8.
+        InputError: the path is empty or too long, holds a NUL, or cannot be encoded as UTF-8.
     """
     try:
         length = len(path.encode())
@@ -319,7 +319,7 @@ def require_clip_path(path: str) -> None:
 
 
 def _row(clip: CodedClip) -> dict[str, object]:
-    """The cells of a clip; a schema without columns for spans leaves them out."""
+    """Return a clip's cells; columns for spans are dropped if the schema has none."""
     start, end = clip.span or (None, None)
     return {
         "start": start,

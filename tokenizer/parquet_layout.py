@@ -1,8 +1,8 @@
-"""How much memory a Parquet file asks for, from its footer and its page headers, before Arrow reads any of it.
+"""Memory that a Parquet file needs, computed from its footer and page headers before Arrow reads it.
 
-Arrow believes a file: a page says how large it becomes, and a kilobyte of run lengths may stand for a billion numbers.
-Arrow's own view of a footer ends the process where statistics in it are damaged. So both are read here, as the Parquet
-format has them: https://github.com/apache/parquet-format, in Thrift's compact protocol::
+Arrow trusts a file: a page declares its size, and a kilobyte of run lengths may stand for a billion numbers. Arrow's
+own view of a footer ends the process if statistics in it are damaged. So this module parses both by itself, as
+https://github.com/apache/parquet-format specifies them, in Thrift's compact protocol::
 
     PAR1 | page header, page | page header, page | ... | footer | length of the footer | PAR1
 """
@@ -25,18 +25,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class RowGroup:
-    """What one row group becomes in memory."""
+    """The size of one row group in memory."""
 
     rows: int
-    values: int  # of its longest column: numbers in lists count one by one
+    values: int  # of its longest column, counting each number of a list
     size: int  # bytes of its pages, uncompressed
 
 
 def row_groups(file: Path) -> list[RowGroup]:
-    """The row groups of a Parquet file.
+    """Read the sizes of a Parquet file's row groups.
 
     Raises:
-        InputError: the file is cut short, encrypted or damaged, or is no Parquet file.
+        InputError: the file is cut short, encrypted or damaged, or is not a Parquet file.
     """
     size = file.stat().st_size
     with file.open("rb") as opened:
@@ -67,11 +67,11 @@ def _row_group(opened: BinaryIO, size: int, group: Struct) -> RowGroup:
 
 
 def _chunk(opened: BinaryIO, size: int, column: Struct) -> tuple[int, int]:
-    """Values of one column of a row group, and the bytes that its pages become: as its pages have it, or its footer."""
+    """Return the values of one column of a row group and their bytes: the larger of page headers and footer."""
     about = _field(column, 3, dict)
     values, uncompressed = _field(about, 5, int), _field(about, 6, int)
     start, length = _field(about, 9, int), _field(about, 7, int)
-    if 11 in about:  # a dictionary stands before the data
+    if 11 in about:  # a dictionary precedes the data
         start = min(start, _field(about, 11, int))
     if 1 in column or not 0 < start <= start + length <= size or min(values, uncompressed) < 0:
         raise InputError("a column lies outside the file")
@@ -82,7 +82,7 @@ def _chunk(opened: BinaryIO, size: int, column: Struct) -> tuple[int, int]:
 
 
 def _pages(opened: BinaryIO, place: int, end: int) -> Iterator[tuple[int, int]]:
-    """Values and uncompressed bytes of each page."""
+    """Give values and uncompressed bytes of each page."""
     while place < end:
         opened.seek(place)
         reader = _Reader(opened.read(min(MAX_PAGE_HEADER, end - place)))
@@ -111,14 +111,14 @@ def _field(struct: Struct, number: int, kind: type[T]) -> T:
 
 
 class _Reader:
-    """Reads values of Thrift's compact protocol, one after the other."""
+    """A parser of Thrift's compact protocol."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.place = 0
 
     def struct(self, depth: int = 0) -> Struct:
-        """Fields up to the one that ends the struct."""
+        """Read the fields of a struct."""
         if depth > MAX_DEPTH:
             raise InputError("its footer is nested too deeply")
         fields: Struct = {}
@@ -143,7 +143,7 @@ class _Reader:
                 return self._list(depth)
             case 12:
                 return self.struct(depth + 1)
-            case _:  # maps are not in the format
+            case _:  # the format has no maps
                 raise InputError("its footer is damaged")
 
     def _list(self, depth: int) -> list[object]:

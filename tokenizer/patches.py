@@ -1,6 +1,6 @@
 """Patches: small blocks of a spectrogram, each of which becomes one code.
 
-Full height gives one stream; lower patches give several frequency bands (streams) that share autoencoder and codebook::
+Patches of full height give one stream. Lower patches give several streams that share autoencoder and codebook::
 
     mels   |  stream 1  |  stream 1  |         one row of patches for each band,
            |  stream 0  |  stream 0  |         one column for each time step
@@ -34,7 +34,7 @@ class PatchConfig:
             )
 
     def height(self, n_mels: int) -> int:
-        """Mel bands per patch, for a spectrogram of ``n_mels``.
+        """Return the mel bands per patch, for a spectrogram of ``n_mels``.
 
         Raises:
             InputError: the bands do not divide the spectrogram.
@@ -46,7 +46,7 @@ class PatchConfig:
 
 
 def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
-    """``(batch, time, mels)`` -> ``(batch, time // frames, mels // height, frames * height)``; a rest is dropped."""
+    """``(batch, time, mels)`` -> ``(batch, time // frames, mels // height, frames * height)``; drops a remainder."""
     batch, time, mels = spectrogram.shape
     steps, streams = time // frames, mels // height
     blocks = spectrogram[:, : steps * frames].reshape(batch, steps, frames, streams, height)
@@ -54,7 +54,7 @@ def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
 
 
 def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
-    """Inverse of `to_patches`: ``(batch, steps, streams, patch)`` -> ``(batch, steps * frames, streams * height)``."""
+    """Invert `to_patches`: ``(batch, steps, streams, patch)`` -> ``(batch, steps * frames, streams * height)``."""
     batch, steps, streams, _ = patches.shape
     blocks = patches.reshape(batch, steps, streams, frames, height).transpose(2, 3)
     return blocks.reshape(batch, steps * frames, streams * height)

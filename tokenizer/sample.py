@@ -1,4 +1,4 @@
-"""What autoencoder and codebook are fitted on: statistics of all frames, and a bounded, seeded sample of patches."""
+"""Training data of autoencoder and codebook: statistics of all frames, and a bounded, seeded sample of patches."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Reservoir:
 
     @property
     def sample(self) -> FloatArray:
-        """The rows kept so far, ``(n, width)``."""
+        """Return the rows kept so far, ``(n, width)``."""
         return self.rows[: min(self.seen, len(self.rows))]
 
 
@@ -47,12 +47,12 @@ class FrameSample:
 
     mean: Tensor  # (mels,) of log-mel
     std: Tensor  # (mels,)
-    columns: Tensor  # (n, frames, mels) log-mel, as tall as the spectrogram and as long as a patch
-    seen: int  # columns that the sample was drawn from
+    columns: Tensor  # (n, frames, mels) log-mel; a column is a run of frames as long as a patch
+    seen: int  # number of columns the sample was drawn from
 
 
 def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, capacity: int, seed: int) -> FrameSample:
-    """Statistics and a seeded sample of columns at every frame offset, in one pass and bounded memory.
+    """Compute statistics and draw a seeded sample of columns at every frame offset, in one pass and bounded memory.
 
     ``spectrograms`` are log-mel ``(time, mels)``, in a fixed order.
     """
@@ -67,7 +67,7 @@ def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, cap
             windows = spectrogram.unfold(0, frames, 1).transpose(1, 2)  # (T, M) -> (T', F, M)
             reservoir.add(windows.reshape(len(windows), -1).numpy())
     mean = total / max(count, 1)
-    # A band that never moves (above the recordings' own bandwidth) must not be blown up into noise.
+    # A constant band (above the recordings' own bandwidth) must not be amplified to noise.
     std = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 1e-2))
     return FrameSample(
         mean=torch.from_numpy(mean).float(),
@@ -78,7 +78,7 @@ def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, cap
 
 
 def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: int) -> Tensor:
-    """Columns ``(n, frames, mels)`` -> patches ``(n * streams, frames * height)`` of normalised log-mel."""
+    """Cut columns ``(n, frames, mels)`` into patches ``(n * streams, frames * height)`` of normalised log-mel."""
     frames = columns.shape[1]
     return to_patches((columns - mean) / std, frames=frames, height=height).reshape(-1, frames * height)
 
@@ -86,10 +86,10 @@ def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: in
 class PatchBatches:
     """Batches of sampled patches; the batch of a step depends on the seed and the step alone.
 
-    With ``max_formants`` the autoencoder hears each patch with its mel bands shifted, and is to give it back as it was:
-    a denoising autoencoder (Vincent et al., 2008) whose noise is who speaks, so that the bottleneck says less of it.
-    The shift, up to that ratio either way, is one for all patches of a step. ``inputs`` are patches to hear instead of
-    ``patches``, row by row: the same sound, noisier.
+    With ``max_formants`` the autoencoder is a denoising autoencoder (Vincent et al., 2008) against the speaker's voice:
+    its input is a patch with shifted mel bands, its target the original patch. All patches of a step share one shift,
+    up to that ratio in either direction. ``inputs`` are noisier versions of ``patches``, row by row, to be used as
+    input.
     """
 
     def __init__(
@@ -110,17 +110,17 @@ class PatchBatches:
         self.max_formants = max_formants
 
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
-        """Part ``part`` of ``parts`` of the batch of ``step``."""
+        """Return part ``part`` of ``parts`` of the batch of ``step``."""
         rng = np.random.default_rng([self.seed, step])
         chosen = rng.integers(0, len(self.patches), self.batch_size)
         rows = torch.from_numpy(chosen[part::parts])
         patches = self.patches[rows]
-        heard = None if self.inputs is None else self.inputs[rows]
+        inputs = None if self.inputs is None else self.inputs[rows]
         if self.max_formants:
-            heard = self._shifted(patches if heard is None else heard, rng)
-        return PatchBatch(patches=patches, inputs=heard)
+            inputs = self._shift_formants(patches if inputs is None else inputs, rng)
+        return PatchBatch(patches=patches, inputs=inputs)
 
-    def _shifted(self, patches: Tensor, rng: np.random.Generator) -> Tensor:
+    def _shift_formants(self, patches: Tensor, rng: np.random.Generator) -> Tensor:
         together = patches.reshape(1, len(patches) * self.frames, -1)  # (N, F * H) -> (1, N * F, H): one shift for all
         formants = float(np.exp(rng.uniform(-1, 1) * np.log1p(self.max_formants)))
         lengths, one = torch.tensor([together.shape[1]]), torch.ones(1)

@@ -1,7 +1,7 @@
-"""What a Parquet file of codes must look like before a row of it is read: its columns, and the memory that it asks for.
+"""Checks of a Parquet file of codes before any row is read: its columns, and the memory that it needs.
 
-A Parquet file of a kilobyte can stand for a hundred million codes, and another program may have written it: in wider
-integers, in dictionaries, with columns of its own. What can be told from the footer is checked here.
+A Parquet file of a kilobyte can stand for a hundred million codes. Another program may have written it with wider
+integers, dictionaries or additional columns. These checks need the footer only.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tokenizer.parquet_layout import RowGroup
 MAX_GROUP_CODES = 100_000_000  # of a row group, which is read at once: 0.4 GB; 270 hours at 100 codes per second
 MAX_GROUP_ROWS = 1 << 20  # clips
 MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
-BYTES_PER_CLIP = 1000  # that Python keeps for each, beside its codes
+BYTES_PER_CLIP = 1000  # Python objects of a clip, apart from its codes
 BYTES_PER_CODE = 4
 MAX_TEXT = 1 << 16  # bytes of a path, label or group
 COLUMNS = pa.schema(
@@ -30,20 +30,20 @@ COLUMNS = pa.schema(
         ("values", pa.list_(pa.int32())),  # time-major, stream-minor
     ]
 )
-SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files that hold segments of recordings
+SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
 SPANS = pa.schema([(name, pa.float64()) for name in SPAN_COLUMNS])
 TEXTS = ("path", "split", "label", "group")
-OPTIONAL = ("label", "group", *SPAN_COLUMNS)  # a clip may have none
+OPTIONAL = ("label", "group", *SPAN_COLUMNS)  # columns with missing values
 
 
 def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
-    """Refuse a file without the columns of codes, or with one of another kind; further columns do no harm.
+    """Refuse a file that lacks a column of codes or has one of another type; additional columns are ignored.
 
     Returns:
-        The columns to read: those of segments only where the file has them.
+        The columns to read; those of segments only if the file has them.
 
     Raises:
-        InputError: a column is missing, stands there twice, or has another type.
+        InputError: a column is missing, occurs twice, or has another type.
     """
     segments = any(name in schema.names for name in SPAN_COLUMNS)
     wanted = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
@@ -62,7 +62,7 @@ def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
 
 
 def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether values of a type can be read as the wanted one: any width of integers and any encoding of text."""
+    """Return whether a type can be read as the wanted one: any width of integers and any encoding of text."""
     if pa.types.is_dictionary(found):
         return _fits(found.value_type, wanted)
     if pa.types.is_list(wanted):
@@ -73,10 +73,10 @@ def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
-    """Refuse a file one of whose row groups, each of which is read at once, is too large.
+    """Refuse a file with a row group that is too large to be read at once.
 
     Returns:
-        Bytes that all clips of the file take once they are read.
+        Bytes of all clips of the file in memory.
 
     Raises:
         InputError: a row group has more than `MAX_GROUP_CODES`, `MAX_GROUP_ROWS` or `MAX_GROUP_BYTES`.
@@ -96,10 +96,10 @@ def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
 
 
 def require_room(needed: int, path: Path) -> None:
-    """Refuse codes that together take more memory than the machine has.
+    """Refuse codes that need more memory than the machine has.
 
     Raises:
-        InputError: they do.
+        InputError: they need more.
     """
     if needed > (there := machine_memory()):
         raise InputError(

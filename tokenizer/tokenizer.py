@@ -1,8 +1,8 @@
-"""The tokenizer: front end, autoencoder and codebook; sound in, codes out, and what codes mean.
+"""The tokenizer: front end, autoencoder and codebook; it encodes sound to codes and decodes codes to spectrograms.
 
-Encoding runs in blocks of a fixed number of patches counted from the start of the recording, the last one padded to
-that size: a file, an array, a stream and any number of workers do the same arithmetic, and give identical codes in
-constant memory; with ``audio.remove_mean=clip`` in memory that holds the recording's spectrogram.
+Encoding works in blocks of a fixed number of patches, counted from the start of the recording; the last block is
+padded. So a file, an array, a stream and any number of workers do the same arithmetic and give identical codes, in
+constant memory. Only ``audio.remove_mean=clip`` needs memory for the recording's whole spectrogram.
 """
 
 import json
@@ -32,12 +32,12 @@ from tokenizer.fingerprint import fingerprint
 from tokenizer.model_card import LEVELS, MODEL_CARD
 from tokenizer.patches import PatchConfig, from_patches, to_patches
 
-PATCHES_PER_BLOCK = 64  # larger ones are faster on long recordings, and waste more padding on short ones
+PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """What a tokenizer is built from; its weights and statistics are learned.
+    """Sizes of a tokenizer; its weights and statistics are learned.
 
     Raises:
         InputError: a size is out of range, or patches do not divide the spectrogram.
@@ -47,11 +47,11 @@ class TokenizerConfig:
     patch: PatchConfig
     autoencoder: AutoencoderConfig
     codebook_size: int  # codes of each level
-    levels: int = 1  # codebooks, each of what those before it leave over
+    levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
 
     def __post_init__(self) -> None:
         self.patch.height(self.audio.n_mels)
-        if self.codebook_size < 0 or self.levels < 1:  # 0 codes: those of any codebook, where a fingerprint is taken
+        if self.codebook_size < 0 or self.levels < 1:  # 0 codes: for the fingerprint of `_format`
             raise InputError(
                 f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.levels {self.levels}; a tokenizer has "
                 "at least 1 code and 1 level"
@@ -59,7 +59,7 @@ class TokenizerConfig:
 
     @property
     def parameters(self) -> int:
-        """Numbers that a tokenizer of these sizes learns."""
+        """Number of learned values of a tokenizer of these sizes."""
         centroids = self.levels * self.codebook_size * self.autoencoder.bottleneck
         patch = self.patch.frames * self.height
         return 2 * self.audio.n_mels + self.autoencoder.parameters(patch) + centroids
@@ -76,18 +76,18 @@ class TokenizerConfig:
 
     @property
     def streams(self) -> int:
-        """Codes per time step: band after band, and in each of them its levels, coarse to fine."""
+        """Codes per time step: band after band, and within a band its levels, coarse to fine."""
         return self.bands * self.levels
 
     @property
     def samples_per_code(self) -> int:
-        """Samples that one time step covers."""
+        """Samples per time step."""
         return self.patch.frames * self.audio.hop_length
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Fingerprints:
-    """Those of `CodesFormat`."""
+    """The fingerprints of `CodesFormat`."""
 
     tokenizer: str
     codebook: str
@@ -95,18 +95,18 @@ class _Fingerprints:
 
 @dataclass(frozen=True, kw_only=True)
 class _Saved:
-    """What ``config.json`` holds."""
+    """The content of ``config.json``."""
 
     audio: SpectrogramConfig
     patch: PatchConfig
     autoencoder: AutoencoderConfig
     codebook_size: int
-    levels: int = 1  # folders of before there were more do not say
+    levels: int = 1  # older folders do not have this entry
     fingerprints: _Fingerprints
 
     @property
     def config(self) -> TokenizerConfig:
-        """The tokenizer's."""
+        """The tokenizer's config."""
         return TokenizerConfig(
             audio=self.audio,
             patch=self.patch,
@@ -117,9 +117,9 @@ class _Saved:
 
 
 class Tokenizer(nn.Module):
-    """Sound -> codes -> spectrogram.
+    """Encoder of sound to codes, and decoder of codes to spectrograms.
 
-    Whatever device it is on, what it is given may lie on another: the answer lies there too.
+    Inputs may be on any device. Outputs are returned on the input's device.
 
     Args:
         config: sizes.
@@ -142,14 +142,14 @@ class Tokenizer(nn.Module):
         self.autoencoder = autoencoder
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        # One level is kept as it was before there were more: the same file, and the same fingerprint.
+        # A single level has no level axis, so that its file and fingerprint are those of older versions.
         self.register_buffer("centroids", centroids[0] if centroids.ndim == 3 and len(centroids) == 1 else centroids)
         self.format = self._format()
         self.eval()
 
     @property
     def front_end(self) -> SpectrogramConfig:
-        """The spectrogram that codes are of."""
+        """The spectrogram that the codes represent."""
         return self.config.audio
 
     @property
@@ -165,12 +165,12 @@ class Tokenizer(nn.Module):
     # Sound to codes
 
     def encode(self, waveform: Waveform | Samples, sample_rate: int | None = None) -> Codes:
-        """Codes of a whole recording: a `Waveform`, or samples with their rate in Hz.
+        """Encode a whole recording: a `Waveform`, or samples with their rate in Hz.
 
-        Samples may be a NumPy array, a list or a tensor on any device, and of several channels: see `audio.mono`.
+        Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see `audio.mono`.
 
         Raises:
-            InputError: samples without a rate, or samples that `audio.mono` does not take.
+            InputError: samples without a rate, or samples that `audio.mono` refuses.
         """
         if not isinstance(waveform, Waveform):
             if sample_rate is None:
@@ -181,26 +181,25 @@ class Tokenizer(nn.Module):
         return self.encode_blocks([waveform.samples], waveform.sample_rate)
 
     def encode_file(self, path: Path) -> Codes:
-        """Codes of a recording that libsndfile reads; see `encode_stream` for the memory it takes."""
+        """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
         return self._gather(self.encode_stream(read_blocks(path, self.config.audio.sample_rate)))
 
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
-        """Codes of a waveform that arrives in blocks of any sizes."""
+        """Encode a waveform that arrives in blocks of any sizes."""
         return self._gather(self.encode_stream(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate)))
 
     def encode_stream(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
-        """Codes ``(steps, streams)`` and samples covered, as blocks at the tokenizer's own rate arrive.
+        """Give codes ``(steps, streams)`` and the samples they cover, as blocks at the tokenizer's own rate arrive.
 
-        In constant memory, but for ``audio.remove_mean=clip``: it holds the recording's spectrogram, and the codes come
-        after the last block, since nothing can be told before the mean. That mean is of whole patches: the silence that
-        fills up the last one counts.
+        Memory is constant, except with ``audio.remove_mean=clip``: the mean is known only after the last block, so the
+        recording's spectrogram is kept until then. The mean includes the silence that pads the last patch.
         """
         sizes: deque[int] = deque()
         for frames in self.log_mel.relative(self._frames(blocks, sizes)):
             yield self.encode_spectrogram(frames), sizes.popleft()
 
     def _frames(self, blocks: Iterable[FloatArray], sizes: deque[int]) -> Iterator[Tensor]:
-        """Log-mel of whole patches, block after block; the samples that each covers are added to ``sizes``."""
+        """Give log-mel of whole patches, block after block; the number of samples of each is appended to ``sizes``."""
         audio = self.config.audio
         size = PATCHES_PER_BLOCK * self.config.samples_per_code
         history = np.zeros(audio.left_context, dtype=np.float32)
@@ -215,9 +214,9 @@ class Tokenizer(nn.Module):
 
     @torch.inference_mode()
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
-        """Log-mel as the front end gives it ``(steps * patch_frames, mels)`` -> codes ``(steps, streams)`` on the CPU.
+        """Encode the front end's log-mel ``(steps * patch_frames, mels)`` to codes ``(steps, streams)`` on the CPU.
 
-        In blocks of `PATCHES_PER_BLOCK` patches, the last one padded to that size.
+        Blocks have `PATCHES_PER_BLOCK` patches; the last one is padded.
         """
         size = PATCHES_PER_BLOCK * self.patch_frames
         codes = []
@@ -230,18 +229,18 @@ class Tokenizer(nn.Module):
 
     @torch.inference_mode()
     def spectrogram(self, values: Tensor) -> Tensor:
-        """Codes ``(batch, time, streams)`` -> normalised log-mel ``(batch, time * patch_frames, mels)``."""
+        """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
         codes = values.to(self.centroids.device).long()
-        if self.config.levels == 1:  # so few patches that all are decoded, and looked up
+        if self.config.levels == 1:  # the patches of all codes are few: decode all, then look up
             patches = self.autoencoder.decoder(self.codebooks[0])[codes]
         else:
             patches = self.autoencoder.decoder(self.quantised(codes))
         return from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
 
     def quantised(self, values: Tensor) -> Tensor:
-        """Codes ``(..., streams)`` -> the bottlenecks that they stand for ``(..., bands, bottleneck)``.
+        """Look up codes ``(..., streams)``: the bottlenecks that they stand for ``(..., bands, bottleneck)``.
 
-        That is, the sum of the levels' centroids.
+        A bottleneck is the sum of its levels' centroids.
         """
         device = self.centroids.device
         levels = torch.arange(self.config.levels, device=device)
@@ -251,15 +250,15 @@ class Tokenizer(nn.Module):
     # Parts
 
     def normalise(self, spectrogram: Tensor) -> Tensor:
-        """Log-mel ``(..., mels)`` -> zero mean and unit variance per mel band over the training recordings."""
+        """Normalise log-mel ``(..., mels)`` to zero mean and unit variance per mel band on the training recordings."""
         return (spectrogram - self.mean.to(spectrogram.device)) / self.std.to(spectrogram.device)
 
     def denormalise(self, spectrogram: Tensor) -> Tensor:
-        """Inverse of `normalise`."""
+        """Invert `normalise`."""
         return spectrogram * self.std.to(spectrogram.device) + self.mean.to(spectrogram.device)
 
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
-        """Normalised log-mel ``(batch, time, mels)`` -> ``(batch, time // patch_frames, bands, bottleneck)``."""
+        """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``."""
         patches = to_patches(spectrogram, frames=self.patch_frames, height=self.config.height)
         bottlenecks: Tensor = self.autoencoder.encoder(patches.to(self.centroids.device))
         return bottlenecks.to(spectrogram.device)
@@ -270,9 +269,9 @@ class Tokenizer(nn.Module):
         return from_patches(patches, frames=self.patch_frames, height=self.config.height)
 
     def nearest(self, bottlenecks: Tensor) -> Tensor:
-        """Codes of bottlenecks, ``(..., bands, bottleneck)`` -> ``(..., streams)``.
+        """Quantise bottlenecks ``(..., bands, bottleneck)`` to codes ``(..., streams)``.
 
-        At each level the index of the centroid nearest to what the levels before it leave over: residual vector
+        The code of a level is the index of the centroid nearest to the residual of the previous levels: residual vector
         quantisation (Zeghidour et al., 2021).
         """
         residual = bottlenecks.to(self.centroids.device)
@@ -287,15 +286,15 @@ class Tokenizer(nn.Module):
     # Artifacts
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
+        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is complete."""
         folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         config = {
-            **_written(self.config),
+            **_stored_config(self.config),
             "fingerprints": {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook},
         }
         (folder / "config.json").unlink(missing_ok=True)
-        weights = {name: value.cpu().contiguous() for name, value in self._learned().items()}
+        weights = {name: value.cpu().contiguous() for name, value in self._weights().items()}
         write_aside(folder / "model.safetensors", save(weights))
         levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
         write_aside(folder / "README.md", MODEL_CARD.format(config=self.config, format=self.format, levels=levels))
@@ -303,10 +302,10 @@ class Tokenizer(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
-        """Load what `save_pretrained` wrote.
+        """Load a folder that `save_pretrained` wrote.
 
         Raises:
-            InputError: a file is missing or damaged, or the weights are not those that the config names.
+            InputError: a file is missing or damaged, or the weights do not match the fingerprint in the config.
         """
         folder = Path(folder).expanduser()
         require_files(folder, "tokenizer", part="tokenizer")
@@ -314,13 +313,13 @@ class Tokenizer(nn.Module):
             saved = read_object(_Saved, folder / CONFIG)
             config = saved.config
             require_size(folder / WEIGHTS, config.parameters)
-            require_tensors(folder / WEIGHTS, _wanted(config))
-            tokenizer = cls._assembled(config, load_file(folder / WEIGHTS))
-            require_finite(tokenizer._learned())
+            require_tensors(folder / WEIGHTS, _weight_shapes(config))
+            tokenizer = cls._assemble(config, load_file(folder / WEIGHTS))
+            require_finite(tokenizer._weights())
             if not bool((tokenizer.std > 0).all()):
                 raise InputError("the tensor 'std' holds numbers that are not above 0")
-        named = _told(saved.fingerprints.codebook, config.levels, config.codebook_size)
-        found = _told(tokenizer.format.codebook, *tokenizer.codebooks.shape[:2])
+        named = _describe(saved.fingerprints.codebook, config.levels, config.codebook_size)
+        found = _describe(tokenizer.format.codebook, *tokenizer.codebooks.shape[:2])
         if named != found or saved.fingerprints.tokenizer != tokenizer.format.tokenizer:
             raise InputError(
                 f"{folder} names codebook {named}, its weights are of {found}: the files do not belong together; copy "
@@ -329,7 +328,7 @@ class Tokenizer(nn.Module):
         return tokenizer.to(device)
 
     @classmethod
-    def _assembled(cls, config: TokenizerConfig, weights: dict[str, Tensor]) -> "Tokenizer":
+    def _assemble(cls, config: TokenizerConfig, weights: dict[str, Tensor]) -> "Tokenizer":
         autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
         prefix = "autoencoder."
         autoencoder.load_state_dict(
@@ -337,14 +336,14 @@ class Tokenizer(nn.Module):
         )
         return cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"])
 
-    def _learned(self) -> dict[str, Tensor]:
+    def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith("log_mel.")}
 
     def _format(self) -> CodesFormat:
-        # Front end and autoencoder serve codebooks of any size and number of levels.
-        config = _written(replace(self.config, codebook_size=0, levels=1))
-        learned = self._learned()
+        # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
+        config = _stored_config(replace(self.config, codebook_size=0, levels=1))
+        learned = self._weights()
         centroids = learned.pop("centroids")
         tokenizer = fingerprint(config, learned)
         return CodesFormat(
@@ -357,7 +356,7 @@ class Tokenizer(nn.Module):
         )
 
     def _gather(self, stream: Iterable[tuple[Tensor, int]]) -> Codes:
-        # Bytes in one piece: with a tensor for each block, the heap of a long recording grew by gigabytes.
+        # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
         values, samples = bytearray(), 0
         for block, covered in stream:
             values += block.numpy().tobytes()
@@ -366,8 +365,8 @@ class Tokenizer(nn.Module):
         return Codes(values=steps, num_samples=samples, format=self.format)
 
 
-def _wanted(config: TokenizerConfig) -> dict[str, Tensor]:
-    """Tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
+def _weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
+    """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
     with torch.device("meta"):
         autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
         centroids = torch.empty(config.levels, config.codebook_size, config.autoencoder.bottleneck)
@@ -377,8 +376,8 @@ def _wanted(config: TokenizerConfig) -> dict[str, Tensor]:
     return {"mean": statistics, "std": statistics, "centroids": centroids, **weights}
 
 
-def _written(config: TokenizerConfig) -> dict[str, Any]:
-    """The config in files and fingerprints: an option that came later is left out where it says what was so before."""
+def _stored_config(config: TokenizerConfig) -> dict[str, Any]:
+    """Return the config for files and fingerprints, without later options at the value that means "as before"."""
     values = asdict(config)
     if config.levels == 1:
         del values["levels"]
@@ -388,6 +387,6 @@ def _written(config: TokenizerConfig) -> dict[str, Any]:
     return values
 
 
-def _told(codebook: str, levels: int, codebook_size: int) -> str:
-    """A codebook by its fingerprint and sizes."""
+def _describe(codebook: str, levels: int, codebook_size: int) -> str:
+    """Describe a codebook by its fingerprint and sizes."""
     return f"{codebook} of {f'{levels} levels of ' if levels != 1 else ''}{codebook_size} codes"

@@ -1,4 +1,4 @@
-"""Codes as other projects' text units: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, and JSON lines."""
+"""Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, and JSON lines."""
 
 import json
 from collections import Counter
@@ -18,17 +18,17 @@ from tokenizer.parquet import CodedClip, require_clip_path
 from tokenizer.shard_schema import BYTES_PER_CODE, require_room
 
 UnitsFormat = Literal["name_units", "fairseq", "jsonl"]
-MAX_LINE = 1 << 26  # bytes of a line: some 16 million units, 90 hours at 50 per second
+MAX_LINE = 1 << 26  # bytes of a line: about 16 million units, 90 hours at 50 per second
 MAX_DIGITS = 18  # of a unit
 
 
 def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, deduplicate: bool = False) -> None:
     """Write codes as text; ``deduplicate`` merges repeats, as many unit language models expect.
 
-    A name of ``name|units`` is that of the file without its extension, with its folders where two files share it.
+    In ``name|units`` the name is that of the file without its extension, with its folders if two files share the name.
 
     Raises:
-        InputError: the codes have several streams, which these formats cannot tell apart.
+        InputError: the codes have several streams, which these formats cannot represent.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
@@ -52,23 +52,23 @@ def _name(path: Path, names: Iterable[str]) -> None:
 
 
 def _short_names(paths: list[str]) -> list[str]:
-    """The shortest of file name, path without extension and path that no other file has."""
+    """Choose the shortest of file name, path without extension and path that no other file has."""
     choices = [(Path(path).stem, str(PurePosixPath(path).with_suffix("")), path) for path in paths]
     counts = Counter(name for each in choices for name in set(each))
     return [next((name for name in each if counts[name] == 1), each[-1]) for each in choices]
 
 
 def read_units(path: Path, format: CodesFormat) -> list[CodedClip]:
-    """Codes of a ``name|units`` or JSON-lines file, taken to be of ``format``: the text itself names no codebook.
+    """Read a ``name|units`` or JSON-lines file as codes of ``format``, because the text itself names no codebook.
 
     Raises:
-        InputError: a line is not of either kind or longer than `MAX_LINE`, or a unit is outside the codebook; names
-            file and line. The path leads to no file, or the codes take more memory than there is.
+        InputError: a line has another form or is longer than `MAX_LINE`, or a unit is outside the codebook; the message
+            names file and line. Also if the path is not a file, or the codes need more memory than there is.
     """
     if not path.is_file():
-        state = "is no file" if path.is_symlink() or path.exists() else "is missing"
+        state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
         raise InputError(f"{path} {state}; name a file of units, or Parquet that ends in .parquet")
-    require_room(BYTES_PER_CODE * path.stat().st_size // 2, path)  # a unit takes a digit and a space, at least
+    require_room(BYTES_PER_CODE * path.stat().st_size // 2, path)  # a unit has at least one digit and a space
     return [
         _parse(line, format, where=f"{path}:{number}") for number, line in enumerate(_lines(path), 1) if line.strip()
     ]
@@ -98,7 +98,7 @@ def _line(clip: CodedClip, units: list[int], kind: UnitsFormat) -> str:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The lines of a file, without what ends them; a name may hold other characters that str.splitlines cuts at."""
+    """Read the lines of a file; unlike str.splitlines, split only at line feeds: names may hold other breaks."""
     try:
         with path.open("rb") as file:
             for number in count(1):
@@ -129,7 +129,7 @@ def _parse(line: str, format: CodesFormat, *, where: str) -> CodedClip:
 
 def _values(units: list[int], format: CodesFormat) -> IntArray:
     largest = format.codebook_size - 1
-    if units and not (min(units) >= 0 and max(units) <= largest):  # before they become int32
+    if units and not (min(units) >= 0 and max(units) <= largest):  # checked before the conversion to int32
         odd = next(unit for unit in units if not 0 <= unit <= largest)
         raise InputError(f"the unit {shortened(odd)} is outside the codebook, whose units are 0 to {largest}")
     if len(units) % format.streams:
@@ -151,7 +151,7 @@ def _text_units(line: str, where: str) -> tuple[str, list[int]]:
 
 
 def _unit(word: str) -> int:
-    """A unit in digits 0 to 9; ``int`` would take signs, underscores and the digits of other scripts, too."""
+    """Parse a unit of digits 0 to 9; ``int`` would also accept signs, underscores and the digits of other scripts."""
     if not (word.isascii() and word.isdigit()):
         raise InputError(f"{shortened(word)} is no unit")
     if len(word) > MAX_DIGITS:

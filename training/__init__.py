@@ -1,1 +1,1 @@
-"""The one training loop: its state, its checkpoints, and the processes that share it."""
+"""The training loop, its state, its checkpoints, and the processes of a distributed run."""

@@ -1,7 +1,7 @@
-"""A checkpoint on disk: tensors and plain values in one safetensors file, whole or noticed to be damaged.
+"""Training checkpoints: tensors and plain values in one safetensors file, with a hash that reveals damage.
 
-Nothing in the file is ever executed: safetensors holds numbers, and the values stand as JSON in its header. The header
-also holds a hash of all that the file is to give back.
+Loading executes nothing from the file: safetensors holds numbers, and the values are JSON in its header. The header
+also holds a hash of the tensors and values.
 """
 
 import hashlib
@@ -20,42 +20,42 @@ VALUES, HASH = "values", "hash"  # in the header
 
 
 class CheckpointError(Exception):
-    """A file that is no checkpoint, or is one no longer; the message says what is wrong."""
+    """A file that is not a checkpoint, or is damaged; the message says what is wrong."""
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, object]) -> None:
-    """Write tensors and JSON values, whole or not at all, and flushed to the disk."""
+    """Write tensors and JSON values atomically, and flush them to the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(values)
-    held = _apart(tensors)
+    held = _separate(tensors)
     with aside(path) as beside:
         save_file(held, beside, metadata={VALUES: text, HASH: _hash(held, text)})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """The tensors, on the CPU, and the values.
+    """Read the tensors, on the CPU, and the values.
 
     Raises:
-        CheckpointError: the file is not what `write_checkpoint` wrote.
+        CheckpointError: the file is not a whole file of `write_checkpoint`.
     """
     if not path.is_file():
-        raise CheckpointError("it is no file")
+        raise CheckpointError("it is not a file")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dictionary
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is not a dictionary
         if header[HASH] != _hash(tensors, header[VALUES]):
             raise CheckpointError("its hash is not that of its contents")
         values = json.loads(header[VALUES])
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
-        raise CheckpointError("it is no whole safetensors file of a training") from error
+        raise CheckpointError("it is not a whole safetensors file of a training") from error
     if not isinstance(values, dict):
-        raise CheckpointError("its values are no JSON object")
+        raise CheckpointError("its values are not a JSON object")
     return tensors, values
 
 
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, laid out one after another in memory of their own: safetensors takes no others."""
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Move tensors to contiguous, separate memory on the CPU, as safetensors requires."""
     held: dict[str, Tensor] = {}
     places: set[int] = set()
     for name, tensor in tensors.items():
@@ -67,7 +67,7 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _hash(tensors: Mapping[str, Tensor], text: str) -> str:
-    """SHA-256 of the values, and of the name, type, shape and bytes of each tensor."""
+    """Compute the SHA-256 of the values, and of the name, type, shape and bytes of each tensor."""
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())

@@ -1,7 +1,7 @@
 """Training curves as TensorBoard's event files.
 
-TensorBoard's own writer works in a thread, which ends with a traceback where the disk is full. Points are few: here
-each is written at once, and what cannot be written is given up.
+TensorBoard's own writer works in a thread, which ends with a traceback where the disk is full. Points are few, so this
+writer writes each point at once, and stops writing after the first error.
 """
 
 import errno
@@ -17,12 +17,12 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from training.state import Point
 
-VERSION = "brain.Event:2"  # of the format: what every event file begins with
+VERSION = "brain.Event:2"  # of the format; the first event of every file
 TAG = "loss"
 
 
 class EventFiles:
-    """The curves of one training below ``folder``: losses of training and of validation, each in a file of its own."""
+    """The curves of one training below ``folder``: one file for training losses and one for validation losses."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class EventFiles:
         self._given_up = False
 
     def add(self, point: Point) -> str | None:
-        """Write a point; says once why it and those that follow cannot be written."""
+        """Write a point. The first error is returned as text, and later points are dropped."""
         if self._given_up:
             return None
         try:
@@ -43,7 +43,7 @@ class EventFiles:
         return None
 
     def _append(self, folder: Path, events: list[Event]) -> None:
-        """Add whole events to the file of a folder, or nothing."""
+        """Append whole events to the file of a folder, or nothing."""
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / self._name).open("ab", buffering=0) as file:
             before = file.tell()
@@ -59,7 +59,7 @@ class EventFiles:
 
 
 def _records(events: list[Event]) -> bytes:
-    """Events as TensorBoard reads them, each with its length and checksums."""
+    """Serialise events as TensorBoard reads them, each with its length and checksums."""
     stream = io.BytesIO()
     writer = RecordWriter(stream)
     for event in events:

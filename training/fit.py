@@ -1,8 +1,8 @@
-"""The one training loop.
+"""The training loop of every stage.
 
-It owns precision, accumulation, clipping, schedule, averaging, validation, checkpoints, distribution and progress, for
-every stage. A batch is a pure function of the step, and dropout is seeded by step and rank, so a run that was killed
-continues from its last checkpoint as if it had never stopped, and two processes together see what one would have seen.
+It owns precision, accumulation, clipping, schedule, averaging, validation, checkpoints, distribution and progress. A
+batch is a pure function of the step, and dropout is seeded by step and rank. So a killed run continues from its last
+checkpoint as if it had never stopped, and two processes together see the batches that one process would see.
 """
 
 import math
@@ -37,19 +37,19 @@ LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]  # summed loss, numb
 
 
 class Batches(Protocol[B_co]):
-    """Training data: the batch of a step is a function of the step alone."""
+    """Training data; the batch of a step depends on the step alone."""
 
     def batch(self, step: int, part: int, parts: int) -> B_co:
-        """Part ``part`` of ``parts`` equal shares of the batch of ``step``."""
+        """Return part ``part`` of ``parts`` equal shares of the batch of ``step``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitReport:
-    """What training did."""
+    """The result of a training: its curve and which weights were kept."""
 
     curve: tuple[Point, ...]
     steps: int
-    kept_step: int  # whose weights were kept
+    kept_step: int  # step of the kept weights
     cut_short: bool  # by max_minutes
 
 
@@ -67,15 +67,15 @@ def fit(
     track: Callable[[Point], None],
     say: Callable[[str], None] = lambda line: None,
 ) -> FitReport:
-    """Train ``model`` in place and leave the kept weights in it, in evaluation mode.
+    """Train ``model`` in place; it ends with the kept weights and in evaluation mode.
 
-    ``loss`` gives the sum over the items of its part and their number; the mean is over the items of all parts, on all
-    processes. ``checkpoint`` is a file: continued from where it exists, written by rank 0, the last time at the end. A
-    damaged one is renamed to ``*.damaged``, and training begins anew. ``track`` sees each point; ``say`` is told of a
-    damaged checkpoint; ``option`` is what the config is called in messages.
+    ``loss`` returns the summed loss of its part of a batch and the number of items; the mean is over the items of all
+    parts on all processes. ``checkpoint`` is a file: training continues from it if it exists; rank 0 writes it, for the
+    last time at the end. A damaged checkpoint is renamed to ``*.damaged``, and training begins anew. ``track`` receives
+    each point, ``say`` a warning about a damaged checkpoint; ``option`` is the config's name in messages.
 
-    Same bytes on the same device and libraries, and nearly the same elsewhere. On GPUs the algorithms are asked to be
-    deterministic; PyTorch warns of the few that cannot.
+    Results are the same bytes on the same device and libraries, and nearly the same elsewhere. On GPUs, PyTorch is
+    asked for deterministic algorithms and warns where it has none.
 
     Raises:
         InputError: the loss is no longer finite.
@@ -90,7 +90,7 @@ def fit(
     while training.step < config.steps and not training.cut_short:
         _take_step(training, wrapped, batches, loss, gang)
         training.seconds = time.monotonic() - started
-        training.cut_short = _too_long(training, gang)
+        training.cut_short = _exceeds_time(training, gang)
         ended = training.step == config.steps or training.cut_short
         if training.step % config.validate_every == 0 or ended:
             training.record(_measure(training, validation, loss, gang))
@@ -100,7 +100,7 @@ def fit(
         if gang.rank == 0 and (ended or time.monotonic() - saved > 60 * config.checkpoint_minutes):
             training.save(checkpoint)
             saved = time.monotonic()
-    best = config.keep == "best" and training.best_step > 0  # no validation loss, where there is no item to judge by
+    best = config.keep == "best" and training.best_step > 0  # 0 without validation items
     model.load_state_dict(training.best if best else training.evaluated_weights())
     model.eval()
     return FitReport(
@@ -112,23 +112,23 @@ def fit(
 
 
 def _resume(training: Training, checkpoint: Path, gang: Gang, say: Callable[[str], None]) -> None:
-    """Continue from the checkpoint, where there is one that rank 0 can read."""
+    """Continue from the checkpoint, if rank 0 can read one."""
     gang.barrier()
-    resumed = gang.rank == 0 and _loaded(training, checkpoint, say)
+    resumed = gang.rank == 0 and _load(training, checkpoint, say)
     if gang.sum([float(resumed)])[0] and gang.rank:
         training.load(checkpoint)
     gang.barrier()
 
 
-def _loaded(training: Training, checkpoint: Path, say: Callable[[str], None]) -> bool:
-    """Whether the training goes on from the checkpoint; a damaged one is set aside."""
+def _load(training: Training, checkpoint: Path, say: Callable[[str], None]) -> bool:
+    """Load the checkpoint and return whether that succeeded; a damaged checkpoint is renamed."""
     if not os.path.lexists(checkpoint):
         return False
     try:
         training.load(checkpoint)
     except CheckpointError as damage:
         damaged = checkpoint.with_suffix(".damaged")
-        remove(damaged)  # an earlier one
+        remove(damaged)  # left by an earlier run
         checkpoint.rename(damaged)
         say(f"WARNING   {checkpoint} is damaged ({damage}): it is now {damaged.name}, and training begins anew")
         return False
@@ -138,7 +138,7 @@ def _loaded(training: Training, checkpoint: Path, say: Callable[[str], None]) ->
 def _take_step(training: Training, wrapped: nn.Module, batches: Batches[B], loss: LossFunction[B], gang: Gang) -> None:
     config, model = training.config, training.model
     model.train()
-    # Dropout as a function of seed, step and rank: nothing to save, nothing to restore.
+    # Dropout is a function of seed, step and rank, so no generator state is saved or restored.
     torch.manual_seed(((config.seed * 1_000_003) + training.step) * 1_009 + gang.rank)
     parts = gang.size * config.accumulation
     total, items, spoilt = 0.0, 0, 0
@@ -150,7 +150,7 @@ def _take_step(training: Training, wrapped: nn.Module, batches: Batches[B], loss
                 summed, count = loss(wrapped, batch)  # type: ignore[arg-type]  # .to() gives the same kind of batch
             summed.backward()  # type: ignore[no-untyped-call]  # torch's own
         total, items = total + summed.item(), items + count
-        spoilt += 0 if math.isfinite(total) else _not_finite(batch)
+        spoilt += 0 if math.isfinite(total) else _count_not_finite(batch)
     total, everything = gang.sum([total, items])
     _require_finite(total, "loss", training, spoilt, gang)
     gang.share_statistics(model)
@@ -162,25 +162,25 @@ def _require_finite(total: float, name: str, training: Training, spoilt: int, ga
     """Refuse a loss that is not finite, and say whether the data are to blame.
 
     ``spoilt`` is the number of values in this process's batches that are not finite. The stages that write the data
-    refuse such values with the name of their clip, so that these can only come from a file that changed afterwards.
+    refuse such values and name their clip, so these can only come from a file that changed afterwards.
     """
     if math.isfinite(total):
         return
-    told, config = f"the {name} at step {training.step} is {total}", training.config
+    problem, config = f"the {name} at step {training.step} is {total}", training.config
     if values := round(gang.sum([float(spoilt)])[0]):
         raise InputError(
-            f"{told}: {values} values of its batch are not finite, though they were when they were written; a file of "
-            "the store has changed since: remove the entries that this stage is made from, and run again"
+            f"{problem}: {values} values of its batch are not finite, though they were when they were written; a file "
+            "of the store has changed since: remove the entries that this stage is made from, and run again"
         )
     raise InputError(
-        f"{told}: training diverged; lower {training.option}.lr (now {config.lr}) or raise "
+        f"{problem}: training diverged; lower {training.option}.lr (now {config.lr}) or raise "
         f"{training.option}.warmup_steps (now {config.warmup_steps}). All values of its batch are finite, so no "
         "recording is to blame"
     )
 
 
-def _not_finite(batch: Movable) -> int:
-    """How many values of a batch's tensors are not finite."""
+def _count_not_finite(batch: Movable) -> int:
+    """Count the values of a batch's tensors that are not finite."""
     tensors = (value for value in vars(batch).values() if isinstance(value, Tensor) and value.is_floating_point())
     return sum(int((~tensor.isfinite()).sum()) for tensor in tensors)
 
@@ -201,7 +201,7 @@ def _update(training: Training, *, scale: float) -> None:
 
 @torch.no_grad()
 def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B], gang: Gang) -> Point:
-    """The point of the curve at this step; validation batches are shared out over the gang."""
+    """Measure the point of the curve at this step; the gang's processes share the validation batches."""
     model = training.model
     present = {name: value.clone() for name, value in model.state_dict().items()} if training.config.ema_decay else None
     model.load_state_dict(training.evaluated_weights())
@@ -211,7 +211,7 @@ def _measure(training: Training, validation: Sequence[B], loss: LossFunction[B],
         with _autocast(training.config, gang.device):
             summed, count = loss(model, batch.to(gang.device))  # type: ignore[arg-type]  # as above
         total, items = total + summed.item(), items + count
-        spoilt += 0 if math.isfinite(total) else _not_finite(batch)
+        spoilt += 0 if math.isfinite(total) else _count_not_finite(batch)
     total, everything = gang.sum([total, items])
     _require_finite(total, "validation loss", training, spoilt, gang)
     if present is not None:
@@ -227,8 +227,8 @@ def _autocast(config: FitConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
 
 
-def _too_long(training: Training, gang: Gang) -> bool:
-    """Whether some process has trained longer than it may: clocks differ, decisions must not."""
+def _exceeds_time(training: Training, gang: Gang) -> bool:
+    """Return whether any process has trained longer than ``max_minutes``; all processes get the same answer."""
     minutes = training.config.max_minutes
     return minutes is not None and gang.sum([float(training.seconds > 60 * minutes)])[0] > 0
 

@@ -1,4 +1,4 @@
-"""The processes that train together: one alone, or as many as torchrun started, through fairseq2's gangs."""
+"""The processes that train together: a single one, or those that torchrun started, through fairseq2's gangs."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from torch import nn
 
 from foundation.parent import end_with_parent
 
-# What rank 0 does alone (encoding a corpus, clustering) may take hours, while the others wait at a barrier.
+# Rank 0 may work alone for hours (encoding a corpus, clustering) while the others wait at a barrier.
 PATIENCE = timedelta(days=2)
-# Each process has running statistics of its own; those of fairseq2's DDP on GPUs, of another class, have the same.
+# Each process has its own running statistics. fairseq2's DDP on GPUs uses another class with the same statistics.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -30,23 +30,23 @@ class Gang(Protocol):
     def device(self) -> torch.device: ...
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model whose backward pass averages gradients over the gang."""
+        """Wrap the model so that its backward pass averages gradients over the gang."""
 
     def share_statistics(self, model: nn.Module) -> None:
-        """Give all processes the same running statistics of batch normalisation: the mean of what each has."""
+        """Give all processes the mean of their running statistics of batch normalisation."""
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Element-wise sum of the values of all processes."""
+        """Return the element-wise sum of the values of all processes."""
 
     def barrier(self) -> None:
         """Wait for all processes."""
 
     def close(self) -> None:
-        """Part from the other processes."""
+        """Disconnect from the other processes."""
 
 
 class Alone:
-    """One process."""
+    """A gang of one process."""
 
     rank = 0
     size = 1
@@ -74,12 +74,12 @@ class Together:
     """The processes that torchrun started: gloo on CPUs, NCCL on GPUs."""
 
     def __init__(self, device: torch.device) -> None:
-        import soundfile  # noqa: F401  it brings the libsndfile that fairseq2 looks for
+        import soundfile  # noqa: F401  it loads the libsndfile that fairseq2 needs
         from fairseq2.gang import ProcessGroupGang, create_parallel_gangs
 
         self.device = device
         if device.type == "cuda":
-            torch.cuda.set_device(device)  # what is made without naming a device belongs to this process, too
+            torch.cuda.set_device(device)  # tensors made without naming a device are then on this one
         root = ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE)
         self._gangs = create_parallel_gangs(root)
         self.rank = self._gangs.dp.rank
@@ -89,7 +89,7 @@ class Together:
         if self.size == 1:
             return model
         if self.device.type == "cpu":
-            # fairseq2 would have batches normalised over all processes, which PyTorch can on GPUs only.
+            # fairseq2 would use batch normalisation over all processes, which PyTorch supports on GPUs only.
             from torch.nn.parallel import DistributedDataParallel
 
             return DistributedDataParallel(
@@ -124,10 +124,11 @@ class Together:
 
 
 @contextmanager
-def gathered(device: torch.device) -> Iterator[Gang]:
-    """This process's gang, parted from at the end.
+def open_gang(device: torch.device) -> Iterator[Gang]:
+    """Give this process's gang, and close it at the end.
 
-    Not where this process fails: those who wait for it would fail at once, before it has told why.
+    The gang is not closed where this process fails: the waiting processes would fail at once, before this one has
+    printed its error.
     """
     gang = current_gang(device)
     yield gang
@@ -135,7 +136,7 @@ def gathered(device: torch.device) -> Iterator[Gang]:
 
 
 def current_gang(device: torch.device) -> Gang:
-    """This process's gang: `Together` under torchrun, `Alone` otherwise."""
+    """Return this process's gang: `Together` under torchrun, `Alone` otherwise."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_parent()
         if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""What a training is: its config, the points of its curve, and all that changes while a model is trained."""
+"""A training's config, the points of its curve, and all state that changes during training."""
 
 import math
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from foundation.seeds import require_seed
 from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 
 STEP = "step"
-MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
+MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How a model is trained: AdamW, linear warm-up and cosine decay.
+    """Options of training: AdamW, linear warm-up and cosine decay.
 
     Raises:
         InputError: a value is out of range.
@@ -31,12 +31,12 @@ class FitConfig:
     final_lr_ratio: float = 0.05  # of the peak, at the last step
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    accumulation: int = 1  # micro-steps per step: the batch is split, not multiplied
+    accumulation: int = 1  # micro-steps per step: they divide the batch
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights stay fp32
     ema_decay: float = 0.0  # exponential moving average of the weights; 0 is none
     validate_every: int = 100  # steps
-    keep: Literal["best", "last"] = "best"  # which weights the artifact holds, by validation loss
-    max_minutes: float | None = None  # ceiling; what it cuts short is marked
+    keep: Literal["best", "last"] = "best"  # which weights are kept, by validation loss
+    max_minutes: float | None = None  # training ends early after this time, and results say so
     checkpoint_minutes: float = 1.0  # between checkpoints
     seed: int = 0
 
@@ -56,7 +56,7 @@ class FitConfig:
             raise InputError(f"fit.max_minutes is {self.max_minutes}; choose a positive ceiling, or null for none")
 
     def learning_rate(self, step: int) -> float:
-        """Learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""
+        """Compute the learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""
         if step < self.warmup_steps:
             return self.lr * (step + 1) / self.warmup_steps
         progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
@@ -66,15 +66,15 @@ class FitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One point of a training curve; losses per item."""
+    """One point of a training curve; losses are means per item."""
 
     step: int
-    train_loss: float  # mean since the point before
+    train_loss: float  # mean since the previous point
     validation_loss: float
 
 
 class Training:
-    """What changes while a model is trained, and how it is saved."""
+    """The state of a training, and its checkpoints."""
 
     def __init__(self, model: nn.Module, config: FitConfig, option: str) -> None:
         self.config = config
@@ -94,7 +94,7 @@ class Training:
         self.cut_short = False  # by max_minutes
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint atomically."""
         values = {
             "step": self.step,
             "seconds": self.seconds,
@@ -104,39 +104,39 @@ class Training:
             "best_step": self.best_step,
             "cut_short": self.cut_short,
         }
-        write_checkpoint(path, {**self._kept(), **self._moments()}, values)
+        write_checkpoint(path, {**self._weights_by_name(), **self._moments()}, values)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint. Where it cannot be read, nothing has changed.
+        """Continue from a checkpoint; if it cannot be read, nothing changes.
 
         Raises:
-            CheckpointError: it is damaged, or of another training.
+            CheckpointError: the file is damaged, or belongs to another training.
         """
         tensors, values = read_checkpoint(path)
         progress = _progress(values)
-        kept = self._kept()
+        kept = self._weights_by_name()
         moments = self._moments_of({name: tensors[name] for name in tensors.keys() - kept.keys()})
-        if any(not _alike(tensors.get(name), value) for name, value in kept.items()):
+        if any(not _has_layout(tensors.get(name), value) for name, value in kept.items()):
             raise CheckpointError("it is of another model")
         for name, value in kept.items():
-            value.copy_(tensors[name])  # in place: how a tensor lies in memory decides how sums are rounded
+            value.copy_(tensors[name])  # in place: the memory layout of a tensor decides how sums are rounded
         self.optimizer.load_state_dict({"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]})
         vars(self).update(progress)
 
-    def _kept(self) -> dict[str, Tensor]:
-        """All weights of a checkpoint by name: the present ones, the best ones, and their average if there is one."""
+    def _weights_by_name(self) -> dict[str, Tensor]:
+        """Return a checkpoint's weights by name: the present ones, the best ones, and their average if there is one."""
         parts = {"model": self.model.state_dict(), "best": self.best}
         if self.config.ema_decay:
             parts["average"] = self.average
         return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def _moments(self) -> dict[str, Tensor]:
-        """What AdamW keeps of each parameter, as ``optimizer.<number of the parameter>.<name>``."""
+        """Return AdamW's state of each parameter, as ``optimizer.<number of the parameter>.<name>``."""
         state = self.optimizer.state_dict()["state"]
         return {f"optimizer.{number}.{name}": value for number, own in state.items() for name, value in own.items()}
 
     def _moments_of(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-        """The state of the optimizer that `_moments` named, each tensor laid out in memory as its parameter is."""
+        """Invert `_moments`; each tensor gets the memory layout of its parameter."""
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
@@ -145,7 +145,7 @@ class Training:
             if of != "optimizer" or not number.isdecimal() or int(number) >= len(parameters) or name not in MOMENTS:
                 raise CheckpointError("it is of another model")
             like = torch.zeros((), device=parameters[int(number)].device) if name == STEP else parameters[int(number)]
-            if not _alike(value, like):
+            if not _has_layout(value, like):
                 raise CheckpointError("it is of another model")
             state.setdefault(int(number), {})[name] = torch.empty_like(like).copy_(value)
         return state
@@ -160,14 +160,14 @@ class Training:
                 self.average[name].copy_(value)
 
     def record(self, point: Point) -> None:
-        """Add a point, and remember the weights if they are the best so far."""
+        """Add a point, and keep the weights if they are the best so far."""
         self.curve.append(point)
         self.running = [0.0, 0.0]
         if point.validation_loss < self.best_loss:
             self.best_loss, self.best_step, self.best = point.validation_loss, self.step, self._weights()
 
     def evaluated_weights(self) -> dict[str, Tensor]:
-        """The averaged weights where there is an average, else the present ones."""
+        """Return the averaged weights if averaging is on, else the present ones."""
         return self.average if self.config.ema_decay else self._weights()
 
     def _weights(self) -> dict[str, Tensor]:
@@ -175,12 +175,12 @@ class Training:
         return {name: value.detach().clone() for name, value in source.items()}
 
 
-def _alike(tensor: Tensor | None, other: Tensor) -> bool:
+def _has_layout(tensor: Tensor | None, other: Tensor) -> bool:
     return tensor is not None and tensor.shape == other.shape and tensor.dtype == other.dtype
 
 
 def _progress(values: Mapping[str, Any]) -> dict[str, object]:
-    """How far a checkpoint's training has come, as attributes of a `Training`."""
+    """Convert the values of a checkpoint to attributes of a `Training`."""
     try:
         total, items = values["running"]
         return {

@@ -1,6 +1,6 @@
 """The model card that lies beside a vocoder."""
 
-from foundation.markdown import escaped
+from foundation.markdown import escape
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
 
 _CARD = """---
@@ -37,14 +37,14 @@ def model_card(model: WaveNet, tokenizer: str) -> str:
         known=_known(config, tokenizer),
         config=config,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        groups=", ".join(map(escaped, config.groups)) or "none",
+        groups=", ".join(map(escape, config.groups)) or "none",
     )
 
 
 def _known(config: WaveNetConfig, tokenizer: str) -> str:
-    tokenizer = escaped(tokenizer)
+    tokenizer = escape(tokenizer)
     match config.condition:
         case "meaning":
             return f"those of tokenizer `{tokenizer}`, whatever the size of its codebook"
         case "embedding":
-            return f"those of codebook `{escaped(config.codebook)}` of tokenizer `{tokenizer}`, and no others"
+            return f"those of codebook `{escape(config.codebook)}` of tokenizer `{tokenizer}`, and no others"

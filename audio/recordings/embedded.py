@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from foundation.errors import InputError
-from foundation.files import os_number, written
+from foundation.files import named_write_errors, os_number
 from foundation.seeds import require_seed
 
 PATTERN = "{label}_{group}_{index}.wav"
@@ -138,7 +138,7 @@ def _speak(request: dict[str, object], folder: Path) -> None:
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")  # a killed run's engine may still write
     aside.mkdir()
     try:
-        with written(folder):
+        with named_write_errors(folder):
             _run_engine(json.dumps({"folder": str(aside.resolve()), **request}))
             aside.replace(folder)
     except BaseException:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from foundation.configuration import shown
+from foundation.configuration import render
 from foundation.errors import InputError
 from foundation.json_values import read_json
 from foundation.saved_models import WEIGHTS, require_finite, whole
@@ -114,7 +114,7 @@ def _number(values: Mapping[str, object], name: str, otherwise: float) -> float:
     """A finite number of a config, or what stands for it where there is none."""
     value = values.get(name, otherwise)
     if type(value) not in (int, float) or not abs(number := float(str(value))) < math.inf:
-        raise InputError(f"{name} is {shown(value)}; it must be a number")
+        raise InputError(f"{name} is {render(value)}; it must be a number")
     return number
 
 
@@ -132,7 +132,7 @@ def _kind(folder: Path, config: Mapping[str, object]) -> str:
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in LEADING_TOKENS:
         raise InputError(
-            f"ast.model.weights={folder} holds a model of type {shown(kind)}; give one of {', '.join(LEADING_TOKENS)}"
+            f"ast.model.weights={folder} holds a model of type {render(kind)}; give one of {', '.join(LEADING_TOKENS)}"
         )
     return kind
 
@@ -152,7 +152,7 @@ def _require_size(folder: Path, config: Mapping[str, object], *, size: str, want
     for name, value in wanted.items():
         if (found := config.get(name, defaults[name])) != value:
             raise InputError(
-                f"ast.model.weights={folder} has {name} {shown(found)}, and ast.model.size={size} takes {value}; "
+                f"ast.model.weights={folder} has {name} {render(found)}, and ast.model.size={size} takes {value}; "
                 "set ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or "
                 "give other weights"
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
-from foundation.files import write_aside, written
+from foundation.files import named_write_errors, write_aside
 from foundation.progress import Terminal
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
@@ -32,7 +32,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name, write_tensorboard
-from training.gangs import gathered
+from training.gangs import open_gang
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
 COMPARISON = "comparison.md"
@@ -49,7 +49,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     probed = "probe" in settings.stages
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
     recordings = corpus_config(undivided, settings.embedded, store, probed=probed, terminal=terminal)
-    with gathered(choose_device(settings.device)) as gang:
+    with open_gang(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder)
@@ -257,5 +257,9 @@ def _copy(folder: Path, place: Path) -> None:
         if path.is_dir():
             _copy(path, place / path.name)
         else:
-            with written(place / path.name), path.open("rb") as source, (place / path.name).open("wb") as copied:
+            with (
+                named_write_errors(place / path.name),
+                path.open("rb") as source,
+                (place / path.name).open("wb") as copied,
+            ):
                 shutil.copyfileobj(source, copied, 1 << 20)

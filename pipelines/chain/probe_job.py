@@ -31,7 +31,7 @@ from pipelines.store.store import Entry, Store, StoreConfig, write_json
 from pipelines.store.stored_features import PROBE
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-from training.gangs import gathered
+from training.gangs import open_gang
 
 MANIFEST = "manifest.tsv"  # of a run, in its folder
 PROBES = "probes"  # the same, for the figures of other corpora
@@ -75,7 +75,7 @@ def probe_run(config: dict[str, object]) -> None:
     require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
     recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True, terminal=terminal)
-    with gathered(choose_device(settings.device)) as gang:
+    with open_gang(choose_device(settings.device)) as gang:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         whole = Fold(name="test", manifest=corpus.manifest)
         notices = [*require_probeable([whole], settings.probe, by=None), *_since_the_run(settings, corpus.manifest)]

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from foundation.errors import InputError
 from foundation.parent import end_with_parent, is_started_by_another
-from foundation.printable import escaped
+from foundation.printable import escape
 from pipelines.commandline.advice import advised, options_of
 from pipelines.commandline.claims import claims
 from pipelines.commandline.help import command_help, help_request
@@ -127,7 +127,7 @@ def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
     Another process only speaks if torchrun lets it live: then it alone has something to tell.
     """
     if os.environ.get("LOCAL_RANK" if everywhere else "RANK", "0") == "0" or await_torchrun():
-        print(f"wordless {name}: {escaped(' '.join(message.split()))}", file=sys.stderr, flush=True)
+        print(f"wordless {name}: {escape(' '.join(message.split()))}", file=sys.stderr, flush=True)
     raise SystemExit(code)
 
 

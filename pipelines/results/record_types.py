@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from foundation.configuration import described, kind_of, shown
+from foundation.configuration import describe_type, kind_of, render
 from foundation.errors import InputError
 
 
@@ -27,7 +27,7 @@ def require_record(kind: Any, value: object, place: str) -> None:
         if value is not None or NoneType not in parts:
             _require_one_of([part for part in parts if part is not NoneType], value, place)
     elif not _fits(kind, value):
-        raise InputError(f"{place} is {shown(value)}, {kind_of(value)}; it must be {described(kind)}")
+        raise InputError(f"{place} is {render(value)}, {kind_of(value)}; it must be {describe_type(kind)}")
 
 
 def _require_keys(kind: Any, value: object, place: str) -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from audio.recordings.finite import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split
-from foundation.files import aside, written
+from foundation.files import aside, named_write_errors
 from pipelines.store.session import Session
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which they are kept
@@ -67,7 +67,7 @@ def write_clips(
 
 def _allocate(file: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
     """An array of zeros on disk that has all its blocks: a write in place to a full disk would kill the process."""
-    with written(file):
+    with named_write_errors(file):
         np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape).flush()
         with file.open("r+b") as whole:
             size = whole.seek(0, os.SEEK_END)

@@ -161,7 +161,7 @@ def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
     assert len(list(read_codes(tmp_path)[1])) == 1
     shard_path(tmp_path, 0).unlink()
     shard_path(tmp_path, 0).mkdir()
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         read_codes(tmp_path)
 
 
@@ -265,5 +265,5 @@ def test_odd_lines_of_units_are_named(tmp_path: Path, line: str, told: str) -> N
 def test_what_is_no_file_of_units_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path in (tmp_path, tmp_path / "loop", Path("/dev/zero")):
-        with pytest.raises(InputError, match="is no file"):
+        with pytest.raises(InputError, match="is not a file"):
             read_units(path, ONE_STREAM)

@@ -14,7 +14,7 @@ from foundation.progress import Terminal
 from pipelines.store.session import Session
 from pipelines.store.store import Recipe, Store
 from pipelines.store.training_curve import CURVE
-from training.gangs import gathered
+from training.gangs import open_gang
 from training.state import FitConfig
 
 CONFIG = FitConfig(steps=10, lr=0.02, warmup_steps=2, validate_every=1, ema_decay=0.5, keep="last")
@@ -47,7 +47,7 @@ def squared_error(model: nn.Module, batch: Rows) -> tuple[Tensor, int]:
 
 
 def main(folder: Path) -> None:
-    with gathered(torch.device("cpu")) as gang:
+    with open_gang(torch.device("cpu")) as gang:
         terminal = Terminal(silent=gang.rank != 0)
         session = Session(store=Store(folder / "store"), gang=gang, terminal=terminal, folder=folder / "run", workers=1)
         for name, config in CONFIGS.items():

@@ -40,9 +40,9 @@ WAITING = """
 import os, sys, time
 from pathlib import Path
 import torch
-from training.gangs import gathered
+from training.gangs import open_gang
 
-with gathered(torch.device("cpu")) as gang:
+with open_gang(torch.device("cpu")) as gang:
     gang.barrier()
     Path(sys.argv[1], str(gang.rank)).write_text(str(os.getpid()))
     if gang.rank == 0:
