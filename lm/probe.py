@@ -182,6 +182,42 @@ def fitted(
     return _result(of, best, scores, targets["test"], task, config, tuple(tries))
 
 
+def penalties_up_to(
+    penalty: float, candidates: Sequence[str], chosen_one: str, config: ProbeConfig, *, of: str
+) -> tuple[float, ...]:
+    """The penalties that `probe_method` fits for one of a method's candidates, as far as the one that it chose.
+
+    Each fit starts from the solution of the one before: fitting these in turn gives the weights that were judged.
+    """
+    tries = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
+    return tuple(each for each in penalty_grid(tries[chosen_one], config) if each <= penalty)
+
+
+def scores_of_others(
+    features: FloatArray, others: FloatArray, task: ProbeTask, config: ProbeConfig, *, penalties: Sequence[float]
+) -> FloatArray:
+    """Probability of each class ``(others, classes)`` for sounds that are no clips of the task.
+
+    Args:
+        features: ``(clips, dim)``, one row for each clip of the task; the train clips are fitted.
+        others: ``(others, dim)``.
+        task: labels and splits.
+        config: iterations of each fit.
+        penalties: values of C to fit in turn; the last one answers.
+    """
+    rows = {"train": task.rows["train"], "others": len(features) + np.arange(len(others))}
+    rotated = in_row_space(standardised(np.concatenate([features, others]), rows))
+    classifier = LogisticProbe(
+        rotated["train"],
+        task.targets[rows["train"]],
+        multi_label=task.multi_label,
+        max_iterations=config.max_iterations,
+    )
+    for penalty in penalties:
+        classifier.fit(penalty)
+    return classifier.scores(rotated["others"])
+
+
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:
     """A method with class probabilities of its own ``(clips, classes)``: nothing is fitted or chosen here.
 

@@ -4,7 +4,7 @@ All that is trained here is trained on the same training clips, those without a 
 weights, layers and penalties; test clips are only ever described by what is finished.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,8 @@ from pipelines.stages.spectrogram_transformer import ast, ast_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT
+
+SIGNALS = frozenset({"log_mel", "bottleneck"})  # methods that one entry of features holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,11 @@ def compared(
     return [*all_of.trained, *all_of.features, *methods, together]
 
 
+def signal_entry(session: Session, manifest: Manifest, codec: Codec, methods: Collection[str]) -> Entry:
+    """The pooled log-mel or bottlenecks of every clip, as far as ``methods`` names them."""
+    return signal_features(session, manifest, codec.tokenizer, autoencoder=codec.autoencoder.key, methods=methods)
+
+
 def _together(families: Sequence[Family]) -> Family:
     return Family(
         trained=tuple(entry for family in families for entry in family.trained),
@@ -106,11 +113,8 @@ def _of_codes(study: Comparison) -> Family:
     """What the codec hears and gives, and the GPT."""
     session, codec, own = study.session, study.codec, study.settings.compare
     features = []
-    if signals := study.wanted & {"log_mel", "bottleneck"}:
-        autoencoder = codec.autoencoder.key
-        features.append(
-            signal_features(session, study.manifest, codec.tokenizer, autoencoder=autoencoder, methods=signals)
-        )
+    if signals := study.wanted & SIGNALS:
+        features.append(signal_entry(session, study.manifest, codec, signals))
     if study.wants("bag_of_codes"):
         features.append(code_features(session, codec.codes))
     if codec.lm is not None and study.wants(GPT):

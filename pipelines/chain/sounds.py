@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from audio.recordings.manifest import Manifest
-from pipelines.chain.representations import Codec, labels_of
+from lm.probe_task import ProbeTask
+from pipelines.chain.representations import SIGNALS, Codec, labels_of, signal_entry
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
 from pipelines.stages.decoded import decoded
+from pipelines.stages.judges import LOG_MEL, Judge, NetworkJudge, ProbeJudge
 from pipelines.stages.judging import judged
 from pipelines.stages.listening import listening
+from pipelines.stages.probe import probed
 from pipelines.stages.recognition import label_task, recognised
 from pipelines.stages.spectrogram import spectrograms
 from pipelines.stages.tokenizer import codebook
@@ -58,14 +61,27 @@ def _figures(
     task = label_task(session, manifest, settings.probe.label_separator)
     if task is None:
         return made
-    shown = spectrograms(session, manifest, settings.audio, codec.sample)
-    told = labels_of(manifest, task)
-    classifier = supervised(session, shown, told, task.classes, settings.baselines)
-    labels = recognised(
-        session, classifier, codec.sample, again, heard, task.classes, settings.audio, settings.baselines
-    )
+    judge, learned = _judge(session, manifest, settings, codec, task)
+    labels = recognised(session, judge, again, heard, task.classes)
     if warning := unreliable_classifier(labels, again, manifest):
         session.terminal.say(f"WARNING   {warning}")
     if notice := fair_classifier(labels, manifest):
         session.terminal.say(f"vocoder   {notice}")
-    return [*made, shown, classifier, labels]
+    return [*made, *learned, labels]
+
+
+def _judge(
+    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, task: ProbeTask
+) -> tuple[Judge, list[Entry]]:
+    """The classifier that names labels, and the entries that it is made from; the comparison may have made them."""
+    if settings.listening.judge == "supervised":
+        shown = spectrograms(session, manifest, settings.audio, codec.sample)
+        labels = labels_of(manifest, task)
+        classifier = supervised(session, shown, labels, task.classes, settings.baselines)
+        encoder = settings.baselines.encoder
+        network = NetworkJudge(classifier=classifier, sample=codec.sample, audio=settings.audio, encoder=encoder)
+        return network, [shown, classifier]
+    features = signal_entry(session, manifest, codec, (SIGNALS & {*settings.compare.methods}) | {LOG_MEL})
+    (chosen,) = probed(session, manifest, [features], settings.probe, only=LOG_MEL)
+    probe = ProbeJudge(features=features, probe=chosen, tokenizer=codec.tokenizer, task=task, config=settings.probe)
+    return probe, [features, chosen]

@@ -93,7 +93,8 @@ def _about_knowledge(results: Results) -> str:
         heard = f"WaveNet's sound gives back {percent(agreement)} of its codes"
     if recognised is not None:
         original = percent(value_of(results, "vocoder", "label_accuracy", "original"))
-        heard = f"a classifier recognises {percent(recognised)} of WaveNet's clips, and {original} of the recordings"
+        judge = results.get("listening", {}).get("judge", "a classifier")
+        heard = f"{judge} recognises {percent(recognised)} of WaveNet's clips, and {original} of the recordings"
     return f"{read}; {heard}."
 
 

@@ -6,19 +6,24 @@ Label accuracy of decoded clips says something about a vocoder only where the cl
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from scipy.stats import binom
 
 from audio.recordings.manifest import Manifest
 from pipelines.results.run_record import is_cut
 from pipelines.stages.decoded import CLIPS
+from pipelines.stages.judges import JUDGES, JudgeName
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 
 GOOD_ENOUGH = 0.95  # label accuracy on originals from which on mistakes are the sound's rather than the classifier's
 TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound say little
 OFTEN = 0.25  # share of clips that are longer than what is judged of them, from which on more of them may help
+BETTER: dict[JudgeName, str] = {  # what makes the judge itself better
+    "probe": "let a trained network judge with listening.judge=supervised",
+    "supervised": "train the classifier longer with baselines.supervised.fit.steps",
+}
 SIGNIFICANT = 0.05  # probability of being right as often by always giving the most frequent label
 
 
@@ -54,16 +59,23 @@ def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsReco
     return OriginalsRecognised(right=right, clips=len(known), guess=guess, guessed=guessed)
 
 
+def judge_of(recognised: Entry) -> JudgeName:
+    """The classifier that named the labels."""
+    return cast(JudgeName, recognised.read_json(RECOGNISED)["judge"])
+
+
 def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest) -> str | None:
     """A warning where the originals are not recognised, and what to do; None where they are."""
     found = originals_recognised(recognised, manifest)
     if found is None or (found.rate >= TOO_WEAK and found.beats_guessing):
         return None
+    judge = judge_of(recognised)
+    remedies = [*_remedies(found, decoded, manifest), BETTER[judge]]
     guessing = f", and always answering {found.guess!r} would be right about {found.guessed / found.clips:.0%}"
     return (
-        f"the classifier recognises {found.rate:.0%} of the original recordings ({found.right} of {found.clips} clips)"
-        f"{'' if found.beats_guessing else guessing}: it is the classifier that fails here, so label accuracy says "
-        f"little about the vocoders. What helps: {'; '.join(_remedies(found, decoded, manifest))}"
+        f"the classifier, {JUDGES[judge]}, recognises {found.rate:.0%} of the original recordings ({found.right} of "
+        f"{found.clips} clips){'' if found.beats_guessing else guessing}: it is the classifier that fails here, so "
+        f"label accuracy says little about the vocoders. What helps: {'; '.join(remedies)}"
     )
 
 
@@ -72,10 +84,10 @@ def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
     found = originals_recognised(recognised, manifest)
     if found is None or found.rate < TOO_WEAK or found.rate >= GOOD_ENOUGH:
         return None
+    judge = judge_of(recognised)
     return (
-        f"the classifier is right about {found.rate:.0%} of the original clips, below {GOOD_ENOUGH:.0%}: take "
-        "label accuracy of decoded sound beside that of the originals, or train it longer "
-        "(baselines.supervised.fit.steps)"
+        f"the classifier, {JUDGES[judge]}, is right about {found.rate:.0%} of the original clips, below "
+        f"{GOOD_ENOUGH:.0%}: take label accuracy of decoded sound beside that of the originals, or {BETTER[judge]}"
     )
 
 
@@ -96,7 +108,6 @@ def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) ->
     if counts:
         rarest, clips = min(counts.items(), key=lambda item: (item[1], item[0]))
         yield f"add recordings of each label ({rarest!r} has {clips} to train on)"
-    yield "train the classifier longer with baselines.supervised.fit.steps"
 
 
 def _rows(entry: Entry, name: str) -> list[Any]:

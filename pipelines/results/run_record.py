@@ -143,6 +143,7 @@ class ListeningRecord(TypedDict, total=False):
     said: list[SaidRecord]
     diversity: list[DiversityRow]
     recognised: list[HeardRow]
+    judge: str  # the classifier that names the labels of the sounds, in words
     judged_clips: int  # clips that the figures are of
     excerpts: list[ExcerptRecord]  # of the judged clips
     warning: str | None  # the classifier does not recognise the originals

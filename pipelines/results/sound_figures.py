@@ -12,9 +12,10 @@ import numpy as np
 from audio.recordings.manifest import Manifest
 from lm.comparison import Hits, by_fold, difference, interval, resampled
 from lm.probe import ProbeConfig
-from pipelines.results.classifier_check import unreliable_classifier
+from pipelines.results.classifier_check import judge_of, unreliable_classifier
 from pipelines.results.figures import Figure
 from pipelines.stages.decoded import CLIPS, GUARD
+from pipelines.stages.judges import JUDGES
 from pipelines.stages.judging import JUDGED
 from pipelines.stages.listening import LISTENING, UNLEARNED
 from pipelines.stages.recognition import RECOGNISED
@@ -74,6 +75,7 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
     }
     if "recognised" in entries:
         record["recognised"] = _rows(entries["recognised"], RECOGNISED, "said")
+        record["judge"] = JUDGES[judge_of(entries["recognised"])]
         record["warning"] = unreliable_classifier(entries["recognised"], entries["decoded"], manifest)
     if "judged" in entries:
         record["judged_clips"] = len(_rows(entries["judged"], JUDGED, "clips"))

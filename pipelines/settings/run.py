@@ -93,8 +93,13 @@ class RunSettings:
 
     @property
     def judges(self) -> bool:
-        """Whether decoded clips are judged, and a classifier is trained to recognise them."""
+        """Whether decoded clips are judged."""
         return "vocoder" in self.stages and self.listening.judged_clips > 0
+
+    @property
+    def trains_supervised(self) -> bool:
+        """Whether a supervised network is trained: to be compared, or to judge decoded clips."""
+        return self.probes("supervised") or (self.judges and self.listening.judge == "supervised")
 
     def candidates(self, method: Method) -> int:
         """How many layers and poolings of a method a probe may choose from."""
@@ -156,7 +161,7 @@ class RunSettings:
                 contrast.fit.accumulation,
             ),
             (
-                self.probes("supervised") or self.judges,
+                self.trains_supervised,
                 "baselines.supervised.batches",
                 labelled.batches.batch_size,
                 labelled.fit.accumulation,

@@ -21,6 +21,7 @@ from foundation.seeds import require_seed
 from pipelines.decoding.continuing import Prompt
 from pipelines.decoding.speaker import missing_mean, speaking
 from pipelines.stages.choosing import drawn
+from pipelines.stages.judges import JudgeName
 from pipelines.stages.language_sounds import Asked, language_sounds
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
@@ -50,6 +51,7 @@ class ListeningConfig:
 
     clips: int  # test clips to listen to
     judged_clips: int  # test clips that the vocoder's figures are of; 0: only those to listen to, and no labels
+    judge: JudgeName = "probe"  # which classifier names the labels of their sounds
     seconds: float  # of each, at most: the loudest stretch of a longer clip
     continuation_seconds: float
     temperatures: tuple[float, ...]  # of the language model
@@ -88,7 +90,7 @@ def listening(
 ) -> Entry:
     """WAV files, their figures, and spectrograms; where there is a language model, what it says."""
     clips = drawn(manifest.of("test"), config.clips, seed=config.seed)
-    heard = {name: value for name, value in asdict(config).items() if name not in ("judged_clips", "engine")}
+    heard = {name: value for name, value in asdict(config).items() if name not in ("judged_clips", "judge", "engine")}
     recipe = Recipe(
         stage="listening",
         version=7,

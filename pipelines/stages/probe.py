@@ -48,7 +48,12 @@ def require_labels(labels: Sequence[str | None]) -> None:
 
 
 def probed(
-    session: Session, manifest: Manifest, feature_entries: Sequence[Entry], config: ProbeConfig
+    session: Session,
+    manifest: Manifest,
+    feature_entries: Sequence[Entry],
+    config: ProbeConfig,
+    *,
+    only: str | None = None,
 ) -> tuple[Entry, ...]:
     """Probe every method, one at a time, with equally many tries; an entry ``probed_METHOD`` for each.
 
@@ -59,6 +64,7 @@ def probed(
         manifest: clips with labels, groups and splits.
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
         config: tries, penalties, shares and intervals.
+        only: the one method to probe; None: all.
 
     Raises:
         InputError: the labels cannot be probed, or two entries hold the same features.
@@ -68,7 +74,9 @@ def probed(
     one = _Probing(session=session, task=task, config=config, labels=_said(manifest))
     methods = features_by_method(list(keys))
     return tuple(
-        one.ask(of, candidates, [keys[file] for file in candidates.files]) for of, candidates in methods.items()
+        one.ask(of, candidates, [keys[file] for file in candidates.files])
+        for of, candidates in methods.items()
+        if only in (None, of)
     )
 
 

@@ -1,30 +1,25 @@
-"""Sounds -> labels, by a classifier that has heard recordings alone: what remains recognisable of what is decoded.
+"""Sounds -> labels, by a classifier that learned from recordings alone: how recognisable decoded sound remains.
 
-The classifier is the supervised encoder with its own head: trained on the training clips, chosen on the validation
-clips, and asked here of sounds that it never learned from, the originals of the same test clips beside them. Of a
-continuation it hears what is new: its prompt is a recording.
+The judge (`pipelines.stages.judges`) learned from the training clips and was chosen on the validation clips. It names
+the labels of sounds that it never learned from, and of the originals of the same test clips. Of a continuation it is
+given the new part, because the prompt is a recording.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+from threadpoolctl import threadpool_limits
 
 from audio.recordings.manifest import Clip, Manifest
-from audio.spectrogram import SpectrogramConfig
 from foundation.errors import InputError
-from lm.baselines.block_features import EncoderLoader, block_features, head_scores
-from lm.baselines.encoder import ConvEncoderConfig
-from lm.baselines.spectrogram_reader import SpectrogramReader
-from lm.pooling import POOLINGS
 from lm.probe_task import ProbeTask
-from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.decoded import KINDS, decoded_paths, wav_name
+from pipelines.stages.judges import JUDGES, Judge
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.probe import probe_task
 from pipelines.store.session import Session
@@ -48,62 +43,42 @@ def label_task(session: Session, manifest: Manifest, label_separator: str | None
 
 
 def recognised(
-    session: Session,
-    classifier: Entry,
-    sample: Entry,
-    decoded_entry: Entry,
-    listening_entry: Entry,
-    classes: Sequence[str],
-    audio: SpectrogramConfig,
-    settings: BaselineSettings,
+    session: Session, judge: Judge, decoded_entry: Entry, listening_entry: Entry, classes: Sequence[str]
 ) -> Entry:
-    """The class that is heard in each decoded clip and its original, and in each sound of the language model."""
+    """The class that the judge names for each decoded clip, its original, and each sound of the language model."""
     recipe = Recipe(
         stage="recognised",
-        version=2,
-        config={},
-        inputs={
-            "classifier": classifier.key,
-            "sample": sample.key,
-            "decoded": decoded_entry.key,
-            "listening": listening_entry.key,
-        },
+        version=3,
+        config={"judge": judge.name},
+        inputs={**judge.inputs, "decoded": decoded_entry.key, "listening": listening_entry.key},
     )
 
     def make(folder: Path) -> None:
         paths = decoded_paths(decoded_entry)
-        hear = partial(_classes, session, classifier, sample, audio, settings.encoder, classes)
         root, said_in = decoded_entry.folder, listening_entry.folder
         sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in KINDS]
-        found = iter(hear("recognising", root, sounds))
-        clips = [{"path": path, "heard": {kind: next(found) for kind in KINDS}} for path in paths]
         said = listening_entry.read_json(LISTENING).get("said", [])
         rows = [row for row in said if new_part(said_in, row).num_samples] if isinstance(said, list) else []
-        heard = hear("recognising", said_in, [new_part(said_in, row) for row in rows])
-        write_json(folder / RECOGNISED, {"clips": clips, "said": _histograms(rows, heard)})
+        parts = [new_part(said_in, row) for row in rows]
+        found = iter(_classes(session, judge, {root: sounds, said_in: parts}, classes))
+        clips = [{"path": path, "heard": {kind: next(found) for kind in KINDS}} for path in paths]
+        write_json(folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": _histograms(rows, list(found))})
 
-    return session.obtain(recipe, "labels of decoded clips and of continuations", make, files=[RECOGNISED])
+    return session.obtain(recipe, f"labels of sounds, by {JUDGES[judge.name]}", make, files=[RECOGNISED])
 
 
 def _classes(
-    session: Session,
-    classifier: Entry,
-    sample: Entry,
-    audio: SpectrogramConfig,
-    encoder: ConvEncoderConfig,
-    classes: Sequence[str],
-    title: str,
-    root: Path,
-    clips: Sequence[Clip],
+    session: Session, judge: Judge, sounds: Mapping[Path, Sequence[Clip]], classes: Sequence[str]
 ) -> list[str]:
-    """The most probable class of each sound below ``root``."""
-    if not clips:
-        return []
-    reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
-    loader = EncoderLoader(folder=classifier.folder, config=encoder, seed=0, device=str(session.gang.device))
-    rows = stacked_rows(session.each(title, partial(block_features, loader, reader), clips))
-    last = f"block_{len(encoder.channels)}"
-    scores = head_scores(classifier.folder, {pooling: rows[f"{last}:{pooling}"] for pooling in POOLINGS})
+    """The most probable class of each sound below each folder."""
+    device = str(session.gang.device)
+    rows = [
+        row
+        for root, clips in sounds.items()
+        for row in session.each("recognising", judge.describe(root, device), clips)
+    ]
+    with threadpool_limits(1):
+        scores = judge.scores(stacked_rows(rows))
     return [classes[number] for number in np.argmax(scores, axis=1)]
 
 

@@ -13,11 +13,13 @@ from lm.probe import (
     ProbeConfig,
     ProbeResult,
     chosen,
+    penalties_up_to,
     penalty_grid,
     probe,
     probe_method,
     require_equal_counts,
     scored_method,
+    scores_of_others,
     shared_tries,
 )
 from lm.probe_task import ProbeTask
@@ -228,6 +230,24 @@ def test_shuffled_labels_are_not_told_apart() -> None:
     found = [_result_of_shuffled_labels(features, 600, seed).winner for seed in range(5)]
     assert np.mean([result.test_accuracy for result in found]) == pytest.approx(1 / 3, abs=0.06)
     assert sum(result.low <= 1 / 3 <= result.high for result in found) >= 4
+
+
+# Sounds that are no clips of the task
+
+
+@pytest.mark.parametrize("dims", [20, 400])
+def test_other_sounds_are_scored_as_test_clips_are(dims: int) -> None:
+    task = _task()
+    candidates = {"noise": _noise(task), "x": _separable(task, dims) + 2 * _noise(task, dims)}
+    result = probe_method(candidates, task, CONFIG, of="x").winner
+    assert result.penalty is not None
+    penalties = penalties_up_to(result.penalty, list(candidates), result.of, CONFIG, of="x")
+    assert penalties[-1] == result.penalty
+    features = candidates[result.of]
+    test = features[task.rows["test"]].copy()
+    features[task.rows["test"]] = 100  # others are described on their own
+    scores = scores_of_others(features, test, task, CONFIG, penalties=penalties)
+    np.testing.assert_array_equal(scores, result.scores)
 
 
 # Scores of its own

@@ -11,6 +11,7 @@ from tests.pipelines.tiny_chain import called
 # A small vocoder and tokenizer, and a classifier of fewer channels and more steps than usual: 5 minutes of a core.
 WORDS = (
     *("tokenizer=tiny", "vocoder=tiny", "stages=[vocoder]", "listening.clips=3"),
+    "listening.judge=supervised",
     *("baselines.encoder.channels=[16,32,64,128]", "baselines.supervised.batches.batch_size=32"),
     *("baselines.supervised.fit.steps=400", "baselines.supervised.fit.lr=0.002"),
     "baselines.supervised.fit.validate_every=100",

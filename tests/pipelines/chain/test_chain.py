@@ -34,10 +34,11 @@ from vocoder.vocoder import Vocoder
 
 FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", *FEATURES, "probe")
-JUDGING_STAGES = ("decoded", "judged", "spectrograms", "supervised", "recognised")
+JUDGING_STAGES = ("decoded", "judged", "recognised")
 SOUND_STAGES = ("waveforms", "vocoder", "listening", *JUDGING_STAGES)
 METHODS = ("bag_of_codes", "bottleneck", "gpt", "log_mel", "random_gpt")
 IN_THE_LOG = (*STAGES[:-1], *("probed" for _ in METHODS), "probe", *SOUND_STAGES)
+REUSED = (*IN_THE_LOG[:-1], "signal_features", "probed", "recognised")  # the comparison's probe judges
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
     "lm": "perplexity unigram_perplexity bits_per_second",
@@ -57,7 +58,7 @@ PROBED = (
 )
 TRAINED = ("tokenizer", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
 NO_CHOICE = (
-    *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]"),
+    *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.judge=supervised"),
     *(f"{part}.fit.keep=last" for part in TRAINED),
 )
 # Files of what is learned: statistics and sample, weights, centroids.
@@ -125,7 +126,7 @@ def test_label_accuracy_has_an_interval(finished_run: FinishedRun) -> None:
     assert {row["of"] for row in rows} == {"original", "noise_vocoder", "griffin_lim", "wavenet"}
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in rows)
     heard = results(finished_run.folder)["listening"]
-    assert heard["judged_clips"] == 2
+    assert (heard["judged_clips"], heard["judge"]) == (2, "a linear probe of log-mel")
     assert {sum(row["classes"].values()) for row in heard["recognised"] if row["of"] == "unconditional"} == {2}
 
 
@@ -141,7 +142,7 @@ def test_the_results_say_how_to_make_them_again(finished_run: FinishedRun) -> No
     source = found["provenance"]
     assert source["config"]["embedded"]["voices"] == 5
     assert source["command"] == found["command"]
-    assert source["parameters"].keys() == {"autoencoder", "lm", "vocoder", "supervised"}
+    assert source["parameters"].keys() == {"autoencoder", "lm", "vocoder"}
     assert all(count > 100 for count in source["parameters"].values())
     assert not [path for path in finished_run.store.rglob("*.json") if source["date"] in path.read_text()]
 
@@ -173,7 +174,7 @@ def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Pat
     assert time.monotonic() - begun < 60  # 7 s on an idle machine, for imports and the report
     assert done.returncode == 0, done.stderr
     assert "computing" not in done.stderr
-    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("reused")] == list(IN_THE_LOG)
+    assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("reused")] == list(REUSED)
     assert figures(tmp_path / "second") == figures(finished_run.folder)
     trainings = {path.name for path in (finished_run.folder / "tensorboard").iterdir()}
     assert {path.name for path in (tmp_path / "second/tensorboard").iterdir()} == trainings
@@ -211,12 +212,13 @@ def test_what_is_said_of_a_clip_makes_no_sound_anew(finished_run: FinishedRun, t
     label = next(clip.label for clip in others if clip.label != first.label)
     mended = (replace(first, label=label, index=7, fold="b"), *others)
     learn(replace(manifest, clips=mended), store, "stages=[probe,vocoder]")
-    told = {**before, "probed": 2 * len(METHODS), "probe": 2, "supervised": 2, "recognised": 2}
+    told = {**before, "probed": 2 * len(METHODS), "probe": 2, "recognised": 2}
     assert counts(store) == told
     train = next(clip for clip in manifest.of("train"))
     regrouped = tuple(replace(clip, group=None) if clip == train else clip for clip in manifest.clips)
     learn(replace(manifest, clips=regrouped), store, "stages=[vocoder]")
-    assert counts(store) == {**told, "vocoder": 2, "listening": 2, "decoded": 2, "judged": 2, "recognised": 3}
+    sounds = {"vocoder": 2, "listening": 2, "decoded": 2, "judged": 2}
+    assert counts(store) == {**told, **sounds, "probed": told["probed"] + 1, "recognised": 3}  # the judge is probed
 
 
 def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tmp_path: Path) -> None:

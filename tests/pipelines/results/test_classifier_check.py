@@ -9,6 +9,7 @@ from audio.recordings.manifest import Clip, Manifest, Split
 from pipelines.results.classifier_check import fair_classifier, originals_recognised, unreliable_classifier
 from pipelines.settings.run import run_settings
 from pipelines.stages.decoded import CLIPS
+from pipelines.stages.judges import JudgeName
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny_chain import composed
@@ -27,7 +28,9 @@ def manifest_of(labels: list[str | None]) -> Manifest:
     return Manifest(root=Path(), clips=(*clips, *train))
 
 
-def judged(place: Path, manifest: Manifest, *, wrong: int, seconds: float = 2.0) -> tuple[Entry, Entry]:
+def judged(
+    place: Path, manifest: Manifest, *, wrong: int, seconds: float = 2.0, judge: JudgeName = "supervised"
+) -> tuple[Entry, Entry]:
     """What is recognised, the first so many originals wrongly, and which excerpts were judged."""
     clips = manifest.of("test")
     heard = [{"original": "?" if number < wrong else each.label} for number, each in enumerate(clips)]
@@ -36,7 +39,7 @@ def judged(place: Path, manifest: Manifest, *, wrong: int, seconds: float = 2.0)
     entries = []
     for name, file, content in (("recognised", RECOGNISED, rows), ("decoded", CLIPS, places)):
         (place / name).mkdir()
-        write_json(place / name / file, {"clips": content})
+        write_json(place / name / file, {"judge": judge, "clips": content})
         entries.append(Entry(stage=name, key=name, folder=place / name, reused=False))
     return entries[0], entries[1]
 
@@ -66,6 +69,18 @@ def test_the_warning_blames_the_classifier_and_names_what_helps(tmp_path: Path) 
     assert "judged_clips" not in warning  # all are judged
 
 
+def test_a_probe_that_fails_gives_way_to_a_network(tmp_path: Path) -> None:
+    manifest = manifest_of(["yes"] * 12 + ["no"] * 8)
+    (tmp_path / "fails").mkdir()
+    warning = unreliable_classifier(*judged(tmp_path / "fails", manifest, wrong=15, judge="probe"), manifest)
+    assert warning is not None
+    assert "the classifier, a linear probe of log-mel, recognises 25%" in warning
+    assert warning.endswith("let a trained network judge with listening.judge=supervised")
+    notice = fair_classifier(judged(tmp_path, manifest, wrong=2, judge="probe")[0], manifest)
+    assert notice is not None
+    assert notice.endswith("let a trained network judge with listening.judge=supervised")
+
+
 def test_advice_that_is_used_up_is_not_given(tmp_path: Path) -> None:
     manifest = manifest_of(["yes", "no"] * (JUDGED // 2))
     trimmed = replace(manifest, clips=tuple(replace(each, trimmed=100) for each in manifest.clips))
@@ -76,7 +91,12 @@ def test_advice_that_is_used_up_is_not_given(tmp_path: Path) -> None:
 
 
 def test_the_options_that_are_advised_exist(tmp_path: Path) -> None:
-    words = ("listening.seconds=3", "corpus.inspection.trim_db=40", "listening.judged_clips=99")
+    words = (
+        "listening.seconds=3",
+        "listening.judge=supervised",
+        "corpus.inspection.trim_db=40",
+        "listening.judged_clips=99",
+    )
     settings = run_settings(composed(tmp_path, *words, "baselines.supervised.fit.steps=999"))
     assert (settings.listening.seconds, settings.baselines.supervised.fit.steps) == (3, 999)
 

@@ -64,7 +64,9 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
     listened = {"postfilter": 1.0, "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}], "said": said}
     return {
-        "recognised": entry(tmp_path, "recognised", RECOGNISED, {"clips": recognised, "said": [{"of": "x"}]}),
+        "recognised": entry(
+            tmp_path, "recognised", RECOGNISED, {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
+        ),
         "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": places}),
         "judged": entry(tmp_path, "judged", JUDGED, {"clips": judged}),
         "listening": entry(tmp_path, "listening", LISTENING, listened | {"diversity": [varied]}),
@@ -147,6 +149,7 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
     assert record["judged_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["recognised"] == [{"of": "x"}]
+    assert record["judge"] == "a linear probe of log-mel"
     assert [row["start"] for row in record["excerpts"]] == [0.25] * 4
     assert "100% of the original recordings (4 of 4 clips), and always answering 'one' would be" in record["warning"]
 

@@ -1,0 +1,99 @@
+"""The classifiers that judge decoded sound: each learned from the training clips alone, and names a sound's label."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol
+
+from audio.recordings.manifest import Clip
+from audio.spectrogram import SpectrogramConfig
+from lm.baselines.block_features import EncoderLoader, block_features, head_scores
+from lm.baselines.encoder import ConvEncoderConfig
+from lm.baselines.spectrogram_reader import SpectrogramReader
+from lm.pooling import POOLINGS, FloatArray
+from lm.probe import ProbeConfig, penalties_up_to, scores_of_others
+from lm.probe_task import ProbeTask
+from pipelines.stages.features import audio_features
+from pipelines.store.store import Entry
+from pipelines.store.stored_features import FEATURES, PROBE, features_by_method
+from tokenizer.encoder import Encoder
+
+JudgeName = Literal["probe", "supervised"]
+JUDGES: dict[JudgeName, str] = {"probe": "a linear probe of log-mel", "supervised": "a supervised network"}
+LOG_MEL = "log_mel"  # the method whose probe judges
+Describe = Callable[[Clip], dict[str, FloatArray]]
+
+
+class Judge(Protocol):
+    """What names the labels of sounds."""
+
+    @property
+    def name(self) -> JudgeName:
+        """The choice of ``listening.judge``."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The keys of the entries that decide its answers."""
+
+    def describe(self, root: Path, device: str) -> Describe:
+        """The function that pools the features ``(dim,)`` of a sound below ``root``; other processes can call it."""
+
+    def scores(self, features: Mapping[str, FloatArray]) -> FloatArray:
+        """Probabilities ``(sounds, classes)`` from the pooled features ``(sounds, dim)``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeJudge:
+    """The linear probe of log-mel that the comparison chose on validation."""
+
+    features: Entry  # log-mel of all clips, pooled
+    probe: Entry  # which pooling and penalty validation chose
+    tokenizer: Entry
+    task: ProbeTask
+    config: ProbeConfig
+    name: Literal["probe"] = "probe"
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The probe's key also depends on the features and the labels."""
+        return {"probe": self.probe.key}
+
+    def describe(self, root: Path, device: str) -> Describe:
+        """Pool log-mel as that of the corpus's own clips is pooled."""
+        return partial(audio_features, Encoder(folder=self.tokenizer.folder, root=root, device=device))
+
+    def scores(self, features: Mapping[str, FloatArray]) -> FloatArray:
+        """Fit the chosen probe again, since the store keeps its figures and not its weights."""
+        found = self.probe.read_json(PROBE)
+        chosen, penalty = str(found["chosen"]), float(str(found["penalty"]))
+        candidates = features_by_method([self.features.folder / FEATURES])[LOG_MEL]
+        penalties = penalties_up_to(penalty, list(candidates), chosen, self.config, of=LOG_MEL)
+        return scores_of_others(candidates[chosen], features[chosen], self.task, self.config, penalties=penalties)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkJudge:
+    """The supervised encoder with its own head."""
+
+    classifier: Entry
+    sample: Entry
+    audio: SpectrogramConfig
+    encoder: ConvEncoderConfig
+    name: Literal["supervised"] = "supervised"
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Weights, and the statistics that normalise what the network hears."""
+        return {"classifier": self.classifier.key, "sample": self.sample.key}
+
+    def describe(self, root: Path, device: str) -> Describe:
+        """Pool the frames of each block."""
+        reader = SpectrogramReader(root=root, audio=self.audio, sample=self.sample.folder)
+        loader = EncoderLoader(folder=self.classifier.folder, config=self.encoder, seed=0, device=device)
+        return partial(block_features, loader, reader)
+
+    def scores(self, features: Mapping[str, FloatArray]) -> FloatArray:
+        """Ask the head of the last block."""
+        last = f"block_{len(self.encoder.channels)}"
+        return head_scores(self.classifier.folder, {pooling: features[f"{last}:{pooling}"] for pooling in POOLINGS})
