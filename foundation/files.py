@@ -33,7 +33,10 @@ def aside(path: Path) -> Iterator[Path]:
     try:
         with named_write_errors(path):
             remove(beside)  # left by a killed process, or a link that somebody put there: its target must stay
+            beside.touch()
+            mode = beside.stat().st_mode
             yield beside
+            beside.chmod(mode)  # safetensors writes files that their owner alone may read
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
             beside.replace(path)

@@ -32,6 +32,16 @@ def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
 
 
+def test_every_library_s_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with aside(tmp_path / "a") as beside:
+            save_file({"x": np.ones(3)}, beside)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
 def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
     write_aside(tmp_path / "a", "content")
     (tmp_path / "link").symlink_to("a")
