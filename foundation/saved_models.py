@@ -1,4 +1,4 @@
-"""Checks of saved models: a folder with ``config.json`` and ``model.safetensors``, both of which may be damaged.
+"""Saved models: a folder with ``config.json`` and ``model.safetensors``, both of which may be damaged.
 
 A network is built and its weights are read only after these three agree::
 
@@ -7,23 +7,101 @@ A network is built and its weights are read only after these three agree::
     the network           the names, shapes and types of its tensors
 """
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors import SafetensorError
-from torch import Tensor
+from safetensors.torch import load_model, save_file, save_model
+from torch import Tensor, nn
 
 from foundation.errors import InputError
-from foundation.json_values import parse_json
+from foundation.files import aside, file_hash, write_aside
+from foundation.json_values import find_object, parse_json, read_object
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes 1 MB
 MAX_REASON = 300  # characters
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}  # bytes per number
 
 Header = dict[str, tuple[str, tuple[int, ...]]]  # type and shape of each tensor
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelKind:
+    """A kind of model that is saved in a folder."""
+
+    name: str  # in messages
+    part: str  # what a run calls the folder
+    key: str  # of config.json; no other kind has it
+
+
+TOKENIZER = ModelKind(name="tokenizer", part="tokenizer", key="autoencoder")
+LANGUAGE_MODEL = ModelKind(name="language model", part="lm", key="gpt")
+VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
+FINE_TUNED_AST = ModelKind(name="fine-tuned AST", part="ast", key="ast")
+KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED_AST)
+
+
+def write_model(
+    folder: Path,
+    weights: nn.Module | Mapping[str, Tensor],
+    config: Mapping[str, object],
+    *,
+    card: str | None = None,
+    hashed: bool = True,
+    indent: int = 2,
+    ensure_ascii: bool = True,
+) -> None:
+    """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete.
+
+    Args:
+        card: text of README.md; None: the folder has none.
+        hashed: whether the config ends with the hash of the weights, ``weights_sha256``.
+        indent: of the JSON.
+        ensure_ascii: of the JSON.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).unlink(missing_ok=True)
+    with aside(folder / WEIGHTS) as beside:
+        if isinstance(weights, nn.Module):
+            save_model(weights, str(beside))
+        else:
+            save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
+    if card is not None:
+        write_aside(folder / CARD, card)
+    saved = {**config, "weights_sha256": file_hash(folder / WEIGHTS)} if hashed else config
+    write_aside(folder / CONFIG, json.dumps(saved, indent=indent, ensure_ascii=ensure_ascii) + "\n")
+
+
+@contextmanager
+def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> Iterator[T]:
+    """Give a block the config of the model in ``folder``, and turn the block's errors into one line, as `whole` does.
+
+    Raises:
+        InputError: the folder lacks a file, holds a model of another kind, or holds a damaged one.
+    """
+    require_files(folder, kind)
+    with whole(folder, kind.name, remedy=remedy):
+        yield read_object(config, folder / CONFIG)
+
+
+def load_weights(model: nn.Module, folder: Path, sha256: str, *, tied: Collection[str] = ()) -> None:
+    """Load ``model.safetensors``, whose hash the config names, into a network; ``tied`` as in `require_tensors`.
+
+    Raises:
+        InputError: the file is another one, or its tensors do not fit the network or are not finite.
+    """
+    if sha256 != file_hash(folder / WEIGHTS):
+        raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
+    require_tensors(folder / WEIGHTS, model.state_dict(), tied=tied)
+    load_model(model, folder / WEIGHTS)
+    require_finite(model.state_dict())
 
 
 @contextmanager
@@ -51,18 +129,25 @@ def first_line(error: BaseException) -> str:
     return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON - 3]}..."
 
 
-def require_files(folder: Path, what: str, *, part: str) -> None:
-    """Refuse a folder that lacks one of the two files; ``part`` is the name of the folder inside a run.
+def require_files(folder: Path, kind: ModelKind) -> None:
+    """Refuse a folder that lacks a file, has something else in its place, or holds a model of another kind.
 
     Raises:
-        InputError: ``config.json`` or ``model.safetensors`` is missing, or is a folder, a pipe or a broken link.
+        InputError: ``config.json`` or ``model.safetensors`` is not there, or is a folder, a pipe or a broken link; or
+            ``config.json`` describes another kind of model.
     """
     for name in (CONFIG, WEIGHTS):
         path = folder / name
         if not path.is_file():
             state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
-            named = folder / part if (folder / part / name).is_file() else "a folder that wordless run wrote"
-            raise InputError(f"{path} {state}: {folder} holds no {what}; name {named}")
+            part = folder / kind.part
+            named = part if (part / name).is_file() else "a folder that wordless run wrote"
+            raise InputError(f"{path} {state}: {folder} holds no {kind.name}; name {named}")
+    keys = find_object(folder / CONFIG) or {}
+    if kind.key not in keys and (others := [other.name for other in KINDS if other.key in keys]):
+        beside = folder.absolute().parent / kind.part
+        named = beside if (beside / CONFIG).is_file() else f"the folder {kind.part} of a run"
+        raise InputError(f"{folder} holds a {others[0]}, not a {kind.name}; name {named}")
 
 
 def require_size(weights: Path, numbers: int) -> None:

@@ -1,6 +1,5 @@
 """The language model of one codebook: what a trained GPT is loaded, asked and saved as."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_model, save_model
 from torch import Tensor
 
 from foundation.errors import InputError
-from foundation.files import aside, file_hash, write_aside
-from foundation.json_values import read_object
-from foundation.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
+from foundation.saved_models import LANGUAGE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
 from foundation.seeds import require_seed
 from lm.batches import loss, validation_batches
 from lm.generation import continue_codes
@@ -62,34 +58,18 @@ class LanguageModel:
             InputError: the folder holds no language model, or a damaged one.
         """
         folder = Path(folder).expanduser()
-        require_files(folder, "language model", part="lm")
-        with whole(folder, "language model", remedy="copy it again from its run, or make it again"):
-            saved = read_object(_Saved, folder / CONFIG)
+        with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             require_size(folder / WEIGHTS, saved.gpt.parameters(Vocabulary.of(saved.codes)))
-            if saved.weights_sha256 != file_hash(folder / WEIGHTS):
-                raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
             model = cls.create(saved.gpt, saved.codes, seed=0)
-            require_tensors(folder / WEIGHTS, model.gpt.state_dict(), tied=TIED)
-            load_model(model.gpt, folder / WEIGHTS)
-            require_finite(model.gpt.state_dict())
+            load_weights(model.gpt, folder, saved.weights_sha256, tied=TIED)
         model.name = f"the language model {folder}"
         model.gpt.to(device)
         return model
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is whole."""
-        folder = Path(folder).expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").unlink(missing_ok=True)
-        with aside(folder / "model.safetensors") as beside:
-            save_model(self.gpt, str(beside))
-        write_aside(folder / "README.md", model_card(self.gpt, self.format))
-        saved = {
-            "gpt": asdict(self.gpt.config),
-            "codes": asdict(self.format),
-            "weights_sha256": file_hash(folder / "model.safetensors"),
-        }
-        write_aside(folder / "config.json", json.dumps(saved, indent=2) + "\n")
+        config = {"gpt": asdict(self.gpt.config), "codes": asdict(self.format)}
+        write_model(Path(folder).expanduser(), self.gpt, config, card=model_card(self.gpt, self.format))
 
     def generate(
         self,

@@ -5,7 +5,6 @@ padded. So a file, an array, a stream and any number of workers do the same arit
 constant memory. Only ``audio.remove_mean=clip`` needs memory for the recording's whole spectrogram.
 """
 
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
@@ -23,9 +22,15 @@ from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
 from foundation.errors import InputError
-from foundation.files import write_aside
-from foundation.json_values import read_object
-from foundation.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
+from foundation.saved_models import (
+    TOKENIZER,
+    WEIGHTS,
+    reading,
+    require_finite,
+    require_size,
+    require_tensors,
+    write_model,
+)
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.fingerprint import fingerprint
@@ -286,19 +291,12 @@ class Tokenizer(nn.Module):
     # Artifacts
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is complete."""
-        folder = Path(folder).expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        config = {
-            **_stored_config(self.config),
-            "fingerprints": {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook},
-        }
-        (folder / "config.json").unlink(missing_ok=True)
-        weights = {name: value.cpu().contiguous() for name, value in self._weights().items()}
-        write_aside(folder / "model.safetensors", save(weights))
+        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
+        fingerprints = {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
+        config = {**_stored_config(self.config), "fingerprints": fingerprints}
         levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
-        write_aside(folder / "README.md", MODEL_CARD.format(config=self.config, format=self.format, levels=levels))
-        write_aside(folder / "config.json", json.dumps(config, indent=1) + "\n")
+        card = MODEL_CARD.format(config=self.config, format=self.format, levels=levels)
+        write_model(Path(folder).expanduser(), self._weights(), config, card=card, hashed=False, indent=1)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
@@ -308,9 +306,7 @@ class Tokenizer(nn.Module):
             InputError: a file is missing or damaged, or the weights do not match the fingerprint in the config.
         """
         folder = Path(folder).expanduser()
-        require_files(folder, "tokenizer", part="tokenizer")
-        with whole(folder, "tokenizer", remedy="copy it again from its run"):
-            saved = read_object(_Saved, folder / CONFIG)
+        with reading(folder, TOKENIZER, _Saved, remedy="copy it again from its run") as saved:
             config = saved.config
             require_size(folder / WEIGHTS, config.parameters)
             require_tensors(folder / WEIGHTS, _weight_shapes(config))

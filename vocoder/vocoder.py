@@ -1,7 +1,5 @@
 """The vocoder as an artifact: saved, loaded, and asked for sound."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -9,15 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
 from audio.mono import Samples, mono
 from audio.waveform import Waveform
 from foundation.errors import InputError
-from foundation.files import write_aside
-from foundation.json_values import read_object
-from foundation.saved_models import CONFIG, WEIGHTS, require_files, require_finite, require_size, require_tensors, whole
+from foundation.saved_models import VOCODER, WEIGHTS, load_weights, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.code_blocks import HeardBlocks
 from vocoder.engines.choice import Chosen, EngineChoice, choose_engine, side_by_side
@@ -34,7 +29,6 @@ NO_GROUPS = (
     "it was trained without groups: give none, or train one on a corpus whose groups are named (corpus.pattern with "
     "{group}, or corpus.table)"
 )
-CARD = "README.md"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,33 +82,22 @@ class Vocoder:
             InputError: a file is missing, or is not what was saved; ``postfilter`` is not within 0 and 1.
         """
         folder = Path(folder).expanduser()
-        require_files(folder, "vocoder", part="vocoder")
-        with whole(folder, "vocoder", remedy="copy it again from its run, or train it again (wordless run)"):
-            saved = read_object(_Saved, folder / CONFIG)
+        remedy = "copy it again from its run, or train it again (wordless run)"
+        with reading(folder, VOCODER, _Saved, remedy=remedy) as saved:
             require_size(folder / WEIGHTS, saved.wavenet.parameters)
-            weights = (folder / WEIGHTS).read_bytes()
-            if hashlib.sha256(weights).hexdigest() != saved.weights_sha256:
-                raise InputError(f"{WEIGHTS} is not the file that {CONFIG} beside it was saved with")
             model = WaveNet(saved.wavenet)
-            require_tensors(folder / WEIGHTS, model.state_dict())
-            model.load_state_dict(load(weights))
-            require_finite(model.state_dict())
+            load_weights(model, folder, saved.weights_sha256)
         return cls(model.to(device), saved.tokenizer, loudness=saved.loudness, engine=engine, postfilter=postfilter)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `config.json`, `model.safetensors` and a model card; the config, last, marks the folder whole."""
-        folder = Path(folder).expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = save({name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()})
-        saved = {
+        config = {
             "tokenizer": self.tokenizer,
             "wavenet": asdict(self.model.config),
             "loudness": None if self.guard is None else asdict(self.guard.loudness),
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
         }
-        write_aside(folder / WEIGHTS, weights)
-        write_aside(folder / CARD, model_card(self.model, self.tokenizer))
-        write_aside(folder / CONFIG, json.dumps(saved, indent=2, ensure_ascii=False) + "\n")
+        card = model_card(self.model, self.tokenizer)
+        write_model(Path(folder).expanduser(), self.model, config, card=card, ensure_ascii=False)
 
     @property
     def chosen(self) -> Chosen:

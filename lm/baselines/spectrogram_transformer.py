@@ -7,20 +7,16 @@ weights from local folders, AST's own or those of an image transformer.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from foundation.errors import InputError
-from foundation.files import aside, file_hash, write_aside
-from foundation.json_values import read_object
-from foundation.saved_models import CONFIG, WEIGHTS, require_files, require_finite, whole
+from foundation.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics, pretrained_weights
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
 
@@ -265,10 +261,6 @@ class _Saved:
 
 def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[str], folder: Path) -> None:
     """Write model.safetensors and, last, config.json: a folder with a config.json is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").unlink(missing_ok=True)
-    with aside(folder / "model.safetensors") as beside:
-        save_model(model, str(beside))
     sizes = model.encoder.transformer.config
     saved = {
         "ast": asdict(replace(config, weights=None)),
@@ -276,9 +268,8 @@ def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[s
         "epsilon": sizes.layer_norm_eps,
         "classes": list(classes),
         "multi_label": model.multi_label,
-        "weights_sha256": file_hash(folder / "model.safetensors"),
     }
-    write_aside(folder / "config.json", json.dumps(saved, indent=2) + "\n")
+    write_model(folder, model, saved)
 
 
 def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
@@ -287,18 +278,13 @@ def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
     Raises:
         InputError: the folder holds no fine-tuned AST, or a damaged one.
     """
-    require_files(folder, "fine-tuned AST", part="ast")
-    with whole(folder, "fine-tuned AST", remedy="make it again"):
-        saved = read_object(_Saved, folder / CONFIG)
+    with reading(folder, FINE_TUNED_AST, _Saved, remedy="make it again") as saved:
         if 4 * saved.positions > (folder / WEIGHTS).stat().st_size:
             raise InputError(f"{CONFIG} describes more positions than {WEIGHTS} has numbers")
-        if saved.weights_sha256 != file_hash(folder / WEIGHTS):
-            raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
         transformer = _transformer(saved.ast, saved.frames, seed=0, epsilon=saved.epsilon)
         encoder = AstEncoder(transformer, AUDIOSET_STATISTICS)  # its own are among the weights
         model = AstClassifier(encoder, len(saved.classes), multi_label=saved.multi_label)
-        load_model(model, folder / WEIGHTS)
-        require_finite(model.state_dict())
+        load_weights(model, folder, saved.weights_sha256)
     return model.eval().to(device)
 
 

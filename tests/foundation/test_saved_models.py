@@ -1,0 +1,52 @@
+"""Folders of models: each loader says which kind of model a folder holds instead of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from foundation.errors import InputError
+from foundation.saved_models import KINDS, ModelKind
+from lm.baselines.spectrogram_transformer import AstConfig, create_classifier, load_classifier, save_classifier
+from lm.model import LanguageModel
+from tests.pipelines.tiny import save_run
+from tokenizer.tokenizer import Tokenizer
+from vocoder.vocoder import Vocoder
+
+LOADERS: dict[str, Callable[[Path], object]] = {
+    "tokenizer": Tokenizer.from_pretrained,
+    "lm": LanguageModel.from_pretrained,
+    "vocoder": Vocoder.from_pretrained,
+    "ast": load_classifier,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a model of each kind."""
+    folder = save_run(tmp_path_factory.mktemp("kinds") / "run", seed=0)
+    config = AstConfig(size="tiny")
+    classifier = create_classifier(config, 16, 2, multi_label=False, seed=0)
+    save_classifier(classifier, config, ["one", "two"], folder / "ast")
+    return folder
+
+
+@pytest.mark.parametrize("wanted", KINDS, ids=lambda kind: kind.part)
+@pytest.mark.parametrize("given", KINDS, ids=lambda kind: kind.part)
+def test_a_sound_model_of_another_kind_is_called_by_its_name(run: Path, wanted: ModelKind, given: ModelKind) -> None:
+    load, folder = LOADERS[wanted.part], run / given.part
+    if wanted == given:
+        load(folder)
+        return
+    with pytest.raises(InputError) as refusal:
+        load(folder)
+    assert str(refusal.value) == f"{folder} holds a {given.name}, not a {wanted.name}; name {run / wanted.part}"
+
+
+def test_the_remedy_names_no_folder_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    alone = (run / "lm").rename(tmp_path / "model")
+    try:
+        with pytest.raises(InputError, match="holds a language model, not a vocoder; name the folder vocoder of a run"):
+            Vocoder.from_pretrained(alone)
+    finally:
+        alone.rename(run / "lm")
