@@ -1,0 +1,49 @@
+"""The second half of ``docs/options.md``: every option of every command, in Markdown.
+
+``python -m pipelines.commandline.options_page`` writes this half anew. A test compares the file with `options_page`.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.option_index import index
+
+PAGE = Path(__file__).parents[2] / "docs/options.md"
+MARKER = "<!-- python -m pipelines.commandline.options_page writes everything below this line -->\n"
+
+
+def options_page(page: str) -> str:
+    """Replace what stands below the marker of a page by the options of all commands."""
+    return page.partition(MARKER)[0] + MARKER + "\n".join(line for name in COMMANDS for line in _command(name)) + "\n"
+
+
+def _command(name: str) -> Iterator[str]:
+    """Sections of one command: the options of each section, then the choices of each group."""
+    known = index(name)
+    yield from ["", f"## `wordless {name}`", "", COMMANDS[name]]
+    sections = dict.fromkeys(option.rpartition(".")[0] for option in known.options)
+    for section in sections:
+        within = [option for key, option in known.options.items() if key.rpartition(".")[0] == section]
+        explanation = known.sections.get(section, "")
+        yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]
+        yield from _table(
+            ("name", "default", "meaning"), ((each.name, each.value, each.explanation) for each in within)
+        )
+    for group in known.groups.values():
+        yield from ["", f"**`{group.name}=...`**: {group.explanation}"]
+        yield from _table(
+            ("name", "meaning"), ((f"{group.name}={each.name}", each.explanation) for each in group.choices)
+        )
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Lines of a Markdown table. All columns but the last one hold code."""
+    yield from ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in rows:
+        *code, text = (cell.replace("|", r"\|").replace("\n", " ") for cell in row)
+        yield f"| {' | '.join([*(f'`{cell}`' for cell in code), text])} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(options_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
