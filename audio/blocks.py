@@ -1,4 +1,4 @@
-"""Sound in blocks: the same samples, cut differently."""
+"""Cutting of streamed sound into blocks."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,7 @@ from audio.waveform import FloatArray
 
 
 def equal_blocks(blocks: Iterable[FloatArray], size: int) -> Iterator[FloatArray]:
-    """The same samples in blocks of ``size``; the last may be shorter, and none is empty."""
+    """Give the same samples in blocks of ``size``; the last block may be shorter, and no block is empty."""
     waiting: list[FloatArray] = []
     samples = 0
     for block in blocks:
@@ -24,7 +24,7 @@ def equal_blocks(blocks: Iterable[FloatArray], size: int) -> Iterator[FloatArray
 
 
 def first_samples(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArray]:
-    """The blocks up to their first ``count`` samples; those after are not asked for."""
+    """Give the first ``count`` samples of the blocks; later blocks are never read."""
     if count <= 0:
         return
     for block in blocks:
@@ -35,7 +35,7 @@ def first_samples(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArr
 
 
 def skip_samples(blocks: Iterable[FloatArray], count: int) -> Iterator[FloatArray]:
-    """The blocks without their first ``count`` samples."""
+    """Give the blocks without their first ``count`` samples."""
     for block in blocks:
         if count < len(block):
             yield block[count:]

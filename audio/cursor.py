@@ -1,4 +1,4 @@
-"""Reading parts of one recording after another without decoding from its beginning each time."""
+"""Reading of several parts of a recording in order of time, without decoding from its beginning each time."""
 
 import os
 import sys
@@ -10,31 +10,32 @@ from typing import TypeVar
 
 import numpy as np
 
-from audio.decoding import BLOCK_VALUES, mixed, open_recording
+from audio.decoding import BLOCK_VALUES, mix_channels, open_recording
 from audio.trimming import Part
 from audio.waveform import FloatArray
 
 R = TypeVar("R")
 
-# Formats and encodings in which libsndfile finds any sample exactly; tests compare the bits.
+# Formats and encodings in which libsndfile seeks to the exact sample; tests compare the bits.
 _EXACT_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"})
 _EXACT_ENCODINGS = frozenset(
-    {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}  # no sample needs another
+    # samples that do not depend on other samples
+    {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
 )
-_RECENT_SAMPLES = 1 << 22  # that a cursor keeps, 16 MB: 95 s at 44.1 kHz may be read again without decoding anew
+_RECENT_SAMPLES = 1 << 22  # kept by a cursor, 16 MB: the last 95 s at 44.1 kHz can be read again without decoding
 
 
 class Cursor:
-    """A place in an open recording, from which its parts are read in order of time.
+    """A position in an open recording, for reading parts in order of time.
 
     ::
 
         file      |=============|==========|- - - - - - - -
-                                ^ recent   ^ position          what is recent may be asked for again
+                                ^ recent   ^ position          recent samples can be read again
     """
 
     def __init__(self, path: Path, state: tuple[object, ...]) -> None:
-        self.state = state  # of the file and the process: a cursor serves no other
+        self.state = state  # of the file and the process; the cursor serves only this state
         self._stack = ExitStack()
         self._recording = self._stack.enter_context(open_recording(path))
         self._exact = self._recording.format in _EXACT_FORMATS and self._recording.subtype in _EXACT_ENCODINGS
@@ -43,7 +44,7 @@ class Cursor:
 
     @property
     def sample_rate(self) -> int:
-        """Hz, of the file."""
+        """Sample rate of the file in Hz."""
         rate: int = self._recording.samplerate
         return rate
 
@@ -53,11 +54,11 @@ class Cursor:
         return bool(self._position >= self._recording.frames)
 
     def serves(self, state: tuple[object, ...], start: int) -> bool:
-        """Whether sample ``start`` of the file in this state can be read without beginning anew."""
+        """Return whether sample ``start`` of the file in this state can be read without decoding from the beginning."""
         return self.state == state and (self._exact or start >= self._position - sum(map(len, self._recent)))
 
     def blocks(self, part: Part, size: int) -> Iterator[FloatArray]:
-        """Mono blocks of at most ``size`` samples of a part, at the file's own rate."""
+        """Give a part in mono blocks of at most ``size`` samples, at the file's own rate."""
         if self._exact:
             self._seek(part.start)
         while part.start > self._position:
@@ -79,12 +80,12 @@ class Cursor:
 
     def _seek(self, start: int) -> None:
         if start != self._position:
-            self._named(lambda: self._recording.seek(start))
+            self._name_errors(lambda: self._recording.seek(start))
             self._position = start
 
     def _read(self, count: int) -> FloatArray:
         at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))
-        block = mixed(self._named(lambda: self._recording.read(at_once, dtype="float32", always_2d=True)))
+        block = mix_channels(self._name_errors(lambda: self._recording.read(at_once, dtype="float32", always_2d=True)))
         self._position += len(block)
         if not self._exact:
             self._recent.append(block)
@@ -92,8 +93,8 @@ class Cursor:
                 self._recent.popleft()
         return block
 
-    def _named(self, work: Callable[[], R]) -> R:
-        """What ``work`` returns; errors name the file, as those inside `open_recording` do."""
+    def _name_errors(self, work: Callable[[], R]) -> R:
+        """Call ``work``, and name the file in its errors, as `open_recording` does."""
         try:
             return work()
         except BaseException:
@@ -101,21 +102,21 @@ class Cursor:
             raise
 
 
-_kept: list[Cursor] = []  # the cursor used last, if any; taken out while it is in use, so that no two readers share it
+_cursors: list[Cursor] = []  # the last cursor, if any; it is removed while in use, so that no two readers share it
 
 
 @contextmanager
 def cursor_before(path: Path, start: int) -> Iterator[Cursor]:
-    """The cursor that was used last where it can go on to ``start``, or a new one."""
+    """Give the last cursor if it can read from ``start`` on, else a new one."""
     state = _state(path)
-    cursor = _kept.pop() if _kept else None
+    cursor = _cursors.pop() if _cursors else None
     if cursor is not None and not cursor.serves(state, start):
         cursor.close()
         cursor = None
     cursor = cursor or Cursor(path, state)
     try:
         yield cursor
-    except GeneratorExit:  # the reader wants no more
+    except GeneratorExit:  # the reader stopped early
         _keep(cursor)
         raise
     except BaseException:
@@ -128,15 +129,15 @@ def _keep(cursor: Cursor) -> None:
     if cursor.at_end:
         cursor.close()
         return
-    _kept.append(cursor)
-    while len(_kept) > 1:
-        _kept.pop(0).close()
+    _cursors.append(cursor)
+    while len(_cursors) > 1:
+        _cursors.pop(0).close()
 
 
 def _state(path: Path) -> tuple[object, ...]:
-    """What a file's samples depend on, and the process: a forked one shares the place in an open file."""
+    """Identify the file's content and the process; a forked process would share the position of an open file."""
     try:
         status = path.stat()
-    except OSError:  # opening the file says what is wrong
+    except OSError:  # opening the file raises the error
         return ()
     return os.getpid(), str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

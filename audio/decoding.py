@@ -1,4 +1,4 @@
-"""Opening recordings with libsndfile: nothing is allocated by what a header declares, and errors name the file."""
+"""Opening of recordings with libsndfile: no memory is allocated because of a header, and errors name the file."""
 
 import os
 import re
@@ -14,15 +14,15 @@ from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.files import open_regular
 
-MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; a recording that declares another rate is set aside
+MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; recordings that declare another rate are set aside
 MAX_CHANNELS = 1_024
-BLOCK_VALUES = 1 << 18  # samples times channels that are decoded at a time, at most
+BLOCK_VALUES = 1 << 18  # samples times channels to decode at a time, at most
 
 
 class RecordingError(InputError):
-    """A file that cannot be used as a recording; ``reason`` says why without naming the file, for lists of such files.
+    """A file that cannot be used as a recording; ``reason`` omits the file's name, for lists of such files.
 
-    The message alone restores the exception in another process, and the reason follows as an attribute.
+    The message alone restores the exception in another process; the reason follows as an attribute.
     """
 
     def __init__(self, message: str, reason: str = "") -> None:
@@ -32,7 +32,7 @@ class RecordingError(InputError):
 
 @contextmanager
 def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
-    """A recording opened with libsndfile; what goes wrong inside, decoding included, names the file.
+    """Open a recording with libsndfile; errors inside the block, including those of decoding, name the file.
 
     Raises:
         RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, or
@@ -56,7 +56,7 @@ def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 def _require_plausible(recording: soundfile.SoundFile, path: Path) -> None:
-    """Refuse a header that would have filters or blocks made of a size that no recording needs."""
+    """Refuse a header whose rate or channels would cause filters or blocks of an unreasonable size."""
     rate, channels = recording.samplerate, recording.channels
     if not MIN_RATE <= rate <= MAX_RATE:
         reason = f"declares a sample rate of {rate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
@@ -68,31 +68,32 @@ def _require_plausible(recording: soundfile.SoundFile, path: Path) -> None:
 
 
 def mono_blocks(recording: soundfile.SoundFile, block_samples: int) -> Iterator[FloatArray]:
-    """Blocks of at most ``block_samples`` at the recording's own rate: the mean of its channels.
+    """Give blocks of at most ``block_samples`` at the recording's own rate; each sample is the mean of the channels.
 
-    Of many channels the blocks are shorter: `BLOCK_VALUES` are decoded at a time, whatever the header declares.
+    With many channels the blocks are shorter: `BLOCK_VALUES` are decoded at a time, whatever the header declares.
     """
     at_once = min(block_samples, max(BLOCK_VALUES // recording.channels, 1))
     while len(block := recording.read(at_once, dtype="float32", always_2d=True)):
-        yield mixed(block)
+        yield mix_channels(block)
 
 
-def mixed(block: npt.NDArray[np.float32]) -> FloatArray:
-    """Mean of the channels: ``(samples, channels)`` -> ``(samples,)``."""
+def mix_channels(block: npt.NDArray[np.float32]) -> FloatArray:
+    """Average the channels: ``(samples, channels)`` -> ``(samples,)``."""
     total: FloatArray = block[:, 0]
-    with np.errstate(over="ignore", invalid="ignore"):  # the sum is judged as a single channel is: see `inaudible`
-        for channel in range(1, block.shape[1]):  # column by column: numpy's mean over a short last axis is slow
+    with np.errstate(over="ignore", invalid="ignore"):  # `unusable_peak` checks the sum, as it checks a single channel
+        # column by column, because numpy's mean over a short last axis is slow
+        for channel in range(1, block.shape[1]):
             total = total + block[:, channel]
     return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
 
 
 def declared_length(recording: soundfile.SoundFile) -> int | None:
-    """Samples that an open recording's header declares; None where the header does not say.
+    """Return the samples that an open recording's header declares; None where the header does not say.
 
-    The length of MP3, also of MP3 in a WAV file, is an estimate from size and bit rate. A FLAC file that was written
-    into a pipe declares no length, since its encoder could not go back to the header; libsndfile then tells the largest
-    number there is. Of a file that was cut off libsndfile tells the length that is left; what the header declared
-    stands in its log, unless that is a placeholder of a program that wrote into a pipe.
+    For MP3, also inside a WAV file, the length is an estimate from size and bit rate. A FLAC file that was written into
+    a pipe declares no length, since its encoder could not go back to the header; libsndfile then returns the largest
+    number. For a truncated file libsndfile returns the remaining length. Its log has the declared length, unless that
+    is a placeholder of a program that wrote into a pipe.
     """
     frames: int = recording.frames
     if recording.subtype.startswith("MPEG") or (recording.format == "FLAC" and frames == _UNKNOWN_LENGTH):
@@ -107,12 +108,12 @@ def declared_length(recording: soundfile.SoundFile) -> int | None:
 
 
 _HEADER_BYTES = 128  # some programs count the header into the length of the data
-_PLACEHOLDER_BYTES = 0x7EFF_0000  # a larger 32-bit length stands for an unknown one: SoX writes 0x7F000008 into AIFF
+_PLACEHOLDER_BYTES = 0x7EFF_0000  # larger 32-bit lengths mean unknown: SoX writes 0x7F000008 into AIFF
 _UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile
 
 
 def count_samples(path: Path) -> int:
-    """Samples of a recording at its own rate, decoded where its header does not say.
+    """Count the samples of a recording at its own rate; decodes the file if its header does not say.
 
     Raises:
         InputError: as `open_recording`.
@@ -124,10 +125,10 @@ def count_samples(path: Path) -> int:
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no type information
-    """A file read from start to end only.
+    """A file read only from start to end.
 
-    soundfile seeks after each block it reads from a file that can seek. In MP3 and Opus libsndfile's seek is inexact,
-    and the blocks then differ from the whole (by half of full scale in MP3); here no seek is asked for.
+    soundfile seeks after each block of a file that can seek. In MP3 and Opus libsndfile's seek is inexact, and the
+    blocks then differ from the whole (by half of full scale in MP3). This class turns those seeks off.
     """
 
     def seekable(self) -> bool:

@@ -1,7 +1,7 @@
-"""The loudest stretch of a recording: what is worth listening to where a recording is longer than wanted.
+"""The loudest excerpt of a recording, for listening to recordings that are longer than wanted.
 
 A recording of a word is mostly silence around the word, so its first seconds may hold no sound at all. The excerpt
-begins at a multiple of ``step`` samples, which is the length of a code where codes are made of it::
+begins at a multiple of ``step`` samples, which is the length of a code if the excerpt is to be encoded::
 
     blocks of step samples  |....|....|....|..oO|OOOo|OOoo|....|....|
     windows close to the loudest      [=========]
@@ -11,7 +11,7 @@ begins at a multiple of ``step`` samples, which is the length of a code where co
 
 The energies of all windows span a range from the softest to the loudest; a window in the highest 1 % of that range is
 close to the loudest. A constant noise or offset changes neither the range nor the choice. The middle one of the close
-windows leaves the sound room on both sides, so that a soft beginning or end is not cut off.
+windows leaves room on both sides of the sound, so that a soft beginning or end is not cut off.
 """
 
 from collections.abc import Iterable
@@ -27,29 +27,29 @@ from audio.trimming import Part
 from audio.waveform import FloatArray, Waveform
 
 CLOSE = 0.99  # of the way from the softest window's energy to the loudest one's
-_BLOCKS_AT_ONCE = 64  # whose energies are summed together
+_BLOCKS_AT_ONCE = 64  # number of blocks whose energies are computed together
 
 Energies = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Excerpt:
-    """A stretch of a recording, and where it begins."""
+    """An excerpt of a recording, and its position."""
 
     waveform: Waveform
-    start: int  # its first sample, at the waveform's rate, counted from the beginning of the recording or part
-    whole: bool  # the recording is no longer than was wanted, and this is all of it
+    start: int  # first sample, at the waveform's rate, relative to the beginning of the recording or part
+    whole: bool  # the excerpt is the whole recording
 
     @property
     def start_seconds(self) -> float:
-        """Where it begins, in seconds from the beginning of the recording or part."""
+        """Start of the excerpt in seconds after the beginning of the recording or part."""
         return self.start / self.waveform.sample_rate
 
 
 def read_loudest(path: Path, sample_rate: int, seconds: float, *, step: int, part: Part | None = None) -> Excerpt:
-    """The loudest ``seconds`` of a recording or part, or all of one that is not longer; the same in every call.
+    """Read the loudest ``seconds`` of a recording or part, or all of a shorter one; the same in every call.
 
-    The excerpt begins at a multiple of ``step`` samples. A longer recording is decoded twice, in constant memory but
+    The excerpt begins at a multiple of ``step`` samples. A longer recording is decoded twice, in constant memory except
     for the energy of each block of ``step`` samples.
 
     Raises:
@@ -67,7 +67,7 @@ def read_loudest(path: Path, sample_rate: int, seconds: float, *, step: int, par
 
 
 def block_energies(blocks: Iterable[FloatArray], step: int) -> tuple[int, Energies]:
-    """Number of samples of a stream, and the energy of each ``step`` of them: ``(blocks,)``, the last may be short."""
+    """Count a stream's samples, and sum the energy of every ``step`` of them: ``(blocks,)``; the last may be short."""
     length, energies = 0, [np.empty(0)]
     for block in equal_blocks(blocks, step * _BLOCKS_AT_ONCE):
         length += len(block)
@@ -77,9 +77,9 @@ def block_energies(blocks: Iterable[FloatArray], step: int) -> tuple[int, Energi
 
 
 def loudest_window(energies: Energies, blocks: int, *, starts: int) -> int:
-    """The first block of the loudest window of so many blocks, among the first ``starts`` windows.
+    """Return the first block of the loudest window of ``blocks`` blocks, among the first ``starts`` windows.
 
-    Of all windows that are `CLOSE` to the loudest it is the middle one, in their order.
+    Of all windows that are `CLOSE` to the loudest, the middle one is chosen.
     """
     sums = np.convolve(energies, np.ones(blocks), "valid")[:starts]
     softest, loudest = sums.min(), sums.max()
@@ -88,6 +88,6 @@ def loudest_window(energies: Energies, blocks: int, *, starts: int) -> int:
 
 
 def half_energy(energies: Energies) -> int:
-    """The block in which half of the energy has passed; the middle block of silence."""
+    """Return the block in which half of the energy is reached; for silence the middle block."""
     passed = np.cumsum(energies)
     return int(np.searchsorted(passed, passed[-1] / 2)) if passed[-1] > 0 else (len(energies) - 1) // 2

@@ -1,9 +1,9 @@
-"""What a recording's log-mel is told relative to: its own mean, band by band, and its own loudest values.
+"""Normalisation of one recording's log-mel: removal of its mean per mel band, and a floor relative to its loud values.
 
-The channel, and much of the speaker, are a constant in log-mel; how loud somebody was recorded is one, too.
+In log-mel the channel, and much of the speaker, are a constant; so is the recording level.
 
 "Cepstral mean subtraction" in the log-mel domain (Atal, 1974; Furui, 1981). The mean of the whole clip needs the whole
-clip before its first frame; the running mean of all frames so far looks at nothing that comes later.
+clip before its first frame. The running mean of all frames so far needs no later frame.
 """
 
 import math
@@ -16,14 +16,14 @@ from torch import Tensor
 MeanRemoval = Literal["none", "clip", "running"]
 
 
-LOUD = 0.99  # share of a recording's values that lie below its loud ones
+LOUD = 0.99  # share of a recording's values below its loud values
 
 
-def within_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[Tensor]:
-    """The log-mel pieces ``(time, mels)`` of one recording with a floor so far below its own loud values.
+def limit_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[Tensor]:
+    """Raise the log-mel pieces ``(time, mels)`` of a recording to a floor ``decibels`` below its loud values.
 
-    What is softer is no longer told apart: a soft recording loses as much of its noise as a loud one. Only the whole
-    recording tells what is loud in it, so its spectrogram is held in memory; None leaves the pieces as they are.
+    The floor hides the noise of a soft recording as it hides that of a loud one. Loud values are known only at the end,
+    so the recording's spectrogram is held in memory. None leaves the pieces unchanged.
     """
     if decibels is None:
         yield from pieces
@@ -40,11 +40,11 @@ def within_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[T
     yield from (torch.logaddexp(piece, floor) for piece in held)
 
 
-def without_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor]:
-    """The pieces ``(time, mels)`` of one recording, in order, without their mean per mel band.
+def subtract_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor]:
+    """Subtract the mean per mel band from the pieces ``(time, mels)`` of one recording, given in order.
 
-    "clip" holds the whole spectrogram in memory; the other two hold one piece. The mean is of all frames that are
-    given, those of silence that fills up a last hop or patch among them.
+    "clip" holds the whole spectrogram in memory, the other two hold one piece. The mean is over all given frames,
+    including the silence that pads a last hop or patch.
     """
     match how:
         case "none":
@@ -55,14 +55,14 @@ def without_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor]
                 mean = torch.cat(held).mean(0)
                 yield from (piece - mean for piece in held)
         case "running":
-            yield from _without_running_mean(pieces)
+            yield from _subtract_running_mean(pieces)
 
 
-def _without_running_mean(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Frame t without the mean of frames 0 to t, itself included."""
+def _subtract_running_mean(pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Subtract from frame t the mean of frames 0 to t."""
     seen, total = 0, torch.zeros(())
     for piece in pieces:
-        sums = piece.double().cumsum(0) + total  # (time, mels); fp64, so that the first hour counts as much as the last
+        sums = piece.double().cumsum(0) + total  # (time, mels); fp64, so that rounding does not favour the last hour
         counts = torch.arange(seen + 1, seen + 1 + len(piece), device=piece.device, dtype=torch.float64)
         if len(piece):
             seen, total = seen + len(piece), sums[-1]

@@ -1,15 +1,15 @@
-"""Samples as callers of the Python API have them: arrays, lists and tensors of several types become mono float32.
+"""Conversion of samples from callers of the Python API (arrays, lists, tensors of several types) to mono float32.
 
 =====================================  ==============================================================================
-given                                  taken as
+input                                  meaning
 =====================================  ==============================================================================
-floating point                         in [-1, 1], as it is
-int16, int32                           with full scale at the largest number of that type, as audio files have it
+floating point                         samples in [-1, 1]
+int16, int32                           full scale is the largest number of the type, as in audio files
 one dimension                          mono
-two dimensions, one of 1 to 8          that one is the channels: their mean, as of audio files
+two dimensions, one of 1 to 8          that dimension is the channels; they are averaged
 =====================================  ==============================================================================
 
-Everything else is refused, because it could be meant in two ways.
+All other inputs are ambiguous, and refused.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 
 
 def mono(samples: object, *, name: str = "samples") -> FloatArray:
-    """Samples ``(samples,)``, ``(samples, channels)`` or ``(channels, samples)`` as mono float32 ``(samples,)``.
+    """Convert ``(samples,)``, ``(samples, channels)`` or ``(channels, samples)`` to mono float32 ``(samples,)``.
 
     Raises:
-        InputError: they are no numbers, not finite, of a type whose full scale is not known, or of another shape.
+        InputError: the samples are not numbers, not finite, of a type whose full scale is unknown, or of another shape.
     """
     array = _array(samples, name)
     if array.ndim == 2:
@@ -45,14 +45,14 @@ def mono(samples: object, *, name: str = "samples") -> FloatArray:
 
 
 def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
-    """Floating-point numbers in [-1, 1] of any shape."""
+    """Convert to floating-point numbers in [-1, 1] of any shape."""
     if isinstance(samples, torch.Tensor):
         there = samples.detach().cpu()
         samples = (there.float() if there.dtype == torch.bfloat16 else there).numpy()
     try:
         array = np.asarray(samples)
     except ValueError as error:  # lists of unequal lengths
-        raise InputError(f"{name} are no array ({error}); give numbers (samples,)") from error
+        raise InputError(f"{name} are not an array ({error}); give numbers (samples,)") from error
     if np.issubdtype(array.dtype, np.floating):
         return array
     if array.dtype in FULL_SCALE:
@@ -65,7 +65,7 @@ def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
 
 
 def _channels(shape: tuple[int, ...], name: str) -> int:
-    """Which of two axes is the channels."""
+    """Return which of two axes is the channels."""
     axes = [axis for axis in (0, 1) if shape[axis] == 1] or [axis for axis in (0, 1) if 1 < shape[axis] <= MAX_CHANNELS]
     if len(axes) == 1 or shape == (1, 1):
         return axes[0]

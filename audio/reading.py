@@ -1,7 +1,6 @@
-"""Reading recordings as a stream: any format of libsndfile, any rate, any channels -> mono float32 at the wanted rate.
+"""Reading of recordings as a stream: any format of libsndfile, any rate, any channels -> mono float32 at one rate.
 
-Memory grows neither with a recording's length nor with what its header declares, and the samples do not depend on how
-the stream was cut::
+Memory depends neither on a recording's length nor on its header, and the samples do not depend on the block sizes::
 
     file --libsndfile--> blocks --mean of channels--> blocks of any size --equal_blocks--> fixed size --soxr--> blocks
 """
@@ -19,55 +18,54 @@ from audio.trimming import Part
 from audio.waveform import FloatArray, Waveform
 from foundation.errors import InputError
 
-LOUDEST = 1e4  # of full scale; beyond it a sample is no sound, and squared it may exceed what float32 holds
+LOUDEST = 1e4  # of full scale; larger samples are not sound, and their squares may exceed the range of float32
 
-# Samples handed to the resampler at a time: always the same, so that results cannot depend on the caller's blocks.
+# Samples given to the resampler at a time: constant, so that results cannot depend on the caller's blocks.
 _RESAMPLER_BLOCK = 1 << 15
 
 
 def resampled_length(num_samples: int, from_rate: int, to_rate: int) -> int:
-    """Samples after resampling: ceil(num_samples * to_rate / from_rate), the fewest that cover the whole recording."""
+    """Compute the length after resampling: ceil(num_samples * to_rate / from_rate) covers the whole recording."""
     return -(-num_samples * to_rate // from_rate)
 
 
 def read(path: Path, sample_rate: int) -> Waveform:
-    """A whole recording, mono, at ``sample_rate`` Hz: the blocks of `read_blocks`, joined."""
-    return Waveform(samples=_joined(read_blocks(path, sample_rate)), sample_rate=sample_rate)
+    """Read a whole recording, mono, at ``sample_rate`` Hz; the samples are those of `read_blocks`."""
+    return Waveform(samples=_join(read_blocks(path, sample_rate)), sample_rate=sample_rate)
 
 
 def read_blocks(
     path: Path, sample_rate: int, *, block_seconds: float = 2.0, part: Part | None = None
 ) -> Iterator[FloatArray]:
-    """Mono blocks ``(samples,)`` float32 at ``sample_rate`` Hz, in constant memory; ``block_seconds`` bounds it.
+    """Read mono blocks ``(samples,)`` float32 at ``sample_rate`` Hz in constant memory, which ``block_seconds`` bounds.
 
-    The block size changes no sample. Of a ``part`` the samples are those of a file that holds nothing else. In formats
-    in which a seek is exact the part alone is decoded. In others (MP3, Vorbis, Opus...) what lies before the part is
-    decoded and dropped; the file then stays open behind the part, so that the parts of a file, read in order of time,
-    cost one pass of decoding.
+    The block size changes no sample. A ``part`` gives the samples of a file that holds nothing else. In formats with
+    exact seeking only the part is decoded. In others (MP3, Vorbis, Opus...) everything before the part is decoded and
+    dropped; the file stays open behind the part, so reading the parts of a file in order of time decodes it once.
 
     Raises:
         InputError: on the first block, when the file cannot be opened; later, when it proves damaged, or holds a sample
-            that no front end can hear (`inaudible`).
+            that `unusable_peak` refuses.
     """
     if part is not None:
         with cursor_before(path, part.start) as cursor:
             blocks = cursor.blocks(part, max(round(block_seconds * cursor.sample_rate), 1))
-            yield from resample_blocks(_audible(blocks, path), cursor.sample_rate, sample_rate)
+            yield from resample_blocks(_require_usable(blocks, path), cursor.sample_rate, sample_rate)
         return
     with open_recording(path) as recording:
         blocks = mono_blocks(recording, max(round(block_seconds * recording.samplerate), 1))
-        yield from resample_blocks(_audible(blocks, path), recording.samplerate, sample_rate)
+        yield from resample_blocks(_require_usable(blocks, path), recording.samplerate, sample_rate)
 
 
 def read_beginning(path: Path, sample_rate: int, seconds: float, *, part: Part | None = None) -> Waveform:
-    """The first ``seconds`` of a recording or part, or all of a shorter one: no more than that is kept."""
+    """Read the first ``seconds`` of a recording or part, or all of a shorter one; only these are in memory."""
     wanted = round(seconds * sample_rate)
     blocks = first_samples(read_blocks(path, sample_rate, part=part), wanted)
-    return Waveform(samples=_joined(blocks), sample_rate=sample_rate)
+    return Waveform(samples=_join(blocks), sample_rate=sample_rate)
 
 
-def inaudible(peak: float) -> str | None:
-    """Why a recording with this largest absolute sample cannot be heard by any front end; None where it can.
+def unusable_peak(peak: float) -> str | None:
+    """Say why a recording with this largest absolute sample is unusable; None if it is usable.
 
     Up to `LOUDEST` the log-mel spectrogram of every front end is finite.
     """
@@ -76,17 +74,17 @@ def inaudible(peak: float) -> str | None:
     return f"holds a sample of {peak:.3g} times full scale, more than {LOUDEST:g}" if peak > LOUDEST else None
 
 
-def _audible(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatArray]:
+def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatArray]:
     for block in blocks:
-        if len(block) and (reason := inaudible(float(np.abs(block).max()))):
+        if len(block) and (reason := unusable_peak(float(np.abs(block).max()))):
             raise RecordingError(f"{path} {reason}; replace it, or leave it out", reason)
         yield block
 
 
 def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) -> Iterator[FloatArray]:
-    """A mono stream cut anyhow, at another rate; `resampled_length` samples in all, however it was cut.
+    """Resample a mono stream of blocks to `resampled_length` samples; block sizes do not change them.
 
-    soxr rounds the length its own way: its last sample is dropped, or a zero appended.
+    soxr rounds the length in its own way: its last sample is dropped, or a zero is appended.
     """
     if min(from_rate, to_rate) <= 0:
         raise InputError(f"sample_rate is {min(from_rate, to_rate)}; it must be a positive number of Hz")
@@ -107,5 +105,5 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
         yield np.pad(tail[:missing], (0, max(missing - len(tail), 0)))
 
 
-def _joined(blocks: Iterable[FloatArray]) -> FloatArray:
+def _join(blocks: Iterable[FloatArray]) -> FloatArray:
     return np.concatenate([np.empty(0, np.float32), *blocks])

@@ -1,4 +1,4 @@
-"""Options of the front end as a user gives them; `AudioSettings.spectrogram` resolves them to samples."""
+"""User options of the front end; `AudioSettings.spectrogram` converts them to samples."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ LONGEST_MS = 10_000.0
 class AudioSettings:
     """Options of the front end: window and hop in milliseconds, or else in samples.
 
-    `spectrogram` has them in samples. Fields of the same name mean the same as those of `SpectrogramConfig`.
+    Fields of the same name mean the same as those of `SpectrogramConfig`.
 
     Raises:
         InputError: a length is given in both units or in none, or a value is out of range.
@@ -25,8 +25,8 @@ class AudioSettings:
     sample_rate: int
     window_ms: float | None = DEFAULT_WINDOW_MS
     hop_ms: float | None = DEFAULT_HOP_MS
-    window_length: int | None = None  # samples; takes the place of window_ms
-    hop_length: int | None = None  # samples; takes the place of hop_ms
+    window_length: int | None = None  # samples; replaces window_ms
+    hop_length: int | None = None  # samples; replaces hop_ms
     n_mels: int
     f_min: float
     f_max: float | None
@@ -40,10 +40,10 @@ class AudioSettings:
         _require_one_length("hop_ms", self.hop_ms, DEFAULT_HOP_MS, "hop_length", self.hop_length)
 
     def spectrogram(self) -> SpectrogramConfig:
-        """The front end, with window and hop in whole samples: milliseconds are rounded to the nearest sample.
+        """Return the front end, with window and hop rounded to whole samples.
 
         Raises:
-            InputError: see `SpectrogramConfig`; or a mel band holds no frequency of the window's Fourier transform.
+            InputError: see `SpectrogramConfig`; or a mel band contains no frequency of the window's Fourier transform.
         """
         config = SpectrogramConfig(
             sample_rate=self.sample_rate,
@@ -64,15 +64,15 @@ class AudioSettings:
 
 
 def _require_one_length(name: str, milliseconds: float | None, default: float, other: str, samples: int | None) -> None:
-    """Refuse a length that is given in both units, or in none. The default gives way to samples."""
+    """Refuse a length that is given in both units, or in none. A value in samples replaces the default."""
     if samples is None and milliseconds is None:
         raise InputError(
             f"audio.{name} and audio.{other} are both null; give one of them, such as audio.{name}={default:g}"
         )
     if samples is not None and milliseconds not in (None, default):
         raise InputError(
-            f"audio.{name} is {milliseconds:g} and audio.{other} is {samples}, and one is to be "
-            f"given: leave the other out, or set audio.{name}=null or audio.{other}=null"
+            f"audio.{name} is {milliseconds:g} and audio.{other} is {samples}, but only one "
+            f"may be given: leave the other out, or set audio.{name}=null or audio.{other}=null"
         )
     if samples is None and milliseconds is not None and not 0 < milliseconds <= LONGEST_MS:
         raise InputError(
@@ -81,14 +81,14 @@ def _require_one_length(name: str, milliseconds: float | None, default: float, o
 
 
 def empty_bands(config: SpectrogramConfig) -> int:
-    """How many mel bands are always silent, because no frequency of the Fourier transform lies in them."""
+    """Count the mel bands that are always silent because they contain no frequency of the Fourier transform."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torchaudio warns of such bands
+        warnings.simplefilter("ignore")  # torchaudio warns about such bands
         return int((mel_filters(config).amax(0) == 0).sum())
 
 
 def _require_full_bands(config: SpectrogramConfig) -> None:
-    """Refuse a front end some of whose mel bands hold nothing."""
+    """Refuse a front end with empty mel bands."""
     empty = empty_bands(config)
     if not empty:
         return

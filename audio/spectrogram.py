@@ -1,6 +1,6 @@
 """Log-mel front end with exact frame arithmetic and no look-ahead.
 
-Frame ``t`` ends where hop ``t`` ends, so it sees nothing after sample ``(t + 1) * hop_length``::
+Frame ``t`` ends where hop ``t`` ends, so it uses no sample from ``(t + 1) * hop_length`` on::
 
     left pad  samples
     |<----->|<- hop ->|         |         |
@@ -19,24 +19,24 @@ import torchaudio
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
-from audio.mean_removal import MeanRemoval, within_range, without_mean
+from audio.mean_removal import MeanRemoval, limit_range, subtract_mean
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 
 MAX_WINDOW = 65_536  # samples
-MAX_MELS = 1024  # with the longest window their weights take 128 MiB
+MAX_MELS = 1024  # their weights with the longest window take 128 MiB
 MAX_RATE = 1_000_000  # Hz
 
 
-SMALLEST_FLOOR = 1e-30  # a smaller one may be 0 in float32, and digital silence then has no finite logarithm
+SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrogramConfig:
-    """Log-mel spectrogram of a mono signal.
+    """Options of the log-mel spectrogram of a mono signal.
 
     Raises:
-        InputError: a value is out of range, or two of them contradict each other.
+        InputError: a value is out of range, or two values contradict each other.
     """
 
     sample_rate: int = 16_000  # Hz; recordings of another rate are resampled
@@ -46,15 +46,16 @@ class SpectrogramConfig:
     f_min: float = 0.0  # Hz
     f_max: float | None = None  # Hz; None is half the sample rate
     floor: float = 1e-4  # added to the mel power before the logarithm: 80 dB below a full-scale tone in a window of 400
-    dynamic_range: float | None = None  # dB below a recording's own loud values where its floor lies; needs all of it
-    remove_mean: MeanRemoval = "none"  # of each mel band over time: forgets the channel; "clip" needs whole recordings
+    # dB; floor relative to a recording's own loud values, for which the whole recording is needed
+    dynamic_range: float | None = None
+    remove_mean: MeanRemoval = "none"  # over time, per mel band; removes the channel; "clip" needs whole recordings
 
     def __post_init__(self) -> None:
         require_rate(self.sample_rate)
         if not 0 < self.hop_length <= self.window_length:
             raise InputError(
                 f"audio.hop_length is {self.hop_length} and audio.window_length {self.window_length} samples; "
-                "choose 0 < hop_length <= window_length, so that no sample goes unheard"
+                "choose 0 < hop_length <= window_length, so that every sample is used"
             )
         if self.window_length > MAX_WINDOW:
             raise InputError(f"audio.window_length is {self.window_length} samples; choose at most {MAX_WINDOW}")
@@ -90,7 +91,7 @@ class SpectrogramConfig:
 
     @property
     def left_context(self) -> int:
-        """Samples before its own hop that a frame sees: window_length - hop_length."""
+        """Samples before its own hop that a frame uses: window_length - hop_length."""
         return self.window_length - self.hop_length
 
 
@@ -112,7 +113,7 @@ class LogMel(nn.Module):
         )
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Frames of samples that already carry ``left_context`` samples of history in front; no mean is removed.
+        """Compute the frames of samples that begin with ``left_context`` samples of history; no mean is removed.
 
         ``(batch, left_context + time * hop_length)`` -> ``(batch, time, mels)``, on the device of the samples.
         """
@@ -120,21 +121,21 @@ class LogMel(nn.Module):
         return torch.log(power + self.config.floor).transpose(1, 2).to(samples.device)  # (N, M, T) -> (N, T, M)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """All whole frames from the start: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
+        """Compute all whole frames from the start: ``(batch, samples)`` -> ``(batch, samples // hop_length, mels)``."""
         frames = self.frames(nn.functional.pad(samples, (self.config.left_context, 0)))
         return torch.stack([next(iter(self.relative([recording]))) for recording in frames])
 
     def relative(self, pieces: Iterable[Tensor], *, dynamic_range: float | None = None) -> Iterator[Tensor]:
-        """Pieces ``(time, mels)`` of one recording, from its start, relative to its own loudness and mean.
+        """Normalise the pieces ``(time, mels)`` of one recording, from its start, by its own loudness and mean.
 
-        ``dynamic_range`` in dB stands in for the front end's own where it is given.
+        ``dynamic_range`` in dB overrides the front end's own.
         """
         decibels = self.config.dynamic_range if dynamic_range is None else dynamic_range
-        return without_mean(within_range(pieces, decibels), self.config.remove_mean)
+        return subtract_mean(limit_range(pieces, decibels), self.config.remove_mean)
 
 
 def mel_filters(config: SpectrogramConfig) -> Tensor:
-    """How much each frequency of the Fourier transform counts for each mel band, ``(bins, mels)``."""
+    """Compute the weight of each frequency of the Fourier transform in each mel band, ``(bins, mels)``."""
     filters: Tensor = torchaudio.functional.melscale_fbanks(
         config.window_length // 2 + 1, config.f_min, config.highest, config.n_mels, config.sample_rate
     )
@@ -144,10 +145,10 @@ def mel_filters(config: SpectrogramConfig) -> Tensor:
 def log_mel_stream(
     log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int = 1000, dynamic_range: float | None = None
 ) -> Iterator[Tensor]:
-    """Log-mel ``(time, mels)`` of blocks at the front end's rate, so many frames at a time; whole hops only.
+    """Compute log-mel ``(time, mels)`` of blocks at the front end's rate, ``frames`` at a time; whole hops only.
 
-    Of one recording, from its start: its range is bounded and its mean removed as the front end says;
-    ``dynamic_range`` in dB stands in for the front end's own where it is given.
+    The blocks are one recording from its start. Its range is bounded and its mean removed as the front end says;
+    ``dynamic_range`` in dB overrides the front end's own.
     """
     return log_mel.relative(_frames_stream(log_mel, blocks, frames=frames), dynamic_range=dynamic_range)
 
@@ -167,17 +168,17 @@ def require_rate(sample_rate: int) -> None:
     """Refuse a sample rate that no front end can have.
 
     Raises:
-        InputError: it is not positive, or too high.
+        InputError: the rate is not positive, or too high.
     """
     if not 0 < sample_rate <= MAX_RATE:
         raise InputError(f"audio.sample_rate is {sample_rate}; it must be 1 to {MAX_RATE} Hz")
 
 
 def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:
-    """Refuse dynamic ranges to draw from that are none.
+    """Refuse an invalid interval of dynamic ranges.
 
     Raises:
-        InputError: they are not two positive numbers of dB, ascending.
+        InputError: the interval is not two positive numbers of dB in ascending order.
     """
     if ranges is not None and not (len(ranges) == 2 and 0 < ranges[0] <= ranges[1]):
         raise InputError(f"{option} is {list(ranges)} dB; give the narrowest and the widest, such as [22, 50], or null")

@@ -1,16 +1,16 @@
-"""Where the sound of a recording begins and ends: from its first to its last block that is loud enough.
+"""Trimming of silent ends: the sound lies between the first and the last block above a threshold.
 
 As librosa.effects.trim does (McFee et al., "librosa: Audio and music signal analysis in Python", SciPy 2015), but in
-blocks of 20 ms that do not overlap. Loud enough is said relative to the loudest block, so that it does not matter how
-loud the whole is::
+blocks of 20 ms that do not overlap. The threshold is relative to the loudest block, so the recording level does not
+matter::
 
     block          0    1    2    3    4    5    6    7
     dB below it   70   35   48    9    0   20   44   44
     rises          x    x         x    x                    louder than all blocks before them
     falls                              x    x         x     louder than all blocks after them
 
-The first block above any threshold is a rise, and the last one a fall. These few are kept of a recording, and tell its
-part for every threshold without decoding it again.
+For any threshold, the first block above it is a rise and the last one a fall. So these few blocks are enough to trim a
+recording at every threshold without decoding it again.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ import numpy.typing as npt
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 
-MIN_TRIM_DB = 0.1  # the depths of blocks are kept in tenths
+MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
 MAX_TRIM_DB = 120.0  # 16 bits span 96
 _BLOCK_SECONDS = 0.02
 
 Powers = npt.NDArray[np.float64]
-Steps = tuple[tuple[int, int], ...]  # (block, tenths of a decibel that it lies below the loudest)
+Steps = tuple[tuple[int, int], ...]  # (block, tenths of a decibel below the loudest block)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Part:
                 raise InputError(f"{name} is {getattr(self, name)}; a part of a recording needs 0 samples or more")
 
     def overlaps(self, other: "Part") -> bool:
-        """Whether both hold some sample."""
+        """Return whether both parts hold a common sample."""
         return self.start < other.start + other.num_samples and other.start < self.start + self.num_samples
 
 
@@ -55,7 +55,7 @@ class Part:
 class Edges:
     """The rises and falls of a recording in order of time, less than `MAX_TRIM_DB` below its loudest block.
 
-    There are none where it is silent or not finite, and never more than 1200 of either.
+    A recording that is silent or not finite has none. There are never more than 1200 of either.
     """
 
     rises: Steps
@@ -63,18 +63,18 @@ class Edges:
 
     @classmethod
     def of(cls, rises: Iterable[Iterable[int]], falls: Iterable[Iterable[int]]) -> "Edges":
-        """Edges from lists, as JSON gives them.
+        """Build edges from lists, as JSON gives them.
 
         Raises:
-            ValueError: they do not hold pairs.
+            ValueError: the lists do not hold pairs.
         """
         pairs = [tuple((block, depth) for block, depth in steps) for steps in (rises, falls)]
         return cls(rises=pairs[0], falls=pairs[1])
 
     def part(self, trim_db: float, num_samples: int, sample_rate: int) -> Part:
-        """From the first to the last block above ``trim_db`` below the loudest, to a tenth of a decibel.
+        """Return the part from the first to the last block less than ``trim_db`` below the loudest (in tenths of dB).
 
-        Of a recording without edges it is all ``num_samples``.
+        Without edges the part is all ``num_samples``.
         """
         threshold = round(10 * trim_db)
         loud = [block for block, depth in (*self.rises, *self.falls) if depth < threshold]
@@ -89,26 +89,26 @@ NO_EDGES = Edges(rises=(), falls=())
 
 
 def block_samples(sample_rate: int) -> int:
-    """Samples of a block."""
+    """Return the number of samples of a block."""
     return max(round(_BLOCK_SECONDS * sample_rate), 1)
 
 
 def block_powers(samples: FloatArray, sample_rate: int) -> Powers:
-    """Mean square ``(blocks,)`` of each block of mono samples; the last one may be shorter."""
+    """Compute the mean square ``(blocks,)`` of each block of mono samples; the last one may be shorter."""
     size = block_samples(sample_rate)
     starts = np.arange(0, len(samples), size)
     lengths = np.minimum(len(samples) - starts, size)
-    with np.errstate(invalid="ignore"):  # of samples that are not finite, which are set aside
+    with np.errstate(invalid="ignore"):  # samples that are not finite are set aside elsewhere
         powers: Powers = np.add.reduceat(np.square(samples, dtype=np.float64), starts) / lengths
     return powers
 
 
 def find_edges(powers: Powers) -> Edges:
-    """The edges of a recording whose blocks have these powers ``(blocks,)``."""
+    """Find the edges of a recording from its blocks' powers ``(blocks,)``."""
     loudest = float(powers.max(initial=0.0))
     if not 0 < loudest < np.inf:
         return NO_EDGES
-    with np.errstate(divide="ignore"):  # of a silent block
+    with np.errstate(divide="ignore"):  # for silent blocks
         decibels = 10 * np.log10(loudest / powers)
     depths = np.floor(10 * np.minimum(decibels, MAX_TRIM_DB)).astype(np.int64)
     last = len(depths) - 1
@@ -117,7 +117,7 @@ def find_edges(powers: Powers) -> Edges:
 
 
 def _steps(depths: npt.NDArray[np.int64]) -> Steps:
-    """The blocks that are louder than all before them, and than `MAX_TRIM_DB` below the loudest."""
+    """Find the blocks that are louder than all before them, and less than `MAX_TRIM_DB` below the loudest."""
     quietest = round(10 * MAX_TRIM_DB)
     before = np.minimum.accumulate(np.append(quietest, depths[:-1]))
     return tuple((int(block), int(depths[block])) for block in np.flatnonzero(depths < before))

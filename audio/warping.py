@@ -1,4 +1,4 @@
-"""Warps of spectrograms: faster or slower, and with formants shifted, as if somebody else had said it."""
+"""Warping of spectrograms: another speed, and shifted formants, as of another speaker."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from torch import Tensor
 def warp(
     spectrograms: Tensor, lengths: Tensor, *, speeds: Tensor, formants: Tensor, starts: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Read spectrograms at other points of time and mel, linearly between frames and between bands.
+    """Resample spectrograms at other points of time and mel, linearly between frames and between bands.
 
     ::
 
@@ -21,16 +21,16 @@ def warp(
         lengths: ``(batch,)`` int64, frames of each passage, 1 or more.
         speeds: ``(batch,)``, above 1 for faster, which makes the result shorter.
         formants: ``(batch,)``, above 1 for a lower voice.
-        starts: ``(batch,)`` int64, first frame of each passage; the first of all where it is not given.
+        starts: ``(batch,)`` int64, first frame of each passage; by default the first of all.
 
     Returns:
-        ``(batch, longest new length, mels)``, zeros beyond the new lengths, and these: ``round(length / speed)``, 1 at
-        least.
+        ``(batch, longest new length, mels)``, zeros beyond the new lengths; and the new lengths, ``max(round(length /
+        speed), 1)``.
     """
     starts = torch.zeros_like(lengths) if starts is None else starts
     warped = torch.round(lengths / speeds.double()).long().clamp(min=1)
     steps = torch.arange(int(warped.max()))
-    at = (steps + 0.5) * speeds.double()[:, None] - 0.5  # float64: frames of an hour are told apart exactly
+    at = (steps + 0.5) * speeds.double()[:, None] - 0.5  # float64, to distinguish the frames of an hour exactly
     lower, share = _between(at, lengths[:, None])
     upper = torch.minimum(lower + 1, lengths[:, None] - 1)
     rows = torch.arange(len(spectrograms))[:, None]
@@ -42,7 +42,7 @@ def warp(
 
 
 def _band_weights(formants: Tensor, mels: int) -> Tensor:
-    """How much of each band goes into each band of the result ``(batch, mels, mels)``."""
+    """Compute the weight of each band in each band of the result ``(batch, mels, mels)``."""
     at = (torch.arange(mels) + 0.5) * formants.double()[:, None] - 0.5
     lower, share = _between(at, torch.tensor(mels))
     weights = torch.zeros(len(formants), mels, mels, dtype=torch.float64)
@@ -51,7 +51,7 @@ def _band_weights(formants: Tensor, mels: int) -> Tensor:
 
 
 def _between(at: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """The index below a position, clamped to so many indices, and how far beyond it the position lies."""
+    """Return the index below a position, clamped to the valid indices, and the position's distance from the index."""
     clamped = torch.minimum(at.clamp(min=0), (count - 1).double())
     lower = clamped.floor()
     return lower.long(), clamped - lower

@@ -1,7 +1,7 @@
-"""WAV files of 16-bit PCM, written piece by piece.
+"""Writing of 16-bit PCM WAV files piece by piece.
 
-libsndfile turns samples into bytes, and Python writes the bytes: of a full disk libsndfile only says that something
-failed, Python says what.
+libsndfile converts samples to bytes, and Python writes the bytes: on a full disk libsndfile reports only a failure,
+Python the reason.
 """
 
 import io
@@ -18,7 +18,7 @@ BYTES_PER_SAMPLE = 2
 
 
 class WavFile:
-    """An open mono file."""
+    """A mono WAV file that is open for writing."""
 
     def __init__(self, file: wave.Wave_write, sample_rate: int) -> None:
         self._file = file
@@ -34,7 +34,7 @@ class WavFile:
 
 @contextmanager
 def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
-    """A mono WAV file to write to; its header is completed when the block ends.
+    """Open a mono WAV file for writing; its header is completed when the block ends.
 
     Raises:
         OSError: the file cannot be written, such as on a full disk.
@@ -43,5 +43,5 @@ def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
         writer.setnchannels(1)
         writer.setsampwidth(BYTES_PER_SAMPLE)
         writer.setframerate(sample_rate)
-        writer.writeframesraw(b"")  # the header: a file without samples has one, too
+        writer.writeframesraw(b"")  # writes the header, also if no samples follow
         yield WavFile(writer, sample_rate)

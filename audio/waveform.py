@@ -1,4 +1,4 @@
-"""A mono waveform: samples and their rate."""
+"""A mono waveform: samples and their sample rate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from audio.wav import wav_file
 from foundation.errors import InputError
 from foundation.files import aside
 
-# Suffixes of sound in other formats. A WAV file of such a name would be refused by most players.
+# Suffixes of other sound formats. Most players would refuse a WAV file with such a name.
 OTHER_SOUNDS = frozenset(
     f".{suffix}"
     for suffix in ("mp3", "flac", "ogg", "oga", "opus", "m4a", "aac", "mp4", "wma", "aiff", "aif", "au", "caf", "raw")
@@ -45,10 +45,10 @@ class Waveform:
         return len(self.samples) / self.sample_rate
 
     def write(self, path: Path | str) -> None:
-        """Write a 16-bit PCM WAV file, whole or not at all; samples outside [-1, 1] are clipped.
+        """Write a 16-bit PCM WAV file atomically; samples outside [-1, 1] are clipped.
 
         Raises:
-            InputError: the path ends like sound in another format, such as ".mp3".
+            InputError: the path has the suffix of another sound format, such as ".mp3".
         """
         path = Path(path).expanduser()
         if path.suffix.lower() in OTHER_SOUNDS:

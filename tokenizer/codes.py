@@ -113,7 +113,7 @@ class Codes:
         )
 
 
-def joined(prompt: Codes, more: Codes) -> Codes:
+def join_codes(prompt: Codes, more: Codes) -> Codes:
     """Join a prompt of whole codes and its continuation into codes of one sound.
 
     Raises:

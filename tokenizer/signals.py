@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.mean_removal import without_mean
+from audio.mean_removal import subtract_mean
 from audio.spectrogram import LogMel, log_mel_stream
 from audio.waveform import FloatArray
 from tokenizer.tokenizer import Tokenizer
@@ -36,7 +36,7 @@ def signals(
     )  # the same frames as the codes have
     frames = PATCHES_AT_ONCE * tokenizer.patch_frames
     pieces = log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=frames)
-    for piece in without_mean(_shown(pieces, as_recorded), audio.remove_mean):
+    for piece in subtract_mean(_shown(pieces, as_recorded), audio.remove_mean):
         spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
         yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
 

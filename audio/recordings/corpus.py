@@ -1,4 +1,4 @@
-"""From a folder of recordings to a manifest: find the files, say what is known of each, listen to them, divide them."""
+"""Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
 
 import os
 import stat
@@ -22,34 +22,34 @@ EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
 )
-FEW = 20  # recordings: to listen to so few takes moments, even where they are long
+FEW = 20  # recordings; so few are inspected in moments, even long ones
 
-Described = dict[str, tuple[Description, ...]]  # what is known of each recording, or of each part of it, by path
-UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: set aside, not passed over
+Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
+UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: listed as set aside, not ignored
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusConfig:
-    """Which recordings there are, and how they are divided.
+    """Options of the corpus: where its recordings are, and how they are split.
 
     Raises:
         InputError: neither root nor table is given, the pattern is malformed, or two values contradict each other.
     """
 
-    root: str | None = None  # folder of the recordings; None: the folder a fairseq table names, or the table's own
+    root: str | None = None  # folder of the recordings; None: the folder that a fairseq table names, or the table's own
     pattern: str | None = None  # of file names, such as {label}_{group}_{index}.wav: see audio.recordings.templates
-    labels: Literal["folder", "pattern", "none"] = "folder"  # folder: its name, where pattern and table give no label
+    labels: Literal["folder", "pattern", "none"] = "folder"  # folder: the folder's name if there is no other label
     table: str | None = None  # TSV, CSV, fairseq TSV or JSONL that lists the recordings: see audio.recordings.tables
-    extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, where no table lists them
-    segment_seconds: float | None = None  # cut longer recordings into clips of so many seconds; None: they stay whole
-    segment_overlap_seconds: float = 0.0  # that a segment shares with the one before
+    extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, if no table lists them
+    segment_seconds: float | None = None  # cut longer recordings into clips of this length; None: keep them whole
+    segment_overlap_seconds: float = 0.0  # overlap of a segment with the previous one
     segment_silence_dbfs: float | None = None  # leave out segments in which no sample exceeds this level
     inspection: InspectionConfig = field(default_factory=InspectionConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
 
     @property
     def segments(self) -> SegmentConfig:
-        """How recordings are cut into segments."""
+        """Options of cutting recordings into segments."""
         return SegmentConfig(
             seconds=self.segment_seconds,
             overlap_seconds=self.segment_overlap_seconds,
@@ -84,16 +84,16 @@ def build_manifest(
     progress: Progress | None = None,
     set_aside: Callable[[Sequence[Rejected]], None] | None = None,
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
-    """The corpus of a config, and the files that were set aside with the reasons, both sorted by path.
+    """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
     Args:
         workers: threads that decode.
-        cache: JSONL file that keeps what listening found out, so that unchanged files are not decoded again.
+        cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
         progress: called with the number of files done and in all.
-        set_aside: called after listening with the files that cannot be used, also where the rest makes no corpus.
+        set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
 
     Raises:
-        InputError: no recording is found or fit, a table names a file that is not there, or the splits cannot be made.
+        InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
     """
     root, described, unmatched = find_recordings(config)
     _require_divisible(described, config)
@@ -112,7 +112,7 @@ def build_manifest(
             f"corpus.root={root}: nothing of its {len(described)} recordings can be used ({frequent_reasons(unused)}); "
             "check start and end in the table, choose a lower corpus.segment_silence_dbfs, or loosen corpus.inspection"
         )
-    divided, undivided = _divided(clips, config.split, unused)
+    divided, undivided = _split(clips, config.split, unused)
     rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
     return Manifest(root=root, clips=divided), tuple(rejected)
 
@@ -120,7 +120,7 @@ def build_manifest(
 def _cut(
     described: Described, fit: Mapping[str, Measurement], config: CorpusConfig
 ) -> tuple[list[Clip], list[Rejected]]:
-    """The clips of all fit recordings, and what is left out of them."""
+    """Cut all usable recordings into clips, and list what is left out."""
     clips: list[Clip] = []
     rejected: list[Rejected] = []
     for path, several in described.items():
@@ -132,21 +132,21 @@ def _cut(
 
 
 def _require_divisible(described: Described, config: CorpusConfig) -> None:
-    """Refuse a split that cannot be made before hours of listening, not after.
+    """Refuse a split that cannot be made, before inspection takes hours.
 
-    Whether a few recordings suffice is judged after listening, which shows which of them are recordings at all.
+    Whether a few recordings suffice is checked after inspection, which finds the usable ones.
     """
-    unheard = [clip for path, several in described.items() for clip in _unheard(path, several, config)]
+    unheard = [clip for path, several in described.items() for clip in _placeholder_clips(path, several, config)]
     if len(described) <= FEW:
         split_clips(unheard, replace(config.split, validation_fraction=0, test_fraction=0))
     else:
         split_clips(unheard, config.split)
 
 
-def _divided(
+def _split(
     clips: list[Clip], config: SplitConfig, unused: Sequence[Rejected]
 ) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
-    """`split_clips`; a refusal says what was set aside before."""
+    """Call `split_clips`; an error also says what was set aside before."""
     try:
         return split_clips(clips, config)
     except InputError as error:
@@ -156,19 +156,19 @@ def _divided(
 
 
 def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Rejected, ...]]:
-    """Root, what is known of each recording by path, and the files that the pattern does not fit.
+    """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
-    Of a recording there are several descriptions where a table names several parts of it. Nothing is decoded: the
-    quick part, in which most mistakes show.
+    A recording has several descriptions if a table names several parts of it. Nothing is decoded, so that most mistakes
+    show quickly.
 
     Raises:
-        InputError: as `build_manifest`, as far as it shows without listening.
+        InputError: as `build_manifest`, except errors that need inspection.
     """
-    root, listed = _listed(config) if config.table else _found(config)
+    root, listed = _find_in_table(config) if config.table else _find_in_folder(config)
     if config.pattern is None:
         return (
             root,
-            {path: tuple(_labelled(path, known, config) for known in each) for path, each in listed.items()},
+            {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()},
             (),
         )
     template = Template(config.pattern)
@@ -179,7 +179,7 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Reject
             f"such as {min(listed)!r}; write the pattern after such a name"
         )
     described = {
-        path: tuple(_labelled(path, _merged(named, known), config) for known in listed[path])
+        path: tuple(_set_label(path, _merge(named, known), config) for known in listed[path])
         for path, fields in matched.items()
         if (named := describe(fields, str(root / path)))
     }
@@ -187,8 +187,8 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Reject
     return root, described, tuple(Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
 
 
-def _found(config: CorpusConfig) -> tuple[Path, Described]:
-    """Root and recordings of a folder; nothing is known of them yet."""
+def _find_in_folder(config: CorpusConfig) -> tuple[Path, Described]:
+    """Find the recordings of a folder: the root, and empty descriptions."""
     root = _folder(config.root or "", "corpus.root")
     wanted = {extension.lower().lstrip(".") for extension in config.extensions}
     others: Counter[str] = Counter()
@@ -206,13 +206,15 @@ def _found(config: CorpusConfig) -> tuple[Path, Described]:
             f"corpus.root={root} holds no recordings{most}; looked for {' '.join(f'.{e}' for e in config.extensions)}, "
             "in sub-folders too: check the path, convert other formats to WAV or FLAC, or set corpus.extensions"
         )
-    return root, dict.fromkeys(sorted([*paths, *unreadable]), (Description(),))  # inspection sets these aside
+    # inspection sets the unreadable ones aside
+    return root, dict.fromkeys(sorted([*paths, *unreadable]), (Description(),))
 
 
 def _files(root: Path) -> Iterator[str]:
-    """Paths of all files and folders below ``root``, none hidden. Links are followed; each folder is entered once.
+    """List the paths of all files and folders below ``root`` except hidden ones. Links are followed, each folder once.
 
-    A folder may have the name of a recording: it is then set aside by name, and the recordings in it are found as well.
+    A folder may have a recording's name: the folder is then set aside by name, and the recordings in it are found as
+    well.
     """
     entered = set()
     for folder, subfolders, names in os.walk(root, onerror=_no_permission, followlinks=True):
@@ -230,9 +232,9 @@ def _no_permission(error: OSError) -> None:
     raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
-def _listed(config: CorpusConfig) -> tuple[Path, Described]:
-    """Root and recordings of a table, with what its rows say of each recording, or of each part of it."""
-    path = _expanded(config.table or "", "corpus.table")
+def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
+    """Find the recordings of a table: the root, and the descriptions in the table's rows."""
+    path = _expand_home(config.table or "", "corpus.table")
     table = read_table(path)
     if not table.rows:
         raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
@@ -257,39 +259,39 @@ def _splits_by_name(config: CorpusConfig) -> bool:
 
 
 def _relative(root: Path, row: Row) -> str:
-    """A row's path relative to the root, "/" between folders, "." and ".." resolved.
+    """Return a row's path relative to the root, "/" between folders, "." and ".." resolved.
 
-    An absolute path may name the root as it is given, or as it is after its links are followed.
+    An absolute path may name the root as given, or with its links resolved.
     """
     path = Path(os.path.normpath(root.absolute() / row.path))
     roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
     found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
     if not found:
-        raise InputError(f"{row.where}: {row.path} lies outside {root}; set corpus.root to a folder that holds all")
-    if not os.path.lexists(path):  # a link that leads nowhere is there: it is set aside as other unreadable files are
-        raise InputError(f"{row.where}: {row.path} is not there (looked in {root}); mend the row, or set corpus.root")
+        raise InputError(f"{row.where}: {row.path} lies outside {root}; set corpus.root to a folder that holds it")
+    if not os.path.lexists(path):  # a broken link exists: it is set aside as other unreadable files are
+        raise InputError(f"{row.where}: {row.path} is not there (looked in {root}); fix the row, or set corpus.root")
     return found[0]
 
 
-def _expanded(text: str, source: str) -> Path:
-    """The path, ``~`` and ``~user`` replaced by home folders."""
+def _expand_home(text: str, source: str) -> Path:
+    """Convert text to a path; ``~`` and ``~user`` become home folders."""
     try:
         return Path(text).expanduser()
-    except RuntimeError as error:  # of an unknown user
+    except RuntimeError as error:  # for an unknown user
         raise InputError(f"{source}: {text} does not exist ({error}); write the whole path") from error
 
 
 def _folder(text: str, source: str) -> Path:
-    """The path, if it is a folder that may be listed."""
-    path = _expanded(text, source)
+    """Return the path if it is a folder that may be listed."""
+    path = _expand_home(text, source)
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)"
         ) from error
-    except ValueError as error:  # of a null character, or one that UTF-8 does not have
-        raise InputError(f"{source}: {text!r:.200} is no path; name the folder of your recordings") from error
+    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
+        raise InputError(f"{source}: {text!r:.200} is not a path; name the folder of your recordings") from error
     except OSError as error:
         raise InputError(f"{source}: {path} cannot be read: {error.strerror}; check its permissions") from error
     if not is_folder:
@@ -297,8 +299,8 @@ def _folder(text: str, source: str) -> Path:
     return path
 
 
-def _merged(named: Description, listed: Description) -> Description:
-    """What the name says, where the table says nothing."""
+def _merge(named: Description, listed: Description) -> Description:
+    """Merge two descriptions: the table's, completed from the file name."""
     return replace(
         listed,
         label=listed.label or named.label,
@@ -309,7 +311,7 @@ def _merged(named: Description, listed: Description) -> Description:
     )
 
 
-def _labelled(path: str, known: Description, config: CorpusConfig) -> Description:
+def _set_label(path: str, known: Description, config: CorpusConfig) -> Description:
     match config.labels:
         case "none":
             return replace(known, label=None)
@@ -319,8 +321,8 @@ def _labelled(path: str, known: Description, config: CorpusConfig) -> Descriptio
             return known
 
 
-def _unheard(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:
-    """The clips of a recording as far as they are known without listening: of an unknown length, in microseconds.
+def _placeholder_clips(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:
+    """Give a recording's clips as far as they are known before inspection, with placeholder lengths in microseconds.
 
     A recording that may be cut stands for as many segments as there are splits.
     """

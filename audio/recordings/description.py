@@ -1,4 +1,4 @@
-"""What is known of a recording before it is heard: from its name, its folder or a row of a table."""
+"""Descriptions of recordings from their names, their folders or the rows of a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from audio.recordings.manifest import Split, whole_number
 from foundation.errors import InputError
 
 FIELDS = ("label", "group", "index", "fold", "split")
-SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only tables name them
+SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in tables
 LONGEST_SECONDS = 1e9  # thirty years
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -20,7 +20,7 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A part of a recording by the seconds at which it begins and ends."""
+    """A part of a recording, in seconds."""
 
     start: float
     end: float | None  # None: the end of the recording
@@ -28,7 +28,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """The fields of `audio.recordings.manifest.Clip` that sound does not give; None where nothing is said."""
+    """The fields of `audio.recordings.manifest.Clip` that do not come from the sound; None where unknown."""
 
     label: str | None = None
     group: str | None = None
@@ -39,11 +39,11 @@ class Description:
 
 
 def describe(fields: Mapping[str, str], where: str) -> Description:
-    """Fields as text -> a description; empty text says nothing. ``where`` names the source in errors ("table.tsv:3").
+    """Parse the fields of a description; empty text means unknown. ``where`` is the source in errors ("table.tsv:3").
 
     Raises:
-        InputError: the index is no number, the split no split, start and end no part, or a value holds a control
-            character.
+        InputError: the index is not a number, the split not a split, start and end not a part, or a value holds a
+            control character.
     """
     given = {name: text.strip() for name in (*FIELDS, *SPAN_FIELDS) if (text := fields.get(name, "")).strip()}
     for name, text in given.items():
@@ -60,10 +60,10 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
 
 
 def split_of(name: str, where: str) -> Split:
-    """The split that a name stands for, in any case.
+    """Return the split that a name stands for, in any case.
 
     Raises:
-        InputError: no split is called so.
+        InputError: no split has this name.
     """
     for split, names in SPLIT_NAMES.items():
         if name.lower() in names:
@@ -79,7 +79,7 @@ def _index(text: str, where: str) -> int:
 
 
 def _span(given: Mapping[str, str], where: str) -> Span | None:
-    """The part between ``start`` and ``end``; None where neither is given."""
+    """Return the part between ``start`` and ``end``; None if neither is given."""
     if not any(name in given for name in SPAN_FIELDS):
         return None
     start = _seconds(given["start"], "start", where) if "start" in given else 0.0

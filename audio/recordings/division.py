@@ -1,4 +1,4 @@
-"""What to tell of how clips were divided, where it is not what was asked or limits what figures mean."""
+"""Notices about splits that differ from the request, or that limit what the figures mean."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
@@ -6,11 +6,11 @@ from collections.abc import Collection
 from audio.recordings.manifest import SPLITS, Clip, Split
 from audio.recordings.splits import SplitConfig
 
-TOLERATED = 1.5  # a split that holds so many times what was asked, or so many times less, is worth a notice
+TOLERATED = 1.5  # a split this many times larger or smaller than requested gets a notice
 
 
 def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
-    """What to know of the splits that `split_clips` gave the clips, a sentence each; none where all is as asked."""
+    """Return notices about the splits of `split_clips`, a sentence each; none if the splits are as requested."""
     if config.by == "hash" and (divided := _divided_recordings(clips)):
         several = divided > 1
         labels = ", each label by itself" if len({clip.label for clip in clips}) > 1 else ""
@@ -24,7 +24,7 @@ def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str,
 
 
 def _divided_recordings(clips: Collection[Clip]) -> int:
-    """How many recordings have segments in several splits."""
+    """Count the recordings that have segments in several splits."""
     splits: dict[str, set[Split]] = defaultdict(set)
     for clip in clips:
         if clip.segment is not None:
@@ -33,7 +33,7 @@ def _divided_recordings(clips: Collection[Clip]) -> int:
 
 
 def _uneven_shares(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
-    """A sentence where a drawn split is half again as large as asked, or as small, because some clips stay together."""
+    """Return a notice if a random split is much larger or smaller than requested because some clips stay together."""
     drawn = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
     groups = {clip.group for clip in clips if clip.group is not None}
     together = groups if groups and not config.shared_groups else {clip.path for clip in clips}
@@ -53,5 +53,5 @@ def _uneven_shares(clips: Collection[Clip], config: SplitConfig) -> tuple[str, .
             "hold each group out once (compare.folds=group), let groups be divided (corpus.split.shared_groups=true), "
             "or add groups"
         )
-    told = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
-    return (f"{told}: {remedy}",)
+    notice = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
+    return (f"{notice}: {remedy}",)

@@ -1,7 +1,7 @@
-"""The embedded corpus: spoken digits and other words by many eSpeak NG voices, made on this machine, offline.
+"""The embedded corpus: spoken digits and other words by many eSpeak NG voices, synthesised locally and offline.
 
 File ``{word}_{voice}_{take}.wav``: label = word, group = voice. Takes of a word by a voice differ in speed and pitch.
-Silence is left as the engine gives it: 12 ms before the word and at most 14 ms after it (measured over 104 voices).
+The engine's silence is kept: 12 ms before the word and at most 14 ms after it (measured over 104 voices).
 """
 
 import fcntl
@@ -27,15 +27,16 @@ from foundation.seeds import require_seed
 
 PATTERN = "{label}_{group}_{index}.wav"
 
-# The ten digits, then common commands, then words that differ in length and sounds; a part of the corpus has the first.
+# The ten digits, then common commands, then words that differ in length and sounds. A smaller corpus has the first
+# words.
 WORDS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     *("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"),
     *("house", "water", "music", "garden", "window", "happy", "purple", "morning", "basket", "elephant"),
 )
 
-# Variants that sound like persons (robots, whispers and effects are left out), women's and men's voices in turn as far
-# as both last, so that any part has some of each.
+# Variants that sound like persons, without robots, whispers and effects. Women's and men's voices alternate as long as
+# there are both, so that a smaller corpus has some of each.
 _VARIANTS = (
     *("f1", "m1", "f2", "m2", "f3", "m3", "f4", "m4", "f5", "m5", "Alicia", "Alex", "Andrea", "Andy", "Annie", "Denis"),
     *("anika", "Gene", "aunty", "Jacky", "belinda", "Lee", "linda", "Michael", "steph", "Mike", "grandma", "grandpa"),
@@ -44,7 +45,7 @@ _VARIANTS = (
 )
 _ACCENTS = ("en-us", "en", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
 _VOLUME = 60  # percent; at 100 a tenth of the variants clip
-_SPEEDS = (130, 210)  # words per minute, drawn from this range
+_SPEEDS = (130, 210)  # words per minute, least and most
 _PITCHES = (30, 70)  # of 100; 50 is the voice's own
 _STEPS = np.sqrt([2.0, 3.0])  # between the takes' places in the two ranges, modulo 1
 
@@ -53,15 +54,15 @@ VOICES = tuple(f"{_ACCENTS[number % len(_ACCENTS)]}+{variant}" for number, varia
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedConfig:
-    """How much of the corpus to speak; the whole is 33 minutes of sound, spoken in 5 s.
+    """Size of the corpus; the whole is 33 minutes of sound, synthesised in 5 s.
 
     Raises:
         InputError: a value is out of range.
     """
 
-    voices: int = len(VOICES)  # the first so many
-    words: int = len(WORDS)  # the first so many; the ten digits come first
-    takes: int = 3  # of each word by each voice, at other speeds and pitches
+    voices: int = len(VOICES)  # number of voices, from the first
+    words: int = len(WORDS)  # number of words, from the first; the ten digits come first
+    takes: int = 3  # of each word by each voice, at different speeds and pitches
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -75,7 +76,7 @@ class EmbeddedConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One clip to be spoken."""
+    """One clip to synthesise."""
 
     file: str
     text: str
@@ -85,9 +86,10 @@ class Utterance:
 
 
 def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
-    """All clips of the corpus in the order in which they are spoken.
+    """List all clips of the corpus in the order of synthesis.
 
-    A clip's speed and pitch come from the seed and its own voice, word and take: a larger corpus does not move them.
+    A clip's speed and pitch depend on the seed and its own voice, word and take, so a larger corpus does not change
+    them.
     """
     return tuple(
         _utterance(config.seed, voice, word, take)
@@ -98,9 +100,9 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
 
 
 def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
-    """The folder of the corpus's WAV files (22,050 Hz mono), below ``cache``; spoken now if it is not there yet.
+    """Return the folder of the corpus's WAV files (22,050 Hz mono) below ``cache``, synthesised now if it is missing.
 
-    It appears whole or not at all. Two runs that want it at once speak it once.
+    The folder appears complete or not at all. Two runs that need it at once synthesise it once.
 
     Raises:
         InputError: eSpeak NG is missing, lacks a voice, or fails.
@@ -131,11 +133,12 @@ def _utterance(seed: int, voice: int, word: int, take: int) -> Utterance:
 
 
 def _speak(request: dict[str, object], folder: Path) -> None:
-    """Let a fresh process speak into a folder aside, then give it its name."""
-    for left in folder.parent.glob(f".{folder.name}*.aside"):  # by runs that were killed: the lock is ours
+    """Synthesise in a fresh process into a temporary folder, then rename the folder."""
+    for left in folder.parent.glob(f".{folder.name}*.aside"):  # left by killed runs; this process holds the lock
         shutil.rmtree(left, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)  # one that somebody took files from
-    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")  # a killed run's engine may still write
+    shutil.rmtree(folder, ignore_errors=True)  # a folder from which files were removed
+    # a unique name: a killed run's engine may still write
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.aside")
     aside.mkdir()
     try:
         with named_write_errors(folder):
@@ -147,7 +150,7 @@ def _speak(request: dict[str, object], folder: Path) -> None:
 
 
 def _run_engine(request: str) -> None:
-    """The engine reads the request, and leaves when its end of a pipe says that this process is gone.
+    """Run the engine on the request; the engine exits when its end of a pipe shows that this process is gone.
 
     Raises:
         OSError: the engine could not write its files.
@@ -176,18 +179,18 @@ def _run_engine(request: str) -> None:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Without the variable by which a user's own eSpeak would lend its data to this one."""
+    """Return the environment without the variable that would give this engine the data of another eSpeak."""
     return {name: value for name, value in os.environ.items() if name != "ESPEAK_DATA_PATH"}
 
 
 def _whole(folder: Path, count: int) -> bool:
-    """The rename came last, so a folder under its name was whole; nobody may have taken files from it since."""
+    """Return whether the folder has all files; it was renamed last, but somebody may have removed files since."""
     return sum(1 for _ in folder.glob("*.wav")) == count
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that dies with its process."""
+    """Hold a lock that the end of its process releases."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
@@ -208,7 +211,7 @@ def _engine_version() -> str:
 
 
 def _check_voices(voices: set[str]) -> None:
-    """The engine takes an unknown variant for no variant, silently: look the names up in its data."""
+    """Refuse unknown voices. The engine silently ignores unknown variants, so the names are looked up in its data."""
     languages, variants = _known_voices()
     for voice in sorted(voices):
         language, _, variant = voice.partition("+")
@@ -221,8 +224,8 @@ def _check_voices(voices: set[str]) -> None:
 
 @cache
 def _known_voices() -> tuple[frozenset[str], frozenset[str]]:
-    """Languages and voice variants in the engine's data."""
-    import espeakng_loader  # here, so that a machine without it can still use its own recordings
+    """List the languages and voice variants in the engine's data."""
+    import espeakng_loader  # imported here, so that a machine without it can still use its own recordings
 
     data = Path(espeakng_loader.get_data_path())
     languages = (path.name.lower() for path in (data / "lang").rglob("*") if path.is_file())

@@ -1,9 +1,9 @@
-"""eSpeak NG in a process of its own: reads utterances as JSON from standard input and writes one WAV file for each.
+"""eSpeak NG in its own process: reads utterances as JSON from standard input and writes one WAV file for each.
 
-Its argument is the number of a pipe's reading end, which the caller holds open for as long as it wants the sound.
+Its argument is the number of a pipe's reading end; the process ends when the caller closes the other end.
 
-The engine keeps state from one utterance to the next, even when reseeded: only a fresh process that speaks everything
-in a fixed order gives the same bytes again. So this file is run, never imported, by `audio.recordings.embedded`.
+The engine keeps state between utterances, even when reseeded. Only a fresh process that synthesises everything in a
+fixed order repeats the same bytes. So `audio.recordings.embedded` runs this file and never imports it.
 
 eSpeak NG is licensed under GPL-3; it comes with the package espeakng-loader, and is called here through ctypes.
 """
@@ -31,7 +31,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class Voice:
-    """The engine. It is stateful: what it says depends on all that it said before."""
+    """The engine. It is stateful: each utterance depends on all earlier ones."""
 
     def __init__(self, seed: int) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -41,11 +41,11 @@ class Voice:
             raise OSError(f"eSpeak NG does not start with the data in {data.decode()}")
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._blocks: list[npt.NDArray[np.int16]] = []
-        self._callback = _Callback(self._receive)  # kept: the library holds only its address
+        self._callback = _Callback(self._receive)  # a reference: the library keeps only its address
         self._library.espeak_SetSynthCallback(self._callback)
 
     def say(self, text: str, *, voice: str, speed: int, pitch: int, volume: int) -> npt.NDArray[np.int16]:
-        """Samples ``(samples,)``; speed in words per minute, pitch 0-100 (50: the voice's own), volume in percent."""
+        """Synthesise ``(samples,)``; speed in words per minute, pitch 0-100 (default 50), volume in percent."""
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise OSError(f"eSpeak NG has no voice {voice}")
         for parameter, value in ((_RATE, speed), (_PITCH, pitch), (_VOLUME, volume)):
@@ -65,23 +65,23 @@ class Voice:
 
 
 def _leave_with(lifeline: int) -> None:
-    """Leave as soon as nobody holds the other end of a pipe: whoever wanted the sound was killed."""
+    """Exit this process as soon as the pipe's other end is closed, because the caller was killed."""
     os.read(lifeline, 1)
     os._exit(1)
 
 
 def main() -> None:
-    """Speak ``{"folder", "seed", "volume", "utterances": [{"file", "text", "voice", "speed", "pitch"}, ...]}``."""
+    """Synthesise ``{"folder", "seed", "volume", "utterances": [{"file", "text", "voice", "speed", "pitch"}, ...]}``."""
     threading.Thread(target=_leave_with, args=[int(sys.argv[1])], daemon=True).start()
     request = json.load(sys.stdin)
     voice = Voice(request["seed"])
     for each in request["utterances"]:
-        said = voice.say(
+        samples = voice.say(
             each["text"], voice=each["voice"], speed=each["speed"], pitch=each["pitch"], volume=request["volume"]
         )
         wav = io.BytesIO()
-        soundfile.write(wav, said, voice.sample_rate, subtype="PCM_16", format="WAV")
-        # Written by Python, whose errors tell a full disk from others; libsndfile's do not.
+        soundfile.write(wav, samples, voice.sample_rate, subtype="PCM_16", format="WAV")
+        # Python writes the file: its errors distinguish a full disk from others, libsndfile's do not.
         (Path(request["folder"]) / each["file"]).write_bytes(wav.getvalue())
 
 

@@ -1,4 +1,4 @@
-"""Values that a stage writes for later stages: finite, or refused with the name of their clip."""
+"""A check of the arrays that stages write: values that are not finite are refused."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +8,10 @@ from foundation.errors import InputError
 
 
 def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:
-    """Refuse values that nothing can be trained on.
+    """Refuse values that a model cannot be trained on.
 
     Raises:
-        InputError: a value is NaN or infinite, or did not fit into the type of the array; names the clip.
+        InputError: a value is NaN or infinite, or did not fit into the type of the array; the message names the clip.
     """
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         raise InputError(

@@ -1,7 +1,7 @@
-"""Folds: the same corpus divided several times, so that each group (or given fold) is the test set once.
+"""Folds: divisions of one corpus in which each group (or given fold) is the test set once.
 
-One fold's figure hangs on who was left out: between speakers it varies more than between methods. The mean over folds,
-each of which holds out somebody else, is what methods are compared by.
+The figure of one fold depends on who was left out: it varies more between speakers than between methods. So methods are
+compared by the mean over folds.
 """
 
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ FEWEST = 3  # values: one to test, one to validate, one to train
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """A corpus divided in one way."""
+    """One division of a corpus into splits."""
 
-    name: str  # the value that is held out for test
+    name: str  # the group or given fold that is the test set
     manifest: Manifest
 
 
 def folds(
     manifest: Manifest, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False
 ) -> tuple[Fold, ...]:
-    """Each group (or given fold) once as test, the next in sorted order (after the last, the first) as validation.
+    """Make folds: each group (or given fold) is test once, with the next in sorted order (cyclically) as validation.
 
-    Whatever splits the clips have are replaced. ``at_most`` takes so many of the folds, evenly spaced;
-    ``shared_groups`` lets a group stand in several given folds, as some data sets' own do.
+    Existing splits of the clips are replaced. ``at_most`` takes only that number of folds, evenly spaced;
+    ``shared_groups`` allows a group in several given folds, as in some data sets.
 
     Raises:
         InputError: a clip has no group (or fold), there are fewer than three of them, ``at_most`` is below one, or a
-            group would be trained on and tested.
+            group would be both in training and in test.
     """
     values = _values(manifest.clips, by)
     if at_most is not None and at_most < 1:
@@ -46,10 +46,10 @@ def folds(
 
 
 def require_disjoint_groups(manifest: Manifest) -> None:
-    """Refuse a division that asks nothing across groups.
+    """Refuse a division that does not test generalisation across groups.
 
     Raises:
-        InputError: a group stands in two splits; names it.
+        InputError: a group is in two splits; the message names it.
     """
     first: dict[str, Clip] = {}
     for clip in manifest.clips:
@@ -72,7 +72,7 @@ def _fold(manifest: Manifest, by: FoldBy, values: Sequence[str], place: int) -> 
 
 
 def _values(clips: Sequence[Clip], by: FoldBy) -> list[str]:
-    """The groups or folds that there are, sorted."""
+    """List the groups or folds, sorted."""
     without = [clip.path for clip in clips if _value(clip, by) is None]
     if without:
         raise InputError(

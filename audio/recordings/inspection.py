@@ -1,7 +1,7 @@
-"""Listening to every file once: how long it is, what its bytes hash to, and whether it is fit for use.
+"""Inspection of every file: its length, the hash of its bytes, and whether it is usable.
 
-What was measured is kept (`Measurement`, cached by path, size and time of change); what it means is judged afresh, so
-that other thresholds cost no second listening.
+Measurements are cached by path, size and time of change. Whether a recording is usable is decided anew each time, so
+that other thresholds need no second decoding.
 """
 
 import math
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio.reading import inaudible
+from audio.reading import unusable_peak
 from audio.recordings.manifest import Rejected
 from audio.recordings.measurement import Measurement, MeasurementCache
 from audio.trimming import MAX_TRIM_DB, MIN_TRIM_DB
@@ -22,15 +22,15 @@ Progress = Callable[[int, int], None]  # files done, files in all
 
 @dataclass(frozen=True, kw_only=True)
 class InspectionConfig:
-    """What a recording must be to be used.
+    """Requirements of a usable recording.
 
     Raises:
         InputError: a value is out of range.
     """
 
-    min_seconds: float = 0.05  # shorter recordings are set aside, judged without the ends that are cut off
+    min_seconds: float = 0.05  # shorter recordings, without their trimmed ends, are set aside
     silence_peak: float = 1e-4  # of full scale; a recording that never exceeds it is silent (three steps of 16 bits)
-    trim_db: float | None = None  # cut off the ends so many dB below a recording's loudest 20 ms; None: nothing
+    trim_db: float | None = None  # trim ends this many dB below a recording's loudest 20 ms; None: no trimming
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_seconds < math.inf:
@@ -53,9 +53,9 @@ def inspect(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
-    """Listen to ``paths`` below ``root``: measurements of the fit ones, reasons against the others, both sorted.
+    """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
 
-    Workers are threads: decoding, hashing and summing all leave Python's lock, and threads need no second interpreter.
+    Workers are threads, because decoding, hashing and summing all release Python's lock.
     """
     ordered = sorted(paths)
     measured = dict(zip(ordered, _measurements(root.resolve(), ordered, workers, cache, progress), strict=True))
@@ -68,14 +68,14 @@ def inspect(
 
 
 def _fault(found: Measurement, config: InspectionConfig) -> str | None:
-    """Why a recording is unfit, or None."""
+    """Say why a recording is unusable, or None."""
     if found.problem:
         return found.problem
     if not found.num_samples:
         return "empty"
     if found.declared_samples is not None and found.num_samples < found.declared_samples:
         return f"damaged: {found.num_samples} of its {found.declared_samples} samples can be decoded"
-    if reason := inaudible(found.peak if found.finite else math.inf):
+    if reason := unusable_peak(found.peak if found.finite else math.inf):
         return reason
     used = found.part(config.trim_db).num_samples
     if used < config.min_seconds * found.sample_rate:
@@ -92,7 +92,7 @@ def _duplicate(path: str, sha256: str, first: dict[str, str]) -> str | None:
 
 
 def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
-    """The most frequent reasons with their counts, for messages; figures within a reason are left out."""
+    """Count the most frequent reasons, for messages; numbers within a reason are ignored."""
     counts = Counter(each.reason.partition(":")[0].partition(" of ")[0] for each in rejected)
     return "; ".join(f"{count} {reason}" for reason, count in counts.most_common(most))
 
@@ -100,7 +100,7 @@ def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
 def _measurements(
     root: Path, paths: Sequence[str], workers: int, cache: Path | None, progress: Progress | None
 ) -> Iterator[Measurement]:
-    """A measurement for each path, in order; those not in the cache are made, and appended to it one by one."""
+    """Give a measurement for each path, in order; those not in the cache are made, and appended to it one by one."""
     known = MeasurementCache(cache)
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         for done, found in enumerate(pool.map(lambda path: known.measure(root, path), paths), start=1):

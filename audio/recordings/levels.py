@@ -1,11 +1,12 @@
-"""How loud a recording is along its time: the peak of each tenth of a second, kept in one byte.
+"""Loudness of a recording over time: the peak of each tenth of a second, in one byte.
 
-Inspection decodes a recording once and keeps its levels (48 KB for an hour, as text), so that the silent ones of its
-segments are known for any length of segments and any threshold without decoding the recording again::
+Inspection decodes a recording once and keeps its levels (48 KB for an hour, as text). They show which of its segments
+are silent, for any length of segments and any threshold, without decoding the recording again::
 
     peaks      0.4   0.3   0.0   0.002 0.5         largest absolute sample of each block
     levels     15    20    255   107   12          half decibels below full scale, rounded towards the louder side
-    segment              |<------->|               its level is that of its loudest block, those at its ends included
+    segment              |<------->|               its level is that of its loudest block, including the blocks at its
+    ends
 """
 
 import base64
@@ -19,48 +20,48 @@ from audio.trimming import Part, block_samples
 from audio.waveform import FloatArray
 
 _BLOCKS = 5  # of 20 ms
-SILENT = 255  # the level of digital silence; also of all that lies more than 127 dB below full scale
+SILENT = 255  # the level of digital silence, and of everything more than 127 dB below full scale
 
 Levels = npt.NDArray[np.uint8]
 
 
 def level_samples(sample_rate: int) -> int:
-    """Samples of a block of a tenth of a second."""
+    """Return the number of samples in a tenth of a second."""
     return _BLOCKS * block_samples(sample_rate)
 
 
 def block_peaks(samples: FloatArray, sample_rate: int) -> FloatArray:
-    """Largest absolute sample ``(blocks,)`` of each block of mono samples; the last block may be shorter."""
+    """Compute the largest absolute sample ``(blocks,)`` of each block of mono samples; the last may be shorter."""
     starts = np.arange(0, len(samples), level_samples(sample_rate))
     peaks: FloatArray = np.maximum.reduceat(np.abs(samples), starts) if len(samples) else np.empty(0, np.float32)
     return peaks
 
 
 def levels_of(peaks: FloatArray) -> Levels:
-    """Peaks ``(blocks,)`` as half decibels below full scale ``(blocks,)``; a peak above full scale counts as full."""
-    with np.errstate(divide="ignore"):  # of a silent block
+    """Convert peaks ``(blocks,)`` to half decibels below full scale ``(blocks,)``; higher peaks count as full scale."""
+    with np.errstate(divide="ignore"):  # for silent blocks
         below = np.floor(-40 * np.log10(np.nan_to_num(peaks.astype(np.float64), posinf=1.0)))
     levels: Levels = np.clip(below, 0, SILENT).astype(np.uint8)
     return levels
 
 
 def loudest(levels: Levels, part: Part, sample_rate: int) -> float:
-    """Peak of a part, as a share of full scale: 0 for silence, otherwise at most half a decibel too loud."""
+    """Return the peak of a part, as a share of full scale: 0 for silence, otherwise at most half a decibel too loud."""
     size = level_samples(sample_rate)
     level = int(levels[part.start // size : -(-(part.start + part.num_samples) // size)].min(initial=SILENT))
     return 0.0 if level == SILENT else float(10 ** (-level / 40))
 
 
 def as_text(levels: Levels) -> str:
-    """Levels as ASCII text, for JSON."""
+    """Write levels as ASCII text, for JSON."""
     return base64.b64encode(levels.tobytes()).decode()
 
 
 def of_text(text: str) -> Levels:
-    """Levels that `as_text` wrote.
+    """Parse levels that `as_text` wrote.
 
     Raises:
-        ValueError: the text is not of that kind.
+        ValueError: the text has another form.
     """
     try:
         return np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
@@ -68,6 +69,6 @@ def of_text(text: str) -> Levels:
         raise ValueError(str(error)) from error
 
 
-def joined(peaks: Iterable[FloatArray]) -> Levels:
-    """The levels of all peaks of a recording, given piece by piece."""
+def join_levels(peaks: Iterable[FloatArray]) -> Levels:
+    """Convert a recording's peaks, given piece by piece, to levels."""
     return levels_of(np.concatenate([np.empty(0, np.float32), *peaks]))

@@ -1,7 +1,7 @@
-"""Manifests: which recordings there are, what is known of each, and in which split it stands.
+"""Manifests: the recordings of a corpus, with their descriptions and splits.
 
 On disk a manifest is a tab-separated table with the fields of `Clip` as columns; `None` is an empty cell. The root
-folder is not in it: the same recordings elsewhere are the same corpus, and have the same content hash.
+folder is not in it: the same recordings in another folder are the same corpus, and have the same content hash.
 """
 
 import hashlib
@@ -25,46 +25,46 @@ class Clip:
     """One recording of a corpus, or one segment of a recording."""
 
     path: str  # of the file, relative to the corpus root, "/" between folders
-    segment: int | None = None  # number of the segment within its file, from 0; None: the clip is the whole recording
-    start: int = 0  # first sample that is used, at its own rate
-    num_samples: int  # that are used, at its own rate
-    trimmed: int = 0  # samples before and after them
-    sample_rate: int  # Hz, its own
+    segment: int | None = None  # number of the segment within its file, from 0; None: the whole recording
+    start: int = 0  # first used sample, at the file's rate
+    num_samples: int  # used samples, at the file's rate
+    trimmed: int = 0  # samples trimmed before and after them
+    sample_rate: int  # Hz, of the file
     size: int  # bytes
     sha256: str  # of the file's bytes
     label: str | None = None  # what a probe predicts
-    group: str | None = None  # speaker, instrument, site: what generalisation is asked across
-    index: int | None = None  # position in a numbered series, as some data sets split by
-    fold: str | None = None  # given fold
+    group: str | None = None  # speaker, instrument, site: generalisation is tested across groups
+    index: int | None = None  # position in a numbered series, for splits by index
+    fold: str | None = None  # fold given by the data set
     split: Split = "train"
 
     @property
     def seconds(self) -> float:
-        """Duration in seconds of what is used."""
+        """Duration of the clip in seconds."""
         return self.num_samples / self.sample_rate
 
     @property
     def part(self) -> Part:
-        """What of the recording is used."""
+        """The part of the file that is used."""
         return Part(start=self.start, num_samples=self.num_samples)
 
     @property
     def span(self) -> tuple[float, float] | None:
-        """Begin and end of a segment within its file, in seconds; None: the clip is the whole recording."""
+        """Begin and end of a segment within its file, in seconds; None: the clip is a whole recording."""
         if self.segment is None:
             return None
         return self.start / self.sample_rate, (self.start + self.num_samples) / self.sample_rate
 
     @property
     def name(self) -> str:
-        """What no other clip of the corpus is called: the path, and of a segment also its span."""
+        """Name of the clip, unique in the corpus: the path, and for a segment also its span."""
         return clip_name(self.path, self.span)
 
 
 def clip_name(path: str, span: tuple[float, float] | None) -> str:
-    """The path, and of a segment its span in seconds: ``a/b.wav#t=10,20`` (a W3C media fragment, which browsers play).
+    """Return the path, for a segment with its span: ``a/b.wav#t=10,20`` (a W3C media fragment, which browsers play).
 
-    Spans are written to the microsecond, so that no two segments of a file with a rate up to 1 MHz share a name.
+    Spans are in seconds with six decimals, so that no two segments of a file with a rate up to 1 MHz share a name.
     """
     return path if span is None else f"{path}#t={','.join(_seconds(each) for each in span)}"
 
@@ -75,11 +75,12 @@ def _seconds(value: float) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
-    """A file that was set aside, or segments of a file, and why."""
+    """A file, or segments of a file, that were set aside, and why."""
 
-    path: str  # relative to the corpus root; of a part that a table names, the name of the clip
+    path: str  # relative to the corpus root; for a part that a table names, the name of the clip
     reason: str
-    segments: int = 0  # segments of the file that are left out; 0: the whole file, or one part that a table names
+    # number of the file's segments that are left out; 0: the whole file, or one part that a table names
+    segments: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class Manifest:
     clips: tuple[Clip, ...]
 
     def of(self, split: Split) -> tuple[Clip, ...]:
-        """The clips of one split, in order of path and start."""
+        """Return the clips of one split, in order of path and start."""
         return tuple(clip for clip in self.clips if clip.split == split)
 
     @property
@@ -105,36 +106,37 @@ class Manifest:
 
     @property
     def trimmed_seconds(self) -> float:
-        """Duration in seconds of what is left out of the recordings at their ends."""
+        """Duration in seconds of all trimmed ends."""
         return sum(clip.trimmed / clip.sample_rate for clip in self.clips)
 
 
-_SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest that holds segments
+_SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest with segments
 _COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")
-_LATER = ("start", "trimmed")  # manifests of before silent ends could be cut off have no such columns
+_LATER = ("start", "trimmed")  # manifests from before silent ends could be trimmed lack these columns
 _EARLIER_COLUMNS = tuple(name for name in _COLUMNS if name not in _LATER)
 _INTEGERS = ("segment", "start", "num_samples", "trimmed", "sample_rate", "size", "index")
 _OPTIONAL = ("segment", "label", "group", "index", "fold")
-LARGEST = 2**63 - 1  # whole number that a table or manifest may hold
+LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
 
 def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
-    """SHA-256 over what is heard of the recordings of some splits, whatever is said of them: not label nor group.
+    """Compute the SHA-256 of the sound of some splits: its files, spans and rates, but not labels or groups.
 
-    The number of a segment is part of the hash, because a segment has another name than a recording cut to its span.
+    The number of a segment is part of the hash, because a segment has another name than a recording trimmed to its
+    span.
     """
-    heard = [
+    content = [
         [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, clip.split]
         + ([] if clip.segment is None else [clip.segment])
         for clip in manifest.clips
         if clip.split in splits
     ]
-    return hashlib.sha256(json.dumps(heard).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, whole or not at all.
+    """Write a manifest as TSV, atomically.
 
     Raises:
         InputError: a path or value holds a tab, a line break or bytes that are not UTF-8.
@@ -143,44 +145,44 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def read_manifest(path: Path, root: Path) -> Manifest:
-    """Read what `write_manifest` wrote; ``root`` is the folder in which the recordings now lie.
+    """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now.
 
     Raises:
-        InputError: the file is missing or is no manifest; names the line.
+        InputError: the file is missing or not a manifest; the message names the line.
     """
     found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _EARLIER_COLUMNS)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
-    """Write ``rejected.tsv``: path and reason of each file that was set aside; odd characters in names are escaped."""
+    """Write ``rejected.tsv``: path and reason of each file that was set aside; unprintable characters are escaped."""
     lines = ("\t".join(printable(cell) for cell in (each.path, each.reason)) + "\n" for each in rejected)
     _write(path, "path\treason\n" + "".join(lines))
 
 
 def read_rejected(path: Path) -> tuple[Rejected, ...]:
-    """Read what `write_rejected` wrote."""
+    """Read a file that `write_rejected` wrote."""
     return tuple(Rejected(path=row["path"], reason=row["reason"]) for row, _ in _rows(path, ("path", "reason")))
 
 
 def whole_number(text: str) -> int | None:
-    """The number from 0 to 2^63 - 1 that decimal digits stand for; None for all other text."""
-    number = int(text) if text.isdecimal() and len(text) < 20 else LARGEST + 1  # Python refuses 5,000 digits
+    """Parse decimal digits as a number from 0 to 2^63 - 1; None for all other text."""
+    number = int(text) if text.isdecimal() and len(text) < 20 else LARGEST + 1  # int() refuses 5,000 digits
     return number if number <= LARGEST else None
 
 
 def writable(text: str) -> bool:
-    """Whether a manifest can hold the text: no tab, no line break, valid Unicode."""
+    """Return whether a manifest can hold the text: no tab, no line break, valid Unicode."""
     return _UNWRITABLE.search(text) is None
 
 
 def printable(text: str) -> str:
-    """The text with what a manifest cannot hold written as escapes, for messages."""
+    """Escape the characters that a manifest cannot hold, for messages."""
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def _text(clips: Sequence[Clip]) -> str:
-    """All rows; the column of segments only where there are any."""
+    """Write all rows; the column of segments only if there are segments."""
     columns = _SEGMENT_COLUMNS if any(clip.segment is not None for clip in clips) else _COLUMNS
     return "".join("\t".join(cells) + "\n" for cells in (columns, *(_cells(clip, columns) for clip in clips)))
 
@@ -229,9 +231,9 @@ def _clip(cells: Mapping[str, str], where: str) -> Clip:
 
 
 def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:
-    """Cells of each row by column, and its ``file:line``; ``earlier`` columns are as good.
+    """Give the cells of each row by column, and its ``file:line``; ``earlier`` headers are accepted as well.
 
-    Only "\\n" ends a line: names may hold what str.splitlines cuts at.
+    Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
     """
     try:
         header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")

@@ -1,4 +1,4 @@
-"""Decoding a file once to its end, and keeping what was found: length, hash, peak, and where it is loud."""
+"""Measurement of a recording by decoding it once: length, hash, peak, and loudness over time."""
 
 import hashlib
 import json
@@ -12,47 +12,47 @@ import soundfile
 
 from audio.blocks import equal_blocks
 from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
-from audio.recordings.levels import as_text, block_peaks, joined, level_samples
+from audio.recordings.levels import as_text, block_peaks, join_levels, level_samples
 from audio.recordings.manifest import printable, writable
 from audio.trimming import NO_EDGES, Edges, Part, block_powers, find_edges
 from foundation.files import NO_PERMISSION, file_hash
 
-# Of what a measurement means: another one is not taken from the cache. 2: no length of an MP3 is believed.
-# 3: neither is that of MP3 in a WAV file, nor a number that stands for an unknown length in FLAC and AIFF.
+# Version of a measurement's meaning; the cache ignores other versions. 2: declared lengths of MP3 are ignored. 3: also
+# those of MP3 in WAV files, and numbers that stand for an unknown length in FLAC and AIFF.
 _VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What one listening found out."""
+    """The result of decoding one file."""
 
     size: int  # bytes
     sha256: str
     num_samples: int  # decoded
-    declared_samples: int | None  # by the file's header; None where it does not say
+    declared_samples: int | None  # by the file's header; None if it does not say
     sample_rate: int  # Hz
-    peak: float  # largest absolute sample of the mono mix; meaningless where not finite
+    peak: float  # largest absolute sample of the mono mix; meaningless if not finite
     finite: bool
     edges: Edges  # of the mono mix
-    levels: str  # of the mono mix along its time, as `audio.recordings.levels.as_text` writes them
-    problem: str | None = None  # why it could not be decoded
+    levels: str  # of the mono mix over time, as `audio.recordings.levels.as_text` writes them
+    problem: str | None = None  # the reason if the file could not be decoded
 
     def part(self, trim_db: float | None) -> Part:
-        """What is left of it when ends more than ``trim_db`` below its loudest 20 ms are cut off; None cuts nothing."""
+        """Return the part without ends more than ``trim_db`` below the loudest 20 ms; None trims nothing."""
         if trim_db is None:
             return Part(start=0, num_samples=self.num_samples)
         return self.edges.part(trim_db, self.num_samples, self.sample_rate)
 
 
 def measure(root: Path, path: str) -> Measurement:
-    """Decode one file to its end, and hash it. Of an hour of sound 1.4 MB are held, its power in each 20 ms."""
+    """Decode one file to its end, and hash it. An hour of sound needs 1.4 MB, for its power in each 20 ms."""
     if not writable(path):
-        return _undecoded("its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+        return _failed_measurement("its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     try:
         sha256 = file_hash(root / path)
         size = (root / path).stat().st_size
     except OSError as error:
-        return _undecoded(f"cannot be read: {error.strerror}")
+        return _failed_measurement(f"cannot be read: {error.strerror}")
     num_samples, peak, finite, powers = 0, 0.0, True, [np.empty(0)]
     peaks = []
     try:
@@ -67,7 +67,7 @@ def measure(root: Path, path: str) -> Measurement:
                 peaks.append(block_peaks(block, recording.samplerate))
             declared, sample_rate = declared_length(recording), recording.samplerate
     except RecordingError as error:
-        return _undecoded(printable(error.reason), size=size, sha256=sha256)
+        return _failed_measurement(printable(error.reason), size=size, sha256=sha256)
     return Measurement(
         size=size,
         sha256=sha256,
@@ -77,14 +77,14 @@ def measure(root: Path, path: str) -> Measurement:
         peak=peak,
         finite=finite,
         edges=find_edges(np.concatenate(powers)),
-        levels=as_text(joined(peaks)),
+        levels=as_text(join_levels(peaks)),
     )
 
 
 class MeasurementCache:
-    """Measurements in an append-only JSONL file: a kill loses at most the line being written, which is then ignored.
+    """Measurements in an append-only JSONL file; a killed process loses at most its last line, which is then ignored.
 
-    Two runs may append at once: each line goes out in one write to a file opened for appending.
+    Two runs may append at once: each line is one write to a file opened for appending.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -94,12 +94,12 @@ class MeasurementCache:
             self._known = dict(entry for line in path.read_bytes().split(b"\n") if (entry := _entry(line)))
 
     def measure(self, root: Path, path: str) -> Measurement:
-        """The measurement of a file: the kept one while size, time of change and the decoder stay the same."""
+        """Return a file's measurement: from the cache if its size, time of change and the decoder are the same."""
         key = _key(root / path)
         if key in self._known:
             return self._known[key]
         found = measure(root, path)
-        if not found.problem:  # what could not be read or decoded may be next time: the disk or libsndfile was at fault
+        if not found.problem:  # failures are not cached: the disk or libsndfile may have been at fault
             content = asdict(found)
             self._append(json.dumps({"key": key, "found": content, "hash": _hash(key, content)}))
         return found
@@ -111,11 +111,12 @@ class MeasurementCache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
         except OSError as error:
-            if error.errno in NO_PERMISSION:  # a store that may only be read: the file is measured again next time
+            if error.errno in NO_PERMISSION:  # a read-only store: the file is measured again next time
                 return
             raise
         try:
-            os.write(file, f"\n{line}\n".encode())  # the first line break closes a line that a kill left open
+            # the first line break ends a line that a killed process left incomplete
+            os.write(file, f"\n{line}\n".encode())
         finally:
             os.close(file)
 
@@ -123,14 +124,14 @@ class MeasurementCache:
 def _key(path: Path) -> str:
     try:
         status = path.stat()
-    except (OSError, ValueError):  # there is no such file, or its name is none
+    except (OSError, ValueError):  # there is no such file, or its name is invalid
         return ""
     decoder = soundfile.__libsndfile_version__
     return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, decoder, _VERSION])
 
 
 def _entry(line: bytes) -> tuple[str, Measurement] | None:
-    """One line of the cache; None for a blank, torn, changed or foreign one, or one of before there were hashes."""
+    """Parse one line of the cache; None for a blank, torn, changed or foreign line, or one without a hash."""
     try:
         value = json.loads(line)
         key, found = str(value["key"]), value["found"]
@@ -142,11 +143,11 @@ def _entry(line: bytes) -> tuple[str, Measurement] | None:
 
 
 def _hash(key: str, found: Mapping[str, object]) -> str:
-    """Hash of what a line of the cache says: a flipped bit in a length would change what a run makes of a recording."""
+    """Hash a line of the cache: a flipped bit in a length would change the results of a run."""
     return hashlib.sha256(json.dumps([key, found], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _undecoded(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:
+def _failed_measurement(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:
     return Measurement(
         size=size,
         sha256=sha256,

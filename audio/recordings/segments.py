@@ -1,15 +1,15 @@
-"""Segments: the clips that a recording is cut into, and those that a table names by their begin and end.
+"""Segments: clips that a recording is cut into, or that a table names by begin and end.
 
-Segments of ``seconds`` with an overlap begin at whole multiples of ``seconds - overlap_seconds``, rounded to samples of
-the file, and never reach into another file::
+Segments of ``seconds`` with an overlap begin at multiples of ``seconds - overlap_seconds``, rounded to samples of the
+file, and never reach into another file::
 
     file       |<---------------------- 34 s ---------------------->|
     segments   [    0-10     ][   10-20     ][   20-30     ][ 30-34 ]        seconds=10
     segments   [    0-10     ]        [   16-26     ]                        seconds=10, overlap_seconds=2
                        [    8-18     ]         [   24-34     ]
 
-The rest at the end is a shorter segment. A segment is judged as a recording would be: it is left out where it is
-shorter than ``min_seconds`` or silent.
+The last segment may be shorter. As with recordings, segments that are shorter than ``min_seconds`` or silent are left
+out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,20 +26,20 @@ from foundation.errors import InputError
 
 MAX_OVERLAP = 0.9  # of a segment
 QUIETEST_DBFS = -120.0
-END_TOLERANCE_SECONDS = 0.1  # an end so little behind the end of the file is the end: decoders differ, tables round
+END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentConfig:
-    """How recordings are cut into segments.
+    """Options of cutting recordings into segments.
 
     Raises:
-        InputError: a value is out of range, or two contradict each other.
+        InputError: a value is out of range, or two values contradict each other.
     """
 
     seconds: float | None = None  # length of a segment; None: recordings stay whole
-    overlap_seconds: float = 0.0  # that a segment shares with the one before
-    silence_dbfs: float | None = None  # leave out segments in which no sample exceeds this level; None: only silence
+    overlap_seconds: float = 0.0  # overlap with the previous segment
+    silence_dbfs: float | None = None  # leave out segments below this level; None: only silent ones
 
     def __post_init__(self) -> None:
         if self.seconds is None:
@@ -69,7 +69,7 @@ class SegmentConfig:
                 )
 
     def cut(self, part: Part, sample_rate: int) -> list[Part]:
-        """The segments of a part of a recording, in order of time; the part itself where it is no longer than one."""
+        """Cut a part of a recording into segments, in order of time; a part no longer than one segment stays whole."""
         if self.seconds is None or part.num_samples <= max(round(self.seconds * sample_rate), 1):
             return [part]
         size = Fraction(self.seconds) * sample_rate
@@ -81,7 +81,7 @@ class SegmentConfig:
 
 
 def _borders(num_samples: int, size: Fraction, step: Fraction) -> Iterator[tuple[int, int]]:
-    """First sample of each segment and the one behind its last, each rounded by itself: no error adds up."""
+    """Give each segment's first sample and the one after its last; each is rounded separately, so no error adds up."""
     number = end = 0
     while end < num_samples:
         end = min(max(round(number * step + size), round(number * step) + 1), num_samples)
@@ -91,7 +91,7 @@ def _borders(num_samples: int, size: Fraction, step: Fraction) -> Iterator[tuple
 
 @dataclass(frozen=True, kw_only=True)
 class _Piece:
-    """A part of a recording that becomes a clip."""
+    """A part of a recording that may become a clip."""
 
     part: Part
     known: Description
@@ -106,12 +106,12 @@ def clips_of(
     config: SegmentConfig,
     inspection: InspectionConfig,
 ) -> tuple[list[Clip], list[Rejected]]:
-    """The clips of one recording in order of time, and what was left out, with the reasons.
+    """Return the clips of one recording in order of time, and what was left out, with the reasons.
 
     Args:
         path: of the file.
-        described: what is known of the recording, or of each part of it that a table names.
-        found: what listening to the file found out.
+        described: descriptions of the recording, or of each part of it that a table names.
+        found: the measurement of the file.
     """
     levels = of_text(found.levels)
     pieces: list[_Piece] = []
@@ -120,9 +120,9 @@ def clips_of(
         try:
             base = _base(known, found, inspection)
         except InputError as error:
-            rejected.append(Rejected(path=clip_name(path, _written(known.span)), reason=str(error)))
+            rejected.append(Rejected(path=clip_name(path, _span_seconds(known.span)), reason=str(error)))
             continue
-        kept, left_out = _kept(path, base, found, levels, config, inspection)
+        kept, left_out = _cut_into_usable(path, base, found, levels, config, inspection)
         pieces += kept
         rejected += left_out
     pieces.sort(key=lambda piece: (piece.part.start, piece.part.num_samples))
@@ -136,7 +136,7 @@ def clips_of(
 
 
 def _base(known: Description, found: Measurement, inspection: InspectionConfig) -> _Piece:
-    """The recording without its silent ends, or the part of it that a table names, which nothing is cut off of.
+    """Return the recording without its silent ends, or, untrimmed, the part of it that a table names.
 
     Raises:
         InputError: the part lies behind the end of the recording.
@@ -156,11 +156,11 @@ def _base(known: Description, found: Measurement, inspection: InspectionConfig) 
     return _Piece(part=part, known=known, whole=part.num_samples == found.num_samples)
 
 
-def _written(span: Span | None) -> tuple[float, float] | None:
+def _span_seconds(span: Span | None) -> tuple[float, float] | None:
     return None if span is None else (span.start, span.start if span.end is None else span.end)
 
 
-def _kept(
+def _cut_into_usable(
     path: str,
     base: _Piece,
     found: Measurement,
@@ -168,27 +168,27 @@ def _kept(
     config: SegmentConfig,
     inspection: InspectionConfig,
 ) -> tuple[list[_Piece], list[Rejected]]:
-    """The segments that a piece is cut into, and a line for each reason why some are left out."""
+    """Cut a piece into segments; also return a line for each reason why some are left out."""
     parts = config.cut(base.part, found.sample_rate)
-    if len(parts) == 1 and base.whole:  # inspection has judged the whole
+    if len(parts) == 1 and base.whole:  # inspection has already checked the whole
         return [base], []
     faults = [_fault(part, found.sample_rate, levels, config, inspection) for part in parts]
     kept = [part for part, fault in zip(parts, faults, strict=True) if fault is None]
     pieces = [replace(base, part=part, whole=False, trimmed=0) for part in kept]
-    if pieces:  # ends that are cut off count once
+    if pieces:  # trimmed ends count once
         pieces[0] = replace(pieces[0], trimmed=base.trimmed)
     name = path if base.known.span is None else clip_name(path, _seconds(base.part, found.sample_rate))
     rejected = []
     for reason in dict.fromkeys(fault for fault in faults if fault is not None):
         left_out = [part for part, fault in zip(parts, faults, strict=True) if fault == reason]
-        rejected.append(_left_out(name, left_out, len(parts), reason, found.sample_rate))
+        rejected.append(_summarise(name, left_out, len(parts), reason, found.sample_rate))
     return pieces, rejected
 
 
 def _fault(
     part: Part, sample_rate: int, levels: Levels, config: SegmentConfig, inspection: InspectionConfig
 ) -> tuple[str, str] | None:
-    """What is wrong with a segment, and by which rule, or None; peaks are known to half a decibel, and doubt keeps."""
+    """Return a segment's fault and the violated rule, or None; peaks are rounded, and segments in doubt are kept."""
     if part.num_samples < inspection.min_seconds * sample_rate:
         return "too short", f"less than {inspection.min_seconds:g} s"
     peak, level = inspection.silence_peak, f"{inspection.silence_peak:g} of full scale"
@@ -199,8 +199,8 @@ def _fault(
     return None
 
 
-def _left_out(name: str, parts: Sequence[Part], total: int, fault: tuple[str, str], sample_rate: int) -> Rejected:
-    """One line for all segments of a piece that are left out for one reason."""
+def _summarise(name: str, parts: Sequence[Part], total: int, fault: tuple[str, str], sample_rate: int) -> Rejected:
+    """Summarise in one line all segments of a piece that are left out for one reason."""
     what, rule = fault
     if total == 1:
         return Rejected(path=name, reason=f"{what}: {rule}")

@@ -1,17 +1,17 @@
-"""Splits: which clips train, which validate, which test.
+"""Splits: training, validation and test clips.
 
-Names given for a split decide first. A split that names no clip is then drawn from the rest by seeded hash, with its
-fraction; what is left trains. What is drawn together stays together: a group (speaker, site...) is never cut, nor are
-the segments of one recording. Each label is drawn from by itself; one with too few clips or groups for every split
-trains whole, since nothing could be learned of it otherwise, unless all are like that: then they are drawn from
-together.
+Clips whose names are given for a split come first. A split without clips is then drawn from the rest by seeded hash,
+with its fraction; the remaining clips train. Units are never cut: all clips of a group (speaker, site...) stay
+together, as do the segments of one recording. Each label is drawn separately, so that every split gets some. A label
+with too few clips or groups for every split is used for training only, because it could not be learned otherwise. If
+all labels are like that, they are drawn together.
 
-Where there are fewer recordings than splits to fill, as with one long recording, each recording is divided in time::
+If there are fewer recordings than splits to fill, as with one long recording, each recording is divided in time::
 
     recording   |----------- train -----------|- validation -|- test -|
 
-Each label is divided so by itself. A segment that overlaps a segment of another split is set aside, so that no sound
-stands in two splits.
+Each label is divided so separately. A segment that overlaps a segment of another split is set aside, so that no sound
+is in two splits.
 """
 
 import hashlib
@@ -29,28 +29,28 @@ from foundation.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """How clips are divided.
+    """Options of splitting.
 
-    ``train``, ``validation`` and ``test`` name groups, folds, indices or ranges of them ("0-4"), or patterns of top
-    folder names ("dev-*"), after ``by``. An empty ``train`` is all that the others leave; otherwise clips that stand in
-    none are set aside.
+    ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"), or
+    patterns of top folder names ("dev-*"). With an empty ``train`` all other clips train; otherwise clips that no split
+    names are set aside.
 
     Raises:
-        InputError: a value is out of range, or two contradict each other.
+        InputError: a value is out of range, or two values contradict each other.
     """
 
     by: Literal["hash", "group", "index", "folder", "fold", "table"] = "hash"
     train: tuple[str | int, ...] = ()
     validation: tuple[str | int, ...] = ()
     test: tuple[str | int, ...] = ()
-    validation_fraction: float = 0.1  # drawn when no clip is named for it; at least one unit of each label
+    validation_fraction: float = 0.1  # drawn if no clip is named for it; at least one unit of each label
     test_fraction: float = 0.1  # likewise
     seed: int = 0
-    shared_groups: bool = False  # let a group stand in several splits, as some data sets' own splits do
+    shared_groups: bool = False  # allow a group in several splits, as in some data sets
 
     def __post_init__(self) -> None:
         drawn = self.validation_fraction + self.test_fraction
-        if not (self.validation_fraction >= 0 and self.test_fraction >= 0 and drawn < 1):  # NaN is none of these
+        if not (self.validation_fraction >= 0 and self.test_fraction >= 0 and drawn < 1):  # false for NaN
             raise InputError(
                 f"corpus.split.validation_fraction is {self.validation_fraction} and test_fraction "
                 f"{self.test_fraction}; choose fractions of 0 or more that leave a part to train on"
@@ -75,11 +75,11 @@ class SplitConfig:
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """The names given for any split."""
+        """All names given for any split."""
         return tuple(map(str, (*self.train, *self.validation, *self.test)))
 
     def names(self, split: Split) -> tuple[str, ...]:
-        """The names given for a split; for folders, unless any is given, the usual ones."""
+        """Return the names given for a split; for folders the default is the usual names."""
         if self.by == "folder" and not self.all_names:
             return SPLIT_NAMES[split]
         match split:
@@ -92,26 +92,27 @@ class SplitConfig:
         return tuple(map(str, given))
 
     def fraction(self, split: Split) -> float:
-        """The share of clips to draw for a split; 0 for train, which is what remains."""
+        """Return the share of clips to draw for a split; 0 for train, which gets the rest."""
         return {"train": 0.0, "validation": self.validation_fraction, "test": self.test_fraction}[split]
 
 
 def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
-    """The clips with their splits, and those that stand in none.
+    """Give the clips their splits; also return those that are in none.
 
     Raises:
-        InputError: a split would be empty, a name fits no clip, a clip lacks what it is split by, or a group is cut.
+        InputError: a split would be empty, a name fits no clip, a clip lacks the value it is split by, or a group is
+            cut.
     """
-    named = _named(clips, config)
+    named = _named_splits(clips, config)
     kept = [replace(clip, split=split) for clip, split in zip(clips, named, strict=True) if split]
-    reason = f"in no split: its {config.by} is named for none"
+    reason = f"in no split: no split names its {config.by}"
     nameless = [clip for clip, split in zip(clips, named, strict=True) if not split]
     rejected = [Rejected(path=clip.name, reason=reason) for clip in nameless]
     if in_stretches(kept, config):
-        final, overlapping = _stretched(kept, config)
+        final, overlapping = _divide_in_time(kept, config)
         _check_filled(final, config)
         return final, (*rejected, *overlapping)
-    drawn = _drawn(kept, config)
+    drawn = _draw(kept, config)
     final = tuple(
         replace(clip, split=drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
     )
@@ -121,17 +122,17 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
 
 
 def in_stretches(clips: Collection[Clip], config: SplitConfig) -> bool:
-    """Whether recordings are divided in time: there are segments, and fewer recordings than splits to fill."""
+    """Return whether recordings are divided in time: there are segments, and fewer recordings than splits to fill."""
     recordings = {clip.path for clip in clips}
     segmented = any(clip.segment is not None for clip in clips)
-    return config.by == "hash" and segmented and len(recordings) <= len(_wanted(clips, config))
+    return config.by == "hash" and segmented and len(recordings) <= len(_unfilled_splits(clips, config))
 
 
 def index_range(name: str) -> range:
-    """The indices that a name stands for: "0-4" is 0 to 4, "7" is 7 alone.
+    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7.
 
     Raises:
-        InputError: it is neither.
+        InputError: the name has another form.
     """
     first, dash, last = name.partition("-")
     begin, end = whole_number(first), whole_number(last if dash else first)
@@ -142,8 +143,8 @@ def index_range(name: str) -> range:
     return range(begin, end + 1)
 
 
-def _named(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
-    """The split of each clip that its own value names, or train where that is what remains; None where it has none."""
+def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
+    """Return the split that names each clip's value, or train if that gets the rest; None if no split does."""
     match config.by:
         case "hash":
             return ["train" for _ in clips]
@@ -153,12 +154,12 @@ def _named(clips: Sequence[Clip], config: SplitConfig) -> list[Split | None]:
             values = [_value(clip, config) for clip in clips]
             example = {value: clip.path for value, clip in zip(values, clips, strict=True)}
             _check_names(example.keys(), config)
-            named = _naming(example, config)
+            named = _splits_by_value(example, config)
             return [named[value] for value in values]
 
 
-def _naming(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split | None]:
-    """The split that names each value, of each of which the path of one clip is given."""
+def _splits_by_value(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split | None]:
+    """Return the split that names each value; ``example`` has the path of a clip for each value."""
     remaining: Split | None = None if config.names("train") else "train"
     named: dict[str, Split | None] = {}
     for value, found in _splits_naming(example.keys(), config).items():
@@ -171,9 +172,9 @@ def _naming(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split 
 
 
 def _splits_naming(values: Collection[str], config: SplitConfig) -> dict[str, list[Split]]:
-    """The splits that name each value."""
+    """Return all splits that name each value."""
     names = {split: config.names(split) for split in SPLITS}
-    if config.by in ("group", "fold"):  # as many names as there are groups, perhaps
+    if config.by in ("group", "fold"):  # there may be as many names as groups
         exact = {name: split for split in SPLITS for name in names[split]}
         return {value: [exact[value]] if value in exact else [] for value in values}
     return {
@@ -183,7 +184,7 @@ def _splits_naming(values: Collection[str], config: SplitConfig) -> dict[str, li
 
 
 def _value(clip: Clip, config: SplitConfig) -> str:
-    """What a clip is split by, as text."""
+    """Return the value by which a clip is split, as text."""
     if config.by == "folder":
         return clip.path.partition("/")[0] if "/" in clip.path else ""
     value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
@@ -196,39 +197,39 @@ def _value(clip: Clip, config: SplitConfig) -> str:
 
 
 def _fits(value: str, name: str, config: SplitConfig) -> bool:
-    """Whether a range of indices or a pattern of folders holds a value."""
+    """Return whether a range of indices or a pattern of folders contains a value."""
     return int(value) in index_range(name) if config.by == "index" else fnmatchcase(value.lower(), name.lower())
 
 
 def _check_names(values: Collection[str], config: SplitConfig) -> None:
-    """Refuse names that no value fits."""
+    """Refuse names that fit no value."""
     exact = config.by in ("group", "fold")
     for name in config.all_names:
         if name not in values and (exact or not any(_fits(value, name, config) for value in values)):
             raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
 
 
-def _wanted(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
-    """The splits that have no clip yet and are to be drawn."""
+def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
+    """List the splits that have no clip yet and are to be drawn."""
     filled = {clip.split for clip in clips}
     return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
 
 
-def _drawn(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
-    """The units that are drawn from train (unit -> split), for the splits that have no clip yet."""
-    wanted = _wanted(clips, config)
+def _draw(clips: Sequence[Clip], config: SplitConfig) -> dict[str, Split]:
+    """Draw units from train (unit -> split) for the splits that have no clip yet."""
+    wanted = _unfilled_splits(clips, config)
     units: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         if clip.split == "train":
             units[_unit(clip, config)].append(clip)
     chosen: dict[str, Split] = {}
     for names in _strata(units, smallest=len(wanted) + 1):
-        chosen |= _dealt(names, wanted, config)
+        chosen |= _draw_stratum(names, wanted, config)
     return chosen
 
 
 def _unit(clip: Clip, config: SplitConfig) -> str:
-    """What must not be cut: the fold or group of a clip, or its recording alone."""
+    """Return the unit that must stay together: the clip's fold or group, or its recording alone."""
     if config.by == "fold":
         return f"fold {clip.fold}"
     if clip.group is None or config.shared_groups or config.by == "index":
@@ -237,7 +238,7 @@ def _unit(clip: Clip, config: SplitConfig) -> str:
 
 
 def _strata(units: dict[str, list[Clip]], *, smallest: int) -> list[list[str]]:
-    """Units by the label that all their clips share, but for labels of too few; all together if none has enough."""
+    """Group units by the label of all their clips, without labels that have too few; one stratum if none has enough."""
     strata: dict[str | None, list[str]] = defaultdict(list)
     for unit, clips in units.items():
         labels = {clip.label for clip in clips}
@@ -245,8 +246,8 @@ def _strata(units: dict[str, list[Clip]], *, smallest: int) -> list[list[str]]:
     return [names for names in strata.values() if len(names) >= smallest] or [list(units)]
 
 
-def _dealt(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> dict[str, Split]:
-    """Draw from one stratum: units in order of their seeded hash, at least one for each split wanted and for train."""
+def _draw_stratum(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> dict[str, Split]:
+    """Draw from one stratum, in order of seeded hash; at least one unit for each wanted split and for train."""
     if len(units) <= len(wanted):
         return {}
     ranked = sorted(
@@ -260,16 +261,16 @@ def _dealt(units: list[str], wanted: Sequence[Split], config: SplitConfig) -> di
 
 
 def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Split, int]:
-    """How many of so many units each split takes: its fraction, but one at least, and one is left to train on."""
+    """Compute how many of ``total`` units each split gets: its fraction, at least one; at least one stays for train."""
     counts: dict[Split, int] = {}
     for left, split in zip(range(len(wanted), 0, -1), wanted, strict=True):
         counts[split] = min(max(round(config.fraction(split) * total), 1), total - sum(counts.values()) - left)
     return counts
 
 
-def _stretched(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
-    """The clips of each recording in stretches of time: train, validation, test; and those that overlap two of them."""
-    wanted = _wanted(clips, config)
+def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip, ...], list[Rejected]]:
+    """Divide each recording in time into train, validation and test; also return segments that overlap two splits."""
+    wanted = _unfilled_splits(clips, config)
     splits: dict[str, Split] = {}
     for sequence in sequences(clips, smallest=len(wanted) + 1):
         counts = _counts(len(sequence), wanted, config)
@@ -302,7 +303,7 @@ def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
 
 
 def _more(clips: Sequence[Clip], in_groups: bool) -> str:
-    """How there come to be more clips or groups to draw from."""
+    """Suggest how to get more clips or groups to draw from."""
     if in_groups:
         return "add groups, let groups be divided (corpus.split.by=hash corpus.split.shared_groups=true)"
     if any(clip.segment is not None for clip in clips):
@@ -311,7 +312,7 @@ def _more(clips: Sequence[Clip], in_groups: bool) -> str:
 
 
 def _check_groups(clips: Sequence[Clip], config: SplitConfig) -> None:
-    """A group in two splits is an error, unless wanted. A split by index is wanted so: it cuts each group's series."""
+    """Refuse a group in two splits, unless allowed. A split by index allows it: it cuts the series of every group."""
     if config.shared_groups or config.by == "index":
         return
     first: dict[str, Clip] = {}
@@ -325,6 +326,6 @@ def _check_groups(clips: Sequence[Clip], config: SplitConfig) -> None:
 
 
 def _some(values: Collection[str], most: int = 8) -> str:
-    shown = sorted(values)
-    more = f" and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(map(repr, shown[:most])) + more
+    names = sorted(values)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more

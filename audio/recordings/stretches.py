@@ -1,4 +1,4 @@
-"""Stretches of time of a recording, where there are too few recordings to give each split some of its own."""
+"""Division of recordings in time, for corpora with too few recordings for every split."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -7,10 +7,10 @@ from audio.recordings.manifest import Clip, Split
 
 
 def sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
-    """Clips in order of time, to be divided each sequence by itself: those of one recording and one label.
+    """Return sequences of clips in order of time, one per recording and label, to be divided separately.
 
-    Sequences of fewer than ``smallest`` clips train whole, unless all are like that: then labels, and if need be
-    recordings, are taken together.
+    Sequences of fewer than ``smallest`` clips are used for training only. If all are like that, labels are merged, and
+    then recordings.
     """
     ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
     by_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
@@ -25,8 +25,8 @@ def sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
 
 
 def overlapping_clips(clips: Collection[Clip]) -> set[str]:
-    """Names of the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
-    ends: dict[str, dict[Split, int]] = defaultdict(dict)  # where the last clip that each split keeps ends
+    """Name the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
+    ends: dict[str, dict[Split, int]] = defaultdict(dict)  # end of the last clip that each split keeps
     overlapping = set()
     for clip in sorted(clips, key=lambda clip: (clip.path, clip.start, clip.num_samples)):
         if any(clip.start < end for split, end in ends[clip.path].items() if split != clip.split):

@@ -1,17 +1,18 @@
-"""Tables of recordings: TSV or CSV with a header, fairseq manifests, JSONL. Every problem names file and line.
+"""Tables of recordings: TSV or CSV with a header, fairseq manifests, JSONL. Every error names file and line.
 
 * TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header with ``path`` and any of ``label group index fold split``; other
-  columns are left alone. The columns of a CSV may also be separated by tabs, or by semicolons, as spreadsheets write
-  them in countries with a decimal comma: the header tells which. ``start`` and ``end``, in seconds, name a part of the
-  recording: several rows may name parts of one file. In the ``manifest.tsv`` of a run ``start`` is a sample, and only
-  the rows of segments name parts.
-* fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others
-  ``path<TAB>num_samples``.
+columns are ignored.
+  The columns of a CSV may also be separated by tabs, or by semicolons, as spreadsheets write them in countries with a
+  decimal comma; the header shows which.
+  ``start`` and ``end``, in seconds, name a part of the recording; several rows may name parts of one file.
+  In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of segments name parts.
+* fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others are
+``path<TAB>num_samples``.
 * JSONL (``.jsonl``, ``.json``, ``.ndjson``), as NeMo writes it: ``audio_filepath`` (or ``path``, ``audio``), and any of
   ``label`` (or ``command``), ``group`` (or ``speaker``), ``index``, ``fold``, ``split``, ``start`` and ``end``, or
   ``offset`` and ``duration``.
 
-Lengths of recordings that a table states are not believed: recordings are decoded and measured. ``duration`` without
+Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without
 ``offset`` is such a length.
 """
 
@@ -42,7 +43,7 @@ _JSON_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One recording of a table: its path as written there, and what the table says of it."""
+    """One row of a table: a recording's path as written there, and its description."""
 
     path: str
     description: Description
@@ -51,17 +52,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table's rows in its order, and the root folder where it names one (fairseq)."""
+    """A table's rows in its order, and the root folder if the table names one (fairseq)."""
 
     rows: tuple[Row, ...]
     root: str | None = None
 
 
 def read_table(path: Path) -> Table:
-    """Read any of the formats above; the extension and the first line tell which.
+    """Read any of the formats above; the extension and the first line decide which.
 
     Raises:
-        InputError: the file cannot be read or holds something else; names the line.
+        InputError: the file cannot be read or has another form; the message names the line.
     """
     text = _text(path)
     if path.suffix.lower() in (".jsonl", ".json", ".ndjson"):
@@ -71,18 +72,18 @@ def read_table(path: Path) -> Table:
     first, _, rest = text.partition("\n")
     if "\t" not in first and first.strip() and first.strip() != "path":
         return Table(rows=tuple(_fairseq_rows(rest, path)), root=first.strip())
-    # Quotes mean something in CSV alone: a TSV file name may hold one.
+    # Only CSV uses quotes: a TSV file name may contain one.
     return Table(rows=tuple(_header_rows(text, path, "\t", quoting=csv.QUOTE_NONE)))
 
 
 def _csv_delimiter(text: str) -> str:
-    """The first delimiter that finds a column ``path`` in the header; a comma where none does."""
+    """Return the first delimiter that finds a column ``path`` in the header; a comma if none does."""
     for delimiter in _CSV_DELIMITERS:
         lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
             if "path" in _names(next(lines, [])):
                 return delimiter
-        except csv.Error:  # told with its line when the rows are read
+        except csv.Error:  # reported with its line when the rows are read
             continue
     return _CSV_DELIMITERS[0]
 
@@ -93,7 +94,7 @@ def _names(header: list[str]) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell does
+        if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell ends
             raise InputError(f"corpus.table={path} is a device; name a file")
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -103,8 +104,8 @@ def _text(path: Path) -> str:
         raise InputError(f"{path}:{line}: not UTF-8; save the table as UTF-8 text") from error
     except InputError:
         raise
-    except ValueError as error:  # of a null character in the path, or one that UTF-8 does not have
-        raise InputError(f"corpus.table={str(path)!r:.200} is no path; name a file") from error
+    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
+        raise InputError(f"corpus.table={str(path)!r:.200} is not a path; name a file") from error
 
 
 def _header_rows(text: str, path: Path, delimiter: str, *, quoting: Literal[0, 3]) -> Iterator[Row]:
@@ -120,7 +121,7 @@ def _header_rows(text: str, path: Path, delimiter: str, *, quoting: Literal[0, 3
             if any(value.strip() for value in values):
                 yield _header_row(header, values, f"{path}:{lines.line_num}", decimal_comma=delimiter == ";")
     except csv.Error as error:
-        raise InputError(f"{path}:{lines.line_num}: {error}; mend the line, or write a tab-separated .tsv") from error
+        raise InputError(f"{path}:{lines.line_num}: {error}; fix the line, or write a tab-separated .tsv") from error
 
 
 def _header_row(header: list[str], values: list[str], where: str, *, decimal_comma: bool) -> Row:
@@ -133,7 +134,7 @@ def _header_row(header: list[str], values: list[str], where: str, *, decimal_com
 
 
 def _in_seconds(fields: Mapping[str, str]) -> dict[str, str]:
-    """A row of a manifest of ours, which counts in samples; what is used of a whole recording is chosen anew."""
+    """Convert a row of a wordless manifest from samples to seconds; a whole recording is trimmed anew."""
     others = {name: text for name, text in fields.items() if name not in SPAN_FIELDS}
     names = ("segment", "start", "num_samples", "sample_rate")
     segment, start, num_samples, sample_rate = (whole_number(fields.get(name, "")) for name in names)
@@ -170,7 +171,7 @@ def _json_rows(text: str, path: Path) -> Iterator[Row]:
 
 
 def _json_fields(value: Mapping[str, object], where: str) -> dict[str, str]:
-    """The first name that says something, for each field."""
+    """Return for each field the first of its names that has a value."""
     given = {
         field: [value[name] for name in names if value.get(name) is not None] for field, names in _JSON_NAMES.items()
     }
@@ -184,7 +185,7 @@ def _json_fields(value: Mapping[str, object], where: str) -> dict[str, str]:
 
 
 def _with_end(fields: dict[str, str], value: Mapping[str, object]) -> dict[str, str]:
-    """The fields with the end that ``offset`` and ``duration`` make together, as NeMo writes parts of recordings."""
+    """Add the end computed from ``offset`` and ``duration``, as NeMo writes parts of recordings."""
     duration = value.get("duration")
     if value.get("offset") is None or duration is None:
         return fields

@@ -1,18 +1,18 @@
 """File-name patterns: ``{label}_{group}_{index}.wav``.
 
 ========================  =====================================================================
-``{label}`` ``{group}``   the fewest characters that fit, at least one, within one folder's name
+``{label}`` ``{group}``   the fewest characters that fit, at least one, without ``/``
 ``{fold}`` ``{split}``    likewise
 ``{index}``               digits
-``*``                     any characters within one folder's name, none included
-``**``                    any characters, across folders
+``*``                     no or any characters, without ``/``
+``**``                    no or any characters
 ========================  =====================================================================
 
-A pattern with ``/`` is compared with the path below the corpus root, one without with the file's name alone; the
-extension may be left out.
+A pattern with ``/`` is matched with the path below the corpus root, one without only with the file's name. The
+extension may be omitted.
 
-A regular expression would fit the same names, but where a pattern has several fields it takes hours for some names,
-such as 4,000 underscores. Here the time grows with the length of the pattern times that of the name.
+Regular expressions with several fields take hours for some names, such as 4,000 underscores. The time of this matching
+grows with the length of the pattern times that of the name.
 """
 
 import re
@@ -33,7 +33,7 @@ class Template:
     """A file-name pattern.
 
     Raises:
-        InputError: a field is unknown or stands twice, or a brace is left open.
+        InputError: a field is unknown or occurs twice, or a brace is not closed.
     """
 
     text: str
@@ -55,7 +55,7 @@ class Template:
         return tuple(re.findall(r"\{([^{}]*)\}", self.text))
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Field texts of a path below the corpus root, "/" between folders; None where the pattern does not fit."""
+        """Match a path below the corpus root ("/" between folders); return its fields, or None if it does not fit."""
         name = path if "/" in self.text else path.rpartition("/")[2]
         begin = self._tokens[0] if self._tokens and not _is_gap(self._tokens[0]) else ""
         spans = _Fitting(name, self._gaps).spans(0, len(begin)) if name.startswith(begin) else None
@@ -66,7 +66,7 @@ class Template:
 
     @cached_property
     def _tokens(self) -> tuple[str, ...]:
-        """The pattern as fields, asterisks and the texts between them."""
+        """Fields, asterisks and the texts between them."""
         return tuple(token.group() for token in _TOKEN.finditer(self.text))
 
     @cached_property
@@ -84,9 +84,9 @@ class _Gap:
     """A field or an asterisk, and the text that follows it in the pattern."""
 
     field: str | None
-    fewest: int  # characters that it stands for
-    digits: bool  # as many digits as there are
-    folders: bool  # it may go across folders
+    fewest: int  # least number of characters
+    digits: bool  # matches as many digits as possible
+    folders: bool  # may match "/"
     after: str
 
     @classmethod
@@ -95,7 +95,7 @@ class _Gap:
         return cls(field=field, fewest=int(bool(field)), digits=field == "index", folders=token == "**", after=after)
 
     def stop(self, text: str, start: int) -> int:
-        """Where it ends at the latest."""
+        """Return the latest possible end."""
         if self.folders:
             return len(text)
         if self.digits:
@@ -105,10 +105,10 @@ class _Gap:
 
 
 class _Fitting:
-    """Finds the first way in which gaps fit a text: each gap as short as possible, digits as long as possible.
+    """A search for the first match of gaps in a text: each gap as short as possible, digits as long as possible.
 
-    Where a gap fails from one place on, it fails from every later place of the same stretch, too: what is tried from
-    there has been tried. So each gap goes over the text once.
+    If a gap fails from one place on, it also fails from every later place of the same stretch, because those were
+    tried. So each gap passes over the text once.
     """
 
     def __init__(self, text: str, gaps: Sequence[_Gap]) -> None:
@@ -117,7 +117,7 @@ class _Fitting:
         self._failed: dict[tuple[int, int], int] = {}  # gap and end of the stretch -> the first start that failed
 
     def spans(self, place: int, start: int) -> list[tuple[int, int]] | None:
-        """Start and end of each gap from the one at ``place`` on, which starts at ``start``; None: they do not fit."""
+        """Return start and end of each gap from the one at ``place`` on, which starts at ``start``; None: no match."""
         if place == len(self._gaps):
             return [] if _EXTENSION.fullmatch(self._text, start) else None
         gap = self._gaps[place]

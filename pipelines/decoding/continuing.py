@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio.waveform import Waveform
-from tokenizer.codes import CodeMeanings, Codes, joined
+from tokenizer.codes import CodeMeanings, Codes, join_codes
 from vocoder.generation import Progress
 from vocoder.vocoder import Vocoder
 
@@ -66,7 +66,7 @@ def continued(
     """
     ends = [prompt.end(_heard_steps(vocoder)) if prompt else None for prompt in prompts]
     whole = vocoder.decode_batch(
-        [joined(end.codes, new) if end else new for end, new in zip(ends, more, strict=True)],
+        [join_codes(end.codes, new) if end else new for end, new in zip(ends, more, strict=True)],
         tokenizer,
         prompts=[end.waveform if end else None for end in ends],
         groups=groups,

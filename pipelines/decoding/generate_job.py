@@ -14,7 +14,7 @@ from pipelines.decoding.continuing import Prompt, after, continued, joined_sound
 from pipelines.decoding.generate_options import GenerateConfig
 from pipelines.decoding.speaker import Advance, Speaker, missing_mean, speaker, speaking
 from pipelines.store.run_folder import part_of
-from tokenizer.codes import Codes, joined, require_same_codebook
+from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 
@@ -42,7 +42,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
     with speaking(voice.vocoder if voice else None, tokenizer.front_end, terminal.say):
         sounds = _sounds(prompt, codes, voice, terminal)
     if prompt is not None and settings.include_prompt:
-        codes = [joined(prompt.codes, more) for more in codes]
+        codes = [join_codes(prompt.codes, more) for more in codes]
         sounds = [joined_sound(prompt.waveform, more) for more in sounds]
     _write(settings, codes, sounds)
     terminal.say(f"{len(codes)} samples: {settings.output}")
@@ -104,7 +104,7 @@ def _sounds(prompt: Prompt | None, codes: list[Codes], voice: Speaker | None, te
 def _inverted(prompt: Prompt | None, codes: list[Codes], voice: Speaker, advance: Advance) -> list[Waveform]:
     if prompt is None:
         return voice.say(codes, [None] * len(codes), advance)
-    sounds = voice.say([joined(prompt.codes, more) for more in codes], [None] * len(codes), advance)
+    sounds = voice.say([join_codes(prompt.codes, more) for more in codes], [None] * len(codes), advance)
     return [after(sound, prompt.codes.num_samples) for sound in sounds]
 
 

@@ -11,7 +11,7 @@ from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.decoding.continuing import Prompt, continued, joined_sound
 from pipelines.store.session import Session
-from tokenizer.codes import Codes, joined
+from tokenizer.codes import Codes, join_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.judging.metrics import code_agreement, sound_levels
 from vocoder.vocoder import Vocoder
@@ -152,6 +152,6 @@ def _perplexity(model: LanguageModel, sounds: Sequence[tuple[Prompt | None, Code
     for prompt, codes in sounds:
         if not len(codes.values):
             continue
-        whole = joined(prompt.codes, codes) if prompt else codes
+        whole = join_codes(prompt.codes, codes) if prompt else codes
         found.append(model.log_probabilities(whole)[-len(codes.values) :])
     return perplexity_of(found)

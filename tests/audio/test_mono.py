@@ -47,7 +47,7 @@ def test_all_ways_to_write_a_sound_are_the_same(given: object) -> None:
         ([1, 2, 3], "samples are int64, whose full scale is not known"),
         (SOUND > 0, "samples are bool"),
         (None, "samples are object"),
-        ([[1.0, 2.0], [1.0]], "samples are no array"),
+        ([[1.0, 2.0], [1.0]], "samples are not an array"),
         (np.array([0.0, np.nan]), "not finite"),
         (np.array([0.0, 1e300]), "not finite"),
         (np.zeros((4, 5)), r"shape \(4, 5\), in which channels cannot be told from samples"),

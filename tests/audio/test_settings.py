@@ -46,7 +46,10 @@ def test_samples_take_the_place_of_the_default() -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"window_ms": 32.0, "window_length": 512}, r"audio\.window_ms is 32 and audio\.window_length is 512, and one"),
+        (
+            {"window_ms": 32.0, "window_length": 512},
+            r"audio\.window_ms is 32 and audio\.window_length is 512, but only one",
+        ),
         ({"hop_ms": 5.0, "hop_length": 160}, r"set audio\.hop_ms=null or audio\.hop_length=null"),
         (
             {"hop_ms": None},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import InputError
-from tokenizer.codes import Codes, CodesFormat, joined, require_same_codebook
+from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
 
 FORMAT = CodesFormat(
     codebook_size=16, streams=2, samples_per_code=160, sample_rate=16_000, tokenizer="front", codebook="book"
@@ -36,11 +36,11 @@ def test_a_crop_keeps_its_samples(steps: int, missing: int, start: int, length: 
 
 
 def test_a_prompt_and_what_follows_are_one_sound() -> None:
-    whole = joined(codes(2), codes(3, 400))
+    whole = join_codes(codes(2), codes(3, 400))
     assert np.array_equal(whole.values, np.concatenate([codes(2).values, codes(3).values]))
     assert whole.num_samples == 320 + 400
     with pytest.raises(InputError, match="the prompt belongs to codebook book"):
-        joined(codes(2), replace(codes(3), format=replace(FORMAT, codebook="other")))
+        join_codes(codes(2), replace(codes(3), format=replace(FORMAT, codebook="other")))
 
 
 def test_rates() -> None:

@@ -150,7 +150,7 @@ def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_pat
 
 @pytest.mark.parametrize(
     ("root", "message"),
-    [("~nobody-of-this-name/data", "does not exist"), ("null\0", "is no path"), ("x" * 5000, "cannot be read")],
+    [("~nobody-of-this-name/data", "does not exist"), ("null\0", "is not a path"), ("x" * 5000, "cannot be read")],
 )
 def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.recordings.levels import as_text, block_peaks, joined, level_samples, loudest, of_text
+from audio.recordings.levels import as_text, block_peaks, join_levels, level_samples, loudest, of_text
 from audio.trimming import Part
 
 RATE = 1_000
@@ -21,7 +21,7 @@ def test_the_level_of_a_part_is_its_peak_or_that_of_its_surroundings(
 ) -> None:
     samples = np.repeat(np.array(peaks, np.float32), 100)
     part = Part(start=min(start, len(samples) - 1), num_samples=count)
-    levels = of_text(as_text(joined([block_peaks(samples, RATE)])))
+    levels = of_text(as_text(join_levels([block_peaks(samples, RATE)])))
     assert len(levels) == -(-len(samples) // level_samples(RATE))
     found = loudest(levels, part, RATE)
     inside = samples[part.start : part.start + count].max()
@@ -30,10 +30,12 @@ def test_the_level_of_a_part_is_its_peak_or_that_of_its_surroundings(
 
 
 def test_silence_is_silent_and_what_is_above_full_scale_is_full() -> None:
-    levels = joined([block_peaks(np.zeros(100, np.float32), RATE), block_peaks(np.full(100, -3, np.float32), RATE)])
+    levels = join_levels(
+        [block_peaks(np.zeros(100, np.float32), RATE), block_peaks(np.full(100, -3, np.float32), RATE)]
+    )
     assert loudest(levels, Part(start=0, num_samples=100), RATE) == 0
     assert loudest(levels, Part(start=99, num_samples=2), RATE) == 1
-    assert len(joined([])) == 0
+    assert len(join_levels([])) == 0
 
 
 def test_text_that_holds_no_levels_is_refused() -> None:

@@ -65,7 +65,7 @@ def test_clips_in_no_split_are_set_aside() -> None:
     config = SplitConfig(by="group", train=("ann",), validation=("bob",), test=("cyd",))
     divided, rejected = split_clips(digits(), config)
     assert len(divided) == 60
-    assert {each.reason for each in rejected} == {"in no split: its group is named for none"}
+    assert {each.reason for each in rejected} == {"in no split: no split names its group"}
     assert len(rejected) == 20
 
 
