@@ -4,6 +4,7 @@ The batch of a step is a function of (seed, step): the same examples for any num
 share. Whatever is drawn for an example is drawn from a generator seeded by (seed, epoch, example).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,6 +20,8 @@ from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import IntArray
 
+MIN_WINDOWS = 4  # per step, however long
+MIN_PAIRS = 2  # that each process contrasts at a time
 UNCOUNTED = -100  # target of a position that is not counted: what torch's cross entropy ignores
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: what a generator is for
 Row = tuple[IndexArray, IndexArray]  # tokens and targets of a window, one of each per code
@@ -88,6 +91,40 @@ class BatchConfig:
                 f"lm.batches.random_inputs is {self.random_inputs}; choose a share of at least 0 and below 1"
             )
         require_seed(self.seed, "lm.batches.seed")
+
+
+def fitting_batches(
+    config: BatchConfig,
+    sequences: CodeSequences,
+    capacity: int,
+    *,
+    batch_tokens: int,
+    positions_per_step: int,
+    least: int,
+    processes: int,
+    paired: bool,
+) -> BatchConfig:
+    """Batches of as many windows as hold ``batch_tokens`` positions, or of ``config.batch_size`` where those fit.
+
+    The number of processes changes nothing: the same bytes come out. ``least`` is the number of windows of a step that
+    one process can do with; where ``paired``, two windows are one clip.
+
+    Raises:
+        InputError: the processes cannot share so few.
+    """
+    tokens = float(np.minimum(sequences.lengths, capacity).mean()) * positions_per_step
+    windows = max(batch_tokens / tokens, MIN_WINDOWS)
+    if config.batch_size <= windows:
+        return config
+    size = least * 2 ** max(math.floor(math.log2(windows / least)), 0)
+    if size % (processes * least):
+        contrasted = f", of which each contrasts {MIN_PAIRS} pairs or more" if paired else ""
+        raise InputError(
+            f"lm.batch_tokens is {batch_tokens}, which makes {size} windows of about {tokens:.0f} tokens a "
+            f"step, and {processes} processes cannot share them equally{contrasted}; use a power of two of processes, "
+            f"or raise it to {math.ceil(config.batch_size * tokens)} for lm.batches.batch_size={config.batch_size}"
+        )
+    return replace(config, batch_size=size)
 
 
 class TrainingBatches:

@@ -1,11 +1,38 @@
-"""How varied generated codes are."""
+"""How varied generated codes are, and how plausible to the model that drew them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from foundation.errors import InputError
-from tokenizer.codes import IntArray
+from lm.model import LanguageModel
+from tokenizer.codes import Codes, IntArray, join_codes
+
+NGRAMS = (1, 2, 3)
+
+
+def diversity(
+    model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes], recoded: Sequence[Codes]
+) -> dict[str, float | None]:
+    """Distinct n-grams of generated codes, and the model's perplexity of them and of the codes of their sound.
+
+    ``recoded`` are the codes of the generated sounds: their perplexity tells how plausible the sound is to the model.
+    """
+    return {
+        **{f"distinct_{n}": distinct([each.values for each in codes], n) for n in NGRAMS},
+        "perplexity": _perplexity_after(model, prompts, codes),
+        "recoded_perplexity": _perplexity_after(model, prompts, recoded),
+    }
+
+
+def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]) -> float | None:
+    """The model's perplexity of codes, each after its prompt."""
+    found = [
+        model.log_probabilities(each if prompt is None else join_codes(prompt, each))[-len(each.values) :]
+        for prompt, each in zip(prompts, codes, strict=True)
+        if len(each.values)
+    ]
+    return perplexity_of(found)
 
 
 def distinct(sequences: Sequence[IntArray], n: int) -> float | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, Pooling, pooling_weights
+from lm.pooling import POOLINGS, FloatArray, Pooling, pool, pooling_weights
 from lm.windows import Window, windows
 from tokenizer.codes import Codes
 
@@ -44,6 +44,35 @@ def embed_attentively(
     """
     weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
     return _pooled(model, clips, weights, batch_tokens)[:, :, 0]
+
+
+def layer_features(
+    model: LanguageModel, clips: Sequence[Codes], *, attentive: bool = False, surprise: bool = False
+) -> dict[str, FloatArray]:
+    """``(clips, dim)`` of each layer and pooling (``layer_1:mean``), and of all layers side by side (``all_layers``).
+
+    Embeddings are left out: they are a bag of codes by another name. ``attentive`` adds a pooling in which codes weigh
+    by how much they surprised the model. ``surprise`` adds ``all_and_surprise``: all layers, and the mean surprise of
+    each third.
+    """
+    tensors: dict[str, FloatArray] = {}
+    for pooling, states in embed(model, clips).items():
+        tensors |= _by_layer(pooling, states)
+    if not (attentive or surprise):
+        return tensors
+    nats = [-model.log_probabilities(codes) for codes in clips]  # (time, streams) of each clip
+    if attentive:
+        tensors |= _by_layer("attentive", embed_attentively(model, clips, nats))
+    if surprise:
+        thirds = np.stack([pool(each, "thirds") for each in nats])
+        tensors["all_and_surprise:thirds"] = np.concatenate([tensors["all_layers:thirds"], thirds], axis=1)
+    return tensors
+
+
+def _by_layer(pooling: str, states: FloatArray) -> dict[str, FloatArray]:
+    """``(1 + layers, clips, dim)`` -> a tensor for each layer, and one for all."""
+    tensors = {f"layer_{layer}:{pooling}": np.ascontiguousarray(states[layer]) for layer in range(1, len(states))}
+    return {**tensors, f"all_layers:{pooling}": np.concatenate(list(states[1:]), axis=1)}
 
 
 def _pooled(

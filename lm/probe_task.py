@@ -75,6 +75,27 @@ class ProbeTask:
         return several if self.multi_label else tuple(each[0] for each in several)
 
 
+def require_labels(labels: Sequence[str | None]) -> None:
+    """Refuse what no probe can predict, as far as names tell: before any recording is decoded.
+
+    Recordings without a label are no obstacle as long as the others have two different ones.
+
+    Raises:
+        InputError: no recording has a label, or all that have one have the same.
+    """
+    classes = {label for label in labels if label is not None}
+    labelled = sum(label is not None for label in labels)
+    remedy = (
+        "put each class into its own sub-folder, set corpus.pattern, or leave probes out: "
+        "stages=[tokenizer,lm,vocoder,report]"
+    )
+    if not classes:
+        raise InputError(f"{len(labels)} of {len(labels)} recordings have no label, which a probe predicts; {remedy}")
+    if len(classes) < 2:
+        those = f"{labelled} recordings" if labelled == len(labels) else f"{labelled} recordings with a label"
+        raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
+
+
 def _names(label: str | None, separator: str | None) -> tuple[str, ...]:
     if label is None or separator is None:
         return (label,) if label else ()

@@ -9,8 +9,8 @@ from audio.recordings.embedded import EmbeddedConfig, embedded_corpus
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from foundation.errors import InputError
 from foundation.progress import Terminal
+from lm.probe_task import require_labels
 from pipelines.settings.run import EMBEDDED, RunSettings, choose_workers
-from pipelines.stages.probe import require_labels
 from training.gangs import Gang
 
 FOLDER = "embedded"  # in the store, for the embedded corpus

@@ -15,13 +15,14 @@ from foundation.errors import InputError
 from foundation.seeds import require_seed
 from lm.baselines.ast_weights import require_weights
 from lm.baselines.spectrogram_transformer import LAYERS
+from lm.batches import MIN_PAIRS
 from lm.probe import ProbeConfig, shared_tries
 from pipelines.commandline.devices import Device, cores
 from pipelines.settings.candidates import candidates
 from pipelines.settings.comparison import ComparisonConfig, Method
 from pipelines.settings.model_memory import require_memory
 from pipelines.stages.baselines import BaselineSettings
-from pipelines.stages.language_model import MIN_PAIRS, LanguageModelSettings
+from pipelines.stages.language_model import LanguageModelSettings
 from pipelines.stages.listening import ListeningConfig
 from pipelines.stages.spectrogram_transformer import AstSettings
 from pipelines.stages.tokenizer import TokenizerSettings

@@ -29,7 +29,7 @@ from pipelines.stages.spectrogram import stored_spectrograms, stored_std
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
-from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features, write_scores
+from pipelines.store.stored_features import FEATURES, SCORES, of_method, stacked_rows, write_features, write_scores
 from pipelines.store.training_curve import CURVE, numeric
 from training.state import FitConfig
 
@@ -210,7 +210,7 @@ def baseline_features(
 
     def make(folder: Path) -> None:
         rows = stacked_rows(session.each(method, partial(block_features, loader, reader), manifest.clips))
-        tensors = {f"{method}/{name}": values for name, values in rows.items()}
+        tensors = of_method(method, rows)
         write_features(folder, tensors)
         if method == "supervised" and folder_of_encoder is not None:
             last = f"{method}/block_{len(settings.encoder.channels)}"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from audio.reading import read
+from audio.recordings.choosing import drawn
 from audio.recordings.manifest import Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from pipelines.decoding.speaker import speaking
-from pipelines.stages.choosing import drawn
 from pipelines.stages.listening import (
     HEARD,
     ListeningConfig,

@@ -16,15 +16,15 @@ from audio.reading import read_blocks, resampled_length
 from audio.recordings.finite import require_finite
 from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from foundation.threads import one_thread
-from lm.embeddings import embed, embed_attentively
+from lm.embeddings import layer_features
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, RunningPools, bag_of_codes, pool
+from lm.pooling import POOLINGS, FloatArray, RunningPools, bag_of_codes
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
-from pipelines.store.stored_features import FEATURES, GPT, method_of_key, stacked_rows, write_features
+from pipelines.store.stored_features import FEATURES, GPT, method_of_key, of_method, stacked_rows, write_features
 from tokenizer.encoder import Encoder
-from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.parquet import read_codes
 from tokenizer.signals import signals
 
 
@@ -103,11 +103,7 @@ def code_features(session: Session, codes_entry: Entry) -> Entry:
 def gpt_features(
     session: Session, codes_entry: Entry, model_entry: Entry, *, attentive: bool = False, surprise: bool = False
 ) -> Entry:
-    """The states of every layer of a language model, each pooled, and all layers side by side.
-
-    ``attentive`` adds a pooling in which codes weigh by how much they surprised the model, ``surprise`` adds how much
-    they did, in the mean of each third, to all layers.
-    """
+    """States of a language model: see `lm.embeddings.layer_features`."""
     recipe = Recipe(
         stage="gpt_features",
         version=1,
@@ -117,24 +113,15 @@ def gpt_features(
 
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
-        clips = list(read_codes(codes_entry.folder)[1])
-        tensors = _states(GPT, model, clips)
-        if attentive or surprise:
-            nats = [-model.log_probabilities(clip.codes) for clip in clips]  # (time, streams) of each clip
-        if attentive:
-            states = embed_attentively(model, [clip.codes for clip in clips], nats)
-            tensors |= _by_layer(GPT, "attentive", states)
-        if surprise:
-            beside = np.stack([pool(each, "thirds") for each in nats])
-            layers = tensors[f"{GPT}/all_layers:thirds"]
-            tensors[f"{GPT}/all_and_surprise:thirds"] = np.concatenate([layers, beside], axis=1)
-        write_features(folder, tensors)
+        clips = read_codes(codes_entry.folder)[1]
+        states = layer_features(model, [clip.codes for clip in clips], attentive=attentive, surprise=surprise)
+        write_features(folder, of_method(GPT, states))
 
     return session.obtain(recipe, "states of the GPT", make, files=[FEATURES])
 
 
 def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig, *, seed: int) -> Entry:
-    """The same of a GPT that was never trained: what its shape alone makes of the order of codes."""
+    """States of an untrained GPT: a baseline for the architecture without learning."""
     recipe = Recipe(
         stage="random_gpt_features",
         version=1,
@@ -147,21 +134,6 @@ def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig,
         codes_format, clips = read_codes(codes_entry.folder)
         model = LanguageModel.create(config, codes_format, seed=seed)
         model.gpt.to(session.gang.device).eval()
-        write_features(folder, _states("random_gpt", model, list(clips)))
+        write_features(folder, of_method("random_gpt", layer_features(model, [clip.codes for clip in clips])))
 
     return session.obtain(recipe, "states of an untrained GPT", make, files=[FEATURES])
-
-
-def _states(method: str, model: LanguageModel, clips: list[CodedClip]) -> dict[str, FloatArray]:
-    """Each layer from the first on, and all of them side by side; the embeddings are a bag of codes by another name."""
-    tensors: dict[str, FloatArray] = {}
-    for pooling, states in embed(model, [clip.codes for clip in clips]).items():
-        tensors |= _by_layer(method, pooling, states)
-    return tensors
-
-
-def _by_layer(method: str, pooling: str, states: FloatArray) -> dict[str, FloatArray]:
-    """``(1 + layers, clips, dim)`` -> a tensor for each layer, and one for all."""
-    layers = range(1, len(states))
-    tensors = {f"{method}/layer_{layer}:{pooling}": np.ascontiguousarray(states[layer]) for layer in layers}
-    return {**tensors, f"{method}/all_layers:{pooling}": np.concatenate(list(states[1:]), axis=1)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from foundation.arrays import Array
 from lm.baselines.ast_features import patches_along, stored_filter_banks
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
 from lm.baselines.filter_bank import N_MELS, frames_of
@@ -14,7 +15,6 @@ from pipelines.stages.stored_arrays import (
     FRAMES,
     OFFSETS,
     TRAINED_ON,
-    Array,
     kept_clips,
     kept_rows,
     read_clips,

@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from audio.reading import read_beginning
+from audio.recordings.choosing import evenly
 from audio.recordings.manifest import Clip, Manifest
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.threads import one_thread
-from pipelines.stages.choosing import evenly
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage

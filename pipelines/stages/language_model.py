@@ -1,14 +1,13 @@
 """Codes -> language model: a GPT trained on the training clips, its weights kept where validation was best."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from foundation.errors import InputError
-from lm.batches import BatchConfig, TokenBatch, TrainingBatches, loss, validation_batches
+from lm.batches import MIN_PAIRS, BatchConfig, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.contrast import ContrastConfig
 from lm.contrasted_gpt import ContrastedLoss, create_contrasted
 from lm.gpt import GPT, GPTConfig
@@ -23,9 +22,6 @@ from tokenizer.parquet import read_codes
 from tokenizer.views import ViewsConfig
 from training.fit import LossFunction
 from training.state import FitConfig
-
-MIN_WINDOWS = 4  # per step, however long
-MIN_PAIRS = 2  # that each process contrasts at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +57,19 @@ class LanguageModelSettings:
     def least_windows(self) -> int:
         """Windows of a step that one process can do with: some for each time that it adds gradients up."""
         return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
+
+    def fitting(self, sequences: CodeSequences, capacity: int, *, processes: int) -> BatchConfig:
+        """Batches whose windows hold about ``batch_tokens`` together; see `lm.batches.fitting_batches`."""
+        return fitting_batches(
+            self.batches,
+            sequences,
+            capacity,
+            batch_tokens=self.batch_tokens,
+            positions_per_step=self.gpt.positions_per_step(sequences.values.shape[1]),
+            least=self.least_windows,
+            processes=processes,
+            paired=self.contrasts,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +108,7 @@ def language_model(
         model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed)
         capacity, vocabulary = model.gpt.capacity, model.gpt.vocabulary
         sequences = CodeSequences.of([[codes.values for codes in views] for views in heard])
-        fitting = fitting_batches(settings, sequences, capacity, processes=session.gang.size)
+        fitting = settings.fitting(sequences, capacity, processes=session.gang.size)
         held_out = validation_batches(
             CodeSequences.of([codes.values] for codes in validation),
             vocabulary,
@@ -125,32 +134,6 @@ def language_model(
     return session.obtain(
         recipe, f"GPT, {settings.fit.steps} steps", make, files=[*MODEL, CURVE, "perplexity.json"], together=True
     )
-
-
-def fitting_batches(
-    settings: LanguageModelSettings, sequences: CodeSequences, capacity: int, *, processes: int
-) -> BatchConfig:
-    """Batches of as many windows as hold ``batch_tokens``, whatever the number of processes: it changes no byte.
-
-    Raises:
-        InputError: the processes cannot share so few.
-    """
-    positions = settings.gpt.positions_per_step(sequences.values.shape[1])
-    tokens = float(np.minimum(sequences.lengths, capacity).mean()) * positions
-    windows = max(settings.batch_tokens / tokens, MIN_WINDOWS)
-    if settings.batches.batch_size <= windows:
-        return settings.batches
-    least = settings.least_windows
-    size = least * 2 ** max(math.floor(math.log2(windows / least)), 0)
-    if size % (processes * least):
-        contrasted = f", of which each contrasts {MIN_PAIRS} pairs or more" if settings.contrasts else ""
-        raise InputError(
-            f"lm.batch_tokens is {settings.batch_tokens}, which makes {size} windows of about {tokens:.0f} tokens a "
-            f"step, and {processes} processes cannot share them equally{contrasted}; use a power of two of processes, "
-            f"or raise it to {math.ceil(settings.batches.batch_size * tokens)} for "
-            f"lm.batches.batch_size={settings.batches.batch_size}"
-        )
-    return replace(settings.batches, batch_size=size)
 
 
 def _contrast(settings: LanguageModelSettings) -> dict[str, object]:

@@ -6,18 +6,17 @@ from itertools import chain
 from pathlib import Path
 
 from audio.waveform import Waveform
-from lm.diversity import distinct, perplexity_of
+from lm.diversity import diversity
 from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.decoding.continuing import Prompt, continued, joined_sound
 from pipelines.store.session import Session
-from tokenizer.codes import Codes, join_codes
+from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.judging.metrics import code_agreement, sound_levels
 from vocoder.vocoder import Vocoder
 
 CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
-NGRAMS = (1, 2, 3)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,30 +127,12 @@ def _about(said: _Said, new: Waveform, heard: Codes) -> dict[str, object]:
 
 
 def _diversity(model: LanguageModel, said: Sequence[_Said], heard: Sequence[Codes]) -> list[dict[str, object]]:
-    """For each kind and temperature: distinct n-grams of the codes, and the model's perplexity of them and of its echo.
-
-    The perplexity of what is heard again tells how plausible the sound is to the model that asked for it.
-    """
+    """The diversity of all sounds of each kind and temperature."""
     rows: list[dict[str, object]] = []
     for kind, temperature in dict.fromkeys((one.kind, one.temperature) for one in said):
         those = [number for number, one in enumerate(said) if (one.kind, one.temperature) == (kind, temperature)]
-        codes = [said[number].codes for number in those]
-        again = [(said[number].prompt, heard[number]) for number in those]
-        varied = {f"distinct_{n}": distinct([each.values for each in codes], n) for n in NGRAMS}
-        surprise = {
-            "perplexity": _perplexity(model, [(said[number].prompt, said[number].codes) for number in those]),
-            "recoded_perplexity": _perplexity(model, again),
-        }
-        rows.append({"of": kind, "temperature": temperature, "sounds": len(those), **varied, **surprise})
+        prompts = [prompt.codes if (prompt := said[number].prompt) else None for number in those]
+        new, again = [said[number].codes for number in those], [heard[number] for number in those]
+        figures = diversity(model, prompts, new, again)
+        rows.append({"of": kind, "temperature": temperature, "sounds": len(those), **figures})
     return rows
-
-
-def _perplexity(model: LanguageModel, sounds: Sequence[tuple[Prompt | None, Codes]]) -> float | None:
-    """Of new codes, each after its prompt."""
-    found = []
-    for prompt, codes in sounds:
-        if not len(codes.values):
-            continue
-        whole = join_codes(prompt.codes, codes) if prompt else codes
-        found.append(model.log_probabilities(whole)[-len(codes.values) :])
-    return perplexity_of(found)

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from audio.excerpts import Excerpt, block_energies, half_energy, read_loudest
+from audio.recordings.choosing import drawn
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
@@ -20,7 +21,6 @@ from foundation.files import aside
 from foundation.seeds import require_seed
 from pipelines.decoding.continuing import Prompt
 from pipelines.decoding.speaker import missing_mean, speaking
-from pipelines.stages.choosing import drawn
 from pipelines.stages.judges import JudgeName
 from pipelines.stages.language_sounds import Asked, language_sounds
 from pipelines.store.session import Session

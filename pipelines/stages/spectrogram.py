@@ -11,17 +11,15 @@ from torch import Tensor
 
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import SpectrogramConfig
+from foundation.arrays import Array, fill, write_array
 from lm.baselines.spectrogram_reader import SpectrogramReader, statistics
 from lm.baselines.spectrograms import Spectrograms
 from pipelines.stages.stored_arrays import (
     FRAMES,
     OFFSETS,
     TRAINED_ON,
-    Array,
-    fill,
     kept_clips,
     read_clips,
-    write_array,
     write_clips,
 )
 from pipelines.store.session import Session

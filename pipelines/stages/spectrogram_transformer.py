@@ -34,7 +34,7 @@ from pipelines.stages.filter_bank import measured_statistics, split_filter_banks
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features, write_scores
+from pipelines.store.stored_features import FEATURES, SCORES, of_method, stacked_rows, write_features, write_scores
 from pipelines.store.training_curve import CURVE, numeric
 from training.state import FitConfig
 
@@ -165,7 +165,7 @@ def ast_features(
     def make(folder: Path) -> None:
         rows = stacked_rows(session.each(method, partial(ast_layers, reader), manifest.clips))
         scores = rows.pop(CLASS_SCORES, None)
-        write_features(folder, {f"{method}/{name}": values for name, values in rows.items()})
+        write_features(folder, of_method(method, rows))
         if scores is not None:
             write_scores(folder, scores)
 

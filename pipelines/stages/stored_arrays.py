@@ -6,25 +6,21 @@
     offsets  0         a              b         c
 """
 
-import math
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from audio.recordings.finite import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split
-from foundation.files import aside, named_write_errors
+from foundation.arrays import Array, allocate, write_array
 from pipelines.store.session import Session
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which they are kept
 FRAMES, OFFSETS = "frames.npy", "offsets.npy"
-ALLOCATED_AT_ONCE = 1 << 24  # bytes
-Array = npt.NDArray[Any]
 R = TypeVar("R")
 
 
@@ -58,31 +54,11 @@ def write_clips(
         InputError: a value of a clip is not finite.
     """
     ends = np.cumsum([0, *lengths])
-    _allocate(file, dtype, (int(ends[-1]), *width))
+    allocate(file, dtype, (int(ends[-1]), *width))
     jobs = [(clip, int(start), int(end)) for clip, start, end in zip(clips, ends[:-1], ends[1:], strict=True)]
     results = list(session.each(title, partial(_write_clip, file, write, title), jobs))
     write_array(file.with_name(OFFSETS), ends)
     return results
-
-
-def _allocate(file: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
-    """An array of zeros on disk that has all its blocks: a write in place to a full disk would kill the process."""
-    with named_write_errors(file):
-        np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape).flush()
-        with file.open("r+b") as whole:
-            size = whole.seek(0, os.SEEK_END)
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(whole.fileno(), 0, size)
-                return
-            begin = whole.seek(size - np.dtype(dtype).itemsize * math.prod(shape))  # macOS: behind the header
-            for place in range(begin, size, ALLOCATED_AT_ONCE):
-                whole.write(bytes(min(ALLOCATED_AT_ONCE, size - place)))
-
-
-def write_array(path: Path, array: Array) -> None:
-    """Write a ``.npy`` file whole or not at all."""
-    with aside(path) as beside, beside.open("wb") as file:
-        np.save(file, array)
 
 
 def _write_clip(file: Path, write: Callable[[Array, Clip], R], title: str, job: tuple[Clip, int, int]) -> R:
@@ -92,14 +68,6 @@ def _write_clip(file: Path, write: Callable[[Array, Clip], R], title: str, job: 
     require_finite(array[start:end], clip, title)
     array.flush()
     return result
-
-
-def fill(place: Array, pieces: Iterable[Array]) -> None:
-    """Write pieces one after another."""
-    start = 0
-    for piece in pieces:
-        place[start : start + len(piece)] = piece
-        start += len(piece)
 
 
 def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:

@@ -17,7 +17,6 @@ from audio.reading import read_blocks
 from audio.recordings.finite import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require_ranges
-from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.files import aside
 from foundation.seeds import named_seed, require_seed
@@ -26,11 +25,12 @@ from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
-from tokenizer.codebook import fit_residual_codebooks, kmeans_record
+from tokenizer.codebook import kmeans_record
+from tokenizer.fitting import fit_codebooks
 from tokenizer.health import HealthConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
-from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import TokenizerConfig
 from training.state import FitConfig
 
 TRAIN: tuple[Split, ...] = ("train",)
@@ -247,19 +247,17 @@ def codebook(
         patches = _patches(sample, "train", audio, settings)
         model = Autoencoder(settings.autoencoder, patches.shape[1])
         model.load_state_dict(load_file(trained.folder / "autoencoder.safetensors"))
-        # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
-        centroids, reports = fit_residual_codebooks(
-            _bottlenecks(model, patches),
-            levels=settings.levels,
-            codebook_size=settings.codebook_size,
+        statistics = load_file(sample.folder / SAMPLE)
+        tokenizer, reports = fit_codebooks(
+            settings.config(audio),
+            model,
+            patches,
+            mean=statistics["mean"],
+            std=statistics["std"],
             iterations=settings.kmeans_iterations,
             seed=settings.seed,
             gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
         )
-        codebooks = torch.from_numpy(centroids)
-        codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet
-        statistics = load_file(sample.folder / SAMPLE)
-        tokenizer = Tokenizer(settings.config(audio), statistics["mean"], statistics["std"], model, codebooks)
         tokenizer.save_pretrained(folder)
         write_json(folder / "kmeans.json", kmeans_record(reports))
 
@@ -302,16 +300,3 @@ def _spectrograms(
                 require_finite(piece.numpy(), clip, "log-mel frames")
                 yield piece
             progress.advance_to(done)
-
-
-@one_thread()
-@torch.inference_mode()
-def _bottlenecks(model: Autoencoder, patches: Tensor) -> FloatArray:
-    return torch.cat([model.encoder(part) for part in torch.split(patches, 8192)]).numpy()
-
-
-@one_thread()
-@torch.inference_mode()
-def _by_loudness(model: Autoencoder, centroids: Tensor) -> Tensor:
-    """Centroids from the quietest meaning to the loudest, so that a strip of codes can be read."""
-    return centroids[model.decoder(centroids).mean(1).argsort(stable=True)].contiguous()

@@ -11,12 +11,11 @@ import numpy as np
 
 from audio.reading import read_blocks, resampled_length
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from foundation.arrays import Array, fill
 from foundation.errors import InputError
 from pipelines.stages.stored_arrays import (
     OFFSETS,
     TRAINED_ON,
-    Array,
-    fill,
     kept_clips,
     kept_rows,
     read_clips,

@@ -32,6 +32,11 @@ def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArr
     return {key: np.stack(vectors) for key, vectors in columns.items()}
 
 
+def of_method(method: str, tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Tensors by ``layer:pooling`` -> tensors by ``method/layer:pooling``."""
+    return {f"{method}/{name}": values for name, values in tensors.items()}
+
+
 def write_features(folder: Path, tensors: Mapping[str, FloatArray]) -> None:
     """Write tensors ``(clips, dim)`` by key into the folder of an entry."""
     with aside(folder / FEATURES) as beside:

@@ -11,10 +11,11 @@ import torch
 from audio.recordings.corpus import CorpusConfig, build_manifest
 from audio.recordings.manifest import Clip, Manifest
 from audio.recordings.splits import SplitConfig
+from foundation.arrays import Array
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from pipelines.settings.run import run_settings
-from pipelines.stages.stored_arrays import Array, write_clips
+from pipelines.stages.stored_arrays import write_clips
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.stages.vocoder import waveforms
 from pipelines.store.session import Session

@@ -17,8 +17,9 @@ from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.probe import ProbeConfig
+from lm.probe_task import require_labels
 from pipelines.results.comparison import comparison
-from pipelines.stages.probe import probed, probes, require_labels, require_probeable
+from pipelines.stages.probe import probed, probes, require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.stored_features import features_by_method

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from audio.recordings.manifest import Clip, Manifest, Split
+from foundation.arrays import Array, fill
 from foundation.progress import Terminal
-from pipelines.stages.stored_arrays import Array, fill, kept_clips, kept_rows, read_clips, write_clips
+from pipelines.stages.stored_arrays import kept_clips, kept_rows, read_clips, write_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from training.gangs import Alone

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.stages.choosing import drawn, evenly
+from audio.recordings.choosing import drawn, evenly
 
 MANY = st.lists(st.integers(), max_size=40, unique=True)
 
