@@ -16,7 +16,7 @@ from audio.cursor import cursor_before
 from audio.decoding import RecordingError, mono_blocks, open_recording
 from audio.trimming import Part
 from audio.waveform import FloatArray, Waveform
-from foundation.errors import InputError
+from foundation.ranges import require
 
 LOUDEST = 1e4  # of full scale; larger samples are not sound, and their squares may exceed the range of float32
 
@@ -86,8 +86,7 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
 
     soxr rounds the length in its own way: its last sample is dropped, or a zero is appended.
     """
-    if min(from_rate, to_rate) <= 0:
-        raise InputError(f"sample_rate is {min(from_rate, to_rate)}; it must be a positive number of Hz")
+    require(min(from_rate, to_rate) > 0, "sample_rate", min(from_rate, to_rate), "it must be a positive number of Hz")
     if from_rate == to_rate:
         yield from blocks
         return

@@ -22,6 +22,7 @@ from audio.blocks import equal_blocks
 from audio.mean_removal import MeanRemoval, limit_range, subtract_mean
 from audio.waveform import FloatArray
 from foundation.errors import InputError
+from foundation.ranges import require
 
 MAX_WINDOW = 65_536  # samples
 MAX_MELS = 1024  # their weights with the longest window take 128 MiB
@@ -170,8 +171,7 @@ def require_rate(sample_rate: int) -> None:
     Raises:
         InputError: the rate is not positive, or too high.
     """
-    if not 0 < sample_rate <= MAX_RATE:
-        raise InputError(f"audio.sample_rate is {sample_rate}; it must be 1 to {MAX_RATE} Hz")
+    require(0 < sample_rate <= MAX_RATE, "audio.sample_rate", sample_rate, f"it must be 1 to {MAX_RATE} Hz")
 
 
 def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:

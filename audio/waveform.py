@@ -9,6 +9,7 @@ import numpy.typing as npt
 from audio.wav import wav_file
 from foundation.errors import InputError
 from foundation.files import aside
+from foundation.ranges import require
 
 # Suffixes of other sound formats. Most players would refuse a WAV file with such a name.
 OTHER_SOUNDS = frozenset(
@@ -36,8 +37,7 @@ class Waveform:
                 f"samples are {self.samples.dtype} of shape {self.samples.shape}; a waveform is mono float32 "
                 "(samples,): average the channels and cast"
             )
-        if self.sample_rate <= 0:
-            raise InputError(f"sample_rate is {self.sample_rate}; it must be a positive number of Hz")
+        require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
 
     @property
     def seconds(self) -> float:

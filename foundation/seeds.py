@@ -2,7 +2,7 @@
 
 import hashlib
 
-from foundation.errors import InputError
+from foundation.ranges import require
 
 MAX_SEED = 2**32 - 1  # the limit of NumPy and of the seeds that training derives from seed, step and rank
 
@@ -13,8 +13,7 @@ def require_seed(seed: int, option: str) -> None:
     Raises:
         InputError: the seed is negative or larger than `MAX_SEED`.
     """
-    if not 0 <= seed <= MAX_SEED:
-        raise InputError(f"{option} is {seed}; it must be 0 to {MAX_SEED}; choose another seed")
+    require(0 <= seed <= MAX_SEED, option, seed, f"it must be 0 to {MAX_SEED}; choose another seed")
 
 
 def named_seed(name: str) -> int:

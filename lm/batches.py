@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
+from foundation.ranges import require_least
 from foundation.seeds import require_seed
 from lm.sequences import CodeSequences, IndexArray
 from lm.vocabulary import Vocabulary
@@ -83,9 +84,7 @@ class BatchConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "pool_batches"):
-            if getattr(self, name) < 1:
-                raise InputError(f"lm.batches.{name} is {getattr(self, name)}; it must be 1 or more")
+        require_least(self, "lm.batches", "batch_size", "pool_batches", least=1)
         if not 0 <= self.random_inputs < 1:
             raise InputError(
                 f"lm.batches.random_inputs is {self.random_inputs}; choose a share of at least 0 and below 1"

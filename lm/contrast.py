@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import InputError
+from foundation.ranges import require_positive
 from lm.pooling import Pooling, pooled, pooling_parts
 
 
@@ -27,9 +27,7 @@ class ContrastConfig:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "dim", "temperature"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"contrast.{name} is {getattr(self, name)}; it must be positive")
+        require_positive(self, "contrast", "hidden", "dim", "temperature")
 
 
 def projection_head(dim: int, config: ContrastConfig) -> nn.Sequential:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foundation.errors import InputError
+from foundation.ranges import require
 from lm.model import LanguageModel
 from tokenizer.codes import Codes, IntArray, join_codes
 
@@ -44,8 +44,7 @@ def distinct(sequences: Sequence[IntArray], n: int) -> float | None:
     Raises:
         InputError: n is not positive.
     """
-    if n < 1:
-        raise InputError(f"n is {n}; count single codes (1) or sequences of more")
+    require(n >= 1, "n", n, "count single codes (1) or sequences of more")
     found = [tuple(each[start : start + n].ravel()) for each in sequences for start in range(len(each) - n + 1)]
     return len(set(found)) / len(found) if found else None
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
+from foundation.ranges import require, require_least
 from lm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -50,16 +51,13 @@ class GPTConfig:
     interleaving: Interleaving = "flattening"
 
     def __post_init__(self) -> None:
-        for name in ("model_dim", "layers", "heads", "ffn_dim"):
-            if getattr(self, name) < 1:
-                raise InputError(f"lm.gpt.{name} is {getattr(self, name)}; it must be 1 or more")
+        require_least(self, "lm.gpt", "model_dim", "layers", "heads", "ffn_dim", least=1)
         if self.model_dim % (2 * self.heads):
             raise InputError(
                 f"lm.gpt.model_dim is {self.model_dim} and lm.gpt.heads {self.heads}; rotary positions turn pairs: "
                 f"choose a model_dim that is a multiple of 2 * heads = {2 * self.heads}"
             )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"lm.gpt.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
+        require(0 <= self.dropout < 1, "lm.gpt.dropout", self.dropout, "choose a probability of at least 0 and below 1")
         if not 3 <= self.context <= MAX_CONTEXT:
             raise InputError(
                 f"lm.gpt.context is {self.context} positions; choose 3 (begin-of-sequence, 2 codes) to {MAX_CONTEXT}"

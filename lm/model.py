@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.saved_models import LANGUAGE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
 from foundation.seeds import require_seed
 from lm.batches import loss, validation_batches
@@ -101,8 +101,7 @@ class LanguageModel:
             return []
         num_samples = round(seconds * self.format.sample_rate) if math.isfinite(seconds) else 0
         require_seed(seed, "seed")
-        if num_samples < 1:
-            raise InputError(f"seconds is {seconds}; ask for more than 0 seconds")
+        require(num_samples >= 1, "seconds", seconds, "ask for more than 0 seconds")
         continued = continue_codes(
             self.gpt,
             [self._prompt(prompt) for prompt in prompts],

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score
 
 from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.seeds import require_seed
 from lm.comparison import Hits, Outcome, Rankings, interval, measured, resampled
 from lm.logistic import LogisticProbe, in_row_space, standardised
@@ -43,8 +44,7 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         for name in ("tries", "max_iterations", "resamples"):
-            if getattr(self, name) < 1:
-                raise InputError(f"probe.{name} is {getattr(self, name)}; choose 1 or more")
+            require(getattr(self, name) >= 1, f"probe.{name}", getattr(self, name), "choose 1 or more")
         if not 0 < self.penalty_low <= self.penalty_high < float("inf"):
             raise InputError(
                 f"probe.penalty_low is {self.penalty_low} and penalty_high {self.penalty_high}; choose values of C "

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foundation.errors import InputError
+from foundation.ranges import require
 from tokenizer.codes import IntArray
 
 FloatArray = npt.NDArray[np.float64]
@@ -35,10 +36,8 @@ class Sampling:
             raise InputError(
                 f"temperature is {self.temperature}; choose 0 (the most probable code) or more, 1 as learned"
             )
-        if self.top_k < 0:
-            raise InputError(f"top_k is {self.top_k}; choose how many codes to draw from, or 0 for all")
-        if not 0 < self.top_p <= 1:
-            raise InputError(f"top_p is {self.top_p}; choose a probability above 0, up to 1 for all codes")
+        require(self.top_k >= 0, "top_k", self.top_k, "choose how many codes to draw from, or 0 for all")
+        require(0 < self.top_p <= 1, "top_p", self.top_p, "choose a probability above 0, up to 1 for all codes")
         if self.max_repeats < 0:
             raise InputError(
                 f"max_repeats is {self.max_repeats}; choose how often a block may sound in a row, or 0 for no limit"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from foundation.configuration import build
 from foundation.errors import InputError
+from foundation.ranges import require
 from pipelines.commandline.command import command
 from pipelines.commandline.output_kinds import require_kind
 from pipelines.encoding.recordings import recordings_at
@@ -31,14 +32,11 @@ class BenchConfig:
     output: Path | None  # JSON file
 
     def __post_init__(self) -> None:
-        if not 1 <= self.seconds <= 36_000:
-            raise InputError(f"seconds is {self.seconds}; choose 1 to 36000 seconds of sound")
-        if not 0.02 <= self.hours <= 36:
-            raise InputError(f"hours is {self.hours}; choose 0.02 to 36 hours, which fit in one WAV file")
+        require(1 <= self.seconds <= 36_000, "seconds", self.seconds, "choose 1 to 36000 seconds of sound")
+        require(0.02 <= self.hours <= 36, "hours", self.hours, "choose 0.02 to 36 hours, which fit in one WAV file")
         if not self.clips or min(self.clips) < 1:
             raise InputError(f"clips is {list(self.clips)}; name one number of clips or more, each at least 1")
-        if self.repeats < 1:
-            raise InputError(f"repeats is {self.repeats}; measure at least once")
+        require(self.repeats >= 1, "repeats", self.repeats, "measure at least once")
         if self.output is not None:
             require_kind(self.output, (".json",), possible="a file ending in .json")
 

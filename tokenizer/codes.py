@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audio.spectrogram import SpectrogramConfig
 from foundation.errors import InputError
+from foundation.ranges import require
 
 IntArray = npt.NDArray[np.int32]
 MAX_STREAMS = 4096
@@ -83,8 +84,7 @@ class Codes:
                 f"values are {self.values.dtype} of shape {self.values.shape}; codes are int32 (time, "
                 f"{self.format.streams})"
             )
-        if self.num_samples < 0:
-            raise InputError(f"num_samples is {self.num_samples}; it must be 0 or more")
+        require(self.num_samples >= 0, "num_samples", self.num_samples, "it must be 0 or more")
         if len(self.values) != self.format.steps(self.num_samples):
             raise InputError(
                 f"num_samples is {self.num_samples}, which takes {self.format.steps(self.num_samples)} time steps of "

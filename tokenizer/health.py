@@ -10,6 +10,7 @@ import torch
 
 from audio.waveform import FloatArray
 from foundation.errors import InputError
+from foundation.ranges import require
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 
@@ -35,15 +36,12 @@ class HealthConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.min_perplexity_ratio <= 1:
             raise InputError(f"tokenizer.health.min_perplexity_ratio is {self.min_perplexity_ratio}; choose 0 to 1")
-        if not self.max_seconds > 0:
-            raise InputError(f"tokenizer.health.max_seconds is {self.max_seconds}; it must be positive")
+        require(self.max_seconds > 0, "tokenizer.health.max_seconds", self.max_seconds, "it must be positive")
         for name in ("noise_snr_db", "gain_db"):
             if not abs(getattr(self, name)) <= MOST_DB:
                 raise InputError(f"tokenizer.health.{name} is {getattr(self, name)}; choose -{MOST_DB} to {MOST_DB} dB")
-        if self.max_clips < 1:
-            raise InputError(f"tokenizer.health.max_clips is {self.max_clips}; it must be 1 or more")
-        if self.shift_seconds < 0:
-            raise InputError(f"tokenizer.health.shift_seconds is {self.shift_seconds}; it must be 0 or more")
+        require(self.max_clips >= 1, "tokenizer.health.max_clips", self.max_clips, "it must be 1 or more")
+        require(self.shift_seconds >= 0, "tokenizer.health.shift_seconds", self.shift_seconds, "it must be 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from foundation.errors import InputError
+from foundation.ranges import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,7 @@ class PatchConfig:
     mels: int | None = None  # mel bands per patch; None is the full height: one stream
 
     def __post_init__(self) -> None:
-        if self.frames < 1:
-            raise InputError(f"tokenizer.patch.frames is {self.frames}; a patch has at least 1 frame")
+        require(self.frames >= 1, "tokenizer.patch.frames", self.frames, "a patch has at least 1 frame")
         if self.mels is not None and self.mels < 1:
             raise InputError(
                 f"tokenizer.patch.mels is {self.mels}; a patch has at least 1 mel band, or null for all of them"

@@ -17,6 +17,7 @@ from audio.spectrogram import log_mel_stream, require_ranges
 from audio.warping import warp
 from audio.waveform import FloatArray
 from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.seeds import named_seed, require_seed
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, encode_clip
@@ -43,8 +44,7 @@ class ViewsConfig:
 
     def __post_init__(self) -> None:
         require_ranges(self.dynamic_ranges, "lm.views.dynamic_ranges")
-        if self.warps < 0:
-            raise InputError(f"lm.views.warps is {self.warps}; choose 0 (none) or a number of warped copies")
+        require(self.warps >= 0, "lm.views.warps", self.warps, "choose 0 (none) or a number of warped copies")
         for name in ("max_speed", "max_formants"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"lm.views.{name} is {getattr(self, name)}; choose a ratio of at least 0 and below 1")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
+from foundation.ranges import require_least, require_positive
 from foundation.seeds import require_seed
 from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 
@@ -41,13 +42,9 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "lr", "accumulation", "validate_every", "clip_norm"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"fit.{name} is {getattr(self, name)}; it must be positive")
+        require_positive(self, "fit", "steps", "lr", "accumulation", "validate_every", "clip_norm")
         require_seed(self.seed, "fit.seed")
-        for name in ("warmup_steps", "weight_decay", "checkpoint_minutes"):
-            if getattr(self, name) < 0:
-                raise InputError(f"fit.{name} is {getattr(self, name)}; it must be 0 or more")
+        require_least(self, "fit", "warmup_steps", "weight_decay", "checkpoint_minutes", least=0)
         if not 0 <= self.final_lr_ratio <= 1:
             raise InputError(f"fit.final_lr_ratio is {self.final_lr_ratio}; choose 0 (no learning) to 1 (no decay)")
         if not 0 <= self.ema_decay < 1:

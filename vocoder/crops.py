@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.seeds import require_seed
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import code_frames
@@ -48,8 +49,7 @@ class CropsConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size <= 0:
-            raise InputError(f"vocoder.crops.batch_size is {self.batch_size}; a step needs at least one crop")
+        require(self.batch_size > 0, "vocoder.crops.batch_size", self.batch_size, "a step needs at least one crop")
         if not 0 <= self.context_codes < self.crop_codes:
             raise InputError(
                 f"vocoder.crops.crop_codes is {self.crop_codes} and vocoder.crops.context_codes {self.context_codes}; "

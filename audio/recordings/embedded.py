@@ -23,6 +23,7 @@ import numpy as np
 
 from foundation.errors import InputError
 from foundation.files import named_write_errors, os_number
+from foundation.ranges import require
 from foundation.seeds import require_seed
 
 PATTERN = "{label}_{group}_{index}.wav"
@@ -67,10 +68,8 @@ class EmbeddedConfig:
 
     def __post_init__(self) -> None:
         for name, value, most in (("voices", self.voices, len(VOICES)), ("words", self.words, len(WORDS))):
-            if not 1 <= value <= most:
-                raise InputError(f"embedded.{name} is {value}; choose 1 to {most}")
-        if not 1 <= self.takes <= 100:
-            raise InputError(f"embedded.takes is {self.takes}; choose 1 to 100")
+            require(1 <= value <= most, f"embedded.{name}", value, f"choose 1 to {most}")
+        require(1 <= self.takes <= 100, "embedded.takes", self.takes, "choose 1 to 100")
         require_seed(self.seed, "embedded.seed")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audio.warping import warp
 from foundation.errors import InputError
+from foundation.ranges import require
 
 NATS_PER_DB = math.log(10) / 10  # of power
 
@@ -38,8 +39,7 @@ class AugmentationConfig:
     mel_mask: float = 0.2  # widest of them, as a share of the bands
 
     def __post_init__(self) -> None:
-        if not 0 < self.crop <= 1:
-            raise InputError(f"augmentation.crop is {self.crop}; choose a share above 0, or 1 to keep whole clips")
+        require(0 < self.crop <= 1, "augmentation.crop", self.crop, "choose a share above 0, or 1 to keep whole clips")
         for name in ("speed", "formant", "gain_db", "mix_db", "noise", "time_masks", "mel_masks"):
             if getattr(self, name) < 0:
                 raise InputError(f"augmentation.{name} is {getattr(self, name)}; it must be 0 (none) or more")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
+from foundation.ranges import require
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
 
@@ -31,15 +32,13 @@ class ConvEncoderConfig:
     def __post_init__(self) -> None:
         for name in ("channels", "time_strides", "mel_strides"):
             values = getattr(self, name)
-            if not values or min(values) < 1:
-                raise InputError(f"encoder.{name} is {values}; give each block a number of 1 or more")
+            require(min(values, default=0) >= 1, f"encoder.{name}", values, "give each block a number of 1 or more")
             if len(values) != len(self.channels):
                 raise InputError(
                     f"encoder.{name} has {len(values)} numbers and encoder.channels {len(self.channels)}; give each "
                     "block one of each"
                 )
-        if self.bands < 1:
-            raise InputError(f"encoder.bands is {self.bands}; it must be 1 (the mean over all bands) or more")
+        require(self.bands >= 1, "encoder.bands", self.bands, "it must be 1 (the mean over all bands) or more")
 
     @property
     def parameters(self) -> int:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics, pretrained_weights
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
@@ -43,12 +44,10 @@ class AstConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.size not in ("tiny", "small", "base"):
-            raise InputError(f"ast.model.size is {self.size}; choose tiny, small or base")
+        require(self.size in ("tiny", "small", "base"), "ast.model.size", self.size, "choose tiny, small or base")
         if not self.layers or not all(1 <= layer <= LAYERS for layer in self.layers):
             raise InputError(f"ast.model.layers is {list(self.layers)}; name at least one of the layers 1 to {LAYERS}")
-        if self.patches < 1:
-            raise InputError(f"ast.model.patches is {self.patches}; it must be 1 or more")
+        require(self.patches >= 1, "ast.model.patches", self.patches, "it must be 1 or more")
         if not 0 <= self.dropout < 1:
             raise InputError(f"ast.model.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from foundation.errors import InputError
+from foundation.ranges import require, require_least
 from foundation.seeds import require_seed
 
 HalfArray = npt.NDArray[np.float16]
@@ -90,11 +91,8 @@ class SpectrogramBatchConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 2:
-            raise InputError(f"batches.batch_size is {self.batch_size}; clips are compared: choose 2 or more")
-        for name in ("max_frames", "pool_batches"):
-            if getattr(self, name) < 1:
-                raise InputError(f"batches.{name} is {getattr(self, name)}; it must be 1 or more")
+        require(self.batch_size >= 2, "batches.batch_size", self.batch_size, "clips are compared: choose 2 or more")
+        require_least(self, "batches", "max_frames", "pool_batches", least=1)
         require_seed(self.seed, "batches.seed")
 
     def share(self, part: int, parts: int) -> slice:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from foundation.errors import InputError
+from foundation.ranges import require
 from pipelines.commandline.devices import Device
 from pipelines.commandline.output_kinds import require_kind
 
@@ -29,10 +30,8 @@ class EncodeConfig:
     device: Device
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
-        if self.clips_per_shard < 1:
-            raise InputError(f"clips_per_shard is {self.clips_per_shard}; a shard holds at least 1")
+        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        require(self.clips_per_shard >= 1, "clips_per_shard", self.clips_per_shard, "a shard holds at least 1")
         if self.format == "parquet" and self.deduplicate:
             raise InputError(
                 "deduplicate=true, but format=parquet keeps durations; choose format=name_units, fairseq or jsonl"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from foundation.errors import InputError
+from foundation.ranges import require, require_least
 from lm.batches import MIN_PAIRS, BatchConfig, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.contrast import ContrastConfig
 from lm.contrasted_gpt import ContrastedLoss, create_contrasted
@@ -42,11 +42,8 @@ class LanguageModelSettings:
     fit: FitConfig
 
     def __post_init__(self) -> None:
-        for name in ("batch_tokens", "validation_windows"):
-            if getattr(self, name) < 1:
-                raise InputError(f"lm.{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.contrast_weight < 0:
-            raise InputError(f"lm.contrast_weight is {self.contrast_weight}; choose 0 (no contrast) or more")
+        require_least(self, "lm", "batch_tokens", "validation_windows", least=1)
+        require(self.contrast_weight >= 0, "lm.contrast_weight", self.contrast_weight, "choose 0 (no contrast) or more")
 
     @property
     def contrasts(self) -> bool:

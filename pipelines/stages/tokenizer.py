@@ -19,6 +19,7 @@ from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require_ranges
 from foundation.errors import InputError
 from foundation.files import aside
+from foundation.ranges import require_least
 from foundation.seeds import named_seed, require_seed
 from foundation.threads import one_thread
 from pipelines.store.session import Session
@@ -62,9 +63,9 @@ class TokenizerSettings:
 
     def __post_init__(self) -> None:
         require_ranges(self.dynamic_ranges, "tokenizer.dynamic_ranges")
-        for name in ("codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"tokenizer.{name} is {getattr(self, name)}; it must be 1 or more")
+        require_least(
+            self, "tokenizer", "codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size", least=1
+        )
         if self.batch_size > MAX_BATCH:
             raise InputError(f"tokenizer.batch_size is {self.batch_size}; it must be at most {MAX_BATCH}")
         if self.fit.accumulation > self.batch_size:

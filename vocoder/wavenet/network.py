@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from foundation.errors import InputError
+from foundation.ranges import require_positive
 from vocoder.wavenet.mu_law import LEVELS, companded_scale, require_levels
 
 MAX_CYCLE = 24  # layers after which dilations begin anew: the last one is 2 ** 23 samples
@@ -57,10 +58,9 @@ class WaveNetConfig:
     group_channels: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "hop_length", "n_mels", "patch_frames", "residual_channels", "skip_channels"):
-            self._require_positive(name)
-        for name in ("layers", "cycles", "condition_channels", "condition_layers", "group_channels"):
-            self._require_positive(name)
+        sizes = ("sample_rate", "hop_length", "n_mels", "patch_frames", "residual_channels", "skip_channels")
+        depths = ("layers", "cycles", "condition_channels", "condition_layers", "group_channels")
+        require_positive(self, "vocoder.wavenet", *sizes, *depths)
         require_levels(self.levels)
         if self.gate_channels < 2 or self.gate_channels % 2:
             raise InputError(
@@ -85,11 +85,6 @@ class WaveNetConfig:
             )
         if len(set(self.groups)) != len(self.groups):
             raise InputError(f"vocoder.wavenet.groups are {', '.join(self.groups)}; name each group once")
-
-    def _require_positive(self, name: str) -> None:
-        value: int = getattr(self, name)
-        if value <= 0:
-            raise InputError(f"vocoder.wavenet.{name} is {value}; it must be positive")
 
     @property
     def samples_per_code(self) -> int:
