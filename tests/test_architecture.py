@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("foundation", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _STORE, _DECODING, _STAGES, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}" for name in ("commandline", "store", "decoding", "stages", "settings", "results")
+_COMMANDLINE, _STORE, _DECODING, _STAGES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}" for name in ("commandline", "store", "decoding", "stages", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up: no circle is possible
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -31,10 +31,11 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "decoding": (_COMMANDLINE, _STORE),
     "benchmarks": (_COMMANDLINE, "pipelines.encoding"),
     "stages": (_STORE, _DECODING),
-    "settings": (_COMMANDLINE, _STORE, _STAGES),
-    "results": (_COMMANDLINE, _STORE, _STAGES, _SETTINGS),
-    "pages": (_STORE, _RESULTS),
-    "chain": (_COMMANDLINE, _STORE, _STAGES, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "methods": (_STORE, _STAGES),
+    "settings": (_COMMANDLINE, _STORE, _STAGES, _METHODS),
+    "results": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS),
+    "pages": (_STORE, _METHODS, _RESULTS),
+    "chain": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
 }
 MOST_MODULES = 25  # at one level of the tree: more are not taken in at a glance
 

@@ -11,11 +11,12 @@ from foundation.files import named_write_errors, write_aside
 from foundation.progress import Terminal
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
-from pipelines.chain.representations import Codec, compared, unlabelled_entry
+from pipelines.chain.representations import compared
 from pipelines.chain.sounds import sounds
 from pipelines.commandline.devices import choose_device
 from pipelines.commandline.disk import require_space
 from pipelines.commandline.typed_words import command_line
+from pipelines.methods.study import Codec, unlabelled_entry
 from pipelines.pages.run_words import summary
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.provenance import provenance
@@ -170,11 +171,8 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
             f"there are {train} train clips, and lm.contrast_weight has the GPT tell 2 or more apart: add recordings, "
             "or use lm.contrast_weight=0"
         )
-    if settings.probes("simclr") and min(train, held_out) < 2:
-        raise InputError(
-            f"there are {train} train clips and {held_out} for validation, and SimCLR tells 2 or more apart in each: "
-            "add recordings, or leave simclr out of compare.methods"
-        )
+    for method in settings.probed:
+        method.require_clips(manifest)
 
 
 def _models(made: dict[FoldSeed, dict[str, Entry]]) -> list[Entry]:

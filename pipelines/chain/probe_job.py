@@ -95,7 +95,7 @@ def probe_run(config: dict[str, object]) -> None:
             code_features(session, coded),
             gpt_features(session, coded, model),
         ]
-        methods = probed(session, corpus.manifest, pooled, settings.probe)
+        methods = probed(session, corpus.manifest, pooled, settings.probe, told=())
         entry = probes(session, corpus.manifest, methods, settings.probe)
     if gang.rank:
         return

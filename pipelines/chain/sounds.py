@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from audio.recordings.manifest import Manifest
 from lm.probe_task import ProbeTask
-from pipelines.chain.representations import SIGNALS, Codec, labels_of, signal_entry
+from pipelines.methods.signals import SIGNALS, signal_entry
+from pipelines.methods.study import Codec, labels_of
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
@@ -82,6 +83,6 @@ def _judge(
         network = NetworkJudge(classifier=classifier, sample=codec.sample, audio=settings.audio, encoder=encoder)
         return network, [shown, classifier]
     features = signal_entry(session, manifest, codec, (SIGNALS & {*settings.compare.methods}) | {LOG_MEL})
-    (chosen,) = probed(session, manifest, [features], settings.probe, only=LOG_MEL)
+    (chosen,) = probed(session, manifest, [features], settings.probe, told=(), only=LOG_MEL)
     probe = ProbeJudge(features=features, probe=chosen, tokenizer=codec.tokenizer, task=task, config=settings.probe)
     return probe, [features, chosen]

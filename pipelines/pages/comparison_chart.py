@@ -32,6 +32,7 @@ KINDS = {
     "supervised": Kind(legend="supervised", colour=ORANGE, face=ORANGE, marker="^"),
     "signal": Kind(legend="signal", colour=MUTED, face=PAPER, marker="s"),
     "untrained": Kind(legend="untrained", colour=MUTED, face=PAPER, marker="X"),
+    "own": Kind(legend="own features", colour=INK, face=INK, marker="P"),
     "other": Kind(legend="other", colour=INK, face=PAPER, marker="v"),
 }
 

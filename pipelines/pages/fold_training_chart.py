@@ -6,16 +6,11 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from pipelines.methods.table import METHODS
 from pipelines.pages.charts import BLUE, ORANGE, Drawing, chart, legend_above
 from pipelines.pages.phrasing import counted, full_name, number
 from pipelines.pages.training_charts import LOSSES
 from pipelines.results.training_record import TrainingRecord
-
-BASELINE_LOSSES = {
-    "simclr": "nats per view, among all of its batch",
-    "supervised": "nats per clip",
-    "ast": "nats per clip",
-}
 
 
 def fold_trainings(of: str, records: Mapping[str, TrainingRecord]) -> Markup:
@@ -26,7 +21,8 @@ def fold_trainings(of: str, records: Mapping[str, TrainingRecord]) -> Markup:
             _draw_fold(axes, record)
         for style, colour, legend in (("--", ORANGE, "training"), ("-", BLUE, "validation"), ("o", BLUE, "kept")):
             axes.plot([], [], style, color=colour, markersize=4, linewidth=1.2, label=legend)
-        axes.set_title((LOSSES | BASELINE_LOSSES).get(of, "loss"))
+        baselines = {name: method.training.loss for name, method in METHODS.items() if method.training}
+        axes.set_title((LOSSES | baselines).get(of, "loss"))
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(axis="y")

@@ -3,21 +3,21 @@
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from pipelines.methods.table import shown_in
 from pipelines.pages.charts import GRID, INK, Drawing, chart, legend_above, shortened
 from pipelines.pages.phrasing import full_name, metric_of, percent
-from pipelines.pages.probe_charts import LINES, percent_ticks
-from pipelines.results.comparison_record import ComparisonRecord, method_of
+from pipelines.pages.probe_charts import line_of, percent_ticks
+from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.store.stored_features import GPT
 
-DRAWN = (GPT, "simclr", "supervised_head", "bag_of_codes")
 MAX_GROUPS = 40  # more could not be read
 ROW_HEIGHT = 17  # CSS pixels
 
 
 def values_by_group(comparison: ComparisonRecord) -> dict[str, dict[str, float]]:
     """Values of the drawn methods, by method, then group."""
-    rows = {of: method_of(comparison, of) for of in DRAWN}
-    return {of: row["groups"] for of, row in rows.items() if row and row.get("groups")}
+    groups = {row["of"]: row["groups"] for row in comparison["methods"] if row.get("groups")}
+    return {of: groups[of] for of in shown_in("groups", groups)}
 
 
 def ranked_groups(values: dict[str, dict[str, float]]) -> list[str]:
@@ -38,8 +38,8 @@ def group_chart(comparison: ComparisonRecord) -> Markup:
             axes.hlines(place, min(found), max(found), color=GRID, linewidth=2.5, zorder=1)
         for of, by_group in values.items():
             places = [place for place, group in enumerate(groups) if group in by_group]
-            points = axes.plot([by_group[groups[place]] for place in places], places, LINES[of].marker)
-            points[0].set(color=LINES[of].colour, markerfacecolor=LINES[of].face, markersize=5, label=full_name(of))
+            points = axes.plot([by_group[groups[place]] for place in places], places, line_of(of).marker)
+            points[0].set(color=line_of(of).colour, markerfacecolor=line_of(of).face, markersize=5, label=full_name(of))
         axes.set_yticks(range(len(groups)), [shortened(group, 18) for group in groups], color=INK)
         axes.set_ylim(-0.7, len(groups) - 0.3)
         axes.tick_params(axis="y", length=0)

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pipelines.methods.table import shown_in
 from pipelines.pages.phrasing import decibels, in_sentence, metric_of, number, percent, points
 from pipelines.results.comparison_record import ComparisonRecord, method_of
 from pipelines.results.run_record import Results, value_of
-
-RIVALS = ("simclr", "supervised_head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ def _compared(comparison: ComparisonRecord) -> Iterator[KeyFigure]:
         return
     beside = bag["value"] if bag else None
     yield from _key(f"probe {metric_of(comparison)} of the GPT", gpt["value"], percent, beside, "{} by a bag of codes")
-    for rival in RIVALS:
+    for rival in shown_in("key figures", [row["of"] for row in comparison["methods"]]):
         if other := method_of(comparison, rival):
             difference = gpt["value"] - other["value"]
             note = f"{percent(other['value'])} by {in_sentence(rival)}"

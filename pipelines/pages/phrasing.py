@@ -2,21 +2,11 @@
 
 import math
 
+from pipelines.methods.table import ROWS
 from pipelines.results.comparison_record import ComparisonRecord
 
 NAMES = {
-    "log_mel": "log-mel",
-    "bottleneck": "bottleneck",
-    "bag_of_codes": "bag of codes",
-    "gpt": "GPT",
-    "random_gpt": "GPT, untrained",
-    "simclr": "SimCLR",
-    "ast": "AST",
-    "ast_head": "AST, own head",
-    "random_ast": "AST, untrained",
-    "supervised": "supervised CNN",
-    "supervised_head": "supervised CNN, own head",
-    "random_conv": "CNN, untrained",
+    **{name: row.title for name, row in ROWS.items()},
     "noise_vocoder": "noise vocoder",
     "griffin_lim": "Griffin-Lim",
     "wavenet": "WaveNet",
@@ -60,10 +50,7 @@ UNITS = {
     "normalised log-mel squared": "",
 }
 IN_SENTENCES = {
-    "bag_of_codes": "the bag of codes",
-    "random_gpt": "an untrained GPT",
-    "supervised": "a probe of the supervised CNN",
-    "supervised_head": "the supervised CNN",
+    **{name: row.phrase for name, row in ROWS.items()},
     "noise_vocoder": "the noise vocoder",
 }
 NO_BREAK = "\N{NO-BREAK SPACE}"

@@ -10,6 +10,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from pipelines.methods.method import Kind
+from pipelines.methods.table import ROWS, kind_of
 from pipelines.pages.charts import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, Drawing, figure_chart
 from pipelines.pages.phrasing import full_name, metric_of, percent
 from pipelines.results.comparison_record import ComparisonRecord, LayerRow
@@ -22,7 +24,7 @@ MAX_PANELS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """How a method is drawn beside others: told apart by shape and dashes as well as by colour."""
+    """How a method is drawn beside others."""
 
     colour: str
     face: str
@@ -30,16 +32,20 @@ class Line:
     dashes: str
 
 
-# The methods that are drawn beside each other where all would not be told apart.
-LINES = {
-    GPT: Line(colour=BLUE, face=BLUE, marker="D", dashes="-"),
-    "supervised": Line(colour=ORANGE, face=ORANGE, marker="^", dashes="-"),
-    "supervised_head": Line(colour=ORANGE, face=PAPER, marker="^", dashes="-"),
-    "simclr": Line(colour=GREEN, face=GREEN, marker="s", dashes="-"),
-    "ast": Line(colour=ORANGE, face=PAPER, marker="v", dashes="--"),
-    "bag_of_codes": Line(colour=BLUE, face=PAPER, marker="o", dashes="--"),
-    "log_mel": Line(colour=MUTED, face=PAPER, marker="X", dashes=":"),
+COLOURS: dict[Kind, str] = {
+    "codes": BLUE,
+    "self_supervised": GREEN,
+    "supervised": ORANGE,
+    "signal": MUTED,
+    "untrained": MUTED,
+    "own": INK,
 }
+
+
+def line_of(row: str) -> Line:
+    """How a row of the comparison is drawn."""
+    colour, line = COLOURS[kind_of(row)], ROWS[row].line
+    return Line(colour=colour, face=colour if line.filled else PAPER, marker=line.marker, dashes=line.dashes)
 
 
 def percent_ticks(axis: Axis, count: int = 4) -> None:

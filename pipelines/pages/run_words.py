@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from pipelines.methods.table import shown_in
 from pipelines.pages.phrasing import (
     bare_points,
     counted,
@@ -25,7 +26,6 @@ from pipelines.results.comparison_record import (
 )
 from pipelines.results.run_record import Results, value_of
 
-COMPARED = ("simclr", "ast", "bag_of_codes", "random_gpt", "supervised_head")  # what a reader asks for first
 MAX_NAMED = 8  # folds, or differences, in a sentence
 MAX_LINES = 12  # methods in a terminal
 
@@ -128,7 +128,7 @@ def setting(comparison: ComparisonRecord) -> str:
 def standing(comparison: ComparisonRecord) -> str:
     """One sentence: what the GPT has over, or lacks against, the methods that a reader asks for first."""
     rows = {row["against"]: row for row in comparison.get("differences", []) if row["of"] == "gpt"}
-    shown = [rows[name] for name in COMPARED if name in rows] or list(rows.values())[:MAX_NAMED]
+    shown = [rows[name] for name in shown_in("summary", rows)] or list(rows.values())[:MAX_NAMED]
     better = [row for row in shown if row["low"] > 0]
     worse = [row for row in shown if row["high"] < 0]
     level = [row for row in shown if row not in better and row not in worse]

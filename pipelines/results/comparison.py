@@ -13,11 +13,11 @@ import numpy as np
 from foundation.errors import InputError
 from lm.comparison import FloatArray, Hits, Outcome, Rankings, by_fold, difference, interval, measured, resampled
 from lm.probe import ProbeConfig, require_equal_counts
+from pipelines.methods.table import kind_of
 from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
 from pipelines.store.stored_features import GPT
 
 By = Literal["group", "fold", "split"]
-Kind = Literal["codes", "self_supervised", "supervised", "untrained", "signal"]
 Probed = Mapping[str, Any]  # what a probe.json holds
 
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
@@ -63,21 +63,6 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
     if not multi_label:
         record["confusion"] = {of: _confusion(study, of) for of in study.methods if of == GPT}
     return record
-
-
-def kind(method: str) -> Kind:
-    """What sort of method a name stands for."""
-    match method.split("_")[0]:
-        case "random":
-            return "untrained"
-        case "gpt" | "bag":
-            return "codes"
-        case "supervised" | "ast":
-            return "supervised"
-        case "simclr":
-            return "self_supervised"
-        case _:
-            return "signal"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -180,7 +165,7 @@ def _method(
     mine = values[:, number]
     return {
         "of": of,
-        "kind": kind(of),
+        "kind": kind_of(of),
         "value": float(mine.mean()),
         "low": low,
         "high": high,

@@ -9,7 +9,7 @@ class MethodRow(TypedDict, total=False):
     """One way to represent a clip, with a linear probe on it. Values are ratios, means over the folds."""
 
     of: str
-    kind: str  # codes, self_supervised, supervised, untrained or signal
+    kind: str  # see `pipelines.methods.method.Kind`
     value: float  # in the comparison's metric
     low: float  # interval over the test clips, folds fixed
     high: float

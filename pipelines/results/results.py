@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from audio.recordings.manifest import SPLITS, Manifest, Rejected
 from foundation.configuration import build
+from pipelines.methods.table import METHODS
 from pipelines.results.comparison import best_poolings, comparison
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
@@ -101,7 +102,7 @@ def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSetti
             fold if seed == first else f"{fold}, seed {seed}": cast(TrainingRecord, entries[stage].read_json(CURVE))
             for (fold, seed), entries in made.items()
         }
-        for stage in ("lm", "simclr", "supervised", "ast")
+        for stage in ("lm", *(name for name, method in METHODS.items() if method.training))
         if all(stage in entries for entries in made.values())
     }
     by = settings.compare.folds or "split"

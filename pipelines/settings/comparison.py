@@ -2,24 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from audio.recordings.folds import Fold, folds
 from audio.recordings.manifest import Manifest
+from foundation.configuration import match_choice
 from foundation.errors import InputError
+from pipelines.methods.method import Method
+from pipelines.methods.table import METHODS
 
-Method = Literal[
-    "log_mel",
-    "bottleneck",
-    "bag_of_codes",
-    "gpt",
-    "simclr",
-    "supervised",
-    "ast",
-    "random_gpt",
-    "random_conv",
-    "random_ast",
-]
 QUICK_FOLDS = 2  # of a quick comparison
 # Options called "seed" that say which recordings there are and how a test is judged, not how anything is trained.
 FIXED_SEEDS = frozenset({"corpus", "embedded", "probe", "listening"})
@@ -33,14 +24,21 @@ class ComparisonConfig:
         InputError: a value is out of range, or nothing is compared.
     """
 
-    methods: tuple[Method, ...]  # rows of the table
+    methods: tuple[str, ...]  # names in the table of methods
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
     attentive: bool  # let validation choose, too, a mean in which codes weigh by how much they surprised the GPT
     surprise: bool  # and the GPT's surprise at each third of a clip, beside all layers
 
     def __post_init__(self) -> None:
         if not self.methods:
-            raise InputError(f"compare.methods is empty; name at least one of {', '.join(get_args(Method))}")
+            raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
+        for place, name in enumerate(self.methods):
+            match_choice(tuple(METHODS), name, option=f"compare.methods[{place}]")
+
+    @property
+    def compared(self) -> tuple[Method, ...]:
+        """The methods, in the order of the table."""
+        return tuple(method for name, method in METHODS.items() if name in self.methods)
 
     def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
         """The folds in which the clips of a corpus are compared; one, of its own split, where none are asked for.

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 from audio.recordings.corpus import EXTENSIONS, CorpusConfig
@@ -13,13 +12,13 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.seeds import require_seed
-from lm.baselines.ast_weights import require_weights
-from lm.baselines.spectrogram_transformer import LAYERS
 from lm.batches import MIN_PAIRS
+from lm.pooling import POOLINGS
 from lm.probe import ProbeConfig, shared_tries
 from pipelines.commandline.devices import Device, cores
-from pipelines.settings.candidates import candidates
-from pipelines.settings.comparison import ComparisonConfig, Method
+from pipelines.methods.method import Method
+from pipelines.methods.table import METHODS
+from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.model_memory import require_memory
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings
@@ -88,9 +87,14 @@ class RunSettings:
         require_seed(self.seed, "seed")
         require_seed(self.seed + self.seeds - 1, "seed + seeds - 1")
 
-    def probes(self, method: Method) -> bool:
-        """Whether a method is to be probed."""
-        return "probe" in self.stages and method in self.compare.methods
+    @property
+    def probed(self) -> tuple[Method, ...]:
+        """The methods that are probed."""
+        return self.compare.compared if "probe" in self.stages else ()
+
+    def probes(self, method: str) -> bool:
+        """Whether the method of this name is probed."""
+        return any(one.name == method for one in self.probed)
 
     @property
     def judges(self) -> bool:
@@ -102,24 +106,11 @@ class RunSettings:
         """Whether a supervised network is trained: to be compared, or to judge decoded clips."""
         return self.probes("supervised") or (self.judges and self.listening.judge == "supervised")
 
-    def candidates(self, method: Method) -> int:
-        """How many layers and poolings of a method a probe may choose from."""
-        return candidates(
-            method,
-            self.compare,
-            audio=self.audio,
-            gpt=self.lm.gpt,
-            encoder=self.baselines.encoder,
-            ast=self.ast.model,
-        )
-
     def _require_comparable(self) -> None:
-        """What a method lacks shows before anything is trained."""
-        for method in self.compare.methods if "probe" in self.stages else ():
-            shared_tries(self.candidates(method), self.probe.tries, of=method)
-        own = self.ast.model
-        if self.probes("ast") and own.weights is not None:
-            require_weights(Path(own.weights), size=own.size, width=own.width, heads=own.heads, layers=LAYERS)
+        """Refuse methods that cannot be made, or that offer more candidates than a probe has tries."""
+        for method in self.probed:
+            shared_tries(method.candidates(self, len(POOLINGS)), self.probe.tries, of=method.name)
+            method.require_options(self)
 
     def _require_pairs(self) -> None:
         """What the GPT's states are contrasted between: two views of each clip, and in each process several clips."""
@@ -151,26 +142,16 @@ class RunSettings:
     def _require_equal_shares(self) -> None:
         """Each process takes an equal share of a batch in each of its accumulation steps; of what is compared only."""
         processes = _processes()
-        contrast, labelled = self.baselines.simclr, self.baselines.supervised
-        for wanted, name, size, accumulation in (
-            (True, "lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
-            (True, "vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
-            (
-                self.probes("simclr"),
-                "baselines.simclr.batches",
-                contrast.batches.batch_size,
-                contrast.fit.accumulation,
-            ),
-            (
-                self.trains_supervised,
-                "baselines.supervised.batches",
-                labelled.batches.batch_size,
-                labelled.fit.accumulation,
-            ),
-            (self.probes("ast"), "ast.batches", self.ast.batches.batch_size, self.ast.fit.accumulation),
+        judge = [METHODS["supervised"]] if self.trains_supervised else []
+        trainings = [each.training for each in dict.fromkeys([*self.probed, *judge]) if each.training]
+        baselines = [(f"{one.option}.batches", one.options(self)) for one in trainings]
+        for name, size, accumulation in (
+            ("lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
+            ("vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
+            *((name, own.batches.batch_size, own.fit.accumulation) for name, own in baselines),
         ):
             views = 2 if name == "lm.batches" and self.lm.contrasts else 1
-            if wanted and size % (views * (parts := processes * accumulation)):
+            if size % (views * (parts := processes * accumulation)):
                 raise InputError(
                     f"{name}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
                     f"{', in pairs' if views == 2 else ''}; choose a multiple of {views * parts}"

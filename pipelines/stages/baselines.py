@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from safetensors.torch import save_file
 from torch import nn
@@ -34,7 +33,6 @@ from pipelines.store.training_curve import CURVE, numeric
 from training.state import FitConfig
 
 TRAINED = (WEIGHTS, CONFIG, CURVE)  # files of a trained encoder
-Baseline = Literal["simclr", "supervised", "random_conv"]  # the last is not trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +177,7 @@ def baseline_features(
     manifest: Manifest,
     audio: SpectrogramConfig,
     sample: Entry,
-    method: Baseline,
+    method: str,
     encoder_entry: Entry | None,
     settings: BaselineSettings,
 ) -> Entry:

@@ -1,7 +1,7 @@
 """Representations -> linear probes: what can be read off each, on the same clips and splits, with as many tries."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -21,8 +21,6 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
 
-# Their representations were trained on all train labels: what a probe needs few labels for has seen them all.
-TOLD = frozenset({"supervised", "ast"})
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
@@ -33,6 +31,7 @@ def probed(
     config: ProbeConfig,
     *,
     only: str | None = None,
+    told: Collection[str],
 ) -> tuple[Entry, ...]:
     """Probe every method, one at a time, with equally many tries; an entry ``probed_METHOD`` for each.
 
@@ -44,13 +43,14 @@ def probed(
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
         config: tries, penalties, shares and intervals.
         only: the one method to probe; None: all.
+        told: methods that were trained on all training labels: a probe with few labels would say nothing of them.
 
     Raises:
         InputError: the labels cannot be probed, or two entries hold the same features.
     """
     task = probe_task(manifest, config.label_separator)
     keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
-    one = _Probing(session=session, task=task, config=config, labels=_said(manifest))
+    one = _Probing(session=session, task=task, config=config, labels=_said(manifest), told=told)
     methods = features_by_method(list(keys))
     return tuple(
         one.ask(of, candidates, [keys[file] for file in candidates.files])
@@ -67,6 +67,7 @@ class _Probing:
     task: ProbeTask
     config: ProbeConfig
     labels: str  # hash of what is said of the clips
+    told: Collection[str]  # methods that were trained on all training labels
 
     def ask(self, of: str, candidates: Mapping[str, FloatArray], keys: Sequence[str]) -> Entry:
         """The answer of one method, whose candidates come from the entries with these keys."""
@@ -82,11 +83,16 @@ class _Probing:
             with threadpool_limits(1):
                 result = probe_method(candidates, self.task, self.config, of=of)
                 winner = result.winner
-                curve = learning_curve(candidates[winner.of], self.task, winner, _shares(self.config, of))
+                curve = learning_curve(candidates[winner.of], self.task, winner, self._shares(of))
             write_json(folder / PROBE, _row(result, curve, multi_label=self.task.multi_label))
 
         title = f"{of}: linear probes of {len(self.task.classes)} classes, {len(candidates)} candidates"
         return replace(self.session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
+
+    def _shares(self, of: str) -> ProbeConfig:
+        """The config with the shares of the labels that a method can be said to have had."""
+        shares = tuple(share for share in self.config.learning_curve if share == 1 or of not in self.told)
+        return replace(self.config, learning_curve=shares)
 
 
 def probes(
@@ -180,12 +186,6 @@ def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | N
         notice if len(names) == len(folds) else f"{notice} (with {', '.join(names)} held out for test)"
         for notice, names in notices.items()
     ]
-
-
-def _shares(config: ProbeConfig, of: str) -> ProbeConfig:
-    """The config with the shares of the labels that a method can be said to have had."""
-    shares = tuple(share for share in config.learning_curve if share == 1 or of not in TOLD)
-    return replace(config, learning_curve=shares)
 
 
 def _asked(task: ProbeTask, manifest: Manifest) -> dict[str, object]:

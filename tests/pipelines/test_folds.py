@@ -12,6 +12,7 @@ import torch
 
 from audio.recordings.manifest import Manifest, read_manifest
 from foundation.progress import Terminal
+from lm.pooling import POOLINGS
 from pipelines.chain.chain import make_stages
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
@@ -71,7 +72,7 @@ def test_each_fold_is_probed_with_as_many_tries_for_each_method(compared: Path) 
 
 def test_every_method_offers_as_many_candidates_as_were_counted(compared: Path) -> None:
     settings = run_settings(composed(compared / "store", *FOLDS))
-    counted = {method: settings.candidates(method) for method in settings.compare.methods}
+    counted = {method.name: method.candidates(settings, len(POOLINGS)) for method in settings.compare.compared}
     for rows in probed(compared):
         assert {of: len(row["candidates"]) for of, row in rows.items() if of != "supervised_head"} == counted
 

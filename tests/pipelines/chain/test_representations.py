@@ -9,6 +9,7 @@ from audio.recordings.manifest import read_manifest
 from foundation.progress import Terminal
 from lm.pooling import POOLINGS
 from pipelines.chain.chain import make_stages
+from pipelines.methods.table import METHODS
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -53,7 +54,8 @@ def test_ast_its_head_and_an_untrained_one_are_probed(made: dict[str, Entry]) ->
         assert {each["of"] for each in rows[of]["candidates"]} == {
             f"{of}/{name}" for name in {*layers, "class_token:mean"}
         }
-    counted = {of: run_settings(composed(made["probe"].folder, *WORDS)).candidates(of) for of in ("ast", "random_ast")}
+    settings = run_settings(composed(made["probe"].folder, *WORDS))
+    counted = {of: METHODS[of].candidates(settings, len(POOLINGS)) for of in ("ast", "random_ast")}
     assert {of: len(rows[of]["candidates"]) for of in counted} == counted
     assert len(rows["ast_head"]["predictions"]) == len(rows["ast"]["predictions"]) > 0
 

@@ -18,6 +18,7 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.probe import ProbeConfig
 from lm.probe_task import require_labels
+from pipelines.methods.table import METHODS
 from pipelines.results.comparison import comparison
 from pipelines.stages.probe import probed, probes, require_probeable
 from pipelines.store.session import Session
@@ -100,7 +101,8 @@ def together(
     config: ProbeConfig,
     scores: Mapping[str, Entry] | None = None,
 ) -> Entry:
-    return probes(session, manifest, probed(session, manifest, entries, config), config, scores=scores)
+    told = {name for name, method in METHODS.items() if method.labels == "train"}
+    return probes(session, manifest, probed(session, manifest, entries, config, told=told), config, scores=scores)
 
 
 def asked(place: Path, manifest: Manifest, **changes: Any) -> dict[str, Any]:

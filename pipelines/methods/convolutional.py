@@ -1,0 +1,110 @@
+"""The convolutional encoder of spectrograms: SimCLR, supervised, and untrained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foundation.errors import InputError
+from pipelines.methods.method import Line, Made, Method, Row, Training
+
+if TYPE_CHECKING:
+    from audio.recordings.manifest import Manifest
+    from pipelines.methods.study import Options, Study
+    from pipelines.store.store import Entry
+
+
+def _candidates(options: Options, poolings: int) -> int:
+    """All blocks side by side are one more block."""
+    return (len(options.baselines.encoder.channels) + 1) * poolings
+
+
+def _simclr(study: Study) -> Made:
+    from pipelines.methods.study import unlabelled_entry
+    from pipelines.stages.baselines import simclr
+
+    heard, extra = study.spectrograms, study.unlabelled_spectrograms
+    trained = simclr(study.session, heard, extra, study.options.baselines)
+    data = (heard, unlabelled_entry(extra)) if extra else (heard,)
+    return Made(trained=(*data, trained), features=(_encoded(study, SIMCLR.name, trained),))
+
+
+def _supervised(study: Study) -> Made:
+    from pipelines.stages.baselines import supervised
+
+    task, heard = study.task, study.spectrograms
+    trained = supervised(
+        study.session, heard, study.labels, task.classes, study.options.baselines, multi_label=task.multi_label
+    )
+    features = _encoded(study, SUPERVISED.name, trained)
+    return Made(trained=(heard, trained), features=(features,), scores={SUPERVISED_HEAD.name: features})
+
+
+def _untrained(study: Study) -> Made:
+    return Made(features=(_encoded(study, RANDOM_CONV.name, None),))
+
+
+def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
+    from pipelines.stages.baselines import baseline_features
+
+    own = study.options
+    return baseline_features(
+        study.session, study.manifest, own.audio, study.codec.sample, method, encoder, own.baselines
+    )
+
+
+def _require_two(manifest: Manifest) -> None:
+    train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
+    if min(train, held_out) < 2:
+        raise InputError(
+            f"there are {train} train clips and {held_out} for validation, and SimCLR tells 2 or more apart in each: "
+            "add recordings, or leave simclr out of compare.methods"
+        )
+
+
+SIMCLR = Method(
+    row=Row(
+        name="simclr",
+        kind="self_supervised",
+        title="SimCLR",
+        line=Line(marker="s"),
+        places=frozenset({"learning curves", "groups", "summary", "key figures"}),
+    ),
+    candidates=_candidates,
+    features=_simclr,
+    training=Training(
+        option="baselines.simclr",
+        options=lambda options: options.baselines.simclr,
+        loss="nats per view, among all of its batch",
+    ),
+    require_clips=_require_two,
+)
+SUPERVISED_HEAD = Row(
+    name="supervised_head",
+    kind="supervised",
+    title="supervised CNN, own head",
+    phrase="the supervised CNN",
+    line=Line(marker="^", filled=False),
+    places=frozenset({"groups", "summary", "key figures"}),
+)
+SUPERVISED = Method(
+    row=Row(
+        name="supervised",
+        kind="supervised",
+        title="supervised CNN",
+        phrase="a probe of the supervised CNN",
+        line=Line(marker="^"),
+        places=frozenset({"learning curves"}),
+    ),
+    head=SUPERVISED_HEAD,
+    labels="train",
+    candidates=_candidates,
+    features=_supervised,
+    training=Training(
+        option="baselines.supervised", options=lambda options: options.baselines.supervised, loss="nats per clip"
+    ),
+)
+RANDOM_CONV = Method(
+    row=Row(name="random_conv", kind="untrained", title="CNN, untrained"),
+    candidates=_candidates,
+    features=_untrained,
+)

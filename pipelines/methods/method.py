@@ -1,0 +1,79 @@
+"""What the comparison knows about a method. Each file of this folder describes one method, or a family of them.
+
+These files are read before any option is checked, so they import nothing slow: functions import what they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from pipelines.store.store import Entry
+
+if TYPE_CHECKING:
+    from audio.recordings.manifest import Manifest
+    from pipelines.methods.study import Options, Study, TrainingOptions
+
+# "own": vectors that the user brings. Charts order and colour methods by kind.
+Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]
+# Parts of a report that show a few methods only.
+Place = Literal["learning curves", "groups", "summary", "key figures"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """How charts with several methods draw one: shape and dashes tell methods of one colour apart."""
+
+    marker: str = "o"  # of matplotlib
+    filled: bool = True
+    dashes: str = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the comparison, as results and pages name and draw it."""
+
+    name: str  # in options, keys and results.json
+    kind: Kind
+    title: str  # in tables and charts
+    phrase: str = ""  # in sentences, with an article where one is needed; empty: the title
+    line: Line = Line()
+    places: frozenset[Place] = frozenset()  # that show it, in a chart of few methods or a sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The training of a method's own model, in a stage that is named after the method."""
+
+    option: str  # the group of its options
+    options: Callable[[Options], TrainingOptions]
+    loss: str  # what its training curve shows, with the unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """The entries that a method adds to a run."""
+
+    trained: tuple[Entry, ...] = ()  # models, and before them the data that they were trained on
+    features: tuple[Entry, ...] = ()  # features.safetensors with keys ``method[/layer]:pooling``, for the probes
+    scores: Mapping[str, Entry] = field(default_factory=dict)  # by row: entries that hold class scores as well
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """Everything about a method of the comparison."""
+
+    row: Row
+    head: Row | None = None  # the row of the classifier with which the representation was trained
+    labels: Literal["none", "train"] = "none"  # the labels that its training uses; "train" leaves no learning curve
+    candidates: Callable[[Options, int], int]  # how many keys it writes, from the options and the number of poolings
+    features: Callable[[Study], Made]  # methods with the same function are made by one call
+    training: Training | None = None
+    require_options: Callable[[Options], None] = lambda options: None  # refuses options before anything is read
+    require_clips: Callable[[Manifest], None] = lambda manifest: None  # refuses clips before anything is trained
+
+    @property
+    def name(self) -> str:
+        """The name of its row."""
+        return self.row.name

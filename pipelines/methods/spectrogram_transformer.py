@@ -1,0 +1,69 @@
+"""The Audio Spectrogram Transformer: fine-tuned, and untrained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.methods.method import Line, Made, Method, Row, Training
+
+if TYPE_CHECKING:
+    from pipelines.methods.study import Options, Study
+
+
+def _candidates(options: Options, poolings: int) -> int:
+    """The class token is one more candidate."""
+    return len(set(options.ast.model.layers)) * poolings + 1
+
+
+def _features(study: Study) -> Made:
+    from pipelines.stages.filter_bank import filter_banks
+    from pipelines.stages.spectrogram_transformer import ast, ast_features
+
+    session, manifest, task, own = study.session, study.manifest, study.task, study.options.ast
+    banks = filter_banks(session, manifest)
+    trained = ast(session, manifest, banks, study.labels, task.classes, own, multi_label=task.multi_label)
+    features = ast_features(session, manifest, trained, own.model)
+    return Made(trained=(banks, trained), features=(features,), scores={AST_HEAD.name: features})
+
+
+def _untrained_features(study: Study) -> Made:
+    from pipelines.stages.spectrogram_transformer import ast_features
+
+    own = study.options.ast
+    untrained = replace(own.model, weights=None)
+    return Made(features=(ast_features(study.session, study.manifest, None, untrained, seed=own.fit.seed),))
+
+
+def _require_weights(options: Options) -> None:
+    """Refuse a folder of weights that do not fit, where one is given."""
+    from lm.baselines.ast_weights import require_weights
+    from lm.baselines.spectrogram_transformer import LAYERS
+
+    own = options.ast.model
+    if own.weights is not None:
+        require_weights(Path(own.weights), size=own.size, width=own.width, heads=own.heads, layers=LAYERS)
+
+
+AST_HEAD = Row(name="ast_head", kind="supervised", title="AST, own head")
+AST = Method(
+    row=Row(
+        name="ast",
+        kind="supervised",
+        title="AST",
+        line=Line(marker="v", filled=False, dashes="--"),
+        places=frozenset({"learning curves", "summary"}),
+    ),
+    head=AST_HEAD,
+    labels="train",
+    candidates=_candidates,
+    features=_features,
+    training=Training(option="ast", options=lambda options: options.ast, loss="nats per clip"),
+    require_options=_require_weights,
+)
+RANDOM_AST = Method(
+    row=Row(name="random_ast", kind="untrained", title="AST, untrained"),
+    candidates=_candidates,
+    features=_untrained_features,
+)

@@ -1,0 +1,110 @@
+"""What methods make their features from: recordings, options, and the tokenizer and language model of a run."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from audio.recordings.manifest import Manifest
+from audio.spectrogram import SpectrogramConfig
+from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.supervised import Label
+from lm.probe_task import ProbeTask
+from pipelines.stages.baselines import BaselineSettings
+from pipelines.stages.language_model import LanguageModelSettings
+from pipelines.stages.spectrogram import spectrograms
+from pipelines.stages.spectrogram_transformer import AstSettings
+from pipelines.store.session import Session
+from pipelines.store.store import Entry
+from training.state import FitConfig
+
+
+class TrainingOptions(Protocol):
+    """Options that all trainings of methods have."""
+
+    @property
+    def batches(self) -> SpectrogramBatchConfig: ...
+    @property
+    def fit(self) -> FitConfig: ...
+
+
+class CompareOptions(Protocol):
+    """Options of the comparison that methods read."""
+
+    @property
+    def attentive(self) -> bool: ...
+    @property
+    def surprise(self) -> bool: ...
+
+
+class Options(Protocol):
+    """Options of a run that methods read."""
+
+    @property
+    def audio(self) -> SpectrogramConfig: ...
+    @property
+    def lm(self) -> LanguageModelSettings: ...
+    @property
+    def compare(self) -> CompareOptions: ...
+    @property
+    def baselines(self) -> BaselineSettings: ...
+    @property
+    def ast(self) -> AstSettings: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """The entries that a run makes before it compares anything."""
+
+    sample: Entry
+    autoencoder: Entry
+    tokenizer: Entry
+    codes: Entry
+    lm: Entry | None  # the language model, where the GPT is compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What the methods of a comparison are made from."""
+
+    session: Session
+    manifest: Manifest
+    options: Options
+    wanted: frozenset[str]  # names of the methods
+    codec: Codec
+    unlabelled: Manifest | None  # more recordings, for training without labels
+    task: ProbeTask
+
+    @cached_property
+    def spectrograms(self) -> Entry:
+        """Log-mel of the training and validation clips."""
+        return spectrograms(self.session, self.manifest, self.options.audio, self.codec.sample)
+
+    @cached_property
+    def unlabelled_spectrograms(self) -> Entry | None:
+        """Log-mel of the unlabelled recordings."""
+        if self.unlabelled is None:
+            return None
+        return spectrograms(self.session, self.unlabelled, self.options.audio, self.codec.sample)
+
+    @property
+    def labels(self) -> dict[str, Label | None]:
+        """The class or classes of each clip, by its name; None where none is known."""
+        return labels_of(self.manifest, self.task)
+
+
+def labels_of(manifest: Manifest, task: ProbeTask) -> dict[str, Label | None]:
+    """The class of each clip by name, or its classes where there may be several; None where none is known."""
+    several = [
+        tuple(task.classes[number] for number in np.flatnonzero(targets)) for targets in task.targets
+    ]  # (clips, classes) -> names
+    return {
+        clip.name: (names if task.multi_label else names[0]) if names else None
+        for clip, names in zip(manifest.clips, several, strict=True)
+    }
+
+
+def unlabelled_entry(entry: Entry) -> Entry:
+    """The entry under another name among a run's, because the corpus has one of the same stage."""
+    return replace(entry, stage=f"unlabelled_{entry.stage}")

@@ -1,0 +1,44 @@
+"""The table of all methods: options, probes, results, charts and sentences read it.
+
+To add a method, describe it in a file of this folder and add it here. Sentences and charts keep this order.
+"""
+
+from collections.abc import Iterable
+
+from pipelines.methods.codes import BAG_OF_CODES
+from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
+from pipelines.methods.gpt import GPT, RANDOM_GPT
+from pipelines.methods.method import Kind, Method, Place, Row
+from pipelines.methods.signals import BOTTLENECK, LOG_MEL
+from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        GPT,
+        SIMCLR,
+        AST,
+        BAG_OF_CODES,
+        RANDOM_GPT,
+        SUPERVISED,
+        RANDOM_CONV,
+        RANDOM_AST,
+        LOG_MEL,
+        BOTTLENECK,
+    )
+}
+# All rows that a comparison can have, the heads of classifiers included.
+ROWS: dict[str, Row] = {
+    row.name: row for method in METHODS.values() for row in (method.row, method.head) if row is not None
+}
+
+
+def kind_of(row: str) -> Kind:
+    """The kind of a row of the comparison; rows that the table lacks are features that a user brought."""
+    return ROWS[row].kind if row in ROWS else "own"
+
+
+def shown_in(place: Place, rows: Iterable[str]) -> list[str]:
+    """Those of some rows that a part of the report shows, in the order of the table."""
+    wanted = set(rows)
+    return [name for name, row in ROWS.items() if name in wanted and place in row.places]

@@ -1,0 +1,70 @@
+"""The table of methods: every row is complete, and whatever reads it knows every method."""
+
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from foundation.errors import InputError
+from lm.pooling import POOLINGS
+from pipelines.methods.method import Method, Row
+from pipelines.methods.table import METHODS, ROWS, shown_in
+from pipelines.pages.comparison_chart import KINDS
+from pipelines.pages.phrasing import full_name, in_sentence
+from pipelines.pages.probe_charts import line_of
+from pipelines.settings.comparison import ComparisonConfig
+from pipelines.settings.run import run_settings
+from tests.pipelines.tiny_chain import composed
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+def test_each_method_is_an_option_and_counts_its_candidates(method: Method, tmp_path: Path) -> None:
+    settings = run_settings(composed(tmp_path, f"compare.methods=[{method.name}]", "probe.tries=99"))
+    assert settings.compare.compared == (method,)
+    assert method.candidates(settings, len(POOLINGS)) > 0
+    assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
+    if method.training:
+        assert method.training.options(settings).batches.batch_size > 0
+        group = settings
+        for name in method.training.option.split("."):
+            group = getattr(group, name)
+        assert group == method.training.options(settings)
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+def test_each_row_has_a_name_and_a_look_on_pages(row: Row) -> None:
+    assert full_name(row.name) == row.title
+    assert in_sentence(row.name) == (row.phrase or row.title)
+    assert row.kind in KINDS
+    assert line_of(row.name).marker == row.line.marker
+
+
+@pytest.mark.parametrize("place", ["learning curves", "groups"])
+def test_rows_of_one_chart_look_different(place: str) -> None:
+    shown = shown_in(place, ROWS)  # type: ignore[arg-type]  # mypy sees a string
+    assert len(shown) > 1
+    for one, other in combinations(shown, 2):
+        assert line_of(one) != line_of(other)
+
+
+def test_only_known_rows_of_a_place_are_shown_in_the_order_of_the_table() -> None:
+    assert shown_in("summary", ["supervised_head", "hubert", "log_mel", "simclr"]) == ["simclr", "supervised_head"]
+
+
+def test_a_method_that_the_table_lacks_is_refused() -> None:
+    with pytest.raises(InputError, match=r"compare\.methods\[1\]=wav2vec is not one of its choices: gpt, simclr"):
+        ComparisonConfig(methods=("gpt", "wav2vec"), folds=None, attentive=False, surprise=False)
+
+
+def test_the_table_is_read_without_heavy_libraries() -> None:
+    code = (
+        "import sys; import pipelines.methods.table\n"
+        "heavy = {'torch', 'numpy', 'transformers', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imports {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
