@@ -12,7 +12,7 @@ def decode(config: dict[str, object]) -> None:
     """Decode clips; those whose file is there already are left as they are."""
     settings = build(DecodeConfig, config, name="")
     tokenizer_folder = part_of(settings.model, "tokenizer")
-    vocoder_of(settings.model, settings.synthesis)
+    vocoder_of(settings.model, settings.kind)
     if not settings.input.exists():
         raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
     if settings.single:

@@ -13,8 +13,8 @@ def generate(config: dict[str, object]) -> None:
     settings = build(GenerateConfig, config, name="")
     for part in ("tokenizer", "lm"):
         part_of(settings.model, part)
-    if settings.synthesis != "none":
-        vocoder_of(settings.model, settings.synthesis)
+    if settings.kind is not None:
+        vocoder_of(settings.model, settings.kind)
     if settings.prompt is not None and not settings.prompt.is_file():
         raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
     require_new(settings.output)

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("foundation", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _STORE, _DECODING, _STAGES, _METHODS, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}" for name in ("commandline", "store", "decoding", "stages", "methods", "settings", "results")
+_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}" for name in ("commandline", "store", "stages", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up: no circle is possible
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -30,7 +30,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "encoding": (_COMMANDLINE, _STORE),
     "decoding": (_COMMANDLINE, _STORE),
     "benchmarks": (_COMMANDLINE, "pipelines.encoding"),
-    "stages": (_STORE, _DECODING),
+    "stages": (_STORE,),
     "methods": (_STORE, _STAGES),
     "settings": (_COMMANDLINE, _STORE, _STAGES, _METHODS),
     "results": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS),

@@ -18,12 +18,12 @@ from torch.nn.functional import pad
 from foundation.errors import InputError
 from foundation.seeds import require_seed
 from foundation.threads import one_thread
-from vocoder.engines.choice import EngineChoice, Streams, choose_engine, create_streams, side_by_side
+from vocoder.engines.choice import Streams, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
 from vocoder.runaway import RunawayGuard, history, retries, retry_seed
+from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.mu_law import decode
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
-from vocoder.wavenet.sampling import Sampling
 
 CHUNK_FRAMES = 64  # frames whose conditions and draws are made together
 TO_DRAW = -1  # in place of a level that is not given

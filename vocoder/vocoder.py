@@ -15,11 +15,12 @@ from foundation.errors import InputError
 from foundation.saved_models import VOCODER, WEIGHTS, load_weights, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.code_blocks import HeardBlocks
-from vocoder.engines.choice import Chosen, EngineChoice, choose_engine, side_by_side
+from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
 from vocoder.rendering import Rendering
 from vocoder.runaway import LoudnessRange, RunawayGuard
+from vocoder.sampling import EngineChoice
 from vocoder.strength import require_strength
 from vocoder.wavenet import mu_law
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig

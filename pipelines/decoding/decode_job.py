@@ -1,8 +1,8 @@
-"""What ``wordless decode`` does once its options are known to be sound."""
+"""The work of ``wordless decode``, once its options are checked."""
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,16 @@ from foundation.progress import Progress, Terminal
 from pipelines.commandline.devices import choose_device
 from pipelines.decoding.decode_options import DecodeConfig
 from pipelines.decoding.sound_names import partial_name, sound_names
-from pipelines.decoding.speaker import Advance, Speaker, missing_mean, speaker, speaking
-from pipelines.store.run_folder import part_of
+from pipelines.decoding.speaker import speaker, unknown_groups
+from pipelines.store.run_folder import vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
+from vocoder.engines.choice import choose_engine
 from vocoder.postfilter import in_force
+from vocoder.synthesis import Synthesis, speaking
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 
@@ -39,29 +41,16 @@ class Sound:
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     """Decode the clips that have no file yet."""
     terminal = Terminal()
-    device = str(choose_device(settings.device))
-    tokenizer = Tokenizer.from_pretrained(tokenizer_folder, device=device)
+    device = choose_device(settings.device)
+    tokenizer = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
     clips = _clips(settings.input, tokenizer.format, owner=f"the tokenizer {tokenizer_folder}")
-    voice = speaker(
-        settings.model,
-        tokenizer,
-        settings.synthesis,
-        device=device,
-        group=settings.group,
-        temperature=settings.temperature,
-        seed=settings.seed,
-        top_p=settings.top_p,
-        postfilter=settings.postfilter,
-        engine=settings.engine,
-    )
-    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer.front_end)):
-        terminal.say(notice)
+    voice = speaker(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
     if settings.single:
         _require_one(clips, settings)
         settings.output.parent.mkdir(parents=True, exist_ok=True)
         part = settings.output.with_name(partial_name(settings.output.name, {settings.output.name}))
         return _decode([Sound(clip=clips[0], path=settings.output, part=part)], voice, settings, terminal)
-    job = _job(settings, clips, tokenizer.format, voice)
+    job = _job(settings, clips, tokenizer, device.type)
     _require_same_engine(settings, job)
     require_own(settings.output, job)
     with work_folder(settings.output, job):
@@ -104,23 +93,21 @@ def _require_one(clips: Sequence[CodedClip], settings: DecodeConfig) -> None:
         )
 
 
-def _job(
-    settings: DecodeConfig, clips: Sequence[CodedClip], codes_format: CodesFormat, voice: Speaker
-) -> dict[str, object]:
+def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenizer, device: str) -> dict[str, object]:
     """All that decides what the files will hold."""
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
-    trained = settings.synthesis == "wavenet"
+    folder = vocoder_of(settings.model, settings.kind)
     return {
         "input": digest.hexdigest(),
-        "codebook": codes_format.codebook,
-        "vocoder": file_hash(part_of(settings.model, "vocoder") / "config.json") if trained else settings.synthesis,
+        "codebook": tokenizer.format.codebook,
+        "vocoder": settings.synthesis if folder is None else file_hash(folder / "config.json"),
         "group": settings.group,
-        "temperature": settings.temperature if trained else None,
-        "top_p": settings.top_p if trained else None,
-        "postfilter": in_force(settings.postfilter, voice.tokenizer.front_end) if trained else None,
-        "engine": voice.vocoder.chosen.engine if voice.vocoder is not None else None,
+        "temperature": settings.temperature if folder else None,
+        "top_p": settings.top_p if folder else None,
+        "postfilter": in_force(settings.postfilter, tokenizer.front_end) if folder else None,
+        "engine": choose_engine(settings.engine, device).engine if folder else None,
         "seed": settings.seed,
     }
 
@@ -135,17 +122,17 @@ def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> N
         )
 
 
-def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, terminal: Terminal) -> None:
+def _decode(sounds: Sequence[Sound], voice: Synthesis, settings: DecodeConfig, terminal: Terminal) -> None:
     waiting = [sound for sound in sounds if not sound.path.exists()]
     if len(waiting) < len(sounds):
         terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already: {settings.output}")
     if not waiting:
         return
-    if notice := voice.unheard(sound.clip.group for sound in waiting):
+    if settings.group is None and (notice := unknown_groups(voice, [sound.clip.group for sound in waiting])):
         terminal.say(notice)
     total, started, done = _seconds(waiting), time.monotonic(), 0.0
     with (
-        speaking(voice.vocoder, voice.tokenizer.front_end, terminal.say),
+        speaking([voice], terminal.say),
         terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
     ):
         for batch in _batches(waiting, voice):
@@ -159,21 +146,23 @@ def _decode(sounds: Sequence[Sound], voice: Speaker, settings: DecodeConfig, ter
     terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate:.2f} times real time: {settings.output}")
 
 
-def _batches(sounds: Sequence[Sound], voice: Speaker) -> Iterator[Sequence[Sound]]:
+def _batches(sounds: Sequence[Sound], voice: Synthesis) -> Iterator[Sequence[Sound]]:
     """Clips that are made side by side; a long one is made alone, and written as it is made."""
     short = [sound for sound in sounds if sound.clip.codes.seconds < LONG_SECONDS]
-    for group in voice.side_by_side([sound.clip.codes for sound in short]):
+    for group in voice.side_by_side([len(sound.clip.codes.values) for sound in short]):
         yield [short[place] for place in group]
     yield from ([sound] for sound in sounds if sound.clip.codes.seconds >= LONG_SECONDS)
 
 
-def _write_batch(batch: Sequence[Sound], voice: Speaker, advance: Advance) -> None:
+def _write_batch(batch: Sequence[Sound], voice: Synthesis, advance: Callable[[float], None]) -> None:
     codes, groups = [sound.clip.codes for sound in batch], [sound.clip.group for sound in batch]
-    for sound, waveform in zip(batch, voice.say(codes, groups, advance), strict=True):
+    total = _seconds(batch)
+    made = voice.sounds(codes, groups, progress=lambda done, steps: advance(total * done / max(steps, 1)))
+    for sound, waveform in zip(batch, made, strict=True):
         waveform.write(sound.path)
 
 
-def _write_stream(sound: Sound, voice: Speaker, advance: Advance, terminal: Terminal) -> None:
+def _write_stream(sound: Sound, voice: Synthesis, advance: Callable[[float], None], terminal: Terminal) -> None:
     """Write a clip as it is made, under another name until it is whole; an interruption keeps what is done."""
     codes = sound.clip.codes
     made = 0.0

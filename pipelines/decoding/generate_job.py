@@ -1,4 +1,4 @@
-"""What ``wordless generate`` does once its options are known to be sound."""
+"""The work of ``wordless generate``, once its options are checked."""
 
 import shutil
 from pathlib import Path
@@ -10,13 +10,14 @@ from foundation.progress import Terminal
 from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.commandline.devices import choose_device
-from pipelines.decoding.continuing import Prompt, after, continued, joined_sound
 from pipelines.decoding.generate_options import GenerateConfig
-from pipelines.decoding.speaker import Advance, Speaker, missing_mean, speaker, speaking
+from pipelines.decoding.speaker import speaker
 from pipelines.store.run_folder import part_of
 from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
+from vocoder.continuing import Prompt, joined_sound
+from vocoder.synthesis import Synthesis, speaking
 
 
 def generate_sounds(settings: GenerateConfig) -> None:
@@ -30,40 +31,20 @@ def generate_sounds(settings: GenerateConfig) -> None:
     )
     device = str(choose_device(settings.device))
     tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
-    voice = _voice(settings, tokenizer, device)
-    if settings.synthesis == "griffin_lim" and (notice := missing_mean(tokenizer.front_end)):
-        terminal.say(notice)
+    kind = settings.kind
+    voice = speaker(settings.model, tokenizer, kind, settings.sampling, device=device) if kind else None
     prompt = _prompt(settings.prompt, tokenizer)
     model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
     terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
     prompts = [prompt.codes if prompt else None] * settings.num_samples
     codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
-    with speaking(voice.vocoder if voice else None, tokenizer.front_end, terminal.say):
-        sounds = _sounds(prompt, codes, voice, terminal)
+    sounds = _sounds(prompt, codes, voice, terminal) if voice else []
     if prompt is not None and settings.include_prompt:
         codes = [join_codes(prompt.codes, more) for more in codes]
         sounds = [joined_sound(prompt.waveform, more) for more in sounds]
     _write(settings, codes, sounds)
     terminal.say(f"{len(codes)} samples: {settings.output}")
-
-
-def _voice(settings: GenerateConfig, tokenizer: Tokenizer, device: str) -> Speaker | None:
-    match settings.synthesis:
-        case "none":
-            return None
-        case kind:
-            return speaker(
-                settings.model,
-                tokenizer,
-                kind,
-                device=device,
-                group=settings.group,
-                temperature=settings.vocoder_temperature,
-                seed=settings.seed,
-                postfilter=settings.postfilter,
-                engine=settings.engine,
-            )
 
 
 def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
@@ -81,31 +62,19 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
     return Prompt.beginning(waveform, codes, steps)
 
 
-def _sounds(prompt: Prompt | None, codes: list[Codes], voice: Speaker | None, terminal: Terminal) -> list[Waveform]:
-    """The new sound of each sample; WaveNet goes on from the prompt's own samples, Griffin-Lim from those it makes."""
-    if voice is None:
-        return []
+def _sounds(prompt: Prompt | None, codes: list[Codes], voice: Synthesis, terminal: Terminal) -> list[Waveform]:
+    """The new sound of each sample, after the prompt where there is one."""
     total = max(round(sum(clip.seconds for clip in codes)), 1)
-    with terminal.working("decoding", total, "s of sound") as progress:
-        if voice.vocoder is None:
-            return _inverted(prompt, codes, voice, lambda seconds: progress.advance_to(min(int(seconds), total)))
-        return continued(
-            voice.vocoder,
-            voice.tokenizer,
-            [prompt] * len(codes),
+    with (
+        speaking([voice], terminal.say),
+        terminal.working("decoding", total, "s of sound") as progress,
+    ):
+        return voice.sounds(
             codes,
-            groups=[voice.group] * len(codes),
-            temperature=voice.temperature,
-            seed=voice.seed,
+            [None] * len(codes),
+            prompts=[prompt] * len(codes),
             progress=lambda done, steps: progress.advance_to(total * done // max(steps, 1)),
         )
-
-
-def _inverted(prompt: Prompt | None, codes: list[Codes], voice: Speaker, advance: Advance) -> list[Waveform]:
-    if prompt is None:
-        return voice.say(codes, [None] * len(codes), advance)
-    sounds = voice.say([join_codes(prompt.codes, more) for more in codes], [None] * len(codes), advance)
-    return [after(sound, prompt.codes.num_samples) for sound in sounds]
 
 
 def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform]) -> None:

@@ -1,15 +1,17 @@
-"""What ``wordless generate`` can be told."""
+"""Options of ``wordless generate``."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from foundation.configuration import chosen
 from foundation.errors import InputError
-from foundation.seeds import require_seed
 from pipelines.commandline.devices import Device
 from pipelines.commandline.output_kinds import require_kind
-from pipelines.store.run_folder import Synthesis
-from vocoder.strength import require_strength
+from vocoder.kinds.kind import Kind
+from vocoder.kinds.table import BY_KEY, CHOICES
+from vocoder.sampling import EngineChoice, Sampling
+
+NONE = "none"  # in place of a kind of sound: codes alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,37 +33,53 @@ class GenerateConfig:
     top_p: float
     max_repeats: int
     seed: int
-    synthesis: Synthesis | Literal["none"]  # none: codes only
+    synthesis: str  # key of a kind of sound, or none: codes only
     vocoder_temperature: float
     postfilter: float  # how far WaveNet's sound is filtered towards the spectrum of its codes
     group: str | None  # voice; null: the average
     device: Device
-    engine: Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]  # EngineChoice, without its imports
+    engine: EngineChoice
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < float("inf"):
             raise InputError(f"seconds is {self.seconds}; ask for more than 0 seconds of new sound")
         if self.num_samples < 1:
             raise InputError(f"num_samples is {self.num_samples}; ask for at least 1")
-        require_seed(self.seed, "seed")
+        chosen((*CHOICES, NONE), self.synthesis, option="synthesis")
         if not 0 <= self.vocoder_temperature < float("inf"):
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
-        require_strength(self.postfilter)
+        _ = self.sampling  # which refuses values that are out of range
         require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
         if self.single and self.num_samples > 1:
             raise InputError(
                 f"output={self.output} is one sound, but num_samples is {self.num_samples}; choose num_samples=1, or "
                 "name a folder"
             )
-        if self.single and self.synthesis == "none":
+        if self.single and self.kind is None:
             raise InputError(
                 f"output={self.output} is a sound, but synthesis=none makes codes alone; choose "
-                "synthesis=wavenet or synthesis=griffin_lim, or name a folder"
+                f"{' or '.join(f'synthesis={key}' for key in CHOICES)}, or name a folder"
             )
-        if self.synthesis == "none" and self.group is not None:
+        if self.kind is None and self.group is not None:
             raise InputError(f"group={self.group}, but synthesis=none makes no sound; leave one of them out")
 
     @property
     def single(self) -> bool:
         """Whether the output is one file."""
         return self.output.suffix.lower() == ".wav"
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of sound that is made; None: codes alone."""
+        return BY_KEY.get(self.synthesis)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the sound is drawn; the language model draws codes with options of its own."""
+        return Sampling(
+            temperature=self.vocoder_temperature,
+            seed=self.seed,
+            postfilter=self.postfilter,
+            engine=self.engine,
+            group=self.group,
+        )

@@ -21,6 +21,7 @@ from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import PROBE
 from pipelines.store.training_curve import CURVE
 from tokenizer.tokenizer import TokenizerConfig
+from vocoder.kinds.wavenet import WAVENET
 
 FoldSeed = tuple[str, int]  # what is held out for test, and the seed
 
@@ -208,7 +209,7 @@ def _vocoder(entry: Entry, protocol: str) -> Iterator[Figure]:
         yield Figure(
             stage="vocoder",
             name="bits_per_sample",
-            of="wavenet",
+            of=WAVENET.key,
             value=kept["validation_loss"] / math.log(2),
             unit="bit/sample",
             artifact=entry.key,

@@ -17,9 +17,11 @@ from pipelines.results.figures import Figure
 from pipelines.stages.decoded import CLIPS, GUARD
 from pipelines.stages.judges import JUDGES
 from pipelines.stages.judging import JUDGED
-from pipelines.stages.listening import LISTENING, UNLEARNED
+from pipelines.stages.listening import LISTENING
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
+from vocoder.kinds.table import ORIGINAL, UNLEARNED
+from vocoder.kinds.wavenet import WAVENET
 
 UNITS = {
     "log_mel_distance": "dB",
@@ -103,18 +105,18 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
         low, high = interval(draws[:, column], config.confidence)
         figure = {"name": "label_accuracy", "of": kind, "unit": "ratio", "artifact": entry.key}
         yield Figure(value=float(hits[column].mean()), low=low, high=high, **figure, **shared)
-    one, folds = kinds.index("wavenet"), by_fold([outcome])
-    for rival in UNLEARNED:
-        found = difference(folds, draws, one, kinds.index(rival), confidence=config.confidence)
-        figure = {"name": "label_accuracy_difference", "of": f"wavenet - {rival}", "unit": "ratio"}
+    one, folds = kinds.index(WAVENET.key), by_fold([outcome])
+    for rival in (kind for kind in UNLEARNED if kind.key in kinds):
+        found = difference(folds, draws, one, kinds.index(rival.key), confidence=config.confidence)
+        figure = {"name": "label_accuracy_difference", "of": f"{WAVENET.key} - {rival.key}", "unit": "ratio"}
         yield Figure(value=found.value, low=found.low, high=found.high, artifact=entry.key, **figure, **shared)
-    original = kinds.index("original")
+    original = kinds.index(ORIGINAL)
     if hits[original].any():  # what remains of the originals' label accuracy in WaveNet's sound
         least = 1 / (2 * len(rows))  # a draw may hold none that is right
         ratios = draws[:, one] / np.maximum(draws[:, original], least)
         low, high = interval(ratios, config.confidence)
         value = float(hits[one].mean() / hits[original].mean())
-        figure = {"name": "label_accuracy_ratio", "of": "wavenet / original", "unit": "ratio"}
+        figure = {"name": "label_accuracy_ratio", "of": f"{WAVENET.key} / {ORIGINAL}", "unit": "ratio"}
         yield Figure(value=value, low=low, high=high, artifact=entry.key, **figure, **shared)
 
 
@@ -123,7 +125,7 @@ def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]
     if (entry.folder / GUARD).exists():
         counts: Mapping[str, Any] = entry.read_json(GUARD)
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
-            yield Figure(name=name, of="wavenet", value=count, unit="blocks", artifact=entry.key, **shared)
+            yield Figure(name=name, of=WAVENET.key, value=count, unit="blocks", artifact=entry.key, **shared)
 
 
 def _means(rows: Rows, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:

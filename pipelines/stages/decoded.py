@@ -4,29 +4,19 @@ All lie in files, originals included: what is measured of a sound can be heard, 
 """
 
 from pathlib import Path
-from typing import Literal, get_args
 
 from audio.reading import read
 from audio.recordings.choosing import drawn
 from audio.recordings.manifest import Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
-from pipelines.decoding.speaker import speaking
-from pipelines.stages.listening import (
-    HEARD,
-    ListeningConfig,
-    excerpt_of,
-    excerpt_row,
-    sounding_here,
-    spoken,
-    unlearned,
-    voice,
-)
+from pipelines.stages.listening import HEARD, ListeningConfig, excerpt_of, excerpt_row, opened, sounding_here, spoken
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
+from vocoder.kinds.table import JUDGED_KINDS, ORIGINAL
+from vocoder.kinds.wavenet import WAVENET
+from vocoder.synthesis import speaking
 
-Kind = Literal["original", "noise_vocoder", "griffin_lim", "wavenet"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 CLIPS = "clips.json"  # which clips, and where in each its excerpt begins
 GUARD = "guard.json"  # blocks of WaveNet's sound that ran away; where the vocoder knows what that is
 
@@ -39,7 +29,7 @@ def decoded(
     audio: SpectrogramConfig,
     config: ListeningConfig,
 ) -> Entry:
-    """WAV files at the tokenizer's rate: each clip's original, and its codes by all `KINDS` of vocoder."""
+    """WAV files at the tokenizer's rate: each clip's original, and its codes as every kind of sound."""
     clips = drawn(manifest.of("test"), config.judged_clips, seed=config.seed)
     recipe = Recipe(
         stage="decoded",
@@ -60,25 +50,23 @@ def decoded(
     )
 
     def make(folder: Path) -> None:
-        tokenizer, vocoder = voice(session, tokenizer_entry, vocoder_entry, config)
+        tokenizer, syntheses = opened(session, tokenizer_entry, vocoder_entry, config)
         places = []
         for number, clip in enumerate(clips):
             excerpt = excerpt_of(manifest, clip, tokenizer, config)
-            excerpt.waveform.write(folder / wav_name(number, "original"))
+            excerpt.waveform.write(folder / wav_name(number, ORIGINAL))
             places.append(excerpt_row(clip, excerpt))
-        codes = [tokenizer.encode(sound_of(folder, number, "original")) for number in range(len(clips))]
-        for number, each in enumerate(codes):
-            for kind, plain in unlearned(each, tokenizer, seed=config.seed).items():
-                plain.write(folder / wav_name(number, kind))
-        with speaking(vocoder, audio, lambda told: session.terminal.say(f"decoded   {told}")):
-            sounds = spoken(session, vocoder, tokenizer, clips, codes, config, title="decoding test clips")
-        for number, sound in enumerate(sounds):
-            sound.write(folder / wav_name(number, "wavenet"))
-        if vocoder.guard is not None:
-            write_json(folder / GUARD, {"found": vocoder.guard.found, "left": vocoder.guard.left})
+        codes = [tokenizer.encode(sound_of(folder, number, ORIGINAL)) for number in range(len(clips))]
+        with speaking([*syntheses.values()], lambda told: session.terminal.say(f"decoded   {told}")):
+            for kind, synthesis in syntheses.items():
+                sounds = spoken(session, synthesis, clips, codes, title="decoding test clips")
+                for number, sound in enumerate(sounds):
+                    sound.write(folder / wav_name(number, kind))
+        if (guard := syntheses[WAVENET.key].guard) is not None:
+            write_json(folder / GUARD, {"found": guard.found, "left": guard.left})
         write_json(folder / CLIPS, {"clips": places})
 
-    wavs = [wav_name(number, kind) for number in range(len(clips)) for kind in KINDS]
+    wavs = [wav_name(number, kind) for number in range(len(clips)) for kind in JUDGED_KINDS]
     return session.obtain(recipe, f"{len(clips)} test clips decoded", make, files=[CLIPS, *wavs, "guard*.json"])
 
 
@@ -88,12 +76,12 @@ def decoded_paths(entry: Entry) -> list[str]:
     return [row["path"] for row in rows] if isinstance(rows, list) else []
 
 
-def wav_name(number: int, kind: Kind) -> str:
+def wav_name(number: int, kind: str) -> str:
     """The file of a clip's sound in the entry."""
     return f"{number}_{kind}.wav"
 
 
-def sound_of(folder: Path, number: int, kind: Kind) -> Waveform:
+def sound_of(folder: Path, number: int, kind: str) -> Waveform:
     """One sound of the entry, as it lies there."""
     path = folder / wav_name(number, kind)
     return read(path, _rate(path))

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from audio.waveform import Waveform
-from pipelines.stages.decoded import KINDS, decoded_paths, sound_of
+from pipelines.stages.decoded import decoded_paths, sound_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
@@ -20,6 +20,7 @@ from vocoder.judging.metrics import (
     sound_levels,
 )
 from vocoder.judging.pitch import HOW_TO_GET_PITCH, PitchArray, has_pitch, pitch, pitch_error, voicing_error
+from vocoder.kinds.table import JUDGED_KINDS, ORIGINAL
 from vocoder.runaway import RunawayGuard
 from vocoder.vocoder import Vocoder
 
@@ -69,8 +70,8 @@ def _judge(
     encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, with_pitch: bool, number: int
 ) -> dict[str, Figures]:
     """The figures of each kind of one clip."""
-    sounds = {kind: sound_of(encoder.root, number, kind) for kind in KINDS}
-    waveform = sounds["original"]
+    sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
+    waveform = sounds[ORIGINAL]
     original = _Original(
         waveform=waveform,
         codes=encoder.tokenizer.encode(waveform),
@@ -78,9 +79,9 @@ def _judge(
     )
     figures = {kind: by_itself(sound, guard) for kind, sound in sounds.items()}
     for kind, sound in sounds.items():
-        if kind != "original":
+        if kind != ORIGINAL:
             figures[kind] |= _compared(encoder, original, sound, with_pesq=with_pesq)
-    return {str(kind): each for kind, each in figures.items()}
+    return figures
 
 
 def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:

@@ -9,12 +9,12 @@ from audio.waveform import Waveform
 from lm.diversity import diversity
 from lm.model import LanguageModel
 from lm.sampling import Sampling
-from pipelines.decoding.continuing import Prompt, continued, joined_sound
 from pipelines.store.session import Session
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
+from vocoder.continuing import Prompt, joined_sound
 from vocoder.judging.metrics import code_agreement, sound_levels
-from vocoder.vocoder import Vocoder
+from vocoder.synthesis import Synthesis
 
 CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
 
@@ -30,7 +30,6 @@ class Asked:
     continuations: int  # of each prompt at each temperature
     unconditional: int  # sounds from nothing, at each temperature
     top_k: int
-    vocoder_temperature: float
     seed: int
 
 
@@ -48,7 +47,7 @@ class _Said:
 
 
 def language_sounds(
-    session: Session, folder: Path, tokenizer: Tokenizer, vocoder: Vocoder, model_folder: Path, asked: Asked
+    session: Session, folder: Path, tokenizer: Tokenizer, synthesis: Synthesis, model_folder: Path, asked: Asked
 ) -> dict[str, object]:
     """WAV files in ``folder``, what each is (``said``), and how varied and plausible all are (``diversity``)."""
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
@@ -56,14 +55,10 @@ def language_sounds(
     if not said:
         return {}
     with session.terminal.working("generating continuations", 1, "samples") as progress:
-        new = continued(
-            vocoder,
-            tokenizer,
-            [one.prompt for one in said],
+        new = synthesis.sounds(
             [one.codes for one in said],
-            groups=[one.group for one in said],
-            temperature=asked.vocoder_temperature,
-            seed=asked.seed,
+            [one.group for one in said],
+            prompts=[one.prompt for one in said],
             progress=progress.advance_to,
         )
     sounds = [

@@ -1,10 +1,9 @@
-"""Test clips, noise, Griffin-Lim, WaveNet and continuations: sounds to listen to, with their figures and pictures."""
+"""Test clips, their codes as all kinds of sound, and continuations: to listen to, with their figures and pictures."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -19,26 +18,25 @@ from audio.waveform import Waveform
 from foundation.errors import InputError
 from foundation.files import aside
 from foundation.seeds import require_seed
-from pipelines.decoding.continuing import Prompt
-from pipelines.decoding.speaker import missing_mean, speaking
 from pipelines.stages.judges import JudgeName
 from pipelines.stages.language_sounds import Asked, language_sounds
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.engines.choice import EngineChoice, choose_engine, precision
+from vocoder.continuing import Prompt
+from vocoder.engines.choice import choose_engine, precision
 from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_levels
+from vocoder.kinds.table import BY_KEY, KINDS, ORIGINAL
+from vocoder.kinds.wavenet import WAVENET
 from vocoder.postfilter import in_force
+from vocoder.sampling import EngineChoice, Sampling
 from vocoder.strength import require_strength
-from vocoder.unlearned import griffin_lim, noise_vocoder
-from vocoder.vocoder import Vocoder
+from vocoder.synthesis import Synthesis, speaking
 
 HEARD: tuple[Split, ...] = ("test",)
 LISTENING = "listening.json"
 PICTURES = "pictures.safetensors"
-Unlearned = Literal["noise_vocoder", "griffin_lim"]
-UNLEARNED: tuple[Unlearned, ...] = get_args(Unlearned)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +76,13 @@ class ListeningConfig:
         if len(set(self.temperatures)) != len(self.temperatures):
             raise InputError(f"listening.temperatures are {list(self.temperatures)}; name each once")
 
+    @property
+    def sampling(self) -> Sampling:
+        """How sound is drawn; each clip sounds like its own group."""
+        return Sampling(
+            temperature=self.vocoder_temperature, seed=self.seed, postfilter=self.postfilter, engine=self.engine
+        )
+
 
 def listening(
     session: Session,
@@ -108,22 +113,19 @@ def listening(
     )
 
     def make(folder: Path) -> None:
-        tokenizer, vocoder = voice(session, tokenizer_entry, vocoder_entry, config)
-        if notice := missing_mean(audio, by="Griffin-Lim and the noise vocoder"):
-            session.terminal.say(f"listening {notice}")
+        tokenizer, syntheses = opened(session, tokenizer_entry, vocoder_entry, config)
         excerpts = [excerpt_of(manifest, clip, tokenizer, config) for clip in clips]
         originals = [excerpt.waveform for excerpt in excerpts]
         codes = [tokenizer.encode(original) for original in originals]
         prompts = [_prompt(excerpt, each) for excerpt, each in zip(excerpts, codes, strict=True)]
-        plain = [unlearned(each, tokenizer, seed=config.seed) for each in codes]
-        made: dict[str, list[Waveform]] = {"original": originals}
-        made |= {kind: [sounds[kind] for sounds in plain] for kind in UNLEARNED}
+        made: dict[str, list[Waveform]] = {ORIGINAL: originals}
         said: dict[str, object] = {}
-        with speaking(vocoder, audio, lambda told: session.terminal.say(f"listening {told}")):
-            made["wavenet"] = spoken(session, vocoder, tokenizer, clips, codes, config, title="generating sound")
+        with speaking([*syntheses.values()], lambda told: session.terminal.say(f"listening {told}")):
+            for kind, synthesis in syntheses.items():
+                made[kind] = spoken(session, synthesis, clips, codes, title="generating sound")
             if model_entry is not None:
-                asked = _asked(prompts, known_groups(vocoder, clips), config)
-                said = language_sounds(session, folder, tokenizer, vocoder, model_entry.folder, asked)
+                asked = _asked(prompts, [clip.group for clip in clips], config)
+                said = language_sounds(session, folder, tokenizer, syntheses[WAVENET.key], model_entry.folder, asked)
         if model_entry is not None:
             made["prompt"] = [prompt.waveform for prompt in prompts]
         for kind, waveforms in made.items():
@@ -140,20 +142,22 @@ def listening(
 
 
 def sounding_here(session: Session, audio: SpectrogramConfig, config: ListeningConfig) -> dict[str, float | str]:
-    """What decides the vocoder's sound besides what was asked for: its filter in force, and its engine's precision."""
+    """What decides decoded sound besides what was asked for: post-filter in force, precision of the engine, kinds."""
     engine = choose_engine(config.engine, session.gang.device.type).engine
-    return {"postfilter": in_force(config.postfilter, audio), "precision": precision(engine)}
+    kinds = {kind.key: kind.version for kind in KINDS if kind.version}
+    return {"postfilter": in_force(config.postfilter, audio), "precision": precision(engine), **kinds}
 
 
-def voice(
+def opened(
     session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, config: ListeningConfig
-) -> tuple[Tokenizer, Vocoder]:
-    """Both on this run's device, and the vocoder to sound as is asked."""
+) -> tuple[Tokenizer, dict[str, Synthesis]]:
+    """The tokenizer, and what makes each kind of sound, on this run's device."""
     device = str(session.gang.device)
-    vocoder = Vocoder.from_pretrained(
-        vocoder_entry.folder, device=device, engine=config.engine, postfilter=config.postfilter
-    )
-    return Tokenizer.from_pretrained(tokenizer_entry.folder, device=device), vocoder
+    tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
+    syntheses = {
+        kind.key: kind.create(tokenizer, config.sampling, folder=vocoder_entry.folder, device=device) for kind in KINDS
+    }
+    return tokenizer, syntheses
 
 
 def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: ListeningConfig) -> Asked:
@@ -165,44 +169,16 @@ def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: List
         continuations=config.continuations,
         unconditional=config.unconditional,
         top_k=config.top_k,
-        vocoder_temperature=config.vocoder_temperature,
         seed=config.seed,
     )
 
 
-def known_groups(vocoder: Vocoder, clips: Sequence[Clip]) -> list[str | None]:
-    """Each clip's own voice, where the vocoder heard it in training."""
-    return [clip.group if clip.group in vocoder.model.config.groups else None for clip in clips]
-
-
-def unlearned(codes: Codes, tokenizer: Tokenizer, *, seed: int) -> dict[Unlearned, Waveform]:
-    """The sounds of codes that nothing is trained for."""
-    return {
-        "noise_vocoder": noise_vocoder.decode(codes, tokenizer, seed=seed),
-        "griffin_lim": griffin_lim.decode(codes, tokenizer, seed=seed),
-    }
-
-
 def spoken(
-    session: Session,
-    vocoder: Vocoder,
-    tokenizer: Tokenizer,
-    clips: Sequence[Clip],
-    codes: Sequence[Codes],
-    config: ListeningConfig,
-    *,
-    title: str,
+    session: Session, synthesis: Synthesis, clips: Sequence[Clip], codes: Sequence[Codes], *, title: str
 ) -> list[Waveform]:
-    """WaveNet's sounds of the clips' codes."""
+    """One kind of sound of the clips' codes."""
     with session.terminal.working(title, 1, "samples") as progress:
-        return vocoder.decode_batch(
-            codes,
-            tokenizer,
-            groups=known_groups(vocoder, clips),
-            temperature=config.vocoder_temperature,
-            seed=config.seed,
-            progress=progress.advance_to,
-        )
+        return synthesis.sounds(codes, [clip.group for clip in clips], progress=progress.advance_to)
 
 
 def excerpt_of(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: ListeningConfig) -> Excerpt:
@@ -252,9 +228,9 @@ def _about(
     for number, place in enumerate(places):
         sounds = {kind: waveforms[number] for kind, waveforms in made.items() if number < len(waveforms)}
         figures = {kind: dict(asdict(sound_levels(sound))) for kind, sound in sounds.items()}
-        for kind in (*UNLEARNED, "wavenet"):
+        for kind in BY_KEY:
             figures[kind]["log_mel_distance"] = log_mel_distance(
-                made["original"][number], sounds[kind], tokenizer.config.audio
+                made[ORIGINAL][number], sounds[kind], tokenizer.config.audio
             )
             figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(sounds[kind]))
         rows.append({**place, "sounds": figures})

@@ -18,13 +18,14 @@ from threadpoolctl import threadpool_limits
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from lm.probe_task import ProbeTask
-from pipelines.stages.decoded import KINDS, decoded_paths, wav_name
+from pipelines.stages.decoded import decoded_paths, wav_name
 from pipelines.stages.judges import JUDGES, Judge
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.probe import probe_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.stored_features import stacked_rows
+from vocoder.kinds.table import JUDGED_KINDS
 
 RECOGNISED = "recognised.json"
 
@@ -56,12 +57,12 @@ def recognised(
     def make(folder: Path) -> None:
         paths = decoded_paths(decoded_entry)
         root, said_in = decoded_entry.folder, listening_entry.folder
-        sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in KINDS]
+        sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
         said = listening_entry.read_json(LISTENING).get("said", [])
         rows = [row for row in said if new_part(said_in, row).num_samples] if isinstance(said, list) else []
         parts = [new_part(said_in, row) for row in rows]
         found = iter(_classes(session, judge, {root: sounds, said_in: parts}, classes))
-        clips = [{"path": path, "heard": {kind: next(found) for kind in KINDS}} for path in paths]
+        clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]
         write_json(folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": _histograms(rows, list(found))})
 
     return session.obtain(recipe, f"labels of sounds, by {JUDGES[judge.name]}", make, files=[RECOGNISED])

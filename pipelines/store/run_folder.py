@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Literal
 
 from foundation.errors import InputError
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds.kind import Kind
 
 REPORT = "report.html"
 Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `wordless run` that make them
-Synthesis = Literal["wavenet", "griffin_lim"]
 
 
 def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
@@ -35,12 +36,12 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
     )
 
 
-def vocoder_of(model: Path, synthesis: Synthesis) -> Path | None:
-    """The folder of the vocoder that ``synthesis`` needs; None for Griffin-Lim, which needs none.
+def vocoder_of(model: Path, kind: Kind) -> Path | None:
+    """The folder of the vocoder that a kind of sound needs; None for a kind that is not learned.
 
     Raises:
         InputError: the run has no vocoder.
     """
-    if synthesis == "griffin_lim":
+    if not kind.learned:
         return None
-    return part_of(model, "vocoder", otherwise="choose synthesis=griffin_lim, which needs no vocoder, or ")
+    return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")

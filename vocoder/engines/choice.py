@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 
 from vocoder.engines.torch_streams import TorchStreams
+from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.network import WaveNet
-from vocoder.wavenet.sampling import Sampling
 
 Engine = Literal["torch", "numba", "numba_bf16", "cuda_graph"]
-EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
 
 
 class Streams(Protocol):

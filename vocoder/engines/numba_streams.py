@@ -10,9 +10,9 @@ from llvmlite.binding import get_host_cpu_features
 from torch import Tensor, nn
 
 from vocoder.engines.kernels import PADDING, Draw, Factors, FloatArray, IntArray, KernelWeights, go_on, target_features
+from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
-from vocoder.wavenet.sampling import Sampling
 
 NEVER = -1e30  # the logit of a level that is only padding
 TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and leave the caches

@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from foundation.threads import one_thread
+from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
-from vocoder.wavenet.sampling import Sampling, sample
+from vocoder.wavenet.sampling import sample
 from vocoder.wavenet.stepper import Stepper
 
 # A clip must not depend on its company, but narrow products round differently from wide ones: with MKL rows were

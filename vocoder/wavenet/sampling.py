@@ -1,32 +1,9 @@
 """How the level of a sample is drawn from the logits."""
 
-import math
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How levels are drawn.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-
-    temperature: float = 1.0  # divides the logits; 0 always takes the most probable level
-    top_p: float = 1.0  # draws among the most probable levels that together reach this probability
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise InputError(
-                f"temperature is {self.temperature}; choose 0 (the most probable level) or more, usually 0.8 to 1"
-            )
-        if not 0 < self.top_p <= 1:
-            raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
+from vocoder.sampling import Sampling
 
 
 def sample(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:

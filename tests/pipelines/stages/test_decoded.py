@@ -11,7 +11,7 @@ import torch
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.stages.decoded import KINDS, decoded, wav_name
+from pipelines.stages.decoded import decoded, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store.session import Session
@@ -20,6 +20,7 @@ from tests.pipelines.tiny import AUDIO, LISTENING, sweep
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
 from vocoder.engines import numba_streams
+from vocoder.kinds.table import JUDGED_KINDS
 from vocoder.vocoder import Vocoder
 
 
@@ -72,7 +73,7 @@ def test_clips_that_are_decoded_are_counted(
 def test_another_seed_draws_every_kind_of_sound_anew(run_folder: Path, session: Session, manifest: Manifest) -> None:
     parts = parts_of(run_folder)
     one, other = (decoded(session, manifest, *parts, AUDIO, replace(LISTENING, seed=seed)) for seed in (0, 1))
-    for kind in KINDS:
+    for kind in JUDGED_KINDS:
         files = [(entry.folder / wav_name(0, kind)).read_bytes() for entry in (one, other)]
         assert (files[0] == files[1]) == (kind == "original")
 

@@ -10,12 +10,13 @@ import torch
 
 from audio.waveform import Waveform
 from foundation.progress import Terminal
-from pipelines.stages.decoded import CLIPS, KINDS, wav_name
+from pipelines.stages.decoded import CLIPS, wav_name
 from pipelines.stages.judging import JUDGED, by_itself, judged
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from tests.pipelines.tiny import sweep
 from training.gangs import Alone
+from vocoder.kinds.table import JUDGED_KINDS
 from vocoder.runaway import LoudnessRange, RunawayGuard
 
 
@@ -34,7 +35,7 @@ def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
     sounds = Entry(stage="decoded", key="decoded", folder=place / "decoded", reused=True)
     sounds.folder.mkdir(parents=True)
     write_json(sounds.folder / CLIPS, {"clips": [{"path": "a.wav", "start": 0.0, "seconds": 0.5, "clip_seconds": 0.5}]})
-    for kind in KINDS:
+    for kind in JUDGED_KINDS:
         Waveform(samples=sweep(0.5, 4000), sample_rate=4000).write(sounds.folder / wav_name(0, kind))
     session = Session(
         store=Store(place / "store"), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=place, workers=0

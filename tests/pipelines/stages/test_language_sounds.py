@@ -10,7 +10,6 @@ import torch
 
 from audio.waveform import Waveform
 from foundation.progress import Terminal
-from pipelines.decoding.continuing import Prompt
 from pipelines.stages.language_sounds import Asked, language_sounds
 from pipelines.stages.recognition import new_part
 from pipelines.store.session import Session
@@ -18,8 +17,10 @@ from pipelines.store.store import Store
 from tests.pipelines.tiny import sweep
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
+from vocoder.continuing import Prompt
 from vocoder.judging.metrics import sound_levels
-from vocoder.vocoder import Vocoder
+from vocoder.kinds.wavenet import WAVENET
+from vocoder.sampling import Sampling
 
 RATE = 4000
 
@@ -40,11 +41,10 @@ def said(run_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
         continuations=1,
         unconditional=1,
         top_k=0,
-        vocoder_temperature=0.0,
         seed=0,
     )
-    vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
-    rows = language_sounds(session, tmp_path, tokenizer, vocoder, run_folder / "lm", asked)["said"]
+    wavenet = WAVENET.create(tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
+    rows = language_sounds(session, tmp_path, tokenizer, wavenet, run_folder / "lm", asked)["said"]
     assert isinstance(rows, list)
     return rows
 

@@ -21,9 +21,9 @@ from vocoder.engines.choice import Engine, Streams, choose_engine, side_by_side,
 from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
+from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
-from vocoder.wavenet.sampling import Sampling
 
 LOGIT_TOLERANCE = 1e-4
 BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits

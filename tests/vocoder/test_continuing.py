@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from audio.waveform import Waveform
-from pipelines.decoding.continuing import Prompt, after, continued, joined_sound
 from tests.vocoder.sounds import SAMPLES_PER_CODE, Table, clips_of_own_meaning, random_table, tiny_config
+from vocoder.continuing import Prompt, after, joined_sound
 from vocoder.crops import Crops, CropsConfig, loss
+from vocoder.sampling import Sampling
+from vocoder.trained import Trained
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
 
@@ -50,7 +52,7 @@ def test_no_step_at_the_joint_is_larger_than_those_of_the_prompt(trained: tuple[
     vocoder, table = trained
     prompt = prompt_of(table, tone, 6)
     more = table.codes(list(range(tone * STEPS + 6, tone * STEPS + 10)))
-    new = continued(vocoder, table, [prompt], [more], groups=[None], temperature=0, seed=0)[0]
+    new = Trained(vocoder, table, Sampling(temperature=0)).sounds([more], [None], prompts=[prompt])[0]
     whole = joined_sound(prompt.waveform, new)
     assert np.array_equal(whole.samples[: len(prompt.waveform.samples)], prompt.waveform.samples)
     assert len(new.samples) == more.num_samples
@@ -66,7 +68,7 @@ def test_no_step_at_the_joint_is_larger_than_those_of_the_prompt(trained: tuple[
 def test_only_the_end_of_a_long_prompt_is_heard_and_nothing_changes(trained: tuple[Vocoder, Table]) -> None:
     vocoder, table = trained
     prompt, more = prompt_of(table, 2, 10), table.codes([30, 31])
-    heard = continued(vocoder, table, [prompt], [more], groups=[None], temperature=0, seed=0)[0]
+    heard = Trained(vocoder, table, Sampling(temperature=0)).sounds([more], [None], prompts=[prompt])[0]
     codes = table.codes([*prompt.codes.values[:, 0].tolist(), 30, 31])
     whole = vocoder.continue_from(prompt.waveform, codes, table, temperature=0)
     np.testing.assert_array_equal(heard.samples, whole.samples)
@@ -80,8 +82,8 @@ def test_without_a_prompt_a_sound_begins() -> None:
     vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1")
     codes = table.codes([1, 2])
     prompt = Prompt(waveform=vocoder.decode(codes, table), codes=codes)
-    alone, after_prompt = continued(
-        vocoder, table, [None, prompt], [codes, codes], groups=[None, None], temperature=1.0, seed=3
+    alone, after_prompt = Trained(vocoder, table, Sampling(seed=3)).sounds(
+        [codes, codes], [None, None], prompts=[None, prompt]
     )
     np.testing.assert_array_equal(alone.samples, vocoder.decode(codes, table, temperature=1.0, seed=3).samples)
     assert len(after_prompt.samples) == codes.num_samples

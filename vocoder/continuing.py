@@ -1,22 +1,19 @@
-"""Sound that goes on from a recording: the vocoder hears the end of it, and what it then says is joined to it.
+"""Sound that continues a recording: the vocoder hears the end of the recording, and its new sound is joined to that.
 
 ::
 
     recording      [.....................][ end ]
-    codes                                 [ end ][ what the language model says next ]
+    codes                                 [ end ][ codes of the language model ]
     vocoder                               hears  | says
     result         [.....................][ end ][ new sound                         ]
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from audio.waveform import Waveform
-from tokenizer.codes import CodeMeanings, Codes, join_codes
-from vocoder.generation import Progress
-from vocoder.vocoder import Vocoder
+from tokenizer.codes import Codes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +36,7 @@ class Prompt:
         return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
 
     def end(self, steps: int) -> "Prompt":
-        """Its last time steps, or all of fewer."""
+        """The last time steps of the prompt; all of them where it has fewer."""
         start = max(len(self.codes.values) - steps, 0)
         samples = self.waveform.samples[start * self.codes.format.samples_per_code :]
         return Prompt(
@@ -48,44 +45,9 @@ class Prompt:
         )
 
 
-def continued(
-    vocoder: Vocoder,
-    tokenizer: CodeMeanings,
-    prompts: Sequence[Prompt | None],
-    more: Sequence[Codes],
-    *,
-    groups: Sequence[str | None],
-    temperature: float,
-    seed: int,
-    progress: Progress | None = None,
-) -> list[Waveform]:
-    """The new sound of each continuation, its prompt left out; of one without a prompt, a sound from its beginning.
-
-    Raises:
-        InputError: codes, tokenizer and vocoder do not belong together.
-    """
-    ends = [prompt.end(_heard_steps(vocoder)) if prompt else None for prompt in prompts]
-    whole = vocoder.decode_batch(
-        [join_codes(end.codes, new) if end else new for end, new in zip(ends, more, strict=True)],
-        tokenizer,
-        prompts=[end.waveform if end else None for end in ends],
-        groups=groups,
-        temperature=temperature,
-        seed=seed,
-        progress=progress,
-    )
-    return [after(sound, len(end.waveform.samples) if end else 0) for sound, end in zip(whole, ends, strict=True)]
-
-
 def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
     """A recording and what follows it, as one sound."""
     return Waveform(samples=np.concatenate([prompt.samples, more.samples]), sample_rate=more.sample_rate)
-
-
-def _heard_steps(vocoder: Vocoder) -> int:
-    """Time steps beyond which nothing reaches the new sound, neither samples nor frames."""
-    config = vocoder.model.config
-    return -(-config.receptive_field // config.samples_per_code) - (-config.look_ahead_frames // config.patch_frames)
 
 
 def after(sound: Waveform, start: int) -> Waveform:

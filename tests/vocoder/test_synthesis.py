@@ -1,13 +1,16 @@
-"""What is told of a vocoder while it speaks."""
+"""What is told of vocoders while they make sound."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pipelines.decoding.speaker import speaking
 from tests.vocoder.sounds import SPECTROGRAM, random_table, tiny_config
+from vocoder.kinds.table import KINDS
 from vocoder.runaway import LoudnessRange
+from vocoder.sampling import Sampling
+from vocoder.synthesis import speaking
+from vocoder.trained import Trained
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
 
@@ -15,7 +18,7 @@ from vocoder.wavenet.network import create_wavenet
 def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
     model, table, told = create_wavenet(tiny_config(), seed=0), random_table(), list[str]()
     quiet = Vocoder(model, "tok-1", loudness=LoudnessRange(lowest=-110, highest=-100), engine="cuda_graph")
-    with speaking(quiet, table.front_end, told.append):
+    with speaking([Trained(quiet, table, Sampling())], told.append):
         assert len(told) == 1
         quiet.decode(table.codes([1, 2]), table)
     assert "engine=cuda_graph needs a GPU" in told[0]
@@ -25,9 +28,10 @@ def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
 def test_nothing_is_told_where_nothing_is_odd() -> None:
     table, told = random_table(), list[str]()
     vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", loudness=LoudnessRange(lowest=-110, highest=0))
-    with speaking(vocoder, table.front_end, told.append):
+    with speaking([Trained(vocoder, table, Sampling())], told.append):
         vocoder.decode(table.codes([1, 2]), table)
-    with speaking(None, table.front_end, told.append):
+    unlearned = [kind.create(table, Sampling()) for kind in KINDS if not kind.learned]
+    with speaking(unlearned, told.append):
         pass
     assert told == []
 
@@ -38,8 +42,8 @@ def test_a_front_end_that_knows_no_levels_is_told_and_not_filtered(option: str, 
     table.front_end = replace(SPECTROGRAM, **{option: value})  # type: ignore[arg-type]  # one of two options
     filtered, plain = Vocoder(model, "tok-1"), Vocoder(model, "tok-1", postfilter=0)
     codes = table.codes([1, 2, 3])
-    with speaking(filtered, table.front_end, told.append):
+    with speaking([Trained(filtered, table, Sampling())], told.append):
         assert np.array_equal(filtered.decode(codes, table).samples, plain.decode(codes, table).samples)
     assert [line for line in told if f"the post-filter stays off: audio.{option}={value}" in line] == told != []
-    with speaking(plain, table.front_end, told.append):
+    with speaking([Trained(plain, table, Sampling())], told.append):
         assert len(told) == 1

@@ -1,0 +1,20 @@
+"""Griffin-Lim: sound without learning, whose phases are found step by step."""
+
+from vocoder.kinds.kind import Kind, Stream
+
+
+def _load() -> Stream:
+    from vocoder.unlearned.griffin_lim import stream
+
+    return stream
+
+
+GRIFFIN_LIM = Kind(
+    key="griffin_lim",
+    title="Griffin-Lim",
+    phrase="Griffin-Lim",
+    marker="o",
+    load=_load,
+    played_first=True,
+    version=0,
+)

@@ -1,0 +1,74 @@
+"""A kind of sound: everything that commands, stages, figures and pages know about one way to turn codes into sound.
+
+Files in this folder import PyTorch within functions only: commands check their options and pages are drawn without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from vocoder.sampling import Sampling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tokenizer.codes import CodeMeanings, Codes
+    from vocoder.synthesis import Synthesis
+
+
+class Stream(Protocol):
+    """A function that makes the sound of codes without learning."""
+
+    def __call__(self, codes: Codes, tokenizer: CodeMeanings, *, seed: int) -> Iterator[Tensor]:
+        """Yield the samples ``(time,)`` float32 in [-1, 1] piece by piece, ``codes.num_samples`` in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One way to turn codes into sound."""
+
+    key: str  # names it in results.json, in names of WAV files and in synthesis=...
+    title: str  # names it in charts and tables
+    phrase: str  # names it within a sentence, with its article
+    marker: str  # of matplotlib
+    load: Callable[[], Stream] | None  # returns the function that makes the sound; None: a run trains a vocoder for it
+    played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
+    version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
+
+    @property
+    def learned(self) -> bool:
+        """Whether it needs the vocoder that a run has trained."""
+        return self.load is None
+
+    @property
+    def heading(self) -> str:
+        """The title at the beginning of a line."""
+        return self.title[0].upper() + self.title[1:]
+
+    def create(
+        self, tokenizer: CodeMeanings, sampling: Sampling, *, folder: Path | None = None, device: str = "cpu"
+    ) -> Synthesis:
+        """What makes this sound of a tokenizer's codes.
+
+        Args:
+            tokenizer: says what the codes mean.
+            sampling: how the sound is drawn.
+            folder: of the trained vocoder; only learned kinds read it.
+            device: of the trained vocoder.
+
+        Raises:
+            InputError: the folder holds no vocoder, or one that does not belong to the tokenizer or to the group.
+        """
+        if self.load is not None:
+            from vocoder.unlearned.synthesis import Unlearned
+
+            return Unlearned(self.load(), tokenizer, sampling, name=self.phrase)
+        from vocoder.trained import Trained
+        from vocoder.vocoder import Vocoder
+
+        assert folder is not None, "learned kinds are created from a folder"
+        vocoder = Vocoder.from_pretrained(folder, device=device, engine=sampling.engine, postfilter=sampling.postfilter)
+        return Trained(vocoder, tokenizer, sampling)

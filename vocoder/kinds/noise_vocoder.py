@@ -1,0 +1,19 @@
+"""The noise vocoder: noise in the spectrum that codes mean, a whisper."""
+
+from vocoder.kinds.kind import Kind, Stream
+
+
+def _load() -> Stream:
+    from vocoder.unlearned.noise_vocoder import stream
+
+    return stream
+
+
+NOISE_VOCODER = Kind(
+    key="noise_vocoder",
+    title="noise vocoder",
+    phrase="the noise vocoder",
+    marker="x",
+    load=_load,
+    version=0,
+)

@@ -1,0 +1,5 @@
+"""WaveNet: sound from the network that a run has trained on its own recordings."""
+
+from vocoder.kinds.kind import Kind
+
+WAVENET = Kind(key="wavenet", title="WaveNet", phrase="WaveNet", marker="D", load=None, played_first=True, version=0)

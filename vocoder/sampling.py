@@ -1,0 +1,38 @@
+"""How sound is drawn from a vocoder: one value, which travels from a command's options to the engine.
+
+This module does not import PyTorch: commands check their options before that import, which takes seconds.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from foundation.errors import InputError
+from foundation.seeds import require_seed
+from vocoder.strength import require_strength
+
+EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a vocoder draws sound. Griffin-Lim and other kinds that learn nothing use the seed alone.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    temperature: float = 1.0  # divides the logits; 0 always takes the most probable level
+    top_p: float = 1.0  # draws among the most probable levels that together reach this probability
+    seed: int = 0  # of each clip
+    postfilter: float = 1.0  # how far WaveNet's sound is filtered towards the spectrum of its codes
+    engine: EngineChoice = "auto"  # what computes WaveNet's samples
+    group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise InputError(f"temperature is {self.temperature}; choose 0 (the most probable) or more, 1 as learned")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
+        require_strength(self.postfilter)
+        require_seed(self.seed, "seed")

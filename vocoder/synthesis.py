@@ -1,0 +1,64 @@
+"""What turns codes into sound: one protocol, which WaveNet and the vocoders that learn nothing implement."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from audio.waveform import Waveform
+from tokenizer.codes import Codes
+from vocoder.continuing import Prompt
+from vocoder.generation import Progress
+from vocoder.runaway import RunawayGuard
+
+
+class Synthesis(Protocol):
+    """One kind of sound, with the tokenizer that says what codes mean and the options of its sampling."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups whose voices it knows."""
+
+    @property
+    def guard(self) -> RunawayGuard | None:
+        """What counts blocks of sound that ran away; None where nothing draws them again."""
+
+    def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Places of clips of these lengths, in codes, that are best made together; the shortest first."""
+
+    def sounds(
+        self,
+        codes: Sequence[Codes],
+        groups: Sequence[str | None],
+        *,
+        prompts: Sequence[Prompt | None] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Waveform]:
+        """The sound of each clip; on the CPU it does not depend on the other clips.
+
+        Args:
+            codes: of each clip; after a prompt, the new codes alone.
+            groups: each clip's own group; a group that is unknown sounds like the average.
+            prompts: what each clip continues, which the sound leaves out; None: nothing.
+            progress: called with the steps done and the steps in all.
+
+        Raises:
+            InputError: codes and tokenizer do not belong together.
+        """
+
+    def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
+        """The sound that `sounds` gives for one clip, piece by piece as it is made, in memory that does not grow."""
+
+    def notices(self) -> Iterator[str]:
+        """What to tell before it makes sound, such as which option has no effect here."""
+
+
+@contextmanager
+def speaking(syntheses: Sequence[Synthesis], say: Callable[[str], None]) -> Iterator[None]:
+    """Tell notices before sound is made, and afterwards how many blocks were drawn again."""
+    for synthesis in syntheses:
+        for notice in synthesis.notices():
+            say(notice)
+    yield
+    for synthesis in syntheses:
+        if synthesis.guard is not None and (found := synthesis.guard.notice()):
+            say(found)
