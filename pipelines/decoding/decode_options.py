@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.configuration import chosen
+from foundation.configuration import match_choice
 from pipelines.commandline.devices import Device
 from pipelines.commandline.output_kinds import require_kind
 from vocoder.kinds.kind import Kind
@@ -32,7 +32,7 @@ class DecodeConfig:
     engine: EngineChoice
 
     def __post_init__(self) -> None:
-        chosen(CHOICES, self.synthesis, option="synthesis")
+        match_choice(CHOICES, self.synthesis, option="synthesis")
         _ = self.sampling  # which refuses values that are out of range
         require_kind(self.output, (".wav",), possible="a folder, or for a single clip a file ending in .wav")
 

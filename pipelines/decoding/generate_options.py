@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.configuration import chosen
+from foundation.configuration import match_choice
 from foundation.errors import InputError
 from pipelines.commandline.devices import Device
 from pipelines.commandline.output_kinds import require_kind
@@ -45,7 +45,7 @@ class GenerateConfig:
             raise InputError(f"seconds is {self.seconds}; ask for more than 0 seconds of new sound")
         if self.num_samples < 1:
             raise InputError(f"num_samples is {self.num_samples}; ask for at least 1")
-        chosen((*CHOICES, NONE), self.synthesis, option="synthesis")
+        match_choice((*CHOICES, NONE), self.synthesis, option="synthesis")
         if not 0 <= self.vocoder_temperature < float("inf"):
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
         _ = self.sampling  # which refuses values that are out of range
