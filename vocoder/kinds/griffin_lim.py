@@ -3,7 +3,7 @@
 from vocoder.kinds.kind import Kind, Stream
 
 
-def _load() -> Stream:
+def _import_stream() -> Stream:
     from vocoder.unlearned.griffin_lim import stream
 
     return stream
@@ -14,7 +14,7 @@ GRIFFIN_LIM = Kind(
     title="Griffin-Lim",
     phrase="Griffin-Lim",
     marker="o",
-    load=_load,
+    import_stream=_import_stream,
     played_first=True,
     version=0,
 )

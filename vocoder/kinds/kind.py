@@ -34,14 +34,16 @@ class Kind:
     title: str  # names it in charts and tables
     phrase: str  # names it within a sentence, with its article
     marker: str  # of matplotlib
-    load: Callable[[], Stream] | None  # returns the function that makes the sound; None: a run trains a vocoder for it
+    import_stream: (
+        Callable[[], Stream] | None
+    )  # returns the function that makes the sound; None: a run trains a vocoder for it
     played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
     @property
     def learned(self) -> bool:
         """Whether it needs the vocoder that a run has trained."""
-        return self.load is None
+        return self.import_stream is None
 
     @property
     def heading(self) -> str:
@@ -62,10 +64,10 @@ class Kind:
         Raises:
             InputError: the folder holds no vocoder, or one that does not belong to the tokenizer or to the group.
         """
-        if self.load is not None:
+        if self.import_stream is not None:
             from vocoder.unlearned.synthesis import Unlearned
 
-            return Unlearned(self.load(), tokenizer, sampling, name=self.phrase)
+            return Unlearned(self.import_stream(), tokenizer, sampling, name=self.phrase)
         from vocoder.trained import Trained
         from vocoder.vocoder import Vocoder
 

@@ -3,7 +3,7 @@
 from vocoder.kinds.kind import Kind, Stream
 
 
-def _load() -> Stream:
+def _import_stream() -> Stream:
     from vocoder.unlearned.noise_vocoder import stream
 
     return stream
@@ -14,6 +14,6 @@ NOISE_VOCODER = Kind(
     title="noise vocoder",
     phrase="the noise vocoder",
     marker="x",
-    load=_load,
+    import_stream=_import_stream,
     version=0,
 )

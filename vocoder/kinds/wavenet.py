@@ -2,4 +2,6 @@
 
 from vocoder.kinds.kind import Kind
 
-WAVENET = Kind(key="wavenet", title="WaveNet", phrase="WaveNet", marker="D", load=None, played_first=True, version=0)
+WAVENET = Kind(
+    key="wavenet", title="WaveNet", phrase="WaveNet", marker="D", import_stream=None, played_first=True, version=0
+)
