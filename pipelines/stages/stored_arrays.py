@@ -57,6 +57,7 @@ def write_clips(
     allocate(file, dtype, (int(ends[-1]), *width))
     jobs = [(clip, int(start), int(end)) for clip, start, end in zip(clips, ends[:-1], ends[1:], strict=True)]
     results = list(session.each(title, partial(_write_clip, file, write, title), jobs))
+    np.lib.format.open_memmap(file, mode="r+").flush()  # once: thousands of clips would each wait for the disk
     write_array(file.with_name(OFFSETS), ends)
     return results
 
@@ -66,7 +67,6 @@ def _write_clip(file: Path, write: Callable[[Array, Clip], R], title: str, job: 
     array = np.lib.format.open_memmap(file, mode="r+")
     result = write(array[start:end], clip)
     require_finite(array[start:end], clip, title)
-    array.flush()
     return result
 
 
