@@ -57,6 +57,25 @@ def qualify(message: str, name: str) -> str:
     return f"{place}.{message}" if place and message.startswith(f"{last}.") else message
 
 
+def move_seeds(config: T, by: int, *, name: str) -> T:
+    """A copy of the dataclass ``config`` in which its ``seed``, and that of each dataclass in it, is larger by ``by``.
+
+    Raises:
+        InputError: a seed becomes too large; ``name`` is the dotted place of the config, as for `build`.
+    """
+    moved: dict[str, object] = {}
+    for field in dataclasses.fields(cast(Any, config)):
+        value = getattr(config, field.name)
+        if field.name == "seed":
+            moved["seed"] = value + by
+        elif dataclasses.is_dataclass(value):
+            moved[field.name] = move_seeds(value, by, name=dotted(name, field.name))
+    try:
+        return cast(T, dataclasses.replace(cast(Any, config), **moved))
+    except InputError as error:
+        raise InputError(qualify(str(error), name)) from error
+
+
 def require_known(values: Mapping[str, object], fields: Mapping[str, object], name: str) -> None:
     """Refuse keys that are not fields."""
     for key in values:

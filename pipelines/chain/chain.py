@@ -22,7 +22,6 @@ from pipelines.results.comparison_table import as_markdown
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import RESULTS, Provenance, read_results
-from pipelines.settings.comparison import with_seed
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import codes, views
 from pipelines.stages.health import health
@@ -64,7 +63,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             folder=folder,
             workers=choose_workers(settings.workers, seconds=seconds),
         )
-        made = make_folds(session, corpus.manifest, unlabelled, config)
+        made = make_folds(session, corpus.manifest, unlabelled, settings)
         if gang.rank == 0:
             _write_folder(session, corpus, settings, made, provenance(command_line("run"), config, gang, _models(made)))
 
@@ -79,14 +78,14 @@ def rates(settings: RunSettings) -> str:
 
 
 def make_folds(
-    session: Session, manifest: Manifest, unlabelled: Manifest | None, config: dict[str, object]
+    session: Session, manifest: Manifest, unlabelled: Manifest | None, settings: RunSettings
 ) -> dict[FoldSeed, dict[str, Entry]]:
     """The entries of every fold and seed: of a run on the corpus's own split, those of its one fold.
 
     Raises:
         InputError: a fold does not hold what the stages need; shown before anything is trained on another.
     """
-    settings = run_settings(config)
+    seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
     trainings = len(folds) * settings.seeds
@@ -104,11 +103,10 @@ def make_folds(
             session.terminal.say(f"probe     {notice}")
     made = {}
     for fold in folds:
-        for number in range(settings.seeds):
-            if len(folds) * settings.seeds > 1:
-                session.terminal.say(f"fold      {fold.name} held out for test, seed {settings.seed + number}")
-            seeded = run_settings(with_seed(config, number))
-            made[fold.name, settings.seed + number] = make_stages(session, fold.manifest, seeded, unlabelled)
+        for seeded in seeds:
+            if trainings > 1:
+                session.terminal.say(f"fold      {fold.name} held out for test, seed {seeded.seed}")
+            made[fold.name, seeded.seed] = make_stages(session, fold.manifest, seeded, unlabelled)
     return made
 
 

@@ -1,6 +1,5 @@
 """What is compared, and how the clips are divided for it: options, and the folds of a run."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,8 +11,6 @@ from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS
 
 QUICK_FOLDS = 2  # of a quick comparison
-# Options called "seed" that say which recordings there are and how a test is judged, not how anything is trained.
-FIXED_SEEDS = frozenset({"corpus", "embedded", "probe", "listening"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +49,3 @@ class ComparisonConfig:
             return (Fold(name="test", manifest=manifest),)
         at_most = QUICK_FOLDS if quick else None
         return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
-
-
-def with_seed(config: Mapping[str, object], seed: int) -> dict[str, object]:
-    """The config with every seed of a training moved up by ``seed``."""
-    return {name: value if name in FIXED_SEEDS else _moved(name, value, seed) for name, value in config.items()}
-
-
-def _moved(name: str, value: object, seed: int) -> object:
-    if isinstance(value, Mapping):
-        return {inner: _moved(inner, each, seed) for inner, each in value.items()}
-    return value + seed if name == "seed" and isinstance(value, int) else value

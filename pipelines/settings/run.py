@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from audio.recordings.corpus import EXTENSIONS, CorpusConfig
 from audio.recordings.embedded import PATTERN, EmbeddedConfig
 from audio.settings import AudioSettings
 from audio.spectrogram import SpectrogramConfig
-from foundation.configuration import build
+from foundation.configuration import build, move_seeds
 from foundation.errors import InputError
 from foundation.seeds import require_seed
 from lm.batches import MIN_PAIRS
@@ -86,6 +86,23 @@ class RunSettings:
             raise InputError(f"seeds is {self.seeds}; choose 1 or more")
         require_seed(self.seed, "seed")
         require_seed(self.seed + self.seeds - 1, "seed + seeds - 1")
+
+    def with_seed(self, number: int) -> "RunSettings":
+        """The settings of one of the ``seeds`` trainings, the first of which is number 0: all its seeds are moved up.
+
+        The seeds of corpus, probes and listening stay: they say which recordings there are, and how a test is judged.
+        """
+        return replace(
+            self,
+            seed=self.seed + number,
+            seeds=1,
+            tokenizer=move_seeds(self.tokenizer, number, name="tokenizer"),
+            lm=move_seeds(self.lm, number, name="lm"),
+            compare=move_seeds(self.compare, number, name="compare"),
+            baselines=move_seeds(self.baselines, number, name="baselines"),
+            ast=move_seeds(self.ast, number, name="ast"),
+            vocoder=move_seeds(self.vocoder, number, name="vocoder"),
+        )
 
     @property
     def probed(self) -> tuple[Method, ...]:

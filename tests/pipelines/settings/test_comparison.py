@@ -7,7 +7,7 @@ import pytest
 
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
-from pipelines.settings.comparison import ComparisonConfig, with_seed
+from pipelines.settings.comparison import ComparisonConfig
 
 GROUPS = ("a", "b", "c", "d")
 
@@ -63,17 +63,3 @@ def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
 def test_a_comparison_of_nothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"compare\.methods"):
         config(methods=())
-
-
-def test_another_seed_moves_every_training_and_no_division() -> None:
-    plain = {
-        "seed": 1,
-        "corpus": {"split": {"seed": 1}},
-        "probe": {"seed": 1},
-        "lm": {"fit": {"seed": 1, "steps": 5}, "batches": {"seed": 1}},
-    }
-    moved = with_seed(plain, 2)
-    assert moved["seed"] == 3
-    assert moved["lm"] == {"fit": {"seed": 3, "steps": 5}, "batches": {"seed": 3}}
-    assert (moved["corpus"], moved["probe"]) == (plain["corpus"], plain["probe"])
-    assert with_seed(plain, 0) == plain

@@ -1,0 +1,50 @@
+"""The settings of a run, one seed after another."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from foundation.errors import InputError
+from foundation.seeds import MAX_SEED
+from pipelines.settings.run import RunSettings, run_settings
+from tests.pipelines.tiny_chain import composed
+
+KEPT = ("corpus", "embedded", "probe", "listening")
+
+
+def seeds(values: Mapping[str, object], place: str = "") -> Iterator[tuple[str, int]]:
+    """Each option that is called seed, and its value."""
+    for name, value in values.items():
+        if name == "seed" and isinstance(value, int):
+            yield f"{place}seed", value
+        elif isinstance(value, Mapping):
+            yield from seeds(value, f"{place}{name}.")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> RunSettings:
+    return run_settings(composed(tmp_path, "seed=1", "seeds=3", "stages=[lm,probe]"))
+
+
+def test_another_seed_moves_every_training_and_no_division(settings: RunSettings) -> None:
+    plain, moved = dict(seeds(asdict(settings))), dict(seeds(asdict(settings.with_seed(2))))
+    assert {"seed", "lm.fit.seed", "lm.batches.seed", "vocoder.crops.seed", "corpus.split.seed"} <= set(plain)
+    assert moved == {place: seed + 2 * (place.partition(".")[0] not in KEPT) for place, seed in plain.items()}
+    assert settings.with_seed(2).lm.fit.steps == settings.lm.fit.steps
+
+
+def test_number_0_has_the_seeds_of_the_run(settings: RunSettings) -> None:
+    assert dict(seeds(asdict(settings.with_seed(0)))) == dict(seeds(asdict(settings)))
+
+
+def test_the_last_seed_may_be_the_largest(tmp_path: Path) -> None:
+    words = (f"seed={MAX_SEED - 1}", "seeds=2", "stages=[lm,probe]")
+    assert run_settings(composed(tmp_path, *words)).with_seed(1).vocoder.fit.seed == MAX_SEED
+
+
+def test_a_seed_that_becomes_too_large_is_named(tmp_path: Path) -> None:
+    settings = run_settings(composed(tmp_path, f"lm.fit.seed={MAX_SEED}", "seeds=2", "stages=[lm,probe]"))
+    with pytest.raises(InputError, match=rf"^lm\.fit\.seed is {MAX_SEED + 1}"):
+        settings.with_seed(1)
