@@ -1,137 +1,290 @@
-"""Charts as inline SVG: drawn by matplotlib, coloured and set in type by the page.
+"""Four kinds of chart: dots with intervals, curves, a heat map and spectrograms. They take data and know no records."""
 
-matplotlib draws each role in a placeholder colour; the finished SVG names CSS variables instead, so that one drawing
-serves light and dark pages. Text stays text, in the page's font. The drawing is as wide as a phone, so that its text is
-as large there as it says here; wider pages enlarge charts a little and set them side by side.
-"""
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-import io
-import re
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-from xml.etree import ElementTree
-
+import matplotlib
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
-from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-WIDTH = 340.0  # CSS pixels
-FONT_SIZE = 10.5  # CSS pixels
+from pipelines.pages.svg import BLUE, FONT_SIZE, INK, MUTED, PAPER, inline_svg, shortened
 
-INK = "#00000a"
-MUTED = "#00000b"
-GRID = "#00000c"
-BLUE = "#00000d"
-ORANGE = "#00000e"
-GREEN = "#00000f"
-PAPER = "#000010"
-VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--line)",
-    BLUE: "var(--blue)",
-    ORANGE: "var(--orange)",
-    GREEN: "var(--green)",
-    PAPER: "var(--card)",
-}
-
-STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # names from data may hold $ and _
-    "image.composite_image": False,
-    "font.size": FONT_SIZE,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": MUTED,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.titlelocation": "left",
-    "axes.titlesize": FONT_SIZE,
-    "axes.titlecolor": MUTED,
-    "figure.facecolor": "none",
-    "figure.constrained_layout.use": True,
-    "grid.color": GRID,
-    "legend.frameon": False,
-    "legend.handlelength": 1.4,
-    "lines.linewidth": 1.8,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-}
+LEGEND_LETTERS = 40  # that fit beside each other
+SMALL = 8.5  # CSS pixels, of a heat map's labels
+SHADES = 48  # of a colour map; more cannot be told apart and make the page larger
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """What a chart is, apart from what is drawn."""
+class Look:
+    """How a series is drawn. Series differ in shape, filling or dashes as well as in colour."""
 
-    name: str  # unique on the page
-    description: str  # for those who do not see it
-    height: float  # CSS pixels
-
-
-def chart(drawing: Drawing, draw: Callable[[Axes], None]) -> Markup:
-    """A chart with one pair of axes, drawn by ``draw``."""
-    return figure_chart(drawing, lambda figure: draw(figure.subplots()))
-
-
-def figure_chart(drawing: Drawing, draw: Callable[[Figure], None]) -> Markup:
-    """A chart whose axes ``draw`` lays out itself."""
-    # Equal names give equal identifiers, and so equal bytes; the names differ, so that no two charts share any.
-    # The user's own matplotlibrc has no say.
-    with style.context(STYLE | {"svg.hashsalt": drawing.name}, after_reset=True), warnings.catch_warnings():
-        # Text stays text: it does not matter which letters the font has that matplotlib measures it with.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=(WIDTH / 72, drawing.height / 72), dpi=72)
-        draw(figure)
-        written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
-    return _inlined(written.getvalue(), drawing.description)
+    colour: str = BLUE
+    filled: bool = True  # the marker
+    marker: str = ""
+    dashes: str = ""  # of the line; "" draws no line
+    size: float = 6.0  # of the marker, in CSS pixels
+    width: float = 1.8  # of the line, in CSS pixels
+    alpha: float = 1.0
 
 
-def legend_above(axes: Axes, columns: int = 2) -> None:
-    """The legend above the axes, where it covers nothing; none where nothing is drawn."""
-    if axes.get_legend_handles_labels()[0] and isinstance(axes.figure, Figure):
-        axes.figure.legend(loc="outside upper left", ncols=columns, labelcolor=INK)
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Values at places: steps, options, or rows counted from the top."""
+
+    look: Look
+    places: Sequence[float]
+    values: Sequence[float]
+    low: Sequence[float] = ()  # interval of each value
+    high: Sequence[float] = ()
+    label: str = ""  # in the legend
+    names: Sequence[str] = ()  # written beside the points
+    shape: Literal["line", "steps", "area"] = "line"
+    bars: bool = False  # intervals as bars instead of a band
 
 
-def shortened(text: str, length: int = 28) -> str:
-    """A label that leaves room for the chart."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One pair of axes of a chart of curves."""
+
+    title: str
+    series: Sequence[Series]
+    across: str = ""  # label of the horizontal axis
+    ticks: Mapping[float, str] | None = None  # None: matplotlib chooses them
+    logarithm: int | None = None  # base of the horizontal axis; None: linear
+    percent: bool = False
+    levels: Mapping[str, float] = field(default_factory=dict)  # horizontal lines, by their name in the legend
+    marked: float | None = None  # place of a vertical line
+    from_zero: bool = False
 
 
-def _inlined(svg: str, description: str) -> Markup:
-    """A stand-alone SVG file as an element of a page."""
-    root = ElementTree.fromstring(svg)
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        element.attrib = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
-    for parent in list(root.iter()):
-        for child in [child for child in parent if child.tag in ("metadata", "style")]:
-            parent.remove(child)
-    used = {target for element in root.iter() for target in re.findall(r"#([\w-]+)", _references(element))}
-    for element in root.iter():
-        kept = {name: value for name, value in element.attrib.items() if name != "id" or value in used}
-        element.attrib = {name: _adapted(name, value) for name, value in kept.items()}
-        element.tail = None
-    root.attrib = {"viewBox": root.attrib["viewBox"], "class": "chart", "role": "img", "aria-label": description}
-    return Markup(ElementTree.tostring(root, encoding="unicode"))  # ElementTree has escaped all text
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """One row of a chart of spectrograms."""
+
+    title: str
+    values: npt.NDArray[np.generic]  # (time, bands)
+    seconds: float
+    limits: tuple[float, float]  # values of the darkest and the brightest colour
+    colours: str = "magma"
+    kilohertz: float | None = None  # at the upper edge; None: the axis has no ticks
+    marked: float | None = None  # seconds
+    height: float = 1.0  # relative to the other rows
 
 
-def _references(element: ElementTree.Element) -> str:
-    return element.get("href", "") + " " + element.get("clip-path", "")
+def dot_chart(
+    rows: Sequence[str],
+    series: Sequence[Series],
+    *,
+    name: str,
+    description: str,
+    across: str,
+    marked: int | None = None,
+    level: tuple[str, float] | None = None,
+    row_height: float = 21,
+) -> Markup:
+    """Draw points and their intervals in named rows. ``marked`` is a row; ``level`` a vertical line with its name."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        if marked is not None:
+            axes.axhspan(marked - 0.5, marked + 0.5, color=BLUE, alpha=0.12, linewidth=0)
+        for each in series:
+            if each.low:
+                axes.hlines(each.places, each.low, each.high, color=each.look.colour, linewidth=each.look.width)
+            _plot(axes, each.values, each.places, each)
+        if level:
+            _draw_level(axes, *level)
+        axes.set_yticks(range(len(rows)), [shortened(row, 24) for row in rows], color=INK)
+        for place, label in enumerate(axes.get_yticklabels()):
+            label.set_fontweight("bold" if place == marked else "normal")
+        axes.set_ylim(len(rows) - 0.3, -0.7)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(across)
+        _write_percent(axes.xaxis, 4)
+        axes.grid(axis="x")
+        _write_legend_above(figure)
+
+    return inline_svg(draw, name=name, description=description, height=110 + row_height * len(rows))
 
 
-def _adapted(name: str, value: str) -> str:
-    """The page's colours and font in place of matplotlib's; data URIs without line breaks."""
-    match name:
-        case "style":
-            value = re.sub("font-family: [^;]+(; )?", "", value)
-            return re.sub("#[0-9a-f]{6}", lambda found: VARIABLES.get(found.group(), found.group()), value)
-        case "href":
-            return "".join(value.split())
-        case _:
-            return value
+def curve_chart(panels: Sequence[Panel], *, name: str, description: str, height: float, columns: int = 1) -> Markup:
+    """Draw curves. Panels of one column share the horizontal axis; a grid shares the vertical axis and the legend."""
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(
+            -(-len(panels) // columns), columns, squeeze=False, sharex=columns == 1, sharey=columns > 1
+        )
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            _draw_panel(axes, panel)
+            _write_title(axes, panel.title, with_legend=columns == 1)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        if columns > 1:
+            _write_legend_above(figure)
+
+    return inline_svg(draw, name=name, description=description, height=height)
+
+
+def heat_map(
+    names: Sequence[str],
+    values: npt.NDArray[np.float64],
+    *,
+    name: str,
+    description: str,
+    title: str,
+    across: str,
+) -> Markup:
+    """Draw values ``(rows, columns)`` from 0 to 1 as colours; rows and columns have the same names."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.imshow(values, cmap="cividis", vmin=0, vmax=1, interpolation="none", aspect="auto")
+        labels = [shortened(label, 14) for label in names]
+        axes.set_yticks(range(len(names)), labels, fontsize=SMALL, color=INK)
+        axes.set_xticks(range(len(names)), labels, fontsize=SMALL, color=INK, rotation=90)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel(across)
+        axes.set_title(title)
+
+    return inline_svg(draw, name=name, description=description, height=120 + 13 * len(names))
+
+
+def spectrogram_chart(pictures: Sequence[Picture], *, name: str, description: str, height: float) -> Markup:
+    """Draw spectrograms below each other, on one axis of time."""
+
+    def draw(figure: Figure) -> None:
+        heights = [picture.height for picture in pictures]
+        rows = figure.subplots(len(pictures), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, picture in zip(rows, pictures, strict=True):
+            _draw_picture(axes, picture)
+            axes.tick_params(axis="x", bottom=axes is rows[-1])
+        rows[-1].set_xlim(0, max(picture.seconds for picture in pictures))
+        rows[-1].set_xlabel("seconds")
+
+    return inline_svg(draw, name=name, description=description, height=height)
+
+
+def _draw_picture(axes: Axes, picture: Picture) -> None:
+    shades = matplotlib.colormaps[picture.colours].resampled(SHADES)
+    extent = (0.0, picture.seconds, 0.0, picture.kilohertz or picture.values.shape[1])
+    axes.imshow(
+        picture.values.T,
+        shades,
+        Normalize(*picture.limits),
+        aspect="auto",
+        interpolation="none",
+        origin="lower",
+        extent=extent,
+    )
+    if picture.marked is not None:
+        axes.axvline(picture.marked, color="white", linewidth=1, linestyle=(0, (3, 3)))
+    axes.set_title(picture.title)
+    if picture.kilohertz is None:
+        axes.set_yticks([])
+    else:
+        axes.set_ylabel("kHz")
+    axes.spines[:].set_visible(False)
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    """Draw the series of a panel, its lines and its horizontal axis."""
+    for each in panel.series:
+        _draw_curve(axes, each)
+    for label, level in panel.levels.items():
+        axes.axhline(level, color=MUTED, linestyle=":", label=label)
+    if panel.marked is not None:
+        axes.axvline(panel.marked, color=MUTED, linestyle=":", linewidth=1, zorder=0)
+    if panel.logarithm:
+        axes.set_xscale("log", base=panel.logarithm)
+    if panel.ticks is None:
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    else:
+        axes.set_xticks(list(panel.ticks), list(panel.ticks.values()))
+        axes.xaxis.set_minor_locator(NullLocator())
+        longest = max((len(line) for tick in panel.ticks.values() for line in tick.split("\n")), default=0)
+        axes.tick_params(axis="x", labelrotation=30 if len(panel.ticks) * longest > LEGEND_LETTERS else 0)
+    if panel.percent:
+        _write_percent(axes.yaxis, 4)
+    if panel.from_zero:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(panel.across)
+    axes.grid(axis="y")
+
+
+def _draw_curve(axes: Axes, each: Series) -> None:
+    if each.shape == "area":
+        axes.fill_between(each.places, each.values, step="mid", color=each.look.colour, linewidth=0)
+        return
+    if each.low and each.bars:
+        axes.vlines(each.places, each.low, each.high, color=each.look.colour, linewidth=1, alpha=0.45)
+    elif each.low:
+        axes.fill_between(each.places, each.low, each.high, color=each.look.colour, alpha=0.16, linewidth=0)
+    _plot(axes, each.places, each.values, each)
+    for name, place, value in zip(each.names, each.places, each.values, strict=False):
+        if math.isfinite(place + value):
+            axes.annotate(name, (place, value), (4, 4), textcoords="offset points", fontsize=FONT_SIZE - 1, color=MUTED)
+
+
+def _plot(axes: Axes, across: Sequence[float], up: Sequence[float], each: Series) -> None:
+    """Draw the line and the markers of a series."""
+    look = each.look
+    axes.plot(
+        across,
+        up,
+        linestyle=look.dashes or "none",
+        marker=look.marker,
+        color=look.colour,
+        markerfacecolor=look.colour if look.filled else PAPER,
+        markersize=look.size,
+        linewidth=look.width,
+        alpha=look.alpha,
+        drawstyle="steps-post" if each.shape == "steps" else "default",
+        label=each.label or None,
+    )
+
+
+def _draw_level(axes: Axes, label: str, level: float) -> None:
+    """Draw a vertical line; only its legend where the line would squeeze all intervals to the edge."""
+    low, high = axes.get_xlim()
+    if level > low - (high - low) / 2:
+        axes.axvline(level, color=MUTED, linestyle=":", label=label)
+    else:
+        axes.plot([], [], color=MUTED, linestyle=":", label=label)
+
+
+def _write_percent(axis: Axis, count: int) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
+    axis.set_major_locator(MaxNLocator(count))
+
+
+def _write_title(axes: Axes, title: str, *, with_legend: bool) -> None:
+    """Write the title of a panel and, between title and panel, its legend."""
+    labels = axes.get_legend_handles_labels()[1] if with_legend else []
+    columns = _legend_columns(labels)
+    if labels:
+        place = (-0.02, 0.98)
+        axes.legend(loc="lower left", bbox_to_anchor=place, ncols=columns, labelcolor=INK, columnspacing=1.2)
+    axes.set_title(title, pad=8 + 15 * math.ceil(len(labels) / columns))
+
+
+def _write_legend_above(figure: Figure) -> None:
+    """Write the legend of the first axes above the figure, where it covers nothing."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if labels:
+        columns = _legend_columns(labels)
+        figure.legend(handles=handles, loc="outside upper left", ncols=columns, labelcolor=INK)
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    """As many columns as fit."""
+    lengths = sorted((len(label) for label in labels), reverse=True)
+    return next((count for count in (3, 2) if sum(lengths[:count]) + 4 * count <= LEGEND_LETTERS), 1)

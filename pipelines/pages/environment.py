@@ -1,21 +1,39 @@
-"""Pages from the templates beside this file: the report of a run, and that of a sweep."""
+"""The templates beside this file, and what they may call."""
 
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.pages import phrasing
+from pipelines.pages import phrasing, provenance_rows, run_words
+from pipelines.results import comparison_record, run_record
+
+FILTERS = (
+    phrasing.number,
+    phrasing.percent,
+    phrasing.full_name,
+    phrasing.duration,
+    phrasing.points,
+    phrasing.significance,
+    phrasing.metric_of,
+    phrasing.counted,
+    run_words.candidates,
+    run_words.setting,
+    run_words.standing,
+    comparison_record.fold_noun,
+    comparison_record.probed_places,
+)
+GLOBALS = (phrasing.quantity, run_record.rows, provenance_rows.provenance_rows, provenance_rows.option_lines)
 
 
-def environment() -> Environment:
-    """What both pages are drawn with: everything is escaped, nothing may be undefined, and figures are put in words."""
-    made = Environment(
+def draw(template: str, **values: object) -> str:
+    """Draw a page from its template. All text is escaped, and nothing may be undefined."""
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    spoken = (phrasing.number, phrasing.percent, phrasing.full_name)
-    made.filters |= {function.__name__: function for function in spoken}
-    return made
+    environment.filters |= {function.__name__: function for function in FILTERS}
+    environment.globals |= {function.__name__: function for function in GLOBALS}
+    return environment.get_template(template).render(values)

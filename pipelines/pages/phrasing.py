@@ -1,4 +1,4 @@
-"""Figures in words: numbers as people read them, and names in full."""
+"""Numbers and names as people read them."""
 
 import math
 
@@ -26,7 +26,7 @@ NAMES = {
     "pitch_error_clips": "clips with a pitch in both",
     "voicing_error": "frames of wrong voicing",
     "runaway_clips": "clips with runaway noise",
-    "recoded_perplexity": "perplexity of the codes heard again",
+    "recoded_perplexity": "perplexity of the re-encoded sound",
     "distinct_1": "different codes",
     "distinct_2": "different pairs",
     "distinct_3": "different triples",
@@ -49,15 +49,11 @@ UNITS = {
     "dB re full scale": "dBFS",
     "normalised log-mel squared": "",
 }
-IN_SENTENCES = {
-    **{name: row.phrase for name, row in ROWS.items()},
-    "noise_vocoder": "the noise vocoder",
-}
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def full_name(name: str) -> str:
-    """A name of ``results.json`` in words; a method's candidate after its method, a temperature after what it is of."""
+    """Write a name of ``results.json`` in words: "gpt/layer_2" is "GPT, layer 2"; "a@0.7" is "a at 0.7"."""
     kind, _, temperature = name.partition("@")
     if temperature:
         return f"{full_name(kind)} at {temperature}"
@@ -67,13 +63,8 @@ def full_name(name: str) -> str:
     return NAMES.get(name) or name.replace("_", " ")
 
 
-def in_sentence(method: str) -> str:
-    """A method's name with the article that a sentence wants."""
-    return IN_SENTENCES.get(method) or full_name(method)
-
-
 def number(value: float | None) -> str:
-    """Three significant digits, all those of whole numbers; a dash for what is not a number."""
+    """Write three significant digits, or a whole number; a dash where there is no number."""
     if value is None or not math.isfinite(value):
         return "–"
     whole = value == int(value) or abs(value) >= 1000
@@ -81,37 +72,26 @@ def number(value: float | None) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """A ratio, in percent."""
+    """Write a ratio in percent."""
     return "–" if ratio is None or not math.isfinite(ratio) else f"{100 * ratio:.1f}{NO_BREAK}%"
 
 
-def decibels(value: float | None) -> str:
-    """A level or distance, in dB."""
-    return f"{number(value)}{NO_BREAK}dB"
-
-
 def points(difference: float | None) -> str:
-    """A difference of two ratios in percentage points, with its sign."""
+    """Write a difference of two ratios in percentage points, with its sign."""
     if difference is None or not math.isfinite(difference):
         return "–"
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no negative nought
 
 
-def bare_points(ratio: float) -> str:
-    """A ratio, or a difference of two, as a number of points in running text."""
-    return points(ratio).removeprefix("+")
-
-
 def significance(p: float | None) -> str:
-    """A p-value, no finer than a bootstrap can tell."""
+    """Write a p-value; a bootstrap resolves no value below 0.001."""
     if p is None or not math.isfinite(p):
         return "p unknown"
-    told = "< 0.001" if p < 0.001 else f"= {p:.2g}"
-    return f"p {told}".replace(" ", NO_BREAK)
+    return ("p < 0.001" if p < 0.001 else f"p = {p:.2g}").replace(" ", NO_BREAK)
 
 
 def duration(seconds: float) -> str:
-    """Seconds, as a person would say them."""
+    """Write seconds as minutes and hours where they are many."""
     if not math.isfinite(seconds):
         return "–"
     if round(seconds, 1) < 60:
@@ -121,7 +101,7 @@ def duration(seconds: float) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A value and its unit."""
+    """Write a value and its unit."""
     match unit:
         case "ratio":
             return percent(value)
@@ -134,10 +114,10 @@ def quantity(value: float | None, unit: str) -> str:
 
 
 def metric_of(comparison: ComparisonRecord) -> str:
-    """What the values of a comparison are, in words."""
+    """Name the metric of a comparison."""
     return full_name(comparison.get("metric", "accuracy"))
 
 
 def counted(count: float, one: str, several: str | None = None) -> str:
-    """A number of things, the noun in its number."""
+    """Write a number and its noun: "1 clip", "2 clips"."""
     return f"{number(count)} {one if count == 1 else several or one + 's'}"

@@ -8,7 +8,7 @@ from pipelines.results.run_record import MachineRecord, Provenance
 
 
 def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:
-    """What the results were made with: a name and a value for each row."""
+    """List what the results were made with, a name and a value for each row."""
     yield "Wordless", source["version"]
     yield "commit", source["commit"] or "not a git checkout"
     yield "date", source["date"].replace("T", " ").replace("+00:00", " UTC")
@@ -24,7 +24,7 @@ def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:
 
 
 def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    """Each option with its value, by the name that the command line knows: ``audio.n_mels=80``."""
+    """Write each option as the command line takes it: ``audio.n_mels=80``."""
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
             yield from option_lines(value, f"{prefix}{name}.")

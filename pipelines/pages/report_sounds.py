@@ -19,28 +19,27 @@ KINDS = {
     "wavenet": "WaveNet",
     "prompt": "Prompt",
 }
-WHISPERED = ("noise_vocoder",)
-SPOKEN = tuple(kind for kind in KINDS if kind not in WHISPERED)
+LAST = ("noise_vocoder",)  # kinds whose players are the first to be left out
 MAX_SOUND_BYTES = 2_700_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 
 
 @dataclass(frozen=True, kw_only=True)
 class Player:
-    """A sound; without a source where the page would grow too large."""
+    """A sound of the page."""
 
     title: str
     file: str  # in the run folder
-    source: str | None  # data URI
+    source: str | None  # data URI; None where the page would grow too large
     figures: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sounds:
+class ClipSounds:
     """The sounds of one clip."""
 
     name: str
     path: str
-    place: str | None  # where in the clip its excerpt begins; None: the whole clip is heard
+    place: str | None  # where in the clip its excerpt begins; None: the whole clip is played
     players: tuple[Player, ...]  # of the clip itself
     continuations: tuple[Player, ...]
 
@@ -49,99 +48,86 @@ class Sounds:
 class Listening:
     """All sounds of a run."""
 
-    clips: tuple[Sounds, ...]
+    clips: tuple[ClipSounds, ...]
     unconditional: tuple[Player, ...]
 
 
 def listening_of(folder: Path, results: Results) -> Listening | None:
-    """The sounds that a run made; None where it made none.
+    """Make the players of a run's sounds; None where the run has no sounds.
 
     Raises:
         InputError: a file is missing.
     """
     if "listening" not in results:
         return None
-    page = _Page(folder)
+    space = _Space(folder)
     clips, said = results["listening"]["clips"], results["listening"].get("said", [])
-    # What anyone compares first comes first, and so is in the page: one clip after another, then what goes on from it,
-    # and the whispers last.
-    heard = [page.of_clip(number, clip, SPOKEN) for number, clip in enumerate(clips)]
-    unconditional = page.of_language(row for row in said if row["clip"] is None)
-    continued = [page.of_language(row for row in said if row["clip"] == number) for number in range(len(clips))]
-    whispered = [page.of_clip(number, clip, WHISPERED) for number, clip in enumerate(clips)]
-    return Listening(
-        clips=tuple(
-            Sounds(
-                name=clip_name(clip),
-                path=clip["path"],
-                place=excerpt_place(clip) if is_cut(clip) else None,
-                players=(*players, *whispers),
-                continuations=more,
-            )
-            for clip, players, whispers, more in zip(clips, heard, whispered, continued, strict=True)
-        ),
-        unconditional=unconditional,
+    # The page has room for the first sounds alone: clip after clip, then the language model, then the noise vocoder.
+    first = [space.clip_players(number, clip, [k for k in KINDS if k not in LAST]) for number, clip in enumerate(clips)]
+    unconditional = space.said_players(row for row in said if row["clip"] is None)
+    continued = [space.said_players(row for row in said if row["clip"] == number) for number in range(len(clips))]
+    last = [space.clip_players(number, clip, LAST) for number, clip in enumerate(clips)]
+    sounds = (
+        ClipSounds(
+            name=clip_name(clip),
+            path=clip["path"],
+            place=_excerpt_place(clip) if is_cut(clip) else None,
+            players=(*players, *more),
+            continuations=continuations,
+        )
+        for clip, players, more, continuations in zip(clips, first, last, continued, strict=True)
     )
+    return Listening(clips=tuple(sounds), unconditional=unconditional)
 
 
-class _Page:
-    """A page that fills up."""
+class _Space:
+    """The space for sounds on a page, which fills up."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.room = MAX_SOUND_BYTES
+        self.left = MAX_SOUND_BYTES
 
-    def of_clip(self, number: int, clip: ClipRecord, kinds: Iterable[str]) -> tuple[Player, ...]:
-        there = [kind for kind in kinds if kind in clip["sounds"]]
-        return tuple(self._player(KINDS[kind], f"{number}_{kind}.wav", clip["sounds"][kind]) for kind in there)
+    def clip_players(self, number: int, clip: ClipRecord, kinds: Iterable[str]) -> tuple[Player, ...]:
+        present = [kind for kind in kinds if kind in clip["sounds"]]
+        return tuple(self._player(KINDS[kind], f"{number}_{kind}.wav", clip["sounds"][kind]) for kind in present)
 
-    def of_language(self, said: Iterable[SaidRecord]) -> tuple[Player, ...]:
+    def said_players(self, said: Iterable[SaidRecord]) -> tuple[Player, ...]:
         return tuple(self._player(said_title(row), row["file"], row["figures"]) for row in said)
 
     def _player(self, title: str, file: str, figures: dict[str, float]) -> Player:
         path = sound_path(self.folder, file)
-        self.room -= path.stat().st_size
-        return Player(
-            title=title,
-            file=path.relative_to(self.folder).as_posix(),
-            source=_data_uri(path) if self.room >= 0 else None,
-            figures=figures,
-        )
+        self.left -= path.stat().st_size
+        source = f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}" if self.left >= 0 else None
+        return Player(title=title, file=path.relative_to(self.folder).as_posix(), source=source, figures=figures)
 
 
 def said_title(said: SaidRecord) -> str:
-    """What a sound of the language model is called."""
+    """Name a sound of the language model."""
     kind = "From nothing" if said["clip"] is None else "Continuation"
     return f"{kind}, temperature {said['temperature']:g}"
 
 
 def clip_name(clip: ClipRecord) -> str:
-    """What a clip is called: its label and group, or else its path."""
+    """Name a clip by its label and group, or else by its path."""
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
 
 
-def excerpt_place(excerpt: ExcerptRecord) -> str:
-    """Where in its clip an excerpt begins, such as "from 1.24 s of 3.0 s"."""
+def _excerpt_place(excerpt: ExcerptRecord) -> str:
     return f"from {excerpt.get('start', 0.0):.2f} s of {excerpt.get('clip_seconds', 0.0):.1f} s"
 
 
-def excerpts_in_words(results: Results) -> str | None:
-    """One sentence: how many clips are longer than what was decoded of them; None where no clip is."""
+def excerpt_sentence(results: Results) -> str | None:
+    """Write how many clips are longer than the excerpt that was decoded; None where no clip is."""
     record = results.get("listening", {})
     clips: Sequence[ExcerptRecord] = record.get("excerpts", record.get("clips", []))
     cut = [clip for clip in clips if is_cut(clip)]
     if not cut:
         return None
-    return (
-        f"Of longer clips the loudest {cut[0]['seconds']:g} s are played, decoded and judged: "
-        f"{len(cut)} of {counted(len(clips), 'clip')} {'is' if len(cut) == 1 else 'are'} longer."
-    )
+    return f"Long clips are cut to their loudest {cut[0]['seconds']:g} s: {len(cut)} of {counted(len(clips), 'clip')}."
 
 
 def sound_path(folder: Path, file: str) -> Path:
-    """A WAV file in the folder of sounds of a run.
-
-    A results.json of somebody else may name any file. Only sounds of the run may enter a page that is passed on.
+    """Find a WAV file of a run. A foreign results.json may name any file; a page may hold the run's own sounds alone.
 
     Raises:
         InputError: the name leads out of the folder of sounds, or the file is missing or is no WAV file.
@@ -159,7 +145,3 @@ def sound_path(folder: Path, file: str) -> Path:
     if (begin[:4], begin[8:]) != (b"RIFF", b"WAVE"):
         raise InputError(f"{path} is no WAV file, but results.json names it; repeat the run's command")
     return path
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}"

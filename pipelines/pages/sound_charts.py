@@ -1,34 +1,32 @@
-"""Spectrograms of what is heard: a clip, its codes as sound in both ways, and how the language model goes on from it.
-
-Fine enough for the harmonics of a voice, which the tokenizer's mel bands blur. All have the same axis of time and the
-same colours, from the loudest point of the original down.
-"""
+"""Spectrograms of a report: sounds, and what the tokenizer keeps of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-import numpy.typing as npt
 import soundfile
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from matplotlib.mlab import specgram
 
-from pipelines.pages.charts import Drawing, figure_chart
+from pipelines.pages.charts import Picture, spectrogram_chart
+from pipelines.results.run_record import Pictures
 
-WINDOW_SECONDS = 0.032
-MAX_COLUMNS = 220  # of a picture; more would neither be seen at this width nor fit the page's size
-SHOWN_SECONDS = 3.0
+WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
+MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
+MAX_SECONDS = 3.0  # that are drawn
 RANGE_DB = 70.0  # below the loudest point
-SHADES = 48  # of the colour map: as many as are told apart, and small files
+RECONSTRUCTED = {
+    "original": "original",
+    "autoencoder": "through the autoencoder",
+    "codebook": "through the codebook",
+    "codes": "codes, from the quietest (dark) to the loudest (bright)",
+}
+MAX_FRAMES = 400  # of a reconstruction
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictured:
+class SoundFile:
     """A sound to draw."""
 
     title: str
@@ -36,57 +34,65 @@ class Pictured:
     joint: float | None = None  # seconds at which the language model takes over
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Spectrogram:
-    title: str
-    joint: float | None
-    seconds: float  # that are shown
-    rate: int
-    levels: npt.NDArray[np.float64]  # (frequencies, times), dB of power
+def sound_spectrograms(number: int, sounds: Sequence[SoundFile], *, name: str) -> Markup:
+    """Draw the sounds of clip ``number``; the loudest point of the first sound, the original, is the brightest."""
+    longest = min(max(soundfile.info(sound.path).duration for sound in sounds), MAX_SECONDS)
+    read = [_spectrogram(sound.path, longest) for sound in sounds]
+    loudest = float(read[0][0].max(initial=-RANGE_DB))
+    pictures = [
+        Picture(
+            title=sound.title,
+            values=levels,
+            seconds=seconds,
+            kilohertz=rate / 2000,
+            limits=(loudest - RANGE_DB, loudest),
+            marked=sound.joint,
+        )
+        for sound, (levels, seconds, rate) in zip(sounds, read, strict=True)
+    ]
+    description = f"Spectrograms of {name}: {', '.join(sound.title.lower() for sound in sounds)}"
+    return spectrogram_chart(pictures, name=f"sounds-{number}", description=description, height=40 + 85 * len(pictures))
 
 
-def heard_spectrograms(number: int, sounds: Sequence[Pictured], *, name: str) -> Markup:
-    """Spectrograms of the sounds of clip ``number``; the loudest point of the first, the original, is the brightest."""
-    longest = min(max(soundfile.info(sound.path).duration for sound in sounds), SHOWN_SECONDS)
-    drawn = [_spectrogram(sound, longest) for sound in sounds]
-    loudest = float(drawn[0].levels.max(initial=-RANGE_DB))
-    colours = Normalize(loudest - RANGE_DB, loudest)
-
-    def draw(figure: Figure) -> None:
-        places: list[Axes] = list(np.atleast_1d(figure.subplots(len(drawn), 1, sharex=True)))
-        for place, one in zip(places, drawn, strict=True):
-            _draw(place, one, colours)
-            place.set_xlim(0, longest)
-            place.tick_params(axis="x", bottom=place is places[-1])
-        places[-1].set_xlabel("seconds")
-
-    description = f"Spectrograms of {name}: {', '.join(one.title.lower() for one in drawn)}"
-    return figure_chart(Drawing(name=f"heard-{number}", description=description, height=40 + 85 * len(drawn)), draw)
-
-
-def _draw(place: Axes, one: _Spectrogram, colours: Normalize) -> None:
-    shades = matplotlib.colormaps["magma"].resampled(SHADES)
-    extent = (0, one.seconds, 0, one.rate / 2000)
-    place.imshow(one.levels, shades, colours, aspect="auto", interpolation="none", origin="lower", extent=extent)
-    if one.joint is not None:
-        place.axvline(one.joint, color="white", linewidth=1, linestyle=(0, (3, 3)))
-    place.set_title(one.title)
-    place.set_ylabel("kHz")
-    place.spines[:].set_visible(False)
-
-
-def _spectrogram(sound: Pictured, longest: float) -> _Spectrogram:
-    """As many columns for a second as fit the picture."""
-    samples, rate = soundfile.read(sound.path, dtype="float32")
+def _spectrogram(path: Path, longest: float) -> tuple[np.ndarray, float, int]:
+    """Compute levels ``(time, frequencies)`` in dB of power, the seconds that they span, and the sample rate."""
+    samples, rate = soundfile.read(path, dtype="float32")
     window = 2 * round(rate * WINDOW_SECONDS / 2)
     hop = max(round(longest * rate / MAX_COLUMNS), 1)
     shown = samples[: round(longest * rate)]
     padded = np.pad(shown, (window // 2, window // 2 + max(window - len(shown), 0)))
     power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
-    return _Spectrogram(
-        title=sound.title,
-        joint=sound.joint,
-        seconds=len(shown) / rate,
-        rate=rate,
-        levels=10 * np.log10(np.asarray(power, np.float64) + 1e-14),
-    )
+    return 10 * np.log10(np.asarray(power, np.float64).T + 1e-14), len(shown) / rate, rate
+
+
+def reconstruction(number: int, pictures: Pictures, *, seconds: float, codebook_size: int, name: str) -> Markup:
+    """Draw spectrograms of clip ``number`` before and after the tokenizer, and its codes, on one axis of time::
+
+        frames  |   |   |   |   |   |   |   |   |
+        codes   |   0   |   1   |   2   |   3   |     2 frames per code
+
+    The clip spans ``seconds``; at most about `MAX_FRAMES` are drawn. The last code may reach beyond the clip's end.
+    """
+    rows = _beginnings({kind: pictures[f"{number}:{kind}"] for kind in RECONSTRUCTED})
+    shown = seconds * len(rows["codes"]) / max(len(pictures[f"{number}:codes"]), 1)
+    low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
+    drawn = [
+        Picture(
+            title=title,
+            values=rows[kind],
+            seconds=shown,
+            limits=(0, codebook_size - 1) if kind == "codes" else (low, high),
+            colours="cividis" if kind == "codes" else "magma",
+            height=0.5 + 0.5 * rows[kind].shape[1] if kind == "codes" else 4.0,
+        )
+        for kind, title in RECONSTRUCTED.items()
+    ]
+    description = f"Log-mel spectrograms of {name}: original, through autoencoder and codebook; its codes beneath"
+    return spectrogram_chart(drawn, name=f"reconstruction-{number}", description=description, height=330)
+
+
+def _beginnings(rows: Pictures) -> Pictures:
+    """Cut codes and frames to as many whole codes as are drawn."""
+    frames_per_code = max(len(rows["original"]) // max(len(rows["codes"]), 1), 1)
+    codes = max(MAX_FRAMES // frames_per_code, 1)
+    return {kind: values[: codes if kind == "codes" else codes * frames_per_code] for kind, values in rows.items()}

@@ -1,31 +1,26 @@
 """``sweep.html`` and ``sweep.csv``: all runs of a sweep beside each other.
 
-The page holds its styles, which are those of the report, and its charts, runs no script and fetches nothing; it links
-to the report of each run. It is drawn from the runs' ``results.json`` alone: the same results give the same bytes.
+The page holds its styles and charts, runs no script and fetches nothing; it links to the report of each run. It is
+drawn from the runs' ``results.json`` alone: the same results give the same bytes.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from markupsafe import Markup
-
 from foundation.errors import InputError
 from foundation.files import write_aside
-from pipelines.pages.environment import environment
-from pipelines.pages.phrasing import in_sentence, quantity
-from pipelines.pages.recognition_chart import recognition_chart
-from pipelines.pages.sweep_charts import Axis, bitrate, panels, tradeoff
+from pipelines.pages.environment import draw
+from pipelines.pages.phrasing import full_name
+from pipelines.pages.sweep_charts import sweep_charts
 from pipelines.pages.sweep_points import (
     BAG,
-    GPT,
-    RECOGNISED,
+    Estimate,
     Point,
     best,
     metric_of,
-    ordered,
     reuse,
     series,
     swept,
@@ -35,18 +30,12 @@ from pipelines.pages.sweep_words import Naming, doubt, interior, verdict
 from pipelines.results.run_record import read_results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.run_folder import REPORT
+from pipelines.store.stored_features import GPT
 
 HTML, CSV = "sweep.html", "sweep.csv"
 TEMPLATE = "sweep.html.jinja"
 VOCODERS = ("wavenet", "griffin_lim", "noise_vocoder")
-SOUND_FIGURES = (  # of a vocoder: heading, name, of, unit
-    ("bits per sample on validation", "bits_per_sample", "wavenet", "bit/sample"),
-    *((f"recognised from {in_sentence(of)}", "label_accuracy", of, "ratio") for of in VOCODERS),
-    ("recognised from the recordings", "label_accuracy", "original", "ratio"),
-    *((f"STOI of {in_sentence(of)}", "stoi", of, "STOI") for of in VOCODERS),
-    ("clips long enough for STOI", "stoi_clips", "wavenet", "clips"),
-    *((f"mel-cepstral distortion of {in_sentence(of)}, dB", "mel_cepstral_distortion", of, "") for of in VOCODERS),
-)
+Column = tuple[str, Callable[[Point], Estimate | None], str]  # heading, reader, unit
 KILLED = "it was stopped before its end"
 
 
@@ -77,43 +66,70 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
 
 
 def page(sweep: Path, points: list[Point], failures: list[Job], names: tuple[str, ...], *, command: str) -> str:
-    """The comparison of the points as HTML."""
+    """Draw the comparison of the runs as HTML."""
     metric, lines, naming = metric_of(points), series(points, names), Naming(options=names)
     found = best(points, metric)
     chosen = found[0] if found else None
     inside = found is not None and interior(lines, found[0], naming)
-    return (
-        environment()
-        .get_template(TEMPLATE)
-        .render(
-            names=names,
-            verdict=verdict(lines, naming, metric, found),
-            doubt=doubt(lines, naming, metric, found),
-            several=len(lines) > 1,
-            chosen_on="validation" if found and found[1] else "test",
-            charts=dict(_charts(lines, naming, _axis(points, names), metric, chosen, inside=inside)),
-            best=chosen,
-            inside=inside,
-            modelled=any(math.isfinite(point.rate) for point in points),
-            points=[point for line in lines.values() for point in line],
-            quantity=quantity,
-            sound_figures=SOUND_FIGURES,
-            heard=[point for line in lines.values() for point in line if point.heard],
-            report_of=lambda job: _report(sweep, job),
-            metric=metric,
-            methods=_methods(points, metric),
-            gpt=GPT,
-            bag=BAG,
-            failures=failures,
-            stages=reuse(points),
-            command=command,
-            csv=CSV,
-        )
+    in_lines = [point for line in lines.values() for point in line]
+    return draw(
+        TEMPLATE,
+        names=names,
+        verdict=verdict(lines, naming, metric, found),
+        doubt=doubt(lines, naming, metric, found),
+        several=len(lines) > 1,
+        chosen_on="validation" if found and found[1] else "test",
+        charts=dict(sweep_charts(lines, naming, metric, chosen, inside=inside)),
+        best=chosen,
+        inside=inside,
+        points=in_lines,
+        columns=[*_run_columns(points, metric)],
+        sounding=[point for point in in_lines if point.has_sound],
+        sound_columns=[*_sound_columns()],
+        metric=metric,
+        probe_columns=[(full_name(of), _figure("probe", metric, of), "ratio") for of in _methods(points, metric)],
+        report_of=lambda job: _report(sweep, job),
+        failures=failures,
+        stages=reuse(points),
+        command=command,
+        csv=CSV,
     )
 
 
+def _figure(stage: str, name: str, of: str | None = None) -> Callable[[Point], Estimate | None]:
+    return lambda point: point.estimate(stage, name, of)
+
+
+def _run_columns(points: Sequence[Point], metric: str) -> Iterator[Column]:
+    """List the columns of the table of runs; those of probes and language models where a run has them."""
+    if best(points, metric):
+        for of in (GPT, BAG):
+            yield f"{full_name(metric)} of {full_name(of)}", _figure("probe", metric, of), "ratio"
+    if any(math.isfinite(point.rate) for point in points):
+        yield "LM bit/s", _figure("lm", "bits_per_second"), ""
+        yield "LM perplexity", _figure("lm", "perplexity"), ""
+    yield "nominal bit/s", lambda point: Estimate(value=point.nominal_rate), ""
+    yield "error through the codebook", _figure("tokenizer", "quantised_mse"), ""
+    yield "without the codebook", _figure("tokenizer", "reconstruction_mse"), ""
+    yield "used codes", _figure("tokenizer", "used_codes"), ""
+    yield "codebook perplexity", _figure("tokenizer", "perplexity"), ""
+    for change in ("noise", "gain", "shift"):
+        yield f"stable under {change}", _figure("tokenizer", "stability", change), "ratio"
+
+
+def _sound_columns() -> Iterator[Column]:
+    yield "bits per sample on validation", _figure("vocoder", "bits_per_sample", "wavenet"), ""
+    for of in (*VOCODERS, "original"):
+        yield f"recognised, {full_name(of)}", _figure("vocoder", "label_accuracy", of), "ratio"
+    for of in VOCODERS:
+        yield f"STOI, {full_name(of)}", _figure("vocoder", "stoi", of), ""
+    yield "clips long enough for STOI", _figure("vocoder", "stoi_clips", "wavenet"), ""
+    for of in VOCODERS:
+        yield f"mel-cepstral distortion, {full_name(of)}", _figure("vocoder", "mel_cepstral_distortion", of), "dB"
+
+
 def _outcome(sweep: Path, job: Job) -> Point | Job:
-    """A finished job with its results, or a failed one with its reason."""
+    """Read the results of a finished job; give the job with its reason where it failed."""
     if job.state == "failed":
         return job
     if job.state == "unfinished":
@@ -124,31 +140,13 @@ def _outcome(sweep: Path, job: Job) -> Point | Job:
         return replace(job, state="failed", reason=str(error))
 
 
-def _axis(points: Sequence[Point], names: tuple[str, ...]) -> Axis:
-    option = names[0] if names else ""
-    return Axis(option=option, values=tuple(ordered([point.job.overrides.get(option, "") for point in points])))
-
-
-def _charts(
-    lines: dict[str, list[Point]], naming: Naming, axis: Axis, metric: str, chosen: Point | None, *, inside: bool
-) -> Iterator[tuple[str, Markup]]:
-    """Charts by name, as far as there are figures for them."""
-    points = [point for line in lines.values() for point in line]
-    if recognised := [point for point in points if math.isfinite(point.value(*RECOGNISED))]:
-        yield "recognition", recognition_chart(recognised, naming)
-    if panels(lines, metric):
-        yield "tradeoff", tradeoff(lines, axis, metric, chosen, inside=inside)
-    if any(math.isfinite(point.rate + point.value("probe", metric, GPT)) for point in points):
-        yield "bitrate", bitrate(lines, axis, metric)
-
-
 def _methods(points: Sequence[Point], metric: str) -> list[str]:
-    """Whatever was probed beside the GPT and the bag of codes, without single layers."""
+    """List the methods that were probed, without single layers."""
     rows = [row for point in points for row in point.results["figures"]]
     probed = dict.fromkeys(row["of"] for row in rows if (row["stage"], row["name"]) == ("probe", metric))
     return [of for of in probed if of and "/" not in of]
 
 
 def _report(sweep: Path, job: Job) -> str | None:
-    """A link to the report of a job, if it drew one."""
+    """Write the link to the report of a job; None where the job drew none."""
     return quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None

@@ -1,247 +1,248 @@
-"""Charts of a sweep: what is learned, lost and steady over a swept option, and what the bits buy."""
+"""The charts of a sweep: which chart shows which figures of its runs."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import cycle
-from typing import Literal
 
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
-from pipelines.pages.charts import (
-    BLUE,
-    FONT_SIZE,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PAPER,
-    Drawing,
-    chart,
-    figure_chart,
-    shortened,
-)
-from pipelines.pages.phrasing import full_name, number
-from pipelines.pages.sweep_points import BAG, CODEBOOK_SIZE, GPT, Point, pareto
+from pipelines.pages.charts import Look, Panel, Series, curve_chart, dot_chart
+from pipelines.pages.phrasing import full_name, number, percent
+from pipelines.pages.svg import BLUE, GREEN, INK, MUTED, ORANGE, shortened
+from pipelines.pages.sweep_points import BAG, CODEBOOK_SIZE, RECOGNISED, Point, ordered, pareto
+from pipelines.pages.sweep_words import Naming
+from pipelines.store.stored_features import GPT
 
 COLOURS = (BLUE, ORANGE, GREEN, INK, MUTED)
 MARKERS = ("o", "s", "D", "^", "v")
-STEADY: dict[str, Literal["-", "--", ":"]] = {"noise": "-", "gain": "--", "shift": ":"}
-MAX_LETTERS = 40  # that stand side by side
-HEIGHTS = (1.35, 1.0, 1.0)  # of the panels, each to the others
+STABILITY = {"noise": "-", "gain": "--", "shift": ":"}  # change of the sound -> dashes
+SOUNDS = {
+    "wavenet": Look(marker="D"),
+    "griffin_lim": Look(colour=MUTED, marker="o", filled=False),
+    "noise_vocoder": Look(colour=MUTED, marker="x", filled=False),
+    "original": Look(colour=INK, marker="|", filled=False),
+}
 
-Line = Sequence[Point]
-Read = Callable[[Point], float]
-Panel = Callable[[Axes, dict[str, list[Point]], "Axis", str], str]  # draws, and gives its title
+Lines = Mapping[str, Sequence[Point]]  # runs by the values of all options but the first
+FigureName = tuple[str, str, str | None]  # stage, name, of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Axis:
-    """Where the values of the first swept option stand, from left to right."""
+class Curve:
+    """One figure of the runs, drawn over the swept option."""
+
+    label: str
+    figure: FigureName
+    look: Look
+    interval: bool = False
+    alone: bool = False  # only where the sweep has a single line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The values of the first swept option, along the horizontal axis."""
 
     option: str
     values: tuple[str, ...]  # in order
 
+    @classmethod
+    def of(cls, points: Sequence[Point], names: Sequence[str]) -> "Options":
+        """Take the values from the runs of a sweep over some options."""
+        option = names[0] if names else ""
+        return cls(option=option, values=tuple(ordered([point.job.overrides.get(option, "") for point in points])))
+
+    @property
+    def title(self) -> str:
+        """Label of the axis."""
+        return "codebook size" if self.sizes else self.option
+
     @property
     def sizes(self) -> bool:
-        """Whether these are codebook sizes, which stand at their logarithm."""
+        """Whether the values are codebook sizes, which stand at their logarithm."""
         return self.option == CODEBOOK_SIZE and all(value.isdecimal() and int(value) > 0 for value in self.values)
 
-    def place(self, point: Point) -> float:
-        """Where a point stands."""
-        value = point.job.overrides.get(self.option, "")
+    def place(self, value: str) -> float:
+        """Place of a value on the axis."""
         return float(value) if self.sizes else float(self.values.index(value))
 
+    def place_of(self, point: Point) -> float:
+        """Place of a run on the axis."""
+        return self.place(point.job.overrides.get(self.option, ""))
+
     def label(self, value: str) -> str:
-        """A value as it is written at the axis."""
+        """Write a value for the axis."""
         return number(float(value)) if self.sizes else shortened(value, 14)
 
-    def write(self, axes: Axes) -> None:
-        """Ticks and name below a panel."""
-        places = [float(value) for value in self.values] if self.sizes else list(map(float, range(len(self.values))))
-        if self.sizes:
-            axes.set_xscale("log", base=2)
-        labels = [self.label(value) for value in self.values]
-        axes.set_xticks(places, labels)
-        if len(labels) * max(map(len, labels), default=0) > MAX_LETTERS:
-            axes.tick_params(axis="x", labelrotation=30)
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("codebook size" if self.sizes else self.option)
+    def label_of(self, point: Point) -> str:
+        """Write the value of a run."""
+        return self.label(point.job.overrides.get(self.option, ""))
 
 
-def tradeoff(lines: dict[str, list[Point]], axis: Axis, metric: str, marked: Point | None, *, inside: bool) -> Markup:
-    """Panels over one axis: what probes read off, the error of the spectrogram, and the codes that stay the same.
-
-    ``marked`` is the best point; ``inside``: not at an end of what was tried.
-    """
-    drawn = panels(lines, metric)
-
-    def draw(figure: Figure) -> None:
-        shared = figure.subplots(len(drawn), sharex=True, squeeze=False, height_ratios=HEIGHTS[: len(drawn)])[:, 0]
-        for axes, panel in zip(shared, drawn, strict=True):
-            title = panel(axes, lines, axis, metric)
-            if marked is not None:
-                axes.axvline(axis.place(marked), color=MUTED, linestyle=":", linewidth=1, zorder=0)
-            axes.grid(axis="y")
-            axes.yaxis.set_major_locator(MaxNLocator(4))
-            if marked is not None and panel is _learned:
-                value = marked.value("probe", metric, GPT)
-                _ring(axes, axis.place(marked), value, "inner best" if inside else "best")
-            _head(axes, title)
-        axis.write(shared[-1])
-
-    height = 60 + 165 * len(drawn)
-    return figure_chart(Drawing(name="tradeoff", description=_told(lines, axis, metric), height=height), draw)
-
-
-def bitrate(lines: dict[str, list[Point]], axis: Axis, metric: str) -> Markup:
-    """Accuracy over the bits per second that the language model needs, and the front that no other run beats."""
+def sweep_charts(
+    lines: Lines, naming: Naming, metric: str, best: Point | None, *, inside: bool
+) -> Iterator[tuple[str, Markup]]:
+    """Draw the charts for which the runs have figures, each under the name that the template uses."""
     points = [point for line in lines.values() for point in line]
-    costs, gains = [point.rate for point in points], [point.value("probe", metric, GPT) for point in points]
-    front = pareto(costs, gains)
-
-    def draw(axes: Axes) -> None:
-        steps = [costs[index] for index in front], [gains[index] for index in front]
-        axes.plot(*steps, drawstyle="steps-post", color=MUTED, linewidth=1.2, label="not beaten by any other")
-        for (name, line), colour, marker in zip(lines.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
-            places = [point.rate for point in line]
-            low, high = _interval(line, metric, GPT)
-            axes.vlines(places, low, high, color=colour, linewidth=1, alpha=0.45)
-            (drawn,) = axes.plot(places, _values(line, metric), marker, color=colour, label=shortened(name, 40) or None)
-            drawn.set_markerfacecolor(PAPER)
-        for index in front:
-            _fill(axes, costs[index], gains[index], points[index], lines)
-        for point in points:
-            at = point.rate, point.value("probe", metric, GPT)
-            if all(map(math.isfinite, at)):
-                label = axis.label(point.job.overrides.get(axis.option, ""))
-                axes.annotate(label, at, (4, 4), textcoords="offset points", fontsize=FONT_SIZE - 1, color=MUTED)
-        axes.set_title(f"{full_name(metric)} of the GPT's probe on test")
-        axes.set_xlabel("bits per second, by the language model")
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-        axes.grid(axis="y")
-        axes.margins(x=0.08)
-        if isinstance(axes.figure, Figure):
-            axes.figure.legend(loc="outside upper left", ncols=2, labelcolor=INK)
-
-    names = ", ".join(axis.label(points[index].job.overrides.get(axis.option, "")) for index in front)
-    description = f"{full_name(metric)} by bits per second; not beaten by any other: {names or 'none'}"
-    return chart(Drawing(name="bitrate", description=description, height=300), draw)
+    options = Options.of(points, naming.options)
+    if recognised := [point for point in points if math.isfinite(point.value(*RECOGNISED))]:
+        yield "recognition", _recognition(recognised, naming)
+    if panels := _panels(lines, options, metric, best, inside=inside):
+        yield (
+            "tradeoff",
+            curve_chart(
+                panels, name="tradeoff", description=_values_told(lines, options, metric), height=60 + 165 * len(panels)
+            ),
+        )
+    if any(math.isfinite(point.rate + point.value("probe", metric, GPT)) for point in points):
+        yield "bitrate", _bitrate(lines, options, metric)
 
 
-def panels(lines: dict[str, list[Point]], metric: str) -> list[Panel]:
-    """Those with something to compare: where all runs share their codes, no more is lost or steady in one of them."""
+def _recognition(points: Sequence[Point], naming: Naming) -> Markup:
+    """Draw a row for each run: WaveNet with its interval, vocoders that learn nothing, and the recordings."""
+    series = []
+    for of, look in SOUNDS.items():
+        estimates = {place: point.estimate("vocoder", "label_accuracy", of) for place, point in enumerate(points)}
+        known = {place: estimate for place, estimate in estimates.items() if estimate}
+        low, high = ([getattr(each, end) for each in known.values() if of == "wavenet"] for end in ("low", "high"))
+        values = [estimate.value for estimate in known.values()]
+        if known:
+            series.append(Series(label=full_name(of), look=look, places=list(known), values=values, low=low, high=high))
+    listed = "; ".join(f"{naming.values(point)} {percent(point.value(*RECOGNISED))}" for point in points)
+    return dot_chart(
+        [naming.values(point) for point in points],
+        series,
+        name="recognition",
+        description=f"Share of test clips that a classifier recognises from {full_name('wavenet')}'s sound: {listed}",
+        across="test clips recognised",
+    )
+
+
+def _panels(lines: Lines, options: Options, metric: str, best: Point | None, *, inside: bool) -> list[Panel]:
+    """Make a panel for the probe, the error and the stability, where runs have these figures and differ in them."""
     points = [point for line in lines.values() for point in line]
-
-    def differs(stage: str, name: str, of: str | None = None) -> bool:
-        values = {point.value(stage, name, of) for point in points}
-        return len(values) > 1 or (len(points) == 1 and all(map(math.isfinite, values)))
-
-    learned = any(math.isfinite(point.value("probe", metric, GPT)) for point in points)
-    shown: list[tuple[Panel, bool]] = [
-        (_learned, learned),
-        (_lost, differs("tokenizer", "quantised_mse")),
-        (_steady, differs("tokenizer", "stability", "noise")),
+    probe, error, stability = _curves(metric)
+    titles = {f"{full_name(metric)} on test": probe} if best is not None else {}
+    if _differs(points, error[0].figure):
+        titles["lost: squared error of the spectrogram"] = error
+    if _differs(points, stability[0].figure):
+        titles[f"stable: codes that stay the same{'' if len(lines) == 1 else ' under noise'}"] = stability
+    panels = [
+        Panel(
+            title=title,
+            series=[*_series(lines, options, curves)],
+            ticks={options.place(value): options.label(value) for value in options.values},
+            logarithm=2 if options.sizes else None,
+            percent=curves is not error,
+            marked=None if best is None else options.place_of(best),
+            from_zero=curves is error,
+        )
+        for title, curves in titles.items()
     ]
-    return [panel for panel, present in shown if present]
+    if best is not None:
+        place, value = options.place_of(best), best.value("probe", metric, GPT)
+        label = "best, inside the range" if inside else "best"
+        ring = Series(
+            label=label, look=Look(colour=INK, marker="o", filled=False, size=11), places=[place], values=[value]
+        )
+        panels[0] = replace(panels[0], series=[ring, *panels[0].series])
+    return [*panels[:-1], replace(panels[-1], across=options.title)] if panels else []
 
 
-def _learned(axes: Axes, lines: dict[str, list[Point]], axis: Axis, metric: str) -> str:
-    """GPT and bag of codes with their intervals; with several lines, the intervals of the GPT alone."""
+def _differs(points: Sequence[Point], figure: FigureName) -> bool:
+    """Whether there is something to compare: runs that share their codes have one error."""
+    values = {point.value(*figure) for point in points}
+    return len(values) > 1 or (len(points) == 1 and all(map(math.isfinite, values)))
+
+
+def _curves(metric: str) -> tuple[Sequence[Curve], Sequence[Curve], Sequence[Curve]]:
+    """List the curves of the three panels."""
+    line, thin = Look(dashes="-", marker="o", size=4), Look(dashes="--", marker="s", size=4, width=1.3)
+    probe = (
+        Curve(label="GPT", figure=("probe", metric, GPT), look=line, interval=True),
+        Curve(label=full_name(BAG), figure=("probe", metric, BAG), look=replace(thin, colour=ORANGE), interval=True),
+    )
+    error = (
+        Curve(
+            label="through the codebook", figure=("tokenizer", "quantised_mse", None), look=replace(line, colour=GREEN)
+        ),
+        Curve(
+            label="without the codebook",
+            figure=("tokenizer", "reconstruction_mse", None),
+            look=Look(colour=GREEN, dashes=":", width=1.3),
+        ),
+    )
+    stability = (
+        Curve(label="noise", figure=("tokenizer", "stability", "noise"), look=replace(line, colour=INK)),
+        Curve(label="gain", figure=("tokenizer", "stability", "gain"), look=Look(colour=INK, dashes="--"), alone=True),
+        Curve(label="shift", figure=("tokenizer", "stability", "shift"), look=Look(colour=INK, dashes=":"), alone=True),
+    )
+    return probe, error, stability
+
+
+def _series(lines: Lines, options: Options, curves: Sequence[Curve]) -> Iterator[Series]:
+    """Draw curves in their own looks; of several lines, in the colour and with the marker of each line."""
     alone = len(lines) == 1
     for (name, line), colour, marker in zip(lines.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
-        places = [axis.place(point) for point in line]
-        label: str | None = "GPT" if alone else shortened(name, 22)
-        axes.fill_between(places, *_interval(line, metric, GPT), color=colour, alpha=0.16, linewidth=0)
-        axes.plot(places, _values(line, metric), color=colour, marker=marker, markersize=4, label=label)
-        bag = ORANGE if alone else colour
-        if alone:
-            axes.fill_between(places, *_interval(line, metric, BAG), color=bag, alpha=0.16, linewidth=0)
-        values = [point.value("probe", metric, BAG) for point in line]
-        label = full_name(BAG) if alone else None
-        (drawn,) = axes.plot(places, values, "--", color=bag, label=label, linewidth=1.3, markersize=4)
-        drawn.set_marker("s" if alone else "")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    return f"{full_name(metric)} on test"
+        for curve in curves:
+            first = curve is curves[0]
+            if curve.alone and not alone:
+                continue
+            low, high = _intervals(line, curve.figure) if curve.interval and (alone or first) else ([], [])
+            yield Series(
+                label=curve.label if alone else shortened(name, 22) if first else "",
+                look=curve.look if alone else replace(curve.look, colour=colour, marker=marker if first else ""),
+                places=[options.place_of(point) for point in line],
+                values=[point.value(*curve.figure) for point in line],
+                low=low,
+                high=high,
+            )
 
 
-def _lost(axes: Axes, lines: dict[str, list[Point]], axis: Axis, metric: str) -> str:
-    """Squared error through the codebook, and what of it the autoencoder alone makes."""
-    alone, highest = len(lines) == 1, 0.0
-    for line, colour, marker in zip(lines.values(), cycle(COLOURS), cycle(MARKERS), strict=False):
-        places, own = [axis.place(point) for point in line], GREEN if alone else colour
-        through = [point.value("tokenizer", "quantised_mse") for point in line]
-        without = [point.value("tokenizer", "reconstruction_mse") for point in line]
-        label = ("through the codebook", "without it") if alone else (None, None)
-        highest = max([highest, *filter(math.isfinite, (*through, *without))])
-        axes.plot(places, through, color=own, marker=marker, markersize=4, label=label[0])
-        axes.plot(places, without, color=own, linestyle=":", linewidth=1.3, label=label[1])
-    axes.set_ylim(0, 1.1 * highest or 1)
-    return "lost: squared error of the spectrogram"
+def _bitrate(lines: Lines, options: Options, metric: str) -> Markup:
+    """Draw the probe over the bits per second that the language model needs; runs that none beats are filled."""
+    figure = ("probe", metric, GPT)
+    points = [point for line in lines.values() for point in line]
+    front = [points[at] for at in pareto([point.rate for point in points], [point.value(*figure) for point in points])]
+    steps = Look(colour=MUTED, dashes="-", width=1.2)
+    places, values = [point.rate for point in front], [point.value(*figure) for point in front]
+    series = [Series(label="best for its bits", look=steps, places=places, values=values, shape="steps")]
+    for (name, line), colour, marker in zip(lines.items(), cycle(COLOURS), cycle(MARKERS), strict=False):
+        low, high = _intervals(line, figure)
+        places, values = [point.rate for point in line], [point.value(*figure) for point in line]
+        names = [options.label_of(point) for point in line]
+        look = Look(colour=colour, marker=marker, filled=False)
+        label = shortened(name, 40)
+        series.append(
+            Series(label=label, look=look, places=places, values=values, low=low, high=high, names=names, bars=True)
+        )
+        best = [(point.rate, point.value(*figure)) for point in line if point in front]
+        look = replace(look, filled=True)
+        series.append(Series(look=look, places=[rate for rate, _ in best], values=[value for _, value in best]))
+    title = f"{full_name(metric)} of the GPT's probe on test"
+    panel = Panel(title=title, series=series, across="bits per second, by the language model", percent=True)
+    listed = ", ".join(options.label_of(point) for point in front)
+    description = f"{full_name(metric)} by bits per second; no run is better for fewer bits than {listed or 'none'}"
+    return curve_chart([panel], name="bitrate", description=description, height=300)
 
 
-def _steady(axes: Axes, lines: dict[str, list[Point]], axis: Axis, metric: str) -> str:
-    """Codes that stay the same; with several lines, under noise alone."""
-    alone = len(lines) == 1
-    for line, colour, marker in zip(lines.values(), cycle(COLOURS), cycle(MARKERS), strict=False):
-        places = [axis.place(point) for point in line]
-        for change in STEADY if alone else ("noise",):
-            values = [point.value("tokenizer", "stability", change) for point in line]
-            label = change if alone else None
-            (drawn,) = axes.plot(places, values, color=INK if alone else colour, label=label, markersize=4)
-            drawn.set_linestyle(STEADY[change])
-            drawn.set_marker(marker if change == "noise" else "")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    return f"steady: codes that stay the same{'' if alone else ' under noise'}"
-
-
-def _head(axes: Axes, title: str) -> None:
-    """The title of a panel, and between it and the panel the legend, in as many columns as fit."""
-    lengths = sorted((len(label) for label in axes.get_legend_handles_labels()[1]), reverse=True)
-    columns = next((count for count in (3, 2) if sum(lengths[:count]) + 4 * count <= MAX_LETTERS), 1)
-    if lengths:
-        place = (-0.02, 0.98)
-        axes.legend(loc="lower left", bbox_to_anchor=place, ncols=columns, labelcolor=INK, columnspacing=1.2)
-    axes.set_title(title, pad=8 + 15 * math.ceil(len(lengths) / columns))
-
-
-def _values(line: Line, metric: str) -> list[float]:
-    return [point.value("probe", metric, GPT) for point in line]
-
-
-def _interval(line: Line, metric: str, of: str) -> tuple[list[float], list[float]]:
-    found = [point.estimate("probe", metric, of) for point in line]
-    return [each.low if each else math.nan for each in found], [each.high if each else math.nan for each in found]
-
-
-def _ring(axes: Axes, place: float, value: float, name: str) -> None:
-    """Around the best."""
-    (ring,) = axes.plot([place], [value], "o", markersize=11, color=INK, markeredgewidth=1.4, label=name)
-    ring.set_markerfacecolor("none")
-
-
-def _fill(axes: Axes, cost: float, gain: float, point: Point, lines: dict[str, list[Point]]) -> None:
-    """The marker of a point of the front, filled."""
-    for line, colour, marker in zip(lines.values(), cycle(COLOURS), cycle(MARKERS), strict=False):
-        if point in line:
-            axes.plot([cost], [gain], marker, color=colour)
-
-
-def _told(lines: dict[str, list[Point]], axis: Axis, metric: str) -> str:
-    """The values of the picture, for those who do not see it."""
-    named = [
-        (f"{axis.label(point.job.overrides.get(axis.option, ''))} {name}".rstrip(), point)
-        for name, line in lines.items()
-        for point in line
+def _intervals(line: Sequence[Point], figure: FigureName) -> tuple[list[float], list[float]]:
+    estimates = [point.estimate(*figure) for point in line]
+    return [each.low if each else math.nan for each in estimates], [
+        each.high if each else math.nan for each in estimates
     ]
-    read: dict[str, Read] = {
-        f"{full_name(metric)} of the GPT": lambda point: point.value("probe", metric, GPT),
-        "error through the codebook": lambda point: point.value("tokenizer", "quantised_mse"),
-        "codes that stay the same under noise": lambda point: point.value("tokenizer", "stability", "noise"),
+
+
+def _values_told(lines: Lines, options: Options, metric: str) -> str:
+    """List the values of the panels for readers who do not see them."""
+    runs = [(f"{options.label_of(point)} {name}".rstrip(), point) for name, line in lines.items() for point in line]
+    figures = {
+        f"{full_name(metric)} of the GPT": ("probe", metric, GPT),
+        "error through the codebook": ("tokenizer", "quantised_mse", None),
+        "codes that stay the same under noise": ("tokenizer", "stability", "noise"),
     }
-    told = (f"{what}: {', '.join(f'{name} {number(of(point))}' for name, point in named)}" for what, of in read.items())
-    return f"By {'codebook size' if axis.sizes else axis.option}. {'; '.join(told)}"
+    listed = (
+        f"{title}: {', '.join(f'{name} {number(point.value(*figure))}' for name, point in runs)}"
+        for title, figure in figures.items()
+    )
+    return f"By {options.title}. {'; '.join(listed)}"

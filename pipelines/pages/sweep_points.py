@@ -6,15 +6,17 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.results.run_record import Results, figure_of
 from pipelines.results.sweep_jobs import Job
+from pipelines.store.stored_features import GPT
 
 CODEBOOK_SIZE = "tokenizer.codebook_size"
 METRICS = ("accuracy", "mean_average_precision")  # of probes; the first that the runs have
-GPT, BAG = "gpt", "bag_of_codes"
+BAG = BAG_OF_CODES.name
 RECOGNISED = ("vocoder", "label_accuracy", "wavenet")  # share of test clips recognised from the sound of their codes
-# What there is of WaveNet's sound in any sweep with a vocoder: clips may have no labels, or no clip is decoded.
-HEARD = (RECOGNISED, ("vocoder", "stoi", "wavenet"), ("vocoder", "bits_per_sample", "wavenet"))
+# Runs with a vocoder have at least one: clips may lack labels, and a run may decode no clip.
+SOUND = (RECOGNISED, ("vocoder", "stoi", "wavenet"), ("vocoder", "bits_per_sample", "wavenet"))
 COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
 
 
@@ -47,9 +49,9 @@ class Point:
         return found.value if found else math.nan
 
     @property
-    def heard(self) -> bool:
-        """Whether anything is known of a vocoder's sound."""
-        return any(self.estimate(*figure) for figure in HEARD)
+    def has_sound(self) -> bool:
+        """Whether the run has figures of WaveNet's sound."""
+        return any(self.estimate(*figure) for figure in SOUND)
 
     @property
     def nominal_rate(self) -> float:

@@ -1,159 +1,124 @@
-"""A sweep in words: which value is best, what the others lose by it, and what its error bars leave open."""
+"""The sentences of a sweep's page: which run is best, how the others differ, and what the intervals leave open."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.pages.phrasing import number, percent
-from pipelines.pages.sweep_points import CODEBOOK_SIZE, GPT, RECOGNISED, Estimate, Point, magnitude
+from pipelines.pages.phrasing import NAMES, full_name, number, percent, points
+from pipelines.pages.sweep_points import RECOGNISED, Point, magnitude
+from pipelines.store.stored_features import GPT
 
 SHOWN = 0.0005  # a smaller difference would be written as 0.0 points
-MAX_OTHERS = 3  # values that are compared with the best where they have no order
+MAX_OTHERS = 3  # runs that are compared with the best where values have no order
 
 
 @dataclass(frozen=True, kw_only=True)
 class Naming:
-    """How points are called: by the options that were swept."""
+    """How runs are called: by the values of the swept options."""
 
     options: tuple[str, ...]
 
     def of(self, point: Point) -> str:
-        """All swept values of a point."""
-        rest = ", ".join(f"{name}={point.job.overrides.get(name, '')}" for name in self.options[1:])
-        return f"{self.first(point)} with {rest}" if rest else self.first(point)
+        """Name a run in a sentence: ``lm=tiny, seed=1``."""
+        pairs = ", ".join(f"{name}={point.job.overrides.get(name, '')}" for name in self.options)
+        return pairs or f"job {point.job.number}"
 
     def values(self, point: Point) -> str:
-        """All swept values of a point, as briefly as they can be told apart."""
+        """Name a run in a chart, by its values alone."""
         return ", ".join(point.job.overrides.get(name, "") for name in self.options) or f"job {point.job.number}"
 
-    def first(self, point: Point) -> str:
-        """The first swept value: "256 codes"."""
-        if not self.options:
-            return f"job {point.job.number}"
-        value = point.job.overrides.get(self.options[0], "")
-        sizes = self.options[0] == CODEBOOK_SIZE and value.isdecimal()
-        return f"{number(float(value))} codes" if sizes else f"{self.options[0]}={value}"
-
-    def plural(self, point: Point) -> bool:
-        """Whether a verb after the name needs its plural."""
-        return self.first(point).endswith(" codes")
+    def ordered(self, line: Sequence[Point]) -> bool:
+        """Whether the first option has numbers, whose order means something."""
+        values = [point.job.overrides.get(name, "") for point in line for name in self.options[:1]]
+        return bool(values) and all(math.isfinite(magnitude(value)) for value in values)
 
 
-def verdict(lines: dict[str, list[Point]], naming: Naming, metric: str, found: tuple[Point, bool] | None) -> str:
-    """The sentence that stands above the picture."""
-    points = [point for line in lines.values() for point in line]
-    if not points:
+def verdict(lines: Mapping[str, Sequence[Point]], naming: Naming, metric: str, best: tuple[Point, bool] | None) -> str:
+    """Write the sentences above the charts."""
+    runs = [point for line in lines.values() for point in line]
+    if not runs:
         return "No job of this sweep has finished."
-    if found is None:
-        heard = [(point, each) for point in points if (each := point.estimate(*RECOGNISED))]
-        return _by_recognition(heard, naming) if len(heard) > 1 else _without_probes(lines, naming)
-    chosen, told = found
-    line = next(line for line in lines.values() if chosen in line)
-    others = _others(line, chosen, naming)
-    judged = f"best on validation ({percent(chosen.value('probe', metric, GPT))} on test)"
-    judged = judged if told else f"best on test ({percent(chosen.value('probe', metric, GPT))})"
-    verb = "are" if naming.plural(chosen) else "is"
-    clauses = [f"{naming.of(chosen)}{_place(line, chosen, naming)} {verb} {judged}"]
-    clauses += [_compared(other, chosen, naming, metric) for other in others]
-    return f"{'; '.join(clauses)}."
+    if best is None:
+        recognised = sum(point.estimate(*RECOGNISED) is not None for point in runs)
+        return _recognition(runs, naming) if recognised > 1 else _ends(max(lines.values(), key=len), naming)
+    chosen, by_validation = best
+    line = line_of(lines, chosen)
+    value = f"{percent(chosen.value('probe', metric, GPT))} test {full_name(metric)}"
+    sentences = [f"Best on {'validation' if by_validation else 'test'}: {naming.of(chosen)}, with {value}."]
+    if naming.ordered(line) and len(line) > 1 and chosen in (line[0], line[-1]):
+        end = "largest" if chosen is line[-1] else "smallest"
+        sentences.append(f"It is the {end} value that finished; values beyond it may be better.")
+    others = [line[0], line[-1]] if naming.ordered(line) else line
+    others = [point for place, point in enumerate(others) if point is not chosen and point not in others[:place]]
+    if others:
+        differences = "; ".join(_difference(other, chosen, naming, metric) for other in others[:MAX_OTHERS])
+        sentences.append(f"Compared with it: {differences}.")
+    return " ".join(sentences)
 
 
-def doubt(lines: dict[str, list[Point]], naming: Naming, metric: str, found: tuple[Point, bool] | None) -> str:
-    """Which other points reach, with their intervals, what the best one reaches; "" if none does."""
-    if found is None:
+def doubt(lines: Mapping[str, Sequence[Point]], naming: Naming, metric: str, best: tuple[Point, bool] | None) -> str:
+    """Write which other runs may be as good as the best run; "" if none may."""
+    if best is None:
         return ""
-    best = found[0].value("probe", metric, GPT)
-    line = next(line for line in lines.values() if found[0] in line)
-    highs = ((point, point.estimate("probe", metric, GPT)) for point in line if point is not found[0])
-    close = [naming.first(point).removesuffix(" codes") for point, each in highs if each and each.high >= best]
-    if not close:
-        return ""
-    listed = f"{', '.join(close[:-1])} and {close[-1]}" if len(close) > 1 else close[0]
-    reach = "reach" if len(close) > 1 else "reaches"
-    return f"Not all of it is certain: within the interval, {listed} {reach} the same value."
+    highest = best[0].value("probe", metric, GPT)
+    others = [
+        (point, point.estimate("probe", metric, GPT)) for point in line_of(lines, best[0]) if point is not best[0]
+    ]
+    close = [naming.of(point) for point, estimate in others if estimate and estimate.high >= highest]
+    return f"The intervals of these runs reach the best value, too: {'; '.join(close)}." if close else ""
 
 
-def interior(lines: dict[str, list[Point]], chosen: Point, naming: Naming) -> bool:
-    """Whether the best stands between others that are smaller and larger."""
-    line = next(line for line in lines.values() if chosen in line)
-    return _numeric(line, naming) and chosen is not line[0] and chosen is not line[-1]
+def interior(lines: Mapping[str, Sequence[Point]], chosen: Point, naming: Naming) -> bool:
+    """Whether the best run has finished runs with smaller and with larger values beside it."""
+    line = line_of(lines, chosen)
+    return naming.ordered(line) and chosen is not line[0] and chosen is not line[-1]
 
 
-def _place(line: Sequence[Point], chosen: Point, naming: Naming) -> str:
-    """That the best stands at an end of what has finished, if it does: beyond, there may be better still."""
-    if not _numeric(line, naming) or len(line) < 2:
-        return ""
-    codes = naming.plural(chosen)
-    if chosen is line[-1]:
-        return ", the most of those that finished," if codes else ", the largest of those that finished,"
-    if chosen is line[0]:
-        return ", the fewest of those that finished," if codes else ", the smallest of those that finished,"
-    return ""
+def line_of(lines: Mapping[str, Sequence[Point]], point: Point) -> Sequence[Point]:
+    """Find the runs that share all options but the first with a run, that run included."""
+    return next(line for line in lines.values() if point in line)
 
 
-def _others(line: Sequence[Point], chosen: Point, naming: Naming) -> list[Point]:
-    """Whom to compare the best with: both ends of an order, or the others."""
-    ends = [line[0], line[-1]] if _numeric(line, naming) else list(line)
-    return [point for index, point in enumerate(ends) if point is not chosen and point not in ends[:index]][:MAX_OTHERS]
-
-
-def _numeric(line: Sequence[Point], naming: Naming) -> bool:
-    values = [point.job.overrides.get(naming.options[0], "") for point in line] if naming.options else []
-    return bool(values) and all(math.isfinite(magnitude(value)) for value in values)
-
-
-def _compared(other: Point, chosen: Point, naming: Naming, metric: str) -> str:
-    """What another point loses or gains against the best one, in accuracy and in steadiness."""
-    plural = naming.plural(other)
-    name = naming.first(other).removesuffix(" codes")
+def _difference(other: Point, chosen: Point, naming: Naming, metric: str) -> str:
+    """Write how far another run is from the best one, in its probe and in the stability of codes."""
     gain = other.value("probe", metric, GPT) - chosen.value("probe", metric, GPT)
-    steady = other.value("tokenizer", "stability", "noise") - chosen.value("tokenizer", "stability", "noise")
+    stability = other.value("tokenizer", "stability", "noise") - chosen.value("tokenizer", "stability", "noise")
     if not math.isfinite(gain):
-        return f"{name} {'have' if plural else 'has'} no probe"
-    verb = ("lose" if gain <= 0 else "gain") + ("" if plural else "s")
-    told = f"{name} {verb} {in_points(gain)}"
-    if not abs(steady) >= SHOWN:  # nor where it is not known
-        return told
-    joined = "and" if (steady > 0) == (gain > 0) else "but"
-    how = "more" if steady > 0 else "less"
-    return f"{told} {joined} {'are' if plural else 'is'} {in_points(steady)} {how} steady under noise"
+        return f"{naming.of(other)} has no probe"
+    written = f"{naming.of(other)} {points(gain)} points"
+    if not abs(stability) >= SHOWN:  # nor where it is not known
+        return written
+    return f"{written}, {points(stability)} points of codes that stay the same under noise"
 
 
-def in_points(difference: float) -> str:
-    """The size of a difference of two ratios, in percentage points."""
-    size = f"{100 * abs(difference):.1f}"
-    return f"{size} point{'' if size == '1.0' else 's'}"
+def _recognition(runs: Sequence[Point], naming: Naming) -> str:
+    """Write in which run the classifier recognises the most and the fewest clips, and which runs may be as good."""
+    estimates = [(point, estimate) for point in runs if (estimate := point.estimate(*RECOGNISED))]
+    *others, (best, highest) = sorted(estimates, key=lambda each: each[1].value)
+    worst, lowest = others[0]
+    ends = (
+        f"{naming.of(best)} ({percent(highest.value)}), least often with {naming.of(worst)} ({percent(lowest.value)})"
+    )
+    close = [naming.of(point) for point, estimate in others if estimate.high >= highest.value]
+    listed = f" The intervals of these runs reach the best value, too: {'; '.join(close)}." if close else ""
+    return f"{NAMES['wavenet']}'s sound of test clips is recognised most often with {ends}.{listed}"
 
 
-def _by_recognition(heard: Sequence[tuple[Point, Estimate]], naming: Naming) -> str:
-    """Whose sound is recognised most often and least often, and how many others reach the most with their intervals."""
-    ranked = sorted(heard, key=lambda each: each[1].value)
-    (_, lowest), (_, highest) = ranked[0], ranked[-1]
-    if lowest.value == highest.value:
-        return f"WaveNet's sound of test clips is recognised as often in each run: {percent(highest.value)}."
-    others = [each for _, each in ranked[:-1] if each.high >= highest.value]
-    ends = [f"{naming.of(point)} ({percent(each.value)})" for point, each in (ranked[-1], ranked[0])]
-    told = f"WaveNet's sound of test clips is recognised most often with {ends[0]}, least often with {ends[1]}."
-    if not others:
-        return told
-    runs = f"{len(others)} {'other runs reach' if others[1:] else 'other run reaches'}"
-    return f"{told} Within the interval, {runs} what the first does."
-
-
-def _without_probes(lines: dict[str, list[Point]], naming: Naming) -> str:
-    """What is lost and what is steady from one end to the other."""
-    line = max(lines.values(), key=len)
+def _ends(line: Sequence[Point], naming: Naming) -> str:
+    """Write what codes lose and how stable they are at both ends of a line of runs."""
     first, last = line[0], line[-1]
     if first is last:
-        return f"Only {naming.of(first)} can be shown: there is nothing to compare."
-    told = []
-    for what, name, of, written in (
-        ("the squared error through the codebook", "quantised_mse", None, number),
-        ("the share of codes that stay the same under noise", "stability", "noise", percent),
-    ):
-        ends = first.value("tokenizer", name, of), last.value("tokenizer", name, of)
-        if all(map(math.isfinite, ends)):
-            told.append(f"{what} goes from {written(ends[0])} to {written(ends[1])}")
-    if not told:
-        return "The jobs of this sweep have no figures to compare."
-    return f"From {naming.of(first)} to {naming.of(last)}, {' and '.join(told)}."
+        return f"Only {naming.of(first)} has finished: there is nothing to compare."
+    figures = {
+        full_name("quantised_mse"): (number, "quantised_mse", None),
+        "codes that stay the same under noise": (percent, "stability", "noise"),
+    }
+    ends = {
+        title: [written(point.value("tokenizer", name, of)) for point in (first, last)]
+        for title, (written, name, of) in figures.items()
+        if all(math.isfinite(point.value("tokenizer", name, of)) for point in (first, last))
+    }
+    if not ends:
+        return "The runs of this sweep have no figures to compare."
+    changes = "; ".join(f"{title} {start} to {end}" for title, (start, end) in ends.items())
+    return f"From {naming.of(first)} to {naming.of(last)}: {changes}."

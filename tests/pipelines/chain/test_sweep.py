@@ -96,16 +96,22 @@ def test_the_page_says_which_size_is_best_and_what_the_others_lose(tmp_path: Pat
     page, _, _ = written(sizes(tmp_path))
     lost = 100 * 0.011 * 16
     assert (
-        f"256 codes are best on validation (72.0 % on test); 16 lose {lost:.1f} points but are 20.0 points more steady "
-        f"under noise; 2,048 lose {100 * 0.011 * 9:.1f} points and are 15.0 points less steady under noise."
+        "Best on validation: tokenizer.codebook_size=256, with 72.0 % test accuracy. Compared with it: "
+        f"tokenizer.codebook_size=16 −{lost:.1f} points, +20.0 points of codes that stay the same under noise; "
+        f"tokenizer.codebook_size=2048 −{100 * 0.011 * 9:.1f} points, −15.0 points of codes that stay the same under "
+        "noise."
     ) in page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert "an optimum inside the range" in page.text
-    assert "within the interval, 128 and 512 reach the same value" in page.text
+    assert (
+        "The intervals of these runs reach the best value, too: tokenizer.codebook_size=128; "
+        "tokenizer.codebook_size=512."
+    ) in page.text
 
 
 def test_a_best_value_at_an_end_is_told_to_be_one(tmp_path: Path) -> None:
     page, _, _ = written(sizes(tmp_path, SIZES[:3]))
-    assert "64 codes, the most of those that finished, are best on validation" in page.text
+    assert "Best on validation: tokenizer.codebook_size=64, with" in page.text
+    assert "It is the largest value that finished" in page.text
     assert "inside the range" not in page.text
 
 
@@ -185,8 +191,8 @@ def test_any_option_can_be_swept(tmp_path: Path) -> None:
     for number, (name, shift) in enumerate({"tiny": 0.0, "small": 0.05, HOSTILE: -0.2}.items()):
         add(tmp_path, number, {"lm": name}, at(256, shift=shift), 256)
     page, rows, _ = written(tmp_path)
-    assert "lm=small is best on validation (77.0 % on test)" in page.text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "lm=tiny loses 5.0 points;" in page.text  # and is as steady
+    assert "Best on validation: lm=small, with 77.0 % test accuracy" in page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "lm=tiny −5.0 points;" in page.text  # its codes are as stable
     assert page.text.index("lm=tiny") < page.text.index(HOSTILE)
     assert {row["lm"] for row in rows} == {"tiny", "small", HOSTILE}
     assert "codebook size" not in page.text.partition("The runs")[0]
@@ -197,7 +203,7 @@ def test_two_options_make_lines(tmp_path: Path) -> None:
         content = at(size, shift=0.02 if lm == "small" else 0)
         add(tmp_path, number, {"lm": lm, "tokenizer.codebook_size": str(size)}, content, size)
     page, rows, _ = written(tmp_path)
-    assert "256 codes with lm=small are best" in page.text
+    assert "Best on validation: tokenizer.codebook_size=256, lm=small" in page.text
     assert {(row["lm"], row["tokenizer.codebook_size"]) for row in rows} == set(
         product(("tiny", "small"), map(str, SIZES))
     )
@@ -209,7 +215,9 @@ def test_a_sweep_without_probes_still_compares(tmp_path: Path) -> None:
         rows = [row for row in at(size)["figures"] if row["stage"] == "tokenizer"]  # type: ignore[attr-defined]  # a list
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, {"figures": rows}, size)
     page, _, _ = written(tmp_path)
-    assert "From 16 codes to 2,048 codes, the squared error through the codebook goes from 0.288 to" in page.text
+    assert (
+        "From tokenizer.codebook_size=16 to tokenizer.codebook_size=2048: squared error through the codebook 0.288 to"
+    ) in page.text
     assert len(page.named("svg")) == 1
 
 
@@ -230,7 +238,7 @@ def test_a_sweep_of_vocoders_compares_what_is_recognised(tmp_path: Path) -> None
     assert "recognised most often with ablation=null (62.5 %), least often with ablation=embedding (40.0 %)" in words
     assert "ablation=null 3.25 62.5 % 50.0 % 30.0 % – 0.700" in " ".join(words.split())
     assert "ablation=embedding 3.25 40.0 % 50.0 % – – 0.700" in " ".join(words.split())
-    assert "Within the interval" not in words
+    assert "The intervals of these runs" not in words
     assert len(page.named("svg")) == 1
 
 
@@ -404,4 +412,4 @@ def test_an_experiment_is_a_sweep_by_itself(tmp_path: Path) -> None:
     links = [str(link["href"]) for link in page.named("a")]
     assert links == ["0/report.html", "1/report.html"]
     assert all((tmp_path / "sweep" / link).is_file() for link in links)
-    assert "best on validation" in page.text
+    assert "Best on validation" in page.text

@@ -6,14 +6,14 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from pipelines.pages.comparison_chart import KINDS
+from pipelines.pages.probe_charts import line_of
 
 from foundation.errors import InputError
 from lm.pooling import POOLINGS
 from pipelines.methods.method import Method, Row
 from pipelines.methods.table import METHODS, ROWS, shown_in
-from pipelines.pages.comparison_chart import KINDS
 from pipelines.pages.phrasing import full_name, in_sentence
-from pipelines.pages.probe_charts import line_of
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed

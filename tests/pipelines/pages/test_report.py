@@ -20,12 +20,10 @@ from safetensors.numpy import save_file
 from audio.waveform import Waveform
 from foundation.errors import InputError
 from pipelines.pages import phrasing, run_words
-from pipelines.pages.confusion_chart import confusions, rates
-from pipelines.pages.group_chart import ranked_groups
+from pipelines.pages.comparison_charts import confusions, in_order, ranked_groups, rates
 from pipelines.pages.key_figures import key_figures
-from pipelines.pages.probe_charts import in_order
 from pipelines.pages.report import adding_command, write_report
-from pipelines.pages.spectrogram_charts import reconstruction
+from pipelines.pages.sound_charts import reconstruction
 from pipelines.results.comparison_record import ComparisonRecord, LayerRow, guessing
 from pipelines.results.run_record import Pictures
 from tests.pipelines.comparison_example import comparison_example
@@ -166,7 +164,7 @@ def test_excerpts_say_where_they_begin_and_a_poor_classifier_stands_out(tmp_path
     page = Page(read(write_report(run_folder(tmp_path, content))))
     assert "a.wav, from 1.24 s of 3.0 s" in page.text
     assert "b.wav, from" not in page.text
-    assert "Of longer clips the loudest 2 s are played, decoded and judged: 1 of 2 clips is longer." in page.text
+    assert "Long clips are cut to their loudest 2 s: 1 of 2 clips." in page.text
     assert "Warning: the classifier recognises 25% of the original recordings" in page.text
 
 
@@ -209,18 +207,17 @@ def charts(text: str) -> str:
 def test_the_page_tells_the_whole_run(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
     for told in (
-        "11 recordings, 1 h 2 min of sound, became sequences of 4 codes",
-        "narrows the next code down to 3.25 equally likely ones, where code frequencies alone leave 12",
-        "reads the right label off the GPT's states for",
-        "a classifier recognises 75.0 % of WaveNet's clips, and 90.0 % of the recordings",
-        "90.0 % of the originals, 50.0 % by Griffin-Lim, 60.0 % by noise",
+        "This run learned 4 codes from 11 recordings (1 h 2 min of sound).",
+        "3.25 language model perplexity 12 by frequencies alone",
+        "A linear probe on the GPT's states reaches",
+        "75.0 % of WaveNet's clips recognised 90.0 % of the originals, 50.0 % by Griffin-Lim, 60.0 % by noise",
         "Means over 30 test clips",
         "75.0 % 65.0 % to 85.0 %",
         "eight 2 , seven 1",
-        "The GPT beats SimCLR by",
+        "The GPT is better than SimCLR: +",
         "seven.wav",
         "silent",
-        "weights of step 2 of 3 were kept",
+        "the weights of step 2 of 3 were kept",
         "reused",
         "torch 2.9.1",
         "wordless run corpus.root='seven' stages=[tokenizer,lm]",
@@ -254,9 +251,9 @@ def test_sounds_are_the_files_of_the_run(whole: Path) -> None:
 
 def test_vocoders_are_compared_in_words(whole: Path) -> None:
     text = " ".join(read(whole / "report.html").split())
-    assert "+15.0 points over the noise vocoder (+5.0 to +25.0), and +25.0 points over Griffin-Lim" in text
-    assert "and a post-filter brings them nearer to it" in text
-    assert "a noise vocoder whispers" in text
+    assert "noise vocoder: +15.0 (+5.0 to +25.0); Griffin-Lim: +25.0" in text
+    assert "and a post-filter corrects the level of each mel band" in text
+    assert "The noise vocoder gives noise the spectrum of the codes" in text
 
 
 def test_a_run_without_noise_and_post_filter_is_told_of_neither(whole: Path, tmp_path: Path) -> None:
@@ -359,7 +356,7 @@ def test_a_study_says_how_it_compared_and_leaves_out_what_folds_do_not_share(tmp
     for told in (
         "Protocol: leave one group out; 5 folds (george, jackson, lucas, nicolas, theo), 1 seed, 2,5",
         "36 tries per method; 12 clips without a label left out",
-        "over groups), the bag of codes by",
+        "over groups); bag of codes: +",
         "gpt/layer_2:thirds (3×), gpt/layer_3:thirds (2×)",
         "SimCLR: a line for each group left out",
     ):
@@ -394,7 +391,8 @@ def test_several_labels_have_no_guess_and_no_confusions(tmp_path: Path) -> None:
     content = study(metric="mean_average_precision", confusion={})
     content["comparison"]["methods"] = [row | {"groups": {}} for row in content["comparison"]["methods"]]
     page = Page(read(write_report(run_folder(tmp_path, content))))
-    assert "reaches a mean average precision of" in page.text
+    assert "test mean average precision" in page.text
+    assert "A linear probe on the GPT's states reaches" in page.text
     assert "guess" not in page.text
     labels = " ".join(str(chart["aria-label"]) for chart in page.named("svg"))
     assert "Confusion" not in labels
@@ -414,7 +412,7 @@ def test_supervision_is_the_network_that_was_trained_end_to_end() -> None:
     section = comparison_example()
     (value,) = (row["value"] for row in section["methods"] if row["of"] == "supervised_head")
     notes = {figure.name: figure.note for figure in key_figures(study())}  # type: ignore[arg-type]  # plain, from JSON
-    assert notes["points over the supervised CNN"] == f"{phrasing.percent(value)} by the supervised CNN"
+    assert notes["points over supervised CNN, own head"] == f"{phrasing.percent(value)} by supervised CNN, own head"
 
 
 def difference(against: str, low: float, high: float, **more: Any) -> dict[str, Any]:
@@ -429,12 +427,14 @@ def test_the_sentence_says_more_less_or_neither() -> None:
         difference("simclr", 0.05, 0.11, fold_low=-0.02, fold_high=0.15),
         difference("bag_of_codes", 0.1, 0.2),
     ]
-    assert run_words.standing(cast(ComparisonRecord, section)).replace(phrasing.NO_BREAK, " ") == (
-        "The GPT beats SimCLR by 8.0 points (5.0 to 11.0, p = 0.03; between −2.0 and 15.0 over groups) and the bag of "
-        "codes by 15.0 points (10.0 to 20.0, p = 0.03); it cannot be told from AST (0.5 points, −1.0 to 2.0, p = "
-        "0.03); it falls short of the supervised CNN by 9.0 points (7.0 to 11.0, p = 0.03; between −1.0 and 20.0 over "
-        "groups)."
-    )
+    sentences = run_words.standing(cast(ComparisonRecord, section))
+    assert [sentence.replace(phrasing.NO_BREAK, " ") for sentence in sentences] == [
+        "The GPT is better than SimCLR: +8.0 points (+5.0 to +11.0, p = 0.03; −2.0 to +15.0 over groups); "
+        "bag of codes: +15.0 points (+10.0 to +20.0, p = 0.03).",
+        "The GPT is worse than supervised CNN, own head: −9.0 points (−11.0 to −7.0, p = 0.03; −20.0 to +1.0 over "
+        "groups).",
+        "The interval includes 0 for AST: +0.5 points (−1.0 to +2.0, p = 0.03).",
+    ]
 
 
 @given(st.floats(-1, 1), st.floats(0, 1))
@@ -442,9 +442,9 @@ def test_a_method_beats_only_where_the_interval_says_so(low: float, width: float
     section = comparison_example(folds=("test",), trained=False) | {
         "differences": [difference("ast", low, low + width)]
     }
-    told = run_words.standing(cast(ComparisonRecord, section))
-    assert ("beats" in told) == (low > 0)
-    assert ("falls short of" in told) == (low + width < 0)
+    (told,) = run_words.standing(cast(ComparisonRecord, section))
+    assert ("better than" in told) == (low > 0)
+    assert ("worse than" in told) == (low + width < 0)
     assert "over" not in told  # there is one fold
 
 

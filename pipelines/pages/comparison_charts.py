@@ -1,0 +1,238 @@
+"""The charts of a comparison of methods: all methods, layers, few labels, groups and confusions."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from pipelines.methods.table import ROWS, kind_of, shown_in
+from pipelines.pages.charts import Look, Panel, Series, curve_chart, dot_chart, heat_map
+from pipelines.pages.phrasing import full_name, metric_of, percent
+from pipelines.pages.svg import GREEN, GRID, INK, MUTED, ORANGE
+from pipelines.results.comparison_record import ComparisonRecord, LayerRow, fold_noun, guessing, has_folds
+from pipelines.store.stored_features import GPT
+
+# kind of method -> (name in the legend, look)
+KINDS: dict[str, tuple[str, Look]] = {
+    GPT: ("GPT", Look(marker="D")),
+    "codes": ("codes", Look(marker="o", filled=False)),
+    "self_supervised": ("self-supervised", Look(colour=GREEN, marker="s")),
+    "supervised": ("supervised", Look(colour=ORANGE, marker="^")),
+    "signal": ("signal", Look(colour=MUTED, marker="s", filled=False)),
+    "untrained": ("untrained", Look(colour=MUTED, marker="X", filled=False)),
+    "own": ("own features", Look(colour=INK, marker="P")),
+    "other": ("other", Look(colour=INK, marker="v", filled=False)),
+}
+NUMBER = re.compile(r"_(\d+)$")  # of a layer
+MAX_GROUPS, MAX_CLASSES = 40, 40  # rows that can be read
+MAX_PANELS = 8
+MAX_CONFUSIONS = 3  # that a description names
+
+Counts = Sequence[Sequence[float]]  # clips (classes, classes), a row for each true class
+
+
+def comparison_charts(comparison: ComparisonRecord) -> Iterator[tuple[str, Markup]]:
+    """Draw all methods and, where the record has them, layers, few labels, groups and confusions."""
+    yield "comparison", _methods(comparison)
+    if names := layered_methods(comparison):
+        yield "layers", _layers(comparison, names)
+    curves = comparison.get("learning_curves", {})
+    if any(len(curves[of]) > 1 for of in shown_in("learning curves", curves)):
+        yield "learning", _learning_curves(comparison)
+    if 1 < len(ranked_groups(_group_values(comparison))) <= MAX_GROUPS:
+        yield "groups", _groups(comparison)
+    counts = comparison.get("confusion", {}).get(GPT)
+    if counts and len(counts) <= MAX_CLASSES:
+        yield "confusion", _confusion_matrix(comparison["classes"], counts)
+
+
+def _methods(comparison: ComparisonRecord) -> Markup:
+    """Draw each method with its interval over test clips and, where there are folds, the value of each fold."""
+    rows, series = comparison["methods"], []
+    kinds = [GPT if row["of"] == GPT else row.get("kind", "other") for row in rows]
+    if has_folds(comparison):
+        ticks = [(value, place) for place, row in enumerate(rows) for value in row["folds"].values()]
+        values, places = [value for value, _ in ticks], [place for _, place in ticks]
+        look = Look(colour=INK, marker="|", size=9, alpha=0.45)
+        series.append(Series(label=f"one {fold_noun(comparison)}", look=look, places=places, values=values))
+    for kind, (label, look) in KINDS.items():
+        chosen = {
+            place: row for place, row in enumerate(rows) if (kinds[place] if kinds[place] in KINDS else "other") == kind
+        }
+        if chosen:
+            ends = [[row[end] for row in chosen.values()] for end in ("value", "low", "high")]
+            series.append(
+                Series(label=label, look=look, places=list(chosen), values=ends[0], low=ends[1], high=ends[2])
+            )
+    level = guessing(comparison)
+    listed = "; ".join(f"{full_name(row['of'])} {percent(row['value'])}" for row in rows)
+    return dot_chart(
+        [full_name(row["of"]) for row in rows],
+        series,
+        name="comparison",
+        description=f"Test {metric_of(comparison)} of {len(rows)} methods, the best first: {listed or 'none'}",
+        across=f"test {metric_of(comparison)}",
+        marked=kinds.index(GPT) if GPT in kinds else None,
+        level=(f"guess: {percent(level)}", level) if level else None,
+    )
+
+
+def _line_look(of: str) -> Look:
+    """Look up how a method is drawn beside others: in the colour of its kind, with a marker and dashes of its own."""
+    line, (_, look) = ROWS[of].line, KINDS[kind_of(of)]
+    return replace(look, marker=line.marker, filled=line.filled, dashes=line.dashes, size=5.5)
+
+
+def layered_methods(comparison: ComparisonRecord) -> list[str]:
+    """List the methods with numbered layers, the GPT first, then by their rank."""
+    layers = comparison.get("layers", {})
+    names = [row["of"] for row in comparison["methods"] if len(layers.get(row["of"], [])) > 1]
+    names = [name for name in names if any(NUMBER.search(row["of"]) for row in layers[name])]
+    return sorted(names, key=lambda of: of != GPT)[:MAX_PANELS]
+
+
+def in_order(rows: Sequence[LayerRow]) -> list[LayerRow]:
+    """Sort numbered layers by number; what is made of several layers comes last."""
+    return sorted(rows, key=lambda row: int(found[1]) if (found := NUMBER.search(row["of"])) else 10**9)
+
+
+def _layers(comparison: ComparisonRecord, names: Sequence[str]) -> Markup:
+    panels = [_layer_panel(full_name(of), in_order(comparison["layers"][of])) for of in names]
+    best = [max(comparison["layers"][of], key=lambda row: row["validation"]) for of in names]
+    listed = "; ".join(f"{full_name(row['of'])} {percent(row['test'])}" for row in best)
+    description = f"Test {metric_of(comparison)} by layer; best on validation: {listed}"
+    columns = min(2, len(names))
+    return curve_chart(
+        panels, name="layers", description=description, height=60 + 125 * -(-len(names) // columns), columns=columns
+    )
+
+
+def _layer_panel(title: str, rows: Sequence[LayerRow]) -> Panel:
+    """Draw one method; the layer that is best on validation is filled."""
+    places, test, validation = range(len(rows)), [row["test"] for row in rows], [row["validation"] for row in rows]
+    best = max(places, key=lambda place: validation[place])
+    series = [
+        Series(
+            label="validation",
+            look=Look(colour=MUTED, dashes="--", marker="x", size=4),
+            places=places,
+            values=validation,
+        ),
+        Series(label="test", look=Look(dashes="-", marker="o", filled=False, size=4.5), places=places, values=test),
+        Series(label="best on validation", look=Look(marker="o"), places=[best], values=[test[best]]),
+    ]
+    ticks = {float(place): _layer_label(row["of"]) for place, row in enumerate(rows)}
+    return Panel(title=title, series=series, ticks=ticks, percent=True)
+
+
+def _layer_label(of: str) -> str:
+    found = NUMBER.search(of)
+    return found[1] if found else of.rpartition("/")[2].partition("_")[0][:6]
+
+
+def _learning_curves(comparison: ComparisonRecord) -> Markup:
+    """Draw test values over the number of labels; the GPT has its interval."""
+    curves, series = comparison["learning_curves"], []
+    shown = shown_in("learning curves", curves)
+    for of in shown:
+        points = curves[of]
+        clips, values = [point["clips"] for point in points], [point["value"] for point in points]
+        low, high = ([point[end] for point in points if of == GPT] for end in ("low", "high"))
+        look = _line_look(of)
+        series.append(Series(label=full_name(of), look=look, places=clips, values=values, low=low, high=high))
+    shares = {point["clips"]: point["share"] for of in shown for point in curves[of]}
+    panel = Panel(
+        title=f"test {metric_of(comparison)}",
+        series=series,
+        across="labelled training clips, and their share",
+        ticks={clips: f"{round(clips):,}\n{_share(share)}" for clips, share in shares.items()},
+        logarithm=10,
+        percent=True,
+    )
+    listed = ", ".join(f"{percent(point['value'])} from {_share(point['share'])}" for point in curves.get(GPT, []))
+    description = f"Test {metric_of(comparison)} by share of the labels; the GPT: {listed or 'unknown'}"
+    return curve_chart([panel], name="learning", description=description, height=290)
+
+
+def _share(share: float) -> str:
+    """Write a share with the digits that tell small shares apart."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _group_values(comparison: ComparisonRecord) -> dict[str, dict[str, float]]:
+    """Values by method, then group."""
+    groups = {row["of"]: row["groups"] for row in comparison["methods"] if row.get("groups")}
+    return {of: groups[of] for of in shown_in("groups", groups)}
+
+
+def ranked_groups(values: dict[str, dict[str, float]]) -> list[str]:
+    """Sort groups by their mean over the methods, the highest first, equal means by name."""
+    names = sorted({group for by_group in values.values() for group in by_group})
+    means = {name: float(np.mean([found[name] for found in values.values() if name in found])) for name in names}
+    return sorted(names, key=lambda name: (-means[name], name))
+
+
+def _groups(comparison: ComparisonRecord) -> Markup:
+    """Draw a row for each group: a point for each method, and a line from the lowest to the highest."""
+    by_method = _group_values(comparison)
+    groups = ranked_groups(by_method)
+    columns = [[values[group] for values in by_method.values() if group in values] for group in groups]
+    span = Look(colour=GRID, width=2.5)
+    series = [
+        Series(
+            look=span,
+            places=range(len(groups)),
+            values=[math.nan] * len(groups),
+            low=[*map(min, columns)],
+            high=[*map(max, columns)],
+        )
+    ]
+    for of, values in by_method.items():
+        places = [place for place, group in enumerate(groups) if group in values]
+        look = replace(_line_look(of), dashes="", size=5)
+        series.append(Series(label=full_name(of), look=look, places=places, values=[values[groups[p]] for p in places]))
+    gpt = by_method.get(GPT, {})
+    ends = " to ".join(f"{group} {percent(gpt[group])}" for group in (groups[0], groups[-1]) if group in gpt)
+    return dot_chart(
+        groups,
+        series,
+        name="groups",
+        description=f"Test {metric_of(comparison)} in {len(groups)} groups; the GPT from {ends or 'unknown'}",
+        across=f"test {metric_of(comparison)}",
+        row_height=17,
+    )
+
+
+def confusions(classes: Sequence[str], counts: Counts) -> list[tuple[tuple[str, str], float]]:
+    """List ((class, answer), clips) of the wrong answers, the most frequent first, equals by name."""
+    wrong = {
+        (true, answer): count
+        for true, row in zip(classes, counts, strict=True)
+        for answer, count in zip(classes, row, strict=True)
+        if true != answer and count
+    }
+    return sorted(wrong.items(), key=lambda item: (-item[1], item[0]))
+
+
+def rates(counts: Counts) -> npt.NDArray[np.float64]:
+    """Divide clips by the clips of their class, ``(classes, classes)``; rows of unseen classes are 0."""
+    values = np.asarray(counts, dtype=np.float64)
+    ratios: npt.NDArray[np.float64] = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
+    return ratios
+
+
+def _confusion_matrix(classes: Sequence[str], counts: Counts) -> Markup:
+    worst = confusions(classes, counts)[:MAX_CONFUSIONS]
+    listed = "; ".join(f"{true} taken for {answer}, {count:g} times" for (true, answer), count in worst)
+    return heat_map(
+        classes,
+        rates(counts),
+        name="confusion",
+        description=f"Confusion matrix of the GPT's probe, {len(classes)} classes: {listed or 'no confusion'}",
+        title="class of the clip",
+        across="answer of the probe",
+    )

@@ -1,0 +1,91 @@
+"""The charts of a report without sound: which chart shows which part of ``results.json``."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from pipelines.methods.table import METHODS
+from pipelines.pages.charts import Look, Panel, Series, curve_chart
+from pipelines.pages.comparison_charts import comparison_charts
+from pipelines.pages.phrasing import full_name, number
+from pipelines.pages.svg import BLUE, GREEN, ORANGE
+from pipelines.results.run_record import Results, value_of
+from pipelines.results.training_record import TrainingRecord
+
+LOSSES = {
+    "autoencoder": "squared error per value",
+    "lm": "nats per code",
+    "vocoder": "nats per sample",
+    **{name: method.training.loss for name, method in METHODS.items() if method.training},
+}
+MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
+HEIGHT = 215  # CSS pixels
+
+
+def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
+    """Draw the charts of a report, each under the name that its template uses."""
+    for name, record in results.get("curves", {}).items():
+        unigram = value_of(results, "lm", "unigram_perplexity") if name == "lm" else None
+        yield f"curve_{name}", training_chart(name, {"": record}, unigram)
+    if "codebook" in results:
+        yield "usage", _code_usage(results["codebook"]["counts"])
+        yield "kmeans", _kmeans_objective(results["codebook"]["kmeans"]["objective"])
+    if comparison := results.get("comparison"):
+        yield from comparison_charts(comparison)
+
+
+def fold_trainings(results: Results) -> Iterator[tuple[str, Markup]]:
+    """Draw the trainings of the methods that have no other place on the page."""
+    comparison = results.get("comparison")
+    for of, records in comparison.get("trainings", {}).items() if comparison else ():
+        if of not in results.get("curves", {}):
+            yield of, training_chart(of, records)
+
+
+def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perplexity: float | None = None) -> Markup:
+    """Draw training and validation loss by step, a line for each fold, and the steps whose weights were kept."""
+    width = 1.8 if len(records) == 1 else 0.9
+    series: list[Series] = []
+    for place, record in enumerate(records.values()):
+        curve, kept = record["curve"], [row for row in record["curve"] if row["step"] == record["kept_step"]]
+        steps, labelled = [row["step"] for row in curve], place == 0
+        for label, look, places, values in (
+            ("training", Look(colour=ORANGE, dashes="--", width=width), steps, [row["train_loss"] for row in curve]),
+            ("validation", Look(dashes="-", width=width), steps, [row["validation_loss"] for row in curve]),
+            ("kept", Look(marker="o", size=5), [row["step"] for row in kept], [row["validation_loss"] for row in kept]),
+        ):
+            series.append(Series(label=label if labelled else "", look=look, places=places, values=values))
+    last = [record["curve"][-1]["validation_loss"] for record in records.values() if record["curve"]]
+    ends = " to ".join(number(loss) for loss in dict.fromkeys((min(last), max(last)))) if last else "unknown"
+    levels = {"code frequencies alone": math.log(unigram_perplexity)} if unigram_perplexity else {}
+    panel = Panel(title=LOSSES.get(of, "loss"), series=series, across="step", levels=levels)
+    description = f"Training curves of the {full_name(of)}; validation loss at the end: {ends}"
+    return curve_chart([panel], name=f"training-{of}", description=description, height=HEIGHT)
+
+
+def _kmeans_objective(objective: Sequence[float]) -> Markup:
+    look = Look(colour=GREEN, dashes="-", marker="o", size=3)
+    series = Series(look=look, places=range(1, len(objective) + 1), values=objective)
+    panel = Panel(title="mean squared distance to the nearest centroid", series=[series], across="iteration")
+    ends = f"from {number(objective[0])} to {number(objective[-1])}" if objective else "unknown"
+    description = f"k-means objective over {len(objective)} iterations, {ends}"
+    return curve_chart([panel], name="kmeans", description=description, height=HEIGHT)
+
+
+def _code_usage(counts: Sequence[int]) -> Markup:
+    """Draw the uses of each code, from the most to the least frequent."""
+    ranked = np.sort(np.asarray(counts, dtype=np.int64))[::-1]
+    dead, even = int((ranked == 0).sum()), float(ranked.sum() / max(len(ranked), 1))
+    shown = np.unique(np.linspace(0, max(len(ranked) - 1, 0), min(len(ranked), MAX_CODES)).astype(np.int64))
+    series = Series(look=Look(colour=BLUE), places=(shown + 1).tolist(), values=ranked[shown].tolist(), shape="area")
+    panel = Panel(
+        title=f"uses of each code; {dead} of {len(ranked)} are dead",
+        series=[series],
+        across="codes, the most frequent first",
+        levels={"equal use of all codes": even},
+        from_zero=True,
+    )
+    description = f"Sorted histogram of the uses of {len(ranked)} codes; {dead} are never used"
+    return curve_chart([panel], name="usage", description=description, height=HEIGHT)
