@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audio.excerpts import Excerpt, block_energies, half_energy
 from audio.waveform import Waveform
 from tokenizer.codes import Codes
 
@@ -34,6 +35,22 @@ class Prompt:
         prompt, first = codes.crop(start, stop), start * codes.format.samples_per_code
         samples = waveform.samples[first : first + prompt.num_samples]
         return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
+
+    @classmethod
+    def of_excerpt(cls, excerpt: Excerpt, codes: Codes) -> "Prompt":
+        """Half of an excerpt, in whole codes, at least one: what the language model hears before it continues.
+
+        Of a whole clip it is the first half. The first half of an excerpt from a longer clip may be silence. There the
+        prompt ends where half of the excerpt's energy has passed, so that sound has begun.
+        """
+        step = codes.format.samples_per_code
+        steps = codes.num_samples // step
+        length = max(steps // 2, 1)
+        if excerpt.whole:
+            return cls.beginning(excerpt.waveform, codes, length)
+        _, energies = block_energies([excerpt.waveform.samples], step)
+        start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
+        return cls.within(excerpt.waveform, codes, start, start + length)
 
     def end(self, steps: int) -> "Prompt":
         """The last time steps of the prompt; all of them where it has fewer."""

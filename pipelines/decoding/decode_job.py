@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from audio.recordings.sound_names import partial_name, sound_names
 from audio.wav import wav_file
 from foundation.errors import InputError
 from foundation.files import aside, file_hash
@@ -14,7 +15,6 @@ from foundation.json_values import find_object
 from foundation.progress import Progress, Terminal
 from pipelines.commandline.devices import choose_device
 from pipelines.decoding.decode_options import DecodeConfig
-from pipelines.decoding.sound_names import partial_name, sound_names
 from pipelines.decoding.speaker import speaker, unknown_groups
 from pipelines.store.run_folder import vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder

@@ -92,7 +92,7 @@ def _rows(entry: Entry, name: str, part: str) -> Rows:
 
 
 def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Share of right labels of each kind of sound; WaveNet beside what learns nothing and beside the originals."""
+    """Share of right labels of each kind of sound, and WaveNet's beside the other kinds' and the originals'."""
     labels = {clip.name: clip.label for clip in manifest.clips}
     rows = [row for row in _rows(entry, RECOGNISED, "clips") if labels.get(row["path"]) is not None]
     if not rows:
@@ -101,23 +101,21 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
     hits = np.array([[row["heard"][kind] == labels[row["path"]] for row in rows] for kind in kinds], np.float64)
     outcome = Hits(hits=hits)
     draws = resampled([outcome], resamples=config.resamples, seed=config.seed)
+    shared = {**shared, "unit": "ratio", "artifact": entry.key}
     for column, kind in enumerate(kinds):
         low, high = interval(draws[:, column], config.confidence)
-        figure = {"name": "label_accuracy", "of": kind, "unit": "ratio", "artifact": entry.key}
-        yield Figure(value=float(hits[column].mean()), low=low, high=high, **figure, **shared)
-    one, folds = kinds.index(WAVENET.key), by_fold([outcome])
-    for rival in (kind for kind in UNLEARNED if kind.key in kinds):
-        found = difference(folds, draws, one, kinds.index(rival.key), confidence=config.confidence)
-        figure = {"name": "label_accuracy_difference", "of": f"{WAVENET.key} - {rival.key}", "unit": "ratio"}
-        yield Figure(value=found.value, low=found.low, high=found.high, artifact=entry.key, **figure, **shared)
-    original = kinds.index(ORIGINAL)
-    if hits[original].any():  # what remains of the originals' label accuracy in WaveNet's sound
+        yield Figure(name="label_accuracy", of=kind, value=float(hits[column].mean()), low=low, high=high, **shared)
+    one, original, folds = kinds.index(WAVENET.key), kinds.index(ORIGINAL), by_fold([outcome])
+    for rival in (kind.key for kind in UNLEARNED if kind.key in kinds):
+        found = difference(folds, draws, one, kinds.index(rival), confidence=config.confidence)
+        name, of = "label_accuracy_difference", f"{WAVENET.key} - {rival}"
+        yield Figure(name=name, of=of, value=found.value, low=found.low, high=found.high, **shared)
+    if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
         least = 1 / (2 * len(rows))  # a draw may hold none that is right
-        ratios = draws[:, one] / np.maximum(draws[:, original], least)
-        low, high = interval(ratios, config.confidence)
+        low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
         value = float(hits[one].mean() / hits[original].mean())
-        figure = {"name": "label_accuracy_ratio", "of": f"{WAVENET.key} / {ORIGINAL}", "unit": "ratio"}
-        yield Figure(value=value, low=low, high=high, artifact=entry.key, **figure, **shared)
+        name, of = "label_accuracy_ratio", f"{WAVENET.key} / {ORIGINAL}"
+        yield Figure(name=name, of=of, value=value, low=low, high=high, **shared)
 
 
 def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
-from audio.excerpts import Excerpt, block_energies, half_energy, read_loudest
+from audio.excerpts import Excerpt, read_loudest
 from audio.recordings.choosing import drawn
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import SpectrogramConfig
@@ -23,6 +20,7 @@ from pipelines.stages.language_sounds import Asked, language_sounds
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
+from tokenizer.pictures import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
 from vocoder.engines.choice import choose_engine, precision
@@ -99,11 +97,7 @@ def listening(
     recipe = Recipe(
         stage="listening",
         version=7,
-        config={
-            **heard,
-            **sounding_here(session, audio, config),
-            "groups": [clip.group for clip in clips],
-        },
+        config={**heard, **sounding_here(session, audio, config), "groups": [clip.group for clip in clips]},
         inputs={
             "tokenizer": tokenizer_entry.key,
             "vocoder": vocoder_entry.key,
@@ -117,7 +111,7 @@ def listening(
         excerpts = [excerpt_of(manifest, clip, tokenizer, config) for clip in clips]
         originals = [excerpt.waveform for excerpt in excerpts]
         codes = [tokenizer.encode(original) for original in originals]
-        prompts = [_prompt(excerpt, each) for excerpt, each in zip(excerpts, codes, strict=True)]
+        prompts = [Prompt.of_excerpt(excerpt, each) for excerpt, each in zip(excerpts, codes, strict=True)]
         made: dict[str, list[Waveform]] = {ORIGINAL: originals}
         said: dict[str, object] = {}
         with speaking([*syntheses.values()], lambda told: session.terminal.say(f"listening {told}")):
@@ -132,7 +126,7 @@ def listening(
             for number, waveform in enumerate(waveforms):
                 waveform.write(folder / f"{number}_{kind}.wav")
         with aside(folder / PICTURES) as beside:
-            save_file(_pictures(tokenizer, originals, codes), beside)
+            save_file(pictures(tokenizer, originals, codes), beside)
         places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
         about = {"clips": _about(places, made, codes, tokenizer), "postfilter": recipe.config["postfilter"]}
         write_json(folder / LISTENING, about | said)
@@ -201,22 +195,6 @@ def excerpt_row(clip: Clip, excerpt: Excerpt) -> dict[str, object]:
     }
 
 
-def _prompt(excerpt: Excerpt, codes: Codes) -> Prompt:
-    """Half of an excerpt, in whole codes, one at least: what the language model hears before it goes on.
-
-    It is the first half of a whole clip. In the excerpt of a longer clip, the first half may be silence: there the
-    prompt ends where half of the excerpt's energy has passed, so that a sound is begun.
-    """
-    step = codes.format.samples_per_code
-    steps = codes.num_samples // step
-    length = max(steps // 2, 1)
-    if excerpt.whole:
-        return Prompt.beginning(excerpt.waveform, codes, length)
-    _, energies = block_energies([excerpt.waveform.samples], step)
-    start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
-    return Prompt.within(excerpt.waveform, codes, start, start + length)
-
-
 def _about(
     places: Sequence[dict[str, object]],
     made: dict[str, list[Waveform]],
@@ -235,18 +213,3 @@ def _about(
             figures[kind]["code_agreement"] = code_agreement(codes[number], tokenizer.encode(sounds[kind]))
         rows.append({**place, "sounds": figures})
     return rows
-
-
-@torch.inference_mode()
-def _pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequence[Codes]) -> dict[str, Tensor]:
-    """Normalised log-mel ``(time, mels)``: original, through the autoencoder, through the codebook; and the codes."""
-    pictures = {}
-    for number, (original, each) in enumerate(zip(originals, codes, strict=True)):
-        padded = np.zeros(len(each.values) * each.format.samples_per_code, np.float32)
-        padded[: len(original.samples)] = original.samples
-        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(padded)[None]))
-        pictures[f"{number}:original"] = spectrogram[0]
-        pictures[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(tokenizer.bottlenecks(spectrogram))[0]
-        pictures[f"{number}:codebook"] = tokenizer.spectrogram(torch.from_numpy(each.values)[None])[0]
-        pictures[f"{number}:codes"] = torch.from_numpy(each.values)
-    return {name: picture.contiguous() for name, picture in pictures.items()}

@@ -15,11 +15,11 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio.recordings.sound_names import partial_name, sound_names
 from foundation.errors import InputError
 from foundation.files import write_aside
 from pipelines.decode import decode
 from pipelines.decoding import decode_job
-from pipelines.decoding.sound_names import partial_name, sound_names
 from pipelines.store.work_folder import JOB
 from tests.hostile.special_files import at_most_seconds
 from tests.pipelines.tiny import sweep

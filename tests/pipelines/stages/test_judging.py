@@ -11,11 +11,12 @@ import torch
 from audio.waveform import Waveform
 from foundation.progress import Terminal
 from pipelines.stages.decoded import CLIPS, wav_name
-from pipelines.stages.judging import JUDGED, by_itself, judged
+from pipelines.stages.judging import JUDGED, judged
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from tests.pipelines.tiny import sweep
 from training.gangs import Alone
+from vocoder.judging.figures import by_itself
 from vocoder.kinds.table import JUDGED_KINDS
 from vocoder.runaway import LoudnessRange, RunawayGuard
 
