@@ -15,7 +15,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from training.state import Point
+from training.record import Point
 
 VERSION = "brain.Event:2"  # of the format; the first event of every file
 TAG = "loss"
@@ -35,8 +35,8 @@ class EventFiles:
             return None
         try:
             self._append(self.folder, [])
-            self._append(self.folder / "loss_train", [_event(point.step, point.train_loss)])
-            self._append(self.folder / "loss_validation", [_event(point.step, point.validation_loss)])
+            self._append(self.folder / "loss_train", [_event(point["step"], point["train_loss"])])
+            self._append(self.folder / "loss_validation", [_event(point["step"], point["validation_loss"])])
         except OSError as error:
             self._given_up = True
             return error.strerror or type(error).__name__

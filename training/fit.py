@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -22,7 +21,8 @@ from foundation.files import remove
 from foundation.progress import Progress
 from training.checkpoint import CheckpointError
 from training.gangs import Gang
-from training.state import FitConfig, Point, Training
+from training.record import Point, TrainingRecord
+from training.state import FitConfig, Training
 
 
 class Movable(Protocol):
@@ -43,16 +43,6 @@ class Batches(Protocol[B_co]):
         """Return part ``part`` of ``parts`` equal shares of the batch of ``step``."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitReport:
-    """The result of a training: its curve and which weights were kept."""
-
-    curve: tuple[Point, ...]
-    steps: int
-    kept_step: int  # step of the kept weights
-    cut_short: bool  # by max_minutes
-
-
 def fit(
     model: nn.Module,
     batches: Batches[B],
@@ -66,7 +56,7 @@ def fit(
     progress: Progress,
     track: Callable[[Point], None],
     say: Callable[[str], None] = lambda line: None,
-) -> FitReport:
+) -> TrainingRecord:
     """Train ``model`` in place; it ends with the kept weights and in evaluation mode.
 
     ``loss`` returns the summed loss of its part of a batch and the number of items; the mean is over the items of all
@@ -103,8 +93,8 @@ def fit(
     best = config.keep == "best" and training.best_step > 0  # 0 without validation items
     model.load_state_dict(training.best if best else training.evaluated_weights())
     model.eval()
-    return FitReport(
-        curve=tuple(training.curve),
+    return TrainingRecord(
+        curve=list(training.curve),
         steps=training.step,
         kept_step=training.best_step if best else training.step,
         cut_short=training.cut_short,
@@ -240,4 +230,4 @@ def _be_deterministic() -> None:
 
 
 def _line(point: Point) -> str:
-    return f"step {point.step}: training loss {point.train_loss:.4f}, validation {point.validation_loss:.4f}"
+    return f"step {point['step']}: training loss {point['train_loss']:.4f}, validation {point['validation_loss']:.4f}"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from foundation.errors import InputError
 from foundation.ranges import require_least, require_positive
 from foundation.seeds import require_seed
 from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from training.record import Point
 
 STEP = "step"
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
@@ -61,15 +62,6 @@ class FitConfig:
         return self.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """One point of a training curve; losses are means per item."""
-
-    step: int
-    train_loss: float  # mean since the previous point
-    validation_loss: float
-
-
 class Training:
     """The state of a training, and its checkpoints."""
 
@@ -95,7 +87,7 @@ class Training:
         values = {
             "step": self.step,
             "seconds": self.seconds,
-            "curve": [asdict(point) for point in self.curve],
+            "curve": self.curve,
             "running": self.running,
             "best_loss": self.best_loss,
             "best_step": self.best_step,
@@ -160,8 +152,8 @@ class Training:
         """Add a point, and keep the weights if they are the best so far."""
         self.curve.append(point)
         self.running = [0.0, 0.0]
-        if point.validation_loss < self.best_loss:
-            self.best_loss, self.best_step, self.best = point.validation_loss, self.step, self._weights()
+        if point["validation_loss"] < self.best_loss:
+            self.best_loss, self.best_step, self.best = point["validation_loss"], self.step, self._weights()
 
     def evaluated_weights(self) -> dict[str, Tensor]:
         """Return the averaged weights if averaging is on, else the present ones."""
@@ -183,7 +175,7 @@ def _progress(values: Mapping[str, Any]) -> dict[str, object]:
         return {
             "step": int(values["step"]),
             "seconds": float(values["seconds"]),
-            "curve": [Point(**point) for point in values["curve"]],
+            "curve": [_point(point) for point in values["curve"]],
             "running": [float(total), float(items)],
             "best_loss": float(values["best_loss"]),
             "best_step": int(values["best_step"]),
@@ -191,3 +183,11 @@ def _progress(values: Mapping[str, Any]) -> dict[str, object]:
         }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError("it does not say how far the training came") from error
+
+
+def _point(values: Mapping[str, Any]) -> Point:
+    return Point(
+        step=int(values["step"]),
+        train_loss=float(values["train_loss"]),
+        validation_loss=float(values["validation_loss"]),
+    )

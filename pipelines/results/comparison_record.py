@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from pipelines.results.training_record import TrainingRecord
+from training.record import TrainingRecord
 
 
 class MethodRow(TypedDict, total=False):

@@ -3,10 +3,8 @@
 Nothing here enters the store: two runs on two machines share entries, and their provenance differs.
 """
 
-import json
 import os
 import platform
-import struct
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -14,6 +12,7 @@ from datetime import datetime, timezone
 from math import prod
 from pathlib import Path
 
+from foundation.saved_models import read_header
 from pipelines.commandline.commands import installed_version
 from pipelines.commandline.devices import cores
 from pipelines.results.run_record import MachineRecord, Provenance
@@ -21,7 +20,7 @@ from pipelines.store.store import Entry, library_versions
 from pipelines.store.training_curve import CURVE
 from training.gangs import Gang
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
 
 
@@ -62,10 +61,10 @@ def commit_of(checkout: Path) -> str | None:
 def parameters(folder: Path) -> int:
     """How many parameters the models of an entry have, from the headers of its safetensors files."""
     return sum(
-        prod(tensor["shape"])
+        prod(shape)
         for path in sorted(folder.glob("*.safetensors"))
-        for name, tensor in _header(path).items()
-        if name != "__metadata__" and not name.endswith(STATISTICS)
+        for name, (_, shape) in read_header(path).items()
+        if not name.endswith(STATISTICS)
     )
 
 
@@ -78,13 +77,6 @@ def _git(checkout: Path, *words: str) -> str:
         timeout=10,
     )
     return done.stdout.strip()
-
-
-def _header(path: Path) -> dict[str, dict[str, list[int]]]:
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
-    return header
 
 
 def _cpu() -> str:

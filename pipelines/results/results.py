@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,12 +15,12 @@ from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import RESULTS, Provenance
 from pipelines.results.sound_figures import listening_record, sound_figures
-from pipelines.results.training_record import TrainingRecord
 from pipelines.settings.run import RunSettings
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import PROBE
 from pipelines.store.training_curve import CURVE
 from tokenizer.tokenizer import TokenizerConfig
+from training.record import TrainingRecord
 from vocoder.kinds.wavenet import WAVENET
 
 FoldSeed = tuple[str, int]  # what is held out for test, and the seed
@@ -57,10 +57,9 @@ def write_results(
     if only:
         content |= _of_one_run(only, manifest)
         heard = sound_figures(only, manifest, settings.probe, protocol=protocol)
-        figures = [*_collected(only, protocol), *heard, *figures]
         # Validation clips of a vocoder for several codebooks are in a mix of them, not in the run's own.
-        if "vocoder" in only and settings.vocoder.codebook_sizes is None:
-            figures = [*_vocoder(only["vocoder"], protocol), *figures]
+        own_codebook = settings.vocoder.codebook_sizes is None
+        figures = [*_collected(only, protocol, vocoder=own_codebook), *heard, *figures]
     if all("probe" in entries for entries in made.values()):
         compared = _comparison(made, settings)
         content["comparison"] = compared
@@ -83,15 +82,12 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
     return content
 
 
-def _collected(entries: Mapping[str, Entry], protocol: str) -> list[Figure]:
-    """What the parts of a run measure of themselves; probes are those of a comparison."""
-    figures = [
-        figure
-        for stage, collect in COLLECTORS.items()
-        if stage in entries
-        for figure in collect(entries[stage], protocol)
-    ]
-    return [*_rate(entries["tokenizer"]), *figures] if "tokenizer" in entries else figures
+def _collected(entries: Mapping[str, Entry], protocol: str, *, vocoder: bool) -> Iterator[Figure]:
+    """Figures that the parts of a run measure on validation clips, and the rate of the codes."""
+    collectors = {"vocoder": _vocoder} if vocoder else {}
+    for stage, collect in {**collectors, "tokenizer": _rate, "health": _tokenizer, "lm": _language_model}.items():
+        for figure in collect(entries[stage]) if stage in entries else ():
+            yield figure if collect is _rate else replace(figure, protocol=protocol, split="validation")
 
 
 def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> ComparisonRecord:
@@ -148,7 +144,7 @@ def _rate(entry: Entry) -> Iterator[Figure]:
     yield Figure(stage="tokenizer", name="codes_per_second", value=rate, unit="codes/s", artifact=entry.key)
 
 
-def _tokenizer(entry: Entry, protocol: str) -> Iterator[Figure]:
+def _tokenizer(entry: Entry) -> Iterator[Figure]:
     health = entry.read_json("health.json")
     units = {
         "perplexity": "codes",
@@ -158,88 +154,43 @@ def _tokenizer(entry: Entry, protocol: str) -> Iterator[Figure]:
         "reconstruction_mse": "normalised log-mel squared",
         "quantised_mse": "normalised log-mel squared",
     }
+    shared: dict[str, Any] = {"stage": "tokenizer", "artifact": entry.key}
     for name, unit in units.items():
-        value = _number(health[name])
-        yield Figure(
-            stage="tokenizer",
-            name=name,
-            value=value,
-            unit=unit,
-            artifact=entry.key,
-            protocol=protocol,
-            split="validation",
-        )
+        yield Figure(name=name, value=_number(health[name]), unit=unit, **shared)
     stability = health["stability"]
     if isinstance(stability, Mapping):
         for name, share in stability.items():
-            yield Figure(
-                stage="tokenizer",
-                name="stability",
-                of=name,
-                value=_number(share),
-                unit="ratio",
-                artifact=entry.key,
-                protocol=protocol,
-                split="validation",
-            )
+            yield Figure(name="stability", of=name, value=_number(share), unit="ratio", **shared)
 
 
-def _language_model(entry: Entry, protocol: str) -> Iterator[Figure]:
+def _language_model(entry: Entry) -> Iterator[Figure]:
     units = {"perplexity": "codes", "unigram_perplexity": "codes", "bits_per_second": "bit/s"}
     for name, value in entry.read_json("perplexity.json").items():
-        yield Figure(
-            stage="lm",
-            name=name,
-            value=_number(value),
-            unit=units[name],
-            artifact=entry.key,
-            protocol=protocol,
-            split="validation",
-        )
+        yield Figure(stage="lm", name=name, value=_number(value), unit=units[name], artifact=entry.key)
 
 
-def _vocoder(entry: Entry, protocol: str) -> Iterator[Figure]:
+def _vocoder(entry: Entry) -> Iterator[Figure]:
     """Cross entropy of a sample's mu-law level, given those before it and its codes, over crops of validation clips.
 
     Of the weights that were kept. It compares vocoders of one sample rate, one number of levels and the same crops.
     """
     curve: Mapping[str, Any] = entry.read_json(CURVE)
-    kept = next((row for row in curve["curve"] if row["step"] == curve["kept_step"]), None)
-    if kept is not None:
-        yield Figure(
-            stage="vocoder",
-            name="bits_per_sample",
-            of=WAVENET.key,
-            value=kept["validation_loss"] / math.log(2),
-            unit="bit/sample",
-            artifact=entry.key,
-            protocol=protocol,
-            split="validation",
-        )
+    shared: dict[str, Any] = {"stage": "vocoder", "name": "bits_per_sample", "of": WAVENET.key, "artifact": entry.key}
+    for point in curve["curve"]:
+        if point["step"] == curve["kept_step"]:
+            yield Figure(value=point["validation_loss"] / math.log(2), unit="bit/sample", **shared)
 
 
 def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
     """Each layer of each method, with its best pooling on validation."""
     probed: Mapping[str, Any] = entry.read_json(PROBE)
     metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
+    shared: dict[str, Any] = {"stage": "probe", "name": metric, "unit": "ratio", "artifact": entry.key}
     for row in probed["methods"]:
         for of, each in best_poolings(row["candidates"]).items():
             if "/" in of:
-                yield Figure(
-                    stage="probe",
-                    name=metric,
-                    of=of,
-                    value=each["test_accuracy"],
-                    low=each["low"],
-                    high=each["high"],
-                    unit="ratio",
-                    artifact=entry.key,
-                    protocol=protocol,
-                    split="test",
-                )
-
-
-COLLECTORS = {"health": _tokenizer, "lm": _language_model}
+                values = {"value": each["test_accuracy"], "low": each["low"], "high": each["high"]}
+                yield Figure(of=of, **values, protocol=protocol, split="test", **shared)
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:

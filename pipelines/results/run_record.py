@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from foundation.errors import InputError
+from foundation.printable import escape_values
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.record_types import require_record
-from pipelines.results.training_record import TrainingRecord
+from training.record import TrainingRecord
 
 RESULTS = "results.json"
 PICTURES = "listening/pictures.safetensors"
@@ -220,7 +221,7 @@ def read_results(folder: Path) -> Results:
         require_record(Results, content, "")
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}; write it again: repeat the run's command") from error
-    return cast(Results, _printable(content))
+    return cast(Results, escape_values(content))
 
 
 def read_pictures(folder: Path) -> Pictures:
@@ -236,19 +237,6 @@ def read_pictures(folder: Path) -> Pictures:
         return cast(Pictures, load_file(path))
     except SafetensorError as error:
         raise InputError(f"{path} cannot be read ({error}); write it again: repeat the run's command") from error
-
-
-def _printable(content: object) -> object:
-    """Names come from file systems: control characters, bidirectional marks and lone surrogates spoil XML and UTF-8."""
-    match content:
-        case str():
-            return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in content)
-        case dict():
-            return {_printable(key): _printable(value) for key, value in content.items()}
-        case list():
-            return [_printable(value) for value in content]
-        case _:
-            return content
 
 
 def is_cut(excerpt: ExcerptRecord) -> bool:

@@ -7,9 +7,10 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from foundation.files import write_aside
+from foundation.printable import escape_values
 
 NOTES = ".jobs"
 State = Literal["unfinished", "finished", "failed"]
@@ -61,7 +62,7 @@ def read_jobs(sweep: Path) -> list[Job]:
 
 def read_job(path: Path) -> Job:
     """One job."""
-    return Job(**_shown(json.loads(path.read_bytes())))
+    return Job(**cast(dict[str, Any], escape_values(json.loads(path.read_bytes()))))
 
 
 def relative(folder: Path, sweep: Path) -> str:
@@ -72,14 +73,3 @@ def relative(folder: Path, sweep: Path) -> str:
 def _unquoted(value: str) -> str:
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     return value[1:-1] if quoted else value
-
-
-def _shown(content: Any) -> Any:
-    """Options may hold names of files, and reasons too: what is not printable spoils a page and is escaped."""
-    match content:
-        case str():
-            return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in content)
-        case dict():
-            return {key: _shown(value) for key, value in content.items()}
-        case _:
-            return content

@@ -11,12 +11,13 @@ from torch import nn
 
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.store.store import Entry, Recipe, Store, checkpoints_of
-from pipelines.store.training_curve import TENSORBOARD, tensorboard, write_curve
+from pipelines.store.store import Entry, Recipe, Store, checkpoints_of, write_json
+from pipelines.store.training_curve import CURVE, TENSORBOARD, tensorboard
 from pipelines.store.workers import encoding_pool, in_order
 from training.fit import B, Batches, LossFunction, fit
 from training.gangs import Alone, Gang
-from training.state import FitConfig, Point
+from training.record import Point
+from training.state import FitConfig
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -108,7 +109,7 @@ class Session:
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:
-            write_curve(folder, report)
+            write_json(folder / CURVE, report)
 
     def _threads(self) -> int:
         """Threads that each process computes with.

@@ -5,9 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.store.store import write_json
-from training.fit import FitReport
-from training.state import FitConfig, Point
+from training.record import Point
+from training.state import FitConfig
 
 CURVE = "curve.json"
 TENSORBOARD = "tensorboard"  # folder in a run folder, with a folder for each training
@@ -24,11 +23,6 @@ def numeric(config: FitConfig) -> dict[str, object]:
     values = asdict(config)
     del values["checkpoint_minutes"]
     return values
-
-
-def write_curve(folder: Path, report: FitReport) -> None:
-    """Write a report beside the weights that it is about."""
-    write_json(folder / CURVE, asdict(report))
 
 
 def tensorboard(folder: Path, say: Callable[[str], None] = lambda line: None) -> Callable[[Point], None]:
@@ -48,8 +42,8 @@ def tensorboard(folder: Path, say: Callable[[str], None] = lambda line: None) ->
 
 
 def write_tensorboard(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write a whole curve, as `write_curve` stored it, as a TensorBoard log, unless the folder holds one already."""
+    """Write a whole curve, as a stage stored it, as a TensorBoard log, unless the folder holds one already."""
     if not folder.exists():
         track = tensorboard(folder)
         for point in record["curve"]:
-            track(Point(**point))
+            track(point)

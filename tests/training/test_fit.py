@@ -21,9 +21,10 @@ from foundation.progress import Progress
 from tests.reference import regression_by_adamw
 from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from training.event_files import EventFiles
-from training.fit import FitReport, fit
+from training.fit import fit
 from training.gangs import Alone
-from training.state import FitConfig, Point
+from training.record import Point, TrainingRecord
+from training.state import FitConfig
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
 
@@ -76,7 +77,7 @@ def trained(
     validation: tuple[int, ...] = (100, 101, 102),
     points: list[Point] | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> FitReport:
+) -> TrainingRecord:
     held_out = [Slope().batch(step) for step in validation]
     return train_on(model, config, folder, held_out, batches, points, say)
 
@@ -89,7 +90,7 @@ def train_on(
     batches: Slope | None = None,
     points: list[Point] | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> FitReport:
+) -> TrainingRecord:
     return fit(
         model,
         batches or Slope(),
@@ -274,9 +275,9 @@ def test_best_keeps_the_weights_of_the_lowest_validation_loss(tmp_path: Path) ->
     points: list[Point] = []
     model = plane()
     report = trained(model, config, tmp_path, points=points)
-    losses = [point.validation_loss for point in points]
-    assert tuple(points) == report.curve
-    assert report.kept_step == 1 + int(np.argmin(losses)) < report.steps
+    losses = [point["validation_loss"] for point in points]
+    assert points == report["curve"]
+    assert report["kept_step"] == 1 + int(np.argmin(losses)) < report["steps"]
     with torch.no_grad():
         held_out = [squared_error(model, Slope().batch(step)) for step in (100, 101, 102)]
     assert sum(float(total) for total, _ in held_out) / sum(count for _, count in held_out) == pytest.approx(
@@ -287,8 +288,8 @@ def test_best_keeps_the_weights_of_the_lowest_validation_loss(tmp_path: Path) ->
 
 def test_last_keeps_the_last_and_needs_no_validation(tmp_path: Path) -> None:
     report = trained(plane(), CONFIG, tmp_path, validation=())
-    assert report.kept_step == report.steps == CONFIG.steps
-    assert all(math.isnan(point.validation_loss) for point in report.curve)
+    assert report["kept_step"] == report["steps"] == CONFIG.steps
+    assert all(math.isnan(point["validation_loss"]) for point in report["curve"])
 
 
 def test_validation_of_no_items_keeps_the_last_weights(tmp_path: Path) -> None:
@@ -296,7 +297,7 @@ def test_validation_of_no_items_keeps_the_last_weights(tmp_path: Path) -> None:
     model, other = plane(), plane()
     report = train_on(model, replace(CONFIG, keep="best"), tmp_path / "empty", [nothing])
     trained(other, replace(CONFIG, keep="last"), tmp_path / "last")
-    assert report.kept_step == CONFIG.steps
+    assert report["kept_step"] == CONFIG.steps
     assert torch.equal(model.weight, other.weight)
 
 
@@ -305,7 +306,7 @@ def test_what_was_trained_to_its_end_is_not_trained_again(max_minutes: float | N
     config = replace(CONFIG, max_minutes=max_minutes)
     model, again = network(), network()
     report = trained(model, config, tmp_path)
-    assert trained(again, config, tmp_path, Slope(stop_at=report.steps - 1)) == report
+    assert trained(again, config, tmp_path, Slope(stop_at=report["steps"] - 1)) == report
     assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
 
 
@@ -328,8 +329,8 @@ def test_losses_are_per_item_over_batches_of_unequal_size(tmp_path: Path) -> Non
         progress=Progress(lambda first, done, total: None, lambda note: None, 1),
         track=points.append,
     )
-    assert points[0].validation_loss == pytest.approx(wanted, rel=1e-5)
-    assert points[0].train_loss == pytest.approx(training_loss, rel=1e-5)
+    assert points[0]["validation_loss"] == pytest.approx(wanted, rel=1e-5)
+    assert points[0]["train_loss"] == pytest.approx(training_loss, rel=1e-5)
 
 
 def test_divergence_is_told_with_a_remedy(tmp_path: Path) -> None:
@@ -364,9 +365,9 @@ def test_weights_that_only_validation_finds_broken_are_not_kept(tmp_path: Path) 
 
 def test_a_ceiling_in_minutes_marks_what_it_cut_short(tmp_path: Path) -> None:
     report = trained(plane(), replace(CONFIG, max_minutes=1e-9), tmp_path)
-    assert report.cut_short
-    assert report.steps == 1
-    assert [point.step for point in report.curve] == [1]
+    assert report["cut_short"]
+    assert report["steps"] == 1
+    assert [point["step"] for point in report["curve"]] == [1]
 
 
 def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:

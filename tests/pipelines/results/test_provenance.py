@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lm.model import LanguageModel
 from pipelines.commandline.overrides import prepare
 from pipelines.commandline.typed_words import command_line, typed
-from pipelines.results.provenance import commit_of, parameters, provenance
+from pipelines.results.provenance import CHECKOUT, commit_of, parameters, provenance
 from pipelines.run import PATHS, TEXTS
 from pipelines.store.store import Entry, write_json
 from pipelines.store.training_curve import CURVE
@@ -53,6 +53,10 @@ def test_models_are_counted_without_loading_them(run_folder: Path) -> None:
     }
     for part, model in models.items():
         assert parameters(run_folder / part) == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_the_checkout_is_the_folder_above_all_packages() -> None:
+    assert (CHECKOUT / "pipelines/results/provenance.py").is_file()
 
 
 def test_a_commit_is_named_with_what_differs_from_it(tmp_path: Path) -> None:
