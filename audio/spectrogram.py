@@ -34,11 +34,7 @@ SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrogramConfig:
-    """Options of the log-mel spectrogram of a mono signal.
-
-    Raises:
-        InputError: a value is out of range, or two values contradict each other.
-    """
+    """Options of the log-mel spectrogram of a mono signal."""
 
     sample_rate: int = 16_000  # Hz; recordings of another rate are resampled
     window_length: int = 400  # samples; also the length of the Fourier transform
@@ -166,19 +162,11 @@ def _frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int
 
 
 def require_rate(sample_rate: int) -> None:
-    """Refuse a sample rate that no front end can have.
-
-    Raises:
-        InputError: the rate is not positive, or too high.
-    """
+    """Refuse a sample rate that no front end can have."""
     require(0 < sample_rate <= MAX_RATE, "audio.sample_rate", sample_rate, f"it must be 1 to {MAX_RATE} Hz")
 
 
 def require_ranges(ranges: tuple[float, float] | None, option: str) -> None:
-    """Refuse an invalid interval of dynamic ranges.
-
-    Raises:
-        InputError: the interval is not two positive numbers of dB in ascending order.
-    """
+    """Refuse an invalid interval of dynamic ranges."""
     if ranges is not None and not (len(ranges) == 2 and 0 < ranges[0] <= ranges[1]):
         raise InputError(f"{option} is {list(ranges)} dB; give the narrowest and the widest, such as [22, 50], or null")

@@ -4,11 +4,7 @@ from foundation.errors import InputError
 
 
 def require(holds: bool, option: str, value: object, rule: str) -> None:
-    """Refuse a value unless a condition holds; ``rule`` tells the user what to choose.
-
-    Raises:
-        InputError: the condition does not hold.
-    """
+    """Refuse a value unless a condition holds; ``rule`` tells the user what to choose."""
     if not holds:
         raise InputError(f"{option} is {value}; {rule}")
 

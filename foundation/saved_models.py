@@ -154,9 +154,6 @@ def require_size(weights: Path, numbers: int) -> None:
     """Refuse weights whose file is too small or too large for ``numbers`` float32 numbers.
 
     After this check the network of the config is at most as large as the file, so it is safe to build.
-
-    Raises:
-        InputError: the two sizes contradict each other.
     """
     size = weights.stat().st_size
     if not 4 * numbers <= size <= 4 * numbers + MAX_HEADER:
@@ -204,9 +201,6 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
     """Refuse weights whose tensors differ from those of the network, ``wanted``, in name, shape or type.
 
     ``tied`` names tensors that are one tensor under several names; any of them may be missing.
-
-    Raises:
-        InputError: a tensor is missing or unexpected, or has another shape or type.
     """
     header = read_header(weights)
     if missing := sorted(wanted.keys() - header.keys() - set(tied)):
@@ -223,11 +217,7 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
 
 
 def require_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse weights that hold NaN or infinity: every output would be noise.
-
-    Raises:
-        InputError: a tensor holds such a number; the message names the first one.
-    """
+    """Refuse weights that hold NaN or infinity: every output would be noise."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise InputError(f"the tensor {name!r} holds numbers that are not finite")

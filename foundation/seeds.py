@@ -8,11 +8,7 @@ MAX_SEED = 2**32 - 1  # the limit of NumPy and of the seeds that training derive
 
 
 def require_seed(seed: int, option: str) -> None:
-    """Refuse a seed that NumPy, PyTorch or scikit-learn does not accept.
-
-    Raises:
-        InputError: the seed is negative or larger than `MAX_SEED`.
-    """
+    """Refuse a seed that NumPy, PyTorch or scikit-learn does not accept."""
     require(0 <= seed <= MAX_SEED, option, seed, f"it must be 0 to {MAX_SEED}; choose another seed")
 
 

@@ -72,11 +72,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """How training batches are made.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """How training batches are made."""
 
     batch_size: int = 32  # windows per step, over all processes and accumulation steps
     random_inputs: float = 0.1  # share of the input codes replaced by random ones; the targets stay

@@ -15,11 +15,7 @@ from lm.pooling import Pooling, pooled, pooling_parts
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastConfig:
-    """What is contrasted, and how sharply.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """What is contrasted, and how sharply."""
 
     pooling: Pooling = "thirds"  # over time, of what the head is given
     hidden: int = 256  # of the projection head

@@ -35,9 +35,6 @@ class GPTConfig:
         flattening    one position per code: each sees all codes before it, of its own time step too
         parallel      one position per time step: reads the sum of its codes' embeddings, predicts those of the next
                       step independently of each other; as many times shorter as there are streams
-
-    Raises:
-        InputError: a size is out of range, or two of them contradict each other.
     """
 
     model_dim: int = 192
@@ -81,11 +78,7 @@ class GPTConfig:
         return 1 if self.interleaving == "parallel" else streams
 
     def require_room(self, streams: int) -> None:
-        """Refuse a context too short for codes of so many streams.
-
-        Raises:
-            InputError: begin-of-sequence and two time steps do not fit.
-        """
+        """Refuse a context too short for codes of so many streams."""
         positions = self.positions_per_step(streams)
         if self.context < 1 + 2 * positions:
             raise InputError(

@@ -26,11 +26,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """How methods are probed and what they reach is bounded.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """How methods are probed and what they reach is bounded."""
 
     tries: int = 36  # (candidate, penalty) pairs of each method, whatever number of candidates it offers
     penalty_low: float = 1e-4  # C of the logistic regression, the strongest regularisation

@@ -20,11 +20,7 @@ LONGEST_LOOP = 16  # time steps: the longest block whose repetition the guard lo
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the next code is drawn from the model's probabilities; the defaults leave them as they are.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """How the next code is drawn from the model's probabilities; the defaults leave them as they are."""
 
     temperature: float = 1.0  # logits are divided by it; 0 takes the most probable code
     top_k: int = 0  # only the k most probable codes; 0 is all

@@ -16,11 +16,7 @@ from pipelines.store.store import write_json
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """Options of the command.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Options of the command."""
 
     what: Literal["encode", "memory", "vocoder"]
     input: Path | None  # real recordings beside the synthesised ones

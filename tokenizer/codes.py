@@ -146,11 +146,7 @@ class CodeMeanings(Protocol):
 
 
 def require_codes(given: object, name: str) -> None:
-    """Refuse values that are not `Codes`, such as bare numbers.
-
-    Raises:
-        InputError: the value has another type.
-    """
+    """Refuse values that are not `Codes`, such as bare numbers."""
     if not isinstance(given, Codes):
         raise InputError(f"{name} is of type {type(given).__name__}; give Codes, such as Tokenizer.encode returns")
 

@@ -19,11 +19,7 @@ MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB
 
 @dataclass(frozen=True, kw_only=True)
 class HealthConfig:
-    """Options of the health checks: the threshold of collapse, and the changes that stability is measured with.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Options of the health checks: the threshold of collapse, and the changes that stability is measured with."""
 
     min_perplexity_ratio: float = 0.2  # of the codebook size, on validation clips
     gate: Literal["warn", "stop"] = "warn"

@@ -41,9 +41,6 @@ def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
 
     Returns:
         The columns to read; those of segments only if the file has them.
-
-    Raises:
-        InputError: a column is missing, occurs twice, or has another type.
     """
     segments = any(name in schema.names for name in SPAN_COLUMNS)
     wanted = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
@@ -96,11 +93,7 @@ def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
 
 
 def require_room(needed: int, path: Path) -> None:
-    """Refuse codes that need more memory than the machine has.
-
-    Raises:
-        InputError: they need more.
-    """
+    """Refuse codes that need more memory than the machine has."""
     if needed > (there := machine_memory()):
         raise InputError(
             f"{path} holds codes that take {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f} GB; "

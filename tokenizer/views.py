@@ -29,11 +29,7 @@ FRAMES_AT_ONCE = 3000  # of a long recording, each piece warped by itself
 
 @dataclass(frozen=True, kw_only=True)
 class ViewsConfig:
-    """In which ways training clips are encoded beside as they are.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """In which ways training clips are encoded beside as they are."""
 
     offsets: bool  # cut into patches from each other frame on
     warps: int  # copies at a speed and with formants drawn at random

@@ -21,11 +21,7 @@ MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """Options of training: AdamW, linear warm-up and cosine decay.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Options of training: AdamW, linear warm-up and cosine decay."""
 
     steps: int
     lr: float  # peak learning rate

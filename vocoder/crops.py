@@ -34,11 +34,7 @@ NOT_COUNTED = -100  # target of a sample that the loss leaves out
 
 @dataclass(frozen=True, kw_only=True)
 class CropsConfig:
-    """How clips are cut for training.
-
-    Raises:
-        InputError: a value is out of range, or two of them contradict each other.
-    """
+    """How clips are cut for training."""
 
     batch_size: int = 8  # crops per step, over all processes
     crop_codes: int = 25

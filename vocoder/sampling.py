@@ -16,11 +16,7 @@ EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How a vocoder draws sound. Griffin-Lim and other kinds that learn nothing use the seed alone.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """How a vocoder draws sound. Griffin-Lim and other kinds that learn nothing use the seed alone."""
 
     temperature: float = 1.0  # divides the logits; 0 always takes the most probable level
     top_p: float = 1.0  # draws among the most probable levels that together reach this probability

@@ -4,10 +4,6 @@ from foundation.errors import InputError
 
 
 def require_strength(strength: float, *, option: str = "postfilter") -> None:
-    """Refuse what is no share of the difference.
-
-    Raises:
-        InputError: it is not within 0 and 1.
-    """
+    """Refuse what is no share of the difference."""
     if not 0 <= strength <= 1:
         raise InputError(f"{option} is {strength}; choose 0 (WaveNet's own sound) to 1 (all that is missing)")

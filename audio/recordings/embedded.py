@@ -55,11 +55,7 @@ VOICES = tuple(f"{_ACCENTS[number % len(_ACCENTS)]}+{variant}" for number, varia
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedConfig:
-    """Size of the corpus; the whole is 33 minutes of sound, synthesised in 5 s.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Size of the corpus; the whole is 33 minutes of sound, synthesised in 5 s."""
 
     voices: int = len(VOICES)  # number of voices, from the first
     words: int = len(WORDS)  # number of words, from the first; the ten digits come first

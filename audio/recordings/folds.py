@@ -46,11 +46,7 @@ def folds(
 
 
 def require_disjoint_groups(manifest: Manifest) -> None:
-    """Refuse a division that does not test generalisation across groups.
-
-    Raises:
-        InputError: a group is in two splits; the message names it.
-    """
+    """Refuse a division that does not test generalisation across groups."""
     first: dict[str, Clip] = {}
     for clip in manifest.clips:
         other = clip if clip.group is None else first.setdefault(clip.group, clip)

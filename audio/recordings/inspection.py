@@ -22,11 +22,7 @@ Progress = Callable[[int, int], None]  # files done, files in all
 
 @dataclass(frozen=True, kw_only=True)
 class InspectionConfig:
-    """Requirements of a usable recording.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Requirements of a usable recording."""
 
     min_seconds: float = 0.05  # shorter recordings, without their trimmed ends, are set aside
     silence_peak: float = 1e-4  # of full scale; a recording that never exceeds it is silent (three steps of 16 bits)

@@ -31,11 +31,7 @@ END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentConfig:
-    """Options of cutting recordings into segments.
-
-    Raises:
-        InputError: a value is out of range, or two values contradict each other.
-    """
+    """Options of cutting recordings into segments."""
 
     seconds: float | None = None  # length of a segment; None: recordings stay whole
     overlap_seconds: float = 0.0  # overlap with the previous segment

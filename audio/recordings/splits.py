@@ -34,9 +34,6 @@ class SplitConfig:
     ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"), or
     patterns of top folder names ("dev-*"). With an empty ``train`` all other clips train; otherwise clips that no split
     names are set aside.
-
-    Raises:
-        InputError: a value is out of range, or two values contradict each other.
     """
 
     by: Literal["hash", "group", "index", "folder", "fold", "table"] = "hash"

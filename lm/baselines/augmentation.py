@@ -20,11 +20,7 @@ NATS_PER_DB = math.log(10) / 10  # of power
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig:
-    """How far a view may be from its clip; every amount is drawn for each clip anew. Zeros change nothing.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """How far a view may be from its clip; every amount is drawn for each clip anew. Zeros change nothing."""
 
     crop: float = 0.6  # the smallest share of a clip that is kept; 1 keeps all
     speed: float = 0.25  # up to so much faster, or slower by the same factor

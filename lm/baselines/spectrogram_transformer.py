@@ -31,11 +31,7 @@ TOKENS = 2  # class and distillation token, before the patches
 
 @dataclass(frozen=True, kw_only=True)
 class AstConfig:
-    """Which transformer, and what it starts from. All sizes have 12 layers, as those of DeiT have.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Which transformer, and what it starts from. All sizes have 12 layers, as those of DeiT have."""
 
     size: Size = "tiny"  # 192, 384 or 768 wide, with 3, 6 or 12 heads
     weights: str | None = None  # local Hugging Face folder of an AST, DeiT or ViT; None: random weights

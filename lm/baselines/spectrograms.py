@@ -79,11 +79,7 @@ class Spectrograms:
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrogramBatchConfig:
-    """How training batches are made.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """How training batches are made."""
 
     batch_size: int = 96  # clips per step, over all processes and accumulation steps
     max_frames: int = 300  # of a clip; longer ones are cut out of anew each time

@@ -19,11 +19,7 @@ VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """From frames to classes.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """From frames to classes."""
 
     pooling: Pooling = "thirds"  # of the last block's frames
     dropout: float = 0.3

@@ -21,9 +21,6 @@ def require_kind(output: Path, written: Collection[str], *, possible: str) -> No
     Args:
         written: suffixes of the files that the command writes, such as ".wav".
         possible: what can be named instead.
-
-    Raises:
-        InputError: the suffix is that of another kind of file.
     """
     suffix = output.suffix.lower()
     if suffix in FILES and suffix not in written:

@@ -75,11 +75,7 @@ def known_switch(word: str) -> str:
 
 
 def require_assignment(word: str) -> None:
-    """Refuse a word that gives no value to anything.
-
-    Raises:
-        InputError: there is no name and ``=`` in it, nor ``~name``.
-    """
+    """Refuse a word that gives no value to anything."""
     if not word.startswith("~") and not word.partition("=")[1]:
         raise InputError(f"{word!r} is not an option; options are written name=value, such as seed=1 (see --help)")
 

@@ -13,11 +13,7 @@ from vocoder.sampling import EngineChoice, Sampling
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeConfig:
-    """Options of ``wordless decode``.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Options of ``wordless decode``."""
 
     model: Path  # folder of a run
     input: Path  # codes: a Parquet file, a codes folder, or text units

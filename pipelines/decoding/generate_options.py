@@ -16,11 +16,7 @@ NONE = "none"  # in place of a kind of sound: codes alone
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """Options of ``wordless generate``.
-
-    Raises:
-        InputError: a value is out of range, or two contradict each other.
-    """
+    """Options of ``wordless generate``."""
 
     model: Path  # folder of a run
     output: Path  # a new folder, or a .wav file for a single sample

@@ -14,11 +14,7 @@ UNITS = (".txt", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # of text
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
-    """Options of ``wordless encode``.
-
-    Raises:
-        InputError: a value is out of range, or two contradict each other.
-    """
+    """Options of ``wordless encode``."""
 
     model: Path  # folder of a run
     input: Path  # a recording, or a folder of them

@@ -9,11 +9,7 @@ from foundation.errors import InputError
 
 
 def require_record(kind: Any, value: object, place: str) -> None:
-    """Refuse a value unlike the annotated type; keys that a ``TypedDict`` does not name do no harm.
-
-    Raises:
-        InputError: it is unlike it, at any depth; names the place.
-    """
+    """Refuse a value unlike the annotated type; keys that a ``TypedDict`` does not name do no harm."""
     origin, parts = get_origin(kind), get_args(kind)
     if is_typeddict(kind):
         _require_keys(kind, value, place)

@@ -41,9 +41,6 @@ def require_memory(
     """Refuse models, batches and samples that do not fit into this machine's memory even alone.
 
     Where a GPU trains, only the weights themselves are counted: they are made in main memory.
-
-    Raises:
-        InputError: one does not fit; names the option that asks for the most.
     """
     for_each_weight = 1 if _on_gpu(device) else TRAINED
     there = machine_memory()

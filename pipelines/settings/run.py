@@ -35,11 +35,7 @@ EMBEDDED = "<embedded corpus>"  # stands for the root that is known once it has 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Everything that ``wordless run`` can be told.
-
-    Raises:
-        InputError: a value is out of range, or two contradict each other.
-    """
+    """Everything that ``wordless run`` can be told."""
 
     corpus: CorpusConfig
     embedded: EmbeddedConfig

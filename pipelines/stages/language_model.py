@@ -26,11 +26,7 @@ from training.state import FitConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSettings:
-    """Options of the language model's stage.
-
-    Raises:
-        InputError: a number is out of range.
-    """
+    """Options of the language model's stage."""
 
     batch_tokens: int  # positions: a step takes fewer windows than batches.batch_size where they are long
     views: ViewsConfig  # how training clips are encoded beside as they are: more data, same sound

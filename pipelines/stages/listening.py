@@ -39,11 +39,7 @@ PICTURES = "pictures.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningConfig:
-    """What is made to listen to, and what is judged by figures.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """What is made to listen to, and what is judged by figures."""
 
     clips: int  # test clips to listen to
     judged_clips: int  # test clips that the vocoder's figures are of; 0: only those to listen to, and no labels

@@ -41,11 +41,7 @@ from training.state import FitConfig
 
 @dataclass(frozen=True, kw_only=True)
 class AstSettings:
-    """Options of AST's stages.
-
-    Raises:
-        InputError: a value is out of range.
-    """
+    """Options of AST's stages."""
 
     model: AstConfig
     augmentation: AugmentationConfig

@@ -42,11 +42,7 @@ MAX_BATCH = 1 << 20  # patches
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSettings:
-    """Options of the tokenizer's stages.
-
-    Raises:
-        InputError: a value is out of range, or two contradict each other.
-    """
+    """Options of the tokenizer's stages."""
 
     patch: PatchConfig
     autoencoder: AutoencoderConfig

@@ -17,11 +17,7 @@ REMEDY = "choose another output=..., or delete it"
 
 
 def require_new(output: Path) -> None:
-    """Refuse to write over anything.
-
-    Raises:
-        InputError: there is something at ``output``.
-    """
+    """Refuse to write over anything."""
     if output.exists():
         raise InputError(f"output={output} exists already; {REMEDY}")
 

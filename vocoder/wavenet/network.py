@@ -30,11 +30,7 @@ UNKNOWN_GROUP = -1  # the group of a clip whose group is not known
 
 @dataclass(frozen=True, kw_only=True)
 class WaveNetConfig:
-    """Shape of a conditional WaveNet.
-
-    Raises:
-        InputError: a value is out of range, or two of them contradict each other.
-    """
+    """Shape of a conditional WaveNet."""
 
     sample_rate: int = 16_000  # Hz
     hop_length: int = 160  # samples per spectrogram frame
