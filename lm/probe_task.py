@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foundation.errors import InputError
+from foundation.plurals import counted
 
 BoolArray = npt.NDArray[np.bool_]
 RowArray = npt.NDArray[np.int64]
@@ -92,7 +93,7 @@ def require_labels(labels: Sequence[str | None]) -> None:
     if not classes:
         raise InputError(f"{len(labels)} of {len(labels)} recordings have no label, which a probe predicts; {remedy}")
     if len(classes) < 2:
-        those = f"{labelled} recordings" if labelled == len(labels) else f"{labelled} recordings with a label"
+        those = counted(labelled, "recording") + (" with a label" if labelled < len(labels) else "")
         raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
 
 

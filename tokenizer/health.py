@@ -14,6 +14,7 @@ from foundation.ranges import require
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 
+LEAST_SECONDS = 0.01  # of a clip that is encoded again
 MOST_DB = 200  # largest change of a recording; 24 bits span 144 dB
 
 
@@ -32,7 +33,8 @@ class HealthConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.min_perplexity_ratio <= 1:
             raise InputError(f"tokenizer.health.min_perplexity_ratio is {self.min_perplexity_ratio}; choose 0 to 1")
-        require(self.max_seconds > 0, "tokenizer.health.max_seconds", self.max_seconds, "it must be positive")
+        rule = f"it must be {LEAST_SECONDS} or more"
+        require(self.max_seconds >= LEAST_SECONDS, "tokenizer.health.max_seconds", self.max_seconds, rule)
         for name in ("noise_snr_db", "gain_db"):
             if not abs(getattr(self, name)) <= MOST_DB:
                 raise InputError(f"tokenizer.health.{name} is {getattr(self, name)}; choose -{MOST_DB} to {MOST_DB} dB")
@@ -106,11 +108,11 @@ def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> Fidel
     plain = quantised = 0.0
     values = 0
     for samples in clips:
+        if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
+            continue
         device = tokenizer.centroids.device
         spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(samples)[None].to(device)))
         steps = spectrogram.shape[1] // tokenizer.patch_frames
-        if not steps:
-            continue
         target = spectrogram[:, : steps * tokenizer.patch_frames]
         bottlenecks = tokenizer.bottlenecks(spectrogram)
         plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().item()

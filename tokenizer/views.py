@@ -24,6 +24,7 @@ from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import Tokenizer
 
+MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
 FRAMES_AT_ONCE = 3000  # of a long recording, each piece warped by itself
 
 
@@ -40,7 +41,8 @@ class ViewsConfig:
 
     def __post_init__(self) -> None:
         require_ranges(self.dynamic_ranges, "lm.views.dynamic_ranges")
-        require(self.warps >= 0, "lm.views.warps", self.warps, "choose 0 (none) or a number of warped copies")
+        rule = f"choose 0 (none) to {MOST_WARPS} warped copies"
+        require(0 <= self.warps <= MOST_WARPS, "lm.views.warps", self.warps, rule)
         for name in ("max_speed", "max_formants"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"lm.views.{name} is {getattr(self, name)}; choose a ratio of at least 0 and below 1")

@@ -17,6 +17,7 @@ from audio.recordings.splits import SplitConfig, split_clips
 from audio.recordings.tables import Row, read_table
 from audio.recordings.templates import Template
 from foundation.errors import InputError
+from foundation.plurals import counted
 
 EXTENSIONS = (
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
@@ -100,16 +101,17 @@ def build_manifest(
     fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
     if set_aside:
         set_aside((*unmatched, *unfit))
+    recordings = counted(len(described), "recording")
     if not fit:
         raise InputError(
-            f"corpus.root={root}: none of its {len(described)} recordings can be used ({frequent_reasons(unfit)}); "
+            f"corpus.root={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); "
             "check the files, or loosen corpus.inspection"
         )
     clips, left_out = _cut(described, fit, config)
     unused = (*unfit, *left_out)
     if not clips:
         raise InputError(
-            f"corpus.root={root}: nothing of its {len(described)} recordings can be used ({frequent_reasons(unused)}); "
+            f"corpus.root={root}: nothing of its {recordings} can be used ({frequent_reasons(unused)}); "
             "check start and end in the table, choose a lower corpus.segment_silence_dbfs, or loosen corpus.inspection"
         )
     divided, undivided = _split(clips, config.split, unused)
@@ -175,7 +177,7 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Reject
     matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
     if not matched:
         raise InputError(
-            f"corpus.pattern is {config.pattern!r}, which fits none of {len(listed)} files below {root}, "
+            f"corpus.pattern is {config.pattern!r}, which fits none of {counted(len(listed), 'file')} below {root}, "
             f"such as {min(listed)!r}; write the pattern after such a name"
         )
     described = {

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from audio.recordings.manifest import SPLITS, Clip, Split
 from audio.recordings.splits import SplitConfig
+from foundation.plurals import counted
 
 TOLERATED = 1.5  # a split this many times larger or smaller than requested gets a notice
 
@@ -15,7 +16,7 @@ def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str,
         several = divided > 1
         labels = ", each label by itself" if len({clip.label for clip in clips}) > 1 else ""
         return (
-            f"{divided} recording{'s' if several else ''} cannot fill {len({clip.split for clip in clips})} splits, so "
+            f"{counted(divided, 'recording')} cannot fill {len({clip.split for clip in clips})} splits, so "
             f"{'each recording' if several else 'it'} is divided in time{labels}: the first stretch trains, the next "
             "validates, the last tests. The figures say nothing about other recordings: add some, or say in a table "
             "which stretch stands in which split (corpus.split.by=table)",

@@ -8,6 +8,7 @@ from audio.recordings.division import division_notices
 from audio.recordings.embedded import EmbeddedConfig, embedded_corpus
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from foundation.errors import InputError
+from foundation.plurals import counted
 from foundation.progress import Terminal
 from lm.probe_task import require_labels
 from pipelines.settings.run import EMBEDDED, RunSettings, choose_workers
@@ -93,9 +94,9 @@ def read_corpus(
     trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
     segments = f"{_segments_of(manifest)}, " if manifest.has_segments else ""
     left_out = sum(each.segments for each in rejected)
-    dropped = f", {left_out} segments left out (reasons: {REJECTED})" if left_out else ""
+    dropped = f", {counted(left_out, 'segment')} left out (reasons: {REJECTED})" if left_out else ""
     terminal.say(
-        f"corpus    {name}: {len(manifest.clips)} clips, {segments}{manifest.seconds / 60:.1f} minutes, "
+        f"corpus    {name}: {counted(len(manifest.clips), 'clip')}, {segments}{manifest.seconds / 60:.1f} minutes, "
         f"{sum(not each.segments for each in rejected)} set aside{dropped}{trimmed}"
     )
     notices = division_notices(manifest.clips, config.split)
@@ -113,7 +114,7 @@ def _folder_name(root: Path) -> str:
 def _segments_of(manifest: Manifest) -> str:
     segments = [clip.path for clip in manifest.clips if clip.segment is not None]
     files = len(set(segments))
-    return f"{len(segments)} of them segments of {files} recording{'s' if files > 1 else ''}"
+    return f"{len(segments)} of them segments of {counted(files, 'recording')}"
 
 
 def _advice(manifest: Manifest, config: CorpusConfig) -> list[str]:

@@ -11,6 +11,7 @@ from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import write_rejected
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
+from foundation.plurals import counted
 from foundation.progress import Terminal
 from pipelines.commandline.devices import choose_device, cores
 from pipelines.encoding.code_shards import Encoded, clear_away, encode_shards, shard_clips
@@ -50,7 +51,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     if encoded.rejected:
         reasons = frequent_reasons(encoded.rejected)
         terminal.say(f"{len(encoded.rejected)} set aside ({reasons}): {settings.rejected}")
-    terminal.say(f"{encoded.clips} recordings, {encoded.seconds:.1f} s of sound: {settings.output}")
+    terminal.say(f"{counted(encoded.clips, 'recording')}, {encoded.seconds:.1f} s of sound: {settings.output}")
 
 
 def _is_whole(settings: EncodeConfig) -> bool:
@@ -92,7 +93,7 @@ def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) ->
     if not encoded.clips:
         remove_work_folder(settings.shards)
         raise InputError(
-            f"input={settings.input}: none of its {len(recordings.paths)} recordings can be read "
+            f"input={settings.input}: none of its {counted(len(recordings.paths), 'recording')} can be read "
             f"({frequent_reasons(encoded.rejected)}); see {settings.rejected}"
         )
     if settings.in_shards:

@@ -2,6 +2,7 @@
 
 import math
 
+from foundation.plurals import plural
 from pipelines.methods.table import ROWS
 from pipelines.results.comparison_record import ComparisonRecord
 
@@ -120,4 +121,4 @@ def metric_of(comparison: ComparisonRecord) -> str:
 
 def counted(count: float, one: str, several: str | None = None) -> str:
     """Write a number and its noun: "1 clip", "2 clips"."""
-    return f"{number(count)} {one if count == 1 else several or one + 's'}"
+    return f"{number(count)} {plural(count, one, several)}"

@@ -72,3 +72,8 @@ def test_a_collapse_at_one_level_is_told_though_the_levels_together_look_fine() 
     assert collapse(replace(both, levels=()), config) is None
     assert "has collapsed at residual level 2 of 2: perplexity 1.0 of 4" in str(collapse(both, config))
     assert collapse(replace(both, levels=levels[:1]), config) is None
+
+
+def test_a_clip_shorter_than_a_code_is_left_out(tokenizer: Tokenizer) -> None:
+    whole, short = sound(1.0, seed=0), np.zeros(3, np.float32)
+    assert measure_fidelity(tokenizer, [short, whole]) == measure_fidelity(tokenizer, [whole])

@@ -158,6 +158,10 @@ def test_a_corpus_that_will_not_do(
         ("tokenizer.fit.accumulation=9223372036854775807", "tokenizer.fit.accumulation is 9223372036854775807, and a"),
         ("tokenizer.health.noise_snr_db=-100000", "tokenizer.health.noise_snr_db is -100000.0; choose -200 to 200 dB"),
         ("listening.seconds=inf", "listening.seconds=inf is too large; it must lie within"),
+        ("tokenizer.health.max_seconds=5e-324", "tokenizer.health.max_seconds is 5e-324; it must be 0.01 or more"),
+        ("lm.views.warps=1000000", "lm.views.warps is 1000000; choose 0 (none) to 1000 warped copies"),
+        ("corpus=fsdd", "neither corpus.root nor corpus.table is given; name the folder of your recordings"),
+        ("corpus=esc10", "neither corpus.root nor corpus.table is given; name the folder of your recordings"),
         ("corpus=folder", "neither corpus.root nor corpus.table is given; name the folder of your recordings"),
     ],
 )

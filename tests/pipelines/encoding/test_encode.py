@@ -192,7 +192,7 @@ def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_pa
 def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.wav").write_bytes(b"no sound")
-    with pytest.raises(InputError, match=r"none of its 1 recordings can be read .*rejected\.tsv"):
+    with pytest.raises(InputError, match=r"none of its 1 recording can be read .*rejected\.tsv"):
         encode(options(run_folder, tmp_path / "in", tmp_path / "codes"))
     assert not (tmp_path / "codes").exists()
 

@@ -257,7 +257,7 @@ def test_what_is_true_of_some_folds_is_said_with_their_names() -> None:
     [
         ([None, None], "2 of 2 recordings have no label, which a probe predicts; put each"),
         (["only", "only"], "all 2 recordings have the label 'only', and a probe tells at least 2 apart; put each"),
-        (["only", None], "all 1 recordings with a label have the label 'only'"),
+        (["only", None], "all 1 recording with a label have the label 'only'"),
     ],
 )
 def test_labels_that_tell_nothing_are_refused(labels: list[str | None], message: str) -> None:
