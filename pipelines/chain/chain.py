@@ -94,7 +94,7 @@ def make_folds(
         "store.root=PATH",
         reused=True,
         seconds=trainings * (manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)),
-        vectors=trainings * len(manifest.clips) * len(settings.compare.methods) * ("probe" in settings.stages),
+        vectors=trainings * len(manifest.clips) * len(settings.probed),
     )
     for fold in folds:
         _require_clips(fold.manifest, settings)

@@ -21,7 +21,6 @@ BAG_OF_CODES = Method(
         name="bag_of_codes",
         kind="codes",
         title="bag of codes",
-        phrase="the bag of codes",
         line=Line(filled=False, dashes="--"),
         places=frozenset({"learning curves", "groups", "summary"}),
     ),

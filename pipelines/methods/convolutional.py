@@ -82,7 +82,6 @@ SUPERVISED_HEAD = Row(
     name="supervised_head",
     kind="supervised",
     title="supervised CNN, own head",
-    phrase="the supervised CNN",
     line=Line(marker="^", filled=False),
     places=frozenset({"groups", "summary", "key figures"}),
 )
@@ -91,7 +90,6 @@ SUPERVISED = Method(
         name="supervised",
         kind="supervised",
         title="supervised CNN",
-        phrase="a probe of the supervised CNN",
         line=Line(marker="^"),
         places=frozenset({"learning curves"}),
     ),

@@ -49,7 +49,6 @@ RANDOM_GPT = Method(
         name="random_gpt",
         kind="untrained",
         title="GPT, untrained",
-        phrase="an untrained GPT",
         places=frozenset({"summary"}),
     ),
     candidates=lambda options, poolings: (options.lm.gpt.layers + 1) * poolings,

@@ -36,8 +36,7 @@ class Row:
 
     name: str  # in options, keys and results.json
     kind: Kind
-    title: str  # in tables and charts
-    phrase: str = ""  # in sentences, with an article where one is needed; empty: the title
+    title: str  # in tables, charts and sentences
     line: Line = Line()
     places: frozenset[Place] = frozenset()  # that show it, in a chart of few methods or a sentence
 

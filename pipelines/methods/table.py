@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
 from pipelines.methods.gpt import GPT, RANDOM_GPT
-from pipelines.methods.method import Kind, Method, Place, Row
+from pipelines.methods.method import Method, Place, Row
+from pipelines.methods.own import own_row
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
 
@@ -33,12 +34,13 @@ ROWS: dict[str, Row] = {
 }
 
 
-def kind_of(row: str) -> Kind:
-    """The kind of a row of the comparison; rows that the table lacks are features that a user brought."""
-    return ROWS[row].kind if row in ROWS else "own"
+def row_of(name: str) -> Row:
+    """The row of the comparison with a name; the table lacks those of features that a user brought."""
+    return ROWS.get(name) or own_row(name)
 
 
-def shown_in(place: Place, rows: Iterable[str]) -> list[str]:
-    """Those of some rows that a part of the report shows, in the order of the table."""
-    wanted = set(rows)
-    return [name for name, row in ROWS.items() if name in wanted and place in row.places]
+def shown_in(place: Place, names: Iterable[str]) -> list[str]:
+    """Those of some rows that a part of the report shows, in the order of the table; own features come last."""
+    wanted = dict.fromkeys(names)
+    ordered = [*(name for name in ROWS if name in wanted), *(name for name in wanted if name not in ROWS)]
+    return [name for name in ordered if place in row_of(name).places]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from pipelines.methods.table import ROWS, kind_of, shown_in
+from pipelines.methods.table import row_of, shown_in
 from pipelines.pages.charts import Look, Panel, Series, curve_chart, dot_chart, heat_map
 from pipelines.pages.phrasing import full_name, metric_of, percent
 from pipelines.pages.svg import GREEN, GRID, INK, MUTED, ORANGE
@@ -81,9 +81,10 @@ def _methods(comparison: ComparisonRecord) -> Markup:
     )
 
 
-def _line_look(of: str) -> Look:
+def line_look(of: str) -> Look:
     """Look up how a method is drawn beside others: in the colour of its kind, with a marker and dashes of its own."""
-    line, (_, look) = ROWS[of].line, KINDS[kind_of(of)]
+    row = row_of(of)
+    line, (_, look) = row.line, KINDS[row.kind]
     return replace(look, marker=line.marker, filled=line.filled, dashes=line.dashes, size=5.5)
 
 
@@ -142,7 +143,7 @@ def _learning_curves(comparison: ComparisonRecord) -> Markup:
         points = curves[of]
         clips, values = [point["clips"] for point in points], [point["value"] for point in points]
         low, high = ([point[end] for point in points if of == GPT] for end in ("low", "high"))
-        look = _line_look(of)
+        look = line_look(of)
         series.append(Series(label=full_name(of), look=look, places=clips, values=values, low=low, high=high))
     shares = {point["clips"]: point["share"] for of in shown for point in curves[of]}
     panel = Panel(
@@ -193,7 +194,7 @@ def _groups(comparison: ComparisonRecord) -> Markup:
     ]
     for of, values in by_method.items():
         places = [place for place, group in enumerate(groups) if group in values]
-        look = replace(_line_look(of), dashes="", size=5)
+        look = replace(line_look(of), dashes="", size=5)
         series.append(Series(label=full_name(of), look=look, places=places, values=[values[groups[p]] for p in places]))
     gpt = by_method.get(GPT, {})
     ends = " to ".join(f"{group} {percent(gpt[group])}" for group in (groups[0], groups[-1]) if group in gpt)

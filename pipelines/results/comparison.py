@@ -13,7 +13,7 @@ import numpy as np
 from foundation.errors import InputError
 from lm.comparison import FloatArray, Hits, Outcome, Rankings, by_fold, difference, interval, measured, resampled
 from lm.probe import ProbeConfig, require_equal_counts
-from pipelines.methods.table import kind_of
+from pipelines.methods.table import row_of
 from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
 from pipelines.store.stored_features import GPT
 
@@ -165,7 +165,7 @@ def _method(
     mine = values[:, number]
     return {
         "of": of,
-        "kind": kind_of(of),
+        "kind": row_of(of).kind,
         "value": float(mine.mean()),
         "low": low,
         "high": high,

@@ -1,6 +1,8 @@
 """What is compared, and how the clips are divided for it: options, and the folds of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from audio.recordings.folds import Fold, folds
@@ -8,7 +10,8 @@ from audio.recordings.manifest import Manifest
 from foundation.configuration import match_choice
 from foundation.errors import InputError
 from pipelines.methods.method import Method
-from pipelines.methods.table import METHODS
+from pipelines.methods.own import own_method
+from pipelines.methods.table import METHODS, ROWS
 
 QUICK_FOLDS = 2  # of a quick comparison
 
@@ -25,17 +28,25 @@ class ComparisonConfig:
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
     attentive: bool  # let validation choose, too, a mean in which codes weigh by how much they surprised the GPT
     surprise: bool  # and the GPT's surprise at each third of a clip, beside all layers
+    features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.features_file`
 
     def __post_init__(self) -> None:
-        if not self.methods:
+        if not self.compared:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
-        for place, name in enumerate(self.methods):
-            match_choice(tuple(METHODS), name, option=f"compare.methods[{place}]")
 
     @property
     def compared(self) -> tuple[Method, ...]:
-        """The methods, in the order of the table."""
-        return tuple(method for name, method in METHODS.items() if name in self.methods)
+        """The methods, each once, in the order of the option, then the features that the user brings.
+
+        Raises:
+            InputError: the table lacks a method, or features have the name of a method.
+        """
+        for place, name in enumerate(self.methods):
+            match_choice(tuple(METHODS), name, option=f"compare.methods[{place}]")
+        for name in {*ROWS} & {*(self.features or {})}:
+            raise InputError(f"compare.features.{name} has the name of a method; give the features another name")
+        named = tuple(METHODS[name] for name in dict.fromkeys(self.methods))
+        return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
     def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
         """The folds in which the clips of a corpus are compared; one, of its own split, where none are asked for.

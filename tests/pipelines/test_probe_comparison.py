@@ -11,7 +11,7 @@ from rich.console import Console
 
 from foundation.errors import InputError
 from lm.probe import ProbeConfig
-from pipelines.methods.table import kind_of
+from pipelines.methods.table import row_of
 from pipelines.results.comparison import Probed, comparison
 from pipelines.results.comparison_table import as_markdown, as_table
 
@@ -201,7 +201,7 @@ def test_what_is_not_alike_is_not_compared(spoil: Callable[[Any], None], message
     ],
 )
 def test_every_method_is_of_a_kind(method: str, expected: str) -> None:
-    assert kind_of(method) == expected
+    assert row_of(method).kind == expected
 
 
 def test_tables_hold_every_method() -> None:

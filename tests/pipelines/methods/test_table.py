@@ -6,14 +6,13 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from pipelines.pages.comparison_chart import KINDS
-from pipelines.pages.probe_charts import line_of
 
 from foundation.errors import InputError
 from lm.pooling import POOLINGS
 from pipelines.methods.method import Method, Row
 from pipelines.methods.table import METHODS, ROWS, shown_in
-from pipelines.pages.phrasing import full_name, in_sentence
+from pipelines.pages.comparison_charts import KINDS, line_look
+from pipelines.pages.phrasing import full_name
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny_chain import composed
@@ -38,9 +37,8 @@ def test_each_method_is_an_option_and_counts_its_candidates(method: Method, tmp_
 @pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
 def test_each_row_has_a_name_and_a_look_on_pages(row: Row) -> None:
     assert full_name(row.name) == row.title
-    assert in_sentence(row.name) == (row.phrase or row.title)
     assert row.kind in KINDS
-    assert line_of(row.name).marker == row.line.marker
+    assert line_look(row.name).marker == row.line.marker
 
 
 @pytest.mark.parametrize("place", ["learning curves", "groups"])
@@ -48,11 +46,13 @@ def test_rows_of_one_chart_look_different(place: str) -> None:
     shown = shown_in(place, ROWS)  # type: ignore[arg-type]  # mypy sees a string
     assert len(shown) > 1
     for one, other in combinations(shown, 2):
-        assert line_of(one) != line_of(other)
+        assert line_look(one) != line_look(other)
 
 
-def test_only_known_rows_of_a_place_are_shown_in_the_order_of_the_table() -> None:
-    assert shown_in("summary", ["supervised_head", "hubert", "log_mel", "simclr"]) == ["simclr", "supervised_head"]
+def test_rows_of_a_place_are_shown_in_the_order_of_the_table_and_own_features_last() -> None:
+    named = ["hubert", "supervised_head", "log_mel", "simclr"]
+    assert shown_in("summary", named) == ["simclr", "supervised_head", "hubert"]
+    assert shown_in("key figures", named) == ["simclr", "supervised_head"]
 
 
 def test_a_method_that_the_table_lacks_is_refused() -> None:

@@ -1,0 +1,161 @@
+"""Files of feature vectors that another program computed: an array for each layer, with a row for each clip.
+
+An array is named after its layer, or ``layer:pooling``, such as ``layer_6:mean``. The clips of the rows are named by
+their paths relative to the folder of the corpus (segments: by clip name, ``a.wav#t=10,20``), in any order::
+
+    .npz          paths: strings (clips,)            layer_6:mean: floats (clips, dims)    of numpy.savez
+    .safetensors  metadata "paths": JSON list        layer_6:mean: floats (clips, dims)
+    .parquet      column path: strings               column layer_6:mean: lists of dims floats, one for each clip
+
+Floats have 16, 32 or 64 bits. No file is unpickled.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from safetensors import safe_open
+
+from foundation.errors import InputError
+from foundation.saved_models import first_line
+
+FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
+Content = tuple[object, dict[str, Array]]  # paths and arrays, as a file has them
+PATHS, PATH = "paths", "path"
+KEY = re.compile(r"[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
+MOST_NAMED = 3  # clips in a message
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeaturesFile:
+    """The vectors of a file, and the clips that they describe."""
+
+    file: Path
+    paths: tuple[str, ...]  # of the clips
+    arrays: Mapping[str, FloatArray]  # (clips, dims) by layer or ``layer:pooling``
+
+    def require_clips(self, names: Sequence[str]) -> None:
+        """Refuse a file without a row for each of the clips, or with rows of other clips.
+
+        Raises:
+            InputError: names the clips.
+        """
+        missing, extra = sorted({*names} - {*self.paths}), sorted({*self.paths} - {*names})
+        if missing:
+            raise InputError(
+                f"{self.file} has no row for {len(missing)} of {len(names)} clips: {_listed(missing)}; name the clip "
+                "of each row by its path relative to the folder of the corpus, as manifest.tsv does"
+            )
+        if extra:
+            raise InputError(f"{self.file} has {len(extra)} rows of clips that the corpus lacks: {_listed(extra)}")
+
+    def ordered(self, names: Sequence[str]) -> dict[str, FloatArray]:
+        """The arrays with their rows in the order of the clips."""
+        places = {path: row for row, path in enumerate(self.paths)}
+        rows = [places[name] for name in names]
+        return {key: array[rows] for key, array in self.arrays.items()}
+
+
+def read_features(file: Path) -> FeaturesFile:
+    """Read a file of features whole.
+
+    Raises:
+        InputError: the file is not there, damaged, or not as the module describes.
+    """
+    read = READERS.get(file.suffix)
+    if read is None:
+        raise InputError(f"{file} is no file of features that can be read; give one that ends in {', '.join(READERS)}")
+    if not file.is_file():
+        raise InputError(f"{file} does not exist, or is no file; give a file of features")
+    try:
+        paths, arrays = read(file)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files raise exceptions of NumPy, zipfile, zlib, tokenize, PyArrow and others
+        raise InputError(f"{file} cannot be read ({first_line(error)}); write it again, without pickles") from error
+    known = _clips(file, paths)
+    if not arrays:
+        raise InputError(f"{file} has no features beside the paths; add an array (clips, dims) for each layer")
+    return FeaturesFile(
+        file=file, paths=known, arrays={key: _floats(file, key, arrays[key], known) for key in sorted(arrays)}
+    )
+
+
+def _read_npz(file: Path) -> Content:
+    with np.load(file, allow_pickle=False) as content:
+        arrays = {name: content[name] for name in content.files}
+    paths = arrays.pop(PATHS, None)
+    return (paths.tolist() if paths is not None and paths.dtype.kind == "U" else None), arrays
+
+
+def _read_safetensors(file: Path) -> Content:
+    with safe_open(file, framework="numpy") as content:
+        paths = json.loads((content.metadata() or {}).get(PATHS, "null"))
+        return paths, {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118  # it is no dictionary
+
+
+def _read_parquet(file: Path) -> Content:
+    table = pq.read_table(file)
+    paths = table.column(PATH).to_pylist() if PATH in table.column_names else None
+    return paths, {name: _column(file, name, table) for name in table.column_names if name != PATH}
+
+
+def _column(file: Path, name: str, table: Any) -> Array:
+    """A column of lists as an array ``(clips, dims)``."""
+    rows = table.column(name).to_numpy()  # an object for each row
+    lengths = {len(row) if isinstance(row, np.ndarray) and row.dtype.kind == "f" else None for row in rows}
+    if len(lengths) > 1 or None in lengths:
+        raise InputError(f"{file}: {name} must hold a list of floats for each clip, all of one length")
+    return np.stack(rows) if len(rows) else np.zeros((0, 0))
+
+
+READERS: dict[str, Callable[[Path], Content]] = {
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+    ".parquet": _read_parquet,
+}
+
+
+def _clips(file: Path, paths: object) -> tuple[str, ...]:
+    """The paths, each of which stands there once."""
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise InputError(
+            f"{file} does not name its clips; add the paths relative to the folder of the corpus: an array paths of "
+            "strings (.npz), metadata paths with a JSON list (.safetensors), or a column path (.parquet)"
+        )
+    if twice := sorted(path for path, rows in Counter(paths).items() if rows > 1):
+        raise InputError(f"{file} has several rows for {len(twice)} clips: {_listed(twice)}; keep one for each")
+    return tuple(paths)
+
+
+def _floats(file: Path, key: str, array: Array, paths: tuple[str, ...]) -> FloatArray:
+    """The array of a layer, checked, as 32-bit floats."""
+    if not KEY.fullmatch(key):
+        raise InputError(
+            f"{file} has an array {key!r}; name each layer or layer:pooling, of letters, digits, '_', '.' and '-'"
+        )
+    if array.dtype not in (np.float16, np.float32, np.float64):
+        raise InputError(f"{file}: {key} has the type {array.dtype}; it must be floats of 16, 32 or 64 bits")
+    if array.ndim != 2 or len(array) != len(paths) or not array.size:
+        raise InputError(f"{file}: {key} has the shape {array.shape}; it must be ({len(paths)} clips, dims)")
+    with np.errstate(over="ignore"):
+        values: FloatArray = array.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if bad.size:
+        names = [paths[row] for row in bad]
+        raise InputError(f"{file}: {key} is NaN or infinite for {len(names)} clips: {_listed(names)}; compute it again")
+    return values
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first few names."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(map(repr, names[:MOST_NAMED]))}{more}"

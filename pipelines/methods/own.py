@@ -1,0 +1,89 @@
+"""Features that the user brings: vectors of any other program, compared as fairly as those of the methods here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foundation.errors import InputError
+from foundation.files import file_hash
+from pipelines.methods.method import Line, Made, Method, Row
+from pipelines.store.store import Recipe, text_hash
+
+if TYPE_CHECKING:
+    from audio.recordings.manifest import Manifest
+    from lm.features_file import FeaturesFile
+    from pipelines.methods.study import Study
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+MARKERS = "Pphd<>*8"  # of matplotlib
+
+
+def own_row(name: str) -> Row:
+    """The row of features with a name that the user chose."""
+    return Row(
+        name=name,
+        kind="own",
+        title=name,
+        line=Line(marker=MARKERS[sum(name.encode()) % len(MARKERS)], dashes="-."),
+        places=frozenset({"learning curves", "groups", "summary"}),
+    )
+
+
+def own_method(name: str, file: Path) -> Method:
+    """Features in a file of `lm.features_file` as a method of the comparison.
+
+    Raises:
+        InputError: the name cannot stand in keys and charts.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
+    return Method(
+        row=own_row(name),
+        candidates=lambda options, poolings: len(_checked(file).arrays),
+        features=partial(_features, name, file),
+        require_clips=partial(_require_clips, file),
+    )
+
+
+def _checked(file: Path) -> FeaturesFile:
+    """The file without its values, once they were checked; it is read again only when it was changed."""
+    state = file.stat() if file.is_file() else None
+    return _read(file, (state.st_size, state.st_mtime_ns) if state else None)
+
+
+@lru_cache
+def _read(file: Path, state: tuple[int, int] | None) -> FeaturesFile:
+    from lm.features_file import read_features
+
+    content = read_features(file)
+    return replace(content, arrays={key: values[:0] for key, values in content.arrays.items()})
+
+
+def _require_clips(file: Path, manifest: Manifest) -> None:
+    _checked(file).require_clips([clip.name for clip in manifest.clips])
+
+
+def _features(name: str, file: Path, study: Study) -> Made:
+    """An entry in the store whose key holds the content of the file and the names of the clips."""
+    from lm.features_file import read_features
+    from pipelines.store.stored_features import FEATURES, write_features
+
+    clips = [clip.name for clip in study.manifest.clips]
+    recipe = Recipe(
+        stage="own_features",
+        version=1,
+        config={"method": name},
+        inputs={"file": file_hash(file), "clips": text_hash("\n".join(clips))},
+    )
+
+    def make(folder: Path) -> None:
+        arrays = read_features(file).ordered(clips)
+        keys = {key: key if ":" in key else f"{key}:given" for key in arrays}  # a pooling that its owner chose
+        write_features(folder, {f"{name}/{keys[key]}": values for key, values in arrays.items()})
+
+    entry = study.session.obtain(recipe, f"{name} of {len(clips)} clips from {file}", make, files=[FEATURES])
+    return Made(features=(replace(entry, stage=f"own_{name}"),))
