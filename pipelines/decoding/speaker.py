@@ -22,8 +22,7 @@ def speaker(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *
     """
     if sampling.group is not None and not kind.learned:
         raise InputError(
-            f"group={sampling.group}, but {kind.phrase} knows no groups; leave it out, or choose "
-            f"synthesis={WAVENET.key}"
+            f"group={sampling.group}, but {kind.title} knows no groups; leave it out, or choose synthesis={WAVENET.key}"
         )
     folder = vocoder_of(model, kind)
     try:

@@ -9,6 +9,9 @@ from pipelines.pages.phrasing import full_name, metric_of, number, percent, poin
 from pipelines.results.comparison_record import ComparisonRecord, method_of
 from pipelines.results.run_record import Results, value_of
 from pipelines.store.stored_features import GPT
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds.table import ORIGINAL, UNLEARNED
+from vocoder.kinds.wavenet import WAVENET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +32,17 @@ def key_figures(results: Results) -> list[KeyFigure]:
     size = len(results["codebook"]["counts"]) if "codebook" in results else None
     comparison = results.get("comparison")
     unigram, coded = of("lm", "unigram_perplexity"), of("tokenizer", "bits_per_second")
-    recognised = {"{} of the originals": "original", "{} by Griffin-Lim": "griffin_lim", "{} by noise": "noise_vocoder"}
+    heard = {f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}
+    recognised = {"{} of the originals": ORIGINAL, **heard}
     labels = {note: of("vocoder", "label_accuracy", kind) for note, kind in recognised.items()}
-    distance = {"{} by Griffin-Lim": of("vocoder", "log_mel_distance", "griffin_lim")}
+    distance = {f"{{}} by {GRIFFIN_LIM.title}": of("vocoder", "log_mel_distance", GRIFFIN_LIM.key)}
     return [
         *_figure("codebook perplexity", of("tokenizer", "perplexity"), number, {"of {} codes": size}),
         *_figure("language model perplexity", of("lm", "perplexity"), number, {"{} by frequencies alone": unigram}),
         *_figure("bits per second", of("lm", "bits_per_second"), number, {"{} without a language model": coded}),
         *(_probe_figures(comparison) if comparison else []),
-        *_figure("of WaveNet's clips recognised", of("vocoder", "label_accuracy", "wavenet"), percent, labels),
-        *_figure("WaveNet's log-mel distance", of("vocoder", "log_mel_distance", "wavenet"), _decibels, distance),
+        *_figure("of WaveNet's clips recognised", of("vocoder", "label_accuracy", WAVENET.key), percent, labels),
+        *_figure("WaveNet's log-mel distance", of("vocoder", "log_mel_distance", WAVENET.key), _decibels, distance),
     ]
 
 

@@ -5,12 +5,11 @@ import math
 from foundation.plurals import plural
 from pipelines.methods.table import ROWS
 from pipelines.results.comparison_record import ComparisonRecord
+from vocoder.kinds.table import KINDS
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},
-    "noise_vocoder": "noise vocoder",
-    "griffin_lim": "Griffin-Lim",
-    "wavenet": "WaveNet",
+    **{kind.key: kind.title for kind in KINDS},
     "lm": "language model",
     "kmeans": "k-means",
     "macro_f1": "macro F1",

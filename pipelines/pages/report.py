@@ -16,13 +16,14 @@ from foundation.files import write_aside
 from pipelines.pages import run_words
 from pipelines.pages.environment import draw
 from pipelines.pages.key_figures import key_figures
-from pipelines.pages.report_sounds import KINDS, clip_name, excerpt_sentence, listening_of, said_title, sound_path
+from pipelines.pages.report_sounds import TITLES, clip_name, excerpt_sentence, listening_of, said_title, sound_path
 from pipelines.pages.run_charts import fold_trainings, report_charts
 from pipelines.pages.sound_charts import SoundFile, reconstruction, sound_spectrograms
 from pipelines.results.comparison_record import has_folds
 from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
+from vocoder.kinds.table import JUDGED_KINDS, KINDS
 
 TEMPLATE = "report.html.jinja"
 # fmt: off
@@ -32,7 +33,6 @@ SOUND_FIGURES = (
     "clipping", "silence", "clipped_clips", "silent_clips", "runaway_clips",
 )
 # fmt: on
-JUDGED_KINDS = ("original", "noise_vocoder", "griffin_lim", "wavenet")
 MAX_PICTURES = 6  # clips
 SHOWN_REJECTED = 20
 SHOWN_LABELS = 60
@@ -74,6 +74,7 @@ def page(folder: Path) -> str:
         model=GPT,
         splits=SPLITS,
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
+        explanations=[kind.explanation for kind in KINDS if kind.key in kinds],
         sound_figures=SOUND_FIGURES,
         shown_rejected=SHOWN_REJECTED,
         shown_labels=SHOWN_LABELS,
@@ -110,7 +111,7 @@ def _spectrograms(folder: Path, results: Results) -> Iterator[tuple[str, Markup]
     record = results.get("listening", {})
     for number, clip in enumerate(record.get("clips", [])[:MAX_PICTURES]):
         sounds = [
-            SoundFile(title=KINDS[kind], path=sound_path(folder, f"{number}_{kind}.wav"))
+            SoundFile(title=TITLES[kind], path=sound_path(folder, f"{number}_{kind}.wav"))
             for kind in JUDGED_KINDS
             if kind in clip["sounds"]
         ]

@@ -11,15 +11,10 @@ from foundation.files import open_regular
 from foundation.json_values import shortened
 from pipelines.pages.phrasing import counted
 from pipelines.results.run_record import RESULTS, ClipRecord, ExcerptRecord, Results, SaidRecord, is_cut
+from vocoder.kinds.table import KINDS, ORIGINAL
 
-KINDS = {
-    "original": "Original",
-    "noise_vocoder": "Noise vocoder",
-    "griffin_lim": "Griffin-Lim",
-    "wavenet": "WaveNet",
-    "prompt": "Prompt",
-}
-LAST = ("noise_vocoder",)  # kinds whose players are the first to be left out
+TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "prompt": "Prompt"}
+LAST = tuple(kind.key for kind in KINDS if not kind.played_first)  # whose players are the first to be left out
 MAX_SOUND_BYTES = 2_700_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 
 
@@ -62,8 +57,10 @@ def listening_of(folder: Path, results: Results) -> Listening | None:
         return None
     space = _Space(folder)
     clips, said = results["listening"]["clips"], results["listening"].get("said", [])
-    # The page has room for the first sounds alone: clip after clip, then the language model, then the noise vocoder.
-    first = [space.clip_players(number, clip, [k for k in KINDS if k not in LAST]) for number, clip in enumerate(clips)]
+    # The page has room for the first sounds alone: clip after clip, then the language model, then the last kinds.
+    first = [
+        space.clip_players(number, clip, [k for k in TITLES if k not in LAST]) for number, clip in enumerate(clips)
+    ]
     unconditional = space.said_players(row for row in said if row["clip"] is None)
     continued = [space.said_players(row for row in said if row["clip"] == number) for number in range(len(clips))]
     last = [space.clip_players(number, clip, LAST) for number, clip in enumerate(clips)]
@@ -89,7 +86,7 @@ class _Space:
 
     def clip_players(self, number: int, clip: ClipRecord, kinds: Iterable[str]) -> tuple[Player, ...]:
         present = [kind for kind in kinds if kind in clip["sounds"]]
-        return tuple(self._player(KINDS[kind], f"{number}_{kind}.wav", clip["sounds"][kind]) for kind in present)
+        return tuple(self._player(TITLES[kind], f"{number}_{kind}.wav", clip["sounds"][kind]) for kind in present)
 
     def said_players(self, said: Iterable[SaidRecord]) -> tuple[Player, ...]:
         return tuple(self._player(said_title(row), row["file"], row["figures"]) for row in said)

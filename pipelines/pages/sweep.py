@@ -31,10 +31,11 @@ from pipelines.results.run_record import read_results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
+from vocoder.kinds.table import CHOICES, ORIGINAL
+from vocoder.kinds.wavenet import WAVENET
 
 HTML, CSV = "sweep.html", "sweep.csv"
 TEMPLATE = "sweep.html.jinja"
-VOCODERS = ("wavenet", "griffin_lim", "noise_vocoder")
 Column = tuple[str, Callable[[Point], Estimate | None], str]  # heading, reader, unit
 KILLED = "it was stopped before its end"
 
@@ -118,13 +119,13 @@ def _run_columns(points: Sequence[Point], metric: str) -> Iterator[Column]:
 
 
 def _sound_columns() -> Iterator[Column]:
-    yield "bits per sample on validation", _figure("vocoder", "bits_per_sample", "wavenet"), ""
-    for of in (*VOCODERS, "original"):
+    yield "bits per sample on validation", _figure("vocoder", "bits_per_sample", WAVENET.key), ""
+    for of in (*CHOICES, ORIGINAL):
         yield f"recognised, {full_name(of)}", _figure("vocoder", "label_accuracy", of), "ratio"
-    for of in VOCODERS:
+    for of in CHOICES:
         yield f"STOI, {full_name(of)}", _figure("vocoder", "stoi", of), ""
-    yield "clips long enough for STOI", _figure("vocoder", "stoi_clips", "wavenet"), ""
-    for of in VOCODERS:
+    yield "clips long enough for STOI", _figure("vocoder", "stoi_clips", WAVENET.key), ""
+    for of in CHOICES:
         yield f"mel-cepstral distortion, {full_name(of)}", _figure("vocoder", "mel_cepstral_distortion", of), "dB"
 
 

@@ -13,15 +13,16 @@ from pipelines.pages.svg import BLUE, GREEN, INK, MUTED, ORANGE, shortened
 from pipelines.pages.sweep_points import BAG, CODEBOOK_SIZE, RECOGNISED, Point, ordered, pareto
 from pipelines.pages.sweep_words import Naming
 from pipelines.store.stored_features import GPT
+from vocoder.kinds.table import KINDS, ORIGINAL, UNLEARNED
+from vocoder.kinds.wavenet import WAVENET
 
 COLOURS = (BLUE, ORANGE, GREEN, INK, MUTED)
 MARKERS = ("o", "s", "D", "^", "v")
 STABILITY = {"noise": "-", "gain": "--", "shift": ":"}  # change of the sound -> dashes
 SOUNDS = {
-    "wavenet": Look(marker="D"),
-    "griffin_lim": Look(colour=MUTED, marker="o", filled=False),
-    "noise_vocoder": Look(colour=MUTED, marker="x", filled=False),
-    "original": Look(colour=INK, marker="|", filled=False),
+    **{kind.key: Look(marker=kind.marker) for kind in KINDS if kind.learned},
+    **{kind.key: Look(colour=MUTED, marker=kind.marker, filled=False) for kind in reversed(UNLEARNED)},
+    ORIGINAL: Look(colour=INK, marker="|", filled=False),
 }
 
 Lines = Mapping[str, Sequence[Point]]  # runs by the values of all options but the first
@@ -99,7 +100,7 @@ def sweep_charts(
 
 
 def _recognition(points: Sequence[Point], naming: Naming) -> Markup:
-    """Draw a row for each run: WaveNet with its interval, vocoders that learn nothing, and the recordings."""
+    """Draw a row for each run: learned kinds of sound with their interval, the other kinds, and the recordings."""
     series = []
     for of, look in SOUNDS.items():
         estimates = {place: point.estimate("vocoder", "label_accuracy", of) for place, point in enumerate(points)}
@@ -113,7 +114,7 @@ def _recognition(points: Sequence[Point], naming: Naming) -> Markup:
         [naming.values(point) for point in points],
         series,
         name="recognition",
-        description=f"Share of test clips that a classifier recognises from {full_name('wavenet')}'s sound: {listed}",
+        description=f"Share of test clips that a classifier recognises from {WAVENET.title}'s sound: {listed}",
         across="test clips recognised",
     )
 

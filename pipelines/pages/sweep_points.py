@@ -10,13 +10,14 @@ from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.results.run_record import Results, figure_of
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.stored_features import GPT
+from vocoder.kinds.wavenet import WAVENET
 
 CODEBOOK_SIZE = "tokenizer.codebook_size"
 METRICS = ("accuracy", "mean_average_precision")  # of probes; the first that the runs have
 BAG = BAG_OF_CODES.name
-RECOGNISED = ("vocoder", "label_accuracy", "wavenet")  # share of test clips recognised from the sound of their codes
+RECOGNISED = ("vocoder", "label_accuracy", WAVENET.key)  # share of test clips recognised from the sound of their codes
 # Runs with a vocoder have at least one: clips may lack labels, and a run may decode no clip.
-SOUND = (RECOGNISED, ("vocoder", "stoi", "wavenet"), ("vocoder", "bits_per_sample", "wavenet"))
+SOUND = (RECOGNISED, ("vocoder", "stoi", WAVENET.key), ("vocoder", "bits_per_sample", WAVENET.key))
 COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
 
 

@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.pages.phrasing import NAMES, full_name, number, percent, points
+from pipelines.pages.phrasing import full_name, number, percent, points
 from pipelines.pages.sweep_points import RECOGNISED, Point, magnitude
 from pipelines.store.stored_features import GPT
+from vocoder.kinds.wavenet import WAVENET
 
 SHOWN = 0.0005  # a smaller difference would be written as 0.0 points
 MAX_OTHERS = 3  # runs that are compared with the best where values have no order
@@ -101,7 +102,7 @@ def _recognition(runs: Sequence[Point], naming: Naming) -> str:
     )
     close = [naming.of(point) for point, estimate in others if estimate.high >= highest.value]
     listed = f" The intervals of these runs reach the best value, too: {'; '.join(close)}." if close else ""
-    return f"{NAMES['wavenet']}'s sound of test clips is recognised most often with {ends}.{listed}"
+    return f"{WAVENET.title}'s sound of test clips is recognised most often with {ends}.{listed}"
 
 
 def _ends(line: Sequence[Point], naming: Naming) -> str:

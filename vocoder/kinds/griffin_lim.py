@@ -12,7 +12,7 @@ def _import_stream() -> Stream:
 GRIFFIN_LIM = Kind(
     key="griffin_lim",
     title="Griffin-Lim",
-    phrase="Griffin-Lim",
+    explanation="Griffin-Lim estimates a sound with the spectrum of the codes.",
     marker="o",
     import_stream=_import_stream,
     played_first=True,

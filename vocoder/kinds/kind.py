@@ -32,11 +32,9 @@ class Kind:
 
     key: str  # names it in results.json, in names of WAV files and in synthesis=...
     title: str  # names it in charts and tables
-    phrase: str  # names it within a sentence, with its article
+    explanation: str  # a sentence of the report: how codes become this sound
     marker: str  # of matplotlib
-    import_stream: (
-        Callable[[], Stream] | None
-    )  # returns the function that makes the sound; None: a run trains a vocoder for it
+    import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
     played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
@@ -67,7 +65,7 @@ class Kind:
         if self.import_stream is not None:
             from vocoder.unlearned.synthesis import Unlearned
 
-            return Unlearned(self.import_stream(), tokenizer, sampling, name=self.phrase)
+            return Unlearned(self.import_stream(), tokenizer, sampling, name=self.title)
         from vocoder.trained import Trained
         from vocoder.vocoder import Vocoder
 

@@ -12,7 +12,7 @@ def _import_stream() -> Stream:
 NOISE_VOCODER = Kind(
     key="noise_vocoder",
     title="noise vocoder",
-    phrase="the noise vocoder",
+    explanation="The noise vocoder gives noise the spectrum of the codes.",
     marker="x",
     import_stream=_import_stream,
     version=0,

@@ -3,5 +3,11 @@
 from vocoder.kinds.kind import Kind
 
 WAVENET = Kind(
-    key="wavenet", title="WaveNet", phrase="WaveNet", marker="D", import_stream=None, played_first=True, version=0
+    key="wavenet",
+    title="WaveNet",
+    explanation="WaveNet generates the samples.",
+    marker="D",
+    import_stream=None,
+    played_first=True,
+    version=0,
 )

@@ -75,7 +75,7 @@ def test_a_real_bash_completes() -> None:
         ["encode"],
         ["tiny"],
         ["tokenizer.patch."],
-        ["synthesis=wavenet", "synthesis=griffin_lim"],
+        ["synthesis=wavenet", "synthesis=griffin_lim", "synthesis=noise_vocoder"],
     ]
 
 
