@@ -7,16 +7,21 @@ is the same, over as many numbers as there are clips.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+T = TypeVar("T")
+R = TypeVar("R")
 
 # Directions in which the train clips vary by less than a millionth of their largest deviation are rounding.
 SMALLEST_VARIANCE = 1e-12
@@ -44,6 +49,24 @@ def in_row_space(features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     return {split: values @ right for split, values in features.items()}
 
 
+def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:
+    """Return what ``fit`` makes of each job, in their order, several at a time.
+
+    Each fit computes on one thread. Its result does not depend on the fits beside it.
+    """
+    with warnings.catch_warnings(), threadpool_limits(1):  # around all threads, because both belong to the process
+        _ignore_expected_warnings()
+        with ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool:
+            return list(pool.map(fit, jobs))
+
+
+def _ignore_expected_warnings() -> None:
+    # A bounded number of iterations is part of the protocol: what has not converged is judged as it is.
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    # One percent of the labels may well be a clip or two of each class.
+    warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
+
+
 class LogisticProbe:
     """Multinomial logistic regression; for clips of several labels, one against the rest for each class.
 
@@ -63,10 +86,7 @@ class LogisticProbe:
             if wanted.all() and self._multi_label:
                 continue  # every train clip has the label: there is nothing to fit
             with warnings.catch_warnings():
-                # A bounded number of iterations is part of the protocol: what has not converged is judged as it is.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                # One percent of the labels may well be a clip or two of each class.
-                warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
+                _ignore_expected_warnings()
                 classifier.set_params(C=penalty).fit(self._features, wanted)
 
     def scores(self, features: FloatArray) -> FloatArray:

@@ -18,7 +18,7 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
 from lm.comparison import Hits, Outcome, Rankings, interval, measured, resampled
-from lm.logistic import LogisticProbe, in_row_space, standardised
+from lm.logistic import LogisticProbe, in_row_space, side_by_side, standardised
 from lm.probe_task import BoolArray, ProbeTask
 
 FloatArray = npt.NDArray[np.float32]
@@ -101,24 +101,26 @@ class MethodResult:
 
 
 def probe_method(
-    candidates: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig, *, of: str
+    candidates: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1
 ) -> MethodResult:
     """Probe every candidate of a method, with as many tries in all as any other method has.
 
     Args:
-        candidates: ``(clips, features)`` by name, one row for each clip of the task; looked up one at a time.
+        candidates: ``(clips, features)`` by name, one row for each clip of the task; looked up ``threads`` at a time.
         task: labels and splits.
         config: tries, penalties and interval.
         of: name of the method.
+        threads: candidates that are probed side by side, which changes no result.
 
     Raises:
         InputError: there are more candidates than tries, or features that do not fit the task.
     """
-    shared = shared_tries(len(candidates), config.tries, of=of)
-    results = tuple(
-        probe(candidates[name], task, config, of=name, tries=tries)
-        for name, tries in zip(candidates, shared, strict=True)
-    )
+    shared = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
+
+    def probe_one(name: str) -> ProbeResult:
+        return probe(candidates[name], task, config, of=name, tries=shared[name])
+
+    results = tuple(side_by_side(probe_one, candidates, threads=threads))
     return MethodResult(of=of, winner=chosen(results), candidates=results)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
@@ -79,11 +80,13 @@ class _Probing:
         )
 
         def make(folder: Path) -> None:
-            # On one thread: the matrices are small, and with other work on the cores several were ten times as slow.
+            # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
+            # times as slow. Several fits run side by side.
+            threads = torch.get_num_threads()
             with threadpool_limits(1):
-                result = probe_method(candidates, self.task, self.config, of=of)
+                result = probe_method(candidates, self.task, self.config, of=of, threads=threads)
                 winner = result.winner
-                curve = learning_curve(candidates[winner.of], self.task, winner, self._shares(of))
+                curve = learning_curve(candidates[winner.of], self.task, winner, self._shares(of), threads=threads)
             write_json(folder / PROBE, _row(result, curve, multi_label=self.task.multi_label))
 
         title = f"{of}: linear probes of {len(self.task.classes)} classes, {len(candidates)} candidates"

@@ -182,6 +182,15 @@ def test_every_method_is_tried_equally_often(candidates: int) -> None:
     assert len(result.tries) == len({(each.of, each.penalty) for each in result.tries}) == CONFIG.tries
 
 
+def test_candidates_that_are_probed_side_by_side_reach_the_same() -> None:
+    task = _task(60)
+    candidates = {f"x/{n}": _noise(task, features=5 + n, seed=n) for n in range(5)}
+    alone, together = (probe_method(candidates, task, CONFIG, of="x", threads=threads) for threads in (1, 3))
+    for one, other in zip(alone.candidates, together.candidates, strict=True):
+        assert (one.of, one.tries, one.low, one.high) == (other.of, other.tries, other.low, other.high)
+        np.testing.assert_array_equal(one.scores, other.scores)
+
+
 def _tries(results: list[MethodResult]) -> dict[str, int]:
     return {result.of: len(result.tries) for result in results}
 
