@@ -1,14 +1,20 @@
 """Training data of autoencoder and codebook: statistics of all frames, and a bounded, seeded sample of patches."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from audio.reading import read_blocks
+from audio.recordings.finite import require_finite
+from audio.recordings.manifest import Clip
+from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from audio.warping import warp
+from foundation.seeds import named_seed
 from tokenizer.autoencoder import PatchBatch
 from tokenizer.patches import to_patches
 
@@ -49,6 +55,32 @@ class FrameSample:
     std: Tensor  # (mels,)
     columns: Tensor  # (n, frames, mels) log-mel; a column is a run of frames as long as a patch
     seen: int  # number of columns the sample was drawn from
+
+
+def read_log_mel(
+    root: Path,
+    clips: Sequence[Clip],
+    audio: SpectrogramConfig,
+    *,
+    ranges: tuple[float, float] | None,
+    seed: int,
+    progress: Callable[[int], None],
+) -> Iterator[Tensor]:
+    """Read the log-mel ``(time, mels)`` of clips below ``root``, piece by piece; ``progress`` counts finished clips.
+
+    With ``ranges``, in dB, each clip has a dynamic range drawn from them, the same whatever other clips there are.
+
+    Raises:
+        InputError: a value is not finite; names the clip.
+    """
+    log_mel = LogMel(audio)
+    for done, clip in enumerate(clips, 1):
+        rng = np.random.default_rng([seed, named_seed(clip.name)])
+        blocks = read_blocks(root / clip.path, audio.sample_rate, part=clip.part)
+        for piece in log_mel_stream(log_mel, blocks, dynamic_range=float(rng.uniform(*ranges)) if ranges else None):
+            require_finite(piece.numpy(), clip, "log-mel frames")
+            yield piece
+        progress(done)
 
 
 def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, capacity: int, seed: int) -> FrameSample:

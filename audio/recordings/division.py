@@ -7,6 +7,7 @@ from audio.recordings.manifest import SPLITS, Clip, Split
 from audio.recordings.splits import SplitConfig
 from foundation.plurals import counted
 
+LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 TOLERATED = 1.5  # a split this many times larger or smaller than requested gets a notice
 
 
@@ -22,6 +23,19 @@ def division_notices(clips: Collection[Clip], config: SplitConfig) -> tuple[str,
             "which stretch stands in which split (corpus.split.by=table)",
         )
     return _uneven_shares(clips, config)
+
+
+def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tuple[str, ...]:
+    """Return a notice about clips that should be cut into segments; none if they are cut already."""
+    lengths = [clip.seconds for clip in clips]
+    long = sum(length > LONG_SECONDS for length in lengths)
+    if not long or segment_seconds is not None:
+        return ()
+    return (
+        f"{counted(long, 'clip is', 'clips are')} longer than {LONG_SECONDS:g} s (the longest: "
+        f"{max(lengths) / 60:.1f} minutes): corpus.segment_seconds=10 cuts them into clips of 10 s, each of which is "
+        "probed and listened to",
+    )
 
 
 def _divided_recordings(clips: Collection[Clip]) -> int:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -133,6 +133,13 @@ def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
         if clip.split in splits
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def recordings_hash(manifest: Manifest) -> str:
+    """Compute `audio_hash` of all recordings, in whichever split each stands."""
+    together: Split = "train"
+    clips = tuple(replace(clip, split=together) for clip in manifest.clips)
+    return audio_hash(replace(manifest, clips=clips), [together])
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:

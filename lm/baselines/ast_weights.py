@@ -5,6 +5,8 @@ embedding become one, and its positions are cut to the middle where there are fe
 and interpolated where there are more. Nothing is downloaded.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from foundation.configuration import render
 from foundation.errors import InputError
+from foundation.files import file_hash
 from foundation.json_values import read_json
 from foundation.saved_models import WEIGHTS, require_finite, whole
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
@@ -212,3 +215,12 @@ def _statistics(folder: Path, kind: str) -> Statistics:
     if std <= 0:
         raise InputError(f"preprocessor_config.json has std {std}; it must be above 0")
     return Statistics(mean=_number(found, "mean", AUDIOSET_STATISTICS.mean), std=std)
+
+
+def weights_hash(folder: str | None) -> str:
+    """Compute the hash of the files of a weights folder, wherever it lies; "" where there is none."""
+    if folder is None:
+        return ""
+    files = [Path(folder) / name for name in ("config.json", "model.safetensors", "preprocessor_config.json")]
+    hashes = [file_hash(file) if file.is_file() else None for file in files]
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()

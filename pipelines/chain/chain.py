@@ -1,13 +1,13 @@
 """The whole chain: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
-from foundation.files import named_write_errors, write_aside
+from foundation.files import write_aside
+from foundation.folders import replace_folder
 from foundation.progress import Terminal
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
@@ -31,8 +31,9 @@ from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, hear
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import GPT, PROBE
-from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name, write_tensorboard
+from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name
 from training.gangs import open_gang
+from training.tracking import write_tensorboard
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
 COMPARISON = "comparison.md"
@@ -202,11 +203,9 @@ def _write_folder(
     write_rejected(corpus.rejected, folder / REJECTED)
     only = next(iter(made.values())) if len(made) == 1 else {}  # models of several folds stay in the store
     for part in PARTS:
-        place_part(folder / part, only[part].folder if part in only else None)
+        replace_folder(folder / part, only[part].folder if part in only else None)
     if "probe" in only:
-        write_aside(
-            folder / PROBE, (only["probe"].folder / PROBE).read_bytes()
-        )  # which layer to take, for those who embed
+        write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # for those who embed: which layer
     write_results(
         folder,
         manifest=corpus.manifest,
@@ -228,34 +227,3 @@ def _write_folder(
         from pipelines.pages.report import write_report  # matplotlib takes its time to import
 
         print(write_report(folder), flush=True)
-
-
-def place_part(place: Path, made: Path | None) -> None:
-    """Put what a stage made into the run folder, whole, instead of what an earlier run left there."""
-    beside = place.with_name(f"{place.name}.aside")
-    shutil.rmtree(beside, ignore_errors=True)
-    if made is not None:
-        try:
-            _copy(made, beside)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
-    if place.exists():
-        shutil.rmtree(place)
-    if made is not None:
-        beside.rename(place)
-
-
-def _copy(folder: Path, place: Path) -> None:
-    """Copy the files of a folder, not its permissions: a store may be closed, and the run folder is to be changed."""
-    place.mkdir()
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            _copy(path, place / path.name)
-        else:
-            with (
-                named_write_errors(place / path.name),
-                path.open("rb") as source,
-                (place / path.name).open("wb") as copied,
-            ):
-                shutil.copyfileobj(source, copied, 1 << 20)

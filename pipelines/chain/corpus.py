@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
-from audio.recordings.division import division_notices
+from audio.recordings.division import division_notices, length_notices
 from audio.recordings.embedded import EmbeddedConfig, embedded_corpus
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from foundation.errors import InputError
@@ -16,7 +16,6 @@ from training.gangs import Gang
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
 REJECTED = "rejected.tsv"  # in the folder of a run
-LONG_SECONDS = 60.0  # of a clip; a corpus of longer ones learns more from segments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +99,7 @@ def read_corpus(
         f"{sum(not each.segments for each in rejected)} set aside{dropped}{trimmed}"
     )
     notices = division_notices(manifest.clips, config.split)
-    for notice in (*notices, *_advice(manifest, config)):
+    for notice in (*notices, *length_notices(manifest.clips, config.segment_seconds)):
         terminal.say(f"corpus    {notice}")
     return Corpus(name=name, manifest=manifest, rejected=rejected, notices=notices)
 
@@ -115,16 +114,3 @@ def _segments_of(manifest: Manifest) -> str:
     segments = [clip.path for clip in manifest.clips if clip.segment is not None]
     files = len(set(segments))
     return f"{len(segments)} of them segments of {counted(files, 'recording')}"
-
-
-def _advice(manifest: Manifest, config: CorpusConfig) -> list[str]:
-    """What to do about recordings that would better be cut; nothing where they are."""
-    lengths = [clip.seconds for clip in manifest.clips]
-    long = sum(length > LONG_SECONDS for length in lengths)
-    if not long or config.segment_seconds is not None:
-        return []
-    clips = "1 clip is" if long == 1 else f"{long} clips are"
-    return [
-        f"{clips} longer than {LONG_SECONDS:g} s (the longest: {max(lengths) / 60:.1f} minutes): "
-        "corpus.segment_seconds=10 cuts them into clips of 10 s, each of which is probed and listened to"
-    ]

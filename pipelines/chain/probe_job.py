@@ -9,7 +9,7 @@ from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
 from audio.recordings.folds import Fold
 from audio.recordings.manifest import Manifest, read_manifest
-from audio.trimming import Part
+from audio.recordings.overlap import overlap_notices
 from foundation.configuration import build
 from foundation.files import NO_PERMISSION, file_hash, write_aside
 from foundation.progress import Terminal
@@ -78,8 +78,8 @@ def probe_run(config: dict[str, object]) -> None:
     with open_gang(choose_device(settings.device)) as gang:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         whole = Fold(name="test", manifest=corpus.manifest)
-        notices = [*require_probeable([whole], settings.probe, by=None), *_since_the_run(settings, corpus.manifest)]
-        for notice in notices:
+        notices = require_probeable([whole], settings.probe, by=None)
+        for notice in (*notices, *_since_the_run(settings.model, corpus.manifest)):
             terminal.say(f"probe     {notice}")
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
@@ -129,29 +129,10 @@ def _save(
     terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}")
 
 
-def _since_the_run(settings: ProbeRunConfig, manifest: Manifest) -> list[str]:
-    """What the recordings of the run and those that are probed should, or should not, have in common."""
-    listed = settings.model / MANIFEST
-    if not listed.is_file():
-        return []
-    of_run = read_manifest(listed, manifest.root)
-    trained: dict[str, list[Part]] = {}  # known by the bytes of their files, wherever they lie
-    for clip in of_run.of("train"):
-        trained.setdefault(clip.sha256, []).append(clip.part)
-    test = manifest.of("test")
-    notices = []
-    if heard := sum(any(clip.part.overlaps(part) for part in trained.get(clip.sha256, ())) for clip in test):
-        notices.append(
-            f"{heard} of {len(test)} test clips are among those that {settings.model} was trained on: its tokenizer "
-            "and language model have heard them"
-        )
-    if bool(of_run.trimmed_seconds) != bool(manifest.trimmed_seconds):
-        where = f"of {settings.model}" if of_run.trimmed_seconds else "that are probed"
-        notices.append(
-            f"silent ends were cut off the recordings {where} alone; unless the others have none, give the "
-            "corpus.inspection.trim_db of that run"
-        )
-    return notices
+def _since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
+    """Notices about the recordings of the run in the folder ``model`` and those that are probed."""
+    listed = model / MANIFEST
+    return overlap_notices(manifest, read_manifest(listed, manifest.root), owner=model) if listed.is_file() else ()
 
 
 def _parts(folder: Path) -> tuple[Entry, Entry]:

@@ -10,8 +10,8 @@ from audio.decoding import RecordingError
 from audio.reading import read_blocks
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
 from foundation.errors import InputError
+from foundation.workers import in_order
 from pipelines.encoding.recordings import Recordings
-from pipelines.store.workers import in_order
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip, read_codes, read_num_samples, shard_path, write_shard
 

@@ -13,12 +13,12 @@ from foundation.errors import InputError
 from foundation.files import aside, write_aside
 from foundation.plurals import counted
 from foundation.progress import Terminal
+from foundation.workers import encoding_pool
 from pipelines.commandline.devices import choose_device, cores
 from pipelines.encoding.code_shards import Encoded, clear_away, encode_shards, shard_clips
 from pipelines.encoding.options import EncodeConfig
 from pipelines.encoding.recordings import Recordings
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
-from pipelines.store.workers import encoding_pool
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path
 from tokenizer.units import write_units

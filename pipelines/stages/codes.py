@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from audio.recordings.manifest import SPLITS, Manifest, Split, audio_hash
+from foundation.workers import encoding_pool, in_order
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished
-from pipelines.store.workers import encoding_pool, in_order
 from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.views import ViewsConfig, encode_view

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import torch
 
-from audio.recordings.manifest import Manifest, Split, audio_hash
+from audio.recordings.manifest import Manifest, recordings_hash
 from foundation.errors import InputError
-from foundation.files import file_hash
 from lm.baselines.ast_features import SCORES as CLASS_SCORES
 from lm.baselines.ast_features import AstReader, ast_layers, patches_along
-from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weights_hash
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.labelled_clips import LabelledClips, LabelledSplit
@@ -90,7 +89,7 @@ def ast(
         inputs={
             "filter_banks": banks.key,
             "labels": text_hash(json.dumps([train.labels, held_out.labels])),
-            "weights": _weights_hash(config),
+            "weights": weights_hash(config.weights),
         },
     )
 
@@ -145,8 +144,8 @@ def ast_features(
         version=1,
         config={"method": method, "model": _sizes(config), "poolings": POOLINGS, "seed": seed},
         inputs={
-            "recordings": _recordings_hash(manifest),
-            "weights": ast_entry.key if ast_entry else _weights_hash(config),
+            "recordings": recordings_hash(manifest),
+            "weights": ast_entry.key if ast_entry else weights_hash(config.weights),
         },
     )
     reader = AstReader(
@@ -175,19 +174,3 @@ def ast_features(
 def _sizes(config: AstConfig) -> dict[str, object]:
     """What of a config decides the bytes, the weights apart."""
     return asdict(replace(config, weights=None))
-
-
-def _weights_hash(config: AstConfig) -> str:
-    """What the files of a weights folder hold, wherever it lies."""
-    if config.weights is None:
-        return ""
-    names = ("config.json", "model.safetensors", "preprocessor_config.json")
-    files = [Path(config.weights) / name for name in names]
-    return text_hash(json.dumps([file_hash(file) if file.is_file() else None for file in files]))
-
-
-def _recordings_hash(manifest: Manifest) -> str:
-    """Of all recordings, in whichever split each stands."""
-    together: Split = "train"
-    clips = tuple(replace(clip, split=together) for clip in manifest.clips)
-    return audio_hash(replace(manifest, clips=clips), [together])

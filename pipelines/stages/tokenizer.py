@@ -3,24 +3,19 @@
 Nothing here is fitted on a validation or test clip; the validation clips only choose which weights are kept.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from audio.reading import read_blocks
-from audio.recordings.finite import require_finite
-from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
-from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream, require_ranges
+from audio.recordings.manifest import Manifest, Split, audio_hash
+from audio.spectrogram import SpectrogramConfig, require_ranges
 from foundation.errors import InputError
 from foundation.files import aside
 from foundation.ranges import require_least
-from foundation.seeds import named_seed, require_seed
+from foundation.seeds import require_seed
 from foundation.threads import one_thread
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
@@ -30,7 +25,7 @@ from tokenizer.codebook import kmeans_record
 from tokenizer.fitting import fit_codebooks
 from tokenizer.health import HealthConfig
 from tokenizer.patches import PatchConfig
-from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
+from tokenizer.sample import FrameSample, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.tokenizer import TokenizerConfig
 from training.state import FitConfig
 
@@ -106,22 +101,20 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     recipe = Recipe(
         stage="sample",
         version=1,
-        config=_drawn(audio, settings),
+        config=_columns_config(audio, settings),
         inputs={"manifest": audio_hash(manifest, ("train", "validation"))},
     )
 
     @one_thread()
     def make(folder: Path) -> None:
-        draw = partial(draw_sample, frames=settings.patch.frames, n_mels=audio.n_mels, seed=settings.seed)
-        train = draw(_spectrograms(session, manifest, "train", audio), capacity=settings.sample_patches)
+        train = _draw(session, manifest, "train", audio, settings, columns=settings.sample_patches)
         if not train.seen:
             raise InputError(
                 f"no training recording is as long as one patch ({settings.patch.frames} frames of "
                 f"{audio.hop_length} samples); choose smaller patches or longer recordings"
             )
-        held_out = draw(
-            _spectrograms(session, manifest, "validation", audio), capacity=max(settings.sample_patches // 10, 1)
-        )
+        tenth = max(settings.sample_patches // 10, 1)
+        held_out = _draw(session, manifest, "validation", audio, settings, columns=tenth)
         tensors = {"mean": train.mean, "std": train.std, "train": train.columns, "validation": held_out.columns}
         with aside(folder / SAMPLE) as beside:
             save_file(tensors, beside)
@@ -135,7 +128,24 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     )
 
 
-def _drawn(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
+def _draw(
+    session: Session,
+    manifest: Manifest,
+    split: Split,
+    audio: SpectrogramConfig,
+    settings: TokenizerSettings,
+    *,
+    columns: int,
+    ranges: tuple[float, float] | None = None,
+) -> FrameSample:
+    """Draw columns of a split; with ``ranges`` each clip is read in a dynamic range drawn from them."""
+    clips, seed = manifest.of(split), settings.seed
+    with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
+        pieces = read_log_mel(manifest.root, clips, audio, ranges=ranges, seed=seed, progress=progress.advance_to)
+        return draw_sample(pieces, frames=settings.patch.frames, n_mels=audio.n_mels, capacity=columns, seed=seed)
+
+
+def _columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
     """What decides which columns are drawn, and what they hold."""
     return {
         "audio": asdict(audio),
@@ -157,19 +167,14 @@ def heard_sample(
     recipe = Recipe(
         stage="heard_sample",
         version=1,
-        config={**_drawn(audio, settings), "dynamic_ranges": list(settings.dynamic_ranges)},
+        config={**_columns_config(audio, settings), "dynamic_ranges": list(settings.dynamic_ranges)},
         inputs={"manifest": audio_hash(manifest, TRAIN)},
     )
 
     @one_thread()
     def make(folder: Path) -> None:
-        heard = draw_sample(
-            _spectrograms(session, manifest, "train", audio, ranges=settings.dynamic_ranges, seed=settings.seed),
-            frames=settings.patch.frames,
-            n_mels=audio.n_mels,
-            seed=settings.seed,
-            capacity=settings.sample_patches,
-        )
+        ranges = settings.dynamic_ranges
+        heard = _draw(session, manifest, "train", audio, settings, columns=settings.sample_patches, ranges=ranges)
         with aside(folder / SAMPLE) as beside:
             save_file({"train": heard.columns}, beside)
 
@@ -270,30 +275,3 @@ def _patches(
     columns = load_file((columns_of or sample).folder / SAMPLE)[split]
     height = settings.patch.height(audio.n_mels)
     return normalised_patches(columns, statistics["mean"], statistics["std"], height=height)
-
-
-def _drawn_range(clip: Clip, ranges: tuple[float, float], *, seed: int) -> float:
-    """A clip's dynamic range in dB: the same whatever other clips there are."""
-    return float(np.random.default_rng([seed, named_seed(clip.name)]).uniform(*ranges))
-
-
-def _spectrograms(
-    session: Session,
-    manifest: Manifest,
-    split: Split,
-    audio: SpectrogramConfig,
-    *,
-    ranges: tuple[float, float] | None = None,
-    seed: int = 0,
-) -> Iterator[Tensor]:
-    """Log-mel of the clips of a split, piece by piece; with ``ranges`` each clip in a dynamic range drawn from them."""
-    log_mel = LogMel(audio)
-    clips = manifest.of(split)
-    with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
-        for done, clip in enumerate(clips, 1):
-            drawn = _drawn_range(clip, ranges, seed=seed) if ranges else None
-            blocks = read_blocks(manifest.root / clip.path, audio.sample_rate, part=clip.part)
-            for piece in log_mel_stream(log_mel, blocks, dynamic_range=drawn):
-                require_finite(piece.numpy(), clip, "log-mel frames")
-                yield piece
-            progress.advance_to(done)

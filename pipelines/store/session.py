@@ -11,13 +11,14 @@ from torch import nn
 
 from foundation.errors import InputError
 from foundation.progress import Terminal
+from foundation.workers import encoding_pool, in_order
 from pipelines.store.store import Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.store.training_curve import CURVE, TENSORBOARD, tensorboard
-from pipelines.store.workers import encoding_pool, in_order
+from pipelines.store.training_curve import CURVE, TENSORBOARD
 from training.fit import B, Batches, LossFunction, fit
 from training.gangs import Alone, Gang
 from training.record import Point
 from training.state import FitConfig
+from training.tracking import tensorboard
 
 J = TypeVar("J")
 R = TypeVar("R")

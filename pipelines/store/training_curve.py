@@ -1,11 +1,7 @@
-"""Training curves: what `training.fit` reports, as JSON in the store and in the run folder for TensorBoard."""
+"""Training curves in the store and in the run folder: their names, and what decides them."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from training.record import Point
 from training.state import FitConfig
 
 CURVE = "curve.json"
@@ -23,27 +19,3 @@ def numeric(config: FitConfig) -> dict[str, object]:
     values = asdict(config)
     del values["checkpoint_minutes"]
     return values
-
-
-def tensorboard(folder: Path, say: Callable[[str], None] = lambda line: None) -> Callable[[Point], None]:
-    """A function that adds a point of a training curve to the TensorBoard log in ``folder``.
-
-    What cannot be written, as on a full disk, is told in one line to ``say`` and left out: it ends no training.
-    """
-    from training.event_files import EventFiles  # slow to import, and few processes need it
-
-    files = EventFiles(folder)
-
-    def track(point: Point) -> None:
-        if (problem := files.add(point)) is not None:
-            say(f"WARNING   {folder} is not continued ({problem}); training goes on")
-
-    return track
-
-
-def write_tensorboard(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write a whole curve, as a stage stored it, as a TensorBoard log, unless the folder holds one already."""
-    if not folder.exists():
-        track = tensorboard(folder)
-        for point in record["curve"]:
-            track(point)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipelines.store.training_curve import tensorboard, training_name, write_tensorboard
+from pipelines.store.training_curve import training_name
 from training.record import Point, TrainingRecord
+from training.tracking import tensorboard, write_tensorboard
 
 CURVE = [Point(step=10 * n, train_loss=5.0 / n, validation_loss=6.0 / n) for n in (1, 2, 3)]
 
