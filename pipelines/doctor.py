@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from foundation.configuration import build
+from foundation.memory import machine_memory
 from pipelines.commandline.command import command
 from pipelines.commandline.devices import cores
 from pipelines.commandline.disk import BASE_BYTES
@@ -168,7 +169,7 @@ def speech() -> Finding:
 
 def memory() -> Finding:
     """Main memory of the machine."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = machine_memory()
     remedy = f"the default run likes {NEEDED_MEMORY / GIGABYTE:.0f} GB: begin with experiment=smoke"
     return finding(
         "memory", f"{total / GIGABYTE:.1f} GB", well=total >= NEEDED_MEMORY, otherwise="optional", remedy=remedy

@@ -1,8 +1,7 @@
 """How fast sound becomes codes on one core, where the time goes, and how the bare libraries do in the same run."""
 
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,31 +12,15 @@ import torch
 import torchaudio
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from audio.blocks import equal_blocks
 from audio.decoding import mono_blocks, open_recording
 from audio.reading import resample_blocks
 from audio.waveform import FloatArray
 from pipelines.benchmarks.sounds import random_tokenizer, write_noise
+from pipelines.benchmarks.timing import Timing, table, timed
 from pipelines.encoding.recordings import Recordings
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """The fastest of several tries at one piece of work."""
-
-    seconds: float
-    cpu_seconds: float  # of this process: what a busy machine does not change
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Source:
-    """Recordings to measure with."""
-
-    name: str
-    files: tuple[Path, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,51 +46,39 @@ def measure_encoding(
     torch.set_num_threads(1)
     tokenizer = random_tokenizer() if tokenizer_folder is None else Tokenizer.from_pretrained(tokenizer_folder)
     with tempfile.TemporaryDirectory() as folder:
-        sources = [*_synthesised(Path(folder), seconds), *_given(recordings)]
-        speeds = [measure(source, tokenizer, repeats) for source in sources]
+        sources = {**_synthesised(Path(folder), seconds), **_given(recordings)}
+        speeds = [measure(name, files, tokenizer, repeats) for name, files in sources.items()]
     for speed in speeds:
         show(speed, Console())
     return {"encode": [{**asdict(speed), "times_real_time": speed.times_real_time} for speed in speeds]}
 
 
-def _synthesised(folder: Path, seconds: float) -> list[Source]:
+def _synthesised(folder: Path, seconds: float) -> dict[str, list[Path]]:
     wav, ogg = folder / "noise.wav", folder / "noise.ogg"
     write_noise(wav, seconds=seconds, sample_rate=16_000, format="WAV")
     write_noise(ogg, seconds=seconds, sample_rate=44_100, format="OGG")
-    return [Source(name="16 kHz WAV", files=(wav,)), Source(name="44.1 kHz Ogg Vorbis", files=(ogg,))]
+    return {"16 kHz WAV": [wav], "44.1 kHz Ogg Vorbis": [ogg]}
 
 
-def _given(recordings: Recordings | None) -> list[Source]:
+def _given(recordings: Recordings | None) -> dict[str, list[Path]]:
     if recordings is None:
-        return []
-    files = tuple(recordings.root / path for path in recordings.paths)
-    return [Source(name=str(recordings.root), files=files)]
+        return {}
+    return {str(recordings.root): [recordings.root / path for path in recordings.paths]}
 
 
-def measure(source: Source, tokenizer: Tokenizer, repeats: int) -> Speed:
+def measure(name: str, files: Sequence[Path], tokenizer: Tokenizer, repeats: int) -> Speed:
     """Time the whole and its parts, each alone; every part works on what the part before it gives."""
     rate = tokenizer.config.audio.sample_rate
-    total = timed(lambda: [tokenizer.encode_file(file) for file in source.files], repeats)
-    reading, sounds = _reading(source.files, repeats)
+    total = timed(lambda: [tokenizer.encode_file(file) for file in files], repeats)
+    reading, sounds = _reading(files, repeats)
     resampling, resampled = _resampling(sounds, rate, repeats)
     return Speed(
-        source=source.name,
+        source=name,
         sound_seconds=sum(len(samples) / own_rate for samples, own_rate in sounds),
         total=total,
         parts={"reading": reading, "resampling": resampling, **_network(resampled, tokenizer, repeats)},
-        bare=_bare(source.files, sounds, resampled, tokenizer, repeats),
+        bare=_bare(files, sounds, resampled, tokenizer, repeats),
     )
-
-
-def timed(work: Callable[[], object], repeats: int) -> Timing:
-    """The fastest of ``repeats`` runs, after one of a warm-up."""
-    work()
-    tries = []
-    for _ in range(repeats):
-        began = time.perf_counter(), time.process_time()
-        work()
-        tries.append((time.perf_counter() - began[0], time.process_time() - began[1]))
-    return Timing(seconds=min(wall for wall, _ in tries), cpu_seconds=min(cpu for _, cpu in tries))
 
 
 def _reading(files: Sequence[Path], repeats: int) -> tuple[Timing, list[tuple[FloatArray, int]]]:
@@ -181,14 +152,12 @@ def show(speed: Speed, console: Console) -> None:
         f"{escape(speed.source)}: {speed.times_real_time:,.0f} times real time, {by_cpu:,.0f} by processor time "
         f"({speed.sound_seconds:,.0f} s of sound)"
     )
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("part", "share", "times real time", "bare library", "part / bare"):
-        table.add_column(name, justify="left" if name == "part" else "right")
+    rows = table("part", "share", "times real time", "bare library", "part / bare", title=title)
     for name, part in speed.parts.items():
-        table.add_row(name, _share(part.cpu_seconds, speed), *_columns(part, speed.bare.get(name), speed.sound_seconds))
+        rows.add_row(name, _share(part.cpu_seconds, speed), *_columns(part, speed.bare.get(name), speed.sound_seconds))
     rest = speed.total.cpu_seconds - sum(part.cpu_seconds for part in speed.parts.values())
-    table.add_row("the rest", _share(rest, speed), "", "", "")
-    console.print(table, "")
+    rows.add_row("the rest", _share(rest, speed), "", "", "")
+    console.print(rows, "")
 
 
 def _share(cpu_seconds: float, speed: Speed) -> str:

@@ -4,7 +4,6 @@ python -m pipelines.benchmarks.memory encode SECONDS TOKENIZER_FOLDER    prints 
 python -m pipelines.benchmarks.memory decode SECONDS TOKENIZER_FOLDER    the same of decoding codes by Griffin-Lim
 """
 
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,11 +16,12 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from audio.wav import wav_file
 from foundation.errors import InputError
+from foundation.memory import peak_memory
 from pipelines.benchmarks.sounds import random_tokenizer, write_noise
+from pipelines.benchmarks.timing import table
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.unlearned import griffin_lim
@@ -92,13 +92,11 @@ def _peak(work: Work, tokenizer_folder: Path, seconds: float) -> Peak:
 
 
 def _show(peaks: list[Peak], more: dict[Work, int], console: Console) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("work", "recording", "peak memory", "times real time, start included"):
-        table.add_column(name, justify="right")
+    rows = table("work", "recording", "peak memory", "times real time, start included")
     for peak in peaks:
         length, memory = f"{peak.seconds / 3600:.2f} h", f"{peak.peak_bytes / 1e6:,.0f} MB"
-        table.add_row(peak.work, length, memory, f"{peak.times_real_time:,.0f}")
-    console.print(table)
+        rows.add_row(peak.work, length, memory, f"{peak.times_real_time:,.0f}")
+    console.print(rows)
     grown = ", ".join(f"{each / 1e6:,.0f} MB more to {work}" for work, each in more.items())
     console.print(f"the long one takes {grown}; {ALLOWED_BYTES / 1e6:,.0f} MB are allowed")
 
@@ -113,7 +111,7 @@ def peak_of(work: Work, seconds: float, tokenizer_folder: Path) -> int:
                 _encode(tokenizer, seconds, Path(name) / "noise.wav")
             case "decode":
                 _decode(tokenizer, seconds, Path(name) / "sound.wav")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return round(peak_memory())
 
 
 def _encode(tokenizer: Tokenizer, seconds: float, recording: Path) -> None:

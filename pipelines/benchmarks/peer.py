@@ -1,9 +1,10 @@
 """The speed of a public WaveNet of the same shape: `wavenet_vocoder` 0.1.1 of PyPI (r9y9), where it is installed."""
 
-import time
+from functools import partial
 
 import torch
 
+from pipelines.benchmarks.timing import timed
 from vocoder.wavenet.network import WaveNetConfig
 
 STEPS = 400
@@ -28,11 +29,6 @@ def measure_peer(config: WaveNetConfig, repeats: int) -> dict[str, float]:
         )
         model.make_generation_fast_()
         conditions = None if channels < 0 else torch.randn(1, channels, STEPS)
-        speeds[name] = max(_speed(model.eval(), conditions) for _ in range(repeats))
+        work = partial(model.eval().incremental_forward, c=conditions, T=STEPS)
+        speeds[name] = STEPS / timed(work, repeats).seconds
     return speeds
-
-
-def _speed(model: torch.nn.Module, conditions: torch.Tensor | None) -> float:
-    began = time.perf_counter()
-    model.incremental_forward(c=conditions, T=STEPS)  # type: ignore[operator]  # a method, as torch cannot know
-    return STEPS / (time.perf_counter() - began)

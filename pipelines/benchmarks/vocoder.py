@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,13 +10,13 @@ from typing import Literal, get_args
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from foundation.errors import InputError
 from pipelines.benchmarks.machine import Machine, measure_machine
 from pipelines.benchmarks.peer import measure_peer
 from pipelines.benchmarks.rates import Rate, TrainingRate
 from pipelines.benchmarks.roofline import draw_roofline
+from pipelines.benchmarks.timing import table, timed
 from pipelines.commandline.devices import cores as cores_here
 from vocoder.crops import VocoderBatch, loss
 from vocoder.engines.choice import Engine, choose_engine, width
@@ -193,18 +193,8 @@ def _training(config: WaveNetConfig, precision: str, cores: int, repeats: int) -
         optimizer.step()
 
     return TrainingRate(
-        precision=precision, cores=cores, samples_per_second=TRAINED_CROPS * samples / _fastest(step, repeats)
+        precision=precision, cores=cores, samples_per_second=TRAINED_CROPS * samples / timed(step, repeats).seconds
     )
-
-
-def _fastest(work: Callable[[], None], repeats: int) -> float:
-    """Seconds, after a run that warms up."""
-    tries = []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        work()
-        tries.append(time.perf_counter() - began)
-    return min(tries[1:])
 
 
 def _ratios(rates: Sequence[Rate], peer: dict[str, float] | None) -> dict[str, float]:
@@ -224,17 +214,15 @@ def _show(
     sample_rate: int,
     console: Console,
 ) -> None:
-    table = Table(title="codes to sound", title_justify="left", box=None, pad_edge=False)
-    for name in ("engine", "clips", "cores", "samples/s", "speed", "by cpu", "sgemm", "reading"):
-        table.add_column(name, justify="left" if name == "engine" else "right", no_wrap=True)
+    rows = table("engine", "clips", "cores", "samples/s", "speed", "by cpu", "sgemm", "reading", title="codes to sound")
     for row in rates:
         of_cpu = ((row.times_by_cpu, ".2f"), (row.of_peak_flops, ".0%"), (row.of_peak_bytes, ".0%"))
         shares = ("" if value is None else format(value, kind) for value, kind in of_cpu)
         speed = f"{row.samples_per_second:,.0f}", f"{row.times_real_time:.2f}"
-        table.add_row(row.engine, str(row.clips), str(row.cores), *speed, *shares)
+        rows.add_row(row.engine, str(row.clips), str(row.cores), *speed, *shares)
     for name, speed_of_peer in (peer or {}).items():
-        table.add_row(name, "1", "1", f"{speed_of_peer:,.0f}", f"{speed_of_peer / sample_rate:.2f}", "", "", "")
-    console.print(table)
+        rows.add_row(name, "1", "1", f"{speed_of_peer:,.0f}", f"{speed_of_peer / sample_rate:.2f}", "", "", "")
+    console.print(rows)
     console.print(
         "speed: times real time, all clips together; by cpu: the same by processor time, which other work does not\n"
         "change; sgemm, reading: shares of the machine's peaks below"

@@ -13,12 +13,12 @@ from omegaconf import open_dict
 from foundation.errors import InputError
 from foundation.nearest import suggestion
 from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.completion import HELP
 from pipelines.commandline.option_index import HYDRA, Group, Index, index
 from pipelines.commandline.overrides import quote, separate
-from pipelines.commandline.refusals import plain
+from pipelines.commandline.refusals import leaves, plain
 
 ALL = "all"  # the topic of every option
-HELP = ("-h", "--help")
 CONFIG_DIR = ("-cd", "--config-dir")
 WIDEST = 120  # columns of a page
 LONGEST_NAME, LONGEST_VALUE = 34, 24  # columns; longer ones have their explanation on the next line
@@ -157,16 +157,6 @@ def _searched(switches: Sequence[str]) -> Iterator[str]:
     for switch, value in pairwise(words):
         if switch in CONFIG_DIR:
             yield f"hydra.searchpath=[{quote(f'file://{Path(value).absolute()}')}]"
-
-
-def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted name and value of each option in nested dictionaries."""
-    for key, value in values.items():
-        name = f"{prefix}.{key}".lstrip(".")
-        if isinstance(value, dict) and value:
-            yield from leaves(value, name)
-        else:
-            yield name, value
 
 
 def shown(value: object) -> str:

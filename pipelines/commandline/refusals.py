@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -83,7 +83,7 @@ def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
             config = compose(name, return_hydra_config=True)
     values = {key: value for key, value in plain(config).items() if key != "hydra"}
     chosen = [str(group) for group in config.hydra.runtime.choices if "/" not in str(group)]
-    return [*flat(values), *chosen, "hydra.run.dir", "hydra.sweep.dir"]
+    return [*(key for key, _ in leaves(values)), *chosen, "hydra.run.dir", "hydra.sweep.dir"]
 
 
 def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
@@ -91,11 +91,14 @@ def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
     return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
 
 
-def flat(values: object, prefix: str = "") -> list[str]:
-    """Dotted names of the leaves of nested dictionaries."""
-    if not isinstance(values, dict) or not values:
-        return [prefix] if prefix else []
-    return [leaf for key, value in values.items() for leaf in flat(value, f"{prefix}.{key}" if prefix else str(key))]
+def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted name and value of each option in nested dictionaries."""
+    for key, value in values.items():
+        name = f"{prefix}.{key}".lstrip(".")
+        if isinstance(value, dict) and value:
+            yield from leaves(value, name)
+        else:
+            yield name, value
 
 
 def told(error: BaseException) -> str:

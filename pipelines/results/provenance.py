@@ -3,7 +3,6 @@
 Nothing here enters the store: two runs on two machines share entries, and their provenance differs.
 """
 
-import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from datetime import datetime, timezone
 from math import prod
 from pathlib import Path
 
+from foundation.memory import machine_memory
 from foundation.saved_models import read_header
 from pipelines.commandline.commands import installed_version
 from pipelines.commandline.devices import cores
@@ -34,7 +34,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
         commit=commit_of(CHECKOUT),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=command,
-        machine=MachineRecord(cpu=_cpu(), cores=cores(), memory=_memory()),
+        machine=MachineRecord(cpu=_cpu(), cores=cores(), memory=machine_memory()),
         system=_system(),
         python=platform.python_version(),
         device=f"{gang.device.type} ({name})",
@@ -87,14 +87,6 @@ def _cpu() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _memory() -> int | None:
-    """Bytes of main memory; None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
 
 
 def _system() -> str:

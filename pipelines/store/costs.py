@@ -2,8 +2,6 @@
 
 import json
 import math
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.files import write_aside
+from foundation.memory import peak_memory
 
 BEGUN = "begun.json"
 RESET_PEAK = "5"  # what Linux's proc(5) takes as "forget the peak of resident memory"
@@ -33,7 +32,7 @@ def measured(checkpoints: Path) -> Iterator[Costs]:
     _forget_peak()
     yield costs
     costs.seconds = before + time.monotonic() - started
-    costs.peak_memory = _peak()
+    costs.peak_memory = peak_memory()
 
 
 def _earlier(checkpoints: Path) -> float:
@@ -51,12 +50,3 @@ def _earlier(checkpoints: Path) -> float:
 def _forget_peak() -> None:
     with suppress(OSError):  # no Linux, or no permission
         Path("/proc/self/clear_refs").write_text(RESET_PEAK)
-
-
-def _peak() -> float:
-    """Most resident memory, in bytes."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) * 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1024 if sys.platform == "linux" else 1)

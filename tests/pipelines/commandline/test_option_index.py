@@ -7,14 +7,14 @@ from hydra import compose, initialize_config_module
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.option_index import index
-from pipelines.commandline.refusals import flat, plain
+from pipelines.commandline.refusals import leaves, plain
 
 CONF = Path(__file__).parents[3] / "conf"
 
 
 def composed(command: str, *words: str) -> list[str]:
     with initialize_config_module("conf", version_base="1.3"):
-        return flat(plain(compose(command, overrides=list(words))))
+        return [name for name, _ in leaves(plain(compose(command, overrides=list(words))))]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
