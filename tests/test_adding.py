@@ -1,0 +1,80 @@
+"""The examples of docs/adding.md run as the page prints them."""
+
+import importlib.util
+import re
+import sys
+import textwrap
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import yaml
+
+from foundation.errors import InputError
+from pipelines.methods.method import Method
+from tests.vocoder.sounds import random_table
+from vocoder.kinds.kind import Kind
+from vocoder.sampling import Sampling
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
+
+
+def example(file: str) -> str:
+    """What the page has for a file that it lets the reader create."""
+    found = re.search(rf"Create `{re.escape(file)}`.*?```\w*\n(.*?)\n\s*```", PAGE, re.DOTALL)
+    assert found, file
+    return textwrap.dedent(found[1]) + "\n"
+
+
+@pytest.fixture
+def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
+    """The Python examples, by the names of their files."""
+    modules = {}
+    for file in re.findall(r"Create `([\w/]+\.py)`", PAGE):
+        path = tmp_path / Path(file).name
+        path.write_text(example(file), encoding="utf-8")
+        name = f"adding_{path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec
+        assert spec.loader
+        modules[path.stem] = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, modules[path.stem])
+        spec.loader.exec_module(modules[path.stem])
+    return modules
+
+
+def test_the_files_of_the_page_are_not_there_yet() -> None:
+    assert not [file for file in re.findall(r"Create `([^`]+)`", PAGE) if (ROOT / file).exists()]
+
+
+def test_the_method_makes_frames(imported: dict[str, ModuleType]) -> None:
+    method = imported["levels"].LEVELS
+    assert isinstance(method, Method)
+    frames = imported["levels"]._levels(np.concatenate([np.ones(80), np.zeros(20)]).astype(np.float32), hop=80)
+    np.testing.assert_allclose(frames, [[0], [-80]], atol=1e-4)
+
+
+def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) -> None:
+    kind, table = imported["sines"].SINES, random_table()
+    assert isinstance(kind, Kind)
+    codes = table.codes([1, 2, 3])
+    one, other = (kind.create(table, Sampling(seed=seed)).sounds([codes], [None])[0].samples for seed in (0, 1))
+    assert len(one) == codes.num_samples
+    assert np.abs(one).max() > 0
+    assert not np.array_equal(one, other)
+
+
+def test_the_command_refuses_what_is_out_of_range(imported: dict[str, ModuleType]) -> None:
+    options = yaml.safe_load(example("conf/lengths.yaml"))
+    values = {name: value for name, value in options.items() if name not in ("defaults", "hydra")}
+    with pytest.raises(InputError, match="shortest=-1 is negative"):
+        imported["lengths"].lengths({**values, "input": "codes.parquet", "shortest": -1})
+
+
+def test_the_corpus_sets_options_that_there_are() -> None:
+    known = yaml.safe_load((ROOT / "conf/corpus/embedded.yaml").read_text(encoding="utf-8"))
+    corpus = yaml.safe_load(example("conf/corpus/animals.yaml"))["corpus"]
+    assert set(corpus) <= set(known)
+    assert set(corpus["split"]) <= set(known["split"])
