@@ -22,8 +22,8 @@ from torch import Tensor
 from audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
 from foundation.errors import InputError
 from foundation.threads import one_thread
+from vocoder.sampling import require_strength
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
-from vocoder.strength import require_strength
 
 BOUND = 20 * math.log(10) / 10  # of the difference of log powers: 20 dB, up or down
 

@@ -9,7 +9,6 @@ from typing import Literal
 
 from foundation.errors import InputError
 from foundation.seeds import require_seed
-from vocoder.strength import require_strength
 
 EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
 
@@ -32,3 +31,9 @@ class Sampling:
             raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
         require_strength(self.postfilter)
         require_seed(self.seed, "seed")
+
+
+def require_strength(strength: float, *, option: str = "postfilter") -> None:
+    """Refuse what is no share of the difference."""
+    if not 0 <= strength <= 1:
+        raise InputError(f"{option} is {strength}; choose 0 (WaveNet's own sound) to 1 (all that is missing)")

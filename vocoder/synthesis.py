@@ -1,6 +1,6 @@
 """What turns codes into sound: one protocol, which WaveNet and the vocoders that learn nothing implement."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -9,6 +9,8 @@ from tokenizer.codes import Codes
 from vocoder.continuing import Prompt
 from vocoder.generation import Progress
 from vocoder.runaway import RunawayGuard
+
+NAMED = 5  # groups that a notice names
 
 
 class Synthesis(Protocol):
@@ -62,3 +64,25 @@ def speaking(syntheses: Sequence[Synthesis], say: Callable[[str], None]) -> Iter
     for synthesis in syntheses:
         if synthesis.guard is not None and (found := synthesis.guard.notice()):
             say(found)
+
+
+def unknown_groups(synthesis: Synthesis, groups: Iterable[str | None]) -> str | None:
+    """What to tell before clips of some groups sound: whose voices the vocoder does not know; None: nothing."""
+    known, asked = synthesis.groups, set(groups)
+    if not known or not asked:
+        return None
+    if asked == {None}:
+        return (
+            "the codes name no group: the average of the vocoder's voices speaks; "
+            f"group=... chooses one of {_some(known)}"
+        )
+    strange = sorted(group for group in asked if group is not None and group not in known)
+    if not strange:
+        return None
+    return f"the vocoder was not trained on {_some(strange)}: the average of its voices speaks instead"
+
+
+def _some(groups: Sequence[str]) -> str:
+    """The first of some groups, and how many more there are."""
+    more = f" and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+    return ", ".join(groups[:NAMED]) + more

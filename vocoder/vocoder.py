@@ -20,8 +20,7 @@ from vocoder.generation import GenerationInput, Progress, generate, generate_blo
 from vocoder.model_card import model_card
 from vocoder.rendering import Rendering
 from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sampling import EngineChoice
-from vocoder.strength import require_strength
+from vocoder.sampling import EngineChoice, require_strength
 from vocoder.wavenet import mu_law
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 

@@ -15,7 +15,7 @@ from foundation.json_values import find_object
 from foundation.progress import Progress, Terminal
 from pipelines.commandline.devices import choose_device
 from pipelines.decoding.decode_options import DecodeConfig
-from pipelines.decoding.speaker import speaker, unknown_groups
+from pipelines.decoding.speaker import speaker
 from pipelines.store.run_folder import vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
@@ -24,7 +24,7 @@ from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.engines.choice import choose_engine
 from vocoder.postfilter import in_force
-from vocoder.synthesis import Synthesis, speaking
+from vocoder.synthesis import Synthesis, speaking, unknown_groups
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 
@@ -66,21 +66,16 @@ def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
 
 def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
     """The clips of codes or text units, in order; of several views of a sound, the first."""
-    if not path.is_dir() and path.suffix != ".parquet":
-        return _required(_units(path, own), path)
-    codes_format, clips = read_codes(path)
-    require_same_codebook(own, codes_format, owner=owner)
-    return _required([clip for clip in clips if not clip.offset_frames], path)
-
-
-def _units(path: Path, own: CodesFormat) -> list[CodedClip]:
-    try:
-        return read_units(path, own)
-    except UnicodeDecodeError as error:
-        raise InputError(f"input={path} is not text ({error}); name a .parquet file, or text units in UTF-8") from error
-
-
-def _required(clips: list[CodedClip], path: Path) -> list[CodedClip]:
+    if path.is_dir() or path.suffix == ".parquet":
+        codes_format, coded = read_codes(path)
+        require_same_codebook(own, codes_format, owner=owner)
+        clips = [clip for clip in coded if not clip.offset_frames]
+    else:
+        try:
+            clips = read_units(path, own)
+        except UnicodeDecodeError as error:
+            rule = "name a .parquet file, or text units in UTF-8"
+            raise InputError(f"input={path} is not text ({error}); {rule}") from error
     if not clips:
         raise InputError(f"input={path} holds no clip; encode some recordings first (wordless encode)")
     return clips

@@ -6,7 +6,7 @@ Label accuracy of decoded clips says something about a vocoder only where the cl
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from scipy.stats import binom
 
@@ -50,7 +50,7 @@ class OriginalsRecognised:
 def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsRecognised | None:
     """What the classifier answers to the originals, against the labels that the manifest now has; None without any."""
     labels = {clip.name: clip.label for clip in manifest.clips}
-    answers = [(labels.get(row["path"]), row["heard"]["original"]) for row in _rows(recognised, RECOGNISED)]
+    answers = [(labels.get(row["path"]), row["heard"]["original"]) for row in recognised.read_rows(RECOGNISED, "clips")]
     known = [(label, answer) for label, answer in answers if label is not None]
     if not known:
         return None
@@ -93,7 +93,7 @@ def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
 
 def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) -> Iterator[str]:
     """Options that can make the classifier better, as far as they are not used up."""
-    rows = _rows(decoded, CLIPS)
+    rows = decoded.read_rows(CLIPS, "clips")
     cut = [row for row in rows if is_cut(row)]
     if len(cut) > OFTEN * len(rows):
         yield (
@@ -108,8 +108,3 @@ def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) ->
     if counts:
         rarest, clips = min(counts.items(), key=lambda item: (item[1], item[0]))
         yield f"add recordings of each label ({rarest!r} has {clips} to train on)"
-
-
-def _rows(entry: Entry, name: str) -> list[Any]:
-    rows = entry.read_json(name)["clips"]
-    return rows if isinstance(rows, list) else []

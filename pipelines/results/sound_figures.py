@@ -61,7 +61,7 @@ def sound_figures(
         yield from _runaway_blocks(entries["decoded"], shared)
     of = "judged" if "judged" in entries else "listening"
     name = JUDGED if of == "judged" else LISTENING
-    yield from _means(_rows(entries[of], name, "clips"), config, {**shared, "artifact": entries[of].key})
+    yield from _means(entries[of].read_rows(name, "clips"), config, {**shared, "artifact": entries[of].key})
     yield from _of_language(entries["listening"], config, {**shared, "artifact": entries["listening"].key})
 
 
@@ -70,31 +70,26 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
     known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     entry = entries["listening"]
     record: dict[str, object] = {
-        "clips": [{**row, **known[row["path"]]} for row in _rows(entry, LISTENING, "clips")],
-        "said": _rows(entry, LISTENING, "said"),
-        "diversity": _rows(entry, LISTENING, "diversity"),
+        "clips": [{**row, **known[row["path"]]} for row in entry.read_rows(LISTENING, "clips")],
+        "said": entry.read_rows(LISTENING, "said"),
+        "diversity": entry.read_rows(LISTENING, "diversity"),
         "postfilter": entry.read_json(LISTENING)["postfilter"],
     }
     if "recognised" in entries:
-        record["recognised"] = _rows(entries["recognised"], RECOGNISED, "said")
+        record["recognised"] = entries["recognised"].read_rows(RECOGNISED, "said")
         record["judge"] = JUDGES[judge_of(entries["recognised"])]
         record["warning"] = unreliable_classifier(entries["recognised"], entries["decoded"], manifest)
     if "judged" in entries:
-        record["judged_clips"] = len(_rows(entries["judged"], JUDGED, "clips"))
+        record["judged_clips"] = len(entries["judged"].read_rows(JUDGED, "clips"))
     if "decoded" in entries:
-        record["excerpts"] = _rows(entries["decoded"], CLIPS, "clips")
+        record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
     return record
-
-
-def _rows(entry: Entry, name: str, part: str) -> Rows:
-    rows = entry.read_json(name).get(part, [])
-    return rows if isinstance(rows, list) else []
 
 
 def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
     """Share of right labels of each kind of sound, and WaveNet's beside the other kinds' and the originals'."""
     labels = {clip.name: clip.label for clip in manifest.clips}
-    rows = [row for row in _rows(entry, RECOGNISED, "clips") if labels.get(row["path"]) is not None]
+    rows = [row for row in entry.read_rows(RECOGNISED, "clips") if labels.get(row["path"]) is not None]
     if not rows:
         return
     kinds = tuple(rows[0]["heard"])
@@ -152,7 +147,7 @@ def _mean(
 def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
     """What the language model says: levels of the sounds, variety of the codes, and its perplexity of both."""
     said: dict[str, list[Mapping[str, Any]]] = {}
-    for row in _rows(entry, LISTENING, "said"):
+    for row in entry.read_rows(LISTENING, "said"):
         said.setdefault(at_temperature(row["kind"], row["temperature"]), []).append(row)
     for of, several in said.items():
         for name in dict.fromkeys(name for row in several for name in row["figures"]):
@@ -161,7 +156,7 @@ def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -
                 yield Figure(name=name, of=of, value=float(np.mean(values)), unit=UNITS[name], **shared)
             else:
                 yield from _mean(name, of, values, config, shared)
-    for row in _rows(entry, LISTENING, "diversity"):
+    for row in entry.read_rows(LISTENING, "diversity"):
         of = at_temperature(row["of"], row["temperature"])
         for name, value in row.items():
             if name not in ("of", "temperature", "sounds") and value is not None:

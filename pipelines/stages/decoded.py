@@ -72,8 +72,7 @@ def decoded(
 
 def decoded_paths(entry: Entry) -> list[str]:
     """The clips of the entry, by their names, in the order of their files."""
-    rows = entry.read_json(CLIPS)["clips"]
-    return [row["path"] for row in rows] if isinstance(rows, list) else []
+    return [row["path"] for row in entry.read_rows(CLIPS, "clips")]
 
 
 def wav_name(number: int, kind: str) -> str:

@@ -28,8 +28,7 @@ from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_leve
 from vocoder.kinds.table import BY_KEY, KINDS, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
 from vocoder.postfilter import in_force
-from vocoder.sampling import EngineChoice, Sampling
-from vocoder.strength import require_strength
+from vocoder.sampling import EngineChoice, Sampling, require_strength
 from vocoder.synthesis import Synthesis, speaking
 
 HEARD: tuple[Split, ...] = ("test",)

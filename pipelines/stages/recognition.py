@@ -58,8 +58,8 @@ def recognised(
         paths = decoded_paths(decoded_entry)
         root, said_in = decoded_entry.folder, listening_entry.folder
         sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        said = listening_entry.read_json(LISTENING).get("said", [])
-        rows = [row for row in said if new_part(said_in, row).num_samples] if isinstance(said, list) else []
+        said = listening_entry.read_rows(LISTENING, "said")
+        rows = [row for row in said if new_part(said_in, row).num_samples]
         parts = [new_part(said_in, row) for row in rows]
         found = iter(_classes(session, judge, {root: sounds, said_in: parts}, classes))
         clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]

@@ -68,6 +68,11 @@ class Entry:
         content: dict[str, object] = json.loads((self.folder / name).read_text())
         return content
 
+    def read_rows(self, name: str, part: str) -> list[Any]:
+        """The list ``part`` of a JSON object that the stage wrote; an empty one where there is none."""
+        rows = self.read_json(name).get(part, [])
+        return rows if isinstance(rows, list) else []
+
     @property
     def costs(self) -> dict[str, float]:
         """Seconds, and peak memory in bytes, that it took to make the entry; 0 where nothing says so any more."""
