@@ -1,1 +1,1 @@
-"""A causal GPT over codes, what its hidden states know, and what it says next."""
+"""The language model of codes: a causal GPT, probes of its hidden states, and generation."""

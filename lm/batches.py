@@ -1,7 +1,7 @@
 """Batches for the training loop, and the loss over them.
 
-The batch of a step is a function of (seed, step): the same examples for any number of processes, of which each takes a
-share. Whatever is drawn for an example is drawn from a generator seeded by (seed, epoch, example).
+The batch of a step is a function of (seed, step): the same examples for any number of processes, each of which takes a
+share. Random choices of an example come from a generator seeded by (seed, epoch, example).
 """
 
 import math
@@ -21,36 +21,37 @@ from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.codes import IntArray
 
-MIN_WINDOWS = 4  # per step, however long
-MIN_PAIRS = 2  # that each process contrasts at a time
-UNCOUNTED = -100  # target of a position that is not counted: what torch's cross entropy ignores
-ORDER, EXAMPLE = 0, 1  # second words of the seeds: what a generator is for
+MIN_WINDOWS = 4  # per step, for windows of any length
+MIN_PAIRS = 2  # contrasted at a time by each process
+UNCOUNTED = -100  # target of a position that is not counted: torch's cross entropy ignores it
+ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 Row = tuple[IndexArray, IndexArray]  # tokens and targets of a window, one of each per code
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pairs:
-    """Which windows of a batch are one sound."""
+    """The pairs of windows in a batch that are views of the same clip."""
 
     clips: Tensor  # (batch / 2,) the clip of rows i and i + batch / 2
     lengths: Tensor  # (batch,) codes of each window; stays on the host, where it is used
 
     def to(self, device: torch.device) -> "Pairs":
-        """The same pairs on a device."""
+        """Return the same pairs on a device."""
         return replace(self, clips=self.clips.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenBatch:
-    """Windows of recordings: what is read, and which code follows."""
+    """Windows of recordings as inputs, and the next codes as targets."""
 
-    inputs: Tensor  # (batch, positions) int64 tokens: begin-of-sequence, the window's codes but the last, padding
+    # (batch, positions) int64 tokens: begin-of-sequence, all codes of the window except the last, padding
+    inputs: Tensor
     targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
-    codes: int  # how many targets are counted; known on the host, so that a GPU need not be asked
-    pairs: Pairs | None = None  # where rows i and i + batch / 2 are two views of a clip
+    codes: int  # number of counted targets; known on the host, which saves a query to the GPU
+    pairs: Pairs | None = None  # if rows i and i + batch / 2 are two views of a clip
 
     def to(self, device: torch.device) -> "TokenBatch":
-        """The same batch on a device."""
+        """Return the same batch on a device."""
         return replace(
             self,
             inputs=self.inputs.to(device, non_blocking=True),
@@ -60,22 +61,22 @@ class TokenBatch:
 
 
 def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
-    """Summed cross entropy in nats over the codes of the batch, and their number."""
+    """Compute the summed cross entropy in nats over the codes of the batch, and their number."""
     return cross_entropy(model(batch.inputs), batch.targets), batch.codes
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Nats of the counted ``targets (batch, positions)`` by ``logits (batch, positions, codebook_size)``, summed."""
+    """Sum the nats of counted ``targets (batch, positions)`` by ``logits (batch, positions, codebook_size)``."""
     flat = logits.float().flatten(0, 1)  # (N, T, K) -> (N * T, K)
     return nn.functional.cross_entropy(flat, targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """How training batches are made."""
+    """Options of training batches."""
 
     batch_size: int = 32  # windows per step, over all processes and accumulation steps
-    random_inputs: float = 0.1  # share of the input codes replaced by random ones; the targets stay
+    random_inputs: float = 0.1  # share of the input codes replaced by random ones; targets are unchanged
     pool_batches: int = 16  # batches whose examples are sorted by length together, which saves padding; 1 sorts nothing
     seed: int = 0
 
@@ -99,13 +100,13 @@ def fitting_batches(
     processes: int,
     paired: bool,
 ) -> BatchConfig:
-    """Batches of as many windows as hold ``batch_tokens`` positions, or of ``config.batch_size`` where those fit.
+    """Reduce the batch size so that a batch holds at most about ``batch_tokens`` positions.
 
-    The number of processes changes nothing: the same bytes come out. ``least`` is the number of windows of a step that
-    one process can do with; where ``paired``, two windows are one clip.
+    The result does not depend on the number of processes, so the same bytes come out. ``least`` is the smallest number
+    of windows per process; with ``paired``, two windows are one clip.
 
     Raises:
-        InputError: the processes cannot share so few.
+        InputError: the windows cannot be divided equally among the processes.
     """
     tokens = float(np.minimum(sequences.lengths, capacity).mean()) * positions_per_step
     windows = max(batch_tokens / tokens, MIN_WINDOWS)
@@ -123,10 +124,10 @@ def fitting_batches(
 
 
 class TrainingBatches:
-    """Endless shuffled epochs. A clip appears once for each window it fills, cropped at an offset drawn anew.
+    """Endless shuffled epochs. A clip appears once for each window it fills, each time with a random crop.
 
-    In pairs a batch holds half as many clips, each in two views, which differ where the clip has two; both are cropped
-    to the same passage.
+    With ``paired`` a batch holds half as many clips, each in two views, which differ if the clip has several; both are
+    cropped to the same passage.
     """
 
     def __init__(
@@ -145,13 +146,13 @@ class TrainingBatches:
         self._views = 2 if paired else 1  # of an example
         crops = -(-sequences.lengths // capacity)
         self._clips = np.repeat(np.arange(sequences.num_clips), crops)  # (examples,) the clip of each example
-        self._order = lru_cache(maxsize=2)(self._shuffled)  # a batch may reach into the next epoch
+        self._order = lru_cache(maxsize=2)(self._shuffle)  # a batch may reach into the next epoch
 
     def batch(self, step: int, part: int, parts: int) -> TokenBatch:
-        """Share ``part`` of ``parts`` of the batch of a step.
+        """Return share ``part`` of ``parts`` of the batch of a step.
 
         Raises:
-            InputError: the batch cannot be shared out equally.
+            InputError: the batch cannot be divided equally.
         """
         size = self._config.batch_size
         if size % (parts * self._views):
@@ -171,11 +172,11 @@ class TrainingBatches:
 
     @property
     def _examples(self) -> int:
-        """Clips of a batch."""
+        """Clips per batch."""
         return self._config.batch_size // self._views
 
     def _example(self, epoch: int, place: int) -> tuple[int, list[Row]]:
-        """A clip, and a row for each of its views."""
+        """Return a clip, and a row for each of its views."""
         example = int(self._order(epoch)[place])
         rng = np.random.default_rng([self._config.seed, EXAMPLE, epoch, example])
         clip = int(self._clips[example])
@@ -185,13 +186,13 @@ class TrainingBatches:
         start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
         rows = [self._row(codes, start, rng)]
         if self._views == 2:
-            other = int(rng.integers(max(views - 1, 1)))  # of the views behind the first one, in a circle
+            other = int(rng.integers(max(views - 1, 1)))  # cyclic distance to one of the other views
             codes, played = self._sequences.view(clip, (first + 1 + other) % views), len(codes)
             rows.append(self._row(codes, start * len(codes) // played, rng))
         return clip, rows
 
     def _row(self, codes: IntArray, start: int, rng: np.random.Generator) -> Row:
-        """The window that begins at a time step, or the last whole one."""
+        """Return the window that begins at a time step, or the last whole window."""
         start = min(start, max(len(codes) - self._capacity, 0))
         crop = codes[start : start + self._capacity]
         return self._vocabulary.tokens(self._with_random_codes(crop, rng)), crop.reshape(-1).astype(np.int64)
@@ -201,8 +202,8 @@ class TrainingBatches:
         drawn = rng.integers(self._vocabulary.codebook_size, size=codes.shape, dtype=np.int32)
         return np.where(replaced, drawn, codes)
 
-    def _shuffled(self, epoch: int) -> IndexArray:
-        """Order of the examples in an epoch ``(examples,)``: batches of like length, in random order."""
+    def _shuffle(self, epoch: int) -> IndexArray:
+        """Return the order of the examples in an epoch ``(examples,)``: batches of similar length, in random order."""
         rng = np.random.default_rng([self._config.seed, ORDER, epoch])
         order = rng.permutation(len(self._clips))
         lengths = np.minimum(self._sequences.lengths, self._capacity)[self._clips]
@@ -219,9 +220,9 @@ class TrainingBatches:
 def validation_batches(
     sequences: CodeSequences, vocabulary: Vocabulary, *, batch_size: int, capacity: int, at_most: int | None = None
 ) -> Iterator[TokenBatch]:
-    """Every code of every clip's first view, exactly once, in windows of the context, the short ones first.
+    """Give every code of every clip's first view, exactly once, in windows of the context, the short ones first.
 
-    ``at_most`` so many windows, evenly spaced, where there are more.
+    ``at_most`` limits the number of windows; they are then evenly spaced.
     """
     lengths = sequences.lengths.tolist()
     passages = [(clip, window) for clip, length in enumerate(lengths) for window in windows(length, capacity)]
@@ -230,11 +231,11 @@ def validation_batches(
     passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
     for first in range(0, len(passages), batch_size):
         rows = passages[first : first + batch_size]
-        yield _collate([_counted(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary)
+        yield _collate([_row(sequences.view(clip), window, vocabulary) for clip, window in rows], vocabulary)
 
 
-def _counted(codes: IntArray, window: Window, vocabulary: Vocabulary) -> Row:
-    """Tokens and targets of a window of ``codes (time, streams)``; what is only seen is no target."""
+def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> Row:
+    """Return tokens and targets of a window of ``codes (time, streams)``; its uncounted codes are no targets."""
     read = codes[window.start : window.stop]
     targets = read.astype(np.int64)
     targets[: window.counted - window.start] = UNCOUNTED
@@ -242,7 +243,7 @@ def _counted(codes: IntArray, window: Window, vocabulary: Vocabulary) -> Row:
 
 
 def _collate(rows: list[Row], vocabulary: Vocabulary) -> TokenBatch:
-    """Rows of (tokens, targets), one of each per position -> a batch; every row begins with begin-of-sequence."""
+    """Collate rows of (tokens, targets), one of each per position; every row begins with begin-of-sequence."""
     width = max(len(tokens) for tokens, _ in rows)
     inputs = np.full((len(rows), width), vocabulary.pad, np.int64)
     targets = np.full((len(rows), width), UNCOUNTED, np.int64)

@@ -1,10 +1,10 @@
-"""Comparing methods on the same test clips: means over folds, paired bootstrap, intervals and p values.
+"""Comparison of methods on the same test clips: means over folds, paired bootstrap, intervals and p values.
 
-Paired: every method is measured on the same resampled clips, so what makes a clip hard for all of them cancels out of
-their difference (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993). Two questions, two intervals: would
-other clips of the same folds say the same (clips drawn anew within each fold, the folds fixed), and would other folds
-(Student's t of the folds' differences: they are too few to be drawn from)? Every fold weighs the same, however many
-clips it has.
+The comparison is paired: every method is measured on the same resampled clips, so the difficulty of a clip cancels out
+of the difference of two methods (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993). Two intervals answer
+two questions. Would other clips of the same folds give the same result? For this, clips are resampled within each fold.
+Would other folds? For this, Student's t of the folds' differences is used, because there are too few folds to resample.
+Every fold has the same weight, however many clips it has.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ from scipy.special import stdtrit
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 
-WEIGHTS_AT_ONCE = 2**22  # (resamples, clips) kept in memory
+WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hits:
-    """Test clips of a fold with one label each; their measure is accuracy."""
+    """Test clips of a fold with one label each; the measure is accuracy."""
 
-    hits: FloatArray  # (methods, clips), 1 where the answer is right; with several seeds, the share of right ones
+    hits: FloatArray  # (methods, clips), 1 for a right answer; with several seeds, the share of right answers
 
     @property
     def clips(self) -> int:
@@ -34,7 +34,7 @@ class Hits:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rankings:
-    """Test clips of a fold with any number of labels each; their measure is mean average precision."""
+    """Test clips of a fold with any number of labels each; the measure is mean average precision."""
 
     truth: BoolArray  # (clips, classes)
     scores: FloatArray  # (methods, seeds, clips, classes)
@@ -50,18 +50,18 @@ Outcome = Hits | Rankings
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How much better one method is than another."""
+    """The difference between two methods, with its intervals."""
 
     value: float
     low: float  # interval over clips
     high: float
     p: float  # two-sided, over clips
-    fold_low: float | None  # paired t interval over folds; None where there is only one
+    fold_low: float | None  # paired t interval over folds; None for a single fold
     fold_high: float | None
 
 
-def measured(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
-    """``(resamples, methods)``: accuracy or mean average precision with each row of weights ``(resamples, clips)``.
+def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
+    """Compute ``(resamples, methods)``: accuracy or mean average precision per row of weights ``(resamples, clips)``.
 
     Without weights every clip counts once, in a single row.
     """
@@ -76,9 +76,9 @@ def measured(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
 
 
 def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
-    """Area under the steps of precision over recall ``(resamples,)`` for one class; nan where nothing is to be found.
+    """Compute the average precision ``(resamples,)`` of one class: the area under the steps of precision over recall.
 
-    Clips of equal score come together: none of them before the others.
+    The result is nan where no clip has the class. Clips of equal score share a rank.
 
     Args:
         truth: ``(clips,)``, whether the class is in the clip.
@@ -98,48 +98,48 @@ def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray)
 
 
 def by_fold(folds: Sequence[Outcome]) -> FloatArray:
-    """``(folds, methods)``: each method's measure on each fold."""
-    return np.concatenate([measured(fold) for fold in folds])
+    """Measure each method on each fold: ``(folds, methods)``."""
+    return np.concatenate([measure(fold) for fold in folds])
 
 
-def resampled(folds: Sequence[Outcome], *, resamples: int, seed: int) -> FloatArray:
-    """``(resamples, methods)``: the mean over folds, with clips drawn anew, with replacement, within each fold.
+def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> FloatArray:
+    """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
-    All methods are measured on the same draws.
+    All methods are measured on the same resamples.
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
         draws = _draws(fold.clips, resamples, np.random.default_rng([seed, number]))
-        total = total + np.concatenate([measured(fold, weights) for weights in draws])
+        total = total + np.concatenate([measure(fold, weights) for weights in draws])
     means: FloatArray = total / len(folds)
     return means
 
 
 def interval(draws: FloatArray, confidence: float) -> tuple[float, float]:
-    """The percentile interval of resampled values ``(resamples,)``."""
+    """Return the percentile interval of resampled values ``(resamples,)``."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def two_sided_p(differences: FloatArray) -> float:
-    """Twice the share of resampled differences ``(resamples,)`` on the rarer side of zero, at most 1.
+    """Return twice the share of resampled differences ``(resamples,)`` on the rarer side of zero, at most 1.
 
-    The observed sample counts as one more resample, so that a finite number of them never says p = 0 (Davison and
-    Hinkley, "Bootstrap Methods and their Application", 1997): with 1,000 resamples the smallest p is 0.002.
+    The observed sample counts as one more resample, so that p is never 0 (Davison and Hinkley, "Bootstrap Methods and
+    their Application", 1997): with 1,000 resamples the smallest p is 0.002.
     """
     rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(2 * (rarer + 1) / (len(differences) + 1), 1.0)
 
 
 def difference(values: FloatArray, draws: FloatArray, one: int, other: int, *, confidence: float) -> Difference:
-    """How much better method ``one`` is than method ``other``.
+    """Compute the difference of method ``one`` minus method ``other``.
 
     Args:
         values: of `by_fold`, ``(folds, methods)``.
-        draws: of `resampled`, ``(resamples, methods)``.
+        draws: of `bootstrap`, ``(resamples, methods)``.
         one: column of a method.
-        other: column of the method that it is compared with.
+        other: column of the other method.
         confidence: probability mass of both intervals.
     """
     per_fold = values[:, one] - values[:, other]
@@ -157,10 +157,10 @@ def difference(values: FloatArray, draws: FloatArray, one: int, other: int, *, c
 
 
 def over_folds(per_fold: FloatArray, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
-    """The t interval, with one degree of freedom fewer than folds, of the mean of ``(folds,)`` values; none of one.
+    """Return the t interval of the mean of ``(folds,)`` values, with folds - 1 degrees of freedom; none for one fold.
 
-    A bootstrap would say too much: of two folds its 95 % interval covers the mean in half of all studies. Folds share
-    most of their training clips, which this does not know either (Bengio and Grandvalet, 2004: nothing does).
+    A bootstrap would be too narrow: with two folds its 95 % interval covers the mean in half of all studies. Folds
+    share most of their training clips, which no estimator accounts for (Bengio and Grandvalet, 2004).
     """
     folds = len(per_fold)
     if folds < 2:
@@ -171,7 +171,7 @@ def over_folds(per_fold: FloatArray, *, confidence: float) -> tuple[float, float
 
 
 def _draws(clips: int, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """How often each clip is drawn ``(some resamples, clips)``, in pieces that fit in memory."""
+    """Draw how often each clip counts ``(some resamples, clips)``, in pieces that fit in memory."""
     piece = max(WEIGHTS_AT_ONCE // clips, 1)
     for begin in range(0, resamples, piece):
         size = min(piece, resamples - begin)
@@ -179,13 +179,13 @@ def _draws(clips: int, resamples: int, rng: np.random.Generator) -> Iterator[Flo
 
 
 def _mean_over_seeds(truth: BoolArray, seeds: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean average precision ``(resamples,)`` of one method, whose scores are ``(seeds, clips, classes)``."""
+    """Compute the mean average precision ``(resamples,)`` of one method with scores ``(seeds, clips, classes)``."""
     means: FloatArray = np.mean([_macro(truth, scores, weights) for scores in seeds], axis=0)
     return means
 
 
 def _macro(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean over the classes of which a clip counts; 0 where there is no such class."""
+    """Average over the classes that a counted clip has; 0 if there is no such class."""
     each = np.stack(
         [average_precision(truth[:, number], scores[:, number], weights) for number in np.flatnonzero(truth.any(0))]
         or [np.zeros(len(weights))]

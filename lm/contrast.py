@@ -1,4 +1,4 @@
-"""What two views of one clip have in common and no other clip has: NT-Xent, and the head that it is computed behind.
+"""Contrastive learning of two views of a clip: the NT-Xent loss, and the projection head it is computed on.
 
 Chen, Kornblith, Norouzi and Hinton, "A simple framework for contrastive learning of visual representations", 2020
 (arXiv:2002.05709).
@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from foundation.ranges import require_positive
-from lm.pooling import Pooling, pooled, pooling_parts
+from lm.pooling import Pooling, pool_batch, pooling_parts
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastConfig:
-    """What is contrasted, and how sharply."""
+    """Options of the contrastive loss."""
 
-    pooling: Pooling = "thirds"  # over time, of what the head is given
+    pooling: Pooling = "thirds"  # over time, of the head's inputs
     hidden: int = 256  # of the projection head
-    dim: int = 128  # of what is contrasted
+    dim: int = 128  # of the head's outputs
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
@@ -27,7 +27,7 @@ class ContrastConfig:
 
 
 def projection_head(dim: int, config: ContrastConfig) -> nn.Sequential:
-    """What frames of ``dim``, pooled, are contrasted behind; only training needs it."""
+    """Build the projection head of pooled frames with ``dim`` features; only training needs it."""
     return nn.Sequential(
         nn.Linear(len(pooling_parts(1, config.pooling)) * dim, config.hidden),
         nn.BatchNorm1d(config.hidden),
@@ -36,20 +36,20 @@ def projection_head(dim: int, config: ContrastConfig) -> nn.Sequential:
     )
 
 
-def projected(head: nn.Sequential, frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
-    """Frames ``(batch, time, dim)`` of clips of some lengths ``(batch,)`` -> unit vectors ``(batch, config.dim)``."""
-    return nn.functional.normalize(head(pooled(frames, lengths, pooling)).float(), dim=1)
+def project(head: nn.Sequential, frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+    """Project frames ``(batch, time, dim)`` of lengths ``(batch,)`` to unit vectors ``(batch, config.dim)``."""
+    return nn.functional.normalize(head(pool_batch(frames, lengths, pooling)).float(), dim=1)
 
 
 def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:
-    """Cross entropy of finding each view's other view among all others, by cosine; its sum, and the number of views.
+    """Compute the NT-Xent loss: cross entropy of finding each view's other view, by cosine; its sum and view count.
 
-    A clip that stands in the batch twice is not contrasted with itself.
+    If a clip is in the batch twice, its two occurrences are not negatives of each other.
 
     Args:
         vectors: unit vectors ``(2 * clips, dim)``; rows i and i + clips are views of one clip.
-        clips: which clip it is ``(clips,)``.
-        temperature: the smaller, the more the nearest others count.
+        clips: the clip's index ``(clips,)``.
+        temperature: smaller values give the nearest negatives more weight.
     """
     views = len(vectors)
     other = (torch.arange(views, device=vectors.device) + len(clips)) % views

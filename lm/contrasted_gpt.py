@@ -1,9 +1,9 @@
-"""Next-code prediction that is also told which sequences of codes are one sound.
+"""Next-code prediction with an additional contrastive loss between two views of a clip.
 
-A next-code objective alone learns of a warped copy that such voices occur; here the model's own states are told, too,
-that it says the same: two views of a passage are to be alike, other clips of the batch different, behind a projection
-head that is thrown away after training. Each process contrasts within its share of a batch, and with accumulation
-within the share of a step, as in `lm.baselines.simclr`.
+From a warped copy, next-code prediction learns only that such voices occur. The contrastive loss teaches the model's
+states that both copies are the same sound: two views of a passage are pulled together and other clips of the batch
+pushed away, on a projection head that is dropped after training. Each process contrasts within its share of a batch,
+and with accumulation within the share of a step, as in `lm.baselines.simclr`.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import TokenBatch, cross_entropy, loss
-from lm.contrast import ContrastConfig, nt_xent, projected, projection_head
+from lm.contrast import ContrastConfig, nt_xent, project, projection_head
 from lm.gpt import GPT
 
 
 class ContrastedGPT(nn.Module):
-    """A GPT, and a head that its last states are contrasted behind."""
+    """A GPT with a projection head for the contrastive loss on its last states."""
 
     def __init__(self, gpt: GPT, config: ContrastConfig) -> None:
         super().__init__()
@@ -26,19 +26,19 @@ class ContrastedGPT(nn.Module):
         self.projection = projection_head(gpt.config.model_dim, config)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Windows of tokens ``(batch, positions)`` -> logits as `GPT`'s, and unit vectors ``(batch, config.dim)``.
+        """Map windows of tokens ``(batch, positions)`` to `GPT`'s logits, and to unit vectors ``(batch, config.dim)``.
 
-        A window's length counts its codes, without begin-of-sequence and with the last, which is predicted only: there
-        are as many states from which one is predicted, or in parallel one for each time step.
+        The length of a window counts its codes, without begin-of-sequence and with the last code, which is only a
+        target. The number of states is the same, or with parallel streams one per time step.
         """
         decoded = self.gpt.decoded(inputs)
         logits = self.gpt.logits(decoded)[:, : inputs.shape[1]]
         states = lengths // (self.gpt.vocabulary.streams if self.gpt.by_step else 1)
-        return logits, projected(self.projection, decoded, states, self.config.pooling)
+        return logits, project(self.projection, decoded, states, self.config.pooling)
 
 
 def create_contrasted(gpt: GPT, config: ContrastConfig, *, seed: int) -> ContrastedGPT:
-    """The model around a GPT; the head's weights follow from the seed."""
+    """Build the model around a GPT; the head's weights follow from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ContrastedGPT(gpt, config)
@@ -46,16 +46,16 @@ def create_contrasted(gpt: GPT, config: ContrastConfig, *, seed: int) -> Contras
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastedLoss:
-    """Nats per code, plus NT-Xent per view times a weight; of what is no pair, such as validation, nats alone.
+    """Nats per code plus weighted NT-Xent per view; without pairs, as in validation, only the nats.
 
-    Minimised is the sum; the value is that of the nats alone, so that the curves of training and validation compare.
+    The sum is minimised. The reported value is the nats alone, so that training and validation curves are comparable.
     """
 
     weight: float
     temperature: float
 
     def __call__(self, model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
-        """The sum over the codes of the batch, and their number."""
+        """Compute the sum over the codes of the batch, and their number."""
         if batch.pairs is None:
             assert not model.training
             return loss(model.get_submodule("gpt"), batch)

@@ -1,4 +1,4 @@
-"""How varied generated codes are, and how plausible to the model that drew them."""
+"""Diversity of generated codes, and their perplexity under the model that generated them."""
 
 from collections.abc import Sequence
 
@@ -14,19 +14,19 @@ NGRAMS = (1, 2, 3)
 def diversity(
     model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes], recoded: Sequence[Codes]
 ) -> dict[str, float | None]:
-    """Distinct n-grams of generated codes, and the model's perplexity of them and of the codes of their sound.
+    """Compute distinct n-grams of generated codes, and the model's perplexity of them and of the codes of their sound.
 
-    ``recoded`` are the codes of the generated sounds: their perplexity tells how plausible the sound is to the model.
+    ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model.
     """
     return {
-        **{f"distinct_{n}": distinct([each.values for each in codes], n) for n in NGRAMS},
+        **{f"distinct_{n}": distinct_ngrams([each.values for each in codes], n) for n in NGRAMS},
         "perplexity": _perplexity_after(model, prompts, codes),
         "recoded_perplexity": _perplexity_after(model, prompts, recoded),
     }
 
 
 def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]) -> float | None:
-    """The model's perplexity of codes, each after its prompt."""
+    """Compute the model's perplexity of codes, each after its prompt."""
     found = [
         model.log_probabilities(each if prompt is None else join_codes(prompt, each))[-len(each.values) :]
         for prompt, each in zip(prompts, codes, strict=True)
@@ -35,11 +35,11 @@ def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], cod
     return perplexity_of(found)
 
 
-def distinct(sequences: Sequence[IntArray], n: int) -> float | None:
-    """Different n-grams per n-gram, over all sequences ``(time, streams)`` together (Li et al. 2016, arXiv:1510.03055).
+def distinct_ngrams(sequences: Sequence[IntArray], n: int) -> float | None:
+    """Compute different n-grams per n-gram, over all sequences ``(time, streams)`` (Li et al. 2016, arXiv:1510.03055).
 
-    1 where none is said twice; None where no sequence is long enough to have any. An n-gram is of time steps, all
-    streams of each. More sound says more twice: compare figures of equally much of it.
+    1 if no n-gram is repeated; None if no sequence is long enough. An n-gram consists of whole time steps. Longer sound
+    repeats more, so compare only figures of the same amount of sound.
 
     Raises:
         InputError: n is not positive.
@@ -50,6 +50,6 @@ def distinct(sequences: Sequence[IntArray], n: int) -> float | None:
 
 
 def perplexity_of(log_probabilities: Sequence[np.ndarray]) -> float | None:
-    """exp of the mean negative log-probability over all codes of all sequences; None where there is no code."""
+    """Compute exp of the mean negative log-probability over all codes of all sequences; None if there are no codes."""
     together = np.concatenate([each.ravel() for each in log_probabilities]) if log_probabilities else np.zeros(0)
     return float(np.exp(-together.mean())) if len(together) else None

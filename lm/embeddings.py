@@ -1,4 +1,4 @@
-"""What a language model makes of whole recordings: the states of its layers, pooled over time or step by step."""
+"""Hidden states of the language model for whole recordings, pooled over time or per time step."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,20 +11,20 @@ from lm.pooling import POOLINGS, FloatArray, Pooling, pool, pooling_weights
 from lm.windows import Window, windows
 from tokenizer.codes import Codes
 
-Passage = tuple[int, Window]  # the number of a clip, and what is read of it
+Passage = tuple[int, Window]  # the index of a clip, and one of its windows
 
 
 @torch.no_grad()
 def embed(
     model: LanguageModel, clips: Sequence[Codes], *, poolings: Sequence[Pooling] = POOLINGS, batch_tokens: int = 8192
 ) -> dict[Pooling, FloatArray]:
-    """For each pooling ``(1 + layers, clips, parts * model_dim)``, embeddings first; begin-of-sequence is left out.
+    """Compute each pooling ``(1 + layers, clips, parts * model_dim)``, embeddings first, without begin-of-sequence.
 
-    Windows of like length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
+    Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
     with a recording's length.
     """
     parts = [len(pooling_weights(1, pooling)) for pooling in poolings]
-    pooled = _pooled(model, clips, [_weights(codes, poolings) for codes in clips], batch_tokens)
+    pooled = _pool(model, clips, [_weights(codes, poolings) for codes in clips], batch_tokens)
     split = np.split(pooled, np.cumsum(parts)[:-1], axis=2)
     return {pooling: part.reshape(*part.shape[:2], -1) for pooling, part in zip(poolings, split, strict=True)}
 
@@ -32,28 +32,28 @@ def embed(
 def embed_attentively(
     model: LanguageModel, clips: Sequence[Codes], surprises: Sequence[FloatArray], *, batch_tokens: int = 8192
 ) -> FloatArray:
-    """``(1 + layers, clips, model_dim)``: the mean over time, in which a code weighs as much as it surprised the model.
+    """Compute ``(1 + layers, clips, model_dim)``: the mean over time, weighted by the model's surprise at each code.
 
-    What was to be expected, such as a held vowel or silence, weighs little; where the sound changes, much.
+    Predictable codes, such as those of a held vowel or silence, get little weight; changes of the sound get much.
 
     Args:
-        model: whose states are pooled.
+        model: the language model whose states are pooled.
         clips: codes of each clip.
-        surprises: of each clip, nats per code ``(time, streams)``: minus `LanguageModel.log_probabilities`.
-        batch_tokens: read at once, at most.
+        surprises: for each clip, nats per code ``(time, streams)``: minus `LanguageModel.log_probabilities`.
+        batch_tokens: tokens per batch, at most.
     """
     weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
-    return _pooled(model, clips, weights, batch_tokens)[:, :, 0]
+    return _pool(model, clips, weights, batch_tokens)[:, :, 0]
 
 
 def layer_features(
     model: LanguageModel, clips: Sequence[Codes], *, attentive: bool = False, surprise: bool = False
 ) -> dict[str, FloatArray]:
-    """``(clips, dim)`` of each layer and pooling (``layer_1:mean``), and of all layers side by side (``all_layers``).
+    """Compute ``(clips, dim)`` of each layer and pooling (``layer_1:mean``), and of all layers (``all_layers``).
 
-    Embeddings are left out: they are a bag of codes by another name. ``attentive`` adds a pooling in which codes weigh
-    by how much they surprised the model. ``surprise`` adds ``all_and_surprise``: all layers, and the mean surprise of
-    each third.
+    Embeddings are left out, because pooled embeddings are equivalent to a bag of codes. ``attentive`` adds a pooling
+    weighted by the model's surprise at each code. ``surprise`` adds ``all_and_surprise``: all layers, and the mean
+    surprise of each third.
     """
     tensors: dict[str, FloatArray] = {}
     for pooling, states in embed(model, clips).items():
@@ -70,15 +70,13 @@ def layer_features(
 
 
 def _by_layer(pooling: str, states: FloatArray) -> dict[str, FloatArray]:
-    """``(1 + layers, clips, dim)`` -> a tensor for each layer, and one for all."""
+    """Split ``(1 + layers, clips, dim)`` into a tensor for each layer, and one for all."""
     tensors = {f"layer_{layer}:{pooling}": np.ascontiguousarray(states[layer]) for layer in range(1, len(states))}
     return {**tensors, f"all_layers:{pooling}": np.concatenate(list(states[1:]), axis=1)}
 
 
-def _pooled(
-    model: LanguageModel, clips: Sequence[Codes], weights: Sequence[FloatArray], batch_tokens: int
-) -> FloatArray:
-    """``(1 + layers, clips, parts, model_dim)``, given each clip's weights ``(parts, time * streams)``."""
+def _pool(model: LanguageModel, clips: Sequence[Codes], weights: Sequence[FloatArray], batch_tokens: int) -> FloatArray:
+    """Compute ``(1 + layers, clips, parts, model_dim)`` from each clip's weights ``(parts, time * streams)``."""
     for codes in clips:
         model.require_own(codes)
     config = model.gpt.config
@@ -90,9 +88,9 @@ def _pooled(
 
 @torch.no_grad()
 def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:
-    """States of some layers (0: embeddings) side by side ``(time, len(layers) * model_dim)``, mean over streams.
+    """Concatenate states of some layers (0: embeddings) to ``(time, len(layers) * model_dim)``, mean over streams.
 
-    A recording longer than the context is read in windows, of which no more than these layers is kept.
+    A recording longer than the context is read in windows; only these layers are kept in memory.
     """
     model.require_own(codes)
     streams = codes.format.streams
@@ -105,7 +103,7 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
 
 
 def _weights(codes: Codes, poolings: Sequence[Pooling]) -> FloatArray:
-    """Weight of each code in each part of each pooling, one after the other ``(parts, time * streams)``."""
+    """Return the weight of each code in each part of all poolings ``(parts, time * streams)``."""
     weights = np.concatenate([pooling_weights(len(codes.values), pooling) for pooling in poolings])
     return np.repeat(weights / codes.format.streams, codes.format.streams, axis=1)
 
@@ -131,7 +129,7 @@ def _add(
     weights: Sequence[FloatArray],
     batch: list[Passage],
 ) -> None:
-    """Add to ``pooled (1 + layers, clips, parts, model_dim)`` what a batch's counted codes weigh in their clips."""
+    """Add the weighted states of a batch's counted codes to ``pooled (1 + layers, clips, parts, model_dim)``."""
     rows = [model.tokens(clips[index].values[window.start : window.stop]) for index, window in batch]
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
     states = model.gpt.hidden_states(padded)  # (1 + layers, batch, positions, model_dim)

@@ -1,4 +1,4 @@
-"""Continuing sequences of codes, several at a time, with cached attention."""
+"""Batched continuation of code sequences with cached attention."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ from tokenizer.codes import IntArray
 def continue_codes(
     gpt: GPT, prompts: Sequence[IntArray], *, steps: int, sampling: Sampling, seed: int
 ) -> list[IntArray]:
-    """``steps`` new time steps after each prompt ``(time, streams)``, prompts left out: ``(steps, streams)`` each.
+    """Generate ``steps`` time steps ``(steps, streams)`` after each prompt ``(time, streams)``, without the prompts.
 
-    Row ``i`` draws from a generator of its own, seeded by (seed, i), and starts when its own prompt is over: longer
-    prompts are read on meanwhile. Past the context the model reads the last half of it again and goes on.
+    Row ``i`` has its own generator, seeded by (seed, i), and starts when its own prompt is over; longer prompts are
+    still being read meanwhile. When the context is full, the model reads its last half again and goes on.
     """
     streams = gpt.vocabulary.streams
     lengths = np.array([prompt.size for prompt in prompts])
@@ -42,16 +42,16 @@ def continue_codes(
 
 
 class _Reader:
-    """Logits of the next code; reads one token where the window goes on, and a whole window where a new one begins."""
+    """Logits of the next code; reads one token if the window goes on, and a whole window if a new one begins."""
 
     def __init__(self, gpt: GPT) -> None:
         self._gpt = gpt
         self._cached = CachedGPT(gpt)
-        self._start = 0  # codes: where the window begins that the cache holds
-        self._position: int | None = None  # codes of the past when last asked
+        self._start = 0  # codes: start of the window in the cache
+        self._position: int | None = None  # codes: length of the past at the last call
 
     def logits(self, past: IntArray) -> FloatArray:
-        """Logits ``(batch, codebook_size)`` of the code that follows ``past (batch, positions)``."""
+        """Return logits ``(batch, codebook_size)`` of the code that follows ``past (batch, positions)``."""
         vocabulary, position = self._gpt.vocabulary, past.shape[1]
         start = window_start(position // vocabulary.streams, self._gpt.capacity) * vocabulary.streams
         goes_on = start == self._start and self._position == position - 1

@@ -1,9 +1,9 @@
 """A decoder-only transformer over codes: pre-norm, rotary positions, SwiGLU, tied embeddings.
 
 Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; Touvron et al., "LLaMA: Open and Efficient
-Foundation Language Models", 2023 (arXiv:2302.13971). The transformer itself is fairseq2's, which no other file of the
-package imports, and this one inside functions: the import takes seconds, which a command that only checks its options
-can do without.
+Foundation Language Models", 2023 (arXiv:2302.13971). The transformer is fairseq2's. No other file of the package
+imports it, and this one only inside functions, because the import takes seconds, which commands save that only check
+their options.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout, IncrementalStateBag
 
 Interleaving = Literal["flattening", "parallel"]
-MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each of them
+MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each
 
 
 @dataclass(frozen=True, kw_only=True)
 class GPTConfig:
-    """Sizes of the transformer, and how it reads codes of several streams (patterns named by Copet et al., "Simple and
+    """Sizes of the transformer, and its treatment of several streams, with the names of Copet et al. ("Simple and
     Controllable Music Generation", 2023, arXiv:2306.05284)::
 
-        flattening    one position per code: each sees all codes before it, of its own time step too
-        parallel      one position per time step: reads the sum of its codes' embeddings, predicts those of the next
-                      step independently of each other; as many times shorter as there are streams
+        flattening    one position per code: each sees all codes before it, also those of its own time step
+        parallel      one position per time step: reads the sum of its codes' embeddings, and predicts the codes of the
+                      next step independently of each other; sequences are shorter by the number of streams
     """
 
     model_dim: int = 192
     layers: int = 6
     heads: int = 6
     ffn_dim: int = 512  # width inside the SwiGLU feed-forward network
-    context: int = 512  # positions, begin-of-sequence included
-    dropout: float = 0.1  # on the embeddings and on the output of each sub-layer
+    context: int = 512  # positions, including begin-of-sequence
+    dropout: float = 0.1  # of the embeddings and of the output of each sub-layer
     rope_theta: float = 10_000.0  # base of the rotary frequencies
     init_std: float = 0.02  # standard deviation of the initial weights
     interleaving: Interleaving = "flattening"
@@ -69,16 +69,16 @@ class GPTConfig:
             )
 
     def parameters(self, vocabulary: Vocabulary) -> int:
-        """Numbers that the weights of such a model are; the output projection is the embedding and counts once."""
+        """Return the number of weights; the output projection is the embedding and counts once."""
         attention, feed_forward, norms = 4 * self.model_dim**2, 3 * self.model_dim * self.ffn_dim, 2 * self.model_dim
         return vocabulary.size * self.model_dim + self.layers * (attention + feed_forward + norms) + self.model_dim
 
     def positions_per_step(self, streams: int) -> int:
-        """Positions that one time step of so many streams takes."""
+        """Return the positions of one time step of ``streams`` streams."""
         return 1 if self.interleaving == "parallel" else streams
 
     def require_room(self, streams: int) -> None:
-        """Refuse a context too short for codes of so many streams."""
+        """Refuse a context that is too short for codes of ``streams`` streams."""
         positions = self.positions_per_step(streams)
         if self.context < 1 + 2 * positions:
             raise InputError(
@@ -88,10 +88,10 @@ class GPTConfig:
 
 
 class GPT(nn.Module):
-    """Reads begin-of-sequence and tokens; says how probable each code is at the position that follows each of them.
+    """A causal transformer: from begin-of-sequence and tokens, it predicts the code after each position.
 
-    The logits cover the codes of one stream only, the one whose turn it is: nothing else can be predicted or drawn.
-    Tokens and logits are counted code by code, whatever `GPTConfig.interleaving` makes of them inside.
+    The logits cover only the codes of the stream that comes next. Tokens and logits are counted code by code, whatever
+    `GPTConfig.interleaving` does inside.
     """
 
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary) -> None:
@@ -108,32 +108,32 @@ class GPT(nn.Module):
 
     @property
     def capacity(self) -> int:
-        """Time steps that fit in the context behind begin-of-sequence."""
+        """Time steps that fit in the context after begin-of-sequence."""
         return (self.config.context - 1) // self.config.positions_per_step(self.vocabulary.streams)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Begin-of-sequence and tokens ``(batch, positions)`` -> logits of codes ``(batch, positions, codebook_size)``.
+        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, codebook_size)``.
 
-        Position ``p`` of the result is about code ``p`` of the window, for which tokens 0 to ``p`` have been read; in
-        parallel, those of the time steps before its own.
+        Position ``p`` of the result predicts code ``p`` of the window from tokens 0 to ``p``; with parallel streams,
+        from the time steps before its own.
         """
         return self.logits(self.decoded(tokens))[:, : tokens.shape[1]]
 
     def decoded(self, tokens: Tensor) -> Tensor:
-        """What the logits are made of: the last states, normalised ``(batch, positions, model_dim)``.
+        """Compute the normalised last states, from which the logits follow: ``(batch, positions, model_dim)``.
 
-        In parallel the positions are begin-of-sequence and whole time steps.
+        With parallel streams the positions are begin-of-sequence and whole time steps.
         """
-        decoded: Tensor = self.transformer.decoder(*self._embedded(tokens))
+        decoded: Tensor = self.transformer.decoder(*self._embed(tokens))
         return decoded
 
     def logits(self, decoded: Tensor) -> Tensor:
-        """`decoded` -> logits of the codes that follow, code by code ``(batch, codes, codebook_size)``."""
+        """Compute from `decoded` the logits of the following codes, code by code ``(batch, codes, codebook_size)``."""
         logits = self.transformer.final_proj(decoded)
         if not self.by_step:
             return self.code_logits(logits, first=0)
@@ -141,24 +141,24 @@ class GPT(nn.Module):
         return codes.reshape(len(codes), -1, self.vocabulary.codebook_size)  # (N, T, S * K) -> (N, T * S, K)
 
     def step_logits(self, steps: Tensor, state_bag: IncrementalStateBag) -> Tensor:
-        """Tokens ``(batch, time, streams)`` -> logits of the time step after each ``(batch, time, streams, K)``."""
-        embedded, layout = self._embedded_steps(steps)
+        """Map tokens ``(batch, time, streams)`` to logits of the time step after each ``(batch, time, streams, K)``."""
+        embedded, layout = self._embed_steps(steps)
         decoded = self.transformer.decoder(embedded, layout, state_bag=state_bag)
         return self.logits(decoded).reshape(*steps.shape, -1)
 
-    def _embedded(self, tokens: Tensor) -> tuple[Tensor, BatchLayout]:
-        """The embeddings that the first layer is given ``(batch, positions, model_dim)``; positions as in `decoded`."""
+    def _embed(self, tokens: Tensor) -> tuple[Tensor, BatchLayout]:
+        """Compute the first layer's inputs ``(batch, positions, model_dim)``; positions as in `decoded`."""
         from fairseq2.nn import BatchLayout
 
         if self.by_step:
-            return self._embedded_steps(self.vocabulary.steps(tokens))
-        # Rows padded on the right are given as full: attention is causal, so nothing before the padding sees it, and
-        # the fast causal kernel needs no mask.
+            return self._embed_steps(self.vocabulary.steps(tokens))
+        # Rows padded on the right are passed as full rows: attention is causal, so no position before the padding sees
+        # it, and the fast causal kernel needs no mask.
         embedded, layout = self.transformer.decoder_frontend(tokens, BatchLayout.of(tokens))
         return embedded, layout
 
-    def _embedded_steps(self, steps: Tensor) -> tuple[Tensor, BatchLayout]:
-        """The sum of the embeddings of each time step's tokens ``(batch, time, model_dim)``."""
+    def _embed_steps(self, steps: Tensor) -> tuple[Tensor, BatchLayout]:
+        """Sum the embeddings of each time step's tokens ``(batch, time, model_dim)``."""
         from fairseq2.nn import BatchLayout
 
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
@@ -166,7 +166,7 @@ class GPT(nn.Module):
         return embedded if frontend.dropout is None else frontend.dropout(embedded), BatchLayout.of(steps[..., 0])
 
     def code_logits(self, logits: Tensor, *, first: int) -> Tensor:
-        """Of ``(batch, positions, vocabulary)`` the part of each position's stream; ``first`` is the first position."""
+        """Select each position's stream from ``(batch, positions, vocabulary)``; ``first`` is the first position."""
         streams = self.vocabulary.streams
         codes = logits[..., : self.vocabulary.codes].reshape(*logits.shape[:2], streams, -1)  # -> (N, T, S, K)
         positions = torch.arange(logits.shape[1], device=logits.device)
@@ -174,10 +174,10 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def hidden_states(self, tokens: Tensor) -> Tensor:
-        """Tokens ``(batch, positions)`` -> ``(1 + layers, batch, positions, model_dim)``: embeddings, then each layer.
+        """Map tokens ``(batch, positions)`` to embeddings and layers ``(1 + layers, batch, positions, model_dim)``.
 
-        The last layer is given as it leaves the stack, before the final normalisation. In parallel the codes of a time
-        step share its state; the positions are then begin-of-sequence and whole time steps.
+        The last layer's states are those before the final normalisation. With parallel streams the codes of a time step
+        share its state; the positions are then begin-of-sequence and whole time steps.
         """
         states: list[Tensor] = []
 
@@ -185,7 +185,7 @@ class GPT(nn.Module):
             states.append(layer_output)
             return True
 
-        embedded, layout = self._embedded(tokens)
+        embedded, layout = self._embed(tokens)
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
         stacked = torch.stack([embedded, *states])
@@ -193,9 +193,9 @@ class GPT(nn.Module):
 
 
 class CachedGPT:
-    """Reads a window once, then token by token, keeping the attention's keys and values.
+    """A GPT that reads a window once, then token by token, and keeps the attention's keys and values.
 
-    The model must be in eval mode: in training mode fairseq2 ignores the cache.
+    The model must be in evaluation mode: in training mode fairseq2 ignores the cache.
     """
 
     def __init__(self, gpt: GPT) -> None:
@@ -204,11 +204,11 @@ class CachedGPT:
         assert not gpt.training
         self._gpt = gpt
         self._state = IncrementalStateBag(gpt.config.context + 1)  # its step number stays below this maximum
-        self._partial: Tensor | None = None  # (batch, < streams) tokens of the time step that is not yet whole
+        self._partial: Tensor | None = None  # (batch, < streams) tokens of the incomplete time step
         self._next = torch.empty(0)  # (batch, streams, codebook_size) logits of that time step
 
     def read(self, tokens: Tensor) -> Tensor:
-        """The next tokens ``(batch, positions)`` -> logits of the code that follows them ``(batch, codebook_size)``.
+        """Read the next tokens ``(batch, positions)``; return logits of the following code ``(batch, codebook_size)``.
 
         After the first call, one position at a time.
         """
@@ -221,7 +221,7 @@ class CachedGPT:
         return self._gpt.code_logits(logits[:, -1:], first=self._state.step_nr - 1)[:, 0]
 
     def _read_steps(self, tokens: Tensor) -> Tensor:
-        """`read` where a position is a time step: the tokens of one that is not yet whole wait for the rest."""
+        """Read tokens if a position is a time step: the tokens of an incomplete time step are kept for later."""
         streams = self._gpt.vocabulary.streams
         if self._partial is None:
             steps = self._gpt.vocabulary.steps(tokens)
@@ -237,14 +237,14 @@ class CachedGPT:
 
 
 def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int) -> GPT:
-    """A new model whose weights follow from the seed; the caller's random state stays as it was."""
+    """Build a new model whose weights follow from the seed; the caller's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return GPT(config, vocabulary)
 
 
 def _transformer(config: GPTConfig, vocabulary: Vocabulary) -> TransformerLM:
-    import soundfile  # noqa: F401  brings libsndfile, which fairseq2 would otherwise look for in the system
+    import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
     from fairseq2.models.llama import LLaMAConfig, create_llama_model
 
     return create_llama_model(
@@ -254,7 +254,7 @@ def _transformer(config: GPTConfig, vocabulary: Vocabulary) -> TransformerLM:
             vocab_size=vocabulary.size,
             pad_idx=vocabulary.pad,
             tied_embeddings=True,
-            shard_embed_dim=False,  # what tied embeddings ask for
+            shard_embed_dim=False,  # required by tied embeddings
             num_layers=config.layers,
             num_attn_heads=config.heads,
             num_key_value_heads=config.heads,

@@ -1,8 +1,8 @@
-"""Export to the Hugging Face Llama layout: `AutoModelForCausalLM` then loads a unit language model.
+"""Export to the Hugging Face Llama layout, which `AutoModelForCausalLM` loads.
 
-The one difference of substance: fairseq2 turns neighbouring pairs of a head's dimensions (as Su et al., 2021,
-arXiv:2104.09864, write them), Hugging Face turns dimension ``i`` with ``i + head_dim / 2``. So the rows of the query
-and key projections change places.
+The only real difference is the rotary embedding: fairseq2 rotates neighbouring pairs of a head's dimensions (as Su et
+al., 2021, arXiv:2104.09864, write them), Hugging Face rotates dimension ``i`` with ``i + head_dim / 2``. So the rows of
+the query and key projections are reordered.
 """
 
 import json
@@ -36,12 +36,12 @@ _NAMES = (
 def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     """Write config.json, generation_config.json, model.safetensors and README.md of a `LlamaForCausalLM`.
 
-    config.json names the codebook and says how codes become ids (``wordless``), since there is no text tokenizer. Its
-    tokens are those of `lm.vocabulary`: it begins with ``bos_token_id``, and there is no end. With one stream its
-    `generate` draws from the same probabilities as ours; with several it does not know whose turn it is.
+    As there is no text tokenizer, config.json names the codebook and the mapping of codes to ids (``wordless``). Its
+    tokens are those of `lm.vocabulary`: a sequence begins with ``bos_token_id`` and has no end token. With one stream
+    its `generate` draws from the same probabilities as `LanguageModel`; with several it does not know the next stream.
 
     Raises:
-        InputError: the model reads several codes at a position, which that layout cannot.
+        InputError: the model reads several codes at a position, which the Llama layout cannot.
     """
     if model.gpt.by_step:
         raise InputError(
@@ -50,7 +50,7 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
         )
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    weights = _converted(model.gpt.transformer.state_dict(), model.gpt.config)
+    weights = _convert(model.gpt.transformer.state_dict(), model.gpt.config)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     _write(folder / "generation_config.json", _generation_config(model.gpt.vocabulary))
     write_aside(folder / "README.md", export_card(model.gpt, model.format))
@@ -89,7 +89,7 @@ def _generation_config(vocabulary: Vocabulary) -> dict[str, object]:
         "bos_token_id": vocabulary.bos,
         "eos_token_id": None,
         "pad_token_id": vocabulary.pad,
-        "suppress_tokens": [vocabulary.bos, vocabulary.pad],  # never trained as something that follows
+        "suppress_tokens": [vocabulary.bos, vocabulary.pad],  # never a target in training
     }
 
 
@@ -97,10 +97,10 @@ def _write(path: Path, values: dict[str, object]) -> None:
     write_aside(path, json.dumps(values, indent=2) + "\n")
 
 
-def _converted(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
-    """Weights under Hugging Face's names; the output projection is the tied embedding and is left out."""
+def _convert(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
+    """Rename weights to Hugging Face's names; the output projection is the tied embedding and is left out."""
     return {
-        _name(name): _halves(weight, config) if _turned(name) else weight.contiguous()
+        _name(name): _to_halves(weight, config) if _is_rotated(name) else weight.contiguous()
         for name, weight in state.items()
         if name != "final_proj.weight"
     }
@@ -114,11 +114,11 @@ def _name(name: str) -> str:
     raise KeyError(name)
 
 
-def _turned(name: str) -> bool:
+def _is_rotated(name: str) -> bool:
     return name.endswith(("q_proj.weight", "k_proj.weight"))
 
 
-def _halves(weight: Tensor, config: GPTConfig) -> Tensor:
-    """Rows of each head from pairs (0 1)(2 3)... to halves (0 2 ...)(1 3 ...)."""
+def _to_halves(weight: Tensor, config: GPTConfig) -> Tensor:
+    """Reorder the rows of each head from pairs (0 1)(2 3)... to halves (0 2 ...)(1 3 ...)."""
     pairs = weight.reshape(config.heads, -1, 2, config.model_dim)  # (D, M) -> (H, head_dim / 2, 2, M)
     return pairs.transpose(1, 2).reshape(weight.shape).contiguous()  # -> (D, M)

@@ -1,9 +1,9 @@
-"""Learning curves: what a probe reaches with a share of the labels, of the candidate that won with all of them.
+"""Learning curves: test accuracy of a probe with a share of the labels, for the candidate that won with all of them.
 
-The features of all train clips are there, and standardise; only labels of train are scarce: candidate and penalty are
-chosen with all labels of validation. Every share but the whole gets all of a method's tries for the one candidate, so
-the tries are the same for every method at every point. Which clips have a label matters where few have one: a share
-but the whole is drawn several times.
+Only labels of training clips are scarce. The features of all training clips are used for standardising, and candidate
+and penalty are chosen with all labels of validation. Every share except the whole gives all of a method's tries to the
+one candidate, so the number of tries is the same for every method at every point. With few labels it matters which
+clips have one, so each share except the whole is drawn several times.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from functools import partial
 
 import numpy as np
 
-from lm.comparison import interval, resampled
-from lm.logistic import side_by_side, standardised
-from lm.probe import FloatArray, ProbeConfig, ProbeResult, fitted, outcome, penalty_grid
+from lm.comparison import bootstrap, interval
+from lm.logistic import side_by_side, standardise
+from lm.probe import FloatArray, ProbeConfig, ProbeResult, fit_penalties, outcome, penalty_grid
 from lm.probe_task import BoolArray, ProbeTask, RowArray
 
-DRAWS = 5  # of the clips that have a label
+DRAWS = 5  # of the clips with labels, per share
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearningPoint:
-    """One share of the labels."""
+    """Test accuracy at one share of the labels."""
 
-    share: float  # that was asked for
-    clips: int  # that have a label
+    share: float  # requested
+    clips: int  # number of clips with a label
     test_accuracy: float  # mean over the draws
     low: float  # bootstrap interval over test clips, and over the draws
     high: float
@@ -34,28 +34,28 @@ class LearningPoint:
 def learning_curve(
     features: FloatArray, task: ProbeTask, winner: ProbeResult, config: ProbeConfig, *, threads: int = 1
 ) -> tuple[LearningPoint, ...]:
-    """A point for each share of the config; at the whole it is the winner's own.
+    """Compute a point for each share of the config; for the whole, it is the winner's result.
 
     Args:
         features: ``(clips, features)`` of the winner.
         task: labels and splits.
-        winner: what the candidate reached with all labels.
+        winner: result of the candidate with all labels.
         config: shares, penalties and seed.
         threads: draws that are fitted side by side, which changes no result.
     """
     train = task.rows["train"]
     orders = [label_order(task.targets[train], seed=config.seed, draw=draw) for draw in range(DRAWS)]
-    scaled = standardised(features, task.rows)
+    scaled = standardise(features, task.rows)
     points: list[LearningPoint] = []
     for share in config.learning_curve:
         kept = [np.sort(order.first(share)) for order in orders]
         clips = round(float(np.mean([len(rows) for rows in kept])))
         if clips == len(train):
             points.append(_point(share, clips, winner.test_accuracy, (winner.low, winner.high)))
-        elif points and points[-1].clips == clips:  # each class has one clip at least: fewer labels are the same
+        elif points and points[-1].clips == clips:  # each class needs one clip, so smaller shares give the same clips
             points.append(replace(points[-1], share=share))
         else:
-            fit = partial(_fitted_on, scaled=scaled, task=task, config=config, of=winner.of)
+            fit = partial(_fit_with_labels, scaled=scaled, task=task, config=config, of=winner.of)
             results = side_by_side(fit, kept, threads=threads)
             mean = float(np.mean([result.test_accuracy for result in results]))
             points.append(_point(share, clips, mean, _interval(results, task, config)))
@@ -67,10 +67,10 @@ def _point(share: float, clips: int, value: float, bounds: tuple[float, float]) 
 
 
 def _interval(results: Sequence[ProbeResult], task: ProbeTask, config: ProbeConfig) -> tuple[float, float]:
-    """Of what the draws of labels reach on resampled test clips, all together."""
+    """Compute the interval of resampled test accuracies of all draws of labels together."""
     targets, resamples = task.targets[task.rows["test"]], -(-config.resamples // len(results))
     reached = [
-        resampled([outcome(result.scores, targets, task)], resamples=resamples, seed=config.seed + draw)
+        bootstrap([outcome(result.scores, targets, task)], resamples=resamples, seed=config.seed + draw)
         for draw, result in enumerate(results)
     ]
     return interval(np.concatenate(reached)[:, 0], config.confidence)
@@ -78,25 +78,26 @@ def _interval(results: Sequence[ProbeResult], task: ProbeTask, config: ProbeConf
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelOrder:
-    """The order in which train clips are given their labels."""
+    """The order in which training clips get their labels."""
 
     clips: RowArray
-    fewest: int  # the first so many have one clip of each class
+    fewest: int  # the first ``fewest`` clips have one clip of each class
 
     def first(self, share: float) -> RowArray:
-        """The clips of a share of the labels, and no fewer than it takes for each class to have one."""
+        """Return the clips of a share of the labels, at least one clip per class."""
         return self.clips[: max(round(share * len(self.clips)), self.fewest)]
 
 
 def label_order(targets: BoolArray, *, seed: int, draw: int = 0) -> LabelOrder:
-    """One of many orders of train clips ``(clips, classes)``: first one of each class, then from all classes evenly.
+    """Draw an order of training clips ``(clips, classes)``: first one of each class, then from all classes evenly.
 
-    Any share is its beginning, so smaller shares lie in larger ones. A clip of several classes counts for the rarest.
+    Every share is a prefix of the order, so smaller shares lie in larger ones. A clip of several classes counts for the
+    rarest.
     """
     shuffled = np.random.default_rng([seed, draw]).permutation(len(targets))
     firsts = {int(shuffled[members[shuffled].argmax()]) for members in targets.T}
     stratum = np.where(targets, targets.sum(0), len(targets) + 1).argmin(1)  # (clips,)
-    place = np.zeros(len(targets))  # of a clip among those of its class, as a share
+    place = np.zeros(len(targets))  # relative place of a clip among those of its class
     for number in np.unique(stratum):
         members = shuffled[stratum[shuffled] == number]
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
@@ -104,11 +105,11 @@ def label_order(targets: BoolArray, *, seed: int, draw: int = 0) -> LabelOrder:
     return LabelOrder(clips=shuffled[np.argsort(place[shuffled], kind="stable")], fewest=len(firsts))
 
 
-def _fitted_on(
+def _fit_with_labels(
     kept: RowArray, *, scaled: dict[str, FloatArray], task: ProbeTask, config: ProbeConfig, of: str
 ) -> ProbeResult:
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
-    return fitted(
+    return fit_penalties(
         {**scaled, "train": scaled["train"][kept]},
         {**targets, "train": targets["train"][kept]},
         task,

@@ -1,9 +1,9 @@
-"""Logistic regression on pooled features, refitted quickly for one penalty after another.
+"""Logistic regression on pooled features, refitted quickly for a series of penalties.
 
-Features are standardised with what train knows. Where there are more of them than train clips, they are first rotated
-into the row space of the train clips: with an L2 penalty the best weights lie in that space, since any part of them
-outside it changes no train prediction and only costs, and a rotation changes neither inner products nor norms. The fit
-is the same, over as many numbers as there are clips.
+Features are standardised with statistics of train. If there are more features than training clips, they are first
+rotated into the row space of the training clips. With an L2 penalty the best weights lie in that space: a part outside
+it changes no training prediction and only costs, and a rotation changes neither inner products nor norms. So the fit is
+the same, with as many dimensions as there are training clips.
 """
 
 import warnings
@@ -23,12 +23,12 @@ BoolArray = npt.NDArray[np.bool_]
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Directions in which the train clips vary by less than a millionth of their largest deviation are rounding.
+# Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
 SMALLEST_VARIANCE = 1e-12
 
 
-def standardised(features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, FloatArray]:
-    """``(clips, dim)`` -> ``(clips of the split, dim)`` by split, each feature with mean 0 and deviation 1 over train.
+def standardise(features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, FloatArray]:
+    """Standardise ``(clips, dim)`` to ``(clips of the split, dim)`` by split: mean 0 and deviation 1 over train.
 
     ``rows`` are the clips of each split, ``(clips of the split,)``.
     """
@@ -36,14 +36,14 @@ def standardised(features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]]
     return {split: scaler.transform(features[chosen].astype(np.float32)) for split, chosen in rows.items()}
 
 
-def in_row_space(features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """``(clips, dim)`` -> ``(clips, train clips)`` in each split where that is fewer; else what was given."""
+def rotate_to_row_space(features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Rotate ``(clips, dim)`` to ``(clips, train clips)`` in each split if that is smaller; else change nothing."""
     train = features["train"].astype(np.float64)
     if train.shape[1] <= len(train):
         return dict(features)
     variances, left = np.linalg.eigh(train @ train.T)  # of a Gram matrix: squares of the singular values
     large = variances > SMALLEST_VARIANCE * variances[-1]
-    large[-1] = True  # of constant features one direction stays, in which all clips are 0
+    large[-1] = True  # constant features keep one direction, in which all clips are 0
     norms = np.sqrt(np.maximum(variances[large], np.finfo(np.float64).tiny))
     right = (train.T @ left[:, large] / norms).astype(np.float32)  # (dim, directions)
     return {split: values @ right for split, values in features.items()}
@@ -70,7 +70,7 @@ def _ignore_expected_warnings() -> None:
 class LogisticProbe:
     """Multinomial logistic regression; for clips of several labels, one against the rest for each class.
 
-    Each fit starts from the solution of the one before. All classes must have a train clip.
+    Each fit starts from the previous solution. All classes must have a training clip.
     """
 
     def __init__(self, features: FloatArray, targets: BoolArray, *, multi_label: bool, max_iterations: int) -> None:
@@ -84,13 +84,13 @@ class LogisticProbe:
         """Fit with an inverse strength ``penalty`` (C) of the regularisation."""
         for classifier, wanted in zip(self._classifiers, self._wanted, strict=True):
             if wanted.all() and self._multi_label:
-                continue  # every train clip has the label: there is nothing to fit
+                continue  # every training clip has the label: nothing to fit
             with warnings.catch_warnings():
                 _ignore_expected_warnings()
                 classifier.set_params(C=penalty).fit(self._features, wanted)
 
     def scores(self, features: FloatArray) -> FloatArray:
-        """Probability of each class ``(clips, classes)``."""
+        """Compute the probability of each class ``(clips, classes)``."""
         if not self._multi_label:
             return np.asarray(self._classifiers[0].predict_proba(features), np.float32)
         scores = np.ones((len(features), len(self._wanted)), np.float32)

@@ -1,4 +1,4 @@
-"""The language model of one codebook: what a trained GPT is loaded, asked and saved as."""
+"""The language model of one codebook: loading, saving, scoring and generating."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class _Saved:
-    """What ``config.json`` holds."""
+    """The content of ``config.json``."""
 
     gpt: GPTConfig
     codes: CodesFormat
@@ -43,16 +43,16 @@ class LanguageModel:
     def __init__(self, gpt: GPT, codes_format: CodesFormat, *, name: str = "the language model") -> None:
         self.gpt = gpt.eval()
         self.format = codes_format
-        self.name = name  # how messages call it
+        self.name = name  # name in messages
 
     @classmethod
     def create(cls, config: GPTConfig, codes_format: CodesFormat, *, seed: int) -> "LanguageModel":
-        """An untrained model; its weights follow from the seed."""
+        """Create an untrained model; its weights follow from the seed."""
         return cls(create_gpt(config, Vocabulary.of(codes_format), seed=seed), codes_format)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
-        """Load what `save_pretrained` wrote.
+        """Load a model that `save_pretrained` wrote.
 
         Raises:
             InputError: the folder holds no language model, or a damaged one.
@@ -67,7 +67,7 @@ class LanguageModel:
         return model
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is whole."""
+        """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete."""
         config = {"gpt": asdict(self.gpt.config), "codes": asdict(self.format)}
         write_model(Path(folder).expanduser(), self.gpt, config, card=model_card(self.gpt, self.format))
 
@@ -82,20 +82,20 @@ class LanguageModel:
         max_repeats: int = 0,
         seed: int = 0,
     ) -> Codes:
-        """What comes after the prompt, without the prompt; with no prompt, a recording from its beginning."""
+        """Generate a continuation, without the prompt; with no prompt, a recording from its beginning."""
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, max_repeats=max_repeats)
         return self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)[0]
 
     def generate_batch(
         self, prompts: Sequence[Codes | None], *, seconds: float, sampling: Sampling, seed: int = 0
     ) -> list[Codes]:
-        """A continuation of each prompt, without the prompt.
+        """Generate a continuation of each prompt, without the prompts.
 
-        Continuation ``i`` depends on its prompt, the seed and ``i`` alone. A last time step that reaches beyond the
-        prompt's recording is not read: its padding is no sound to go on from.
+        Continuation ``i`` depends on its prompt, the seed and ``i`` alone. If the last time step of a prompt reaches
+        beyond its recording, it is not read, because its padding is not sound.
 
         Raises:
-            InputError: codes of another codebook, or a length of no code.
+            InputError: a prompt is of another codebook, or the length is not positive.
         """
         if not prompts:
             return []
@@ -113,25 +113,25 @@ class LanguageModel:
 
     @torch.no_grad()
     def hidden_states(self, codes: Codes) -> Tensor:
-        """What every layer makes of each code ``(1 + layers, time * streams, model_dim)``, embeddings first.
+        """Compute the states of all layers for each code ``(1 + layers, time * streams, model_dim)``, embeddings first.
 
-        State ``p`` has read codes up to and including ``p``, in parallel all of its time step. A recording longer than
-        the context is read in windows.
+        State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. A recording
+        longer than the context is read in windows.
         """
         self.require_own(codes)
         streams = self.format.streams
         parts = []
         for window in windows(len(codes.values), self.gpt.capacity):
             states = self.gpt.hidden_states(self.tokens(codes.values[window.start : window.stop])[None])
-            parts.append(states[:, 0, 1 + (window.counted - window.start) * streams :])  # begin-of-sequence left out
+            parts.append(states[:, 0, 1 + (window.counted - window.start) * streams :])  # without begin-of-sequence
         empty = torch.zeros(1 + self.gpt.config.layers, 0, self.gpt.config.model_dim)
         return torch.cat(parts, dim=1) if parts else empty
 
     @torch.no_grad()
     def log_probabilities(self, codes: Codes) -> FloatArray:
-        """Natural logarithm of the probability of each code, given those before it: ``(time, streams)``.
+        """Compute the log-probability of each code, given the codes before it: ``(time, streams)``.
 
-        The same distribution as `generate` draws from when nothing filters it.
+        It is the distribution from which `generate` draws with the default sampling options.
         """
         self.require_own(codes)
         parts = [self._window_log_probabilities(codes.values, w) for w in windows(len(codes.values), self.gpt.capacity)]
@@ -139,28 +139,28 @@ class LanguageModel:
 
     @torch.no_grad()
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
-        """Mean negative log-probability over all codes of all clips, in nats."""
+        """Compute the mean negative log-probability over all codes of all clips, in nats."""
         for codes in clips:
             self.require_own(codes)
         sequences = CodeSequences.of([codes.values] for codes in clips)
         batches = validation_batches(sequences, self.gpt.vocabulary, batch_size=batch_size, capacity=self.gpt.capacity)
-        total, codes_heard = 0.0, 0
+        total, num_codes = 0.0, 0
         for batch in batches:
             total += loss(self.gpt, batch.to(self.gpt.device))[0].item()
-            codes_heard += batch.codes
-        return total / codes_heard
+            num_codes += batch.codes
+        return total / num_codes
 
     def perplexity(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
-        """How many equally probable codes the model hesitates between, on average: exp(nats per code)."""
+        """Compute the perplexity, exp(nats per code): the number of equally probable codes of the same entropy."""
         return math.exp(self.nats_per_code(clips, batch_size=batch_size))
 
     def require_own(self, codes: Codes) -> None:
-        """Refuse codes of another codebook, and what is no `Codes`."""
+        """Refuse codes of another codebook, and values that are not `Codes`."""
         require_codes(codes, "codes")
         require_same_codebook(self.format, codes.format, owner=self.name)
 
     def tokens(self, values: IntArray) -> Tensor:
-        """A window's codes ``(time, streams)`` -> begin-of-sequence and tokens ``(1 + time * streams,)``."""
+        """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``."""
         vocabulary = self.gpt.vocabulary
         return torch.from_numpy(np.append(vocabulary.bos, vocabulary.tokens(values))).to(self.gpt.device)
 

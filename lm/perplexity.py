@@ -1,4 +1,4 @@
-"""Figures that say how well codes are predicted: the unigram to beat, and rates in bits."""
+"""Figures of next-code prediction: the unigram baseline, and rates in bits."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from tokenizer.codes import Codes, CodesFormat, require_same_codebook
 
 
 def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> float:
-    """Perplexity on ``validation`` of code frequencies counted on ``train``, for each stream its own, add-one smoothed.
+    """Compute the perplexity on ``validation`` of code frequencies in ``train``, per stream, with add-one smoothing.
 
-    What a model reaches that knows which codes are frequent, and nothing of their order.
+    This is the result of a model that knows the frequencies of codes but nothing of their order.
 
     Raises:
-        InputError: there is no code to count, or the codes are not all of one codebook.
+        InputError: there are no codes, or the codes are not all of one codebook.
     """
     if not any(codes.values.size for codes in train) or not any(codes.values.size for codes in validation):
         raise InputError(
@@ -32,12 +32,12 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
 
 
 def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
-    """Rate that codes need when a model predicts them at this cost each."""
+    """Compute the bit rate of codes that cost ``nats_per_code`` each."""
     return nats_per_code / math.log(2) * codes_format.codes_per_second * codes_format.streams
 
 
 def _counts(clips: Sequence[Codes], codes_format: CodesFormat) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    """How often each code occurs in each stream ``(streams, codebook_size)``."""
+    """Count each code in each stream ``(streams, codebook_size)``."""
     counts = np.zeros((codes_format.streams, codes_format.codebook_size))
     for codes in clips:
         for stream in range(codes_format.streams):

@@ -1,4 +1,4 @@
-"""One vector per recording from one per time step: the same pooling for every representation that is compared."""
+"""Pooling of time steps to one vector per recording, the same for every compared representation."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -17,7 +17,7 @@ POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def pooling_weights(steps: int, pooling: Pooling) -> FloatArray:
-    """The weight of each time step in each part ``(parts, steps)``; every row sums to one."""
+    """Return the weight of each time step in each part ``(parts, steps)``; every row sums to one."""
     parts = pooling_parts(steps, pooling)
     weights = np.zeros((len(parts), steps), np.float32)
     for row, part in zip(weights, parts, strict=True):
@@ -26,12 +26,13 @@ def pooling_weights(steps: int, pooling: Pooling) -> FloatArray:
 
 
 def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
-    """The time steps of each part.
+    """Return the time steps of each part.
 
-    Thirds that do not come out even share the step between them, so that none is empty even where there is one step.
+    If the steps cannot be divided by three, thirds share the step at their border, so no third is empty even with one
+    step.
 
     Raises:
-        InputError: there is nothing to pool.
+        InputError: there are no time steps.
     """
     if steps < 1:
         raise InputError("a recording of 0 time steps has no mean; leave it out before pooling")
@@ -44,7 +45,7 @@ def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
 
 
 class RunningPool:
-    """What `pool` makes of frames that arrive in blocks; no more is kept than their sums."""
+    """Incremental `pool` of frames that arrive in blocks; only sums are kept in memory."""
 
     def __init__(self, steps: int, pooling: Pooling) -> None:
         self._parts = pooling_parts(steps, pooling)
@@ -52,7 +53,7 @@ class RunningPool:
         self._seen = 0
 
     def add(self, frames: npt.NDArray[np.floating]) -> None:
-        """The next frames ``(time, features)``."""
+        """Add the next frames ``(time, features)``."""
         for number, part in enumerate(self._parts):
             own = frames[max(part.start - self._seen, 0) : max(part.stop - self._seen, 0)]
             total = own.sum(0, dtype=np.float64)
@@ -61,38 +62,38 @@ class RunningPool:
 
     @property
     def pooled(self) -> FloatArray:
-        """``(parts * features,)``, once all frames were given."""
+        """The vector ``(parts * features,)``, once all frames were added."""
         means = [total / len(part) for total, part in zip(self._sums, self._parts, strict=True)]
         return np.concatenate(means).astype(np.float32)
 
 
 class RunningPools:
-    """Every pooling of several sequences of frames by name, whose frames arrive in blocks."""
+    """All poolings of several named sequences of frames that arrive in blocks."""
 
     def __init__(self, steps: Mapping[str, int]) -> None:
-        """For sequences of so many time steps."""
+        """Prepare for sequences of the given numbers of time steps."""
         self._pools = {
             name: {pooling: RunningPool(count, pooling) for pooling in POOLINGS} for name, count in steps.items()
         }
 
     def add(self, name: str, frames: npt.NDArray[np.floating]) -> None:
-        """The next frames ``(time, features)`` of one sequence."""
+        """Add the next frames ``(time, features)`` of one sequence."""
         for pool in self._pools[name].values():
             pool.add(frames)
 
     @property
     def pooled(self) -> dict[str, FloatArray]:
-        """``name:pooling`` -> ``(parts * features,)``, once all frames were given."""
+        """The vectors ``name:pooling`` -> ``(parts * features,)``, once all frames were added."""
         return {f"{name}:{pooling}": pool.pooled for name, own in self._pools.items() for pooling, pool in own.items()}
 
 
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
-    """``(time, features)`` -> ``(parts * features,)``: the mean over the whole, or over each third, in a row."""
+    """Pool ``(time, features)`` to ``(parts * features,)``: the mean over the whole, or the means of the thirds."""
     return (pooling_weights(len(frames), pooling) @ frames.astype(np.float32)).reshape(-1)
 
 
-def pooled(frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
-    """What `pool` makes of each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
+def pool_batch(frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+    """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
     weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
     for clip, length in enumerate(lengths.tolist()):
         weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
@@ -100,9 +101,9 @@ def pooled(frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
 
 
 def bag_of_codes(codes: Codes, pooling: Pooling) -> FloatArray:
-    """How often each code sounds, as a share of the time: ``(parts * streams * codebook_size,)``.
+    """Compute each code's share of the time: ``(parts * streams * codebook_size,)``.
 
-    What `pool` makes of one-hot codes, without writing the zeros down.
+    The result equals `pool` of one-hot codes.
     """
     weights = pooling_weights(len(codes.values), pooling)
     bags = np.zeros((len(weights), codes.format.streams, codes.format.codebook_size), np.float32)

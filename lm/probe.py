@@ -1,10 +1,10 @@
-"""Linear probes: how much of a label can be read off a representation by a hyperplane.
+"""Linear probes: how well a linear classifier predicts labels from a representation.
 
 Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016 (arXiv:1610.01644). The same
 protocol for every method: frozen features, standardised on train, no augmentation, logistic regression. A method may
-offer several candidates (layers, poolings); each gets its share of the same number of tries, where a try is one penalty
-for one candidate. Validation chooses among the tries; test is looked at once, for the winner. What the other candidates
-reach on test is computed to be shown by layer, and chooses nothing.
+offer several candidates (layers, poolings). All methods have the same number of tries, which their candidates share; a
+try is one penalty for one candidate. Validation chooses among the tries, and test is measured once, for the winner.
+Test results of the other candidates are computed for charts by layer, and choose nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from sklearn.metrics import f1_score
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
-from lm.comparison import Hits, Outcome, Rankings, interval, measured, resampled
-from lm.logistic import LogisticProbe, in_row_space, side_by_side, standardised
+from lm.comparison import Hits, Outcome, Rankings, bootstrap, interval, measure
+from lm.logistic import LogisticProbe, rotate_to_row_space, side_by_side, standardise
 from lm.probe_task import BoolArray, ProbeTask
 
 FloatArray = npt.NDArray[np.float32]
@@ -26,17 +26,17 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """How methods are probed and what they reach is bounded."""
+    """Options of probes and of their intervals."""
 
-    tries: int = 36  # (candidate, penalty) pairs of each method, whatever number of candidates it offers
+    tries: int = 36  # (candidate, penalty) pairs per method, for any number of candidates
     penalty_low: float = 1e-4  # C of the logistic regression, the strongest regularisation
     penalty_high: float = 10.0
-    max_iterations: int = 100  # of L-BFGS for each C, starting from the solution of the one before
+    max_iterations: int = 100  # of L-BFGS for each C, starting from the previous solution
     label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
     learning_curve: tuple[float, ...] = (0.01, 0.05, 0.1, 1.0)  # shares of the train labels, ascending; empty: none
     resamples: int = 1000  # of the test clips, for intervals
     confidence: float = 0.95  # probability mass of the intervals
-    seed: int = 0  # of the resamples and of which clips are in a share
+    seed: int = 0  # of the resamples, and of the labelled clips of a share
 
     def __post_init__(self) -> None:
         for name in ("tries", "max_iterations", "resamples"):
@@ -62,7 +62,7 @@ class ProbeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Try:
-    """One classifier that validation judged."""
+    """One classifier and its validation accuracy."""
 
     of: str  # the candidate
     penalty: float  # C
@@ -71,16 +71,16 @@ class Try:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProbeResult:
-    """What one candidate reached. Of tasks with several labels, "accuracy" is mean average precision."""
+    """The result of one candidate. For tasks with several labels, "accuracy" is mean average precision."""
 
     of: str  # the candidate
-    penalty: float | None  # the C chosen on validation; None: its scores were given, not fitted here
+    penalty: float | None  # the C chosen on validation; None: the method has its own scores
     validation_accuracy: float
     test_accuracy: float
     low: float  # bootstrap interval of the test accuracy, over test clips
     high: float
-    macro_f1: float  # on test, over the classes that stand there
-    mean_average_precision: float  # likewise
+    macro_f1: float  # on test, over the classes that occur there
+    mean_average_precision: float  # as macro_f1
     predictions: tuple[str, ...] | tuple[tuple[str, ...], ...]  # for each test clip, in the order of the clips
     scores: FloatArray  # (test clips, classes), probabilities
     tries: tuple[Try, ...]
@@ -88,7 +88,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MethodResult:
-    """What one method reached: its candidates, and the one that validation chose."""
+    """The results of one method: all its candidates, and the one that validation chose."""
 
     of: str
     winner: ProbeResult
@@ -103,7 +103,7 @@ class MethodResult:
 def probe_method(
     candidates: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1
 ) -> MethodResult:
-    """Probe every candidate of a method, with as many tries in all as any other method has.
+    """Probe every candidate of a method; all methods have the same number of tries.
 
     Args:
         candidates: ``(clips, features)`` by name, one row for each clip of the task; looked up ``threads`` at a time.
@@ -121,7 +121,7 @@ def probe_method(
         return probe(candidates[name], task, config, of=name, tries=shared[name])
 
     results = tuple(side_by_side(probe_one, candidates, threads=threads))
-    return MethodResult(of=of, winner=chosen(results), candidates=results)
+    return MethodResult(of=of, winner=best_candidate(results), candidates=results)
 
 
 def probe(
@@ -134,7 +134,7 @@ def probe(
         task: labels and splits.
         config: penalties and interval.
         of: name of the candidate.
-        tries: number of penalties; None: all that a method has.
+        tries: number of penalties; None: all tries of a method.
 
     Raises:
         InputError: features and labels are not of the same clips, or a feature is not finite.
@@ -142,10 +142,10 @@ def probe(
     _require_rows(features, task, of)
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
     penalties = penalty_grid(tries or config.tries, config)
-    return fitted(standardised(features, task.rows), targets, task, config, of=of, penalties=penalties)
+    return fit_penalties(standardise(features, task.rows), targets, task, config, of=of, penalties=penalties)
 
 
-def fitted(
+def fit_penalties(
     features: Mapping[str, FloatArray],
     targets: Mapping[str, BoolArray],
     task: ProbeTask,
@@ -154,7 +154,7 @@ def fitted(
     of: str,
     penalties: Sequence[float],
 ) -> ProbeResult:
-    """The probe with the best of several penalties, on features that are standardised already.
+    """Fit standardised features with several penalties, and return the result of the best.
 
     Args:
         features: ``(clips, dim)`` by split.
@@ -162,9 +162,9 @@ def fitted(
         task: names of the classes, and whether a clip may have several.
         config: interval, and iterations of each fit.
         of: name of the candidate.
-        penalties: values of C, ascending: each fit starts from the solution of the one before.
+        penalties: values of C, ascending: each fit starts from the previous solution.
     """
-    rotated = in_row_space(features)
+    rotated = rotate_to_row_space(features)
     classifier = LogisticProbe(
         rotated["train"], targets["train"], multi_label=task.multi_label, max_iterations=config.max_iterations
     )
@@ -183,9 +183,9 @@ def fitted(
 def penalties_up_to(
     penalty: float, candidates: Sequence[str], chosen_one: str, config: ProbeConfig, *, of: str
 ) -> tuple[float, ...]:
-    """The penalties that `probe_method` fits for one of a method's candidates, as far as the one that it chose.
+    """Return the penalties that `probe_method` fits for one of a method's candidates, up to the chosen one.
 
-    Each fit starts from the solution of the one before: fitting these in turn gives the weights that were judged.
+    Each fit starts from the previous solution, so fitting these in turn gives the weights that validation judged.
     """
     tries = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
     return tuple(each for each in penalty_grid(tries[chosen_one], config) if each <= penalty)
@@ -194,17 +194,17 @@ def penalties_up_to(
 def scores_of_others(
     features: FloatArray, others: FloatArray, task: ProbeTask, config: ProbeConfig, *, penalties: Sequence[float]
 ) -> FloatArray:
-    """Probability of each class ``(others, classes)`` for sounds that are no clips of the task.
+    """Compute the probability of each class ``(others, classes)`` for sounds that are not clips of the task.
 
     Args:
-        features: ``(clips, dim)``, one row for each clip of the task; the train clips are fitted.
+        features: ``(clips, dim)``, one row for each clip of the task; the training clips are fitted.
         others: ``(others, dim)``.
         task: labels and splits.
         config: iterations of each fit.
-        penalties: values of C to fit in turn; the last one answers.
+        penalties: values of C to fit in turn; the last one gives the result.
     """
     rows = {"train": task.rows["train"], "others": len(features) + np.arange(len(others))}
-    rotated = in_row_space(standardised(np.concatenate([features, others]), rows))
+    rotated = rotate_to_row_space(standardise(np.concatenate([features, others]), rows))
     classifier = LogisticProbe(
         rotated["train"],
         task.targets[rows["train"]],
@@ -217,7 +217,7 @@ def scores_of_others(
 
 
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:
-    """A method with class probabilities of its own ``(clips, classes)``: nothing is fitted or chosen here.
+    """Evaluate a method that has its own class probabilities ``(clips, classes)``; nothing is fitted or chosen.
 
     Raises:
         InputError: there is not one finite score for each clip and class.
@@ -231,16 +231,16 @@ def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, o
     return MethodResult(of=of, winner=result, candidates=(result,))
 
 
-def chosen(results: Sequence[ProbeResult]) -> ProbeResult:
-    """Of one method's candidates the best on validation; the first among equals."""
+def best_candidate(results: Sequence[ProbeResult]) -> ProbeResult:
+    """Return the candidate that is best on validation; the first among equals."""
     return max(results, key=lambda result: result.validation_accuracy)
 
 
 def shared_tries(candidates: int, tries: int, *, of: str) -> tuple[int, ...]:
-    """How many tries each candidate of a method gets: equal shares, and one more for the first where that leaves some.
+    """Divide a method's tries among its candidates; the first ones get one more if the division leaves a rest.
 
     Raises:
-        InputError: there are none, or more than tries.
+        InputError: there are no candidates, or more than tries.
     """
     if not 1 <= candidates <= tries:
         raise InputError(
@@ -251,19 +251,19 @@ def shared_tries(candidates: int, tries: int, *, of: str) -> tuple[int, ...]:
 
 
 def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
-    """So many values of C, ascending: the middles of equal parts of the range, on a log scale.
+    """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale.
 
-    Middles, since a candidate with two tries would otherwise try the two ends of the range, and none in between.
+    The ends of the range would be poor choices: a candidate with two tries would try only them, and nothing in between.
     """
     low, high = np.log([config.penalty_low, config.penalty_high])
     return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
 
 
 def require_equal_counts(counts: Mapping[str, int]) -> None:
-    """Refuse a comparison in which a method was tried more often; 0 is the number of one with scores of its own.
+    """Refuse a comparison of methods with different numbers of tries; 0 means that a method has its own scores.
 
     Raises:
-        InputError: two of them differ; names them all.
+        InputError: two numbers differ; the message names them all.
     """
     tried = {of: count for of, count in counts.items() if count}
     if len(set(tried.values())) > 1:
@@ -272,19 +272,19 @@ def require_equal_counts(counts: Mapping[str, int]) -> None:
 
 
 def accuracy(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> float:
-    """Share of right answers of scores ``(clips, classes)``; of tasks with several labels, mean average precision."""
-    return float(measured(outcome(scores, targets, task))[0, 0])
+    """Compute the accuracy of scores ``(clips, classes)``; for several labels, the mean average precision."""
+    return float(measure(outcome(scores, targets, task))[0, 0])
 
 
 def outcome(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> Outcome:
-    """What one method's scores ``(clips, classes)`` are measured by, against targets of the same shape."""
+    """Build the outcome of one method from scores ``(clips, classes)`` and targets of the same shape."""
     if task.multi_label:
         return _ranking(scores, targets)
     return Hits(hits=(scores.argmax(1) == targets.argmax(1)).astype(np.float64)[None])
 
 
 def answers(scores: FloatArray, task: ProbeTask) -> BoolArray:
-    """The class of the highest score ``(clips, classes)``; of several labels, all that are more likely than not."""
+    """Choose the class of the highest score ``(clips, classes)``; for several labels, all that exceed 0.5."""
     if task.multi_label:
         return np.greater(scores, 0.5)
     chosen_class: BoolArray = np.eye(len(task.classes), dtype=bool)[scores.argmax(1)]
@@ -300,20 +300,20 @@ def _result(
     config: ProbeConfig,
     tries: tuple[Try, ...],
 ) -> ProbeResult:
-    """What the best try reached, from its scores ``(clips, classes)`` on test."""
+    """Build the result of the best try from its scores ``(clips, classes)`` on test."""
     reached = outcome(scores, targets, task)
-    draws = resampled([reached], resamples=config.resamples, seed=config.seed)[:, 0]
+    draws = bootstrap([reached], resamples=config.resamples, seed=config.seed)[:, 0]
     low, high = interval(draws, config.confidence)
     predicted, present = answers(scores, task), np.flatnonzero(targets.any(0))
     return ProbeResult(
         of=of,
         penalty=best.penalty if tries else None,
         validation_accuracy=best.validation_accuracy,
-        test_accuracy=float(measured(reached)[0, 0]),
+        test_accuracy=float(measure(reached)[0, 0]),
         low=low,
         high=high,
         macro_f1=float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
-        mean_average_precision=float(measured(_ranking(scores, targets))[0, 0]),
+        mean_average_precision=float(measure(_ranking(scores, targets))[0, 0]),
         predictions=task.names(predicted),
         scores=scores,
         tries=tries,

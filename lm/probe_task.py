@@ -1,4 +1,4 @@
-"""What a probe is to read off: the labels of the clips of each split."""
+"""The task of a probe: the labels of the clips of each split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ProbeTask:
-    """Labels and splits of clips. A clip without a label stands in no split."""
+    """Labels and splits of clips. A clip without a label is in no split."""
 
     classes: tuple[str, ...]  # sorted
     targets: BoolArray  # (clips, classes)
-    rows: Mapping[str, RowArray]  # which clips are in each split
+    rows: Mapping[str, RowArray]  # the clips of each split
     multi_label: bool  # whether a clip may have several labels
-    unlabelled: int  # clips that were left out
-    notices: tuple[str, ...]  # what to know of the figures, a line each
+    unlabelled: int  # number of clips that are left out
+    notices: tuple[str, ...]  # limits of the figures, a line each
 
     @classmethod
     def of(
@@ -35,11 +35,11 @@ class ProbeTask:
         label_separator: str | None = None,
         remedy: str = "change corpus.split so that each has any",
     ) -> "ProbeTask":
-        """From each clip's label and split; with a separator, a label names several classes ("dog;rain").
+        """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
-        ``remedy`` is what refusals advise where a split lacks labels.
+        ``remedy`` is the advice in errors about a split without labels.
 
-        A class may be absent from validation or test, and is then named in ``notices``.
+        A class may be absent from validation or test; ``notices`` then says so.
 
         Raises:
             InputError: there are fewer than two classes, a split is empty, or train lacks a class.
@@ -54,7 +54,7 @@ class ProbeTask:
         classes = tuple(sorted({name for each in names for name in each}))
         if len(classes) < 2:
             raise InputError(
-                f"all {known.sum()} clips with a label have {classes[0]!r}; a probe tells at least 2 classes apart"
+                f"all {known.sum()} clips with a label have {classes[0]!r}; a probe needs at least 2 classes"
             )
         rows = {split: np.flatnonzero(known & (np.array(splits) == split)) for split in SPLITS}
         _require_clips({split: len(row) for split, row in rows.items()}, remedy)
@@ -71,7 +71,7 @@ class ProbeTask:
         )
 
     def names(self, targets: BoolArray) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
-        """The class of each row of ``(clips, classes)``; of tasks with several labels, the classes of each."""
+        """Return the class of each row of ``(clips, classes)``; for several labels, the classes of each row."""
         several = tuple(tuple(self.classes[number] for number in np.flatnonzero(row)) for row in targets)
         return several if self.multi_label else tuple(each[0] for each in several)
 

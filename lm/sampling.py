@@ -1,6 +1,6 @@
-"""Drawing the next code: temperature, top-k, nucleus, and a guard against loops.
+"""Sampling of the next code: temperature, top-k, nucleus, and a guard against loops.
 
-All in float64 on the host, so that one seed draws the same codes on every device (given equal logits).
+All computation is float64 on the host, so that one seed draws the same codes on every device (given equal logits).
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from tokenizer.codes import IntArray
 FloatArray = npt.NDArray[np.float64]
 MaskArray = npt.NDArray[np.bool_]
 
-LONGEST_LOOP = 16  # time steps: the longest block whose repetition the guard looks for
+LONGEST_LOOP = 16  # time steps: the longest block that the guard checks for repetition
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the next code is drawn from the model's probabilities; the defaults leave them as they are."""
+    """Options of sampling; the defaults leave the model's probabilities unchanged."""
 
     temperature: float = 1.0  # logits are divided by it; 0 takes the most probable code
     top_k: int = 0  # only the k most probable codes; 0 is all
     top_p: float = 1.0  # only the most probable codes that together reach this probability (Holtzman et al., 2020)
-    max_repeats: int = 0  # no block of 1 to 16 time steps more than this often in a row; 0 is no limit
+    max_repeats: int = 0  # most repetitions in a row of any block of 1 to 16 time steps; 0 is no limit
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
@@ -41,9 +41,9 @@ class Sampling:
 
 
 def probabilities(logits: FloatArray, sampling: Sampling, refused: MaskArray | None = None) -> FloatArray:
-    """What the next code is drawn from: logits ``(batch, codes)`` -> probabilities ``(batch, codes)``.
+    """Compute the distribution of the next code: logits ``(batch, codes)`` -> probabilities ``(batch, codes)``.
 
-    In this order: refused codes are struck out (unless all are), temperature, top-k, top-p of what top-k left. Among
+    In this order: refused codes are removed (unless all are refused), temperature, top-k, then top-p of the rest. Among
     codes of equal probability the lower number comes first.
     """
     if refused is not None:
@@ -55,33 +55,34 @@ def probabilities(logits: FloatArray, sampling: Sampling, refused: MaskArray | N
     else:
         kept = _nucleus(_top(_softmax(ranked / sampling.temperature), sampling.top_k), sampling.top_p)
     result: FloatArray = np.empty_like(kept)
-    np.put_along_axis(result, order, _scaled(kept), axis=1)
+    np.put_along_axis(result, order, _normalise(kept), axis=1)
     return result
 
 
 def draw(chances: FloatArray, uniforms: FloatArray) -> IntArray:
-    """Probabilities ``(batch, codes)`` and one number in [0, 1) for each row -> codes ``(batch,)``."""
+    """Draw codes ``(batch,)`` from probabilities ``(batch, codes)`` with one number in [0, 1) for each row."""
     edges = np.cumsum(chances, axis=1)
-    wanted = uniforms[:, None] * edges[:, -1:]  # the last edge may miss 1 by a rounding error
+    wanted = uniforms[:, None] * edges[:, -1:]  # the last edge may differ from 1 by a rounding error
     codes: IntArray = (edges <= wanted).sum(axis=1).astype(np.int32)
     return codes
 
 
 class LoopGuard:
-    """Refuses codes that would sound a block of 1 to ``LONGEST_LOOP`` time steps once too often in a row.
+    """A guard that refuses codes which would repeat a block of 1 to ``LONGEST_LOOP`` time steps too often in a row.
 
-    A sequence ends in ``n`` copies of a block of ``b`` codes when its last ``(n - 1) * b`` codes equal those ``b``
-    before them; for every ``b`` the guard counts how many do. Steady sounds repeat by nature: the limit is the user's.
+    A sequence ends in ``n`` copies of a block of ``b`` codes when its last ``(n - 1) * b`` codes equal the codes ``b``
+    places before them. For every ``b`` the guard counts these equal codes. Steady sounds repeat by nature, so the user
+    sets the limit.
     """
 
     def __init__(self, max_repeats: int, *, batch: int, streams: int) -> None:
         longest = LONGEST_LOOP if max_repeats else 0
         self._blocks = np.arange(1, longest + 1) * streams  # codes
         self._limits = self._blocks * max_repeats
-        self._equal = np.zeros((batch, longest), np.int64)  # codes at the end that equal those one block before
+        self._equal = np.zeros((batch, longest), np.int64)  # codes at the end that equal the codes one block before
 
     def refused(self, codes: IntArray, codebook_size: int) -> MaskArray:
-        """Which codes may not follow ``codes (batch, positions)``, all of which have been counted."""
+        """Return the codes that may not follow ``codes (batch, positions)``, all of which have been counted."""
         mask = np.zeros((len(codes), codebook_size), np.bool_)
         blocks = self._blocks[self._blocks <= codes.shape[1]]
         rows, columns = np.nonzero(self._equal[:, : len(blocks)] + 1 >= self._limits[: len(blocks)])
@@ -89,7 +90,7 @@ class LoopGuard:
         return mask
 
     def count(self, codes: IntArray) -> None:
-        """Take note of the last of ``codes (batch, positions)``."""
+        """Count the last of ``codes (batch, positions)``."""
         blocks = self._blocks[self._blocks < codes.shape[1]]
         same = codes[:, -1:] == codes[:, codes.shape[1] - 1 - blocks]
         counted = self._equal[:, : len(blocks)]
@@ -98,23 +99,23 @@ class LoopGuard:
 
 def _softmax(logits: FloatArray) -> FloatArray:
     powers: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return _scaled(powers)
+    return _normalise(powers)
 
 
 def _top(ranked: FloatArray, k: int) -> FloatArray:
-    """The first ``k`` of each row of descending probabilities, scaled to sum to one."""
+    """Keep the first ``k`` of each row of descending probabilities, scaled to sum to one."""
     kept = ranked * (np.arange(ranked.shape[1]) < (k or ranked.shape[1]))
-    return _scaled(kept)
+    return _normalise(kept)
 
 
 def _nucleus(ranked: FloatArray, p: float) -> FloatArray:
-    """As many of each row of descending probabilities as are needed to reach ``p``; at least one."""
+    """Keep as many of each row of descending probabilities as are needed to reach ``p``; at least one."""
     before = np.cumsum(ranked, axis=1) - ranked
     before[:, 0] = 0
     return ranked * (before < p) if p < 1 else ranked
 
 
-def _scaled(weights: FloatArray) -> FloatArray:
-    """Rows scaled to sum to one."""
+def _normalise(weights: FloatArray) -> FloatArray:
+    """Scale rows to sum to one."""
     scaled: FloatArray = weights / weights.sum(axis=1, keepdims=True)
     return scaled

@@ -1,4 +1,4 @@
-"""The code sequences of a corpus, in one array: several views of each clip."""
+"""The code sequences of a corpus in one array, with several views of each clip."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ IndexArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodeSequences:
-    """Clips, each of which one or more sequences of codes describe: its views.
+    """Clips with one or more sequences of codes each: their views.
 
-    Views are the same sound cut into patches from other offsets, or warped. The first is the clip as it is.
+    Views are the same sound cut into patches from other offsets, or warped. The first view is the original clip.
 
     Raises:
-        InputError: there is no clip, a clip has no view, or a view no code.
+        InputError: there is no clip, a clip has no view, or a view has no code.
     """
 
     values: IntArray  # (total time, streams), all sequences one after the other
@@ -36,7 +36,7 @@ class CodeSequences:
 
     @classmethod
     def of(cls, clips: Iterable[Sequence[IntArray]]) -> "CodeSequences":
-        """From the views ``(time, streams)`` of each clip."""
+        """Build sequences from the views ``(time, streams)`` of each clip."""
         clips = list(clips)
         views = [view for clip in clips for view in clip]
         return cls(
@@ -57,11 +57,11 @@ class CodeSequences:
         return self.offsets[first + 1] - self.offsets[first]
 
     def num_views(self, clip: int) -> int:
-        """Number of views of a clip."""
+        """Return the number of views of a clip."""
         return int(self.first_views[clip + 1] - self.first_views[clip])
 
     def view(self, clip: int, view: int = 0) -> IntArray:
-        """The codes ``(time, streams)`` of one view of a clip."""
+        """Return the codes ``(time, streams)`` of one view of a clip."""
         sequence = int(self.first_views[clip]) + view
         return self.values[self.offsets[sequence] : self.offsets[sequence + 1]]
 

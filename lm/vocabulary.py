@@ -1,6 +1,6 @@
-"""The tokens of a unit language model: one for every code of every stream, and two that are no sound.
+"""The tokens of the language model: one for every code of every stream, begin-of-sequence and padding.
 
-A recording is read time-major, stream-minor, so that the stream follows from the position::
+A recording is read time-major, stream-minor, so that the position determines the stream::
 
     codes     (0, stream 0)  (0, stream 1)  (1, stream 0)  (1, stream 1)  ...
     position        0              1              2              3
@@ -22,10 +22,10 @@ TokenArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """token = stream * codebook_size + code, then begin-of-sequence, then padding.
+    """The numbering of tokens: stream * codebook_size + code, then begin-of-sequence, then padding.
 
     Raises:
-        InputError: there is no code to write.
+        InputError: there are too few codes or streams.
     """
 
     codebook_size: int
@@ -40,12 +40,12 @@ class Vocabulary:
 
     @classmethod
     def of(cls, codes_format: CodesFormat) -> "Vocabulary":
-        """The vocabulary of one codebook's codes."""
+        """Return the vocabulary of one codebook's codes."""
         return cls(codebook_size=codes_format.codebook_size, streams=codes_format.streams)
 
     @property
     def codes(self) -> int:
-        """Number of tokens that stand for a sound; they come first."""
+        """Number of tokens that stand for codes; they come first."""
         return self.codebook_size * self.streams
 
     @property
@@ -55,32 +55,32 @@ class Vocabulary:
 
     @property
     def pad(self) -> int:
-        """Fills the rows of a batch to one length."""
+        """Padding: fills the rows of a batch to one length."""
         return self.codes + 1
 
     @property
     def size(self) -> int:
-        """All tokens."""
+        """Number of all tokens."""
         return self.codes + 2
 
     def first_token(self, positions: TokenArray) -> TokenArray:
-        """The token of code 0 at each position, counted in codes from the start of the recording."""
+        """Return the token of code 0 at each position, counted in codes from the start of the recording."""
         return positions % self.streams * self.codebook_size
 
     def tokens(self, values: IntArray) -> TokenArray:
-        """``(time, streams)`` codes -> ``(time * streams,)`` tokens."""
+        """Convert ``(time, streams)`` codes to ``(time * streams,)`` tokens."""
         return values.reshape(-1) + self.first_token(np.arange(values.size))
 
     def steps(self, tokens: Tensor) -> Tensor:
-        """``(batch, positions)`` with begin-of-sequence first -> ``(batch, 1 + whole time steps, streams)``.
+        """Group ``(batch, positions)`` after begin-of-sequence into ``(batch, 1 + whole time steps, streams)``.
 
-        Begin-of-sequence is a time step of its own, beside it padding; tokens of a last one that is not whole are left
-        out.
+        Begin-of-sequence is a time step of its own, filled up with padding; tokens of an incomplete last time step are
+        dropped.
         """
         begin = pad(tokens[:, :1], (0, self.streams - 1), value=self.pad)  # (N, 1) -> (N, S)
         whole = tokens[:, 1 : 1 + (tokens.shape[1] - 1) // self.streams * self.streams]
         return torch.cat([begin.unsqueeze(1), whole.reshape(len(whole), -1, self.streams)], dim=1)
 
     def over_codes(self, states: Tensor) -> Tensor:
-        """States of begin-of-sequence and time steps ``(..., 1 + time, dim)``, given to each of their codes."""
+        """Repeat states of begin-of-sequence and time steps ``(..., 1 + time, dim)`` for each of their codes."""
         return torch.cat([states[..., :1, :], states[..., 1:, :].repeat_interleave(self.streams, -2)], dim=-2)

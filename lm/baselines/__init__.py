@@ -1,1 +1,1 @@
-"""Encoders that hear spectrograms, not codes: what the language model's representations are compared with."""
+"""Encoders of spectrograms: baselines for the language model's representations."""

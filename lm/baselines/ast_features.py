@@ -1,4 +1,4 @@
-"""Recordings -> what AST reads of them (filter banks) and makes of them (states of its layers, pooled over time)."""
+"""Inputs of AST (filter banks) and its features (states of its layers, pooled over time) for recordings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ from lm.baselines.spectrogram_transformer import (
 from lm.baselines.supervised import class_scores
 from lm.pooling import RunningPools
 
-PATCHES_AT_ONCE = 100  # of a recording that is written to disk
-SCORES = "scores"  # key of the class probabilities ``(classes,)`` of a fine-tuned model, among its features
+PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
+SCORES = "scores"  # key of the class probabilities ``(classes,)`` of a fine-tuned model
 
 
 def patches_along(clip: Clip) -> int:
-    """Patches along time that cover a recording."""
+    """Return the number of patches along time that cover a recording."""
     return patches_of(resampled_length(clip.num_samples, clip.sample_rate, SAMPLE_RATE))
 
 
 def stored_filter_banks(root: Path, clip: Clip) -> Iterator[FloatArray]:
-    """Filter bank ``(time, 128)`` of a recording below ``root`` as it is stored, piece by piece, no frame twice."""
-    overlap = 0  # each piece but the first begins with the last frames of the piece before it
+    """Give the stored filter bank ``(time, 128)`` of a recording below ``root``, piece by piece, without overlap."""
+    overlap = 0  # each piece except the first begins with the last frames of the previous piece
     for piece in filter_bank_stream(
         read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part), patches=PATCHES_AT_ONCE
     ):
@@ -43,19 +43,19 @@ def stored_filter_banks(root: Path, clip: Clip) -> Iterator[FloatArray]:
 
 @dataclass(frozen=True, kw_only=True)
 class AstReader:
-    """A model that any process can make or load, and the recordings that it reads."""
+    """An AST that any process can create or load, and the recordings that it reads."""
 
     root: Path
     config: AstConfig
-    classifier: Path | None  # folder of a fine-tuned model; None: what the config describes
-    frames: int  # that positions are fitted to, where it is not fine-tuned
+    classifier: Path | None  # folder of a fine-tuned model; None: the model that the config describes
+    frames: int  # length that position embeddings are fitted to, if the model is not fine-tuned
     seed: int
     device: str
 
 
 @lru_cache(maxsize=1)
-def _loaded(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
-    """Encoder and, where it was fine-tuned, the whole model; once in each process."""
+def _load(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
+    """Load the encoder and, if it was fine-tuned, the whole model; once in each process."""
     if reader.classifier is None:
         return create_ast(reader.config, reader.frames, seed=reader.seed).eval().to(reader.device), None
     model = load_classifier(reader.classifier, device=reader.device)
@@ -64,8 +64,8 @@ def _loaded(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
 
 @torch.inference_mode()
 def ast_layers(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
-    """Each pooling of each layer of a clip, its clip vector, and `SCORES` where the model was fine-tuned."""
-    encoder, model = _loaded(reader)
+    """Compute each pooling of each layer of a clip, its clip vector, and `SCORES` if the model was fine-tuned."""
+    encoder, model = _load(reader)
     layers, patches = reader.config.layers, patches_along(clip)
     pools = RunningPools({f"layer_{layer}": patches for layer in layers})
     vector = torch.zeros(encoder.width, device=reader.device)

@@ -1,8 +1,8 @@
-"""Weights of an AST, DeiT or ViT in a local Hugging Face folder, made to fit an Audio Spectrogram Transformer.
+"""Weights of an AST, DeiT or ViT in a local Hugging Face folder, adapted to the Audio Spectrogram Transformer.
 
 Gong, Chung and Glass, 2021 (arXiv:2104.01778), section 2.2: the three colour channels of an image transformer's patch
-embedding become one, and its positions are cut to the middle where there are fewer patches than it was trained with,
-and interpolated where there are more. Nothing is downloaded.
+embedding are summed to one. Its position embeddings are cropped to the middle if there are fewer patches than in its
+training, and interpolated if there are more. Nothing is downloaded.
 """
 
 import hashlib
@@ -24,18 +24,20 @@ from foundation.saved_models import WEIGHTS, require_finite, whole
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
 REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
-MOST_NUMBERS_OF_A_LAYER = 20_000_000  # base, the largest size that is read, has 7 million, and 2 million beside them
+# base, the largest size, has 7 million per layer, and 2 million outside the layers
+MOST_NUMBERS_OF_A_LAYER = 20_000_000
 POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
 CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
-AST = "audio-spectrogram-transformer"  # the kind of model that AST's own weights are of
-LEADING_TOKENS = {AST: 2, "deit": 2, "vit": 1}  # kind of model -> positions before the patches'
+AST = "audio-spectrogram-transformer"  # type of AST's own weights
+LEADING_TOKENS = {AST: 2, "deit": 2, "vit": 1}  # model type -> positions before those of the patches
 _PREFIXES = ("audio_spectrogram_transformer.", "deit.", "vit.")  # of models with a head
-_HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.", "embeddings.mask_token")  # left out
+# not loaded
+_HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.", "embeddings.mask_token")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Of the log filter banks that a model was trained on: they are normalised to mean 0 and deviation 0.5."""
+    """Statistics of a model's training filter banks; inputs are normalised to mean 0 and deviation 0.5 with them."""
 
     mean: float
     std: float
@@ -46,42 +48,42 @@ AUDIOSET_STATISTICS = Statistics(mean=-4.2677393, std=4.5689974)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PretrainedWeights:
-    """What a folder holds, fitted."""
+    """The adapted weights of a folder."""
 
-    tensors: Mapping[str, Tensor]  # under the names of transformers' ASTModel
+    tensors: Mapping[str, Tensor]  # with the names of transformers' ASTModel
     epsilon: float  # of the layer normalisations
     statistics: Statistics
 
 
 def is_audio_model(folder: Path) -> bool:
-    """Whether the weights are AST's own, which come with the statistics of their filter banks."""
+    """Return whether the weights are AST's own, which come with the statistics of their filter banks."""
     return _kind(folder, _json(folder, "config.json")) == AST
 
 
 def pretrained_weights(
     folder: Path, *, size: str, width: int, heads: int, layers: int, grid: tuple[int, int]
 ) -> PretrainedWeights:
-    """Weights for a transformer of such a size over a grid of ``(frequency, time)`` patches.
+    """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches.
 
     Raises:
-        InputError: the folder is not there, or holds a model of another kind or size, or a damaged one.
+        InputError: the folder is missing, or holds a model of another type or size, or a damaged one.
     """
     config = require_weights(folder, size=size, width=width, heads=heads, layers=layers)
     kind = _kind(folder, config)
     with whole(Path(f"ast.model.weights={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
         _require_known_size(folder / WEIGHTS, layers)
-        tensors = _renamed(load_file(folder / WEIGHTS))
+        tensors = _rename(load_file(folder / WEIGHTS))
         require_finite(tensors)
-        fitted = _fitted(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
+        fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
         epsilon = _number(config, "layer_norm_eps", 1e-12)
         return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind))
 
 
 def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: int) -> dict[str, object]:
-    """The config.json of a folder of weights for a transformer of such a size; the weights themselves are not read.
+    """Read and check the config.json of weights for a transformer of the given size; the weights are not read.
 
     Raises:
-        InputError: the folder is not there, or holds a model of another kind or size.
+        InputError: the folder is missing, or holds a model of another type or size.
     """
     config = _json(folder, "config.json")
     kind = _kind(folder, config)
@@ -107,14 +109,14 @@ def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: 
 
 
 def _require_known_size(weights: Path, layers: int) -> None:
-    """Refuse weights of more numbers than any AST, DeiT or ViT of so many layers has: they are read at once."""
+    """Refuse weights of more numbers than any AST, DeiT or ViT with this many layers: they are read at once."""
     numbers = weights.stat().st_size // 4
     if numbers > layers * MOST_NUMBERS_OF_A_LAYER:
         raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {layers} layers has fewer")
 
 
 def _number(values: Mapping[str, object], name: str, otherwise: float) -> float:
-    """A finite number of a config, or what stands for it where there is none."""
+    """Return a finite number of a config, or ``otherwise`` if it is missing."""
     value = values.get(name, otherwise)
     if type(value) not in (int, float) or not abs(number := float(str(value))) < math.inf:
         raise InputError(f"{name} is {render(value)}; it must be a number")
@@ -141,7 +143,7 @@ def _kind(folder: Path, config: Mapping[str, object]) -> str:
 
 
 def _require_size(folder: Path, config: Mapping[str, object], *, size: str, wanted: Mapping[str, int]) -> None:
-    # transformers writes no value that is its default, which is that of the base size
+    # transformers omits values that equal its defaults, which are those of the base size
     defaults = {
         "hidden_size": 768,
         "num_attention_heads": 12,
@@ -162,15 +164,15 @@ def _require_size(folder: Path, config: Mapping[str, object], *, size: str, want
 
 
 def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
-    """Patches along frequency (height) and time (width) that the weights were trained with."""
+    """Return the patches along frequency (height) and time (width) of the weights' training."""
     if kind == AST:
         return BANDS, (int(_number(config, "max_length", 1024)) - PATCH) // STRIDE + 1
     side = int(_number(config, "image_size", 224)) // PATCH
     return side, side
 
 
-def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names as in a model without a head."""
+def _rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights to the names of a model without a head."""
     renamed = {}
     for name, tensor in tensors.items():
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
@@ -179,23 +181,23 @@ def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
 
 
-def _fitted(
+def _adapt(
     tensors: dict[str, Tensor], *, tokens: int, stored: tuple[int, int], grid: tuple[int, int]
 ) -> dict[str, Tensor]:
-    """One channel, two tokens, and positions of the wanted grid."""
+    """Adapt the weights to one channel, two tokens, and positions of the wanted grid."""
     positions = tensors[POSITIONS]  # (1, tokens + F * T, D)
     patches = positions[:, tokens:].reshape(1, *stored, -1).permute(0, 3, 1, 2)  # (1, D, F, T)
-    first = positions[:, :tokens].expand(-1, 2 if tokens == 1 else -1, -1)  # a ViT's class token stands for both
+    first = positions[:, :tokens].expand(-1, 2 if tokens == 1 else -1, -1)  # a ViT's class token is used for both
     return {
         **tensors,
         DISTILLATION: tensors[CLASS] if tokens == 1 else tensors[DISTILLATION],
         PROJECTION: tensors[PROJECTION].sum(1, keepdim=True),
-        POSITIONS: torch.cat([first, resized(patches, grid).flatten(2).transpose(1, 2)], dim=1),
+        POSITIONS: torch.cat([first, resize_positions(patches, grid).flatten(2).transpose(1, 2)], dim=1),
     }
 
 
-def resized(positions: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Positions ``(1, width, frequency, time)`` for another grid: the middle of more, or bilinear between fewer."""
+def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Adapt positions ``(1, width, frequency, time)`` to a grid by cropping to the middle or bilinear interpolation."""
     for axis, wanted in ((3, grid[1]), (2, grid[0])):
         have = positions.shape[axis]
         if wanted <= have:
@@ -207,7 +209,7 @@ def resized(positions: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def _statistics(folder: Path, kind: str) -> Statistics:
-    """Those that AST's weights come with; AudioSet's for others."""
+    """Return the statistics of AST's weights; those of AudioSet for other weights."""
     if kind != AST or not (folder / "preprocessor_config.json").is_file():
         return AUDIOSET_STATISTICS
     found = _json(folder, "preprocessor_config.json")

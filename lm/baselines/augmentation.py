@@ -1,6 +1,6 @@
-"""Views of normalised log-mel spectrograms: the same sound as somebody else, elsewhere, at another time would make it.
+"""Augmented views of normalised log-mel spectrograms: another speaker, another place, another time.
 
-Cropped, mixed and masked as in contrastive learning of audio (Saeed et al., arXiv:2010.10915; Niizumi et al., BYOL-A,
+Crops, mixtures and masks as in contrastive learning of audio (Saeed et al., arXiv:2010.10915; Niizumi et al., BYOL-A,
 arXiv:2103.06695) and in SpecAugment (Park et al., arXiv:1904.08779). Gain and mixtures are exact where the sound is
 well above the front end's floor.
 """
@@ -20,19 +20,19 @@ NATS_PER_DB = math.log(10) / 10  # of power
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig:
-    """How far a view may be from its clip; every amount is drawn for each clip anew. Zeros change nothing."""
+    """Strength of the augmentations; every amount is drawn anew for each clip. Zeros change nothing."""
 
     crop: float = 0.6  # the smallest share of a clip that is kept; 1 keeps all
-    speed: float = 0.25  # up to so much faster, or slower by the same factor
-    formant: float = 0.25  # up to so much lower or higher
-    gain_db: float = 6.0  # up to so much louder or softer
-    mix: float = 0.3  # share of the clips that another clip sounds behind
-    mix_db: float = 10.0  # softer than the clip, at least; at most twice as much
-    noise: float = 0.2  # standard deviation, at most, in standard deviations of each band
-    time_masks: int = 1  # passages blotted out
-    time_mask: float = 0.2  # longest of them, as a share of the clip
-    mel_masks: int = 1  # ranges of bands blotted out
-    mel_mask: float = 0.2  # widest of them, as a share of the bands
+    speed: float = 0.25  # largest change: so much faster, or slower by the same factor
+    formant: float = 0.25  # largest shift: so much lower or higher
+    gain_db: float = 6.0  # largest change: so much louder or softer
+    mix: float = 0.3  # share of the clips that are mixed with another clip
+    mix_db: float = 10.0  # the other clip is softer by at least this, at most twice this
+    noise: float = 0.2  # largest standard deviation, relative to the standard deviation of each band
+    time_masks: int = 1  # number of masked passages
+    time_mask: float = 0.2  # longest masked passage, as a share of the clip
+    mel_masks: int = 1  # number of masked ranges of bands
+    mel_mask: float = 0.2  # widest masked range, as a share of the bands
 
     def __post_init__(self) -> None:
         require(0 < self.crop <= 1, "augmentation.crop", self.crop, "choose a share above 0, or 1 to keep whole clips")
@@ -47,12 +47,12 @@ class AugmentationConfig:
 def augment(
     spectrograms: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, *, std: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A view of each clip ``(batch, time, mels)``, zeros beyond its length, and the lengths of the views ``(batch,)``.
+    """Make a view of each clip ``(batch, time, mels)``, zeros beyond its length, and the views' lengths ``(batch,)``.
 
-    All that is drawn comes from ``generator``; ``std (mels,)`` is what the log-mel was divided by.
+    All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
     """
-    views, lengths = _cropped_and_warped(spectrograms, lengths, config, generator)
-    views = _mixed(views, lengths, config, generator, std)
+    views, lengths = _crop_and_warp(spectrograms, lengths, config, generator)
+    views = _mix(views, lengths, config, generator, std)
     size, time, mels = views.shape
     views = views + _spread(size, generator)[:, None, None] * (config.gain_db * NATS_PER_DB / std)
     if config.noise:
@@ -68,11 +68,11 @@ def augment(
 
 
 def _spread(size: int, generator: torch.Generator) -> Tensor:
-    """Uniform in [-1, 1) ``(size,)``."""
+    """Draw uniformly from [-1, 1) ``(size,)``."""
     return 2 * torch.rand(size, generator=generator) - 1
 
 
-def _cropped_and_warped(
+def _crop_and_warp(
     spectrograms: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     size = len(spectrograms)
@@ -84,24 +84,22 @@ def _cropped_and_warped(
     return warp(spectrograms, kept, speeds=speeds, formants=formants, starts=starts)
 
 
-def _mixed(
-    views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, std: Tensor
-) -> Tensor:
-    """Some clips with another clip of the batch behind them: powers add, so logarithms log-add-exp."""
+def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: torch.Generator, std: Tensor) -> Tensor:
+    """Mix some clips with a softer clip of the batch: powers add, so logarithms log-add-exp."""
     size = len(views)
     others = (torch.arange(size) + torch.randint(1, max(size, 2), (1,), generator=generator)) % size
     softer = config.mix_db * (1 + torch.rand(size, generator=generator)) * NATS_PER_DB
     chosen = torch.rand(size, generator=generator) < config.mix
     if not bool(chosen.any()) or size == 1:
         return views
-    # A normalised band is (log power - mean) / std, of one mean in both clips, which falls out.
+    # A normalised band is (log power - mean) / std. Both clips have the same mean, which cancels out.
     behind = views[others] * std - softer[:, None, None]
     sounding = (torch.arange(views.shape[1]) < lengths[others][:, None]) & chosen[:, None]
     return torch.where(sounding[:, :, None], torch.logaddexp(views * std, behind) / std, views)
 
 
 def _passage(lengths: Tensor, steps: int, share: float, generator: torch.Generator) -> Tensor:
-    """Of each row a passage of at most ``share`` of its length, anywhere in it ``(batch, steps)``."""
+    """Choose in each row a passage of at most ``share`` of its length, anywhere in it ``(batch, steps)``."""
     size = len(lengths)
     widths = (torch.rand(size, generator=generator) * share * lengths).round()
     starts = (torch.rand(size, generator=generator) * (lengths - widths + 1)).floor()

@@ -1,4 +1,4 @@
-"""States of each block of a convolutional encoder on one recording, pooled over time while it is read."""
+"""Features of a convolutional encoder: states of each block on a recording, pooled over time as it is read."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from lm.baselines.spectrogram_reader import SpectrogramReader
 from lm.baselines.supervised import class_scores
 from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"  # of a trained encoder, in its entry
+WEIGHTS, CONFIG = "model.safetensors", "config.json"  # files of a trained encoder in its store entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,12 @@ class EncoderLoader:
 
     @property
     def encoder(self) -> ConvEncoder:
-        """Loaded once in each process, on its device, in evaluation mode."""
-        return _loaded(self)
+        """Return the encoder on its device, in evaluation mode; it is loaded once in each process."""
+        return _load(self)
 
 
 @lru_cache(maxsize=1)
-def _loaded(loader: EncoderLoader) -> ConvEncoder:
+def _load(loader: EncoderLoader) -> ConvEncoder:
     encoder = create_encoder(loader.config, seed=loader.seed)
     if loader.folder is not None:
         encoder.load_state_dict(_part(loader.folder, "encoder"))
@@ -44,17 +44,17 @@ def _loaded(loader: EncoderLoader) -> ConvEncoder:
 
 
 def _part(folder: Path, name: str) -> dict[str, Tensor]:
-    """Weights of one part of a saved model."""
+    """Load the weights of one part of a saved model."""
     weights = load_file(folder / WEIGHTS)
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
 
 
 @torch.inference_mode()
 def block_features(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip) -> dict[str, FloatArray]:
-    """Each block's frames under each pooling, ``block_1:mean`` and so on, and all blocks' side by side.
+    """Compute each block's frames under each pooling, ``block_1:mean`` and so on, and those of all blocks side by side.
 
-    A recording is read in pieces of `PIECE_FRAMES` frames from its start. The encoder does not see the piece before:
-    some frames beside each border see silence there. Memory does not grow with the recording's length.
+    A recording is read in pieces of `PIECE_FRAMES` frames from its start, so memory does not grow with its length. The
+    encoder does not see the previous piece: some frames at each border see silence instead.
     """
     encoder, frames = loader.encoder, reader.num_frames(clip)
     names = [f"block_{number}" for number in range(1, len(encoder.config.hops) + 1)]
@@ -73,7 +73,7 @@ def block_features(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip)
 
 
 def head_scores(folder: Path, features: Mapping[Pooling, FloatArray]) -> FloatArray:
-    """Probabilities ``(clips, classes)`` by the head of a supervised encoder, of its last block's pooled frames."""
+    """Compute probabilities ``(clips, classes)`` from the last block's pooled frames with a supervised head."""
     about = json.loads((folder / CONFIG).read_text())
     head = _part(folder, "head")
     logits = nn.functional.linear(torch.from_numpy(features[about["head"]["pooling"]]), head["weight"], head["bias"])

@@ -1,8 +1,8 @@
-"""A small convolutional encoder of log-mel spectrograms, whose every block can be probed.
+"""A small convolutional encoder of log-mel spectrograms; every block can be probed.
 
 Blocks of two 3 x 3 convolutions, as in VGG (Simonyan and Zisserman, arXiv:1409.1556) and in the CNNs of PANNs (Kong et
-al., arXiv:1912.10211). What lies beyond a clip's end is zero before each convolution and is left out of the batch
-statistics, so a clip has the same frames in whatever batch it stands.
+al., arXiv:1912.10211). Frames beyond a clip's end are set to zero before each convolution and left out of the batch
+statistics, so a clip's frames do not depend on the other clips of the batch.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames o
 
 @dataclass(frozen=True, kw_only=True)
 class ConvEncoderConfig:
-    """A convolutional encoder: one number for each block.
+    """Sizes of a convolutional encoder: one number for each block.
 
     Raises:
-        InputError: a number is not positive, or the blocks are not equally many.
+        InputError: a number is not positive, or the lists differ in length.
     """
 
     channels: tuple[int, ...] = (32, 64, 128, 256)
-    time_strides: tuple[int, ...] = (2, 2, 2, 1)  # by which each block shortens what it gets
+    time_strides: tuple[int, ...] = (2, 2, 2, 1)  # reduction of the frame rate by each block
     mel_strides: tuple[int, ...] = (2, 2, 2, 2)
-    bands: int = 4  # parts of the mel axis that a block's frames tell apart: a vowel is where its formants are
+    bands: int = 4  # parts of the mel axis that are pooled separately, because formants distinguish vowels
 
     def __post_init__(self) -> None:
         for name in ("channels", "time_strides", "mel_strides"):
@@ -42,7 +42,7 @@ class ConvEncoderConfig:
 
     @property
     def parameters(self) -> int:
-        """Numbers that the weights of such an encoder are: two convolutions of 3 x 3 and two norms for each block."""
+        """Number of weights: two convolutions of 3 x 3 and two norms for each block."""
         before = (1, *self.channels)
         return sum(9 * (a + b) * b + 4 * b for a, b in zip(before, self.channels, strict=False))
 
@@ -56,12 +56,12 @@ class ConvEncoderConfig:
 
     @property
     def dim(self) -> int:
-        """Features of a frame of the last block: each channel in each band."""
+        """Features per frame of the last block: each channel in each band."""
         return self.bands * self.channels[-1]
 
 
 class ConvEncoder(nn.Module):
-    """``(batch, time, mels)`` -> frames of each block."""
+    """A convolutional encoder: ``(batch, time, mels)`` -> frames of each block."""
 
     def __init__(self, config: ConvEncoderConfig) -> None:
         super().__init__()
@@ -74,9 +74,9 @@ class ConvEncoder(nn.Module):
         )
 
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
-        """Frames ``(batch, time, channels * bands)`` of each block: the mean of each part of the mel axis.
+        """Compute the frames ``(batch, time, channels * bands)`` of each block: means over parts of the mel axis.
 
-        A block of hop h has ``ceil(length / h)`` frames of a clip. What follows them is zero.
+        A block of hop h has ``ceil(length / h)`` frames of a clip, followed by zeros.
         """
         images = spectrograms.unsqueeze(1)  # (N, T, M) -> (N, 1, T, M)
         images = images * _inside(images, lengths)
@@ -88,12 +88,12 @@ class ConvEncoder(nn.Module):
         return found
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Frames:
-        """Frames of the last block."""
+        """Compute the frames of the last block."""
         return self.blocks(spectrograms, lengths)[-1]
 
 
 class ConvBlock(nn.Module):
-    """Convolution, batch normalisation and ReLU, twice; before them a stride, of the first convolution or a maximum."""
+    """Convolution, batch normalisation and ReLU, twice; before them a stride of the first convolution or a maximum."""
 
     def __init__(self, before: int, after: int, stride: tuple[int, int], *, strided: bool) -> None:
         super().__init__()
@@ -105,17 +105,17 @@ class ConvBlock(nn.Module):
         self.second_norm = nn.BatchNorm2d(after)
 
     def forward(self, images: Tensor, lengths: Tensor) -> Frames:
-        """``(batch, before, time, mels)`` -> ``(batch, after, time / stride, mels / stride)``, both rounded up."""
+        """Map ``(batch, before, time, mels)`` to ``(batch, after, time / stride, mels / stride)``, both rounded up."""
         lengths = -(-lengths // self.stride[0])
         if not self.strided and self.stride != (1, 1):
-            # Zeros beyond the end never win: what comes here is never negative.
+            # Zeros beyond the end are never the maximum, because the inputs are not negative.
             images = nn.functional.max_pool2d(images, self.stride, ceil_mode=True)
-        images = _normalised(self.first_norm, self.first(images), lengths)
-        return _normalised(self.second_norm, self.second(images), lengths), lengths
+        images = _normalise(self.first_norm, self.first(images), lengths)
+        return _normalise(self.second_norm, self.second(images), lengths), lengths
 
 
 def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
-    """An encoder whose weights follow from the seed: He et al., arXiv:1502.01852."""
+    """Build an encoder whose weights follow from the seed: He et al., arXiv:1502.01852."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = ConvEncoder(config)
@@ -127,18 +127,18 @@ def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
     return encoder
 
 
-def _normalised(norm: nn.BatchNorm2d, images: Tensor, lengths: Tensor) -> Tensor:
-    """Batch normalisation and ReLU inside the clips, zeros beyond; statistics are those of the inside."""
+def _normalise(norm: nn.BatchNorm2d, images: Tensor, lengths: Tensor) -> Tensor:
+    """Apply batch normalisation and ReLU inside the clips, with statistics of the inside; zeros beyond."""
     inside = _inside(images, lengths)
     if not norm.training or bool(inside.all()):
         return torch.relu(norm(images)) * inside
     places = inside[:, 0, :, 0].nonzero(as_tuple=True)
     rows = images.permute(0, 2, 3, 1)  # (N, C, T, M) -> (N, T, M, C)
-    heard = torch.relu(norm(rows[places].permute(2, 0, 1)[None]))  # (frames of all clips, M, C) -> (1, C, frames, M)
-    zeros = torch.zeros_like(rows, dtype=heard.dtype)
-    return zeros.index_put(places, heard[0].permute(1, 2, 0)).permute(0, 3, 1, 2)
+    kept = torch.relu(norm(rows[places].permute(2, 0, 1)[None]))  # (frames of all clips, M, C) -> (1, C, frames, M)
+    zeros = torch.zeros_like(rows, dtype=kept.dtype)
+    return zeros.index_put(places, kept[0].permute(1, 2, 0)).permute(0, 3, 1, 2)
 
 
 def _inside(images: Tensor, lengths: Tensor) -> Tensor:
-    """Which frames of ``(batch, channels, time, mels)`` belong to their clip ``(batch, 1, time, 1)``."""
+    """Return which frames of ``(batch, channels, time, mels)`` belong to their clip ``(batch, 1, time, 1)``."""
     return (torch.arange(images.shape[2], device=images.device) < lengths.to(images.device)[:, None])[:, None, :, None]

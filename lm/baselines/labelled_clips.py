@@ -1,4 +1,4 @@
-"""Training and validation clips of which something is known: what a classifier is trained end to end on."""
+"""Labelled training and validation clips for classifiers that are trained end to end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from lm.baselines.supervised import Label, LabelledBatch, LabelledBatches, class
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledSplit:
-    """Clips of one split that have a label, and what they are, by name in the order of the clips."""
+    """The labelled clips of one split, and their labels by name in the order of the clips."""
 
     clips: Spectrograms
     labels: Mapping[str, Label]
 
     @classmethod
     def of(cls, clips: Spectrograms, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
-        """Those of a split's clips that ``labels`` says something of; None and names that it lacks are left out."""
+        """Select the clips that have a label in ``labels``; names with None or without an entry are left out."""
         known = {name: label for name in names if (label := labels.get(name)) is not None}
         return cls(clips=clips.of_rows([row for row, name in enumerate(names) if name in known]), labels=known)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledClips:
-    """What is learned and what is validated, as classes."""
+    """Labelled clips for training and validation, and their classes."""
 
     train: LabelledSplit
     validation: LabelledSplit
     classes: Sequence[str]
-    multi_label: bool  # whether a clip may be of several classes
+    multi_label: bool  # whether a clip may have several classes
 
     def batches(
         self,
@@ -41,10 +41,10 @@ class LabelledClips:
         std: Tensor,
         label_smoothing: float,
     ) -> LabelledBatches:
-        """Training batches of disturbed clips; ``std (mels,)`` is what the spectrograms were divided by.
+        """Return training batches of augmented clips; ``std (mels,)`` is the divisor of the normalised spectrograms.
 
         Raises:
-            InputError: there are no clips, or a label is no class.
+            InputError: there are no clips, or a label is not a class.
         """
         targets = self._targets(self.train)
         return LabelledBatches(
@@ -52,10 +52,10 @@ class LabelledClips:
         )
 
     def held_out(self, config: SpectrogramBatchConfig) -> list[LabelledBatch]:
-        """Validation clips as they are.
+        """Return batches of validation clips without augmentation.
 
         Raises:
-            InputError: there are no clips, or a label is no class.
+            InputError: there are no clips, or a label is not a class.
         """
         return validation_clips(self.validation.clips, self._targets(self.validation), batch_size=config.batch_size)
 

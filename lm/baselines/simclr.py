@@ -1,8 +1,8 @@
-"""SimCLR: spectrograms of two views of one clip, told from those of all other clips.
+"""SimCLR: contrastive learning of spectrograms from two views of each clip.
 
 Chen, Kornblith, Norouzi and Hinton, "A simple framework for contrastive learning of visual representations", 2020
-(arXiv:2002.05709). Each process contrasts within its share of a batch: more processes see the same clips, and fewer of
-them against each other. On CPUs each normalises by its share, too, on GPUs by the whole batch.
+(arXiv:2002.05709). Each process contrasts within its share of a batch, so more processes see the same clips with fewer
+negatives. Batch normalisation is over the share on CPUs, and over the whole batch on GPUs.
 """
 
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
-from lm.contrast import ContrastConfig, nt_xent, projected, projection_head
+from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trim_rows
+from lm.contrast import ContrastConfig, nt_xent, project, projection_head
 
 
 class SimCLR(nn.Module):
-    """Encoder and projection head."""
+    """An encoder and a projection head."""
 
     def __init__(self, encoder: ConvEncoder, config: ContrastConfig) -> None:
         super().__init__()
@@ -27,13 +27,13 @@ class SimCLR(nn.Module):
         self.projection = projection_head(encoder.config.dim, config)
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
-        """``(batch, time, mels)`` -> unit vectors ``(batch, dim)``."""
+        """Map ``(batch, time, mels)`` to unit vectors ``(batch, dim)``."""
         frames, steps = self.encoder(spectrograms, lengths)
-        return projected(self.projection, frames, steps, self.config.pooling)
+        return project(self.projection, frames, steps, self.config.pooling)
 
 
 def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: int) -> SimCLR:
-    """A model whose weights follow from the seed."""
+    """Create a model whose weights follow from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SimCLR(create_encoder(encoder, seed=seed), config)
@@ -41,28 +41,28 @@ def create_simclr(encoder: ConvEncoderConfig, config: ContrastConfig, *, seed: i
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairBatch:
-    """Two views of each clip: the first of all clips, then the second of all, in the same order."""
+    """Two views of each clip: the first views of all clips, then their second views in the same order."""
 
     spectrograms: Tensor  # (2 * clips, time, mels)
     lengths: Tensor  # (2 * clips,)
-    clips: Tensor  # (clips,) which they are
+    clips: Tensor  # (clips,) the index of each clip
     temperature: float
 
     def to(self, device: torch.device) -> "PairBatch":
-        """The same batch on a device."""
+        """Return the same batch on a device."""
         return replace(self, **{name: getattr(self, name).to(device) for name in ("spectrograms", "lengths", "clips")})
 
 
 def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
-    """Summed NT-Xent over the views of the batch in nats, and their number."""
+    """Compute the summed NT-Xent over the views of the batch in nats, and their number."""
     return nt_xent(model(batch.spectrograms, batch.lengths), batch.clips, temperature=batch.temperature)
 
 
 class PairBatches:
-    """Training batches: every process makes the views of the whole batch, since clips are mixed, and keeps its share.
+    """Training batches. As clips are mixed, every process makes the views of the whole batch, and keeps its share.
 
     Raises:
-        InputError: there are too few clips to compare.
+        InputError: there are too few clips to contrast.
     """
 
     def __init__(
@@ -84,15 +84,15 @@ class PairBatches:
         self._order = Order(clips.lengths, config)
 
     def batch(self, step: int, part: int, parts: int) -> PairBatch:
-        """Share ``part`` of ``parts`` of the batch of a step.
+        """Return share ``part`` of ``parts`` of the batch of a step.
 
         Raises:
-            InputError: the batch cannot be shared out equally.
+            InputError: the batch cannot be divided equally.
         """
         own = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
         read = self._clips.read(clips, at_most=self._config.max_frames, generator=generator)
-        views = [trimmed(*augment(*read, self._augmentation, generator, std=self._std), own) for _ in range(2)]
+        views = [trim_rows(*augment(*read, self._augmentation, generator, std=self._std), own) for _ in range(2)]
         spectrograms = nn.utils.rnn.pad_sequence([row for view, _ in views for row in view], batch_first=True)
         return PairBatch(
             spectrograms=spectrograms,
@@ -110,7 +110,7 @@ def validation_pairs(
     std: Tensor,
     temperature: float,
 ) -> list[PairBatch]:
-    """Fixed views of validation clips, each clip at most once, in batches as large as those of training if possible."""
+    """Make fixed views of validation clips, each clip at most once, in batches as large as in training if possible."""
     fixed = replace(config, batch_size=max(min(config.batch_size, len(clips)), 2), pool_batches=1)
     batches = PairBatches(clips, fixed, augmentation, std=std, temperature=temperature)
     return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]

@@ -1,4 +1,4 @@
-"""Recordings -> normalised log-mel, piece by piece, as any process can make it."""
+"""Reading of recordings as normalised log-mel, piece by piece, in any process."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from audio.reading import read_blocks, resampled_length
 from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 
-PIECE_FRAMES = 1024  # of a recording that is read at a time
+PIECE_FRAMES = 1024  # frames of a recording that are read at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrogramReader:
-    """Normalised log-mel of recordings, as any process can make it."""
+    """Everything a process needs to compute normalised log-mel of recordings."""
 
     root: Path  # of the recordings
     audio: SpectrogramConfig
     sample: Path  # folder of the statistics
 
     def num_frames(self, clip: Clip) -> int:
-        """Frames of a recording: the last hop is filled up with silence, so that there is one at least."""
+        """Count the frames of a recording: the last hop is padded with silence, so there is at least one."""
         return -(-self._num_samples(clip) // self.audio.hop_length)
 
     def pieces(self, clip: Clip) -> Iterator[Tensor]:
-        """Normalised log-mel ``(time, mels)`` of a recording, `PIECE_FRAMES` frames at a time."""
+        """Give normalised log-mel ``(time, mels)`` of a recording, `PIECE_FRAMES` frames at a time."""
         log_mel, mean, std = _front_end(self.audio, self.sample)
         silence = np.zeros(-self._num_samples(clip) % self.audio.hop_length, np.float32)
         blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part), [silence])
@@ -43,11 +43,11 @@ class SpectrogramReader:
 
 @lru_cache(maxsize=1)
 def _front_end(audio: SpectrogramConfig, sample: Path) -> tuple[LogMel, Tensor, Tensor]:
-    """The front end, and the mean and standard deviation; made once in each process."""
+    """Return the front end, the mean and the standard deviation; computed once in each process."""
     return LogMel(audio), *statistics(sample)
 
 
 def statistics(sample: Path) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation ``(mels,)`` of the training frames' log-mel, from the folder of a sample."""
+    """Load mean and standard deviation ``(mels,)`` of the training frames' log-mel from the folder of a sample."""
     tensors = load_file(sample / "sample.safetensors")
     return tensors["mean"], tensors["std"]

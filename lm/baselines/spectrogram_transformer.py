@@ -1,8 +1,8 @@
 """AST, the Audio Spectrogram Transformer: a vision transformer over patches of a filter bank.
 
-Gong, Chung and Glass, "AST: Audio Spectrogram Transformer", 2021 (arXiv:2104.01778). The transformer itself is that of
-`transformers`, imported inside functions: the import takes seconds. Ours are positions for clips of any length, and
-weights from local folders, AST's own or those of an image transformer.
+Gong, Chung and Glass, "AST: Audio Spectrogram Transformer", 2021 (arXiv:2104.01778). The transformer is that of
+`transformers`, imported inside functions because the import takes seconds. This module adds positions for clips of any
+length, and weights from local folders, of AST itself or of an image transformer.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ TOKENS = 2  # class and distillation token, before the patches
 
 @dataclass(frozen=True, kw_only=True)
 class AstConfig:
-    """Which transformer, and what it starts from. All sizes have 12 layers, as those of DeiT have."""
+    """Options of the transformer and its initial weights. All sizes have 12 layers, as those of DeiT have."""
 
     size: Size = "tiny"  # 192, 384 or 768 wide, with 3, 6 or 12 heads
     weights: str | None = None  # local Hugging Face folder of an AST, DeiT or ViT; None: random weights
-    layers: tuple[int, ...] = (4, 8, 12)  # whose states are probed
+    layers: tuple[int, ...] = (4, 8, 12)  # layers whose states are probed
     patches: int = 101  # along time, read at once: 10.1 seconds; longer clips are read in pieces
     dropout: float = 0.0
 
@@ -66,7 +66,7 @@ class AstConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AstStates:
-    """What the transformer makes of a batch."""
+    """The states of the transformer for a batch."""
 
     clip: Tensor  # (batch, width): mean of class and distillation token, after the last normalisation
     patches: Tensor  # (batch,) int64: patches along time of each clip
@@ -74,10 +74,10 @@ class AstStates:
 
 
 class AstEncoder(nn.Module):
-    """Filter banks -> one vector per clip, and the states of its layers over time.
+    """An encoder of filter banks: one vector per clip, and the states of its layers over time.
 
-    Clips of as many patches are read together, each padded to whole patches with the mean alone: what else is in a
-    batch, or lies beyond a clip's end, changes nothing.
+    Clips with the same number of patches are read together, each padded to whole patches with the mean. So neither the
+    other clips of a batch nor frames beyond a clip's end change anything.
     """
 
     mean: Tensor
@@ -95,14 +95,14 @@ class AstEncoder(nn.Module):
         return int(self.transformer.config.hidden_size)
 
     def forward(self, filter_banks: Tensor, lengths: Tensor) -> Tensor:
-        """Filter banks ``(batch, time, 128)`` of so many frames ``(batch,)`` -> ``(batch, width)``."""
+        """Map filter banks ``(batch, time, 128)`` of lengths ``(batch,)`` in frames to ``(batch, width)``."""
         return self.states(filter_banks, lengths).clip
 
     def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
-        """The same, with the states that leave some layers (1 to 12).
+        """Compute the clip vectors, and the states after some layers (1 to 12).
 
         Raises:
-            InputError: a clip has no frame, or the bands are not 128.
+            InputError: a clip has no frame, or there are not 128 bands.
         """
         _require_frames(filter_banks, lengths)
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
@@ -124,7 +124,7 @@ class AstEncoder(nn.Module):
         )
 
     def _read(self, normalised: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Clips of as many patches ``(batch, time, 128)``: as `states`, ``(batch, width)`` and all layers in one."""
+        """Read clips ``(batch, time, 128)`` of equal numbers of patches: ``(batch, width)`` and the stacked layers."""
         embeddings = self.transformer.embeddings
         patches = embeddings.patch_embeddings(normalised)  # (N, F * T, D)
         count = patches.shape[1] // BANDS
@@ -141,7 +141,7 @@ class AstEncoder(nn.Module):
         return clip, torch.stack([kept[number] for number in layers]) if layers else nothing
 
     def _positions(self, count: int) -> Tensor:
-        """Positions of both tokens and of ``(12, count)`` patches: bilinear between those of the length trained on."""
+        """Return positions of both tokens and of ``(12, count)`` patches, interpolated from those of the training."""
         stored = self.transformer.embeddings.position_embeddings  # (1, 2 + F * T, D)
         grid = stored[:, TOKENS:].reshape(1, BANDS, -1, self.width)
         if grid.shape[2] == count:
@@ -151,7 +151,7 @@ class AstEncoder(nn.Module):
 
 
 def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
-    """An encoder whose positions fit clips of so many frames; weights follow from the seed, or from ``weights``.
+    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``.
 
     Raises:
         InputError: the folder holds no weights that fit.
@@ -199,8 +199,9 @@ def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float = 
         torch.manual_seed(seed)
         model = ASTModel(sizes)
         embeddings = model.embeddings
-        for drawn in (embeddings.position_embeddings, embeddings.cls_token, embeddings.distillation_token):
-            nn.init.trunc_normal_(drawn, std=0.02)  # transformers leaves them at zero, where no patch has a place
+        for embedding in (embeddings.position_embeddings, embeddings.cls_token, embeddings.distillation_token):
+            # transformers initialises them with zeros, which distinguish no places
+            nn.init.trunc_normal_(embedding, std=0.02)
     return model
 
 
@@ -211,22 +212,22 @@ class AstClassifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = nn.Sequential(nn.LayerNorm(encoder.width), nn.Linear(encoder.width, classes))
-        self.multi_label = multi_label  # whether a clip may be of several classes
+        self.multi_label = multi_label  # whether a clip may have several classes
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
-        """Filter banks as `stored_filter_bank` gives them ``(batch, time, 128)`` -> logits ``(batch, classes)``."""
+        """Map filter banks of `stored_filter_bank` ``(batch, time, 128)`` to logits ``(batch, classes)``."""
         given = AUDIOSET_STATISTICS
         logits: Tensor = self.head(self.encoder(spectrograms * given.std + given.mean, lengths))
         return logits
 
 
 def stored_filter_bank(filter_bank: Tensor) -> Tensor:
-    """Log energies as they are stored and disturbed in training: normalised by AudioSet's statistics, whoever reads."""
+    """Normalise log energies with AudioSet's statistics for any reader, as they are stored and augmented."""
     return (filter_bank - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std
 
 
 def create_classifier(config: AstConfig, frames: int, classes: int, *, multi_label: bool, seed: int) -> AstClassifier:
-    """An encoder of `create_ast` with a head drawn from the seed."""
+    """Create an encoder of `create_ast` with a head whose weights follow from the seed."""
     encoder = create_ast(config, frames, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -235,7 +236,7 @@ def create_classifier(config: AstConfig, frames: int, classes: int, *, multi_lab
 
 @dataclass(frozen=True, kw_only=True)
 class _Saved:
-    """What ``config.json`` of a fine-tuned AST holds."""
+    """The content of ``config.json`` of a fine-tuned AST."""
 
     ast: AstConfig
     frames: int  # of the longest clip
@@ -250,12 +251,12 @@ class _Saved:
 
     @property
     def positions(self) -> int:
-        """Numbers of the position embedding alone, which grows with the longest clip."""
+        """Number of values of the position embedding, which grows with the longest clip."""
         return BANDS * max((self.frames - PATCH) // STRIDE + 1, 1) * self.ast.width
 
 
 def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[str], folder: Path) -> None:
-    """Write model.safetensors and, last, config.json: a folder with a config.json is whole."""
+    """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
     sizes = model.encoder.transformer.config
     saved = {
         "ast": asdict(replace(config, weights=None)),
@@ -268,7 +269,7 @@ def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[s
 
 
 def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
-    """Load what `save_classifier` wrote.
+    """Load a model that `save_classifier` wrote.
 
     Raises:
         InputError: the folder holds no fine-tuned AST, or a damaged one.
@@ -277,7 +278,7 @@ def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
         if 4 * saved.positions > (folder / WEIGHTS).stat().st_size:
             raise InputError(f"{CONFIG} describes more positions than {WEIGHTS} has numbers")
         transformer = _transformer(saved.ast, saved.frames, seed=0, epsilon=saved.epsilon)
-        encoder = AstEncoder(transformer, AUDIOSET_STATISTICS)  # its own are among the weights
+        encoder = AstEncoder(transformer, AUDIOSET_STATISTICS)  # the encoder's own statistics are among the weights
         model = AstClassifier(encoder, len(saved.classes), multi_label=saved.multi_label)
         load_weights(model, folder, saved.weights_sha256)
     return model.eval().to(device)

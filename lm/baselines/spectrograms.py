@@ -1,4 +1,4 @@
-"""Spectrograms of many clips, read in place from disk, and the order in which training takes them."""
+"""Spectrograms of many clips, read in place from disk, and the order of clips in training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from foundation.seeds import require_seed
 HalfArray = npt.NDArray[np.float16]
 IndexArray = npt.NDArray[np.int64]
 
-ORDER, EXAMPLES = 0, 1  # second words of the seeds: what a generator is for
+ORDER, EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Spectrograms:
-    """Normalised log-mel of clips. Any source may be a `numpy.memmap`: only what is asked for is read."""
+    """Normalised log-mel of clips. Sources may be `numpy.memmap`s: only requested frames are read."""
 
-    sources: tuple[HalfArray, ...]  # (frames, mels) each, the clips end to end
+    sources: tuple[HalfArray, ...]  # (frames, mels) each, the clips one after the other
     places: IndexArray  # (clips, 3): source, first frame, end
 
     @classmethod
     def of(cls, frames: HalfArray, offsets: IndexArray) -> "Spectrograms":
-        """Clip ``i`` has the frames ``offsets[i]:offsets[i + 1]``.
+        """Build from frames in which clip ``i`` has ``offsets[i]:offsets[i + 1]``.
 
         Raises:
             InputError: the offsets do not cover the frames.
@@ -50,20 +50,21 @@ class Spectrograms:
         return lengths
 
     def of_rows(self, rows: Sequence[int] | IndexArray) -> "Spectrograms":
-        """Some of the clips."""
+        """Select some of the clips."""
         return Spectrograms(sources=self.sources, places=self.places[np.asarray(rows, np.int64)])
 
     def followed_by(self, others: "Spectrograms") -> "Spectrograms":
-        """These clips and others."""
+        """Append other clips to these."""
         shifted = others.places + np.array([len(self.sources), 0, 0])
         return Spectrograms(sources=self.sources + others.sources, places=np.concatenate([self.places, shifted]))
 
     def read(
         self, clips: IndexArray, *, at_most: int, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Clips ``(batch, time, mels)``, zeros beyond their ends, and their lengths ``(batch,)``.
+        """Read clips ``(batch, time, mels)``, zeros beyond their ends, and their lengths ``(batch,)``.
 
-        Of a clip longer than ``at_most`` frames so many are read, from where ``generator`` says, or the first of them.
+        Clips longer than ``at_most`` frames are cropped at a random place from ``generator``, or at their start without
+        one.
         """
         whole = torch.from_numpy(self.lengths[clips])
         lengths = whole.clamp(max=at_most)
@@ -79,10 +80,10 @@ class Spectrograms:
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrogramBatchConfig:
-    """How training batches are made."""
+    """Options of training batches."""
 
     batch_size: int = 96  # clips per step, over all processes and accumulation steps
-    max_frames: int = 300  # of a clip; longer ones are cut out of anew each time
+    max_frames: int = 300  # longest crop of a clip; longer clips are cropped anew each time
     pool_batches: int = 4  # batches whose clips are sorted by length together, which saves padding; 1 sorts nothing
     seed: int = 0
 
@@ -92,10 +93,10 @@ class SpectrogramBatchConfig:
         require_seed(self.seed, "batches.seed")
 
     def share(self, part: int, parts: int) -> slice:
-        """Part ``part`` of ``parts`` of a batch.
+        """Return part ``part`` of ``parts`` of a batch.
 
         Raises:
-            InputError: the batch cannot be shared out equally.
+            InputError: the batch cannot be divided equally.
         """
         if self.batch_size % parts:
             raise InputError(
@@ -106,25 +107,25 @@ class SpectrogramBatchConfig:
 
 
 class Order:
-    """Endless shuffled epochs of clips, in batches of like length; the clips of a step follow from it and the seed."""
+    """Endless shuffled epochs of clips in batches of similar length; the clips of a step follow from step and seed."""
 
     def __init__(self, lengths: IndexArray, config: SpectrogramBatchConfig) -> None:
         self._lengths = np.minimum(lengths, config.max_frames)
         self._config = config
-        self._epoch = lru_cache(maxsize=2)(self._shuffled)  # a batch may reach into the next epoch
+        self._epoch = lru_cache(maxsize=2)(self._shuffle)  # a batch may reach into the next epoch
 
     def clips(self, step: int) -> IndexArray:
-        """The clips of a step ``(batch_size,)``."""
+        """Return the clips of a step ``(batch_size,)``."""
         size = self._config.batch_size
         places = [divmod(place, len(self._lengths)) for place in range(step * size, (step + 1) * size)]
         return np.array([self._epoch(epoch)[place] for epoch, place in places])
 
     def generator(self, step: int) -> torch.Generator:
-        """What else is drawn for the clips of a step."""
+        """Return the generator of all other random choices of a step."""
         state = np.random.SeedSequence([self._config.seed, EXAMPLES, step]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
 
-    def _shuffled(self, epoch: int) -> IndexArray:
+    def _shuffle(self, epoch: int) -> IndexArray:
         rng = np.random.default_rng([self._config.seed, ORDER, epoch])
         order = rng.permutation(len(self._lengths))
         size = self._config.batch_size
@@ -137,7 +138,7 @@ class Order:
         return np.concatenate([batches[number] for number in rng.permutation(len(batches))])
 
 
-def trimmed(spectrograms: Tensor, lengths: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-    """Some rows of a batch, without the frames that only other rows need."""
+def trim_rows(spectrograms: Tensor, lengths: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    """Select rows of a batch, without the frames that only other rows need."""
     own = lengths[rows]
     return spectrograms[rows, : int(own.max())], own

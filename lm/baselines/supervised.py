@@ -1,4 +1,4 @@
-"""The same encoder, told the labels: trained end to end, what a representation learned without them is held against."""
+"""The same encoder trained end to end with labels: a supervised baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augment
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
-from lm.pooling import Pooling, pooled, pooling_parts
+from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trim_rows
+from lm.pooling import Pooling, pool_batch, pooling_parts
 
-Label = str | Sequence[str]  # a class, or any number of them
+Label = str | Sequence[str]  # a class, or any number of classes
 VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """From frames to classes."""
+    """Options of the classification head."""
 
     pooling: Pooling = "thirds"  # of the last block's frames
     dropout: float = 0.3
-    label_smoothing: float = 0.1  # share of the target that all classes divide; of single labels only
+    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
 
     def __post_init__(self) -> None:
         for name in ("dropout", "label_smoothing"):
@@ -43,24 +43,24 @@ class Classifier(nn.Module):
         self.head = nn.Linear(parts * encoder.config.dim, classes)
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
-        """``(batch, time, mels)`` -> logits ``(batch, classes)``."""
+        """Map ``(batch, time, mels)`` to logits ``(batch, classes)``."""
         frames, steps = self.encoder(spectrograms, lengths)
-        logits: Tensor = self.head(self.dropout(pooled(frames, steps, self.config.pooling)))
+        logits: Tensor = self.head(self.dropout(pool_batch(frames, steps, self.config.pooling)))
         return logits
 
 
 def create_classifier(encoder: ConvEncoderConfig, classes: int, config: HeadConfig, *, seed: int) -> Classifier:
-    """A model whose weights follow from the seed."""
+    """Create a model whose weights follow from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Classifier(create_encoder(encoder, seed=seed), classes, config)
 
 
 def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_label: bool) -> Tensor:
-    """What is to be predicted: ``(clips,)`` int64, or ``(clips, classes)`` of 0 and 1 where there may be several.
+    """Convert labels to targets: ``(clips,)`` int64, or ``(clips, classes)`` of 0 and 1 if several are allowed.
 
     Raises:
-        InputError: a label is no class, or a clip has not exactly one where there is to be one.
+        InputError: a label is not a class, or a clip does not have exactly one where one is required.
     """
     number = {name: index for index, name in enumerate(classes)}
     names = [(label,) if isinstance(label, str) else tuple(label) for label in labels]
@@ -78,13 +78,13 @@ def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_labe
 
 
 def class_scores(logits: Tensor, *, multi_label: bool) -> Tensor:
-    """Probabilities of the classes: of one of them, or of each by itself."""
+    """Convert logits to probabilities: of exclusive classes, or of each class separately."""
     return logits.sigmoid() if multi_label else logits.softmax(-1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledBatch:
-    """Clips and what they are."""
+    """Clips and their targets."""
 
     spectrograms: Tensor  # (batch, time, mels)
     lengths: Tensor  # (batch,)
@@ -92,13 +92,13 @@ class LabelledBatch:
     label_smoothing: float
 
     def to(self, device: torch.device) -> "LabelledBatch":
-        """The same batch on a device."""
+        """Return the same batch on a device."""
         tensors = ("spectrograms", "lengths", "targets")
         return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
 
 def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
-    """Summed cross entropy in nats over the clips of the batch, and their number; of several labels the mean of all."""
+    """Sum the cross entropy in nats over the clips of the batch, and their number; the mean over several labels."""
     logits = model(batch.spectrograms, batch.lengths).float()
     if batch.targets.ndim == 1:
         summed = nn.functional.cross_entropy(
@@ -111,7 +111,7 @@ def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
 
 
 class LabelledBatches:
-    """Training batches: every process makes the whole batch, since clips are mixed, and keeps its share.
+    """Training batches. As clips are mixed, every process makes the whole batch, and keeps its share.
 
     Raises:
         InputError: there are no clips, or not one target for each.
@@ -137,15 +137,15 @@ class LabelledBatches:
         self._order = Order(clips.lengths, config)
 
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
-        """Share ``part`` of ``parts`` of the batch of a step.
+        """Return share ``part`` of ``parts`` of the batch of a step.
 
         Raises:
-            InputError: the batch cannot be shared out equally.
+            InputError: the batch cannot be divided equally.
         """
         own = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
         read = self._clips.read(clips, at_most=self._config.max_frames, generator=generator)
-        spectrograms, lengths = trimmed(*augment(*read, self._augmentation, generator, std=self._std), own)
+        spectrograms, lengths = trim_rows(*augment(*read, self._augmentation, generator, std=self._std), own)
         return LabelledBatch(
             spectrograms=spectrograms,
             lengths=lengths,
@@ -155,7 +155,7 @@ class LabelledBatches:
 
 
 def validation_clips(clips: Spectrograms, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:
-    """Every clip once, as it is, the short ones first.
+    """Return batches of every clip once, without augmentation, the short ones first.
 
     Raises:
         InputError: there are no clips, or not one target for each.

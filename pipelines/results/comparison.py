@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from foundation.errors import InputError
-from lm.comparison import FloatArray, Hits, Outcome, Rankings, by_fold, difference, interval, measured, resampled
+from lm.comparison import FloatArray, Hits, Outcome, Rankings, bootstrap, by_fold, difference, interval, measure
 from lm.probe import ProbeConfig, require_equal_counts
 from pipelines.methods.table import row_of
 from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
@@ -40,7 +40,7 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
         _require_groups_apart(study)
     outcomes = [_outcome(study, name) for name in study.names]
     values = by_fold(outcomes)
-    draws = resampled(outcomes, resamples=config.resamples, seed=config.seed)
+    draws = bootstrap(outcomes, resamples=config.resamples, seed=config.seed)
     methods = [_method(study, of, values, draws, outcomes, config) for of in study.methods]
     multi_label = bool(study.first["multi_label"])
     record: ComparisonRecord = {
@@ -189,7 +189,7 @@ def _groups(study: _Study, number: int, outcomes: Sequence[Outcome]) -> dict[str
         groups = np.array([group or "" for group in study.of_fold(name)[0]["groups"]])
         for group in sorted({*groups.tolist()} - {""}):
             members = (groups == group).astype(np.float64)
-            parts.setdefault(group, []).append((float(measured(outcome, members[None])[0, number]), int(members.sum())))
+            parts.setdefault(group, []).append((float(measure(outcome, members[None])[0, number]), int(members.sum())))
     return {
         group: sum(value * clips for value, clips in several) / sum(clips for _, clips in several)
         for group, several in sorted(parts.items())

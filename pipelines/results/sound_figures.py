@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from audio.recordings.manifest import Manifest
-from lm.comparison import Hits, by_fold, difference, interval, resampled
+from lm.comparison import Hits, bootstrap, by_fold, difference, interval
 from lm.probe import ProbeConfig
 from pipelines.results.classifier_check import judge_of, unreliable_classifier
 from pipelines.results.figures import Figure
@@ -95,7 +95,7 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
     kinds = tuple(rows[0]["heard"])
     hits = np.array([[row["heard"][kind] == labels[row["path"]] for row in rows] for kind in kinds], np.float64)
     outcome = Hits(hits=hits)
-    draws = resampled([outcome], resamples=config.resamples, seed=config.seed)
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
     shared = {**shared, "unit": "ratio", "artifact": entry.key}
     for column, kind in enumerate(kinds):
         low, high = interval(draws[:, column], config.confidence)
@@ -136,7 +136,7 @@ def _mean(
 ) -> Iterator[Figure]:
     known = np.array([value for value in values if value is not None], np.float64)
     if len(known):
-        draws = resampled([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
+        draws = bootstrap([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
         low, high = interval(draws[:, 0], config.confidence)
         unit = UNITS.get(name, "ratio")
         yield Figure(name=name, of=of, value=float(known.mean()), low=low, high=high, unit=unit, **shared)

@@ -11,12 +11,12 @@ from lm.comparison import (
     Outcome,
     Rankings,
     average_precision,
+    bootstrap,
     by_fold,
     difference,
     interval,
-    measured,
+    measure,
     over_folds,
-    resampled,
     two_sided_p,
 )
 
@@ -58,9 +58,9 @@ def resampled_by_loops(folds: list[Outcome], resamples: int, seed: int) -> np.nd
 
 def test_the_bootstrap_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = resampled_by_loops(hits(), 20, seed=5)
-    np.testing.assert_allclose(resampled(hits(), resamples=20, seed=5), expected)
+    np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
     monkeypatch.setattr("lm.comparison.WEIGHTS_AT_ONCE", 40)  # in pieces of a few resamples
-    np.testing.assert_allclose(resampled(hits(), resamples=20, seed=5), expected)
+    np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
 
 
 def test_average_precision_is_that_of_scikit_learn() -> None:
@@ -76,7 +76,7 @@ def test_average_precision_is_that_of_scikit_learn() -> None:
     macro = [
         [average_precision_score(outcome.truth, seed, average="macro") for seed in method] for method in outcome.scores
     ]
-    np.testing.assert_allclose(measured(outcome)[0], np.mean(macro, 1))
+    np.testing.assert_allclose(measure(outcome)[0], np.mean(macro, 1))
 
 
 def test_a_class_that_no_clip_has_is_left_out_of_the_mean() -> None:
@@ -84,20 +84,20 @@ def test_a_class_that_no_clip_has_is_left_out_of_the_mean() -> None:
     more = Rankings(
         truth=np.pad(outcome.truth, ((0, 0), (0, 1))), scores=np.pad(outcome.scores, ((0, 0),) * 3 + ((0, 1),))
     )
-    np.testing.assert_allclose(measured(more), measured(outcome))
+    np.testing.assert_allclose(measure(more), measure(outcome))
 
 
 @given(st.integers(0, 100), st.integers(1, 4))
 def test_a_method_is_no_better_than_itself(seed: int, folds: int) -> None:
     outcomes = hits(folds=folds, seed=seed)
-    found = difference(by_fold(outcomes), resampled(outcomes, resamples=50, seed=0), 1, 1, confidence=0.9)
+    found = difference(by_fold(outcomes), bootstrap(outcomes, resamples=50, seed=0), 1, 1, confidence=0.9)
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
 @given(st.integers(0, 100), st.integers(1, 4))
 def test_the_difference_of_two_methods_changes_its_sign_with_their_order(seed: int, folds: int) -> None:
     outcomes = hits(folds=folds, seed=seed)
-    values, draws = by_fold(outcomes), resampled(outcomes, resamples=50, seed=0)
+    values, draws = by_fold(outcomes), bootstrap(outcomes, resamples=50, seed=0)
     one = difference(values, draws, 0, 2, confidence=0.9)
     other = difference(values, draws, 2, 0, confidence=0.9)
     expected = [-one.value, -one.high, -one.low, one.p]
@@ -115,7 +115,7 @@ def test_pairing_narrows_the_interval_of_a_difference() -> None:
     second = first.copy()
     second[:10] = 1 - second[:10]
     outcomes: list[Outcome] = [Hits(hits=np.stack([first, second]))]
-    draws = resampled(outcomes, resamples=500, seed=0)
+    draws = bootstrap(outcomes, resamples=500, seed=0)
     alone = np.subtract(*interval(draws[:, 0], 0.95))
     paired = np.subtract(*interval(draws[:, 0] - draws[:, 1], 0.95))
     assert abs(paired) < abs(alone) / 2
@@ -123,7 +123,7 @@ def test_pairing_narrows_the_interval_of_a_difference() -> None:
 
 def test_an_interval_is_about_that_of_the_normal_approximation() -> None:
     outcomes: list[Outcome] = [Hits(hits=(np.arange(400) % 4 > 0).astype(float)[None])]
-    low, high = interval(resampled(outcomes, resamples=2000, seed=0)[:, 0], 0.95)
+    low, high = interval(bootstrap(outcomes, resamples=2000, seed=0)[:, 0], 0.95)
     half = 1.96 * (0.75 * 0.25 / 400) ** 0.5
     assert (low, high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.01)
 
@@ -137,7 +137,7 @@ def test_two_equally_good_methods_are_seldom_told_apart() -> None:
     found = []
     for seed in range(60):
         right = (np.random.default_rng(seed).random((2, 100)) < 0.6).astype(float)
-        draws = resampled([Hits(hits=right)], resamples=200, seed=seed)
+        draws = bootstrap([Hits(hits=right)], resamples=200, seed=seed)
         found.append(two_sided_p(draws[:, 0] - draws[:, 1]) < 0.05)
     assert np.mean(found) < 0.15
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lm.learning_curve import DRAWS, label_order, learning_curve
-from lm.logistic import standardised
-from lm.probe import ProbeConfig, fitted, penalty_grid, probe
+from lm.logistic import standardise
+from lm.probe import ProbeConfig, fit_penalties, penalty_grid, probe
 from lm.probe_task import ProbeTask
 
 CONFIG = ProbeConfig(tries=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
@@ -71,14 +71,14 @@ def test_a_share_is_drawn_several_times() -> None:
     fewest, few, some = learning_curve(features, task, probe(features, task, config, of="x"), config)
     assert [point.clips for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
     assert (fewest.test_accuracy, fewest.low, fewest.high) == (few.test_accuracy, few.low, few.high)
-    scaled, train = standardised(features, task.rows), task.rows["train"]
+    scaled, train = standardise(features, task.rows), task.rows["train"]
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
     reached = []
     for draw in range(DRAWS):
         kept = label_order(task.targets[train], seed=config.seed, draw=draw).first(0.1)
         own = {**targets, "train": targets["train"][kept]}
         grid = penalty_grid(config.tries, config)
-        found = fitted({**scaled, "train": scaled["train"][kept]}, own, task, config, of="x", penalties=grid)
+        found = fit_penalties({**scaled, "train": scaled["train"][kept]}, own, task, config, of="x", penalties=grid)
         reached.append(found.test_accuracy)
     assert some.test_accuracy == np.mean(reached)
     assert len(set(reached)) > 1

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import InputError
-from lm.pooling import POOLINGS, Pooling, RunningPool, bag_of_codes, pool, pooled, pooling_weights
+from lm.pooling import POOLINGS, Pooling, RunningPool, bag_of_codes, pool, pool_batch, pooling_weights
 from tests.lm.tiny import random_codes
 
 
@@ -49,6 +49,6 @@ def test_frames_in_blocks_are_pooled_as_the_whole(steps: int, pooling: Pooling) 
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=4), pooling=st.sampled_from(POOLINGS))
 def test_a_batch_is_pooled_as_each_clip_is(lengths: list[int], pooling: Pooling) -> None:
     frames = torch.randn(len(lengths), 20, 3, generator=torch.Generator().manual_seed(0))
-    found = pooled(frames, torch.tensor(lengths), pooling)
+    found = pool_batch(frames, torch.tensor(lengths), pooling)
     wanted = [pool(clip[:length].numpy(), pooling) for clip, length in zip(frames, lengths, strict=True)]
     np.testing.assert_allclose(found.numpy(), np.stack(wanted), atol=1e-6)

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from foundation.errors import InputError
-from lm.logistic import in_row_space
+from lm.logistic import rotate_to_row_space
 from lm.probe import (
     MethodResult,
     ProbeConfig,
     ProbeResult,
-    chosen,
+    best_candidate,
     penalties_up_to,
     penalty_grid,
     probe,
@@ -100,7 +100,7 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
     mix = rng.standard_normal((40, dims))
     every = (rng.standard_normal((3, dims))[labels] + rng.standard_normal((150, 40)) @ mix).astype(np.float32)
     features = {"train": every[:100] - every[:100].mean(0), "test": every[100:] - every[:100].mean(0)}
-    rotated = in_row_space(features)
+    rotated = rotate_to_row_space(features)
     assert rotated["train"].shape[1] <= 100
     for penalty in (1e-5, 1e-2):
         plain, other = (
@@ -114,7 +114,7 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
 
 def test_few_features_are_left_as_they_are() -> None:
     features = {"train": np.ones((5, 5), np.float32), "test": np.zeros((2, 5), np.float32)}
-    assert in_row_space(features)["train"] is features["train"]
+    assert rotate_to_row_space(features)["train"] is features["train"]
 
 
 # Several labels
@@ -223,7 +223,7 @@ def test_the_best_on_validation_is_chosen_and_the_first_among_equals() -> None:
     good = _separable(task)
     candidates = {"layer_0": _noise(task, 5), "layer_1": good, "layer_2": good.copy()}
     assert probe_method(candidates, task, CONFIG, of="x").winner.of == "layer_1"
-    assert chosen([probe(x, task, CONFIG, of=of) for of, x in candidates.items()]).of == "layer_1"
+    assert best_candidate([probe(x, task, CONFIG, of=of) for of, x in candidates.items()]).of == "layer_1"
 
 
 def _result_of_shuffled_labels(features: np.ndarray, clips: int, seed: int) -> MethodResult:

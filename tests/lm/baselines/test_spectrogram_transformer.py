@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
 from foundation.errors import InputError
-from lm.baselines.ast_weights import AUDIOSET_STATISTICS, resized
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, resize_positions
 from lm.baselines.filter_bank import filter_bank, filter_bank_stream, frames_of, patches_of
 from lm.baselines.spectrogram_transformer import (
     AstConfig,
@@ -132,7 +132,7 @@ def test_weights_of_image_transformers_are_adapted(tmp_path: Path) -> None:
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 20), st.integers(1, 20))
 def test_positions_keep_their_range_and_are_cut_to_the_middle(rows: int, columns: int, high: int, wide: int) -> None:
     grid = torch.arange(float(rows * columns)).reshape(1, 1, rows, columns)
-    found = resized(grid, (high, wide))
+    found = resize_positions(grid, (high, wide))
     assert found.shape == (1, 1, high, wide)
     assert -1e-4 <= found.min() <= found.max() <= grid.max() + 1e-4
     if high == rows and wide == columns:

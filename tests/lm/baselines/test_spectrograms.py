@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from foundation.errors import InputError
-from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trimmed
+from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trim_rows
 
 LENGTHS = np.array([3, 8, 1, 5])
 
@@ -73,7 +73,7 @@ def test_pools_bring_clips_of_like_length_together() -> None:
 
 
 def test_rows_lose_the_frames_that_only_others_need() -> None:
-    found, lengths = trimmed(*_clips().read(np.arange(4), at_most=100), slice(0, None, 2))
+    found, lengths = trim_rows(*_clips().read(np.arange(4), at_most=100), slice(0, None, 2))
     assert found.shape == (2, 3, 4)
     assert lengths.tolist() == [3, 1]
 
