@@ -1,0 +1,68 @@
+"""Features of recordings that need no training: pooled by clip, and shared by folds."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.numpy import load_file
+
+from audio.reading import read
+from audio.recordings.manifest import Clip, Manifest
+from foundation.errors import InputError
+from foundation.progress import Terminal
+from lm.pooling import POOLINGS, FloatArray, pool
+from pipelines.stages.frame_features import frame_features
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
+from tests.pipelines.tiny import sweep
+from training.gangs import Alone
+
+
+def levels(samples: FloatArray, *, hop: int, spoil: bool = False) -> FloatArray:
+    """Two values for each hop of samples."""
+    frames = samples[: len(samples) // hop * hop].reshape(-1, hop)
+    return np.stack([frames.mean(1), np.full(len(frames), np.nan if spoil else 1, np.float32)], axis=1)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    """Two recordings of 0.2 and 0.3 s."""
+    clips = []
+    for name, seconds in (("a.wav", 0.2), ("b.wav", 0.3)):
+        sound = sweep(seconds, 8000)
+        soundfile.write(tmp_path / name, sound, 8000)
+        clips.append(Clip(path=name, num_samples=len(sound), sample_rate=8000, size=0, sha256=name))
+    return Manifest(root=tmp_path, clips=tuple(clips))
+
+
+def made(manifest: Manifest, store: Path, frames: partial[FloatArray]) -> Entry:
+    terminal = Terminal(silent=True)
+    session = Session(
+        store=Store(store), gang=Alone(torch.device("cpu")), terminal=terminal, folder=store.parent, workers=1
+    )
+    return frame_features(session, manifest, frames, method="levels", sample_rate=4000)
+
+
+def test_frames_of_each_clip_are_pooled(manifest: Manifest, tmp_path: Path) -> None:
+    tensors = load_file(made(manifest, tmp_path / "store", partial(levels, hop=40)).folder / "features.safetensors")
+    assert set(tensors) == {f"levels:{pooling}" for pooling in POOLINGS}
+    for row, clip in enumerate(manifest.clips):
+        frames = levels(read(manifest.root / clip.path, 4000).samples, hop=40)
+        for pooling in POOLINGS:
+            np.testing.assert_array_equal(tensors[f"levels:{pooling}"][row], pool(frames, pooling))
+
+
+def test_folds_share_them_and_other_options_do_not(manifest: Manifest, tmp_path: Path) -> None:
+    first = made(manifest, tmp_path / "store", partial(levels, hop=40))
+    fold = replace(manifest, clips=tuple(replace(clip, split="test") for clip in manifest.clips))
+    assert made(fold, tmp_path / "store", partial(levels, hop=40)).key == first.key
+    assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
+
+
+def test_values_that_are_not_finite_are_refused(manifest: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.wav: its levels hold values that are not finite"):
+        made(manifest, tmp_path / "store", partial(levels, hop=40, spoil=True))
