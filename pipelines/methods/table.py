@@ -9,6 +9,7 @@ from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
 from pipelines.methods.gpt import GPT, RANDOM_GPT
 from pipelines.methods.method import Method, Place, Row
+from pipelines.methods.mfcc import MFCC
 from pipelines.methods.own import own_row
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
@@ -26,6 +27,7 @@ METHODS: dict[str, Method] = {
         RANDOM_AST,
         LOG_MEL,
         BOTTLENECK,
+        MFCC,
     )
 }
 # All rows that a comparison can have, the heads of classifiers included.

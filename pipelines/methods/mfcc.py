@@ -1,0 +1,60 @@
+"""Mel-frequency cepstral coefficients with their deltas: the classical features of speech."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pipelines.methods.method import Line, Made, Method, Row
+
+if TYPE_CHECKING:
+    from lm.pooling import FloatArray
+    from pipelines.methods.study import Study
+
+COEFFICIENTS = 20
+N_MELS = 40
+
+
+def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, hop_length: int) -> FloatArray:
+    """Samples ``(num_samples,)`` -> coefficients and their deltas ``(time, 40)``."""
+    import librosa
+    import numpy as np
+
+    n_fft = 1 << (window_length - 1).bit_length()
+    padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))
+    coefficients = librosa.feature.mfcc(
+        y=padded,
+        sr=sample_rate,
+        n_mfcc=COEFFICIENTS,
+        n_mels=N_MELS,
+        n_fft=n_fft,
+        win_length=window_length,
+        hop_length=hop_length,
+    )
+    deltas = librosa.feature.delta(coefficients, mode="nearest")
+    frames: FloatArray = np.concatenate([coefficients, deltas]).T.astype(np.float32)
+    return frames
+
+
+def _features(study: Study) -> Made:
+    from pipelines.stages.frame_features import frame_features
+
+    audio = study.options.audio
+    frames = partial(
+        mfcc_frames, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length
+    )
+    made = frame_features(study.session, study.manifest, frames, method=MFCC.name, sample_rate=audio.sample_rate)
+    return Made(features=(made,))
+
+
+MFCC = Method(
+    row=Row(
+        name="mfcc",
+        kind="signal",
+        title="MFCC",
+        line=Line(marker="p", filled=False, dashes="-."),
+        places=frozenset({"learning curves"}),
+    ),
+    candidates=lambda options, poolings: poolings,
+    features=_features,
+)
