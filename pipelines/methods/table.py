@@ -5,6 +5,7 @@ To add a method, describe it in a file of this folder and add it here. Sentences
 
 from collections.abc import Iterable
 
+from pipelines.methods.chroma import CHROMA
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
 from pipelines.methods.gpt import GPT, RANDOM_GPT
@@ -28,6 +29,7 @@ METHODS: dict[str, Method] = {
         LOG_MEL,
         BOTTLENECK,
         MFCC,
+        CHROMA,
     )
 }
 # All rows that a comparison can have, the heads of classifiers included.

@@ -1,0 +1,48 @@
+"""Chroma: the energy of each of the twelve pitch classes, for music."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pipelines.methods.method import Line, Made, Method, Row
+
+if TYPE_CHECKING:
+    from lm.pooling import FloatArray
+    from pipelines.methods.study import Study
+
+WINDOW_SECONDS = 0.128  # long enough to part neighbouring semitones from about 130 Hz up
+
+
+def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> FloatArray:
+    """Samples ``(num_samples,)`` -> chroma ``(time, 12)``, for a tuning of A4 to 440 Hz."""
+    import librosa
+    import numpy as np
+
+    n_fft = 1 << (round(WINDOW_SECONDS * sample_rate) - 1).bit_length()
+    padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))
+    chroma = librosa.feature.chroma_stft(y=padded, sr=sample_rate, n_fft=n_fft, hop_length=hop_length, tuning=0.0)
+    frames: FloatArray = chroma.T.astype(np.float32)
+    return frames
+
+
+def _features(study: Study) -> Made:
+    from pipelines.stages.frame_features import frame_features
+
+    audio = study.options.audio
+    frames = partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length)
+    made = frame_features(study.session, study.manifest, frames, method=CHROMA.name, sample_rate=audio.sample_rate)
+    return Made(features=(made,))
+
+
+CHROMA = Method(
+    row=Row(
+        name="chroma",
+        kind="signal",
+        title="chroma",
+        line=Line(marker="h", filled=False, dashes="--"),
+        places=frozenset({"learning curves"}),
+    ),
+    candidates=lambda options, poolings: poolings,
+    features=_features,
+)
