@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from foundation.errors import InputError
+from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, require_same_codebook
 
 
@@ -34,6 +35,16 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
 def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
     """Compute the bit rate of codes that cost ``nats_per_code`` each."""
     return nats_per_code / math.log(2) * codes_format.codes_per_second * codes_format.streams
+
+
+def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
+    """Measure a model on validation clips, beside the frequencies of codes on train."""
+    nats = model.nats_per_code(validation)
+    return {
+        "perplexity": math.exp(nats),
+        "unigram_perplexity": unigram_perplexity(train, validation),
+        "bits_per_second": bits_per_second(nats, model.format),
+    }
 
 
 def _counts(clips: Sequence[Codes], codes_format: CodesFormat) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":

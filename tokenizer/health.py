@@ -1,7 +1,7 @@
 """Codebook health: usage, fidelity of reconstruction, stability under small changes, and a gate against collapse."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -90,6 +90,32 @@ class Stability:
     noise: float
     gain: float
     shift: float
+
+
+def measure_health(
+    tokenizer: Tokenizer,
+    codes: Iterable[Codes],
+    clips: Callable[[], Iterable[FloatArray]],
+    config: HealthConfig,
+    *,
+    seed: int,
+) -> dict[str, object]:
+    """Measure usage on ``codes``, and fidelity and stability on ``clips()``, which is called once for each of the two.
+
+    The values are plain: what ``health.json`` holds, with the verdict of `collapse`.
+    """
+    usage = measure_usage(codes, tokenizer.config.codebook_size, levels=tokenizer.config.levels)
+    bits = sum(level.entropy for level in usage.by_level)
+    return {
+        "counts": usage.counts,
+        "perplexity": usage.perplexity,
+        "used_codes": usage.used_codes,
+        "dead_codes": usage.dead_codes,
+        "bits_per_second": bits * tokenizer.format.codes_per_second * tokenizer.config.bands,
+        **asdict(measure_fidelity(tokenizer, clips())),
+        "stability": asdict(measure_stability(tokenizer, clips(), config, seed=seed)),
+        "verdict": collapse(usage, replace(config, gate="warn")),
+    }
 
 
 def measure_usage(codes: Iterable[Codes], codebook_size: int, *, levels: int = 1) -> Usage:

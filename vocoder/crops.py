@@ -12,8 +12,9 @@ crop that begins where its clip begins has all the history there is, silence, ju
 crop that ends inside its clip are not counted either, where the conditions would look ahead beyond the crop.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,11 @@ class CropsConfig:
         if not 0 <= self.input_noise < float("inf"):
             raise InputError(f"vocoder.crops.input_noise is {self.input_noise} levels; choose 0 (none) or more")
         require_seed(self.seed, "vocoder.crops.seed")
+
+    @property
+    def undisturbed(self) -> "CropsConfig":
+        """The same crops in the clips' own voices and without noise, for validation."""
+        return replace(self, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
 
     def look_ahead(self, model: WaveNetConfig) -> int:
         """Codes at the end of a crop that are not counted.
@@ -107,6 +113,12 @@ class VocoderClips:
                 f"there are offsets for {len(self.sample_offsets) - 1} clips of samples and "
                 f"{len(self.code_offsets) - 1} of codes, and {len(self.groups)} groups; give each clip its own"
             )
+
+    @property
+    def sounds(self) -> Iterator[npt.NDArray[np.int16]]:
+        """The samples of each clip ``(samples,)``."""
+        for start, stop in pairwise(self.sample_offsets):
+            yield self.samples[start:stop]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,8 @@
 """Codes of validation clips -> the health of the codebook: how much of it they use, what it keeps, how steady it is."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from audio.reading import read_beginning
@@ -12,7 +13,7 @@ from foundation.errors import InputError
 from foundation.threads import one_thread
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
-from tokenizer.health import HealthConfig, collapse, measure_fidelity, measure_stability, measure_usage
+from tokenizer.health import HealthConfig, measure_health
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 
@@ -31,23 +32,9 @@ def health(
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
         held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
-        usage = measure_usage(held_out, tokenizer.config.codebook_size, levels=tokenizer.config.levels)
         chosen = evenly(manifest.of("validation"), config.max_clips)
-        measured = {
-            "counts": usage.counts,
-            "perplexity": usage.perplexity,
-            "used_codes": usage.used_codes,
-            "dead_codes": usage.dead_codes,
-            "bits_per_second": sum(level.entropy for level in usage.by_level)
-            * tokenizer.format.codes_per_second
-            * tokenizer.config.bands,
-            **asdict(measure_fidelity(tokenizer, _beginnings(manifest, chosen, tokenizer, config))),
-            "stability": asdict(
-                measure_stability(tokenizer, _beginnings(manifest, chosen, tokenizer, config), config, seed=seed)
-            ),
-            "verdict": collapse(usage, replace(config, gate="warn")),
-        }
-        write_json(folder / HEALTH, measured)
+        beginnings = partial(_beginnings, manifest, chosen, tokenizer, config)
+        write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, config, seed=seed))
 
     entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
     if verdict := entry.read_json(HEALTH)["verdict"]:

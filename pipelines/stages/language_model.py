@@ -1,6 +1,5 @@
 """Codes -> language model: a GPT trained on the training clips, its weights kept where validation was best."""
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,12 +11,12 @@ from lm.contrast import ContrastConfig
 from lm.contrasted_gpt import ContrastedLoss, create_contrasted
 from lm.gpt import GPT, GPTConfig
 from lm.model import LanguageModel
-from lm.perplexity import bits_per_second, unigram_perplexity
+from lm.perplexity import perplexities
 from lm.sequences import CodeSequences
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
-from tokenizer.codes import Codes, CodesFormat
+from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.views import ViewsConfig
 from training.fit import LossFunction
@@ -122,7 +121,7 @@ def language_model(
         )
         if session.gang.rank == 0:
             model.save_pretrained(folder)
-            write_json(folder / "perplexity.json", _perplexities(model, train, validation, codes_format))
+            write_json(folder / "perplexity.json", perplexities(model, [views[0] for views in train], validation))
 
     return session.obtain(
         recipe, f"GPT, {settings.fit.steps} steps", make, files=[*MODEL, CURVE, "perplexity.json"], together=True
@@ -154,14 +153,3 @@ def _views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
         if len(other.codes.values) and other.name in views:
             views[other.name].append(other.codes)
     return list(views.values()), [clip.codes for clip in heard if clip.split == "validation"]
-
-
-def _perplexities(
-    model: LanguageModel, train: list[list[Codes]], validation: list[Codes], codes_format: CodesFormat
-) -> dict[str, float]:
-    nats = model.nats_per_code(validation)
-    return {
-        "perplexity": math.exp(nats),
-        "unigram_perplexity": unigram_perplexity([views[0] for views in train], validation),
-        "bits_per_second": bits_per_second(nats, codes_format),
-    }

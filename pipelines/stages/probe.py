@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
@@ -14,15 +13,14 @@ from threadpoolctl import threadpool_limits
 from audio.recordings.folds import Fold
 from audio.recordings.manifest import Manifest
 from foundation.errors import InputError
-from lm.learning_curve import LearningPoint, learning_curve
+from lm.learning_curve import learning_curve
 from lm.pooling import FloatArray
-from lm.probe import MethodResult, ProbeConfig, probe_method, require_equal_counts, scored_method
+from lm.probe import ProbeConfig, probe_method, require_equal_counts, scored_method
+from lm.probe_record import method_record
 from lm.probe_task import ProbeTask
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
-
-FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
 def probed(
@@ -87,7 +85,7 @@ class _Probing:
                 result = probe_method(candidates, self.task, self.config, of=of, threads=threads)
                 winner = result.winner
                 curve = learning_curve(candidates[winner.of], self.task, winner, self._shares(of), threads=threads)
-            write_json(folder / PROBE, _row(result, curve, multi_label=self.task.multi_label))
+            write_json(folder / PROBE, method_record(result, curve, multi_label=self.task.multi_label))
 
         title = f"{of}: linear probes of {len(self.task.classes)} classes, {len(candidates)} candidates"
         return replace(self.session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
@@ -136,7 +134,7 @@ def probes(
         rows = [entry.read_json(PROBE) for entry in methods]
         for of, entry in sorted(given.items()):
             result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
-            rows.append(_row(result, (), multi_label=task.multi_label))
+            rows.append(method_record(result, (), multi_label=task.multi_label))
         require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
         write_json(folder / PROBE, {**_asked(task, manifest), "methods": rows})
 
@@ -203,26 +201,4 @@ def _asked(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
         "truth": task.names(task.targets[test]),
         "unlabelled": task.unlabelled,
         "notices": task.notices,
-    }
-
-
-def _row(result: MethodResult, curve: Sequence[LearningPoint], *, multi_label: bool) -> dict[str, object]:
-    winner = result.winner
-    # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.
-    scores = {"scores": np.round(winner.scores.astype(np.float64), 6).tolist()} if multi_label else {}
-    return {
-        "of": result.of,
-        "chosen": winner.of,
-        **{name: getattr(winner, name) for name in FIGURES},
-        "macro_f1": winner.macro_f1,
-        "mean_average_precision": winner.mean_average_precision,
-        "predictions": winner.predictions,
-        **scores,
-        "tries": len(result.tries),
-        "candidates": [
-            {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
-            for candidate in result.candidates
-            if candidate.tries
-        ],
-        "learning_curve": [asdict(point) for point in curve],
     }

@@ -1,10 +1,9 @@
 """Codes and recordings -> vocoder: a WaveNet trained to sound like what the codes of the training clips mean."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +137,7 @@ def vocoder(
             folder,
         )
         if session.gang.rank == 0:
-            loudness = LoudnessRange.of(_sounds(train.clips), config.sample_rate)
+            loudness = LoudnessRange.of(train.clips.sounds, config.sample_rate)
             fingerprint = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format.tokenizer
             Vocoder(model, fingerprint, loudness=loudness).save_pretrained(folder)
 
@@ -162,8 +161,7 @@ def _crops(
     settings: VocoderSettings,
 ) -> Crops:
     """Crops of one split; those of validation clips are in their own voices, and without noise."""
-    given = settings.crops
-    crops = given if split == "train" else replace(given, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
+    crops = settings.crops if split == "train" else settings.crops.undisturbed
     first, *others = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
     clips = _clips(manifest, split, coded[0].codes, waveforms_entry, config)
     more = [
@@ -177,11 +175,6 @@ def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArr
     """Codes ``(time, streams)`` of each clip of a split."""
     coded = {clip.name: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
     return [coded[clip.name].codes.values for clip in manifest.of(split)]
-
-
-def _sounds(clips: VocoderClips) -> Iterator[Array]:
-    for start, stop in pairwise(clips.sample_offsets):
-        yield clips.samples[start:stop]
 
 
 def _clips(
