@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from audio.recordings.recording_paths import recordings_at
 from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.ranges import require
 from pipelines.commandline.command import command
 from pipelines.commandline.output_kinds import require_kind
-from pipelines.encoding.recordings import recordings_at
 from pipelines.store.run_folder import part_of
 from pipelines.store.store import write_json
 
@@ -48,15 +48,15 @@ def bench(config: dict[str, object]) -> None:
     # Seconds of imports, which a mistake need not wait for.
     match settings.what:
         case "encode":
-            from pipelines.benchmarks.encode import measure_encoding
+            from benchmarks.encode import measure_encoding
 
             measured = measure_encoding(folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
         case "memory":
-            from pipelines.benchmarks.memory import measure_memory
+            from benchmarks.memory import measure_memory
 
             measured = measure_memory(folder, hours=settings.hours)
         case "vocoder":
-            from pipelines.benchmarks.vocoder import measure_vocoder
+            from benchmarks.vocoder import measure_vocoder
 
             picture = None if settings.output is None else settings.output.with_suffix(".png")
             measured = measure_vocoder(folder, clips=settings.clips, repeats=settings.repeats, picture=picture)

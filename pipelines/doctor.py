@@ -18,9 +18,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from foundation.configuration import build
+from foundation.devices import cores
 from foundation.memory import machine_memory
 from pipelines.commandline.command import command
-from pipelines.commandline.devices import cores
 from pipelines.commandline.disk import BASE_BYTES
 from pipelines.commandline.distributions import Need, needs, satisfied, version_of
 from pipelines.commandline.refusals import existing

@@ -1,9 +1,9 @@
 """``wordless encode``: recordings -> codes, as Parquet or as text units that other tools read."""
 
+from audio.recordings.recording_paths import recordings_at
 from foundation.configuration import build
 from pipelines.commandline.command import command
 from pipelines.encoding.options import EncodeConfig
-from pipelines.encoding.recordings import recordings_at
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import JOB, require_new
 

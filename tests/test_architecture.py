@@ -17,7 +17,7 @@ from pipelines.commandline.commands import COMMANDS
 from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("foundation", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
+PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 _COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS = (
@@ -29,7 +29,6 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "store": (),
     "encoding": (_COMMANDLINE, _STORE),
     "decoding": (_COMMANDLINE, _STORE),
-    "benchmarks": (_COMMANDLINE, "pipelines.encoding"),
     "stages": (_STORE,),
     "methods": (_STORE, _STAGES),
     "settings": (_COMMANDLINE, _STORE, _STAGES, _METHODS),
@@ -48,6 +47,7 @@ ARROWS = {
     "lm": ("lm", "tokenizer.codes", "foundation"),
     "lm/baselines": ("lm", "tokenizer.codes", "audio", "foundation"),
     "vocoder": ("vocoder", "tokenizer.codes", "audio", "foundation"),
+    "benchmarks": ("benchmarks", "vocoder", "tokenizer", "audio", "foundation"),
     "pipelines": PACKAGES,
     **{
         f"pipelines/{folder}": (*(set(PACKAGES) - {"pipelines"}), f"pipelines.{folder}", *below)
@@ -65,7 +65,7 @@ KEEPERS = {
     "numba": ("vocoder/engines/kernels.py",),
     "llvmlite": ("vocoder/engines/kernels.py", "vocoder/engines/numba_streams.py"),
     "jinja2": ("pipelines/pages",),
-    "rich": ("pipelines", "foundation/progress.py"),
+    "rich": ("pipelines", "benchmarks", "foundation/progress.py"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "base"}
 

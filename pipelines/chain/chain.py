@@ -5,6 +5,7 @@ from pathlib import Path
 
 from audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from audio.recordings.splits import SplitConfig
+from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import write_aside
 from foundation.folders import replace_folder
@@ -13,7 +14,6 @@ from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.chain.representations import compared
 from pipelines.chain.sounds import sounds
-from pipelines.commandline.devices import choose_device
 from pipelines.commandline.disk import require_space
 from pipelines.commandline.typed_words import command_line
 from pipelines.methods.study import Codec, unlabelled_entry

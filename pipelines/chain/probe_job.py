@@ -11,12 +11,12 @@ from audio.recordings.folds import Fold
 from audio.recordings.manifest import Manifest, read_manifest
 from audio.recordings.overlap import overlap_notices
 from foundation.configuration import build
+from foundation.devices import Device, choose_device
 from foundation.files import NO_PERMISSION, file_hash, write_aside
 from foundation.progress import Terminal
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.chain.corpus import corpus_config, read_corpus
-from pipelines.commandline.devices import Device, choose_device
 from pipelines.commandline.disk import require_space
 from pipelines.commandline.output_kinds import require_kind
 from pipelines.results.comparison import comparison

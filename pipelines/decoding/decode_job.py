@@ -9,11 +9,11 @@ from pathlib import Path
 
 from audio.recordings.sound_names import partial_name, sound_names
 from audio.wav import wav_file
+from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import aside, file_hash
 from foundation.json_values import find_object
 from foundation.progress import Progress, Terminal
-from pipelines.commandline.devices import choose_device
 from pipelines.decoding.decode_options import DecodeConfig
 from pipelines.decoding.speaker import speaker
 from pipelines.store.run_folder import vocoder_of

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.configuration import match_choice
-from pipelines.commandline.devices import Device
+from foundation.devices import Device
 from pipelines.commandline.output_kinds import require_kind
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY, CHOICES

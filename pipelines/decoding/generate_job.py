@@ -5,11 +5,11 @@ from pathlib import Path
 
 from audio.reading import read
 from audio.waveform import Waveform
+from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.model import LanguageModel
 from lm.sampling import Sampling
-from pipelines.commandline.devices import choose_device
 from pipelines.decoding.generate_options import GenerateConfig
 from pipelines.decoding.speaker import speaker
 from pipelines.store.run_folder import part_of

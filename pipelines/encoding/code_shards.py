@@ -9,9 +9,9 @@ from pathlib import Path
 from audio.decoding import RecordingError
 from audio.reading import read_blocks
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
+from audio.recordings.recording_paths import Recordings
 from foundation.errors import InputError
 from foundation.workers import in_order
-from pipelines.encoding.recordings import Recordings
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip, read_codes, read_num_samples, shard_path, write_shard
 

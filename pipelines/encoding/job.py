@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 from audio.decoding import count_samples
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import write_rejected
+from audio.recordings.recording_paths import Recordings
+from foundation.devices import choose_device, cores
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
 from foundation.plurals import counted
 from foundation.progress import Terminal
 from foundation.workers import encoding_pool
-from pipelines.commandline.devices import choose_device, cores
 from pipelines.encoding.code_shards import Encoded, clear_away, encode_shards, shard_clips
 from pipelines.encoding.options import EncodeConfig
-from pipelines.encoding.recordings import Recordings
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from foundation.devices import Device
 from foundation.errors import InputError
 from foundation.ranges import require
-from pipelines.commandline.devices import Device
 from pipelines.commandline.output_kinds import require_kind
 
 UNITS = (".txt", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # of text that people give to units

@@ -11,10 +11,10 @@ from datetime import datetime, timezone
 from math import prod
 from pathlib import Path
 
+from foundation.devices import cores
 from foundation.memory import machine_memory
 from foundation.saved_models import read_header
 from pipelines.commandline.commands import installed_version
-from pipelines.commandline.devices import cores
 from pipelines.results.run_record import MachineRecord, Provenance
 from pipelines.store.store import Entry, library_versions
 from pipelines.store.training_curve import CURVE

@@ -6,10 +6,10 @@ from itertools import chain
 from typing import Any, cast
 
 from audio.spectrogram import SpectrogramConfig
+from foundation.devices import Device
 from foundation.errors import InputError
 from foundation.memory import machine_memory
 from lm.vocabulary import Vocabulary
-from pipelines.commandline.devices import Device
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings
 from pipelines.stages.tokenizer import TokenizerSettings

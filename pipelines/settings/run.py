@@ -10,12 +10,12 @@ from audio.recordings.embedded import PATTERN, EmbeddedConfig
 from audio.settings import AudioSettings
 from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import build, move_seeds
+from foundation.devices import Device, cores
 from foundation.errors import InputError
 from foundation.seeds import require_seed
 from lm.batches import MIN_PAIRS
 from lm.pooling import POOLINGS
 from lm.probe import ProbeConfig, shared_tries
-from pipelines.commandline.devices import Device, cores
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS
 from pipelines.settings.comparison import ComparisonConfig

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from benchmarks import machine, peer, vocoder
+from benchmarks.machine import Machine
+from benchmarks.memory import measure_memory
+from benchmarks.sounds import random_tokenizer, write_noise
+from benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from foundation.errors import InputError
 from pipelines.bench import bench
-from pipelines.benchmarks import machine, peer, vocoder
-from pipelines.benchmarks.machine import Machine
-from pipelines.benchmarks.memory import measure_memory
-from pipelines.benchmarks.sounds import random_tokenizer, write_noise
-from pipelines.benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from tests.vocoder.sounds import tiny_config
 from tokenizer.tokenizer import TokenizerConfig
 from vocoder.engines import numba_streams

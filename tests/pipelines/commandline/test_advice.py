@@ -13,7 +13,7 @@ from pipelines.commandline.commands import COMMANDS
 ROOT = Path(__file__).parents[3]
 # The form of an option, and an argument of a Python function.
 NOT_OPTIONS = {("pipelines/commandline/overrides.py", "name"), ("tokenizer/parquet.py", "segments")}
-PACKAGES = ("foundation", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines")
+PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines")
 
 
 def messages(file: Path) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """How much memory a long recording takes beyond a short one, to encode and to decode, each in a process of its own.
 
-python -m pipelines.benchmarks.memory encode SECONDS TOKENIZER_FOLDER    prints the peak of encoding noise, in bytes
-python -m pipelines.benchmarks.memory decode SECONDS TOKENIZER_FOLDER    the same of decoding codes by Griffin-Lim
+python -m benchmarks.memory encode SECONDS TOKENIZER_FOLDER    prints the peak of encoding noise, in bytes
+python -m benchmarks.memory decode SECONDS TOKENIZER_FOLDER    the same of decoding codes by Griffin-Lim
 """
 
 import shutil
@@ -18,10 +18,10 @@ import torch
 from rich.console import Console
 
 from audio.wav import wav_file
+from benchmarks.sounds import random_tokenizer, write_noise
+from benchmarks.timing import table
 from foundation.errors import InputError
 from foundation.memory import peak_memory
-from pipelines.benchmarks.sounds import random_tokenizer, write_noise
-from pipelines.benchmarks.timing import table
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.unlearned import griffin_lim
@@ -84,7 +84,7 @@ def _require_room(folder: Path, hours: float) -> None:
 
 
 def _peak(work: Work, tokenizer_folder: Path, seconds: float) -> Peak:
-    words = [sys.executable, "-m", "pipelines.benchmarks.memory", work, str(seconds), str(tokenizer_folder)]
+    words = [sys.executable, "-m", "benchmarks.memory", work, str(seconds), str(tokenizer_folder)]
     began = time.perf_counter()
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     passed = time.perf_counter() - began

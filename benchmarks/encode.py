@@ -16,10 +16,10 @@ from rich.markup import escape
 from audio.blocks import equal_blocks
 from audio.decoding import mono_blocks, open_recording
 from audio.reading import resample_blocks
+from audio.recordings.recording_paths import Recordings
 from audio.waveform import FloatArray
-from pipelines.benchmarks.sounds import random_tokenizer, write_noise
-from pipelines.benchmarks.timing import Timing, table, timed
-from pipelines.encoding.recordings import Recordings
+from benchmarks.sounds import random_tokenizer, write_noise
+from benchmarks.timing import Timing, table, timed
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 
 

@@ -11,13 +11,13 @@ from typing import Literal, get_args
 import torch
 from rich.console import Console
 
+from benchmarks.machine import Machine, measure_machine
+from benchmarks.peer import measure_peer
+from benchmarks.rates import Rate, TrainingRate
+from benchmarks.roofline import draw_roofline
+from benchmarks.timing import table, timed
+from foundation.devices import cores as cores_here
 from foundation.errors import InputError
-from pipelines.benchmarks.machine import Machine, measure_machine
-from pipelines.benchmarks.peer import measure_peer
-from pipelines.benchmarks.rates import Rate, TrainingRate
-from pipelines.benchmarks.roofline import draw_roofline
-from pipelines.benchmarks.timing import table, timed
-from pipelines.commandline.devices import cores as cores_here
 from vocoder.crops import VocoderBatch, loss
 from vocoder.engines.choice import Engine, choose_engine, width
 from vocoder.generation import GenerationInput, generate

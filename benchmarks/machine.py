@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipelines.benchmarks.timing import timed
+from benchmarks.timing import timed
 
 MATRIX = 1536  # rows and columns
 READ_BYTES = {"weights": 2_500_000, "memory": 400_000_000}  # a default WaveNet's weights; beyond every cache

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.benchmarks.machine import Machine
-from pipelines.benchmarks.rates import Rate
+from benchmarks.machine import Machine
+from benchmarks.rates import Rate
 
 MARKERS = {"torch": "s", "numba": "o", "numba_bf16": "D"}
 COLOURS = {1: "#1f6fb2", 2: "#c4601d"}  # by cores

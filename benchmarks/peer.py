@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from pipelines.benchmarks.timing import timed
+from benchmarks.timing import timed
 from vocoder.wavenet.network import WaveNetConfig
 
 STEPS = 400
