@@ -95,9 +95,8 @@ def finish(sweep: Path, *, command: str) -> None:
 
     jobs = read_jobs(sweep)
     page = write_sweep(sweep, jobs, command=resuming(command, sweep))
-    for stage in reuse(page.points):
-        counts = f"computed {stage.computed}, reused {stage.reused} of {stage.computed + stage.reused}"
-        print(f"sweep     {stage.name:<12} {counts}", file=sys.stderr)
+    for stage, (computed, reused) in reuse(page.points).items():
+        print(f"sweep     {stage:<12} computed {computed}, reused {reused} of {computed + reused}", file=sys.stderr)
     print(page.html, page.csv, sep="\n", flush=True)
     if page.failures:
         some = f"{len(page.failures)} of {len(jobs)} jobs failed, as {page.html.name} tells"

@@ -15,9 +15,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from pipelines.pages.phrasing import number, percent
 from pipelines.pages.svg import BLUE, FONT_SIZE, INK, MUTED, PAPER, inline_svg, shortened
 
-LEGEND_LETTERS = 40  # that fit beside each other
+FloatArray = npt.NDArray[np.float64]
+LEGEND_LETTERS = 46  # that fit beside each other
 SMALL = 8.5  # CSS pixels, of a heat map's labels
 SHADES = 48  # of a colour map; more cannot be told apart and make the page larger
 
@@ -58,7 +60,7 @@ class Panel:
     series: Sequence[Series]
     across: str = ""  # label of the horizontal axis
     ticks: Mapping[float, str] | None = None  # None: matplotlib chooses them
-    logarithm: int | None = None  # base of the horizontal axis; None: linear
+    logarithmic: bool = False  # the horizontal axis
     percent: bool = False
     levels: Mapping[str, float] = field(default_factory=dict)  # horizontal lines, by their name in the legend
     marked: float | None = None  # place of a vertical line
@@ -84,13 +86,13 @@ def dot_chart(
     series: Sequence[Series],
     *,
     name: str,
-    description: str,
-    across: str,
+    title: str,
+    across: str = "",
     marked: int | None = None,
     level: tuple[str, float] | None = None,
     row_height: float = 21,
 ) -> Markup:
-    """Draw points and their intervals in named rows. ``marked`` is a row; ``level`` a vertical line with its name."""
+    """Draw ratios and their intervals in named rows. ``marked`` is a row; ``level`` a vertical line with its name."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -103,25 +105,30 @@ def dot_chart(
         if level:
             _draw_level(axes, *level)
         axes.set_yticks(range(len(rows)), [shortened(row, 24) for row in rows], color=INK)
-        for place, label in enumerate(axes.get_yticklabels()):
-            label.set_fontweight("bold" if place == marked else "normal")
+        if marked is not None:
+            axes.get_yticklabels()[marked].set_fontweight("bold")
         axes.set_ylim(len(rows) - 0.3, -0.7)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(across)
-        _write_percent(axes.xaxis, 4)
+        _write_percent(axes.xaxis)
         axes.grid(axis="x")
         _write_legend_above(figure)
 
-    return inline_svg(draw, name=name, description=description, height=110 + row_height * len(rows))
+    values = [
+        (place, value) for each in series if each.label for place, value in zip(each.places, each.values, strict=True)
+    ]
+    first = dict(reversed(values))  # of each row
+    listed = "; ".join(f"{row} {percent(first[place])}" for place, row in enumerate(rows) if place in first)
+    height = 110 + row_height * len(rows)
+    return inline_svg(draw, name=name, description=f"{title}. {listed}", height=height)
 
 
-def curve_chart(panels: Sequence[Panel], *, name: str, description: str, height: float, columns: int = 1) -> Markup:
+def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float, columns: int = 1) -> Markup:
     """Draw curves. Panels of one column share the horizontal axis; a grid shares the vertical axis and the legend."""
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(
-            -(-len(panels) // columns), columns, squeeze=False, sharex=columns == 1, sharey=columns > 1
-        )
+        rows = -(-len(panels) // columns)
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=columns == 1, sharey=columns > 1)
         for axes, panel in zip(grid.flat, panels, strict=False):
             _draw_panel(axes, panel)
             _write_title(axes, panel.title, with_legend=columns == 1)
@@ -130,18 +137,17 @@ def curve_chart(panels: Sequence[Panel], *, name: str, description: str, height:
         if columns > 1:
             _write_legend_above(figure)
 
-    return inline_svg(draw, name=name, description=description, height=height)
+    listed = [
+        f"{panel.title}, {each.label}: {written(each.values[0])} to {written(each.values[-1])}"
+        for panel in panels
+        for written in (percent if panel.percent else number,)
+        for each in panel.series
+        if each.label and len(each.values) > 1
+    ]
+    return inline_svg(draw, name=name, description=f"{title}. {'; '.join(listed)}", height=height)
 
 
-def heat_map(
-    names: Sequence[str],
-    values: npt.NDArray[np.float64],
-    *,
-    name: str,
-    description: str,
-    title: str,
-    across: str,
-) -> Markup:
+def heat_map(names: Sequence[str], values: FloatArray, *, name: str, title: str, left: str, across: str) -> Markup:
     """Draw values ``(rows, columns)`` from 0 to 1 as colours; rows and columns have the same names."""
 
     def draw(figure: Figure) -> None:
@@ -153,12 +159,12 @@ def heat_map(
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set_xlabel(across)
-        axes.set_title(title)
+        axes.set_title(left)
 
-    return inline_svg(draw, name=name, description=description, height=120 + 13 * len(names))
+    return inline_svg(draw, name=name, description=title, height=120 + 13 * len(names))
 
 
-def spectrogram_chart(pictures: Sequence[Picture], *, name: str, description: str, height: float) -> Markup:
+def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, height: float) -> Markup:
     """Draw spectrograms below each other, on one axis of time."""
 
     def draw(figure: Figure) -> None:
@@ -170,28 +176,19 @@ def spectrogram_chart(pictures: Sequence[Picture], *, name: str, description: st
         rows[-1].set_xlim(0, max(picture.seconds for picture in pictures))
         rows[-1].set_xlabel("seconds")
 
+    description = f"{title}: {', '.join(picture.title for picture in pictures)}"
     return inline_svg(draw, name=name, description=description, height=height)
 
 
 def _draw_picture(axes: Axes, picture: Picture) -> None:
-    shades = matplotlib.colormaps[picture.colours].resampled(SHADES)
+    shades, colours = matplotlib.colormaps[picture.colours].resampled(SHADES), Normalize(*picture.limits)
     extent = (0.0, picture.seconds, 0.0, picture.kilohertz or picture.values.shape[1])
-    axes.imshow(
-        picture.values.T,
-        shades,
-        Normalize(*picture.limits),
-        aspect="auto",
-        interpolation="none",
-        origin="lower",
-        extent=extent,
-    )
+    axes.imshow(picture.values.T, shades, colours, aspect="auto", interpolation="none", origin="lower", extent=extent)
     if picture.marked is not None:
         axes.axvline(picture.marked, color="white", linewidth=1, linestyle=(0, (3, 3)))
     axes.set_title(picture.title)
-    if picture.kilohertz is None:
-        axes.set_yticks([])
-    else:
-        axes.set_ylabel("kHz")
+    axes.set_ylabel("kHz" if picture.kilohertz else "")
+    axes.tick_params(axis="y", left=bool(picture.kilohertz), labelleft=bool(picture.kilohertz))
     axes.spines[:].set_visible(False)
 
 
@@ -203,17 +200,17 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.axhline(level, color=MUTED, linestyle=":", label=label)
     if panel.marked is not None:
         axes.axvline(panel.marked, color=MUTED, linestyle=":", linewidth=1, zorder=0)
-    if panel.logarithm:
-        axes.set_xscale("log", base=panel.logarithm)
+    if panel.logarithmic:
+        axes.set_xscale("log")
     if panel.ticks is None:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     else:
         axes.set_xticks(list(panel.ticks), list(panel.ticks.values()))
         axes.xaxis.set_minor_locator(NullLocator())
-        longest = max((len(line) for tick in panel.ticks.values() for line in tick.split("\n")), default=0)
-        axes.tick_params(axis="x", labelrotation=30 if len(panel.ticks) * longest > LEGEND_LETTERS else 0)
+        letters = sum(max(map(len, tick.split("\n"))) for tick in panel.ticks.values())
+        axes.tick_params(axis="x", labelrotation=30 if letters > LEGEND_LETTERS else 0)
     if panel.percent:
-        _write_percent(axes.yaxis, 4)
+        _write_percent(axes.yaxis)
     if panel.from_zero:
         axes.set_ylim(bottom=0)
     axes.set_xlabel(panel.across)
@@ -261,9 +258,9 @@ def _draw_level(axes: Axes, label: str, level: float) -> None:
         axes.plot([], [], color=MUTED, linestyle=":", label=label)
 
 
-def _write_percent(axis: Axis, count: int) -> None:
+def _write_percent(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
-    axis.set_major_locator(MaxNLocator(count))
+    axis.set_major_locator(MaxNLocator(4))
 
 
 def _write_title(axes: Axes, title: str, *, with_legend: bool) -> None:

@@ -54,27 +54,22 @@ def _methods(comparison: ComparisonRecord) -> Markup:
     """Draw each method with its interval over test clips and, where there are folds, the value of each fold."""
     rows, series = comparison["methods"], []
     kinds = [GPT if row["of"] == GPT else row.get("kind", "other") for row in rows]
+    for kind, (label, look) in KINDS.items():
+        places = [place for place, each in enumerate(kinds) if (each if each in KINDS else "other") == kind]
+        values, low, high = ([rows[place][end] for place in places] for end in ("value", "low", "high"))
+        if places:
+            series.append(Series(label=label, look=look, places=places, values=values, low=low, high=high))
     if has_folds(comparison):
         ticks = [(value, place) for place, row in enumerate(rows) for value in row["folds"].values()]
-        values, places = [value for value, _ in ticks], [place for _, place in ticks]
         look = Look(colour=INK, marker="|", size=9, alpha=0.45)
+        values, places = [value for value, _ in ticks], [place for _, place in ticks]
         series.append(Series(label=f"one {fold_noun(comparison)}", look=look, places=places, values=values))
-    for kind, (label, look) in KINDS.items():
-        chosen = {
-            place: row for place, row in enumerate(rows) if (kinds[place] if kinds[place] in KINDS else "other") == kind
-        }
-        if chosen:
-            ends = [[row[end] for row in chosen.values()] for end in ("value", "low", "high")]
-            series.append(
-                Series(label=label, look=look, places=list(chosen), values=ends[0], low=ends[1], high=ends[2])
-            )
     level = guessing(comparison)
-    listed = "; ".join(f"{full_name(row['of'])} {percent(row['value'])}" for row in rows)
     return dot_chart(
         [full_name(row["of"]) for row in rows],
         series,
         name="comparison",
-        description=f"Test {metric_of(comparison)} of {len(rows)} methods, the best first: {listed or 'none'}",
+        title=f"Test {metric_of(comparison)} of {len(rows)} methods, the best first",
         across=f"test {metric_of(comparison)}",
         marked=kinds.index(GPT) if GPT in kinds else None,
         level=(f"guess: {percent(level)}", level) if level else None,
@@ -103,27 +98,19 @@ def in_order(rows: Sequence[LayerRow]) -> list[LayerRow]:
 
 def _layers(comparison: ComparisonRecord, names: Sequence[str]) -> Markup:
     panels = [_layer_panel(full_name(of), in_order(comparison["layers"][of])) for of in names]
-    best = [max(comparison["layers"][of], key=lambda row: row["validation"]) for of in names]
-    listed = "; ".join(f"{full_name(row['of'])} {percent(row['test'])}" for row in best)
-    description = f"Test {metric_of(comparison)} by layer; best on validation: {listed}"
-    columns = min(2, len(names))
-    return curve_chart(
-        panels, name="layers", description=description, height=60 + 125 * -(-len(names) // columns), columns=columns
-    )
+    columns, title = min(2, len(names)), f"{metric_of(comparison).capitalize()} by layer"
+    height = 60 + 125 * -(-len(names) // columns)
+    return curve_chart(panels, name="layers", title=title, height=height, columns=columns)
 
 
 def _layer_panel(title: str, rows: Sequence[LayerRow]) -> Panel:
     """Draw one method; the layer that is best on validation is filled."""
     places, test, validation = range(len(rows)), [row["test"] for row in rows], [row["validation"] for row in rows]
     best = max(places, key=lambda place: validation[place])
+    judged, hollow = Look(colour=MUTED, dashes="--", marker="x", size=4), Look(dashes="-", marker="o", filled=False)
     series = [
-        Series(
-            label="validation",
-            look=Look(colour=MUTED, dashes="--", marker="x", size=4),
-            places=places,
-            values=validation,
-        ),
-        Series(label="test", look=Look(dashes="-", marker="o", filled=False, size=4.5), places=places, values=test),
+        Series(label="validation", look=judged, places=places, values=validation),
+        Series(label="test", look=hollow, places=places, values=test),
         Series(label="best on validation", look=Look(marker="o"), places=[best], values=[test[best]]),
     ]
     ticks = {float(place): _layer_label(row["of"]) for place, row in enumerate(rows)}
@@ -151,12 +138,10 @@ def _learning_curves(comparison: ComparisonRecord) -> Markup:
         series=series,
         across="labelled training clips, and their share",
         ticks={clips: f"{round(clips):,}\n{_share(share)}" for clips, share in shares.items()},
-        logarithm=10,
+        logarithmic=True,
         percent=True,
     )
-    listed = ", ".join(f"{percent(point['value'])} from {_share(point['share'])}" for point in curves.get(GPT, []))
-    description = f"Test {metric_of(comparison)} by share of the labels; the GPT: {listed or 'unknown'}"
-    return curve_chart([panel], name="learning", description=description, height=290)
+    return curve_chart([panel], name="learning", title="Test values by number of labels", height=290)
 
 
 def _share(share: float) -> str:
@@ -196,16 +181,9 @@ def _groups(comparison: ComparisonRecord) -> Markup:
         places = [place for place, group in enumerate(groups) if group in values]
         look = replace(line_look(of), dashes="", size=5)
         series.append(Series(label=full_name(of), look=look, places=places, values=[values[groups[p]] for p in places]))
-    gpt = by_method.get(GPT, {})
-    ends = " to ".join(f"{group} {percent(gpt[group])}" for group in (groups[0], groups[-1]) if group in gpt)
-    return dot_chart(
-        groups,
-        series,
-        name="groups",
-        description=f"Test {metric_of(comparison)} in {len(groups)} groups; the GPT from {ends or 'unknown'}",
-        across=f"test {metric_of(comparison)}",
-        row_height=17,
-    )
+    metric = f"test {metric_of(comparison)}"
+    title = f"{metric.capitalize()} in {len(groups)} groups"
+    return dot_chart(groups, series, name="groups", title=title, across=metric, row_height=17)
 
 
 def confusions(classes: Sequence[str], counts: Counts) -> list[tuple[tuple[str, str], float]]:
@@ -229,11 +207,6 @@ def rates(counts: Counts) -> npt.NDArray[np.float64]:
 def _confusion_matrix(classes: Sequence[str], counts: Counts) -> Markup:
     worst = confusions(classes, counts)[:MAX_CONFUSIONS]
     listed = "; ".join(f"{true} taken for {answer}, {count:g} times" for (true, answer), count in worst)
-    return heat_map(
-        classes,
-        rates(counts),
-        name="confusion",
-        description=f"Confusion matrix of the GPT's probe, {len(classes)} classes: {listed or 'no confusion'}",
-        title="class of the clip",
-        across="answer of the probe",
-    )
+    title = f"Confusion matrix of the GPT's probe, {len(classes)} classes: {listed or 'no confusion'}"
+    left, across = "class of the clip", "answer of the probe"
+    return heat_map(classes, rates(counts), name="confusion", title=title, left=left, across=across)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pipelines.methods.table import METHODS
 from pipelines.pages.charts import Look, Panel, Series, curve_chart
 from pipelines.pages.comparison_charts import comparison_charts
-from pipelines.pages.phrasing import full_name, number
+from pipelines.pages.phrasing import full_name
 from pipelines.pages.svg import BLUE, GREEN, ORANGE
 from pipelines.results.run_record import Results, value_of
 from training.record import TrainingRecord
@@ -57,35 +57,24 @@ def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perpl
             ("kept", Look(marker="o", size=5), [row["step"] for row in kept], [row["validation_loss"] for row in kept]),
         ):
             series.append(Series(label=label if labelled else "", look=look, places=places, values=values))
-    last = [record["curve"][-1]["validation_loss"] for record in records.values() if record["curve"]]
-    ends = " to ".join(number(loss) for loss in dict.fromkeys((min(last), max(last)))) if last else "unknown"
     levels = {"code frequencies alone": math.log(unigram_perplexity)} if unigram_perplexity else {}
     panel = Panel(title=LOSSES.get(of, "loss"), series=series, across="step", levels=levels)
-    description = f"Training curves of the {full_name(of)}; validation loss at the end: {ends}"
-    return curve_chart([panel], name=f"training-{of}", description=description, height=HEIGHT)
+    return curve_chart([panel], name=f"training-{of}", title=f"Training curves of the {full_name(of)}", height=HEIGHT)
 
 
 def _kmeans_objective(objective: Sequence[float]) -> Markup:
-    look = Look(colour=GREEN, dashes="-", marker="o", size=3)
-    series = Series(look=look, places=range(1, len(objective) + 1), values=objective)
-    panel = Panel(title="mean squared distance to the nearest centroid", series=[series], across="iteration")
-    ends = f"from {number(objective[0])} to {number(objective[-1])}" if objective else "unknown"
-    description = f"k-means objective over {len(objective)} iterations, {ends}"
-    return curve_chart([panel], name="kmeans", description=description, height=HEIGHT)
+    look, steps = Look(colour=GREEN, dashes="-", marker="o", size=3), range(1, len(objective) + 1)
+    title = "mean squared distance to the nearest centroid"
+    panel = Panel(title=title, series=[Series(look=look, places=steps, values=objective)], across="iteration")
+    return curve_chart([panel], name="kmeans", title=f"k-means over {len(objective)} iterations", height=HEIGHT)
 
 
 def _code_usage(counts: Sequence[int]) -> Markup:
     """Draw the uses of each code, from the most to the least frequent."""
     ranked = np.sort(np.asarray(counts, dtype=np.int64))[::-1]
-    dead, even = int((ranked == 0).sum()), float(ranked.sum() / max(len(ranked), 1))
     shown = np.unique(np.linspace(0, max(len(ranked) - 1, 0), min(len(ranked), MAX_CODES)).astype(np.int64))
     series = Series(look=Look(colour=BLUE), places=(shown + 1).tolist(), values=ranked[shown].tolist(), shape="area")
-    panel = Panel(
-        title=f"uses of each code; {dead} of {len(ranked)} are dead",
-        series=[series],
-        across="codes, the most frequent first",
-        levels={"equal use of all codes": even},
-        from_zero=True,
-    )
-    description = f"Sorted histogram of the uses of {len(ranked)} codes; {dead} are never used"
-    return curve_chart([panel], name="usage", description=description, height=HEIGHT)
+    title = f"uses of each code; {int((ranked == 0).sum())} of {len(ranked)} are dead"
+    levels = {"equal use of all codes": float(ranked.sum() / max(len(ranked), 1))}
+    panel = Panel(title=title, series=[series], across="codes, the most frequent first", levels=levels, from_zero=True)
+    return curve_chart([panel], name="usage", title=f"Histogram of the {title}", height=HEIGHT)

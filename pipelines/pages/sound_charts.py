@@ -50,8 +50,8 @@ def sound_spectrograms(number: int, sounds: Sequence[SoundFile], *, name: str) -
         )
         for sound, (levels, seconds, rate) in zip(sounds, read, strict=True)
     ]
-    description = f"Spectrograms of {name}: {', '.join(sound.title.lower() for sound in sounds)}"
-    return spectrogram_chart(pictures, name=f"sounds-{number}", description=description, height=40 + 85 * len(pictures))
+    height = 40 + 85 * len(pictures)
+    return spectrogram_chart(pictures, name=f"sounds-{number}", title=f"Spectrograms of {name}", height=height)
 
 
 def _spectrogram(path: Path, longest: float) -> tuple[np.ndarray, float, int]:
@@ -87,8 +87,8 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, codebook_
         )
         for kind, title in RECONSTRUCTED.items()
     ]
-    description = f"Log-mel spectrograms of {name}: original, through autoencoder and codebook; its codes beneath"
-    return spectrogram_chart(drawn, name=f"reconstruction-{number}", description=description, height=330)
+    title = f"Log-mel spectrograms and codes of {name}"
+    return spectrogram_chart(drawn, name=f"reconstruction-{number}", title=title, height=330)
 
 
 def _beginnings(rows: Pictures) -> Pictures:

@@ -1,10 +1,9 @@
-"""What the jobs of a sweep came to: points to draw, tidy rows, and which of them are worth having."""
+"""The finished runs of a sweep: their figures, the lines that they form, and which run is best."""
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.results.run_record import Results, figure_of
@@ -13,12 +12,17 @@ from pipelines.store.stored_features import GPT
 from vocoder.kinds.wavenet import WAVENET
 
 CODEBOOK_SIZE = "tokenizer.codebook_size"
-METRICS = ("accuracy", "mean_average_precision")  # of probes; the first that the runs have
+METRICS = ("accuracy", "mean_average_precision")  # of probes; a sweep is judged by the first that its runs have
 BAG = BAG_OF_CODES.name
-RECOGNISED = ("vocoder", "label_accuracy", WAVENET.key)  # share of test clips recognised from the sound of their codes
+
+FigureName = tuple[str, str, str | None]  # stage, name, of
+RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
 # Runs with a vocoder have at least one: clips may lack labels, and a run may decode no clip.
-SOUND = (RECOGNISED, ("vocoder", "stoi", WAVENET.key), ("vocoder", "bits_per_sample", WAVENET.key))
-COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
+SOUND: tuple[FigureName, ...] = (
+    RECOGNISED,
+    ("vocoder", "stoi", WAVENET.key),
+    ("vocoder", "bits_per_sample", WAVENET.key),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,27 +36,26 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One finished job."""
+    """One finished run."""
 
     job: Job
     results: Results
 
     def estimate(self, stage: str, name: str, of: str | None = None) -> Estimate | None:
-        """The first figure of this name."""
+        """Find a figure by its name."""
         row = figure_of(self.results, stage, name, of)
         if row is None:
             return None
         return Estimate(value=_number(row["value"]), low=_number(row["low"]), high=_number(row["high"]))
 
     def value(self, stage: str, name: str, of: str | None = None) -> float:
-        """The value of the figure of this name; NaN where there is none."""
+        """Find the value of a figure; NaN where the run lacks it."""
         found = self.estimate(stage, name, of)
         return found.value if found else math.nan
 
-    @property
-    def has_sound(self) -> bool:
-        """Whether the run has figures of WaveNet's sound."""
-        return any(self.estimate(*figure) for figure in SOUND)
+    def option(self, name: str) -> str:
+        """The value that the job was given for an option."""
+        return self.job.overrides.get(name, "")
 
     @property
     def nominal_rate(self) -> float:
@@ -67,45 +70,102 @@ class Point:
 
     @property
     def validation(self) -> float:
-        """What the GPT's best layer, from which its probe was chosen, reaches on validation; NaN where none is told."""
+        """Value of the GPT's best layer on validation; NaN where it is unknown."""
         comparison = self.results.get("comparison")
         layers = comparison.get("layers", {}).get(GPT, []) if comparison else []
         return max((_number(row["validation"]) for row in layers), default=math.nan)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageReuse:
-    """How often the jobs of a sweep made a stage, and how often they found it made."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Runs:
+    """The finished runs of a sweep over some options. The first option goes from left to right."""
 
-    name: str
-    computed: int
-    reused: int
+    options: tuple[str, ...]
+    finished: Sequence[Point]
+
+    @cached_property
+    def lines(self) -> dict[str, list[Point]]:
+        """Runs from left to right, by the values of all options but the first."""
+        lines: dict[str, list[Point]] = {}
+        for point in sorted(self.finished, key=lambda point: self.values.index(self.first(point))):
+            rest = ", ".join(f"{name}={point.option(name)}" for name in self.options[1:])
+            lines.setdefault(rest, []).append(point)
+        return dict(sorted(lines.items(), key=lambda line: min(point.job.number for point in line[1])))
+
+    @cached_property
+    def values(self) -> list[str]:
+        """Each value of the first option once: numbers by size, then all others as they came."""
+        return sorted(dict.fromkeys(self.first(point) for point in self.finished), key=magnitude)
+
+    @property
+    def points(self) -> list[Point]:
+        """All runs, line after line."""
+        return [point for line in self.lines.values() for point in line]
+
+    @cached_property
+    def metric(self) -> str:
+        """Name of the figure by which probes are judged."""
+        return next(
+            (name for name in METRICS if any(p.estimate("probe", name, GPT) for p in self.finished)), METRICS[0]
+        )
+
+    @property
+    def probe(self) -> FigureName:
+        """Name of the GPT's probe."""
+        return ("probe", self.metric, GPT)
+
+    @property
+    def by_validation(self) -> bool:
+        """Whether validation chooses the best run; test chooses where a run does not know its validation."""
+        return all(math.isfinite(point.validation) for point in self._probed)
+
+    @cached_property
+    def best(self) -> Point | None:
+        """The run with the best probe of the GPT, the first among equals; None without probes."""
+        judged = (lambda point: point.validation) if self.by_validation else (lambda point: point.value(*self.probe))
+        return max(self._probed, key=judged, default=None)
+
+    @property
+    def best_line(self) -> list[Point]:
+        """The line of the best run."""
+        return next(line for line in self.lines.values() if self.best in line)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the values of the first option are numbers."""
+        return bool(self.options) and all(math.isfinite(magnitude(value)) for value in self.values)
+
+    @property
+    def best_is_inside(self) -> bool:
+        """Whether the best run has runs with smaller and with larger values beside it."""
+        return self.best is not None and self.is_ordered and self.best not in (self.best_line[0], self.best_line[-1])
+
+    @property
+    def _probed(self) -> list[Point]:
+        return [point for point in self.finished if math.isfinite(point.value(*self.probe))]
+
+    def first(self, point: Point) -> str:
+        """Value of the first option; "" where no option was swept."""
+        return point.option(self.options[0]) if self.options else ""
+
+    def name(self, point: Point) -> str:
+        """Name a run in a sentence: ``lm=tiny, seed=1``."""
+        return ", ".join(f"{name}={point.option(name)}" for name in self.options) or f"job {point.job.number}"
+
+    def short_name(self, point: Point) -> str:
+        """Name a run in a chart, by its values alone."""
+        return ", ".join(point.option(name) for name in self.options) or f"job {point.job.number}"
 
 
 def swept(jobs: Sequence[Job]) -> tuple[str, ...]:
-    """The options that differ between jobs; the codebook size first, the others as they were given."""
+    """List the options that differ between jobs: the codebook size first, the others as they were given."""
     names = list(dict.fromkeys(name for job in jobs for name in job.overrides))
     varying = [name for name in names if len({job.overrides.get(name) for job in jobs}) > 1]
     return tuple(sorted(varying, key=lambda name: name != CODEBOOK_SIZE))
 
 
-def series(points: Sequence[Point], names: Sequence[str]) -> dict[str, list[Point]]:
-    """Points by the values of all swept options but the first, which is drawn from left to right."""
-    lines: dict[str, list[Point]] = {}
-    values = ordered([point.job.overrides.get(names[0], "") for point in points]) if names else [""]
-    for point in sorted(points, key=lambda point: values.index(point.job.overrides.get(names[0], "") if names else "")):
-        rest = ", ".join(f"{name}={point.job.overrides.get(name, '')}" for name in names[1:])
-        lines.setdefault(rest, []).append(point)
-    return dict(sorted(lines.items(), key=lambda line: min(point.job.number for point in line[1])))
-
-
-def ordered(values: Sequence[str]) -> list[str]:
-    """Each value once: numbers by size, after them all else as it came."""
-    return sorted(dict.fromkeys(values), key=magnitude)
-
-
 def magnitude(value: str) -> float:
-    """A number's own; infinite for what is none."""
+    """Read a finite number; infinite for any other value."""
     try:
         number = float(value)
     except ValueError:
@@ -113,71 +173,28 @@ def magnitude(value: str) -> float:
     return number if math.isfinite(number) else math.inf
 
 
-def metric_of(points: Sequence[Point]) -> str:
-    """What the probes were judged by."""
-    return next((name for name in METRICS if any(point.estimate("probe", name, GPT) for point in points)), METRICS[0])
-
-
-def best(points: Sequence[Point], metric: str) -> tuple[Point, bool] | None:
-    """(the point whose GPT probe is best, whether it was chosen on validation); the first among equals.
-
-    Where some results do not tell of validation, test chooses; None without probes.
-    """
-    probed = [point for point in points if math.isfinite(point.value("probe", metric, GPT))]
-    if not probed:
-        return None
-    told = all(math.isfinite(point.validation) for point in probed)
-    judge = (lambda point: point.validation) if told else (lambda point: point.value("probe", metric, GPT))
-    return max(probed, key=judge), told
-
-
 def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
-    """Indices of those that no other beats: none costs less and gains as much, or gains more and costs as little.
+    """Find the points that no other point beats in one of cost and gain without losing in the other.
 
-    From the cheapest on; what is no number is left out.
+    Gives their indices, from the cheapest on, and leaves out what is not a number.
     """
-    known = [index for index in range(len(costs)) if math.isfinite(costs[index]) and math.isfinite(gains[index])]
+    known = [index for index in range(len(costs)) if math.isfinite(costs[index] + gains[index])]
     front: list[int] = []
     for index in sorted(known, key=lambda index: (costs[index], -gains[index])):
         last = front[-1] if front else None
-        same = last is not None and (costs[last], gains[last]) == (costs[index], gains[index])
-        if last is None or same or gains[index] > gains[last]:
+        if last is None or gains[index] > gains[last] or (costs[last], gains[last]) == (costs[index], gains[index]):
             front.append(index)
     return front
 
 
-def reuse(points: Iterable[Point]) -> list[StageReuse]:
-    """How often each stage was made and found made, in the order of the data."""
-    counts: dict[str, list[int]] = {}
+def reuse(points: Iterable[Point]) -> dict[str, tuple[int, int]]:
+    """Count by stage how often it was computed and how often it was reused."""
+    counts: dict[str, tuple[int, int]] = {}
     for point in points:
         for stage in point.results.get("stages", []):
-            counts.setdefault(stage["stage"], [0, 0])[int(stage["reused"])] += 1
-    return [StageReuse(name=name, computed=made, reused=found) for name, (made, found) in counts.items()]
-
-
-def table(points: Sequence[Point], names: Sequence[str]) -> str:
-    """Tidy CSV: one row for each figure of each job, with the job's swept options and bitrates."""
-    written = io.StringIO()
-    head = [*names, "codebook_size", "nominal_bits_per_second", "lm_bits_per_second", *COLUMNS]
-    writer = csv.DictWriter(written, ["job", *head], lineterminator="\n")
-    writer.writeheader()
-    for point in points:
-        writer.writerows(_tidy(point, names))
-    return written.getvalue()
-
-
-def _tidy(point: Point, names: Sequence[str]) -> Iterator[dict[str, object]]:
-    shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in names}
-    shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
-    shared |= {"nominal_bits_per_second": _cell(point.nominal_rate), "lm_bits_per_second": _cell(point.rate)}
-    for row in point.results["figures"]:
-        figure = {key: _cell(value) for key, value in row.items() if key in COLUMNS}
-        yield {**shared, **figure, "figure": row["name"]}
-
-
-def _cell(value: object) -> object:
-    """Nothing for what is no number."""
-    return "" if isinstance(value, float) and not math.isfinite(value) else value
+            computed, reused = counts.get(stage["stage"], (0, 0))
+            counts[stage["stage"]] = (computed + (not stage["reused"]), reused + stage["reused"])
+    return counts
 
 
 def _number(value: float | None) -> float:

@@ -97,8 +97,8 @@ def test_the_page_says_which_size_is_best_and_what_the_others_lose(tmp_path: Pat
     lost = 100 * 0.011 * 16
     assert (
         "Best on validation: tokenizer.codebook_size=256, with 72.0 % test accuracy. Compared with it: "
-        f"tokenizer.codebook_size=16 −{lost:.1f} points, +20.0 points of codes that stay the same under noise; "
-        f"tokenizer.codebook_size=2048 −{100 * 0.011 * 9:.1f} points, −15.0 points of codes that stay the same under "
+        f"tokenizer.codebook_size=16: −{lost:.1f} points, +20.0 points of codes that stay the same under noise; "
+        f"tokenizer.codebook_size=2048: −{100 * 0.011 * 9:.1f} points, −15.0 points of codes that stay the same under "
         "noise."
     ) in page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert "an optimum inside the range" in page.text
@@ -192,7 +192,7 @@ def test_any_option_can_be_swept(tmp_path: Path) -> None:
         add(tmp_path, number, {"lm": name}, at(256, shift=shift), 256)
     page, rows, _ = written(tmp_path)
     assert "Best on validation: lm=small, with 77.0 % test accuracy" in page.text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "lm=tiny −5.0 points;" in page.text  # its codes are as stable
+    assert "lm=tiny: −5.0 points;" in page.text  # its codes are as stable
     assert page.text.index("lm=tiny") < page.text.index(HOSTILE)
     assert {row["lm"] for row in rows} == {"tiny", "small", HOSTILE}
     assert "codebook size" not in page.text.partition("The runs")[0]

@@ -210,7 +210,7 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
         "This run learned 4 codes from 11 recordings (1 h 2 min of sound).",
         "3.25 language model perplexity 12 by frequencies alone",
         "A linear probe on the GPT's states reaches",
-        "75.0 % of WaveNet's clips recognised 90.0 % of the originals, 50.0 % by Griffin-Lim, 60.0 % by noise",
+        "75.0 % of WaveNet's clips recognised 90.0 % of the originals, 50.0 % by Griffin-Lim, 60.0 % by noise vocoder",
         "Means over 30 test clips",
         "75.0 % 65.0 % to 85.0 %",
         "eight 2 , seven 1",
@@ -252,7 +252,7 @@ def test_sounds_are_the_files_of_the_run(whole: Path) -> None:
 def test_vocoders_are_compared_in_words(whole: Path) -> None:
     text = " ".join(read(whole / "report.html").split())
     assert "noise vocoder: +15.0 (+5.0 to +25.0); Griffin-Lim: +25.0" in text
-    assert "and a post-filter corrects the level of each mel band" in text
+    assert "A post-filter corrects the level of each mel band" in text
     assert "The noise vocoder gives noise the spectrum of the codes" in text
 
 
