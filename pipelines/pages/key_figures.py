@@ -32,9 +32,8 @@ def key_figures(results: Results) -> list[KeyFigure]:
     size = len(results["codebook"]["counts"]) if "codebook" in results else None
     comparison = results.get("comparison")
     unigram, coded = of("lm", "unigram_perplexity"), of("tokenizer", "bits_per_second")
-    heard = {f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}
-    recognised = {"{} of the originals": ORIGINAL, **heard}
-    labels = {note: of("vocoder", "label_accuracy", kind) for note, kind in recognised.items()}
+    kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
+    labels = {note: of("vocoder", "label_accuracy", kind) for note, kind in kinds.items()}
     distance = {f"{{}} by {GRIFFIN_LIM.title}": of("vocoder", "log_mel_distance", GRIFFIN_LIM.key)}
     return [
         *_figure("codebook perplexity", of("tokenizer", "perplexity"), number, {"of {} codes": size}),

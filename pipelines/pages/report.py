@@ -16,7 +16,14 @@ from foundation.files import write_aside
 from pipelines.pages import run_words
 from pipelines.pages.environment import draw
 from pipelines.pages.key_figures import key_figures
-from pipelines.pages.report_sounds import TITLES, clip_name, excerpt_sentence, listening_of, said_title, sound_path
+from pipelines.pages.report_sounds import (
+    clip_name,
+    clip_sounds,
+    embedded_sounds,
+    excerpt_sentence,
+    said_sounds,
+    sound_path,
+)
 from pipelines.pages.run_charts import fold_trainings, report_charts
 from pipelines.pages.sound_charts import SoundFile, reconstruction, sound_spectrograms
 from pipelines.results.comparison_record import has_folds
@@ -67,7 +74,10 @@ def page(folder: Path) -> str:
         trainings=dict(fold_trainings(results)),
         charts=dict(report_charts(results)),
         reconstructions=list(_reconstructions(folder, results, read_pictures(folder))),
-        listening=listening_of(folder, results),
+        listening="listening" in results,
+        clips=clip_sounds(results),
+        unconditional=said_sounds(results, None),
+        sources=embedded_sounds(folder, results),
         excerpts=excerpt_sentence(results),
         spectrograms=list(_spectrograms(folder, results)),
         generated=list(_generated(results)),
@@ -108,17 +118,14 @@ def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iter
 
 def _spectrograms(folder: Path, results: Results) -> Iterator[tuple[str, Markup]]:
     """Draw the sounds of each clip, and its last continuation."""
-    record = results.get("listening", {})
-    for number, clip in enumerate(record.get("clips", [])[:MAX_PICTURES]):
-        sounds = [
-            SoundFile(title=TITLES[kind], path=sound_path(folder, f"{number}_{kind}.wav"))
-            for kind in JUDGED_KINDS
-            if kind in clip["sounds"]
+    for number, clip in enumerate(clip_sounds(results)[:MAX_PICTURES]):
+        judged = {f"{number}_{kind}.wav": kind for kind in JUDGED_KINDS}
+        sounds = sorted((sound for sound in clip.sounds if sound.file in judged), key=lambda s: [*judged].index(s.file))
+        files = [
+            SoundFile(title=sound.title, path=sound_path(folder, sound.file), joint=sound.figures.get("prompt_seconds"))
+            for sound in (*sounds, *clip.continuations[-1:])
         ]
-        for row in [row for row in record.get("said", []) if row["clip"] == number][-1:]:
-            joint = row["figures"].get("prompt_seconds")
-            sounds.append(SoundFile(title=said_title(row), path=sound_path(folder, row["file"]), joint=joint))
-        yield clip_name(clip), sound_spectrograms(number, sounds, name=clip_name(clip))
+        yield clip.name, sound_spectrograms(number, files, name=clip.name)
 
 
 def _generated(results: Results) -> Iterator[tuple[DiversityRow, dict[str, int]]]:

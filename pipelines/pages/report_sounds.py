@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from foundation.errors import InputError
 from foundation.files import open_regular
 from foundation.json_values import shortened
 from pipelines.pages.phrasing import counted
-from pipelines.results.run_record import RESULTS, ClipRecord, ExcerptRecord, Results, SaidRecord, is_cut
+from pipelines.results.run_record import RESULTS, ClipRecord, ExcerptRecord, Results, is_cut
 from vocoder.kinds.table import KINDS, ORIGINAL
 
 TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "prompt": "Prompt"}
@@ -19,13 +19,13 @@ MAX_SOUND_BYTES = 2_700_000  # of WAV files; a third more in the page, which is 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Player:
-    """A sound of the page."""
+class Sound:
+    """A sound of a run."""
 
     title: str
-    file: str  # in the run folder
-    source: str | None  # data URI; None where the page would grow too large
+    file: str  # in the folder of sounds
     figures: dict[str, float]
+    last: bool = False  # whether its kind leaves the room of the page to others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,73 +35,56 @@ class ClipSounds:
     name: str
     path: str
     place: str | None  # where in the clip its excerpt begins; None: the whole clip is played
-    players: tuple[Player, ...]  # of the clip itself
-    continuations: tuple[Player, ...]
+    sounds: list[Sound]  # of the clip itself
+    continuations: list[Sound]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listening:
-    """All sounds of a run."""
-
-    clips: tuple[ClipSounds, ...]
-    unconditional: tuple[Player, ...]
-
-
-def listening_of(folder: Path, results: Results) -> Listening | None:
-    """Make the players of a run's sounds; None where the run has no sounds.
-
-    Raises:
-        InputError: a file is missing.
-    """
-    if "listening" not in results:
-        return None
-    space = _Space(folder)
-    clips, said = results["listening"]["clips"], results["listening"].get("said", [])
-    # The page has room for the first sounds alone: clip after clip, then the language model, then the last kinds.
-    first = [
-        space.clip_players(number, clip, [k for k in TITLES if k not in LAST]) for number, clip in enumerate(clips)
-    ]
-    unconditional = space.said_players(row for row in said if row["clip"] is None)
-    continued = [space.said_players(row for row in said if row["clip"] == number) for number in range(len(clips))]
-    last = [space.clip_players(number, clip, LAST) for number, clip in enumerate(clips)]
-    sounds = (
+def clip_sounds(results: Results) -> list[ClipSounds]:
+    """List the clips of a run with their sounds, and what the language model continued from them."""
+    return [
         ClipSounds(
             name=clip_name(clip),
             path=clip["path"],
             place=_excerpt_place(clip) if is_cut(clip) else None,
-            players=(*players, *more),
-            continuations=continuations,
+            sounds=[
+                Sound(title=title, file=f"{number}_{kind}.wav", figures=clip["sounds"][kind], last=kind in LAST)
+                for kind, title in sorted(TITLES.items(), key=lambda item: item[0] in LAST)
+                if kind in clip["sounds"]
+            ],
+            continuations=said_sounds(results, number),
         )
-        for clip, players, more, continuations in zip(clips, first, last, continued, strict=True)
-    )
-    return Listening(clips=tuple(sounds), unconditional=unconditional)
+        for number, clip in enumerate(results.get("listening", {}).get("clips", []))
+    ]
 
 
-class _Space:
-    """The space for sounds on a page, which fills up."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.left = MAX_SOUND_BYTES
-
-    def clip_players(self, number: int, clip: ClipRecord, kinds: Iterable[str]) -> tuple[Player, ...]:
-        present = [kind for kind in kinds if kind in clip["sounds"]]
-        return tuple(self._player(TITLES[kind], f"{number}_{kind}.wav", clip["sounds"][kind]) for kind in present)
-
-    def said_players(self, said: Iterable[SaidRecord]) -> tuple[Player, ...]:
-        return tuple(self._player(said_title(row), row["file"], row["figures"]) for row in said)
-
-    def _player(self, title: str, file: str, figures: dict[str, float]) -> Player:
-        path = sound_path(self.folder, file)
-        self.left -= path.stat().st_size
-        source = f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}" if self.left >= 0 else None
-        return Player(title=title, file=path.relative_to(self.folder).as_posix(), source=source, figures=figures)
+def said_sounds(results: Results, clip: int | None) -> list[Sound]:
+    """List the sounds of the language model that begin with a clip, or those without a prompt."""
+    begin = "No prompt" if clip is None else "Continuation"
+    return [
+        Sound(title=f"{begin}, temperature {row['temperature']:g}", file=row["file"], figures=row["figures"])
+        for row in results.get("listening", {}).get("said", [])
+        if row["clip"] == clip
+    ]
 
 
-def said_title(said: SaidRecord) -> str:
-    """Name a sound of the language model."""
-    kind = "From nothing" if said["clip"] is None else "Continuation"
-    return f"{kind}, temperature {said['temperature']:g}"
+def embedded_sounds(folder: Path, results: Results) -> dict[str, str | None]:
+    """Read the sounds of a run as data URIs by file; None where the page has no more room.
+
+    Clips come first, one after the other; then the language model, then the kinds of sound that are played last.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    clips, left = clip_sounds(results), MAX_SOUND_BYTES
+    of_clips = [sound for clip in clips for sound in clip.sounds]
+    generated = [*said_sounds(results, None), *(sound for clip in clips for sound in clip.continuations)]
+    sources: dict[str, str | None] = {}
+    for sound in sorted([*of_clips, *generated], key=lambda sound: sound.last):
+        path = sound_path(folder, sound.file)
+        left -= path.stat().st_size
+        data = base64.b64encode(path.read_bytes()).decode() if left >= 0 else None
+        sources[sound.file] = None if data is None else f"data:audio/wav;base64,{data}"
+    return sources
 
 
 def clip_name(clip: ClipRecord) -> str:

@@ -76,7 +76,7 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, codebook_
     rows = _beginnings({kind: pictures[f"{number}:{kind}"] for kind in RECONSTRUCTED})
     shown = seconds * len(rows["codes"]) / max(len(pictures[f"{number}:codes"]), 1)
     low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
-    drawn = [
+    images = [
         Picture(
             title=title,
             values=rows[kind],
@@ -88,7 +88,7 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, codebook_
         for kind, title in RECONSTRUCTED.items()
     ]
     title = f"Log-mel spectrograms and codes of {name}"
-    return spectrogram_chart(drawn, name=f"reconstruction-{number}", title=title, height=330)
+    return spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=330)
 
 
 def _beginnings(rows: Pictures) -> Pictures:

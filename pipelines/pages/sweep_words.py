@@ -61,8 +61,8 @@ def _recognition(runs: Runs, recognised: Sequence[Point]) -> str:
     ranked = sorted(recognised, key=lambda point: point.value(*RECOGNISED))
     most, least = (f"{runs.name(point)} ({percent(point.value(*RECOGNISED))})" for point in (ranked[-1], ranked[0]))
     close = _reaching(runs, ranked, ranked[-1], RECOGNISED)
-    told = f"{WAVENET.title}'s sound of test clips is recognised most often with {most}, least often with {least}."
-    return f"{told} {close}".strip()
+    ends = f"{WAVENET.title}'s sound of test clips is recognised most often with {most}, least often with {least}."
+    return f"{ends} {close}".strip()
 
 
 def _ends(runs: Runs) -> str:
