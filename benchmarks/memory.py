@@ -24,7 +24,8 @@ from foundation.errors import InputError
 from foundation.memory import peak_memory
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.unlearned import griffin_lim
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.sampling import Sampling
 
 Work = Literal["encode", "decode"]
 SAMPLE_RATE = 16_000  # Hz
@@ -125,8 +126,8 @@ def _decode(tokenizer: Tokenizer, seconds: float, sound: Path) -> None:
     values = np.random.default_rng(0).integers(format.codebook_size, size=(steps, format.streams), dtype=np.int32)
     codes = Codes(values=values, num_samples=steps * format.samples_per_code, format=format)
     with wav_file(sound, format.sample_rate) as file:
-        for piece in griffin_lim.stream(codes, tokenizer):
-            file.write(piece.numpy())
+        for piece in GRIFFIN_LIM.create(tokenizer, Sampling()).stream(codes, None):
+            file.write(piece.samples)
 
 
 if __name__ == "__main__":

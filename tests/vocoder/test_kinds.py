@@ -1,0 +1,54 @@
+"""The table of kinds of sound."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.vocoder.sounds import SAMPLES_PER_CODE, random_table
+from vocoder.continuing import Prompt
+from vocoder.kinds.kind import Kind
+from vocoder.kinds.table import BY_KEY, KINDS, ORIGINAL, UNLEARNED
+from vocoder.sampling import Sampling
+from vocoder.unlearned import griffin_lim, noise_vocoder
+
+
+def test_each_kind_has_a_key_and_a_marker_of_its_own() -> None:
+    assert len(BY_KEY) == len(KINDS) == len({kind.marker for kind in KINDS})
+    assert ORIGINAL not in BY_KEY
+
+
+def test_the_table_is_read_without_pytorch() -> None:
+    code = "import sys, vocoder.kinds.table; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", UNLEARNED, ids=lambda kind: kind.key)
+def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt(kind: Kind) -> None:
+    table, progress = random_table(), list[tuple[int, int]]()
+    synthesis = kind.create(table, Sampling(seed=3))
+    codes = table.codes([1, 2, 3], 3 * SAMPLES_PER_CODE - 37)
+    sound, empty = synthesis.sounds(
+        [codes, table.codes([])], [None, "anna"], progress=lambda done, steps: progress.append((done, steps))
+    )
+    assert (len(sound.samples), len(empty.samples)) == (codes.num_samples, 0)
+    assert progress[-1] == (codes.num_samples, codes.num_samples)
+    pieces = [piece.samples for piece in synthesis.stream(codes, None)]
+    assert np.array_equal(np.concatenate(pieces), sound.samples)
+    begun = Prompt.beginning(sound, codes, 1)
+    more = synthesis.sounds([codes.crop(1, 3)], [None], prompts=[begun])[0]
+    assert np.array_equal(more.samples, sound.samples[SAMPLES_PER_CODE:])
+    assert synthesis.side_by_side([3, 1, 2]) == [[1], [2], [0]]
+
+
+@pytest.mark.parametrize(
+    ("key", "decode"), [("griffin_lim", griffin_lim.decode), ("noise_vocoder", noise_vocoder.decode)]
+)
+def test_a_kind_is_the_vocoder_of_its_name(key: str, decode: object) -> None:
+    table = random_table()
+    codes = table.codes([1, 2, 3])
+    made = BY_KEY[key].create(table, Sampling(seed=5)).sounds([codes], [None])[0]
+    assert callable(decode)
+    assert np.array_equal(made.samples, decode(codes, table, seed=5).samples)
