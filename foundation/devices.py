@@ -1,4 +1,4 @@
-"""The device that training, encoding and generation run on. PyTorch is imported once options are known to be sound."""
+"""The device that training, encoding and generation run on. PyTorch is imported after the options are checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def choose_device(wanted: Device) -> torch.device:
-    """The device of that name; ``auto`` is the GPU where there is one.
+    """Return the device of that name; ``auto`` means the GPU if there is one.
 
     Raises:
         InputError: a GPU is asked for and there is none.
@@ -28,5 +28,5 @@ def choose_device(wanted: Device) -> torch.device:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -226,6 +226,8 @@ def _exceeds_time(training: Training, gang: Gang) -> bool:
 def _be_deterministic() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing reads unfilled memory, and filling it took 5 % of the time of WaveNet's steps.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module
     torch.backends.cudnn.deterministic = True
 
 

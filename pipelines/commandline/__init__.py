@@ -1,1 +1,1 @@
-"""What stands between a user's words and a command: options, help, refusals, progress."""
+"""The command line: options, help, completion, refusals and the folders of runs."""

@@ -1,7 +1,7 @@
-"""Advice that fits the command which gives it, although packages do not know which command they work for.
+"""Notes on messages that name an option of another command.
 
-A message of `audio`, say, names ``corpus.root=...``, an option of ``wordless run``. ``wordless encode`` does not take
-that option, and says so.
+A message of `audio` may name ``corpus.root=...``, an option of ``wordless run``. ``wordless encode`` does not take that
+option, and adds a note that says so.
 """
 
 import re
@@ -16,11 +16,11 @@ from pipelines.commandline.refusals import options
 
 # ``name=`` or ``group.name=``, not within a longer word, a path or an f-string's braces
 MENTION = re.compile(r"(?<![\w.{}/\\-])([a-z_]\w*(?:\.[a-z_]\w*)*)=(?!=)")
-OWNERS = ("run", "encode", "generate", "decode", "probe")  # commands that a message may speak of, the likeliest first
+OWNERS = ("run", "encode", "generate", "decode", "probe")  # commands that a message may mean, the most likely first
 
 
 def advised(name: str, message: str) -> str:
-    """The message of the command ``name``, with a note on the options in it that only another command takes."""
+    """Return the message of the command ``name``, with a note on the options in it that only another command takes."""
     mentions = dict.fromkeys(MENTION.findall(message))
     if not mentions or name not in COMMANDS:
         return message
@@ -39,17 +39,17 @@ def advised(name: str, message: str) -> str:
 
 @cache
 def options_of(command: str) -> frozenset[str]:
-    """Dotted names of the options of a command; none where its configuration is not in the search path."""
+    """Return the dotted names of a command's options; none if its configuration is not in the search path."""
     running = GlobalHydra.instance().hydra  # Hydra composes no second config while it runs a command
     GlobalHydra.instance().clear()
     try:
         return frozenset(options(command, [], without=""))
-    except HydraException:  # the advice is an extra: without it the message is still told
+    except HydraException:  # the note is an extra: the message is printed without it
         return frozenset()
     finally:
         GlobalHydra.instance().hydra = running
 
 
 def is_option(mention: str, known: Collection[str]) -> bool:
-    """Whether options of these names include the mentioned one, or a group of it."""
+    """Return whether the mentioned name is one of the known options, or a group of them."""
     return any(option == mention or option.startswith(f"{mention}.") for option in known)

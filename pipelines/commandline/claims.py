@@ -1,6 +1,6 @@
-"""Folders that this process alone writes, each under a lock until the command ends.
+"""Folders that only this process writes, each locked until the command ends.
 
-A lock is a ``flock``: it goes with its process, however that process ends.
+A lock is a ``flock``, which the system releases when its process ends for any reason.
 """
 
 import fcntl
@@ -14,65 +14,58 @@ from foundation.errors import InputError
 
 RUN_LOCK = ".lock"
 SWEEP_LOCK = ".sweep.lock"
-# What stands in the folder of a run or a sweep before any result does.
+# Files in the folder of a run or a sweep that are no results.
 NOTES = frozenset({RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml"})
 
-_CLAIMS = (
-    ExitStack()
-)  # Hydra makes its callbacks itself, so the command that runs in this process shares its claims here
+_CLAIMS = ExitStack()  # a global, because Hydra creates its callbacks itself and passes them nothing
 
 
 @contextmanager
 def claims() -> Iterator[None]:
-    """Give up all claims when the block ends; folders that were made for nothing go."""
+    """Release all claims when the block ends, and remove claimed folders that hold no result."""
     with _CLAIMS:
         yield
 
 
 def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
-    """Hold a folder until `claims` ends, and return it: ``wanted`` itself, made where it is missing.
+    """Lock a folder until `claims` ends, and return it. A missing folder is created.
 
-    With ``new``, a folder that exists is left alone: ``wanted_2``, ``wanted_3`` and so on are tried in its place. Of
-    several processes, on whatever machines, that want the same new folder at the same time, each gets another one.
+    With ``new``, an existing folder is left alone, and ``wanted_2``, ``wanted_3`` and so on are tried in its place.
+    Several processes that want the same new folder at the same time get different folders, on several machines too.
 
     Raises:
         InputError: another process holds the folder; ``option`` names it on the command line.
     """
     made = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
-    folder = make_new(wanted) if new else make(wanted)
+    folder = make_new(wanted) if new else wanted
+    folder.mkdir(parents=True, exist_ok=True)
     _CLAIMS.callback(discard, [folder, *(parent for parent in made if parent != wanted)] if new or made else [])
     _CLAIMS.enter_context(held(folder, option=option, lock=lock))
     return folder
 
 
-def make(folder: Path) -> Path:
-    """Make a folder where it is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def make_new(wanted: Path) -> Path:
-    """Make a folder that was not there: ``wanted``, or the first of ``wanted_2``, ``wanted_3`` and so on."""
+    """Create a new folder: ``wanted``, or the first free one of ``wanted_2``, ``wanted_3`` and so on."""
     others = (wanted.with_name(f"{wanted.name}_{number}") for number in count(2))
     return next(folder for folder in chain([wanted], others) if made_now(folder))
 
 
 def made_now(folder: Path) -> bool:
-    """Make a folder; returns False where something of its name exists. Of several processes one gets True."""
+    """Create a folder and return True, or False if the name is taken. Only one of several processes gets True."""
     while True:
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             folder.mkdir()
         except FileExistsError:
             return False
-        except FileNotFoundError:  # another run was refused, and removed the parent that it had made
+        except FileNotFoundError:  # another run was refused, and removed the parent folder that it had created
             continue
         return True
 
 
 @contextmanager
 def held(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
-    """Hold the lock of a folder.
+    """Hold the lock of a folder during the block.
 
     Raises:
         InputError: another process holds it, or its file system keeps no locks.
@@ -93,7 +86,7 @@ def held(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
 
 
 def discard(made: list[Path]) -> None:
-    """Remove a folder that holds no result yet, and then empty folders above it: ``made``, innermost first."""
+    """Remove the folders ``made``, innermost first, unless the innermost holds a result."""
     for folder in made[:1]:
         if any(path.name not in NOTES for path in folder.iterdir()):
             return

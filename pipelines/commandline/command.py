@@ -1,7 +1,7 @@
-"""The one wrapper around ``hydra.main``: quoted paths before it, one-line errors after it.
+"""The wrapper around ``hydra.main`` that all commands share: it quotes paths first, and prints errors in one line.
 
 Exit codes: 0 done; 1 a bug (with its traceback), or something needed that ``wordless doctor`` misses; 2 something that
-the user can mend (one line); 130 interrupted; 141 nobody reads what is printed.
+the user can correct (one line); 130 interrupted; 141 the reader of the output has closed it.
 """
 
 import os
@@ -38,11 +38,10 @@ SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a seco
 def command(
     name: str, task: Task, *, paths: frozenset[str], texts: frozenset[str] = frozenset(), often: tuple[str, ...] = ()
 ) -> Callable[[], None]:
-    """A ``main()`` that composes ``conf/<name>.yaml`` with the command line and hands the plain config to ``task``.
+    """Return a ``main()`` that composes ``conf/<name>.yaml`` with the command line and passes the config to ``task``.
 
-    ``paths`` and ``texts`` name the options whose values are paths or texts in which braces, commas and the like mean
-    themselves: they need no quoting, and are not split at commas in a sweep. ``--help`` of a command with options that
-    are used ``often`` names those, and the groups of the others.
+    ``paths`` and ``texts`` name the options whose values are paths or plain texts. Such values need no quoting, and a
+    sweep does not split them at commas. If ``often`` lists options, ``--help`` shows only these and the groups.
     """
 
     def main() -> None:
@@ -72,9 +71,10 @@ def command(
 
 
 def open_streams() -> None:
-    """Have input, output and errors lead to the null device where the caller closed them, as ``>&-`` does.
+    """Open the null device for each standard stream that the caller closed, as ``>&-`` does.
 
-    Else the next file that is opened gets the number of the closed one, and what a decoder prints lands in that file.
+    Otherwise the next opened file would get the number of the closed stream, and a decoder's messages would be written
+    into that file.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR_DESCRIPTOR:
         os.set_inheritable(descriptor, True)
@@ -85,7 +85,7 @@ def open_streams() -> None:
 
 
 def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callable[[DictConfig], None]:
-    """The task of one composed config, as Hydra calls it."""
+    """Return the task as the function of one composed config that Hydra calls."""
 
     def job(config: DictConfig) -> None:
         if is_started_by_another():
@@ -99,9 +99,9 @@ def _job(name: str, task: Task, paths: frozenset[str], *, full: bool) -> Callabl
 
 @contextmanager
 def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, full: bool) -> Iterator[None]:
-    """Turn what the user can mend into one line and exit code 2; let bugs pass.
+    """Turn errors that the user can correct into one line and exit code 2, and let bugs pass.
 
-    It stands around the task too, not only around Hydra: Hydra would log the exception of a failed job in its own way.
+    The task is wrapped too, because Hydra would log the exception of a failed job in its own way.
     """
     try:
         yield
@@ -117,14 +117,14 @@ def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, ful
             raise
         if full:
             traceback.print_exc()
-        # A machine's own trouble, such as a full disk, is told by each machine; all else is the same on every rank.
+        # Each machine reports its own problems, such as a full disk. All other errors are the same on every rank.
         leave(name, advised(name, str(problem)), code=2, everywhere=not isinstance(error, InputError))
 
 
 def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
-    """Exit with ``code`` after one line on stderr, told once: by rank 0, or by one process of each machine.
+    """Print one line on stderr and exit with ``code``: on rank 0, or with ``everywhere`` once on each machine.
 
-    Another process only speaks if torchrun lets it live: then it alone has something to tell.
+    Another process prints only if torchrun does not end it: then no other process had an error.
     """
     if os.environ.get("LOCAL_RANK" if everywhere else "RANK", "0") == "0" or await_torchrun():
         print(f"wordless {name}: {escape(' '.join(message.split()))}", file=sys.stderr, flush=True)
@@ -132,9 +132,9 @@ def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
 
 
 def await_torchrun() -> bool:
-    """Give torchrun, if it started this process, the time to end it; returns whether it did not.
+    """Wait for torchrun to end this process, and return whether torchrun started it and let it live.
 
-    Where one process ends with an error, it told why; those that wait for it lose their connection, which says nothing.
+    If one process ends with an error, the others lose their connection to it, and their own errors explain nothing.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return False
@@ -144,7 +144,7 @@ def await_torchrun() -> bool:
 
 @contextmanager
 def folder_options() -> Iterator[list[str]]:
-    """Options that give ranks other than 0 a temporary run folder: else each makes its own, by its own clock."""
+    """Yield options that give all ranks but 0 a temporary run folder; otherwise each rank would create its own."""
     if os.environ.get("RANK", "0") == "0":
         yield []
         return
@@ -153,13 +153,13 @@ def folder_options() -> Iterator[list[str]]:
 
 
 def places(name: str) -> list[str]:
-    """Options of a command that say where it writes."""
+    """Return the options of a command that choose where it writes."""
     own = options_of(name)
     return [option for option in ("output", "store.root") if option in own] + ["hydra.run.dir"] * (name == "run")
 
 
 def folders(config: DictConfig | None, paths: frozenset[str]) -> list[str]:
-    """Where a command may write: the values of its path options, and here."""
+    """Return the folders that a command may write to: the values of its path options, and the current folder."""
     if config is None:
         return ["."]
     values = [OmegaConf.select(config, path) for path in sorted(paths)]
@@ -168,7 +168,7 @@ def folders(config: DictConfig | None, paths: frozenset[str]) -> list[str]:
 
 @contextmanager
 def hydra_that_raises() -> Iterator[None]:
-    """Without this variable Hydra prints errors itself and exits with code 1."""
+    """Make Hydra raise its errors; without this variable it prints them and exits with code 1."""
     before: Any = os.environ.get(FULL_ERROR)
     os.environ[FULL_ERROR] = "1"
     try:

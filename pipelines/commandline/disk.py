@@ -1,4 +1,4 @@
-"""Enough room on the disk and the right to use it, before anything is written."""
+"""Check of free space and write permission, before anything is written."""
 
 import os
 import shutil
@@ -6,27 +6,27 @@ from pathlib import Path
 
 from foundation.errors import InputError
 
-# What a small run leaves in the store; and, per second of sound, waveforms, codes and spectrograms, with room to spare.
+# Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20
 BYTES_PER_SECOND = 60_000
 BYTES_PER_VECTOR = 60_000  # all layers and poolings of one clip by one method; of convolutional encoders, as measured
 
 
 def require_space(folder: Path, option: str, *, seconds: float = 0.0, vectors: int = 0, reused: bool = False) -> None:
-    """Refuse to begin what the disk cannot hold, or does not let us write.
+    """Refuse to begin if the disk has too little space, or if the folder may not be written.
 
     Args:
-        folder: where it is to be written.
-        option: what chooses another place.
-        seconds: of sound that is worked on, once for each fold and seed.
-        vectors: clips times methods that are probed, likewise.
-        reused: it may hold all that is needed: where it is there but cannot be written, it will be read.
+        folder: the folder to write to.
+        option: the option that chooses another folder, such as ``store.root=PATH``.
+        seconds: seconds of sound, counted once for each fold and seed.
+        vectors: clips times probed methods, counted once for each fold and seed.
+        reused: accept an existing folder that may not be written, because it may already hold everything.
 
     Raises:
-        InputError: less is free than that needs, or the folder is closed to us.
+        InputError: there is too little free space, or the folder may not be written.
     """
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK) and reused:
-        return  # what is there is read; what is not there is refused when its turn comes
+        return  # stages that are missing are refused later, when they are written
     existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         problem = "you may not write there" if existing.is_dir() else "it is a file"

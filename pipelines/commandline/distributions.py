@@ -1,4 +1,4 @@
-"""What installed distributions ask of each other: which versions of what."""
+"""The versions that installed distributions require of each other."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,19 +10,19 @@ from packaging.utils import canonicalize_name
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """One distribution that another asks for."""
+    """A distribution that another one requires."""
 
     name: str
-    asked: str  # with the versions that will do: "numpy>=2.2"
-    by: str  # the distribution that asks
-    extra: str = ""  # the extra that it belongs to; "" is always needed
-    others: tuple["Need", ...] = ()  # what further dependencies ask of the same distribution
+    asked: str  # the requirement with its versions: "numpy>=2.2"
+    by: str  # the distribution that requires it
+    extra: str = ""  # the extra that it belongs to; "" for a requirement without an extra
+    others: tuple["Need", ...] = ()  # requirements of other dependencies on the same distribution
 
 
 def needs(distribution: str) -> list[Need]:
-    """What a distribution asks for on this platform, each with what its other dependencies ask of the same.
+    """Return the requirements of a distribution on this platform, each with those of its dependencies on the same one.
 
-    Empty if it is not installed.
+    The list is empty if the distribution is not installed.
     """
     direct = list(asked(distribution))
     indirect = [other for need in direct for other in asked(need.name) if not other.extra]
@@ -30,7 +30,7 @@ def needs(distribution: str) -> list[Need]:
 
 
 def asked(distribution: str) -> Iterator[Need]:
-    """The requirements of one distribution that apply on this platform."""
+    """Yield the requirements of one distribution that apply on this platform."""
     try:
         lines = requires(distribution) or []
     except PackageNotFoundError:
@@ -43,22 +43,22 @@ def asked(distribution: str) -> Iterator[Need]:
 
 
 def extra_of(requirement: Requirement) -> str:
-    """The extra that a requirement belongs to, or ""."""
+    """Return the extra that a requirement belongs to, or ""."""
     return str(requirement.marker or "").partition("extra ==")[2].strip().split(" ")[0].strip("\"'")
 
 
 def same(one: Need, other: Need) -> bool:
-    """Whether both ask for one distribution: case, dots and underscores in names do not count."""
+    """Return whether both name the same distribution; case, dots and underscores do not count."""
     return canonicalize_name(one.name) == canonicalize_name(other.name)
 
 
 def satisfied(need: Need, found: str) -> bool:
-    """Whether an installed version will do."""
+    """Return whether an installed version satisfies the requirement."""
     return Requirement(need.asked).specifier.contains(found, prereleases=True)
 
 
 def version_of(distribution: str) -> str | None:
-    """The installed version, or None."""
+    """Return the installed version, or None."""
     try:
         return version(distribution)
     except PackageNotFoundError:

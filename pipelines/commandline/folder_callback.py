@@ -19,8 +19,8 @@ CLOCK = "${now:"
 class ClaimedFolder(Callback):
     """Gives each run and each sweep a folder that no other one writes at the same time.
 
-    A folder that is named after the time, as the default is, is always a new one. Another is used as it is, so that the
-    same command goes on in the folder of its first call.
+    A folder that is named after the time, which is the default, is always a new one. Any other folder is used as it is,
+    so that the same command continues in the folder of its first call.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -29,7 +29,7 @@ class ClaimedFolder(Callback):
             _claim(config, "run", RUN_LOCK)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Claim ``hydra.sweep.dir``; the jobs of the sweep are told where it is."""
+        """Claim ``hydra.sweep.dir``, and pass its name to the jobs of the sweep."""
         with ending_the_command(config):
             if renamed := _claim(config, "sweep", SWEEP_LOCK):
                 with read_write(config):
@@ -38,7 +38,7 @@ class ClaimedFolder(Callback):
 
 @contextmanager
 def ending_the_command(config: DictConfig) -> Iterator[None]:
-    """Let an error end the command: Hydra makes a warning of all that a callback raises but ``SystemExit``."""
+    """End the command on an error: Hydra turns all errors of a callback but ``SystemExit`` into warnings."""
     try:
         with mendable("run", frozenset(), config, full=False):
             yield
@@ -48,7 +48,7 @@ def ending_the_command(config: DictConfig) -> Iterator[None]:
 
 
 def _claim(config: DictConfig, mode: Literal["run", "sweep"], lock: str) -> str:
-    """Claim the folder of the run or the sweep; returns the option's new value where the folder got another name."""
+    """Claim the folder of the run or the sweep, and return the option's new value if the folder got another name."""
     written = str(OmegaConf.to_container(config.hydra[mode], resolve=False)["dir"])  # type: ignore[index,call-overload]  # a mapping
     wanted = Path(config.hydra[mode].dir)
     claimed = claim(wanted, option=f"hydra.{mode}.dir", lock=lock, new=CLOCK in written)

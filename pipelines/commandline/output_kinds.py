@@ -1,4 +1,4 @@
-"""What the suffix of ``output=...`` says: a file that the command writes, a folder, or a mistake."""
+"""Check of the suffix of ``output=...``: a file that the command writes, a folder, or a mistake."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -16,11 +16,11 @@ FILES = frozenset(f".{suffix}" for suffix in (*ARRAYS, *TABLES, *PAGES, *SOUNDS,
 
 
 def require_kind(output: Path, written: Collection[str], *, possible: str) -> None:
-    """Refuse an output that looks like a file which the command does not write.
+    """Refuse an output whose suffix is that of a file which the command does not write.
 
     Args:
         written: suffixes of the files that the command writes, such as ".wav".
-        possible: what can be named instead.
+        possible: what the user can name instead.
     """
     suffix = output.suffix.lower()
     if suffix in FILES and suffix not in written:

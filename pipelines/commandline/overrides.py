@@ -1,9 +1,9 @@
-"""Command-line words before Hydra reads them.
+"""Preparation of command-line words for Hydra.
 
 Hydra's grammar gives meaning to spaces, commas, parentheses, brackets, quotes, backslashes and ``=``, all of which
-occur in paths and in patterns of file names. Options known to hold one are therefore quoted first; the value arrives
-as the shell passed it, ``~`` of a path expanded. Two things keep their meaning: what the user quoted for Hydra, and
-OmegaConf's interpolations, such as ``${oc.env:SCRATCH}``.
+occur in paths and in patterns of file names. Values of options that hold paths or patterns are therefore quoted first,
+and ``~`` of a path is expanded. Values that the user quoted for Hydra keep their quotes, and interpolations of
+OmegaConf, such as ``${oc.env:SCRATCH}``, are still resolved.
 """
 
 import os
@@ -32,7 +32,7 @@ ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
 
 
 def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] = frozenset()) -> list[str]:
-    """Command-line words as Hydra is to see them: switches, then options, those of ``paths`` and ``texts`` quoted.
+    """Return the words for Hydra: switches first, then options, with the values of ``paths`` and ``texts`` quoted.
 
     Raises:
         InputError: a word is neither a switch nor ``name=value``.
@@ -44,7 +44,7 @@ def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] =
 
 
 def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(switches with their values, options): argparse refuses options on both sides of a switch."""
+    """Divide the words into switches with their values, and options; argparse refuses options around a switch."""
     switches: list[str] = []
     options: list[str] = []
     waiting = ""  # a switch that takes the next word
@@ -62,10 +62,10 @@ def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def known_switch(word: str) -> str:
-    """The word itself, if Hydra knows it.
+    """Return the word if it is one of Hydra's switches.
 
     Raises:
-        InputError: it does not.
+        InputError: Hydra has no such switch.
     """
     name, _, value = word.partition("=")
     if name in SWITCHES | SWITCHES_WITH_VALUE:
@@ -81,7 +81,7 @@ def require_assignment(word: str) -> None:
 
 
 def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str:
-    """``name=value``, the value quoted if the option holds a path or a text; ``+name=``, ``++name=`` count likewise."""
+    """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds a path or a text."""
     name, _, value = word.partition("=")
     if name.lstrip("+") in paths:
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
@@ -89,14 +89,14 @@ def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str
 
 
 def quote(value: str) -> str:
-    """A value as a string of Hydra's grammar; null, nothing, and values in quotes already stay as they are."""
+    """Quote a value as a string of Hydra's grammar; null, empty and quoted values stay as they are."""
     if value.lower() in ("", "null") or ALREADY_QUOTED.fullmatch(value):
         return value
     return QuotedString(text=without_interpolation(value), quote=Quote.single).with_quotes()
 
 
 def without_interpolation(text: str) -> str:
-    r"""Text with ``${`` escaped (as ``\${``, backslashes before it doubled) unless it is well formed as it stands."""
+    r"""Escape ``${`` (as ``\${``, with backslashes before it doubled) unless the text is well formed."""
     try:
         parse(text)
     except GrammarParseError:

@@ -1,4 +1,4 @@
-"""What Hydra, OmegaConf and the operating system refuse, in one line that names the remedy."""
+"""Errors of Hydra, OmegaConf and the operating system as one line that names the remedy."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from foundation.nearest import suggestion
 
 
 def resolved(config: DictConfig) -> dict[str, object]:
-    """The config as plain dictionaries, lists and values, interpolations resolved.
+    """Return the config as plain dictionaries, lists and values, with interpolations resolved.
 
     Raises:
         InputError: values are still ``???`` (names every one of them), or an interpolation leads nowhere.
@@ -33,7 +33,7 @@ def resolved(config: DictConfig) -> dict[str, object]:
 
 
 def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
-    """Hydra's or OmegaConf's refusal of the command-line ``words`` of the command ``name`` as our own error."""
+    """Turn an error of Hydra or OmegaConf about the ``words`` of the command ``name`` into an `InputError`."""
     match error:
         case OverrideParseException():
             remedy = "in quotes, a value may hold anything: \"name='value'\""
@@ -47,7 +47,7 @@ def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
 
 
 def missing_option(error: MissingConfigException) -> InputError:
-    """There is no such file in a config group."""
+    """Explain that a config group has no such choice."""
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     if not group:
         return InputError(f"there is no configuration {option!r}; see --help")
@@ -58,14 +58,14 @@ def missing_option(error: MissingConfigException) -> InputError:
 
 
 def rejected(error: Exception, words: Sequence[str]) -> str:
-    """The key that Hydra could not override, or "" if it complains of something else."""
+    """Return the key that Hydra could not override, or "" for any other error."""
     quoted = first_line(error).partition("'")[2].rpartition("'")[0]
     keys = {word.partition("=")[0].lstrip("+~") for word in words}
     return quoted if quoted in keys and not isinstance(error.__cause__, TypeError) else ""
 
 
 def unknown_option(key: str, *, name: str, words: Sequence[str]) -> InputError:
-    """No option has this name."""
+    """Explain that no option has this name, or that it needs no ``+``."""
     known = options(name, words, without=key)
     if key in known:
         return InputError(f"{key} is an option already; write {key}=... without + or ~")
@@ -73,7 +73,7 @@ def unknown_option(key: str, *, name: str, words: Sequence[str]) -> InputError:
 
 
 def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
-    """Dotted names of all options and config groups, in the config that the groups chosen by ``words`` give."""
+    """Return the dotted names of all options and config groups, with the groups that ``words`` choose."""
     keys = {word: word.partition("=")[0].lstrip("+") for word in words if "=" in word and not word.startswith("-")}
     groups = [word for word, key in keys.items() if "." not in key and key != without]
     with initialize_config_module("conf", version_base="1.3"):
@@ -87,7 +87,7 @@ def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
 
 
 def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
-    """A config as dictionaries, lists and values."""
+    """Return a config as dictionaries, lists and values."""
     return cast(dict[str, object], OmegaConf.to_container(config, resolve=resolve))
 
 
@@ -102,23 +102,22 @@ def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str
 
 
 def told(error: BaseException) -> str:
-    """First line of an error and of what caused it."""
+    """Return the first line of an error and of its cause."""
     cause = error.__cause__
     return f"{first_line(error)}: {first_line(cause)}" if cause is not None and first_line(cause) else first_line(error)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a message, without its full stop."""
+    """Return the first line of a message without its full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(". ")
 
 
 def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] = ()) -> InputError | None:
-    """A full disk, a missing permission or a missing file, with its remedy; None for everything else.
+    """Explain a full disk, a missing permission or a missing file with its remedy; return None for all other errors.
 
-    Where a full disk is not mentioned with a path, the emptiest of the ``folders`` that were written to is named. An
-    error that says nothing of a disk counts as caused by a full one while one of the ``folders`` is full. ``options``
-    choose another place to write to.
+    If a full disk is reported without a path, the one of the ``folders`` with the least space is named. Any error
+    counts as caused by a full disk while one of the ``folders`` is full. ``options`` choose another place to write to.
     """
     code, path = os_number(error), _named(error)
     places = [existing(folder) for folder in folders]
@@ -138,13 +137,13 @@ def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] 
 
 
 def _named(error: BaseException) -> str | None:
-    """The file that an error, or what caused it, names."""
+    """Return the file that an error or one of its causes names."""
     names = (getattr(each, "filename", None) for each in causes(error))
     return next((os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)), None)
 
 
 def full_disk(path: str | Path, options: Sequence[str] = ()) -> InputError:
-    """Where the disk is full, and what to do."""
+    """Explain that a disk is full, and what to do."""
     return InputError(
         f"{path}: the disk is full; free some space{_elsewhere(options)}: nothing finished is lost, and the same "
         "command resumes"
@@ -156,6 +155,6 @@ def _elsewhere(options: Sequence[str]) -> str:
 
 
 def existing(path: str) -> Path:
-    """The path itself, or the nearest folder above it that is there."""
+    """Return the path itself, or the nearest existing folder above it."""
     place = Path(path).absolute()
     return next(folder for folder in (place, *place.parents) if folder.exists())

@@ -1,7 +1,7 @@
 """The command line as the user typed it, for a shell to repeat.
 
 Hydra reads ``sys.argv``. `pipelines.commandline.overrides` changes it: paths and texts are quoted for its grammar,
-``~`` is expanded and switches come first. This module keeps what the user typed.
+``~`` is expanded and switches come first. This module keeps the words that the user typed.
 """
 
 import shlex
@@ -24,6 +24,6 @@ def typed(words: Sequence[str]) -> Iterator[None]:
 
 
 def command_line(command: str) -> str:
-    """``wordless <command>`` with the words that the user typed, quoted for a shell."""
+    """Return ``wordless <command>`` with the words that the user typed, quoted for a shell."""
     words = _TYPED.get()
     return shlex.join(["wordless", command, *(sys.argv[1:] if words is None else words)])
