@@ -10,8 +10,13 @@ def escape(text: str) -> str:
 
 
 def escape_line(text: str) -> str:
-    """Replace each character that is not printable, line breaks too, by its Python escape sequence."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Replace each character that is not printable, line breaks too, by its Python escape sequence.
+
+    A no-break space stays as it is: Python does not count it as printable, but terminals print it as a space.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def escape_values(content: object) -> object:
