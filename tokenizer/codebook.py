@@ -1,27 +1,13 @@
 """FAISS k-means over bottlenecks: the codebook, and residual codebooks of further levels."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from itertools import chain
-
 import faiss
 import numpy as np
 import numpy.typing as npt
 
 from foundation.errors import InputError
+from tokenizer.kmeans_report import KMeansReport
 
 FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class KMeansReport:
-    """Size and result of one k-means clustering."""
-
-    points: int  # number of clustered bottlenecks: all of them, never a silent subsample
-    objective: tuple[float, ...]  # mean squared distance to the nearest centroid, per iteration
-    dead: int  # centroids that are the nearest of no point
-    duplicates: int  # centroids equal to an earlier one
-    gpu: bool
 
 
 def fit_residual_codebooks(
@@ -48,19 +34,6 @@ def fit_residual_codebooks(
         codebooks.append(centroids)
         reports.append(report)
     return np.stack(codebooks), tuple(reports)
-
-
-def kmeans_record(reports: Sequence[KMeansReport]) -> dict[str, object]:
-    """Build the content of ``kmeans.json``: the report of a single level, or a summary and the report of each level."""
-    first = asdict(reports[0])
-    if len(reports) == 1:
-        return first
-    return first | {
-        "objective": tuple(chain.from_iterable(report.objective for report in reports)),
-        "dead": sum(report.dead for report in reports),
-        "duplicates": sum(report.duplicates for report in reports),
-        "levels": [asdict(report) for report in reports],
-    }
 
 
 def fit_codebook(
@@ -95,7 +68,7 @@ def fit_codebook(
     used = np.unique(nearest(points, centroids))
     report = KMeansReport(
         points=len(points),
-        objective=tuple(float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()),
+        objective=[float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()],
         dead=codebook_size - len(used),
         duplicates=codebook_size - len(np.unique(centroids, axis=0)),
         gpu=gpu is not None,

@@ -8,7 +8,8 @@ from torch import Tensor
 from audio.waveform import FloatArray
 from foundation.threads import one_thread
 from tokenizer.autoencoder import Autoencoder
-from tokenizer.codebook import KMeansReport, fit_residual_codebooks
+from tokenizer.codebook import fit_residual_codebooks
+from tokenizer.kmeans_report import KMeansReport
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 
 

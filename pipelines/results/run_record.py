@@ -14,6 +14,7 @@ from foundation.errors import InputError
 from foundation.printable import escape_values
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.record_types import require_record
+from tokenizer.kmeans_report import KMeansSummary
 from training.record import TrainingRecord
 
 RESULTS = "results.json"
@@ -65,21 +66,11 @@ class CorpusRecord(DivisionRecord):
     groups: dict[str, int]
 
 
-class KMeansRecord(TypedDict):
-    """How the codebook was clustered."""
-
-    points: int
-    objective: list[float]
-    dead: int
-    duplicates: int
-    gpu: bool
-
-
 class CodebookRecord(TypedDict):
     """Use and health of the codebook."""
 
     counts: list[int]  # uses of each code
-    kmeans: KMeansRecord
+    kmeans: KMeansSummary
     stability: dict[str, float]  # ratio of codes that stay the same, by what was changed
     verdict: str | None  # what is wrong with it
 

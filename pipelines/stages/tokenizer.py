@@ -21,9 +21,9 @@ from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
-from tokenizer.codebook import kmeans_record
 from tokenizer.fitting import fit_codebooks
 from tokenizer.health import HealthConfig
+from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.patches import PatchConfig
 from tokenizer.sample import FrameSample, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.tokenizer import TokenizerConfig
@@ -261,7 +261,7 @@ def codebook(
             gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
         )
         tokenizer.save_pretrained(folder)
-        write_json(folder / "kmeans.json", kmeans_record(reports))
+        write_json(folder / "kmeans.json", kmeans_summary(reports))
 
     title = f"k-means, {f'{settings.levels} levels of ' if several else ''}{settings.codebook_size} codes"
     return session.obtain(recipe, title, make, files=[*MODEL, "kmeans.json"])

@@ -1,13 +1,12 @@
 """k-means uses every point it is given, and says what it did."""
 
-from dataclasses import asdict, replace
-
 import numpy as np
 import pytest
 
 from foundation.errors import InputError
 from tests.reference import nearest_by_distance, nearest_by_level
-from tokenizer.codebook import fit_codebook, fit_residual_codebooks, kmeans_record, nearest
+from tokenizer.codebook import fit_codebook, fit_residual_codebooks, nearest
+from tokenizer.kmeans_report import kmeans_summary
 
 
 def clusters(points: int, centres: int) -> np.ndarray:
@@ -19,18 +18,19 @@ def test_all_points_are_used_and_the_objective_is_theirs() -> None:
     points = clusters(6000, 4)  # more than the 256 points per centroid that FAISS draws by default
     centroids, report = fit_codebook(points, codebook_size=4, iterations=20, seed=0)
     distances = ((points - centroids[nearest_by_distance(points, centroids)]) ** 2).sum(1)
-    assert report.points == 6000
-    assert report.dead == report.duplicates == 0
-    assert not report.gpu
-    assert np.isclose(report.objective[-1], distances.mean(), rtol=0.01)
+    assert report["points"] == 6000
+    assert report["dead"] == report["duplicates"] == 0
+    assert not report["gpu"]
+    assert np.isclose(report["objective"][-1], distances.mean(), rtol=0.01)
 
 
 def test_the_objective_never_rises() -> None:
     points = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
     _, report = fit_codebook(points, codebook_size=32, iterations=15, seed=0)
-    assert len(report.objective) == 15
+    assert len(report["objective"]) == 15
     assert all(
-        later <= earlier * (1 + 1e-5) for earlier, later in zip(report.objective, report.objective[1:], strict=False)
+        later <= earlier * (1 + 1e-5)
+        for earlier, later in zip(report["objective"], report["objective"][1:], strict=False)
     )
 
 
@@ -43,7 +43,7 @@ def test_same_seed_same_bytes() -> None:
 def test_dead_and_duplicate_centroids_are_counted() -> None:
     points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
     _, report = fit_codebook(points, codebook_size=8, iterations=5, seed=0)
-    assert report.dead >= 5  # three places, eight centroids
+    assert report["dead"] >= 5  # three places, eight centroids
 
 
 def test_too_few_points_are_refused() -> None:
@@ -79,23 +79,23 @@ def test_each_level_is_fitted_to_what_is_left_over() -> None:
         for used in (1, 2, 3)
     ]
     assert errors[0] > errors[1] > errors[2]
-    assert np.allclose([report.objective[-1] for report in reports], errors, rtol=0.01)
+    assert np.allclose([report["objective"][-1] for report in reports], errors, rtol=0.01)
 
 
 def test_points_that_leave_nothing_over() -> None:
     points = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
     codebooks, reports = fit_residual_codebooks(points, levels=2, codebook_size=4, iterations=20, seed=0)
-    if not reports[0].dead:  # each place has a centroid of its own
+    if not reports[0]["dead"]:  # each place has a centroid of its own
         assert not codebooks[1].any()
-        assert reports[1].dead == reports[1].duplicates == 3
+        assert reports[1]["dead"] == reports[1]["duplicates"] == 3
     assert np.isfinite(codebooks).all()
 
 
 def test_the_record_of_levels_says_what_they_come_to() -> None:
     points = np.random.default_rng(1).normal(size=(500, 6)).astype(np.float32)
     _, (coarse, fine) = fit_residual_codebooks(points, levels=2, codebook_size=8, iterations=4, seed=0)
-    assert kmeans_record([coarse]) == asdict(coarse)
-    both = kmeans_record([coarse, replace(fine, dead=2, duplicates=1)])
-    assert both["objective"] == coarse.objective + fine.objective
-    assert (both["points"], both["dead"], both["duplicates"]) == (500, coarse.dead + 2, coarse.duplicates + 1)
-    assert both["levels"] == [asdict(coarse), asdict(replace(fine, dead=2, duplicates=1))]
+    assert kmeans_summary([coarse]) == coarse
+    both = kmeans_summary([coarse, {**fine, "dead": 2, "duplicates": 1}])
+    assert both["objective"] == coarse["objective"] + fine["objective"]
+    assert (both["points"], both["dead"], both["duplicates"]) == (500, coarse["dead"] + 2, coarse["duplicates"] + 1)
+    assert both["levels"] == [coarse, {**fine, "dead": 2, "duplicates": 1}]
