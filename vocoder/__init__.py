@@ -1,1 +1,1 @@
-"""A conditional WaveNet that turns codes back into sound."""
+"""Sound from codes: a conditional WaveNet, and methods without learning."""

@@ -1,4 +1,4 @@
-"""Codes of one sound that come block by block, and what they mean."""
+"""Codes of one sound that arrive in blocks, and the frames that they stand for."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,18 +12,18 @@ from tokenizer.codes import CodeMeanings, Codes, IntArray
 from vocoder.frames import code_frames
 from vocoder.wavenet.network import WaveNetConfig
 
-CODES_TOGETHER = 32  # whose meaning is looked up in one call
+CODES_TOGETHER = 32  # codes that are looked up in one call
 
 
 class HeardBlocks:
-    """Blocks of codes, with the samples that those which came stand for."""
+    """Blocks of codes, with the number of samples that the blocks so far stand for."""
 
     def __init__(self, blocks: Iterable[Codes]) -> None:
         self.blocks = blocks
         self.samples = 0
 
     def __iter__(self) -> Iterator[Codes]:
-        """The blocks, counted as they pass.
+        """Give the blocks and count their samples.
 
         Raises:
             InputError: a block ends within a code, and another follows.
@@ -39,9 +39,9 @@ class HeardBlocks:
 
 
 def even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:
-    """Values ``(time, streams)`` of codes, `CODES_TOGETHER` at a time counted from the first.
+    """Give values ``(time, streams)`` of codes, `CODES_TOGETHER` at a time counted from the first.
 
-    However the codes are cut into blocks, the same products are computed: products of other shapes round differently.
+    Fixed sizes make the results independent of the blocks: matrix products of other shapes round differently.
     """
     waiting: list[IntArray] = []
     for block in blocks:
@@ -56,14 +56,14 @@ def even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:
 
 @torch.inference_mode()
 def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig) -> Tensor:
-    """``(frames, inputs)``, what a network is told of codes ``(time, streams)``."""
+    """Compute the network's conditions ``(frames, inputs)`` of codes ``(time, streams)``."""
     with one_thread():
         return code_frames(_batch(values), tokenizer, config)[0]
 
 
 @torch.inference_mode()
 def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
-    """``(frames, mels)``, what codes ``(time, streams)`` mean, unnormalised."""
+    """Decode codes ``(time, streams)`` to unnormalised log-mel ``(frames, mels)``."""
     with one_thread():
         return tokenizer.denormalise(tokenizer.spectrogram(_batch(values))[0])
 

@@ -1,4 +1,4 @@
-"""Sound that continues a recording: the vocoder hears the end of the recording, and its new sound is joined to that.
+"""Sound that continues a recording: the vocoder reads the end of the recording and generates the sound after it.
 
 ::
 
@@ -26,22 +26,22 @@ class Prompt:
 
     @classmethod
     def beginning(cls, waveform: Waveform, codes: Codes, steps: int) -> "Prompt":
-        """The first time steps of a recording and of its codes."""
+        """Return the first time steps of a recording and of its codes."""
         return cls.within(waveform, codes, 0, steps)
 
     @classmethod
     def within(cls, waveform: Waveform, codes: Codes, start: int, stop: int) -> "Prompt":
-        """Time steps ``[start, stop)`` of a recording and of its codes."""
+        """Return time steps ``[start, stop)`` of a recording and of its codes."""
         prompt, first = codes.crop(start, stop), start * codes.format.samples_per_code
         samples = waveform.samples[first : first + prompt.num_samples]
         return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
 
     @classmethod
     def of_excerpt(cls, excerpt: Excerpt, codes: Codes) -> "Prompt":
-        """Half of an excerpt, in whole codes, at least one: what the language model hears before it continues.
+        """Return half of an excerpt, in whole codes, at least one, as the prompt of the language model.
 
-        Of a whole clip it is the first half. The first half of an excerpt from a longer clip may be silence. There the
-        prompt ends where half of the excerpt's energy has passed, so that sound has begun.
+        For a whole clip this is the first half. The first half of an excerpt from a longer clip may be silent, so there
+        the prompt ends where half of the excerpt's energy has passed.
         """
         step = codes.format.samples_per_code
         steps = codes.num_samples // step
@@ -53,7 +53,7 @@ class Prompt:
         return cls.within(excerpt.waveform, codes, start, start + length)
 
     def end(self, steps: int) -> "Prompt":
-        """The last time steps of the prompt; all of them where it has fewer."""
+        """Return the last time steps of the prompt; all of them if it has fewer."""
         start = max(len(self.codes.values) - steps, 0)
         samples = self.waveform.samples[start * self.codes.format.samples_per_code :]
         return Prompt(
@@ -63,10 +63,10 @@ class Prompt:
 
 
 def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
-    """A recording and what follows it, as one sound."""
+    """Join a recording and its continuation into one sound."""
     return Waveform(samples=np.concatenate([prompt.samples, more.samples]), sample_rate=more.sample_rate)
 
 
 def after(sound: Waveform, start: int) -> Waveform:
-    """A sound without its first samples."""
+    """Return a sound without its first samples."""
     return Waveform(samples=sound.samples[start:], sample_rate=sound.sample_rate)

@@ -1,4 +1,4 @@
-"""Training batches: crops of whole codes and the samples that they stand for.
+"""Training batches: crops of whole codes and their samples.
 
 ::
 
@@ -7,9 +7,9 @@
     samples           [context][ counted       ]      [      counted only where the sound is
     previous         [ one sample earlier      ]
 
-Inside a clip the first ``context_codes`` of a crop are heard and not counted: the model has too little history there. A
-crop that begins where its clip begins has all the history there is, silence, just as in generation. The last codes of a
-crop that ends inside its clip are not counted either, where the conditions would look ahead beyond the crop.
+Inside a clip the first ``context_codes`` of a crop are inputs but not counted in the loss: there the model has too
+little history. A crop at the start of its clip has its full history, silence, as in generation. At the end of a crop
+inside a clip, codes whose conditions would look ahead beyond the crop are not counted either.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,19 +30,20 @@ from vocoder.frames import code_frames
 from vocoder.wavenet.mu_law import encode, silence
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNetConfig
 
-NOT_COUNTED = -100  # target of a sample that the loss leaves out
+NOT_COUNTED = -100  # target of a sample that the loss ignores
 
 
 @dataclass(frozen=True, kw_only=True)
 class CropsConfig:
-    """How clips are cut for training."""
+    """Options of cutting clips into training crops."""
 
     batch_size: int = 8  # crops per step, over all processes
     crop_codes: int = 25
-    context_codes: int = 2  # heard and not counted, where a crop begins inside its clip
-    group_dropout: float = 0.1  # share of crops whose group is withheld: the average of all groups learns too
-    condition_noise: float = 0.0  # standard deviation of what is added to the log-mel, in its own: codes err, too
-    input_noise: float = 0.0  # of what is added to the samples that are heard, in levels: those that it makes err, too
+    context_codes: int = 2  # inputs that are not counted in the loss, in a crop that begins inside its clip
+    group_dropout: float = 0.1  # share of crops whose group is hidden, which trains the average of all groups
+    condition_noise: float = 0.0  # standard deviation of noise on the normalised log-mel, for robustness to wrong codes
+    # standard deviation of noise on the input samples, in levels, for robustness to its own errors
+    input_noise: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,10 +67,10 @@ class CropsConfig:
         return replace(self, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
 
     def look_ahead(self, model: WaveNetConfig) -> int:
-        """Codes at the end of a crop that are not counted.
+        """Compute the number of codes at the end of a crop that are not counted.
 
         Raises:
-            InputError: they and the context leave nothing to count, or there is no log-mel that noise is added to.
+            InputError: context and look-ahead leave nothing to count, or noise is set without log-mel conditions.
         """
         if self.condition_noise and model.condition == "embedding":
             raise InputError(
@@ -87,9 +88,9 @@ class CropsConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VocoderClips:
-    """Sound and codes of clips, end to end in one array each; any of them may be a `numpy.memmap`.
+    """Sound and codes of clips, one clip after the other in one array each; arrays may be `numpy.memmap`s.
 
-    Clip ``i`` has the samples ``sample_offsets[i]:sample_offsets[i + 1]`` and the codes likewise.
+    Clip ``i`` has the samples ``sample_offsets[i]:sample_offsets[i + 1]``; codes likewise.
 
     Raises:
         InputError: the offsets do not cover the arrays.
@@ -131,11 +132,11 @@ class OtherCodes:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VocoderBatch:
-    """Crops of one length, that of the longest among them."""
+    """Crops, padded to the length of the longest."""
 
-    previous: Tensor  # (batch, time) int64, levels one sample late
-    targets: Tensor  # (batch, time) int64, levels; NOT_COUNTED where there is nothing to learn
-    spectrogram: Tensor  # (batch, frames, inputs) float32, what the codes mean; zeros beyond a clip's end
+    previous: Tensor  # (batch, time) int64, levels delayed by one sample
+    targets: Tensor  # (batch, time) int64, levels; NOT_COUNTED where the loss ignores them
+    spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
 
     def to(self, device: torch.device) -> "VocoderBatch":
@@ -148,17 +149,17 @@ class _Crop:
     start: int  # first code, within the clip
     stop: int
     group: int
-    codebook: int  # which of those that the clips are coded in
-    noise: Tensor | None  # (frames, inputs), added to what the codes mean
-    jitter: Tensor | None  # (samples,) int64, added to the levels that are heard
+    codebook: int  # index of the codebook whose codes are used
+    noise: Tensor | None  # (frames, inputs), added to the conditions
+    jitter: Tensor | None  # (samples,) int64, added to the input levels
 
 
 class Crops:
-    """Batches of crops drawn at random, long clips as often as they are long.
+    """Batches of random crops; the chance of a clip is proportional to its length.
 
-    The same step always holds the same crops, so for validation the first few steps are a fixed set. With ``others``,
-    each crop is drawn in one of all codebooks, with equal chances: a network that hears what codes of several sizes
-    mean is less surprised by those of yet another.
+    The same step always has the same crops, so the first few steps are a fixed validation set. With ``others``, the
+    codebook of each crop is random, with equal chances. A network trained on codebooks of several sizes generalises
+    better to other codebooks.
 
     Raises:
         InputError: clips and codes do not fit each other, or there are none.
@@ -200,10 +201,10 @@ class Crops:
                 )
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
-        """The ``part``-th of ``parts`` equal shares of what is learned from at ``step``.
+        """Return share ``part`` of ``parts`` of the batch of ``step``.
 
         Raises:
-            InputError: the batch cannot be shared equally.
+            InputError: the batch cannot be divided equally.
         """
         if self.config.batch_size % parts:
             raise InputError(
@@ -227,17 +228,17 @@ class Crops:
         return _Crop(clip=clip, start=start, stop=stop, group=group, codebook=codebook, noise=noise, jitter=jitter)
 
     def _noise(self, rng: np.random.Generator, codes: int) -> Tensor:
-        """Of the log-mel of so many codes ``(frames, inputs)``; none is added to their positions."""
+        """Draw noise for the log-mel of ``codes`` codes ``(frames, inputs)``; positions within codes get none."""
         noise = np.zeros((codes * self.model.patch_frames, self.model.condition_inputs), np.float32)
         heard = noise[:, : self.model.n_mels]
         heard[:] = self.config.condition_noise * rng.standard_normal(heard.shape, dtype=np.float32)
         return torch.from_numpy(noise)
 
     def _jitter(self, rng: np.random.Generator, codes: int) -> Tensor:
-        """Of the samples of so many codes, in whole levels ``(samples,)``.
+        """Draw noise for the input samples of ``codes`` codes, in whole levels ``(samples,)``.
 
-        As in FFTNet (Jin et al. 2018, "FFTNet: A Real-Time Speaker-Dependent Neural Vocoder"): who hears what it made
-        itself hears errors, and does well to believe its conditions more.
+        As in FFTNet (Jin et al. 2018, "FFTNet: A Real-Time Speaker-Dependent Neural Vocoder"): in generation the
+        network's inputs are its own samples, with errors; noise in training teaches it to rely more on the conditions.
         """
         drawn = self.config.input_noise * rng.standard_normal(codes * self.model.samples_per_code)
         return torch.from_numpy(np.rint(drawn).astype(np.int64))
@@ -253,13 +254,13 @@ class Crops:
         )
 
     def _levels(self, crop: _Crop, codes: int) -> tuple[Tensor, Tensor]:
-        """Previous levels and targets, ``(codes * samples_per_code,)`` each."""
+        """Return previous levels and targets, ``(codes * samples_per_code,)`` each."""
         step, levels = self.model.samples_per_code, self.model.levels
         begin, end = (int(offset) for offset in self.clips.sample_offsets[crop.clip : crop.clip + 2])
         first, last = begin + crop.start * step, min(begin + crop.stop * step, end)
         heard = encode(_as_float(self.clips.samples[max(first - 1, begin) : last]), levels=levels)
         if crop.start == 0:
-            heard = torch.cat([torch.tensor([silence(levels=levels)]), heard])  # nothing sounds before a clip
+            heard = torch.cat([torch.tensor([silence(levels=levels)]), heard])  # silence before a clip
         previous = torch.full((codes * step,), silence(levels=levels))
         targets = torch.full((codes * step,), NOT_COUNTED)
         previous[: last - first] = heard[:-1]
@@ -277,7 +278,7 @@ class Crops:
         return 0 if crop.stop == self.code_counts[crop.clip] else self.look_ahead * self.model.samples_per_code
 
     def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
-        """``(batch, codes * patch_frames, inputs)``: what the codes mean, zeros beyond a clip's end."""
+        """Return the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
         frames = torch.zeros(len(crops), codes * self.model.patch_frames, self.model.condition_inputs)
         for book, coded in enumerate(self.coded):
             rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
@@ -286,7 +287,7 @@ class Crops:
         return frames
 
     def _meant(self, coded: OtherCodes, crops: list[_Crop], codes: int) -> Tensor:
-        """Those of crops in one codebook."""
+        """Return the conditions of crops in one codebook."""
         values = np.zeros((len(crops), codes, coded.codes.shape[1]), dtype=np.int64)
         heard = torch.zeros(len(crops), codes * self.model.patch_frames, 1, dtype=torch.bool)
         noise = torch.zeros(len(crops), codes * self.model.patch_frames, self.model.condition_inputs)
@@ -299,7 +300,7 @@ class Crops:
                 noise[index, : len(crop.noise)] = crop.noise
         with torch.no_grad():
             frames = code_frames(torch.from_numpy(values), coded.meanings, self.model)
-        return (frames + noise).where(heard, 0.0)  # not in place: a tokenizer's frames may be made in inference mode
+        return (frames + noise).where(heard, 0.0)  # not in place: a tokenizer's frames may be inference tensors
 
 
 def _as_float(samples: npt.NDArray[np.int16]) -> Tensor:
@@ -307,7 +308,7 @@ def _as_float(samples: npt.NDArray[np.int16]) -> Tensor:
 
 
 def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:
-    """Summed cross entropy of the counted samples in nats, and their number."""
+    """Compute the summed cross entropy of the counted samples in nats, and their number."""
     logits = model(batch.previous, batch.spectrogram, batch.groups)  # (N, K, T)
     rows = logits.transpose(1, 2).flatten(0, 1).float()  # (N, K, T) -> (N * T, K): contiguous, as the network made it
     targets = batch.targets.flatten()

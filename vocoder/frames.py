@@ -1,14 +1,14 @@
-"""What a vocoder is told of codes, frame by frame: what they mean, or which they are.
+"""Conditions of the vocoder, frame by frame: the codes' decoded log-mel, or the codes themselves.
 
 ::
 
     codes        [      c0       ][      c1       ]
-    frames       [  f0  ][  f1   ][  f2  ][  f3   ]     patch_frames of them for each code
-    meaning      log-mel of the centroid, as the autoencoder decodes it; any codebook of the tokenizer has one
-    embedding    1 + the code's number, stream after stream; of one codebook alone
-    position     0 or 1 for each place within the code, behind either
+    frames       [  f0  ][  f1   ][  f2  ][  f3   ]     patch_frames frames per code
+    meaning      decoded log-mel of the centroid; works for every codebook of the tokenizer
+    embedding    1 + the code's number, stream after stream; for one codebook only
+    position     0 or 1 for each place within the code, appended to either
 
-Zeros stand for what is not there: before and after a clip.
+Frames before and after a clip are zeros.
 """
 
 import torch
@@ -21,7 +21,7 @@ from vocoder.wavenet.network import WaveNetConfig
 
 
 def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -> Tensor:
-    """Codes ``(batch, time, streams)`` int64 -> ``(batch, time * patch_frames, condition_inputs)``.
+    """Convert codes ``(batch, time, streams)`` int64 to ``(batch, time * patch_frames, condition_inputs)``.
 
     Raises:
         InputError: the network was trained on the codes of another codebook.
@@ -40,7 +40,7 @@ def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -
 
 
 def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
-    """Mean of the normalised log-mel that frames ``(frames, condition_inputs)`` mean; 0, the average, if unknown."""
+    """Average the normalised log-mel of frames ``(frames, condition_inputs)``; 0, the overall mean, if unknown."""
     return float(frames[:, : config.n_mels].mean()) if config.condition == "meaning" else 0.0
 
 

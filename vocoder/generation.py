@@ -1,7 +1,7 @@
-"""Sample-by-sample generation, by the engine that is fastest here.
+"""Sample-by-sample generation with the fastest available engine.
 
-What depends on the codes alone is computed once per frame, a chunk of frames at a time: what memory grows by as a clip
-gets longer is its samples, and `generate_blocks` hands those out as they are made::
+The conditions, which depend on the codes alone, are computed once per frame, a chunk of frames at a time. Memory grows
+only by the samples of a clip, and `generate_blocks` gives them away as they are made::
 
     frames      | chunk 0 | chunk 1 | chunk 2 |..     counted from the beginning of the clip
     conditions       one call each, of the chunk and look_ahead_frames on either side
@@ -25,20 +25,20 @@ from vocoder.sampling import EngineChoice, Sampling
 from vocoder.wavenet.mu_law import decode
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
 
-CHUNK_FRAMES = 64  # frames whose conditions and draws are made together
-TO_DRAW = -1  # in place of a level that is not given
+CHUNK_FRAMES = 64  # frames whose conditions and random numbers are made together
+TO_DRAW = -1  # marks a level that is to be drawn
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GenerationInput:
-    """What one clip is generated from."""
+    """Inputs of the generation of one clip."""
 
-    spectrogram: Tensor  # (frames, inputs), what the codes mean: see vocoder.frames
+    spectrogram: Tensor  # (frames, inputs), conditions: see vocoder.frames
     group: int = UNKNOWN_GROUP  # index into WaveNetConfig.groups
-    seed: int = 0  # of this clip alone
-    prompt: Tensor | None = None  # levels (samples,) int64 that the clip begins with, as they were heard
+    seed: int = 0  # of this clip
+    prompt: Tensor | None = None  # levels (samples,) int64 at the beginning of the clip, in place of generated ones
 
 
 @torch.inference_mode()
@@ -52,20 +52,20 @@ def generate(
     guard: RunawayGuard | None = None,
     progress: Progress | None = None,
 ) -> list[Tensor]:
-    """Levels ``(frames * hop_length,)`` int32 on the CPU of each clip, drawn from the model sample by sample.
+    """Generate levels ``(frames * hop_length,)`` int32 on the CPU for each clip, sample by sample.
 
-    Clips are generated side by side, those of similar length together; each draws from a generator of its own seed. The
-    same seed gives the same levels on the same engine, and on those of the CPU whatever stands beside a clip. Two
-    engines round differently, as cuda_graph may beside more or fewer clips, and once a draw falls between the two their
-    sounds part.
+    Clips of similar length are generated side by side; each has a random generator with its own seed. The same seed
+    gives the same levels on the same engine. On CPU engines they do not depend on the other clips; cuda_graph may round
+    differently with other clips, as do two engines. After the first draw that such a difference changes, the sounds
+    differ.
 
     Args:
         model: the network.
         inputs: one for each clip.
         temperature: divides the logits; 0 always takes the most probable level.
         top_p: draws among the most probable levels that together reach this probability.
-        engine: what computes; ``auto`` takes the fastest there is.
-        guard: draws chunks that run away or fall silent again, cooler; None: they stay as they are.
+        engine: ``auto`` takes the fastest that is available.
+        guard: draws runaway or silent chunks again at a lower temperature; None: they are kept.
         progress: called after every chunk with the steps done and the steps in all.
 
     Raises:
@@ -107,7 +107,7 @@ def generate_blocks(
     engine: EngineChoice = "auto",
     guard: RunawayGuard | None = None,
 ) -> Iterator[Tensor]:
-    """The levels that `generate` gives for a whole clip, chunk by chunk, as soon as its frames are there.
+    """Give the levels of `generate` for one clip, chunk by chunk, as soon as its frames are available.
 
     Args:
         model: the network.
@@ -169,7 +169,7 @@ def _too_long(prompt: int, samples: int) -> InputError:
 
 
 class _Report:
-    """Counts steps over all groups of clips for a progress callback."""
+    """A counter of steps over all groups of clips, for a progress callback."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0
@@ -181,7 +181,7 @@ class _Report:
 
 
 class _Run:
-    """Clips on their way through one engine."""
+    """Clips that one engine generates side by side."""
 
     def __init__(
         self,
@@ -194,18 +194,19 @@ class _Run:
         self.model, self.clips, self.sampling, self.streams, self.guard = model, clips, sampling, streams, guard
         self.generators = [torch.Generator().manual_seed(clip.seed) for clip in clips]
         self.time = 0
-        self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # levels that the guard looks back at
+        self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # the levels that the guard looks back at
 
     def advance(self, windows: Sequence[Tensor], frames: int) -> Tensor:
-        """Levels ``(clips, frames * hop_length)`` int64 of the next frames.
+        """Generate levels ``(clips, frames * hop_length)`` int64 of the next frames.
 
         Args:
-            windows: normalised log-mel of each clip, ``(own frames + 2 * look_ahead_frames, mels)``, at most as many as
-                ``frames``; where a clip has ended what it says means nothing.
-            frames: to go on by.
+            windows: normalised log-mel of each clip, ``(own frames + 2 * look_ahead_frames, mels)``, at most ``frames``
+                own
+                frames; levels after a clip's end are meaningless.
+            frames: number of frames to generate.
         """
         steps = frames * self.model.config.hop_length
-        # Generators give the same numbers in chunks of any length.
+        # Random generators give the same numbers in chunks of any length.
         draws = torch.stack([torch.rand(steps, generator=generator) for generator in self.generators])
         given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
         conditions = self._conditions(windows, frames)
@@ -226,7 +227,7 @@ class _Run:
         given: Tensor,
         levels: Tensor,
     ) -> Tensor:
-        """The levels, or where some clips ran away, those of other draws for them; the others sound as they did."""
+        """Return the levels; those of runaway clips are drawn again, those of the other clips do not change."""
         odd = self._odd(guard, windows, given, levels)
         guard.found += len(odd)
         for attempt, temperature in retries(self.sampling.temperature):
@@ -244,12 +245,12 @@ class _Run:
         return levels
 
     def _odd(self, guard: RunawayGuard, windows: Sequence[Tensor], given: Tensor, levels: Tensor) -> list[int]:
-        """Clips whose chunk was drawn, and is odd for what was drawn."""
+        """Return the clips whose chunk was drawn, not given, and is too loud or wrongly silent."""
         config, found = self.model.config, []
         for clip, window in enumerate(windows):
             own = window[config.look_ahead_frames : len(window) - config.look_ahead_frames]
             samples = len(own) * config.hop_length
-            known = int((given[clip, :samples] >= 0).sum())  # of a prompt, which is not drawn again
+            known = int((given[clip, :samples] >= 0).sum())  # given by a prompt, and not drawn again
             if known == samples:
                 continue
             heard = decode(torch.cat([self.recent[clip], levels[clip, :samples]]), levels=config.levels)
@@ -259,9 +260,9 @@ class _Run:
         return found
 
     def _conditions(self, windows: Sequence[Tensor], frames: int) -> Tensor:
-        """``(clips, frames, layers, gates)``; zeros where a clip has ended.
+        """Compute ``(clips, frames, layers, gates)``; zeros after a clip's end.
 
-        Each clip's are computed alone and on one thread, because a convolution of another shape rounds differently.
+        Each clip is computed alone and on one thread, because convolutions of other shapes round differently.
         """
         config, device = self.model.config, self.model.embedding.weight.device
         conditions = torch.zeros(len(windows), frames, config.layers, config.gate_channels, device=device)
@@ -275,7 +276,7 @@ class _Run:
 
 
 def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:
-    """Levels of the samples ``[start, start + steps)`` that a prompt gives, `TO_DRAW` after its end."""
+    """Return the prompt's levels of samples ``[start, start + steps)``, `TO_DRAW` after its end."""
     given = torch.full((steps,), TO_DRAW)
     if prompt is not None:
         known = prompt[start : start + steps]
@@ -284,12 +285,12 @@ def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:
 
 
 def _chunks(frames: int) -> Iterator[range]:
-    """``range(frames)`` in ranges of `CHUNK_FRAMES`."""
+    """Divide ``range(frames)`` into ranges of `CHUNK_FRAMES`."""
     return (range(first, min(first + CHUNK_FRAMES, frames)) for first in range(0, frames, CHUNK_FRAMES))
 
 
 def _window(spectrogram: Tensor, frames: range, edge: int) -> Tensor:
-    """Those of some frames that ``(frames, mels)`` has, and ``edge`` neighbours on either side, zeros beyond an end."""
+    """Cut frames out of ``(frames, mels)`` with ``edge`` neighbours on either side; zeros beyond the ends."""
     stop = min(frames.stop, len(spectrogram))
     if stop <= frames.start:
         return spectrogram[:0]
@@ -298,8 +299,8 @@ def _window(spectrogram: Tensor, frames: range, edge: int) -> Tensor:
 
 
 def _windows(blocks: Iterable[Tensor], edge: int) -> Iterator[Tensor]:
-    """The windows of all chunks of a spectrogram that comes in blocks ``(frames, mels)``, as `_window` gives them."""
-    waiting: Tensor | None = None  # from `edge` frames before the next chunk on
+    """Give the windows of all chunks, as `_window`, of a spectrogram that arrives in blocks ``(frames, mels)``."""
+    waiting: Tensor | None = None  # begins `edge` frames before the next chunk
     for block in blocks:
         waiting = pad(block, (0, 0, edge, 0)) if waiting is None else torch.cat([waiting, block])
         while len(waiting) >= CHUNK_FRAMES + 2 * edge:
@@ -307,6 +308,6 @@ def _windows(blocks: Iterable[Tensor], edge: int) -> Iterator[Tensor]:
             waiting = waiting[CHUNK_FRAMES:]
     if waiting is not None:
         ended = pad(waiting, (0, 0, 0, edge))
-        while len(ended) > 2 * edge:  # two chunks where the edge holds more frames than the last chunk
+        while len(ended) > 2 * edge:  # two chunks if the edge has more frames than the last chunk
             yield ended[: CHUNK_FRAMES + 2 * edge]
             ended = ended[CHUNK_FRAMES:]

@@ -1,4 +1,4 @@
-"""The model card that lies beside a vocoder."""
+"""The model card beside a vocoder."""
 
 from foundation.markdown import escape
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
@@ -31,7 +31,7 @@ them: ask those whom it can be taken for.
 
 
 def model_card(model: WaveNet, tokenizer: str) -> str:
-    """Markdown with the network's sizes, whose codes it knows (``tokenizer`` is a fingerprint) and how to call it."""
+    """Write Markdown with the network's sizes, its tokenizer (``tokenizer`` is a fingerprint) and how to call it."""
     config = model.config
     return _CARD.format(
         known=_known(config, tokenizer),

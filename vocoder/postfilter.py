@@ -1,16 +1,16 @@
-"""Post-filter: sound takes on the spectral envelope that its codes mean.
+"""Post-filter: sound gets the spectral envelope of its codes.
 
-What a network samples is noisier than a recording, and its formants are weaker. How loud each mel band is meant to be
-in each frame is known from the codes, so each frame's spectrum is multiplied by what is missing::
+Sampled sound is noisier than a recording, and its formants are weaker. The codes give the target level of each mel band
+in each frame, so each frame's spectrum is multiplied by the missing gain::
 
     samples      ...| hop t-1 | hop t   |              frames as `audio.spectrogram` puts them
     window t        [------------------]               heard: log-mel of it
     gain         exp(strength / 2 * (meant - heard))   of each band, within bounds, spread over the Fourier bins
     correction   [------------------]                  windowed, added where the frame was
 
-Voice, pitch and fine structure stay the network's own; Griffin-Lim knows the same spectrogram, and has to make them up.
-Samples leave ``left_context`` later than they came. The last ones lie under windows that reach beyond the end, too:
-there the gains of the last frame hold.
+Voice, pitch and fine structure stay those of the network; Griffin-Lim has the same spectrogram and must make them up.
+Samples leave the filter ``left_context`` later than they enter. The last samples also lie in windows that reach beyond
+the end; these windows use the gains of the last frame.
 """
 
 import math
@@ -25,25 +25,26 @@ from foundation.threads import one_thread
 from vocoder.sampling import require_strength
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
 
-BOUND = 20 * math.log(10) / 10  # of the difference of log powers: 20 dB, up or down
+BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, up or down
 
 
 def in_force(strength: float, config: SpectrogramConfig) -> float:
-    """The strength, or 0 where codes of a front end do not say how loud a band is meant to be.
+    """Return the strength, or 0 if the codes of a front end do not determine the level of a band.
 
-    With ``remove_mean`` they say so relative to the recording's mean, and with ``dynamic_range`` only of what is loud.
+    With ``remove_mean`` the levels are relative to the recording's mean, and with ``dynamic_range`` only loud values
+    are known.
     """
     return strength if config.remove_mean == "none" and config.dynamic_range is None else 0.0
 
 
 class PostFilter:
-    """The filter of one sound, which comes in pieces of whole frames; however it is cut, the same frames are filtered.
+    """The filter of one sound that arrives in pieces of whole frames; the pieces' sizes do not change the result.
 
     Args:
-        config: the front end whose frames the codes stand for.
-        strength: share of the difference that is made up for.
-        prompt: samples at the beginning that are a recording: they stay as they are, and so do frames that overlap
-            them: the filter fades in within a window, and nothing clicks.
+        config: the front end of the codes.
+        strength: share of the difference that is corrected.
+        prompt: samples at the beginning that are a recording. They and frames that overlap them are not filtered; the
+            filter fades in within a window, so nothing clicks.
 
     Raises:
         InputError: ``strength`` is not within 0 and 1.
@@ -55,25 +56,26 @@ class PostFilter:
         self.log_mel = LogMel(config)
         self.window = hann(config)
         self.spread = _spread(config)
-        self.meant: deque[Tensor] = deque()  # log-mel of frames to come, block by block
-        self.expected = 0  # frames of it
-        self.untouched = -(-(prompt + config.left_context) // config.hop_length) if prompt else 0  # frames to come
-        self.heard = torch.zeros(config.left_context)  # samples before the next frame, not yet let go
-        self.correction = torch.zeros(2, config.left_context)  # of them by the frames so far, and its weight
-        self.before = config.left_context  # samples of these that lie before the sound's beginning
-        self.gains = torch.ones(1, config.window_length // 2 + 1)  # of the last frame so far
+        self.meant: deque[Tensor] = deque()  # target log-mel of future frames, in blocks
+        self.expected = 0  # number of these frames
+        # frames still to leave unfiltered
+        self.untouched = -(-(prompt + config.left_context) // config.hop_length) if prompt else 0
+        self.heard = torch.zeros(config.left_context)  # samples before the next frame that were not returned yet
+        self.correction = torch.zeros(2, config.left_context)  # their correction by the frames so far, and its weight
+        self.before = config.left_context  # how many of them lie before the sound's beginning
+        self.gains = torch.ones(1, config.window_length // 2 + 1)  # of the last frame
 
     def expect(self, log_mel: Tensor) -> None:
-        """What frames to come mean ``(frames, mels)``, natural-log mel power as `LogMel` gives it."""
+        """Add target frames ``(frames, mels)``, natural-log mel power as of `LogMel`."""
         self.meant.append(log_mel.float().cpu())
         self.expected += len(log_mel)
 
     @torch.inference_mode()
     def filter(self, samples: Tensor) -> Tensor:
-        """The next samples ``(frames * hop_length,)``, whose meaning is known -> those that no later frame changes.
+        """Filter the next samples ``(frames * hop_length,)``; return the samples that no later frame changes.
 
         Raises:
-            InputError: they are not whole frames, or it was not said what these mean.
+            InputError: the samples are not whole frames, or their target frames are missing.
         """
         config = self.config
         frames, rest = divmod(len(samples), config.hop_length)
@@ -92,8 +94,9 @@ class PostFilter:
 
     @torch.inference_mode()
     def finish(self) -> Tensor:
-        """What is left: the last ``left_context`` samples."""
-        beyond = -(-self.config.left_context // self.config.hop_length)  # frames whose windows reach back into them
+        """Return the last ``left_context`` samples."""
+        # frames whose windows reach back into these samples
+        beyond = -(-self.config.left_context // self.config.hop_length)
         if not beyond:
             return self.heard
         left = self.config.left_context - self.before
@@ -101,7 +104,7 @@ class PostFilter:
         return self._filtered(sound, self.gains.expand(beyond, -1))[:left]
 
     def _filtered(self, sound: Tensor, gains: Tensor) -> Tensor:
-        """``(left_context + frames * hop_length,)`` -> those that no later frame changes; the others are kept."""
+        """Filter ``(left_context + frames * hop_length,)``; return samples that are final, keep the others."""
         config = self.config
         with one_thread():
             missing = torch.fft.rfft(windows(sound, config) * self.window) * (gains - 1)
@@ -114,7 +117,7 @@ class PostFilter:
         return self._let_go(sound[:kept], total[:, :kept])
 
     def _gains(self, sound: Tensor, frames: int) -> Tensor:
-        """``(frames, bins)``, of the spectra's magnitudes."""
+        """Compute gains ``(frames, bins)`` of the spectra's magnitudes."""
         heard = self.log_mel.frames(sound.unsqueeze(0))[0]
         missing = self.strength * (self._meaning(frames) - heard).clamp(-BOUND, BOUND)
         missing[: self.untouched] = 0.0
@@ -122,7 +125,7 @@ class PostFilter:
         return torch.exp(missing @ self.spread / 2)
 
     def _meaning(self, frames: int) -> Tensor:
-        """Of the next frames ``(frames, mels)``."""
+        """Take the next target frames ``(frames, mels)``."""
         self.expected -= frames
         taken = []
         while frames:
@@ -142,7 +145,7 @@ class PostFilter:
 
 
 def _spread(config: SpectrogramConfig) -> Tensor:
-    """How much of each band's value each Fourier bin takes ``(mels, bins)``: bins of no band take nothing."""
+    """Compute each Fourier bin's share of each band's value ``(mels, bins)``; bins outside all bands get nothing."""
     filters = mel_filters(config)  # (bins, mels)
     shares: Tensor = filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-6)
     return shares.T

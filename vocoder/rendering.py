@@ -1,9 +1,9 @@
-"""One sound on its way from codes to samples: what the network is told, and what becomes of what it says.
+"""The path of one sound from codes to samples.
 
 ::
 
     codes --even_blocks--> frames --generation--> levels --mu-law--> samples --post-filter--> sound
-                  └------------------- what they mean -------------------^
+                  └------------------- target log-mel -------------------^
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,12 +20,12 @@ from vocoder.wavenet.network import WaveNetConfig
 
 
 class Rendering:
-    """One sound; its post-filter is told what the codes mean as they pass.
+    """One sound; target frames go to its post-filter as the codes pass.
 
     Args:
-        tokenizer: says what codes mean.
+        tokenizer: decodes the codes.
         config: of the network.
-        postfilter: strength of the filter, where the tokenizer's front end has levels.
+        postfilter: strength of the filter, if the tokenizer's front end keeps levels.
         prompt: samples at the beginning that are a recording.
     """
 
@@ -35,14 +35,14 @@ class Rendering:
         self.filter = PostFilter(tokenizer.front_end, strength=strength, prompt=prompt) if strength else None
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
-        """What the network is told ``(frames, inputs)``, block by block."""
+        """Give the network's conditions ``(frames, inputs)``, block by block."""
         for values in even_blocks(blocks):
             if self.filter is not None:
                 self.filter.expect(log_mel_of(values, self.tokenizer))
             yield frames_of(values, self.tokenizer, self.config)
 
     def samples(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Samples ``(time,)`` of levels, which come in whole frames, as the filter lets them go."""
+        """Give samples ``(time,)`` for levels in whole frames, as soon as the filter returns them."""
         for each in levels:
             samples = mu_law.decode(each, levels=self.config.levels)
             yield samples if self.filter is None else self.filter.filter(samples)
@@ -50,6 +50,6 @@ class Rendering:
             yield self.filter.finish()
 
     def whole(self, levels: Tensor) -> Tensor:
-        """All samples of all levels ``(time,)``, in the pieces in which `samples` has them of a stream."""
+        """Return all samples ``(time,)`` of all levels, computed in the same pieces as `samples` computes a stream."""
         chunk = CHUNK_FRAMES * self.config.hop_length
         return torch.cat([*self.samples(torch.split(levels, chunk))])

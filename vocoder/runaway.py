@@ -1,12 +1,12 @@
-"""Sound that runs away into noise or falls silent: what a sampled network may do and no recording does, in numbers.
+"""Detection of generated sound that runs away into noise or falls silent, which recordings do not.
 
-The measure is the root mean square of any half second, against those of the recordings that the network learned from::
+The measure is the root mean square of every half second, compared with those of the training recordings::
 
     dBFS  ..... silent | QUIETER | lowest .......... highest | LOUDER | runaway .....
 
-A sound that lasts less than half a second counts as a whole, in the recordings and here. Silence is only wrong where
-the codes mean more than the average of the recordings. A window that began before the sound in question is odd only
-where the part that is in question is odd too: what was there before can be no better for being followed by another.
+A sound shorter than half a second counts as a whole, in the recordings and here. Silence is wrong only where the codes
+mean more than the average level of the recordings. A window that began before the new samples is odd only if the new
+samples in it are odd too, because drawing them again cannot improve older samples.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,12 +20,12 @@ from torch import Tensor
 from foundation.errors import InputError
 
 SECONDS = 0.5
-STEPS_PER_WINDOW = 4  # windows overlap by all but a quarter
-QUARTERS_TOGETHER = 64  # of a recording that are squared at a time
-LOWEST_SHARE, HIGHEST_SHARE = 0.005, 0.995  # quantiles, which a few odd recordings do not move
+STEPS_PER_WINDOW = 4  # windows overlap by three quarters
+QUARTERS_TOGETHER = 64  # quarters of windows of a recording that are squared at a time
+LOWEST_SHARE, HIGHEST_SHARE = 0.005, 0.995  # quantiles, so that a few odd recordings do not matter
 LOUDER = QUIETER = 6.0  # dB
 ATTEMPTS = 2  # at drawing a block again
-COOLER = 0.8  # times the temperature, for each attempt
+COOLER = 0.8  # factor of the temperature for each attempt
 FLOOR = 1e-12  # power of digital silence: -120 dBFS
 
 
@@ -55,12 +55,12 @@ class LoudnessRange:
 
 
 class RunawayGuard:
-    """Finds blocks of sound to draw again, and counts them."""
+    """A guard that finds blocks of sound to draw again, and counts them."""
 
     def __init__(self, loudness: LoudnessRange) -> None:
         self.loudness = loudness
         self.found = 0  # blocks that ran away or fell silent
-        self.left = 0  # of these, how many did so at every attempt
+        self.left = 0  # blocks for which every attempt did so
 
     def odd(self, samples: Tensor, sample_rate: int, *, meant: float, before: int = 0) -> bool:
         """Whether some half second is too loud, or silent where it should not be.
@@ -79,7 +79,7 @@ class RunawayGuard:
         return too_loud or (meant > 0 and bool((torch.maximum(whole, own) < self.loudness.lowest - QUIETER).any()))
 
     def notice(self) -> str | None:
-        """What was found, in words; None: nothing."""
+        """Describe what was found; None if nothing was."""
         if not self.found:
             return None
         again = "all came right when drawn again" if not self.left else f"{self.left} stayed so when drawn again"
@@ -87,23 +87,23 @@ class RunawayGuard:
 
 
 def history(sample_rate: int) -> int:
-    """Samples before a block that `RunawayGuard.odd` looks back at, so that every window holds a part of the block."""
+    """Return how many samples before a block `RunawayGuard.odd` needs; every window then holds a part of the block."""
     return (STEPS_PER_WINDOW - 1) * _step(sample_rate)
 
 
 def _step(sample_rate: int) -> int:
-    """Samples of a quarter of a window."""
+    """Return the samples of a quarter of a window."""
     return max(round(SECONDS * sample_rate / STEPS_PER_WINDOW), 1)
 
 
 def _windows(samples: Tensor, sample_rate: int) -> Tensor:
-    """``(windows, samples)`` of half a second, or all where there is less."""
+    """Cut ``(windows, samples)`` of half a second; a shorter sound is one window."""
     size = STEPS_PER_WINDOW * _step(sample_rate)
     return samples.unfold(0, size, _step(sample_rate)) if len(samples) >= size else samples.unsqueeze(0)
 
 
 def _window_powers(samples: npt.NDArray[np.int16], sample_rate: int) -> Tensor:
-    """Mean squares ``(windows,)`` of `_windows` of a recording, in memory that hardly grows with its length."""
+    """Compute mean squares ``(windows,)`` of `_windows` of a recording in nearly constant memory."""
     step = _step(sample_rate)
     if len(samples) < STEPS_PER_WINDOW * step:
         return _squares(samples).mean(dim=0, keepdim=True)
@@ -122,11 +122,11 @@ def _decibels(power: Tensor) -> Tensor:
 
 
 def retries(temperature: float) -> Iterator[tuple[int, float]]:
-    """Attempts and their temperatures; none where the most probable level is always taken: it would be the same."""
+    """Give attempts and their temperatures; none at temperature 0, where the result would be the same."""
     if temperature > 0:
         yield from ((attempt, temperature * COOLER**attempt) for attempt in range(1, ATTEMPTS + 1))
 
 
 def retry_seed(seed: int, time: int, attempt: int) -> int:
-    """A seed for a block that begins ``time`` samples into a clip of some seed."""
+    """Derive a seed for a block that begins ``time`` samples into a clip with seed ``seed``."""
     return int(np.random.SeedSequence([seed, time, attempt]).generate_state(1)[0])

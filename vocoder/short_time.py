@@ -1,4 +1,4 @@
-"""Short-time spectra in the frames of `audio.spectrogram`, which are not centred: nothing is shifted in time.
+"""Short-time spectra in the frames of `audio.spectrogram`: they are not centred, so nothing is shifted in time.
 
 ::
 
@@ -13,21 +13,21 @@ from torch.nn.functional import fold, pad
 
 from audio.spectrogram import SpectrogramConfig
 
-LEAST_WEIGHT = 0.1  # the last samples lie under the fading end of one window alone: they are not to be blown up
+LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
 
 
 def hann(config: SpectrogramConfig) -> Tensor:
-    """``(window_length,)``"""
+    """Return the window ``(window_length,)``."""
     return torch.hann_window(config.window_length)
 
 
 def windows(sound: Tensor, config: SpectrogramConfig) -> Tensor:
-    """``(left_context + frames * hop_length,)`` -> ``(frames, window_length)``, as they lie, without Hann's factors."""
+    """Cut ``(left_context + frames * hop_length,)`` into ``(frames, window_length)``, without the Hann factors."""
     return sound.unfold(0, config.window_length, config.hop_length)
 
 
 def overlap_add(pieces: Tensor, config: SpectrogramConfig) -> Tensor:
-    """``(frames, window_length)`` -> ``(left_context + frames * hop_length,)``."""
+    """Add frames ``(frames, window_length)`` up to ``(left_context + frames * hop_length,)``."""
     length = config.left_context + len(pieces) * config.hop_length
     columns = pieces.T.unsqueeze(0)
     total: Tensor = fold(columns, (1, length), kernel_size=(1, config.window_length), stride=(1, config.hop_length))
@@ -35,13 +35,13 @@ def overlap_add(pieces: Tensor, config: SpectrogramConfig) -> Tensor:
 
 
 def analyse(samples: Tensor, config: SpectrogramConfig) -> Tensor:
-    """``(frames * hop_length,)`` -> ``(frames, bins)``."""
+    """Compute spectra: ``(frames * hop_length,)`` -> ``(frames, bins)``."""
     spectrum: Tensor = torch.fft.rfft(windows(pad(samples, (config.left_context, 0)), config) * hann(config))
     return spectrum
 
 
 def synthesise(spectrum: Tensor, config: SpectrogramConfig) -> Tensor:
-    """``(frames, bins)`` -> ``(frames * hop_length,)``: the signal whose frames come closest (weighted overlap-add)."""
+    """Compute ``(frames * hop_length,)``, the signal with the closest frames ``(frames, bins)`` (overlap-add)."""
     window = hann(config)
     pieces = torch.fft.irfft(spectrum, n=config.window_length) * window
     weight = overlap_add((window**2).expand_as(pieces), config)

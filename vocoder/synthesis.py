@@ -1,4 +1,4 @@
-"""What turns codes into sound: one protocol, which WaveNet and the vocoders that learn nothing implement."""
+"""The protocol of decoding codes to sound, which WaveNet and the vocoders without learning implement."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,18 +14,18 @@ NAMED = 5  # groups that a notice names
 
 
 class Synthesis(Protocol):
-    """One kind of sound, with the tokenizer that says what codes mean and the options of its sampling."""
+    """One kind of sound, with its tokenizer and its sampling options."""
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups whose voices it knows."""
+        """The groups whose voices it can use."""
 
     @property
     def guard(self) -> RunawayGuard | None:
-        """What counts blocks of sound that ran away; None where nothing draws them again."""
+        """Counter of runaway blocks; None if blocks are never drawn again."""
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Places of clips of these lengths, in codes, that are best made together; the shortest first."""
+        """Group clips of these lengths, in codes, that are best made together; the shortest first."""
 
     def sounds(
         self,
@@ -35,7 +35,7 @@ class Synthesis(Protocol):
         prompts: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """The sound of each clip; on the CPU it does not depend on the other clips.
+        """Decode each clip to sound; on the CPU the sound does not depend on the other clips.
 
         Args:
             codes: of each clip; after a prompt, the new codes alone.
@@ -48,15 +48,15 @@ class Synthesis(Protocol):
         """
 
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
-        """The sound that `sounds` gives for one clip, piece by piece as it is made, in memory that does not grow."""
+        """Decode one clip as `sounds` does, piece by piece, in constant memory."""
 
     def notices(self) -> Iterator[str]:
-        """What to tell before it makes sound, such as which option has no effect here."""
+        """Give notices to print before decoding, such as an option without effect."""
 
 
 @contextmanager
 def speaking(syntheses: Sequence[Synthesis], say: Callable[[str], None]) -> Iterator[None]:
-    """Tell notices before sound is made, and afterwards how many blocks were drawn again."""
+    """Print notices before decoding, and afterwards the number of blocks that were drawn again."""
     for synthesis in syntheses:
         for notice in synthesis.notices():
             say(notice)
@@ -67,7 +67,7 @@ def speaking(syntheses: Sequence[Synthesis], say: Callable[[str], None]) -> Iter
 
 
 def unknown_groups(synthesis: Synthesis, groups: Iterable[str | None]) -> str | None:
-    """What to tell before clips of some groups sound: whose voices the vocoder does not know; None: nothing."""
+    """Write a notice about groups that the vocoder was not trained on; None if there are none."""
     known, asked = synthesis.groups, set(groups)
     if not known or not asked:
         return None
@@ -83,6 +83,6 @@ def unknown_groups(synthesis: Synthesis, groups: Iterable[str | None]) -> str | 
 
 
 def _some(groups: Sequence[str]) -> str:
-    """The first of some groups, and how many more there are."""
+    """List the first few groups, and the number of others."""
     more = f" and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
     return ", ".join(groups[:NAMED]) + more

@@ -1,4 +1,4 @@
-"""WaveNet as a synthesis: a vocoder that was trained, with its tokenizer and sampling."""
+"""WaveNet as a synthesis: a trained vocoder with its tokenizer and sampling options."""
 
 from collections.abc import Iterator, Sequence
 
@@ -27,16 +27,16 @@ class Trained:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups that it was trained on."""
+        """The groups of its training."""
         return self.vocoder.model.config.groups
 
     @property
     def guard(self) -> RunawayGuard | None:
-        """What draws blocks that run away again, and counts them."""
+        """Guard that draws runaway blocks again, and counts them."""
         return self.vocoder.guard
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Places of clips that its engine makes together."""
+        """Group clips as its engine generates them."""
         return self.vocoder.side_by_side(lengths)
 
     def sounds(
@@ -47,7 +47,7 @@ class Trained:
         prompts: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """The sound of each clip; after a prompt, the network hears the prompt's own samples and continues them."""
+        """Decode each clip to sound; after a prompt, the network's past is the prompt's own samples."""
         heard = [prompt.end(self._heard_steps()) if prompt else None for prompt in prompts or [None] * len(codes)]
         whole = self.vocoder.decode_batch(
             [join_codes(prompt.codes, new) if prompt else new for prompt, new in zip(heard, codes, strict=True)],
@@ -65,7 +65,7 @@ class Trained:
         ]
 
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
-        """The sound of one clip, piece by piece."""
+        """Decode one clip, piece by piece."""
         return self.vocoder.stream(
             [codes],
             self.tokenizer,
@@ -76,7 +76,7 @@ class Trained:
         )
 
     def notices(self) -> Iterator[str]:
-        """Which engine works in place of the one that was asked for, and why the post-filter stays off."""
+        """Give notices about a replaced engine, and about a post-filter that stays off."""
         if notice := self.vocoder.chosen.notice:
             yield notice
         if self.vocoder.postfilter and not in_force(self.vocoder.postfilter, self.tokenizer.front_end):
@@ -86,7 +86,7 @@ class Trained:
         return self.sampling.group or (own if own in self.groups else None)
 
     def _heard_steps(self) -> int:
-        """Time steps at the end of a prompt that reach the new sound, by their samples or by their frames."""
+        """Return the time steps at the end of a prompt that influence the new sound, by samples or by frames."""
         config = self.vocoder.model.config
         return -(-config.receptive_field // config.samples_per_code) - (
             -config.look_ahead_frames // config.patch_frames
@@ -94,7 +94,7 @@ class Trained:
 
 
 def _unfiltered(audio: SpectrogramConfig) -> str:
-    """Why sound is not filtered although that was asked for."""
+    """Say why the requested post-filter stays off."""
     reasons = {
         f"audio.remove_mean={audio.remove_mean} takes each mel band's mean off": audio.remove_mean != "none",
         f"audio.dynamic_range={audio.dynamic_range} hides what is soft": audio.dynamic_range is not None,

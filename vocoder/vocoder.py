@@ -1,4 +1,4 @@
-"""The vocoder as an artifact: saved, loaded, and asked for sound."""
+"""The vocoder as an artifact: saving, loading, and decoding of codes to sound."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ from vocoder.sampling import EngineChoice, require_strength
 from vocoder.wavenet import mu_law
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
-TEMPERATURE = 0.7  # of decoded validation clips a classifier recognises most from 0.5 to 0.7: docs/results.md
+TEMPERATURE = 0.7  # a classifier recognises most decoded validation clips from 0.5 to 0.7: docs/results.md
 NO_GROUPS = (
     "it was trained without groups: give none, or train one on a corpus whose groups are named (corpus.pattern with "
     "{group}, or corpus.table)"
@@ -33,24 +33,24 @@ NO_GROUPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Saved:
-    """What ``config.json`` holds."""
+    """The content of ``config.json``."""
 
     tokenizer: str
     wavenet: WaveNetConfig
-    loudness: LoudnessRange | None = None  # folders of before it was measured have none
+    loudness: LoudnessRange | None = None  # older folders do not have it
     weights_sha256: str
 
 
 class Vocoder:
-    """Turns codes into sound. It belongs to one tokenizer, and serves every codebook of it.
+    """Decoder of codes to sound. A vocoder belongs to one tokenizer, and works with every codebook of it.
 
     Args:
         model: the trained network.
         tokenizer: fingerprint of the front end and autoencoder that it was trained with, `CodesFormat.tokenizer`.
-        loudness: of the recordings that it was trained on; None: not known, and sound that runs away is left as it is.
-        engine: what generates; ``auto`` takes the fastest there is.
-        postfilter: share of what its sound lacks of the spectrum that codes mean, made up for as in
-            `vocoder.postfilter` where the front end's codes say how loud a band is; 0: the network's own sound.
+        loudness: of its training recordings; None: unknown, and runaway sound is not drawn again.
+        engine: ``auto`` takes the fastest that is available.
+        postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
+            keeps levels; 0: no filter.
 
     Raises:
         InputError: ``postfilter`` is not within 0 and 1.
@@ -70,13 +70,13 @@ class Vocoder:
         self.tokenizer = tokenizer
         self.engine = engine
         self.postfilter = postfilter
-        self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all that is decoded
+        self.guard = None if loudness is None else RunawayGuard(loudness)  # counts over all decoded sounds
 
     @classmethod
     def from_pretrained(
         cls, folder: Path | str, *, device: str = "cpu", engine: EngineChoice = "auto", postfilter: float = 1.0
     ) -> "Vocoder":
-        """Load what `save_pretrained` wrote.
+        """Load a vocoder that `save_pretrained` wrote.
 
         Raises:
             InputError: a file is missing, or is not what was saved; ``postfilter`` is not within 0 and 1.
@@ -90,7 +90,7 @@ class Vocoder:
         return cls(model.to(device), saved.tokenizer, loudness=saved.loudness, engine=engine, postfilter=postfilter)
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write `config.json`, `model.safetensors` and a model card; the config, last, marks the folder whole."""
+        """Write `model.safetensors`, a model card and, last, `config.json`: a folder with a config is complete."""
         config = {
             "tokenizer": self.tokenizer,
             "wavenet": asdict(self.model.config),
@@ -101,11 +101,11 @@ class Vocoder:
 
     @property
     def chosen(self) -> Chosen:
-        """The engine that generates here, and what to tell those who wish for another."""
+        """The engine in use, and a notice if another one was requested."""
         return choose_engine(self.engine, self.model.embedding.weight.device.type)
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
-        """How `decode_batch` groups clips of these lengths: each group takes as long as its longest clip."""
+        """Group clips of these lengths as `decode_batch` does: a group takes as long as its longest clip."""
         return side_by_side(lengths, self.chosen.engine)
 
     def decode(
@@ -119,13 +119,13 @@ class Vocoder:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Waveform:
-        """The sound of codes, ``codes.num_samples`` long.
+        """Decode codes to sound, ``codes.num_samples`` long.
 
         Args:
             codes: from any codebook of the vocoder's tokenizer.
-            tokenizer: says what the codes mean.
-            group: one of the groups heard in training; None: their average.
-            temperature: 1 draws from the model as it is, less is safer and duller, 0 takes the most probable level.
+            tokenizer: decodes the codes to log-mel.
+            group: one of the training groups; None: their average.
+            temperature: 1 is the model's distribution, less is safer and duller, 0 takes the most probable level.
             top_p: draw among the most probable levels that together reach this probability.
             seed: the same seed gives the same sound.
             progress: called with the steps done and the steps in all.
@@ -149,12 +149,12 @@ class Vocoder:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """The sounds of several clips, on the CPU each the same as `decode` with the same seed gives it alone.
+        """Decode several clips; on the CPU each sounds as `decode` with the same seed decodes it alone.
 
         Args:
-            prompts: the sound that each clip begins with, as `continue_from` takes it; None: nothing was heard before.
+            prompts: the recorded beginning of each clip, as in `continue_from`; None: no clip has one.
 
-        Others, and what raises: see `decode` and `continue_from`.
+        For the other arguments and errors see `decode` and `continue_from`.
         """
         groups = _one_each(groups, codes, "groups")
         given: Sequence[Waveform | Samples | None] = _one_each(prompts, codes, "prompts")
@@ -195,12 +195,11 @@ class Vocoder:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Waveform:
-        """What follows a sound, joined to it without a click: the network hears the sound itself before it goes on.
+        """Continue a sound without a click: the network's past is the sound itself.
 
         Args:
-            waveform: the sound that was heard: a `Waveform`, or samples at the vocoder's rate as `audio.mono` takes
-                them.
-            codes: of that sound and of what follows it, as one (`tokenizer.codes.joined`).
+            waveform: the sound to continue: a `Waveform`, or samples at the vocoder's rate as `audio.mono` takes them.
+            codes: of that sound and of its continuation, as one (`tokenizer.codes.join_codes`).
             others: see `decode`.
 
         Returns:
@@ -234,17 +233,17 @@ class Vocoder:
         top_p: float = 1.0,
         seed: int = 0,
     ) -> Iterator[Waveform]:
-        """The sound of codes that come block by block, in memory that does not grow: `decode` of the whole, in pieces.
+        """Decode codes that arrive in blocks: the sound of `decode` in pieces, in constant memory.
 
         Args:
-            blocks: codes of one sound in order, of any length; all but the last whole codes.
-            prompt: what was heard of that sound, at the vocoder's rate. Unlike `continue_from`, the sound that comes
-                begins with it, as the network heard it: in mu-law levels.
+            blocks: codes of one sound in order, of any length; all except the last hold whole codes.
+            prompt: recorded beginning of the sound, at the vocoder's rate. Unlike in `continue_from`, the result begins
+                with it, in the network's mu-law levels.
             others: see `decode`.
 
         Yields:
-            The sound of some frames, as soon as these and the few that the network looks ahead are there; with a
-            post-filter, ``window_length - hop_length`` samples later.
+            The sound of some frames, as soon as these and the look-ahead frames have arrived; with a post-filter,
+            ``window_length - hop_length`` samples later.
 
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
@@ -269,7 +268,7 @@ class Vocoder:
             made += len(each)
 
     def _heard(self, prompt: Waveform | Samples | None) -> Waveform | None:
-        """A prompt as a waveform; samples alone are taken to be at the vocoder's rate."""
+        """Convert a prompt to a waveform; samples without a rate have the vocoder's rate."""
         if prompt is None or isinstance(prompt, Waveform):
             return prompt
         return Waveform(samples=mono(prompt, name="prompt"), sample_rate=self.model.config.sample_rate)

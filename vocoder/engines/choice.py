@@ -1,4 +1,4 @@
-"""What generates: one WaveNet, several engines for its steps, and the choice among them.
+"""The engines that compute the steps of a WaveNet, and the choice among them.
 
 ===========  ===============================================================  =======================================
 torch        a loop over PyTorch calls, on any device                         what the others are checked against
@@ -28,14 +28,14 @@ Engine = Literal["torch", "numba", "numba_bf16", "cuda_graph"]
 
 
 class Streams(Protocol):
-    """Clips side by side in one engine, which keeps their past from call to call."""
+    """Clips that one engine generates side by side; it keeps their past between calls."""
 
     def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
-        """Go on by some frames.
+        """Generate the next frames.
 
         Args:
             conditions: ``(clips, frames, layers, gates)`` on the model's device.
-            given: levels that sound whatever the model says, -1 where it is to draw, ``(clips, samples)`` int64.
+            given: levels to use instead of drawing, -1 where the model draws, ``(clips, samples)`` int64.
             draws: uniform numbers in [0, 1), ``(clips, samples)`` float32.
             sampling: how levels are drawn.
 
@@ -44,22 +44,22 @@ class Streams(Protocol):
         """
 
     def score(self, conditions: Tensor, given: Tensor) -> Tensor:
-        """Logits ``(clips, samples, levels)`` on the CPU along levels that are all given; goes on as `advance` does."""
+        """Compute logits ``(clips, samples, levels)`` on the CPU for given levels, and advance as `advance` does."""
 
     def bookmark(self) -> Callable[[], None]:
-        """What goes back to this moment, as often as it is called."""
+        """Return a function that restores the present state, as often as it is called."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The engine to be used."""
+    """The engine in use."""
 
     engine: Engine
-    notice: str | None = None  # what to tell whoever wished for another, or misses one
+    notice: str | None = None  # for users who asked for another engine, or lack one
 
 
 def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
-    """The engine to use for a model on a type of device, ``cpu`` or ``cuda``: the one that is wanted, or the next best.
+    """Choose the engine for a model on ``cpu`` or ``cuda``: the wanted one, or the next best.
 
     ``auto`` is the CUDA graph on a GPU, and on the CPU numba, in bfloat16 where the CPU multiplies it.
     """
@@ -94,7 +94,7 @@ def _on_the_cpu(wanted: EngineChoice) -> Chosen:
 
 
 def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
-    """Clips before their first sample; numba uses as many cores as PyTorch may."""
+    """Create clips before their first sample; numba uses as many cores as PyTorch."""
     match engine:
         case "torch":
             return TorchStreams(model, clips)
@@ -107,12 +107,12 @@ def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
 
 
 def precision(engine: Engine) -> Literal["fp32", "bf16"]:
-    """What an engine multiplies in; those of one precision differ by rounding alone."""
+    """Return the precision of an engine's products; engines of one precision differ only by rounding."""
     return "bf16" if engine == "numba_bf16" else "fp32"
 
 
 def width(engine: Engine) -> int:
-    """Clips that an engine takes side by side at most: more are slower, or take too much memory."""
+    """Return how many clips an engine generates side by side at most: more are slower, or need too much memory."""
     match engine:
         case "torch":
             return 8
@@ -125,7 +125,7 @@ def width(engine: Engine) -> int:
 
 
 def side_by_side(lengths: Sequence[int], engine: Engine) -> list[list[int]]:
-    """Clips of these lengths in groups that are made together, in whichever way costs least: shortest first.
+    """Group clips of these lengths for generation at the least cost, shortest first.
 
     A group takes as many steps as its longest clip is long. One long clip among short ones is therefore better alone,
     while reading the weights, or starting the step, is dear enough to bear some idle steps. Clips are sorted, groups
@@ -147,7 +147,7 @@ def side_by_side(lengths: Sequence[int], engine: Engine) -> list[list[int]]:
 
 
 def step_cost(engine: Engine, clips: int) -> float:
-    """Time of a step of clips side by side, in what one more takes: roughly what `wordless bench vocoder` finds."""
+    """Estimate the time of a step, relative to that of one more clip, roughly as `wordless bench vocoder` measures."""
     match engine:
         case "torch":
             return 6.0 + clips

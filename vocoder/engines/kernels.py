@@ -40,7 +40,7 @@ BLOCK = 16  # samples times streams whose pasts are computed together, at most; 
 
 
 class KernelWeights(NamedTuple):
-    """Weights as the kernel reads them: flat matrices (inputs, outputs), padded with zeros.
+    """Weights in the layout of the kernel: flat matrices (inputs, outputs), padded with zeros.
 
     Embedding and biases are float32; the others are factors: float32, or int32 (inputs / 2, outputs) of two bfloat16.
 
@@ -63,14 +63,14 @@ class KernelWeights(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """How levels are drawn."""
+    """Options of drawing levels."""
 
     temperature: float
     top_p: float
 
 
 def target_features() -> list[str]:
-    """What numba compiles for, as LLVM says it: ``+avx512bf16``. Its options may leave out what the processor has."""
+    """Return the processor features that numba compiles for, in LLVM's form: ``+avx512bf16``."""
     _, _, features = cpu_target.target_context.codegen().magic_tuple()
     return str(features).split(",")
 
@@ -185,7 +185,7 @@ def _as_factors(typingctx, values, factors):
 
 @intrinsic
 def fma(typingctx, a, b, c):
-    """``a * b + c``, rounded once."""
+    """Compute ``a * b + c``, rounded once."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fma(*args)
@@ -201,7 +201,7 @@ _part = njit(nogil=True, error_model="numpy")
 
 
 def _kernel(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiled once for each kind of machine, where there is a folder to keep it in."""
+    """Compile once per type of machine, and cache the result if a cache folder is writable."""
     try:
         compiled: Callable[..., None] = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written to
@@ -247,7 +247,7 @@ def _product(rows, x, start, stride, weights, first, width, out, out_start, dept
 
 @_part
 def _dense(rows, x, factors, weights, bias, out, depth):
-    """``(rows, depth)`` through a layer with ReLU before it, to ``(rows, len(bias))``."""
+    """Apply ReLU and a layer: ``(rows, depth)`` -> ``(rows, len(bias))``."""
     width = len(bias)
     for index in range(rows * depth):
         x[index] = x[index] if x[index] > 0 else np.float32(0)
@@ -269,7 +269,7 @@ _FAR = np.float32(9)  # tanh of more rounds to 1
 
 @_part
 def exponential(x):
-    """exp of a float32 in [-87, 87], within 4e-6 of its value."""
+    """Compute exp of a float32 in [-87, 87], within 4e-6 of its value."""
     y = x * _LOG2_E
     whole = np.floor(y + _HALF)
     f = y - whole
@@ -279,7 +279,7 @@ def exponential(x):
 
 @_part
 def gate(a, b):
-    """tanh(a) (1 + tanh(b)) of float32, within 2e-6: with A = e^2a and B = e^2b, 2 B (A - 1) / ((A + 1) (B + 1))."""
+    """Compute tanh(a) (1 + tanh(b)), within 2e-6: with A = e^2a and B = e^2b, 2 B (A - 1) / ((A + 1) (B + 1))."""
     a = _FAR if a > _FAR else (-_FAR if a < -_FAR else a)
     b = _FAR if b > _FAR else (-_FAR if b < -_FAR else b)
     big_a, big_b = exponential(a + a), exponential(b + b)
@@ -288,7 +288,7 @@ def gate(a, b):
 
 @_part
 def _gate(gates, half, out):
-    """Gates ``(2 * half,)`` -> ``(half,)``."""
+    """Apply the gate: ``(2 * half,)`` -> ``(half,)``."""
     for h in range(half):
         out[h] = gate(gates[h], gates[half + h])
 
@@ -298,7 +298,7 @@ def _gate(gates, half, out):
 
 @_part
 def draw_level(logits, levels, uniform, draw, probabilities):
-    """The level that a uniform number in [0, 1) picks; ``probabilities`` is room for as many as there are logits."""
+    """Draw a level with a uniform number in [0, 1); ``probabilities`` is scratch memory of the logits' size."""
     highest = _highest(logits)
     if draw.temperature == 0:
         for level in range(levels):
@@ -334,7 +334,7 @@ def _highest(logits):
 
 @_part
 def _keep_nucleus(probabilities, top_p):
-    """Zeros for all but the most probable levels that reach ``top_p``; equals of the last of them stay too."""
+    """Set all but the most probable levels that reach ``top_p`` to zero; ties with the last of them are kept."""
     ranked = np.sort(probabilities)[::-1]
     wanted, reached, least = np.float32(top_p) * ranked.sum(), np.float32(0), ranked[0]
     for value in ranked:
@@ -351,7 +351,7 @@ def _keep_nucleus(probabilities, top_p):
 
 @_part
 def _power_of_two(most):
-    """The largest one up to ``most``, at least 1."""
+    """Return the largest power of two up to ``most``, at least 1."""
     power = 1
     while 2 * power <= most:
         power *= 2
@@ -360,7 +360,7 @@ def _power_of_two(most):
 
 @_part
 def _pasts(layer, weights, conditions, streams, frames, step, samples, now, rings, depth, pasts, start):
-    """What conditions and past taps add to a layer's gates ``(samples, streams, 2 H)``, of some samples at once."""
+    """Add conditions and past taps to a layer's gates ``(samples, streams, 2 H)``, for several samples at once."""
     _, half, _, _, _, taps, hop = weights.sizes
     layers, gates, ring = len(weights.dilations), 2 * half, weights.ring_starts[layer]
     length = weights.ring_starts[layer + 1] - ring
@@ -378,7 +378,7 @@ def _pasts(layer, weights, conditions, streams, frames, step, samples, now, ring
 
 @_kernel
 def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels, logits):
-    """Go on by some steps of some streams.
+    """Generate the next steps of some streams.
 
     Args:
         weights: `KernelWeights`.

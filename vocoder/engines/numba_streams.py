@@ -1,4 +1,4 @@
-"""The numba engine: weights laid out for its kernel, and clips shared out among cores."""
+"""The numba engine: weights in the layout of its kernel, and clips divided among cores."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +14,8 @@ from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
 
-NEVER = -1e30  # the logit of a level that is only padding
-TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and leave the caches
+NEVER = -1e30  # the logit of padding levels
+TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches
 
 
 class NumbaStreams:
@@ -59,7 +59,7 @@ class NumbaStreams:
         return go_back
 
     def _run(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, logits: FloatArray) -> Tensor:
-        """Levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""
+        """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""
         draw = Draw(float(sampling.temperature), float(sampling.top_p))
         asked, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
         levels = np.zeros_like(asked)
@@ -85,7 +85,7 @@ class NumbaStreams:
 
 
 def multiplies_bf16() -> bool:
-    """Whether this processor has the instructions that the kernel multiplies bfloat16 with, and numba may use them.
+    """Return whether the processor has instructions for bfloat16 products, and numba may use them.
 
     NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX keep numba from instructions that the processor has.
     """
@@ -107,14 +107,14 @@ def _each(work: Callable[[int], None], count: int, threads: int) -> None:
 
 
 def _shares(clips: int, threads: int) -> list[slice]:
-    """Neighbouring clips for each call, as many for each core."""
+    """Divide clips into neighbouring slices for each call, equally among cores."""
     count = max(-(-clips // TOGETHER), min(threads, clips))
     ends = [clips * (share + 1) // count for share in range(count)]
     return [slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False)]
 
 
 def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
-    """The model's weights in the kernel's layout, in float32 or as pairs of bfloat16."""
+    """Convert the model's weights to the kernel's layout, in float32 or as pairs of bfloat16."""
     config, taps = model.config, model.config.kernel_size
     channels, half = config.residual_channels, config.gate_channels // 2
     lay = _paired if bf16 else _laid
@@ -149,7 +149,7 @@ def _padded(size: int) -> int:
 
 
 def _matrix(layer: nn.Linear) -> Tensor:
-    """``(inputs, outputs)``."""
+    """Return a layer's weights ``(inputs, outputs)``."""
     return layer.weight.detach().T
 
 
@@ -158,24 +158,24 @@ def _matrices(layers: nn.ModuleList) -> list[Tensor]:
 
 
 def _gates(tap: Tensor, half: int) -> Tensor:
-    """``(inputs, gates)`` with tanh's and sigmoid's halves padded each."""
+    """Pad the halves of tanh and sigmoid in ``(inputs, gates)`` separately."""
     return torch.cat([_filled(each, len(tap), _padded(half)) for each in torch.split(tap, half, dim=1)], dim=1)
 
 
 def _filled(matrix: Tensor, rows: int, columns: int) -> Tensor:
-    """With zeros after its rows and columns."""
+    """Pad a matrix with zeros after its rows and columns."""
     return nn.functional.pad(matrix, (0, columns - matrix.shape[1], 0, rows - matrix.shape[0]))
 
 
 def _laid(matrices: Sequence[Tensor]) -> FloatArray:
-    """Matrices one after the other, padded, flat."""
+    """Concatenate padded matrices into a flat array."""
     whole = [_filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in matrices]
     flat: FloatArray = torch.cat([*whole, torch.zeros(0)]).numpy()
     return flat
 
 
 def _paired(matrices: Sequence[Tensor]) -> Factors:
-    """The same in bfloat16: of each ``(inputs, outputs)``, ``(inputs / 2, outputs)`` pairs in one int32 each."""
+    """Do the same in bfloat16: of each ``(inputs, outputs)``, ``(inputs / 2, outputs)`` pairs in one int32 each."""
     halves = [torch.from_numpy(_laid([each])).to(torch.bfloat16).view(torch.int16) for each in matrices]
     widths = [_padded(each.shape[1]) for each in matrices]
     pairs = [half.view(-1, 2, width).transpose(1, 2).reshape(-1) for half, width in zip(halves, widths, strict=True)]
@@ -189,7 +189,7 @@ def _bias(layer: nn.Linear, fill: float = 0.0) -> FloatArray:
 
 
 def _flat_conditions(conditions: Tensor) -> FloatArray:
-    """``(clips, frames, layers, gates)`` -> flat, with tanh's and sigmoid's halves padded each."""
+    """Flatten ``(clips, frames, layers, gates)``, with the halves of tanh and sigmoid padded separately."""
     half = conditions.shape[3] // 2
     halves = conditions.reshape(*conditions.shape[:3], 2, half)
     flat: FloatArray = nn.functional.pad(halves, (0, _padded(half) - half)).reshape(-1).numpy()

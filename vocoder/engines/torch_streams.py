@@ -20,7 +20,7 @@ WARM_UP_STEPS = 3  # before a capture, as libraries choose and load their kernel
 
 
 class TorchStreams:
-    """Clips side by side, one step after another: the oracle of the engines.
+    """Clips side by side, one step after another: the reference of the other engines.
 
     Args:
         model: the network; its device is theirs.
@@ -74,7 +74,7 @@ class TorchStreams:
         return go_back
 
     def _go_on(self, conditions: Tensor, given: Tensor, draws: Tensor) -> None:
-        """Fill the tensors that steps read. They move only where they are too short; graphs are then of no use."""
+        """Fill the tensors that steps read. If they are too short, they are replaced and graphs dropped."""
         stays = self.stepper.go_on(self._filled(conditions))
         steps = given.shape[1]
         if not stays or steps > len(self.given):
@@ -86,7 +86,7 @@ class TorchStreams:
         self.place.zero_()
 
     def _step(self, sampling: Sampling) -> None:
-        """One step, from and to the tensors of this object."""
+        """Compute one step on the tensors of this object."""
         drawn = sample(self.stepper.step(self.previous), self.draws.index_select(0, self.place).T, sampling)
         given = self.given.index_select(0, self.place)[0]
         self.previous.copy_(torch.where(given < 0, drawn, given))
@@ -113,5 +113,5 @@ class TorchStreams:
         return self.graphs[sampling]
 
     def _filled(self, rows: Tensor) -> Tensor:
-        """Rows of zeros for the silent companions: ``(clips, ...)`` -> ``(width, ...)``."""
+        """Add rows of zeros for the silent companions: ``(clips, ...)`` -> ``(width, ...)``."""
         return pad(rows, (0, 0) * (rows.dim() - 1) + (0, self.width - self.clips))

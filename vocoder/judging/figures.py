@@ -1,4 +1,4 @@
-"""All figures of a decoded sound: what is wrong with it by itself, and how near it comes to its original."""
+"""All figures of a decoded sound: its own faults, and its distance from its original."""
 
 from dataclasses import asdict, dataclass
 
@@ -27,7 +27,7 @@ class Original:
 
 
 def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
-    """What is wrong with a sound by itself; ``runaway_clips`` is None where no guard knows what is too loud."""
+    """Measure the faults of a sound; ``runaway_clips`` is None without a guard that knows what is too loud."""
     levels, samples = sound_levels(sound), torch.from_numpy(sound.samples)
     # Silence is told for itself; a vocoder from before loudness was kept cannot say what is too loud.
     loud = None if guard is None else float(guard.odd(samples, sound.sample_rate, meant=0.0))
@@ -40,7 +40,7 @@ def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
 
 
 def beside(original: Original, sound: Waveform, codes: Codes, audio: SpectrogramConfig, *, with_pesq: bool) -> Figures:
-    """How near a decoded sound comes to its original.
+    """Compare a decoded sound with its original.
 
     Args:
         original: the recording.

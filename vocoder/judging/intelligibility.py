@@ -1,7 +1,7 @@
-"""How well a sound is understood beside its original: STOI, and PESQ where it is installed.
+"""Intelligibility of a sound relative to its original: STOI, and PESQ if it is installed.
 
-Both need some speech: STOI 30 frames of its own that are not silent, about 0.4 s, and PESQ a quarter of a second. Of
-sounds that are too short or silent there is no figure, rather than a bad one.
+Both need some speech: STOI 30 frames that are not silent, about 0.4 s, and PESQ a quarter of a second. Sounds that are
+too short or silent have no figure, instead of a bad one.
 """
 
 import warnings
@@ -13,7 +13,7 @@ import soxr
 from audio.waveform import FloatArray, Waveform
 from foundation.errors import InputError
 
-NARROW_BAND, WIDE_BAND = 8_000, 16_000  # Hz at which PESQ listens
+NARROW_BAND, WIDE_BAND = 8_000, 16_000  # Hz, the two rates of PESQ
 HOW_TO_GET_PESQ = "pip install 'wordless[pesq]', which needs a C compiler"
 
 
@@ -40,7 +40,7 @@ def stoi(original: Waveform, heard: Waveform) -> float | None:
 
 
 def has_pesq() -> bool:
-    """Whether PESQ can be measured here."""
+    """Return whether PESQ can be measured here."""
     return find_spec("pesq") is not None
 
 
@@ -68,7 +68,7 @@ def pesq(original: Waveform, heard: Waveform) -> float | None:
 
 
 def _pair(original: Waveform, heard: Waveform) -> tuple[FloatArray, FloatArray]:
-    """The samples of both, over the length of the shorter."""
+    """Return the samples of both, over the length of the shorter."""
     if original.sample_rate != heard.sample_rate:
         raise InputError(
             f"the sounds are of {original.sample_rate} and {heard.sample_rate} Hz; resample one of them to the other's"

@@ -1,7 +1,7 @@
-"""How a sound compares with another frame by frame, and what is wrong with it by itself.
+"""Comparison of two sounds frame by frame, and levels of one sound.
 
-What is decoded has as many samples as its original and begins where it begins: frames are compared in place, and no
-time warping hides a sound that drifts.
+A decoded sound has as many samples as its original and begins at the same time. Frames are compared in place, without
+time warping, which would hide a drift.
 """
 
 import math
@@ -21,7 +21,7 @@ DECIBELS_PER_NAT = 10 / math.log(10)  # of power
 FULL_SCALE = 1 - 2**-15  # the largest 16-bit sample: at or above it a sound is clipped
 SILENCE_DBFS = -60.0
 FRAME_SECONDS = 0.025
-QUIETEST_DBFS = -120.0  # what digital silence counts as
+QUIETEST_DBFS = -120.0  # level of digital silence
 CEPSTRA = 13  # coefficients that the distortion compares; the 0th, the loudness, is left out
 
 

@@ -1,7 +1,7 @@
-"""Pitch, and how far it is from that of another sound: pYIN (Mauch and Dixon 2014), as librosa has it.
+"""Pitch with pYIN (Mauch and Dixon 2014) as in librosa, and the difference of the pitch of two sounds.
 
-Frames are 10 ms apart and hear 64 ms; a pitch is one of steps of a tenth of a semitone, 10 cents. librosa needs numba,
-which has no build for every platform and Python: where either cannot be imported, there is no pitch.
+Frames are 10 ms apart and 64 ms long; pitch has steps of a tenth of a semitone, 10 cents. librosa needs numba, which
+has no build for every platform and Python. If either cannot be imported, pitch is not measured.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ PitchArray = npt.NDArray[np.float64]
 
 
 def has_pitch() -> bool:
-    """Whether pitch can be measured here."""
+    """Return whether pitch can be measured here."""
     try:
         import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
     except (ImportError, OSError):
@@ -28,7 +28,7 @@ def has_pitch() -> bool:
 
 
 def pitch(waveform: Waveform) -> PitchArray:
-    """Fundamental frequency in Hz of each frame ``(frames,)``; nan where there is none.
+    """Measure the fundamental frequency in Hz of each frame ``(frames,)``; nan where there is none.
 
     Raises:
         InputError: librosa or numba cannot be imported.
@@ -64,6 +64,6 @@ def pitch_error(original: PitchArray, heard: PitchArray) -> float | None:
 
 
 def voicing_error(original: PitchArray, heard: PitchArray) -> float:
-    """Share of the frames where one has a pitch and the other none."""
+    """Compute the share of the frames where only one of the sounds has a pitch."""
     frames = min(len(original), len(heard))
     return float((np.isnan(original[:frames]) != np.isnan(heard[:frames])).mean()) if frames else 0.0

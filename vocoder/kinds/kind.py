@@ -40,7 +40,7 @@ class Kind:
 
     @property
     def learned(self) -> bool:
-        """Whether it needs the vocoder that a run has trained."""
+        """Whether the kind needs the vocoder that a run has trained."""
         return self.import_stream is None
 
     @property
@@ -51,7 +51,7 @@ class Kind:
     def create(
         self, tokenizer: CodeMeanings, sampling: Sampling, *, folder: Path | None = None, device: str = "cpu"
     ) -> Synthesis:
-        """What makes this sound of a tokenizer's codes.
+        """Create the synthesis that makes this sound of a tokenizer's codes.
 
         Args:
             tokenizer: says what the codes mean.

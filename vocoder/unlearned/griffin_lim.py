@@ -2,9 +2,9 @@
 
 Griffin and Lim 1984, with the momentum of Perraudin, Balazs and Sondergaard 2013 ("A fast Griffin-Lim algorithm").
 
-An iteration changes a frame by those frames alone whose windows overlap its own. The samples of a frame therefore
-depend on ``iterations`` times as many frames on each side. Long sounds are made in blocks with that context, in memory
-that does not grow: the samples of each block are those that the whole spectrogram gives.
+An iteration changes a frame only through frames whose windows overlap its own. So the samples of a frame depend on
+``iterations`` times as many frames on each side. Long sounds are made in blocks with that context, in constant memory;
+the samples are those of the whole spectrogram.
 """
 
 import math
@@ -26,7 +26,7 @@ ITERATIONS = 32
 
 
 def decode(codes: Codes, tokenizer: CodeMeanings, *, iterations: int = ITERATIONS, seed: int = 0) -> Waveform:
-    """The sound of codes, ``codes.num_samples`` long.
+    """Decode codes to sound, ``codes.num_samples`` long.
 
     Raises:
         InputError: the codes are of another codebook.
@@ -36,7 +36,7 @@ def decode(codes: Codes, tokenizer: CodeMeanings, *, iterations: int = ITERATION
 
 
 def stream(codes: Codes, tokenizer: CodeMeanings, *, iterations: int = ITERATIONS, seed: int = 0) -> Iterator[Tensor]:
-    """The samples ``(time,)`` that `decode` gives, block by block, in memory that does not grow with their number.
+    """Give the samples ``(time,)`` of `decode`, block by block, in constant memory.
 
     Raises:
         InputError: the codes are of another codebook.
@@ -49,10 +49,10 @@ def stream(codes: Codes, tokenizer: CodeMeanings, *, iterations: int = ITERATION
 def griffin_lim(
     log_mel: Tensor, config: SpectrogramConfig, *, num_samples: int, iterations: int = ITERATIONS, seed: int = 0
 ) -> Waveform:
-    """Sound whose log-mel spectrogram comes close to ``log_mel (frames, mels)``, unnormalised as `LogMel` gives it.
+    """Estimate sound with the log-mel spectrogram ``log_mel (frames, mels)``, unnormalised as of `LogMel`.
 
     Raises:
-        InputError: more samples are asked for than the frames cover.
+        InputError: ``num_samples`` is more than the frames cover.
     """
     if num_samples > len(log_mel) * config.hop_length:
         raise InputError(
@@ -88,7 +88,7 @@ def _block(log_mel: Tensor, draws: Tensor, config: SpectrogramConfig, iterations
 
 
 class _Draws:
-    """The initial phases of all frames, in turns, drawn frame after frame: those of one draw of the whole."""
+    """The initial phases of all frames, drawn frame after frame; the values are those of one draw of all frames."""
 
     def __init__(self, bins: int, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -96,7 +96,7 @@ class _Draws:
         self.first = 0
 
     def of(self, block: FrameBlock) -> Tensor:
-        """``(frames, bins)`` of a block and its context; blocks come in their order."""
+        """Return the phases ``(frames, bins)`` of a block and its context; blocks come in their order."""
         kept = self.rows[block.first - self.first :]
         missing = block.last - block.first - len(kept)
         fresh = torch.rand((missing, self.rows.shape[1]), generator=self.generator)

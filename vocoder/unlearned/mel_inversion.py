@@ -1,4 +1,4 @@
-"""Power spectra from what a mel spectrogram keeps of them."""
+"""Estimation of power spectra from mel spectrograms."""
 
 from torch import Tensor
 
@@ -8,9 +8,9 @@ STEPS = 50  # 200 changed the distance on real digits by 0.004 dB, 20 by 0.03
 
 
 def linear_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
-    """Power spectrum that the mel filters map near to ``log_mel``: ``(frames, mels)`` -> ``(frames, bins)``.
+    """Estimate the power spectrum of ``log_mel``: ``(frames, mels)`` -> ``(frames, bins)``.
 
-    Least squares without negative powers, by multiplicative updates (Lee and Seung 2001).
+    Non-negative least squares by multiplicative updates (Lee and Seung 2001).
     """
     filters = mel_filters(config)
     mel = (log_mel.exp() - config.floor).clamp(min=config.floor * 1e-3)

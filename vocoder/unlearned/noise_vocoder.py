@@ -1,7 +1,7 @@
-"""Noise in the spectrum that codes mean: a whisper, and the simplest sound that codes can have.
+"""Noise vocoder: noise with the spectrum of the codes, a whisper, and the simplest sound of codes.
 
 Noise-vocoded speech is understood well (Shannon et al. 1995, "Speech Recognition with Primarily Temporal Cues", Science
-270): what is recognised of a vocoder's sound says little about its voice as long as noise is recognised as often.
+270). So recognition of a vocoder's sound says little about its voice unless it exceeds that of noise.
 """
 
 from collections.abc import Iterator

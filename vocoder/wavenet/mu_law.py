@@ -1,6 +1,6 @@
 """Mu-law companding of samples into few levels (ITU-T G.711, the continuous formula with mu = levels - 1).
 
-``F(x) = sign(x) ln(1 + mu |x|) / ln(1 + mu)`` spaces the levels finely where speech spends its time, near zero.
+``F(x) = sign(x) ln(1 + mu |x|) / ln(1 + mu)`` spaces the levels finely near zero, where most samples of speech are.
 """
 
 import math
@@ -43,5 +43,5 @@ def companded_scale(values: Tensor, *, levels: int = LEVELS) -> Tensor:
 
 
 def silence(*, levels: int = LEVELS) -> int:
-    """The level of a zero sample: what the model hears before a recording begins."""
+    """Return the level of a zero sample: the model's input before a recording begins."""
     return int(encode(torch.zeros(1), levels=levels))

@@ -23,14 +23,14 @@ from foundation.errors import InputError
 from foundation.ranges import require_positive
 from vocoder.wavenet.mu_law import LEVELS, companded_scale, require_levels
 
-MAX_CYCLE = 24  # layers after which dilations begin anew: the last one is 2 ** 23 samples
+MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
 MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
 UNKNOWN_GROUP = -1  # the group of a clip whose group is not known
 
 
 @dataclass(frozen=True, kw_only=True)
 class WaveNetConfig:
-    """Shape of a conditional WaveNet."""
+    """Sizes of a conditional WaveNet."""
 
     sample_rate: int = 16_000  # Hz
     hop_length: int = 160  # samples per spectrogram frame
@@ -40,17 +40,17 @@ class WaveNetConfig:
     gate_channels: int = 128  # half for the tanh, half for the sigmoid
     skip_channels: int = 128
     layers: int = 20
-    cycles: int = 2  # times that the dilations start again at 1
+    cycles: int = 2  # repetitions of the dilations 1, 2, 4, ...
     kernel_size: int = 2  # taps of each dilated convolution
     levels: int = LEVELS  # mu-law levels
     condition_channels: int = 128
     condition_layers: int = 2  # convolutions over 3 frames; each looks one frame back and one ahead
-    condition: Literal["meaning", "embedding"] = "meaning"  # of codes: their decoded log-mel, or a vector of their own
-    code_position: bool = False  # also which frame of its code a frame is
-    codebook: str = ""  # filled in for an embedding: whose codes it knows, its size, and the streams
+    condition: Literal["meaning", "embedding"] = "meaning"  # of codes: decoded log-mel, or a learned vector
+    code_position: bool = False  # add the position of a frame within its code
+    codebook: str = ""  # filled in for an embedding: its codebook, with size and streams
     codebook_size: int = 0
     streams: int = 1
-    groups: tuple[str, ...] = ()  # speakers or other groups heard in training; a clip is conditioned on its own
+    groups: tuple[str, ...] = ()  # speakers or other groups in training; a clip is conditioned on its group
     group_channels: int = 16
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class WaveNetConfig:
 
     @property
     def samples_per_code(self) -> int:
-        """Samples that a code stands for."""
+        """Samples per code."""
         return self.patch_frames * self.hop_length
 
     @property
@@ -94,13 +94,13 @@ class WaveNetConfig:
 
     @property
     def receptive_field(self) -> int:
-        """Number of previous samples that a prediction hears."""
+        """Number of previous samples that a prediction depends on."""
         per_cycle = (1 << self.layers // self.cycles) - 1  # 1 + 2 + 4 + ...
         return 1 + (self.kernel_size - 1) * self.cycles * per_cycle
 
     @property
     def parameters(self) -> int:
-        """Numbers that the weights of such a network are."""
+        """Number of weights."""
         residual, gates, skip = self.residual_channels, self.gate_channels, self.skip_channels
         gated = gates // 2
         layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gated * residual
@@ -120,7 +120,7 @@ class WaveNetConfig:
 
     @property
     def condition_inputs(self) -> int:
-        """Numbers that a frame is conditioned on, as `vocoder.frames` gives them."""
+        """Number of condition values per frame, as of `vocoder.frames`."""
         numbers = self.n_mels if self.condition == "meaning" else self.streams
         return numbers + (self.patch_frames if self.code_position else 0)
 
@@ -131,7 +131,7 @@ class WaveNetConfig:
 
 
 class FrameConditions(nn.Module):
-    """What each layer adds to its gates in each frame: what its code means, its neighbours, and the clip's group.
+    """Contributions to the gates of each layer per frame: from the code, its neighbours, and the clip's group.
 
     Frames are those of `vocoder.frames`: log-mel, or numbers of codes that are looked up here; ``inputs`` of each.
 
@@ -184,13 +184,13 @@ class FrameConditions(nn.Module):
         return conditions.view(*conditions.shape[:2], self.config.layers, self.config.gate_channels)
 
     def _looked_up(self, frames: Tensor) -> Tensor:
-        """Numbers of codes, 0 for none, and positions ``(batch, frames, inputs)`` -> vectors, and positions."""
+        """Replace codes (0 for none) in ``(batch, frames, inputs)`` by their vectors; positions are kept."""
         numbers, positions = frames.tensor_split([self.config.streams], dim=2)
         places = torch.where(numbers > 0, numbers.long() + self.first_codes, 0)
         return torch.cat([self.codes(places).sum(dim=2), positions], dim=2)
 
     def group_vectors(self, groups: Tensor | None, batch: int) -> Tensor:
-        """Group ids ``(batch,)`` -> vectors ``(batch, channels)``; an unknown group has the average of all."""
+        """Look up group ids ``(batch,)``: vectors ``(batch, channels)``; an unknown group gets the average of all."""
         average = self.groups.weight.mean(dim=0)
         if groups is None:
             return average.expand(batch, -1)
@@ -214,7 +214,7 @@ class WaveNet(nn.Module):
         self.conditions = FrameConditions(config)
         taps = config.kernel_size * config.residual_channels  # oldest tap first
         self.dilated = nn.ModuleList(nn.Linear(taps, config.gate_channels, bias=False) for _ in config.dilations)
-        # The last layer speaks through its skip connection alone.
+        # The last layer is used only through its skip connection.
         self.residual = nn.ModuleList(
             nn.Linear(gated, config.residual_channels, bias=False) for _ in range(config.layers - 1)
         )
@@ -225,7 +225,7 @@ class WaveNet(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Begin with inputs that vary smoothly with the sample's level, and with every level about equally probable.
+        """Initialise embeddings that vary smoothly with the level, and about equal probabilities of all levels.
 
         After 200 steps on real digits the validation loss was 3.44 nats; with a random embedding it was 3.60, with the
         companded value through a line 3.50.
@@ -238,7 +238,7 @@ class WaveNet(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, previous: Tensor, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
-        """Logits of each sample.
+        """Compute the logits of each sample.
 
         Args:
             previous: levels of the sample before each one, ``(batch, frames * hop_length)`` int64.
@@ -270,12 +270,12 @@ class WaveNet(nn.Module):
 
 
 def create_wavenet(config: WaveNetConfig, *, seed: int) -> WaveNet:
-    """An untrained network whose weights depend on the config and the seed alone."""
+    """Create an untrained network whose weights depend on the config and the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return WaveNet(config)
 
 
 def delayed(hidden: Tensor, delay: int) -> Tensor:
-    """``(batch, time, channels)`` moved ``delay`` samples later; zeros come before the beginning."""
+    """Return ``(batch, time, channels)`` delayed by ``delay`` samples; zeros at the beginning."""
     return pad(hidden, (0, 0, delay, 0))[:, : hidden.shape[1]] if delay else hidden

@@ -1,4 +1,4 @@
-"""How the level of a sample is drawn from the logits."""
+"""Drawing of a sample's level from the logits."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from vocoder.sampling import Sampling
 
 
 def sample(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
-    """Levels ``(batch,)`` from logits ``(batch, levels)`` and uniform draws ``(batch, 1)`` in [0, 1)."""
+    """Draw levels ``(batch,)`` from logits ``(batch, levels)`` and uniform draws ``(batch, 1)`` in [0, 1)."""
     if sampling.temperature == 0:
         return logits.argmax(dim=1)
     probabilities = torch.softmax(logits / sampling.temperature, dim=1)
@@ -19,7 +19,7 @@ def sample(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
-    """Zeros for all but the most probable levels that reach ``top_p``; equals of the last of them stay too."""
+    """Set all but the most probable levels that reach ``top_p`` to zero; ties with the last of them are kept."""
     ranked = probabilities.sort(dim=1, descending=True).values
     before = ranked.cumsum(dim=1) - ranked
     least = torch.where(before < top_p, ranked, 1.0).amin(dim=1, keepdim=True)

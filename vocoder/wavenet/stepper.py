@@ -6,7 +6,7 @@ One step of all clips is the same small arithmetic again and again, so it is lai
     each layer           = product of the present tap, tanh, gate, product of the residual
     all skip connections = one product
 
-It is what the faster engines are checked against.
+The faster engines are tested against this one.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from vocoder.wavenet.network import WaveNet
 
 
 class StepWeights:
-    """A model's weights as the step uses them: transposed, layers stacked."""
+    """A model's weights in the layout of the step: transposed, layers stacked."""
 
     def __init__(self, model: WaveNet) -> None:
         residual, kept = model.config.residual_channels, len(model.residual)
@@ -37,10 +37,10 @@ def _linears(layers: torch.nn.ModuleList) -> list[torch.nn.Linear]:
 
 
 class Stepper:
-    """The network one sample at a time; `step` takes the clips' last levels and returns the logits of their next ones.
+    """The network one sample at a time: `step` maps the clips' last levels to the logits of their next levels.
 
-    All that changes from step to step stands in tensors that stay where they are, time included, so that a step can be
-    captured as a CUDA graph.
+    All changing state, also the time, is in tensors that are never reallocated, so that a step can be captured as a
+    CUDA graph.
     """
 
     def __init__(self, model: WaveNet, width: int) -> None:
@@ -60,9 +60,9 @@ class Stepper:
         self.layer_gated = self.gated.unbind(1)
 
     def go_on(self, conditions: Tensor) -> bool:
-        """Take the conditions of the next frames ``(width, frames, layers, gates)``; all before have been stepped.
+        """Set the conditions of the next frames ``(width, frames, layers, gates)`` after all steps of previous frames.
 
-        Returns whether they stand where those before them stood.
+        Returns whether the conditions are in the same memory as before.
         """
         turned = conditions.permute(1, 2, 0, 3)  # (N, F, L, G) -> (F, L, N, G)
         stays = len(turned) <= len(self.conditions)
@@ -74,7 +74,7 @@ class Stepper:
         return stays
 
     def step(self, previous: Tensor) -> Tensor:
-        """Levels ``(width,)`` int64 -> logits ``(width, levels)``."""
+        """Compute logits ``(width, levels)`` from levels ``(width,)`` int64."""
         weights = self.weights
         torch.index_select(weights.embedding, 0, previous, out=self.layer_inputs[0])
         frame = (self.time - self.first_time).div_(self.hop_length, rounding_mode="floor")
@@ -88,7 +88,7 @@ class Stepper:
         return torch.addmm(weights.output_bias, hidden, weights.output)
 
     def _layers(self) -> None:
-        """All layers one after the other; their gates hold already what their pasts and conditions add."""
+        """Apply all layers; their gates already hold the contributions of past inputs and conditions."""
         weights, inputs, gated = self.weights, self.layer_inputs, self.layer_gated
         for layer, (gates, (a, b)) in enumerate(zip(self.layer_gates, self.halves, strict=True)):
             gates.addmm_(inputs[layer], weights.present[layer]).tanh_()
@@ -118,5 +118,5 @@ class _Rings:
         return past.view(-1, self.past_taps, *past.shape[1:]).transpose(1, 2).flatten(2)
 
     def write(self, time: Tensor, inputs: Tensor) -> None:
-        """Keep this step's inputs ``(layers, batch, channels)`` in place of the oldest."""
+        """Write this step's inputs ``(layers, batch, channels)`` in place of the oldest."""
         self.slots.index_copy_(0, (time % self.lengths).add_(self.starts), inputs)
