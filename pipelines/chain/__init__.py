@@ -1,1 +1,1 @@
-"""The order in which a run makes its stages."""
+"""The chain of stages of a run, from recordings to a report."""

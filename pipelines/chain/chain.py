@@ -35,13 +35,13 @@ from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name
 from training.gangs import open_gang
 from training.tracking import write_tensorboard
 
-WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # of a corpus that folds divide
+WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 COMPARISON = "comparison.md"
 PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied into the run folder
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
-    """Make what the stages ask for, or reuse it, and write the run's ``folder``."""
+    """Make or reuse the entries of the wanted stages, and write the run's ``folder``."""
     settings = run_settings(config)
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
@@ -70,7 +70,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
 
 
 def rates(settings: RunSettings) -> str:
-    """Sample rate, window and hop of the front end, and how many codes a second of sound becomes."""
+    """Describe sample rate, window and hop of the front end, and the codes per second."""
     audio, tokenizer = settings.audio, settings.tokenizer.config(settings.audio)
     window, hop = (1000 * samples / audio.sample_rate for samples in (audio.window_length, audio.hop_length))
     codes, streams = audio.sample_rate / tokenizer.samples_per_code, tokenizer.streams
@@ -81,7 +81,7 @@ def rates(settings: RunSettings) -> str:
 def make_folds(
     session: Session, manifest: Manifest, unlabelled: Manifest | None, settings: RunSettings
 ) -> dict[FoldSeed, dict[str, Entry]]:
-    """The entries of every fold and seed: of a run on the corpus's own split, those of its one fold.
+    """Make the entries of every fold and seed; a run on the corpus's own split has one fold.
 
     Raises:
         InputError: a fold does not hold what the stages need; shown before anything is trained on another.
@@ -114,9 +114,9 @@ def make_folds(
 def make_stages(
     session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Manifest | None = None
 ) -> dict[str, Entry]:
-    """The entries that the wanted stages need, by stage, in the order of the data.
+    """Make the entries that the wanted stages need, by stage, in the order of the data.
 
-    What is made of ``unlabelled`` clips as of the corpus's own is called so: ``unlabelled_codes``.
+    Entries made from ``unlabelled`` clips have that prefix: ``unlabelled_codes``.
     """
     wanted = settings.stages
     sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
@@ -139,7 +139,7 @@ def make_stages(
         made += sounds(session, manifest, settings, codec)
     by_stage: dict[str, Entry] = {}
     for entry in made:
-        by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier: it was made the first time
+        by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier
     return by_stage
 
 
@@ -158,7 +158,7 @@ def _of_unlabelled(coded: CodedCorpus) -> list[Entry]:
 
 
 def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
-    """Some clips to judge by; where clips are contrasted, two to tell apart."""
+    """Refuse a corpus without validation clips, or with fewer than two clips for a contrastive loss."""
     train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
     if not held_out:
         raise InputError(
@@ -175,12 +175,12 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
 
 
 def _models(made: dict[FoldSeed, dict[str, Entry]]) -> list[Entry]:
-    """The entries of the first fold and seed: models of the others have the same sizes."""
+    """Return the entries of the first fold and seed; models of the others have the same sizes."""
     return list(next(iter(made.values())).values())
 
 
 def _write_curves(folder: Path, made: dict[FoldSeed, dict[str, Entry]]) -> None:
-    """Show the curves of reused trainings in TensorBoard, beside those of the trainings that this run watched."""
+    """Write the curves of reused trainings for TensorBoard; those of this run's trainings are there already."""
     for (fold, seed), entries in made.items():
         for entry in entries.values():
             if entry.reused and (entry.folder / CURVE).is_file():
@@ -197,7 +197,7 @@ def _write_folder(
 ) -> None:
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (PROBE, COMPARISON):  # of a run with other stages that was in this folder before
+    for stale in (PROBE, COMPARISON):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus.manifest, folder / "manifest.tsv")
     write_rejected(corpus.rejected, folder / REJECTED)

@@ -1,4 +1,4 @@
-"""The recordings that a command works on: the embedded corpus, or the user's own."""
+"""The recordings of a command: the embedded corpus, or the user's own."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,13 +25,13 @@ class Corpus:
     name: str
     manifest: Manifest
     rejected: tuple[Rejected, ...]
-    notices: tuple[str, ...] = ()  # what to know of how it is divided, a sentence each
+    notices: tuple[str, ...] = ()  # notices about its division, a sentence each
 
 
 def corpus_config(
     config: CorpusConfig, embedded: EmbeddedConfig, store: Path, *, probed: bool, terminal: Terminal
 ) -> CorpusConfig:
-    """Where the recordings are. What is wrong with their folder, names or labels shows before any is decoded.
+    """Return the corpus options; faults of folder, names or labels show before any recording is decoded.
 
     Raises:
         InputError: there are none, or they are to be probed and have no labels.
@@ -64,7 +64,7 @@ def read_unlabelled(settings: RunSettings, store: Path, *, gang: Gang, terminal:
 def read_corpus(
     config: CorpusConfig, store: Path, *, workers: int, gang: Gang, terminal: Terminal, folder: Path | None = None
 ) -> Corpus:
-    """Inspect and divide the recordings; rank 0 listens first, the others find in the cache what it heard.
+    """Inspect and divide the recordings; rank 0 decodes them first, the others use its cached measurements.
 
     Raises:
         InputError: they make no corpus. The files that were set aside are then listed in the ``folder`` of the run.

@@ -34,7 +34,7 @@ from tokenizer.tokenizer import Tokenizer
 from training.gangs import open_gang
 
 MANIFEST = "manifest.tsv"  # of a run, in its folder
-PROBES = "probes"  # the same, for the figures of other corpora
+PROBES = "probes"  # folder for the figures of other corpora
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class ProbeRunConfig:
 
 
 def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
-    """The settings that a composed config describes.
+    """Build the settings from a composed config.
 
     A corpus may suggest a front end and lengths of training, which a run that is finished no longer takes.
     """
@@ -106,7 +106,7 @@ def probe_run(config: dict[str, object]) -> None:
 
 
 def default_place(model: Path, corpus: str, entry: Entry) -> Path:
-    """Where the figures of a corpus are kept: one file for each corpus and configuration of the probes."""
+    """Return the file for a corpus's figures: one for each corpus and configuration of the probes."""
     name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
     return model / PROBES / f"{name}_{entry.key[:8]}.json"
 
@@ -114,7 +114,7 @@ def default_place(model: Path, corpus: str, entry: Entry) -> Path:
 def _save(
     settings: ProbeRunConfig, place: Path, measured: object, compared: Mapping[str, object], terminal: Terminal
 ) -> None:
-    """Write the figures as JSON and the table as Markdown beside them, and say where they are."""
+    """Write the figures as JSON and the table as Markdown beside them, and print their paths."""
     path = settings.output or place
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,13 +130,13 @@ def _save(
 
 
 def _since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
-    """Notices about the recordings of the run in the folder ``model`` and those that are probed."""
+    """Return notices about differences between the run's recordings in ``model`` and the probed ones."""
     listed = model / MANIFEST
     return overlap_notices(manifest, read_manifest(listed, manifest.root), owner=model) if listed.is_file() else ()
 
 
 def _parts(folder: Path) -> tuple[Entry, Entry]:
-    """Tokenizer and language model of a run, as entries whose keys are what they are made of.
+    """Return tokenizer and language model of a run as entries; their keys are fingerprints of their content.
 
     Raises:
         InputError: one is missing, or they do not belong together.

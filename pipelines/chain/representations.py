@@ -15,7 +15,7 @@ from pipelines.store.store import Entry
 def compared(
     session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, *, unlabelled: Manifest | None
 ) -> list[Entry]:
-    """Trained baselines, the features of every wanted method, and their probes.
+    """Train the baselines, compute the features of every wanted method, and probe them.
 
     SimCLR is also trained on ``unlabelled``, as the GPT is.
     """

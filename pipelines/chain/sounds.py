@@ -1,4 +1,4 @@
-"""The stages that make sound of codes: a vocoder, sounds to listen to, and how good they are."""
+"""The stages for sound: a vocoder, sounds to listen to, and their figures."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ from pipelines.store.store import Entry
 
 
 def sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
-    """Vocoder, sounds to listen to, and the figures of more clips than anyone listens to."""
+    """Make the vocoder, sounds to listen to, and the figures of a larger number of clips."""
     sound = waveforms(session, manifest, settings.audio.sample_rate)
     coded = list(_coded(session, manifest, settings, codec))
     wavenet = vocoder(session, manifest, coded, sound, settings.vocoder)
@@ -38,7 +38,7 @@ def sounds(session: Session, manifest: Manifest, settings: RunSettings, codec: C
 
 
 def _coded(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> Iterator[CodedIn]:
-    """The codes that the vocoder hears in training: the run's own, or those of several codebooks of its tokenizer."""
+    """Give the vocoder's training codes: the run's own, or those of several codebooks of its tokenizer."""
     if settings.vocoder.codebook_sizes is None:
         yield CodedIn(tokenizer=codec.tokenizer, codes=codec.codes)
     for size in settings.vocoder.codebook_sizes or ():
@@ -56,7 +56,7 @@ def _named(entry: Entry, size: int) -> Entry:
 def _figures(
     session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, wavenet: Entry, heard: Entry
 ) -> list[Entry]:
-    """Decoded clips, what is measured of them, and, where clips have labels, what a classifier recognises."""
+    """Decode clips and measure them; if clips have labels, also the labels that a classifier recognises."""
     again = decoded(session, manifest, codec.tokenizer, wavenet, settings.audio, settings.listening)
     made = [again, judged(session, codec.tokenizer, wavenet, again)]
     task = label_task(session, manifest, settings.probe.label_separator)
@@ -74,7 +74,7 @@ def _figures(
 def _judge(
     session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, task: ProbeTask
 ) -> tuple[Judge, list[Entry]]:
-    """The classifier that names labels, and the entries that it is made from; the comparison may have made them."""
+    """Return the classifier of labels and the entries it is made from, which the comparison may have made."""
     if settings.listening.judge == "supervised":
         shown = spectrograms(session, manifest, settings.audio, codec.sample)
         labels = labels_of(manifest, task)

@@ -32,11 +32,11 @@ class SweepPage(Callback):
     """Notes the jobs of a sweep as they come and go, and writes ``sweep.html`` and ``sweep.csv`` after the last one."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Forget the jobs of an earlier sweep into the same folder."""
+        """Remove the records of an earlier sweep in the same folder."""
         forget(_sweep(config))
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
-        """Note the job, in its own process."""
+        """Record the start of the job, in its own process."""
         if config.hydra.mode is RunMode.MULTIRUN:
             sweep, size = _sweep(config), OmegaConf.select(config, "tokenizer.codebook_size")
             job = Job(
@@ -49,14 +49,14 @@ class SweepPage(Callback):
                 note(sweep, job)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Note the end of the job; what made it fail has been noted by `going_on`."""
+        """Record the end of the job; `going_on` has recorded the reason of a failure."""
         if config.hydra.mode is RunMode.MULTIRUN and job_return.status is JobStatus.COMPLETED:
             with ending_the_command(config):
                 conclude(_sweep(config), config.hydra.job.num)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Draw the page, print where it is, and exit with an error if a job failed."""
-        if os.environ.get("RANK", "0") != "0":  # torchrun: the others have seen the same
+        """Write the page, print its path, and exit with an error if a job failed."""
+        if os.environ.get("RANK", "0") != "0":  # under torchrun only rank 0 writes the page
             return
         with ending_the_command(config):
             finish(_sweep(config), command=command_line("run"))
@@ -64,9 +64,9 @@ class SweepPage(Callback):
 
 @contextmanager
 def going_on() -> Iterator[None]:
-    """Around the work of a job: in a sweep, an error is told and noted, and the sweep goes on; elsewhere it passes.
+    """Print and record an error of a job in a sweep, so that the sweep goes on; elsewhere the error passes.
 
-    Under torchrun it passes too: the other processes of the job wait for this one.
+    Under torchrun the error passes as well, because the other processes of the job wait for this one.
     """
     if HydraConfig.get().mode is not RunMode.MULTIRUN or "TORCHELASTIC_RUN_ID" in os.environ:
         yield
@@ -106,7 +106,7 @@ def finish(sweep: Path, *, command: str) -> None:
 
 
 def resuming(command: str, sweep: Path) -> str:
-    """The command of the sweep, into the same folder again."""
+    """Return the command that resumes the sweep in the same folder."""
     words = [word for word in shlex.split(command) if not word.startswith("hydra.sweep.dir=")]
     return shlex.join([*words, f"hydra.sweep.dir={sweep}"])
 

@@ -1,4 +1,4 @@
-"""Spectrograms -> encoders that hear no codes, SimCLR and supervised; recordings -> their representations."""
+"""Baseline encoders of spectrograms: training (SimCLR, supervised) and features of recordings."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -57,18 +57,18 @@ class SupervisedSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineSettings:
-    """Options of the encoders that hear no codes."""
+    """Options of the baseline encoders of spectrograms."""
 
     encoder: ConvEncoderConfig
     simclr: SimclrSettings
     supervised: SupervisedSettings
-    seed: int  # of the encoder that is not trained
+    seed: int  # of the untrained encoder
 
 
 def simclr(
     session: Session, spectrograms: Entry, extra_spectrograms: Entry | None, settings: BaselineSettings
 ) -> Entry:
-    """Train SimCLR on the training clips, and on clips that nothing is known of; the entry holds its weights."""
+    """Train SimCLR on the training clips and on unlabelled clips; the entry holds its weights."""
     own = settings.simclr
     recipe = Recipe(
         stage="simclr",
@@ -122,7 +122,7 @@ def supervised(
     own = settings.supervised
     stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]
     train, held_out = (LabelledSplit.of(clips, names, labels) for clips, names in stored)
-    # None for a clip without a label: which clips have none decides what is trained on, as the labels do.
+    # Clips without a label are in the key as None, because they decide the training set as the labels do.
     said = [[labels.get(name) for name in names] for _, names in stored]
     recipe = Recipe(
         stage="supervised",
@@ -181,9 +181,9 @@ def baseline_features(
     encoder_entry: Entry | None,
     settings: BaselineSettings,
 ) -> Entry:
-    """Every block of an encoder, and all side by side, pooled over each clip, from the recordings themselves.
+    """Compute the pooled features of every block of an encoder, and of all blocks side by side, from the recordings.
 
-    Of the supervised encoder also its own classes' probabilities: ``scores (clips, classes)`` beside them.
+    A supervised encoder also gives its class probabilities: ``scores (clips, classes)``.
     """
     recipe = Recipe(
         stage=f"{method}_features",

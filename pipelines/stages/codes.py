@@ -1,4 +1,4 @@
-"""Recordings -> codes: each clip as it is, and training clips in other views, which only pre-training sees."""
+"""Encoding of recordings: every clip, and augmented views of the training clips for pre-training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -34,7 +34,7 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
 def views(
     session: Session, manifest: Manifest, tokenizer_entry: Entry, config: ViewsConfig, *, patch_frames: int
 ) -> Entry | None:
-    """Encode the training clips again, in every view; None where there are no others."""
+    """Encode the augmented views of the training clips; None if there are no views."""
     clips = manifest.of("train")
     jobs = [(clip, view) for clip in clips for view in config.of(clip.name, patch_frames)]
     if not jobs:
@@ -58,7 +58,7 @@ def _encoded(
     encode: Callable[[Encoder, J], CodedClip],
     title: str,
 ) -> Entry:
-    """Codes of each job's clip, in shards; a killed run goes on after the last of them."""
+    """Encode each job's clip into shards; a killed run continues after the last complete shard."""
     shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
 
     def make(folder: Path) -> None:

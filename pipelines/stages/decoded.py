@@ -1,4 +1,4 @@
-"""Test clips -> codes -> sound again: more of them than anyone listens to, to be judged by figures.
+"""Decoding of test clips to sound for figures, in larger numbers than for listening.
 
 All lie in files, originals included: what is measured of a sound can be heard, and measured again.
 """
@@ -17,8 +17,8 @@ from vocoder.kinds.table import JUDGED_KINDS, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
 from vocoder.synthesis import speaking
 
-CLIPS = "clips.json"  # which clips, and where in each its excerpt begins
-GUARD = "guard.json"  # blocks of WaveNet's sound that ran away; where the vocoder knows what that is
+CLIPS = "clips.json"  # the clips, and the starts of their excerpts
+GUARD = "guard.json"  # runaway blocks of WaveNet's sound, if the vocoder has a guard
 
 
 def decoded(
@@ -29,7 +29,7 @@ def decoded(
     audio: SpectrogramConfig,
     config: ListeningConfig,
 ) -> Entry:
-    """WAV files at the tokenizer's rate: each clip's original, and its codes as every kind of sound."""
+    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound."""
     clips = drawn(manifest.of("test"), config.judged_clips, seed=config.seed)
     recipe = Recipe(
         stage="decoded",
@@ -71,17 +71,17 @@ def decoded(
 
 
 def decoded_paths(entry: Entry) -> list[str]:
-    """The clips of the entry, by their names, in the order of their files."""
+    """List the names of the entry's clips, in the order of their files."""
     return [row["path"] for row in entry.read_rows(CLIPS, "clips")]
 
 
 def wav_name(number: int, kind: str) -> str:
-    """The file of a clip's sound in the entry."""
+    """Return the file name of a clip's sound in the entry."""
     return f"{number}_{kind}.wav"
 
 
 def sound_of(folder: Path, number: int, kind: str) -> Waveform:
-    """One sound of the entry, as it lies there."""
+    """Read one sound of the entry."""
     path = folder / wav_name(number, kind)
     return read(path, _rate(path))
 

@@ -1,4 +1,4 @@
-"""Recordings and codes -> one vector per clip for each representation that probes compare.
+"""Features of recordings and codes: one vector per clip for each compared representation.
 
 Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, rows in the order of the manifest, named
 ``method[/layer]:pooling``. The method is a row of the comparison; its layers and poolings are what validation may
@@ -36,7 +36,7 @@ def signal_features(
     autoencoder: str,
     methods: Collection[str],
 ) -> Entry:
-    """What nothing was learned for but a normalisation, and what the autoencoder learned: log-mel and bottlenecks.
+    """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
 
     They are the same for every codebook: ``autoencoder`` is the key or fingerprint of what came before it.
     """
@@ -57,7 +57,7 @@ def signal_features(
 
 
 def audio_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
-    """Each pooling of the normalised log-mel and of the bottlenecks of a clip, pooled while the clip is read.
+    """Compute each pooling of a clip's normalised log-mel and bottlenecks while the clip is read.
 
     Where ``audio.remove_mean`` takes a mean off, the log-mel comes twice: as the tokenizer hears it, and as it was
     recorded, which also says how loud each band was. Without the mean of a clip, its mean says nothing: it is left out.
@@ -86,7 +86,7 @@ def audio_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
 
 
 def code_features(session: Session, codes_entry: Entry) -> Entry:
-    """How often each code sounds: the bag of codes."""
+    """Compute the bag of codes: each code's share of the time."""
     recipe = Recipe(stage="code_features", version=1, config={"poolings": POOLINGS}, inputs={"codes": codes_entry.key})
 
     def make(folder: Path) -> None:
@@ -103,7 +103,7 @@ def code_features(session: Session, codes_entry: Entry) -> Entry:
 def gpt_features(
     session: Session, codes_entry: Entry, model_entry: Entry, *, attentive: bool = False, surprise: bool = False
 ) -> Entry:
-    """States of a language model: see `lm.embeddings.layer_features`."""
+    """Compute the pooled states of a language model: see `lm.embeddings.layer_features`."""
     recipe = Recipe(
         stage="gpt_features",
         version=1,
@@ -121,7 +121,7 @@ def gpt_features(
 
 
 def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig, *, seed: int) -> Entry:
-    """States of an untrained GPT: a baseline for the architecture without learning."""
+    """Compute states of an untrained GPT: a baseline for the architecture without learning."""
     recipe = Recipe(
         stage="random_gpt_features",
         version=1,

@@ -1,4 +1,4 @@
-"""Recordings -> filter banks: what AST is fine-tuned on, in one array on disk, and their statistics."""
+"""Filter banks of recordings for fine-tuning AST, in one array on disk, and their statistics."""
 
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ STATISTICS = "statistics.json"  # beside the frames
 
 
 def filter_banks(session: Session, manifest: Manifest) -> Entry:
-    """Filter banks of all training and validation clips, 16 bits, in one array on disk, and statistics of training."""
+    """Write filter banks of all training and validation clips, 16 bits, in one array, and statistics of training."""
     recipe = Recipe(stage="filter_banks", version=1, config={}, inputs={"manifest": audio_hash(manifest, TRAINED_ON)})
     clips = kept_clips(manifest)
     training = len(manifest.of("train"))
@@ -48,7 +48,7 @@ def filter_banks(session: Session, manifest: Manifest) -> Entry:
 
 
 def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, float, int]:
-    """Fill the place of a clip ``(time, 128)``; the sum of its values, of their squares, and their number."""
+    """Write a clip's place ``(time, 128)``; return the sum of its values, of their squares, and their number."""
     sums = np.zeros(2)
     written = 0
     for piece in stored_filter_banks(root, clip):
@@ -59,12 +59,12 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
 
 
 def split_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[Spectrograms, list[str]]:
-    """The clips of a split in an entry of `filter_banks`, read in place, and their names."""
+    """Return the clips of a split in an entry of `filter_banks`, read in place, and their names."""
     rows = kept_rows(manifest, split)
     return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [clip.name for clip in manifest.of(split)]
 
 
 def measured_statistics(entry: Entry) -> Statistics:
-    """Those of the training clips' filter banks, before they were normalised to be stored."""
+    """Read the statistics of the training clips' filter banks before their normalisation."""
     measured = entry.read_json(STATISTICS)
     return Statistics(mean=float(str(measured["mean"])), std=float(str(measured["std"])))

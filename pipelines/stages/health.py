@@ -1,4 +1,4 @@
-"""Codes of validation clips -> the health of the codebook: how much of it they use, what it keeps, how steady it is."""
+"""Health of the codebook on validation clips: usage, fidelity of reconstruction, and stability."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -23,9 +23,9 @@ HEALTH = "health.json"
 def health(
     session: Session, manifest: Manifest, tokenizer_entry: Entry, codes_entry: Entry, config: HealthConfig, *, seed: int
 ) -> Entry:
-    """How much of the codebook validation clips use, what it keeps of them, how steady it is; warns of a collapse."""
+    """Measure the codebook's usage, fidelity and stability on validation clips, and warn of a collapse."""
     numeric = asdict(config)
-    del numeric["gate"]  # decides what is done about a verdict, not what it is
+    del numeric["gate"]  # decides the reaction to a collapse, not the figures
     recipe = Recipe(stage="health", version=2, config={**numeric, "seed": seed}, inputs={"codes": codes_entry.key})
 
     @one_thread()

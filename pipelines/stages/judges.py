@@ -1,4 +1,4 @@
-"""The classifiers that judge decoded sound: each learned from the training clips alone, and names a sound's label."""
+"""Classifiers that name the label of decoded sound; each was trained on the training clips alone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from tokenizer.encoder import Encoder
 
 JudgeName = Literal["probe", "supervised"]
 JUDGES: dict[JudgeName, str] = {"probe": "a linear probe of log-mel", "supervised": "a supervised network"}
-LOG_MEL = "log_mel"  # the method whose probe judges
+LOG_MEL = "log_mel"  # the method of the judging probe
 Describe = Callable[[Clip], dict[str, FloatArray]]
 
 
 class Judge(Protocol):
-    """What names the labels of sounds."""
+    """A classifier of sounds."""
 
     @property
     def name(self) -> JudgeName:
@@ -84,7 +84,7 @@ class NetworkJudge:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Weights, and the statistics that normalise what the network hears."""
+        """The keys of the weights, and of the statistics that normalise its inputs."""
         return {"classifier": self.classifier.key, "sample": self.sample.key}
 
     def describe(self, root: Path, device: str) -> Describe:
@@ -94,6 +94,6 @@ class NetworkJudge:
         return partial(block_features, loader, reader)
 
     def scores(self, features: Mapping[str, FloatArray]) -> FloatArray:
-        """Ask the head of the last block."""
+        """Apply the head to the last block."""
         last = f"block_{len(self.encoder.channels)}"
         return head_scores(self.classifier.folder, {pooling: features[f"{last}:{pooling}"] for pooling in POOLINGS})

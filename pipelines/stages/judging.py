@@ -1,4 +1,4 @@
-"""Decoded test clips -> figures of each: how near it comes to its original, and what is wrong with it by itself."""
+"""Figures of each decoded test clip: its distance from its original, and its own faults."""
 
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ JUDGED = "judged.json"
 
 
 def judged(session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, decoded_entry: Entry) -> Entry:
-    """The figures of every sound of `decoded`; the vocoder knows how loud its training clips were."""
+    """Measure every sound of `decoded`; the vocoder has the loudness of its training clips."""
     with_pesq, with_pitch = has_pesq(), has_pitch()
     recipe = Recipe(
         stage="judged",
@@ -47,7 +47,7 @@ def judged(session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, decod
 def _judge(
     encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, with_pitch: bool, number: int
 ) -> dict[str, Figures]:
-    """The figures of each kind of one clip."""
+    """Measure each kind of sound of one clip."""
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
     heard = pitch(sounds[ORIGINAL]) if with_pitch else None

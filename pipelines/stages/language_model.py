@@ -1,4 +1,4 @@
-"""Codes -> language model: a GPT trained on the training clips, its weights kept where validation was best."""
+"""Training of the language model on the codes of the training clips; the weights of the best validation are kept."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,11 +27,11 @@ from training.state import FitConfig
 class LanguageModelSettings:
     """Options of the language model's stage."""
 
-    batch_tokens: int  # positions: a step takes fewer windows than batches.batch_size where they are long
-    views: ViewsConfig  # how training clips are encoded beside as they are: more data, same sound
-    validation_windows: int  # for the training curve, at most, evenly chosen; the final perplexity takes all
-    contrast_weight: float  # of NT-Xent per view beside nats per code; 0: none, and a window is a clip of its own
-    contrast: ContrastConfig  # between two views of each clip, which together are two windows
+    batch_tokens: int  # positions per step: limits the number of windows when they are long
+    views: ViewsConfig  # augmented views of the training clips
+    validation_windows: int  # for the training curve, at most, evenly spaced; the final perplexity uses all
+    contrast_weight: float  # weight of NT-Xent per view relative to nats per code; 0: no contrastive loss
+    contrast: ContrastConfig  # of the contrastive loss between two views of each clip
     gpt: GPTConfig
     batches: BatchConfig
     fit: FitConfig
@@ -42,16 +42,16 @@ class LanguageModelSettings:
 
     @property
     def contrasts(self) -> bool:
-        """Whether views of a clip are contrasted: then two windows of a step are one clip."""
+        """Whether views of a clip are contrasted; two windows of a step are then views of one clip."""
         return self.contrast_weight > 0
 
     @property
     def least_windows(self) -> int:
-        """Windows of a step that one process can do with: some for each time that it adds gradients up."""
+        """Smallest number of windows per process and step: some for each accumulation step."""
         return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
 
     def fitting(self, sequences: CodeSequences, capacity: int, *, processes: int) -> BatchConfig:
-        """Batches whose windows hold about ``batch_tokens`` together; see `lm.batches.fitting_batches`."""
+        """Limit the batch size to about ``batch_tokens`` positions; see `lm.batches.fitting_batches`."""
         return fitting_batches(
             self.batches,
             sequences,
@@ -66,7 +66,7 @@ class LanguageModelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CodedCorpus:
-    """What a corpus was encoded to."""
+    """The codes of a corpus."""
 
     codes: Entry
     views: Entry | None  # of the training clips
@@ -77,7 +77,7 @@ def language_model(
 ) -> Entry:
     """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
 
-    ``unlabelled`` is heard in training beside them; validation is the corpus's own.
+    The codes of ``unlabelled`` are used for training as well; validation uses only the corpus.
     """
     recipe = Recipe(
         stage="lm",
@@ -129,12 +129,12 @@ def language_model(
 
 
 def _contrast(settings: LanguageModelSettings) -> dict[str, object]:
-    """What a recipe says of the contrast: nothing where there is none, so that older entries still serve."""
+    """Return the recipe's part about the contrastive loss; empty without it, so that older entries keep their key."""
     return {"contrast": {**asdict(settings.contrast), "weight": settings.contrast_weight}} if settings.contrasts else {}
 
 
 def _objective(gpt: GPT, settings: LanguageModelSettings) -> tuple[nn.Module, LossFunction[TokenBatch]]:
-    """What is trained, around the GPT, and on what."""
+    """Return the trained module around the GPT, and its loss."""
     if not settings.contrasts:
         return gpt, loss
     objective = ContrastedLoss(weight=settings.contrast_weight, temperature=settings.contrast.temperature)
@@ -146,7 +146,7 @@ def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:
 
 
 def _views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
-    """All views of each training clip, the plain one first; and the validation clips. Clips of no code are left out."""
+    """Read all views of each training clip, the plain one first, and the validation clips; both without empty clips."""
     heard = [clip for clip in read_codes(corpus.codes.folder)[1] if len(clip.codes.values)]
     views = {clip.name: [clip.codes] for clip in heard if clip.split == "train"}
     for other in read_codes(corpus.views.folder)[1] if corpus.views else ():

@@ -1,4 +1,4 @@
-"""What a language model says, as sound: continuations of clips and sounds from nothing, at several temperatures."""
+"""Generated sounds of a language model: continuations of clips and unprompted sounds, at several temperatures."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,35 +21,35 @@ CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Asked:
-    """What is to be said."""
+    """The requested sounds."""
 
     prompts: Sequence[Prompt]
     groups: Sequence[str | None]  # voice of each prompt
     seconds: float  # of new sound
     temperatures: Sequence[float]
     continuations: int  # of each prompt at each temperature
-    unconditional: int  # sounds from nothing, at each temperature
+    unconditional: int  # unprompted sounds, at each temperature
     top_k: int
     seed: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Said:
-    """One thing that is said."""
+    """One generated sound."""
 
     kind: str
     file: str
-    clip: int | None  # which prompt
+    clip: int | None  # index of the prompt
     temperature: float
     prompt: Prompt | None
     group: str | None
-    codes: Codes  # new ones
+    codes: Codes  # without the prompt
 
 
 def language_sounds(
     session: Session, folder: Path, tokenizer: Tokenizer, synthesis: Synthesis, model_folder: Path, asked: Asked
 ) -> dict[str, object]:
-    """WAV files in ``folder``, what each is (``said``), and how varied and plausible all are (``diversity``)."""
+    """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``)."""
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     said = list(chain.from_iterable(_drawn(model, asked, temperature) for temperature in asked.temperatures))
     if not said:
@@ -74,7 +74,7 @@ def language_sounds(
 
 
 def _drawn(model: LanguageModel, asked: Asked, temperature: float) -> list[_Said]:
-    """The codes of all that is said at one temperature."""
+    """Generate the codes of all sounds of one temperature."""
     sampling = Sampling(temperature=temperature, top_k=asked.top_k)
     places: list[tuple[int | None, int]] = [
         *((clip, number) for clip in range(len(asked.prompts)) for number in range(asked.continuations)),
@@ -102,14 +102,14 @@ def _drawn(model: LanguageModel, asked: Asked, temperature: float) -> list[_Said
 
 
 def _heard_again(tokenizer: Tokenizer, said: _Said, sound: Waveform) -> Codes:
-    """The codes of the new part of a sound, as the tokenizer hears it."""
+    """Encode the new part of a sound again."""
     codes = tokenizer.encode(sound)
     start = len(said.prompt.codes.values) if said.prompt else 0
     return codes.crop(start, start + len(said.codes.values))
 
 
 def _about(said: _Said, new: Waveform, heard: Codes) -> dict[str, object]:
-    """What one sound is, and its figures: of what is new in it, since its prompt is a recording."""
+    """Describe one sound, with the figures of its new part."""
     prompt = {"prompt_seconds": said.prompt.waveform.seconds} if said.prompt else {}
     agreement = {"code_agreement": code_agreement(said.codes, heard)} if len(heard.values) else {}
     return {
@@ -122,7 +122,7 @@ def _about(said: _Said, new: Waveform, heard: Codes) -> dict[str, object]:
 
 
 def _diversity(model: LanguageModel, said: Sequence[_Said], heard: Sequence[Codes]) -> list[dict[str, object]]:
-    """The diversity of all sounds of each kind and temperature."""
+    """Compute the diversity of the sounds of each kind and temperature."""
     rows: list[dict[str, object]] = []
     for kind, temperature in dict.fromkeys((one.kind, one.temperature) for one in said):
         those = [number for number, one in enumerate(said) if (one.kind, one.temperature) == (kind, temperature)]

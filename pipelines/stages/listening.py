@@ -1,4 +1,4 @@
-"""Test clips, their codes as all kinds of sound, and continuations: to listen to, with their figures and pictures."""
+"""Sounds to listen to, with figures and pictures: test clips, their codes as all kinds of sound, and continuations."""
 
 import math
 from collections.abc import Sequence
@@ -38,21 +38,21 @@ PICTURES = "pictures.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningConfig:
-    """What is made to listen to, and what is judged by figures."""
+    """Options of the sounds to listen to, and of those that are measured."""
 
     clips: int  # test clips to listen to
-    judged_clips: int  # test clips that the vocoder's figures are of; 0: only those to listen to, and no labels
-    judge: JudgeName = "probe"  # which classifier names the labels of their sounds
-    seconds: float  # of each, at most: the loudest stretch of a longer clip
+    judged_clips: int  # test clips for the vocoder's figures; 0: only those to listen to, and no labels
+    judge: JudgeName = "probe"  # classifier of their sounds
+    seconds: float  # of each, at most: the loudest excerpt of a longer clip
     continuation_seconds: float
     temperatures: tuple[float, ...]  # of the language model
     continuations: int  # of each clip at each temperature
-    unconditional: int  # sounds from nothing, at each temperature
+    unconditional: int  # unprompted sounds, at each temperature
     top_k: int
     vocoder_temperature: float
     seed: int
-    engine: EngineChoice = "auto"  # what makes the vocoder's sound
-    postfilter: float = 1.0  # how far that is filtered towards the spectrum of its codes
+    engine: EngineChoice = "auto"  # of the vocoder
+    postfilter: float = 1.0  # strength of its post-filter
 
     def __post_init__(self) -> None:
         for name in ("clips", "seconds", "continuation_seconds"):
@@ -71,7 +71,7 @@ class ListeningConfig:
 
     @property
     def sampling(self) -> Sampling:
-        """How sound is drawn; each clip sounds like its own group."""
+        """Sampling options of the sounds; each clip has the voice of its own group."""
         return Sampling(
             temperature=self.vocoder_temperature, seed=self.seed, postfilter=self.postfilter, engine=self.engine
         )
@@ -86,7 +86,7 @@ def listening(
     audio: SpectrogramConfig,
     config: ListeningConfig,
 ) -> Entry:
-    """WAV files, their figures, and spectrograms; where there is a language model, what it says."""
+    """Make WAV files, their figures and spectrograms; with a language model, also its sounds."""
     clips = drawn(manifest.of("test"), config.clips, seed=config.seed)
     heard = {name: value for name, value in asdict(config).items() if name not in ("judged_clips", "judge", "engine")}
     recipe = Recipe(
@@ -131,7 +131,7 @@ def listening(
 
 
 def sounding_here(session: Session, audio: SpectrogramConfig, config: ListeningConfig) -> dict[str, float | str]:
-    """What decides decoded sound besides what was asked for: post-filter in force, precision of the engine, kinds."""
+    """Return what else decides decoded sound on this machine: active post-filter, precision of the engine, kinds."""
     engine = choose_engine(config.engine, session.gang.device.type).engine
     kinds = {kind.key: kind.version for kind in KINDS if kind.version}
     return {"postfilter": in_force(config.postfilter, audio), "precision": precision(engine), **kinds}
@@ -140,7 +140,7 @@ def sounding_here(session: Session, audio: SpectrogramConfig, config: ListeningC
 def opened(
     session: Session, tokenizer_entry: Entry, vocoder_entry: Entry, config: ListeningConfig
 ) -> tuple[Tokenizer, dict[str, Synthesis]]:
-    """The tokenizer, and what makes each kind of sound, on this run's device."""
+    """Load the tokenizer and the synthesis of each kind of sound, on this run's device."""
     device = str(session.gang.device)
     tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=device)
     syntheses = {
@@ -165,13 +165,13 @@ def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: List
 def spoken(
     session: Session, synthesis: Synthesis, clips: Sequence[Clip], codes: Sequence[Codes], *, title: str
 ) -> list[Waveform]:
-    """One kind of sound of the clips' codes."""
+    """Decode the clips' codes to one kind of sound."""
     with session.terminal.working(title, 1, "samples") as progress:
         return synthesis.sounds(codes, [clip.group for clip in clips], progress=progress.advance_to)
 
 
 def excerpt_of(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: ListeningConfig) -> Excerpt:
-    """The part of a clip that is listened to and judged: its loudest ``config.seconds``, or all of a shorter clip.
+    """Read the excerpt of a clip for listening and figures: its loudest ``config.seconds``, or all of a shorter clip.
 
     It begins where a code of the clip begins. Its codes are made of the excerpt alone, as those of a clip of its own:
     a front end that measures a whole recording measures what is heard, and decoded sound is encoded in the same way.
@@ -181,7 +181,7 @@ def excerpt_of(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: Lis
 
 
 def excerpt_row(clip: Clip, excerpt: Excerpt) -> dict[str, object]:
-    """Which clip an excerpt is of, where in the clip it begins, and how long excerpt and clip are, in seconds."""
+    """Describe an excerpt: its clip, its start in the clip, and the lengths of excerpt and clip in seconds."""
     return {
         "path": clip.name,
         "start": excerpt.start_seconds,
@@ -196,7 +196,7 @@ def _about(
     codes: Sequence[Codes],
     tokenizer: Tokenizer,
 ) -> list[dict[str, object]]:
-    """For each clip, where its excerpt lies, and the figures of each of its sounds."""
+    """Describe the excerpt of each clip, with the figures of each of its sounds."""
     rows: list[dict[str, object]] = []
     for number, place in enumerate(places):
         sounds = {kind: waveforms[number] for kind, waveforms in made.items() if number < len(waveforms)}

@@ -1,4 +1,4 @@
-"""Representations -> linear probes: what can be read off each, on the same clips and splits, with as many tries."""
+"""Linear probes of all representations, on the same clips and splits, with the same number of tries."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -32,9 +32,9 @@ def probed(
     only: str | None = None,
     told: Collection[str],
 ) -> tuple[Entry, ...]:
-    """Probe every method, one at a time, with equally many tries; an entry ``probed_METHOD`` for each.
+    """Probe every method, one at a time, with the same number of tries; an entry ``probed_METHOD`` for each.
 
-    What one method is made of decides its entry: a sweep or a larger comparison asks only those that are new.
+    The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
 
     Args:
         session: store and terminal.
@@ -60,16 +60,16 @@ def probed(
 
 @dataclass(frozen=True, kw_only=True)
 class _Probing:
-    """One question to several methods."""
+    """The probe task of several methods."""
 
     session: Session
     task: ProbeTask
     config: ProbeConfig
-    labels: str  # hash of what is said of the clips
+    labels: str  # hash of the clips' paths, labels, splits and groups
     told: Collection[str]  # methods that were trained on all training labels
 
     def ask(self, of: str, candidates: Mapping[str, FloatArray], keys: Sequence[str]) -> Entry:
-        """The answer of one method, whose candidates come from the entries with these keys."""
+        """Probe one method, whose candidates come from the entries with these keys."""
         recipe = Recipe(
             stage="probed",
             version=1,
@@ -91,7 +91,7 @@ class _Probing:
         return replace(self.session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
 
     def _shares(self, of: str) -> ProbeConfig:
-        """The config with the shares of the labels that a method can be said to have had."""
+        """Return the config with the shares of the labels that apply to a method."""
         shares = tuple(share for share in self.config.learning_curve if share == 1 or of not in self.told)
         return replace(self.config, learning_curve=shares)
 
@@ -104,7 +104,7 @@ def probes(
     *,
     scores: Mapping[str, Entry] | None = None,
 ) -> Entry:
-    """Put the probes of all methods side by side, and write ``probe.json``.
+    """Collect the probes of all methods in ``probe.json``.
 
     Args:
         session: store and terminal.
@@ -142,12 +142,12 @@ def probes(
 
 
 def _said(manifest: Manifest) -> str:
-    """Hash of what is said of the clips."""
+    """Hash the clips' paths, labels, splits and groups."""
     return text_hash(json.dumps([[clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips]))
 
 
 def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_by: str | None = None) -> ProbeTask:
-    """What probes predict; ``folds_by`` says of what the folds were made that the clips are divided in, if any were.
+    """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds.
 
     Raises:
         InputError: fewer than two classes are named, a split has no clip with a label, or train lacks a class.
@@ -160,7 +160,7 @@ def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_
 
 
 def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:
-    """Refuse folds of which one cannot be probed, before anything is trained on another.
+    """Refuse folds of which one cannot be probed, before any model is trained.
 
     Args:
         folds: of a run.
@@ -190,7 +190,7 @@ def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | N
 
 
 def _asked(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
-    """What was asked, and of which test clips."""
+    """Describe the task and its test clips."""
     test = task.rows["test"]
     clips = [manifest.clips[row] for row in test]
     return {

@@ -1,4 +1,4 @@
-"""Sounds -> labels, by a classifier that learned from recordings alone: how recognisable decoded sound remains.
+"""Labels that a classifier of recordings recognises in decoded sound.
 
 The judge (`pipelines.stages.judges`) learned from the training clips and was chosen on the validation clips. It names
 the labels of sounds that it never learned from, and of the originals of the same test clips. Of a continuation it is
@@ -31,7 +31,7 @@ RECOGNISED = "recognised.json"
 
 
 def label_task(session: Session, manifest: Manifest, label_separator: str | None) -> ProbeTask | None:
-    """The labels that can be recognised; None, and a line that says why, where there are none."""
+    """Return the task of recognising labels; None, after a printed reason, if there are no labels."""
     try:
         task = probe_task(manifest, label_separator)
     except InputError as error:
@@ -46,7 +46,7 @@ def label_task(session: Session, manifest: Manifest, label_separator: str | None
 def recognised(
     session: Session, judge: Judge, decoded_entry: Entry, listening_entry: Entry, classes: Sequence[str]
 ) -> Entry:
-    """The class that the judge names for each decoded clip, its original, and each sound of the language model."""
+    """Classify each decoded clip, its original, and each sound of the language model."""
     recipe = Recipe(
         stage="recognised",
         version=3,
@@ -71,7 +71,7 @@ def recognised(
 def _classes(
     session: Session, judge: Judge, sounds: Mapping[Path, Sequence[Clip]], classes: Sequence[str]
 ) -> list[str]:
-    """The most probable class of each sound below each folder."""
+    """Return the most probable class of each sound below each folder."""
     device = str(session.gang.device)
     rows = [
         row
@@ -84,20 +84,20 @@ def _classes(
 
 
 def whole(root: Path, name: str) -> Clip:
-    """A WAV file below ``root`` as a clip."""
+    """Describe a WAV file below ``root`` as a clip."""
     about = soundfile.info(root / name)
     return Clip(path=name, num_samples=about.frames, sample_rate=about.samplerate, size=0, sha256="")
 
 
 def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
-    """What is new in a sound of the language model: what follows its prompt, or all where it has none."""
+    """Return the new part of a language model's sound: everything after its prompt, if it has one."""
     sound = whole(root, row["file"])
     start = round(row["figures"].get("prompt_seconds", 0.0) * sound.sample_rate)
     return replace(sound, start=start, num_samples=max(sound.num_samples - start, 0))
 
 
 def _histograms(said: Iterable[dict[str, object]], heard: Sequence[str]) -> list[dict[str, object]]:
-    """How often each class is heard, for each kind and temperature of what is said."""
+    """Count the recognised classes for each kind and temperature of generated sounds."""
     counts: dict[tuple[object, object], Counter[str]] = {}
     for row, name in zip(said, heard, strict=True):
         counts.setdefault((row["kind"], row["temperature"]), Counter())[name] += 1

@@ -1,4 +1,4 @@
-"""Recordings -> spectrograms: normalised log-mel of what the baselines are trained on, in one array on disk."""
+"""Spectrograms for the training of the baselines: normalised log-mel in one array on disk."""
 
 import json
 from dataclasses import asdict
@@ -29,7 +29,7 @@ CLIPS, STD = "clips.json", "std.npy"  # beside the frames
 
 
 def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:
-    """Normalised log-mel of all training and validation clips, 16 bits, in one array: clips are read in place."""
+    """Write normalised log-mel of all training and validation clips, 16 bits, in one array that is read in place."""
     recipe = Recipe(
         stage="spectrograms",
         version=1,
@@ -52,17 +52,17 @@ def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig,
 
 
 def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> None:
-    """Fill the place of a clip ``(time, mels)``."""
+    """Write a clip's place ``(time, mels)``."""
     fill(frames, (piece.numpy() for piece in reader.pieces(clip)))
 
 
 def stored_std(entry: Entry) -> Tensor:
-    """What the log-mel in an entry of `spectrograms` was divided by ``(mels,)``."""
+    """Read the divisor ``(mels,)`` of the log-mel in an entry of `spectrograms`."""
     return torch.from_numpy(np.load(entry.folder / STD))
 
 
 def stored_spectrograms(entry: Entry, split: Split) -> tuple[Spectrograms, list[str]]:
-    """The clips of a split in an entry of `spectrograms`, read in place, and their names."""
+    """Return the clips of a split in an entry of `spectrograms`, read in place, and their names."""
     stored: list[tuple[str, str]] = json.loads((entry.folder / CLIPS).read_text())
     rows = [row for row, (_, own) in enumerate(stored) if own == split]
     return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [stored[row][0] for row in rows]

@@ -1,4 +1,4 @@
-"""Recordings -> AST: fine-tuned end to end on labelled clips, and its layers as representations to probe.
+"""AST: end-to-end fine-tuning on labelled clips, and features of its layers for probes.
 
 AST is the Audio Spectrogram Transformer (Gong, Chung and Glass, 2021, arXiv:2104.01778): as it comes, with the weights
 of a local folder or random ones, and trained by the one training loop.
@@ -45,7 +45,7 @@ class AstSettings:
     model: AstConfig
     augmentation: AugmentationConfig
     batches: SpectrogramBatchConfig
-    label_smoothing: float = 0.1  # share of the target that all classes divide; of single labels only
+    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
     fit: FitConfig
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ def ast(
 ) -> Entry:
     """Fine-tune AST end to end on the training clips that have a label; the entry is a classifier's folder.
 
-    It hears the same disturbances as the supervised encoder. ``banks`` are the `filter_banks` of the manifest,
+    Augmentation is that of the supervised encoder. ``banks`` are the `filter_banks` of the manifest,
     ``labels`` those of the clips by name: a class, or several where ``multi_label``; None and clips not named are left
     out.
     """
@@ -116,7 +116,7 @@ def ast(
 
 
 def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:
-    """By the training clips, unless AST's own weights come with the statistics that they expect."""
+    """Set the statistics of the training clips, unless AST's own weights come with theirs."""
     if config.weights is None or not is_audio_model(Path(config.weights)):
         measured = measured_statistics(banks)
         encoder.mean.fill_(measured.mean)
@@ -129,7 +129,7 @@ def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:
 def ast_features(
     session: Session, manifest: Manifest, ast_entry: Entry | None, config: AstConfig, *, seed: int = 0
 ) -> Entry:
-    """States of some layers and the clip vector of every clip, pooled, under the keys of `features`.
+    """Compute pooled states of some layers and the clip vector of every clip, under the keys of `features`.
 
     The method is ``ast``: the model that ``ast_entry`` fine-tuned, or the weights of ``config``; or ``random_ast``
     where there are neither. Without ``ast_entry`` nothing is fitted, so all folds of a corpus share the entry. With it
@@ -172,5 +172,5 @@ def ast_features(
 
 
 def _sizes(config: AstConfig) -> dict[str, object]:
-    """What of a config decides the bytes, the weights apart."""
+    """Return the options that decide the bytes, without the weights."""
     return asdict(replace(config, weights=None))

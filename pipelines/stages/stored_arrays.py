@@ -1,4 +1,4 @@
-"""Training and validation clips end to end in one array on disk: workers write side by side, training reads in place.
+"""Training and validation clips in one array on disk, which workers write in parallel and training reads in place.
 
 ::
 
@@ -19,18 +19,18 @@ from audio.recordings.manifest import Clip, Manifest, Split
 from foundation.arrays import Array, allocate, write_array
 from pipelines.store.session import Session
 
-TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order in which they are kept
+TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order of the array
 FRAMES, OFFSETS = "frames.npy", "offsets.npy"
 R = TypeVar("R")
 
 
 def kept_clips(manifest: Manifest) -> list[Clip]:
-    """The clips of such an array, in its order."""
+    """List the clips of such an array, in its order."""
     return [clip for split in TRAINED_ON for clip in manifest.of(split)]
 
 
 def kept_rows(manifest: Manifest, split: Split) -> range:
-    """Which of `kept_clips` are those of a split."""
+    """Return the rows of `kept_clips` that belong to a split."""
     first = 0 if split == "train" else len(manifest.of("train"))
     return range(first, first + len(manifest.of(split)))
 
@@ -46,9 +46,9 @@ def write_clips(
     dtype: npt.DTypeLike,
     width: tuple[int, ...] = (),
 ) -> list[R]:
-    """Make the array ``(sum of lengths, *width)`` in ``file``, and beside it, once it is whole, the offsets.
+    """Write the array ``(sum of lengths, *width)`` to ``file``, and, once it is complete, the offsets beside it.
 
-    ``write`` fills the place ``(length, *width)`` of a clip, in any process; what it returns of each clip is returned.
+    ``write`` fills the place ``(length, *width)`` of a clip, in any process; its results are returned.
 
     Raises:
         InputError: a value of a clip is not finite.
@@ -71,5 +71,5 @@ def _write_clip(file: Path, write: Callable[[Array, Clip], R], title: str, job: 
 
 
 def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
-    """The array, read in place, and the offsets ``(clips + 1,)``."""
+    """Open the array, to be read in place, and read the offsets ``(clips + 1,)``."""
     return np.load(file, mmap_mode="r"), np.load(file.with_name(OFFSETS))

@@ -1,4 +1,4 @@
-"""Manifest -> sample -> autoencoder -> codebook, each an entry of its own: a sweep shares the first two.
+"""Training of the tokenizer: sample, autoencoder and codebook are separate entries, so sweeps share the first two.
 
 Nothing here is fitted on a validation or test clip; the validation clips only choose which weights are kept.
 """
@@ -42,11 +42,11 @@ class TokenizerSettings:
     patch: PatchConfig
     autoencoder: AutoencoderConfig
     codebook_size: int
-    levels: int = 1  # codebooks, each of what those before it leave over
-    sample_patches: int  # how many training patches autoencoder and codebook are fitted on, at most
+    levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
+    sample_patches: int  # training patches for autoencoder and codebook, at most
     kmeans_iterations: int
     batch_size: int  # patches per training step
-    max_formants: float  # the autoencoder hears patches with mel bands shifted by up to this ratio; 0: as they are
+    max_formants: float  # shift of the mel bands of the autoencoder's inputs, up to this ratio; 0: none
     fit: FitConfig
     health: HealthConfig
     dynamic_ranges: tuple[float, float] | None = None  # dB: the autoencoder hears each clip with one of them
@@ -86,7 +86,7 @@ class TokenizerSettings:
             )
 
     def config(self, audio: SpectrogramConfig) -> TokenizerConfig:
-        """The tokenizer that these settings and a front end describe."""
+        """Return the tokenizer's config for these settings and a front end."""
         return TokenizerConfig(
             audio=audio,
             patch=self.patch,
@@ -97,7 +97,7 @@ class TokenizerSettings:
 
 
 def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
-    """Statistics of all training frames, and a bounded, seeded sample of training and of validation columns."""
+    """Compute statistics of all training frames, and sample training and validation columns."""
     recipe = Recipe(
         stage="sample",
         version=1,
@@ -138,7 +138,7 @@ def _draw(
     columns: int,
     ranges: tuple[float, float] | None = None,
 ) -> FrameSample:
-    """Draw columns of a split; with ``ranges`` each clip is read in a dynamic range drawn from them."""
+    """Draw columns of a split; with ``ranges`` each clip gets a random dynamic range between them."""
     clips, seed = manifest.of(split), settings.seed
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         pieces = read_log_mel(manifest.root, clips, audio, ranges=ranges, seed=seed, progress=progress.advance_to)
@@ -146,7 +146,7 @@ def _draw(
 
 
 def _columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
-    """What decides which columns are drawn, and what they hold."""
+    """Return the options that decide the sample's columns and their values."""
     return {
         "audio": asdict(audio),
         "frames": settings.patch.frames,
@@ -158,9 +158,9 @@ def _columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> di
 def heard_sample(
     session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
 ) -> Entry | None:
-    """The columns of the sample once more, each clip with another dynamic range; None where all are heard as they are.
+    """Draw the same columns with a random dynamic range for each clip; None without ``dynamic_ranges``.
 
-    The same seed draws the same columns: a reservoir looks at how many there are, not at what they hold.
+    The same seed draws the same columns, because a reservoir depends on their number and not on their values.
     """
     if settings.dynamic_ranges is None:
         return None
@@ -189,9 +189,9 @@ def autoencoder(
     *,
     heard: Entry | None = None,
 ) -> Entry:
-    """Train the autoencoder on the sample, in one process and thread: more would change last bits, and so codes.
+    """Train the autoencoder on the sample, in one process and thread; more would change last bits, and so codes.
 
-    It hears the columns of ``heard`` and is to give back those of ``sample``.
+    Its inputs are the columns of ``heard``, its targets those of ``sample``.
     """
     recipe = Recipe(
         stage="autoencoder",
@@ -235,7 +235,7 @@ def autoencoder(
 def codebook(
     session: Session, sample: Entry, trained: Entry, audio: SpectrogramConfig, settings: TokenizerSettings
 ) -> Entry:
-    """Cluster the sample's bottlenecks, level after level; the entry is a whole tokenizer folder."""
+    """Cluster the sample's bottlenecks, level after level; the entry is a complete tokenizer folder."""
     config = {"size": settings.codebook_size, "iterations": settings.kmeans_iterations, "seed": settings.seed}
     several = settings.levels > 1
     recipe = Recipe(
@@ -270,7 +270,7 @@ def codebook(
 def _patches(
     sample: Entry, split: str, audio: SpectrogramConfig, settings: TokenizerSettings, *, columns_of: Entry | None = None
 ) -> Tensor:
-    """Patches of a sample, or of another one's columns, normalised by the sample's statistics."""
+    """Cut columns, by default the sample's own, into patches normalised by the sample's statistics."""
     statistics = load_file(sample.folder / SAMPLE)
     columns = load_file((columns_of or sample).folder / SAMPLE)[split]
     height = settings.patch.height(audio.n_mels)

@@ -1,4 +1,4 @@
-"""Codes and recordings -> vocoder: a WaveNet trained to sound like what the codes of the training clips mean."""
+"""Training of the vocoder, a WaveNet, on the codes and recordings of the training clips."""
 
 import json
 from collections.abc import Sequence
@@ -40,10 +40,10 @@ SAMPLES = "samples.npy"
 class VocoderSettings:
     """Options of the vocoder's stage."""
 
-    wavenet: WaveNetConfig  # its groups are those of the training clips
+    wavenet: WaveNetConfig  # groups are filled in from the training clips
     crops: CropsConfig
-    condition_on_groups: bool  # speakers or others, where the manifest names them: each has a voice of its own
-    codebook_sizes: tuple[int, ...] | None  # it hears codes of these, drawn by crop; None: of the run's own
+    condition_on_groups: bool  # speakers or others, if the manifest has them: each gets its own voice
+    codebook_sizes: tuple[int, ...] | None  # random codebook sizes of training crops; None: the run's own
     fit: FitConfig
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class CodedIn:
 
 
 def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
-    """All training and validation sound at one rate, 16 bits, in one array on disk: crops of it are read in place."""
+    """Write all training and validation sound at one rate, 16 bits, in one array; crops are read in place."""
     recipe = Recipe(
         stage="waveforms",
         version=1,
@@ -88,7 +88,7 @@ def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
 
 
 def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
-    """Fill the place of a clip ``(samples,)``."""
+    """Write a clip's place ``(samples,)``."""
     blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
     fill(samples, (np.clip(np.round(block * 32768), -32768, 32767) for block in blocks))
 
@@ -100,7 +100,7 @@ def vocoder(
     waveforms_entry: Entry,
     settings: VocoderSettings,
 ) -> Entry:
-    """Train a WaveNet on what the codes of one codebook mean, or of several; the entry is a vocoder folder."""
+    """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder."""
     groups: dict[str, str | None] = {}
     config = settings.wavenet
     if settings.condition_on_groups:
@@ -160,7 +160,7 @@ def _crops(
     config: WaveNetConfig,
     settings: VocoderSettings,
 ) -> Crops:
-    """Crops of one split; those of validation clips are in their own voices, and without noise."""
+    """Make crops of one split; validation crops have their own group and no noise."""
     crops = settings.crops if split == "train" else settings.crops.undisturbed
     first, *others = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
     clips = _clips(manifest, split, coded[0].codes, waveforms_entry, config)
@@ -172,7 +172,7 @@ def _crops(
 
 
 def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArray]:
-    """Codes ``(time, streams)`` of each clip of a split."""
+    """Read the codes ``(time, streams)`` of each clip of a split."""
     coded = {clip.name: clip for clip in read_codes(codes_entry.folder)[1] if clip.split == split}
     return [coded[clip.name].codes.values for clip in manifest.of(split)]
 
@@ -180,7 +180,7 @@ def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArr
 def _clips(
     manifest: Manifest, split: Split, codes_entry: Entry, waveforms_entry: Entry, config: WaveNetConfig
 ) -> VocoderClips:
-    """Sound and codes of one split."""
+    """Read sound and codes of one split."""
     samples, offsets = read_clips(waveforms_entry.folder / SAMPLES)
     clips, rows = manifest.of(split), kept_rows(manifest, split)
     here = offsets[rows.start : rows.stop + 1]

@@ -1,1 +1,1 @@
-"""Entries by the hash of what made them, and the sessions that make or reuse them."""
+"""The store of stage results by the hash of their inputs, and the sessions that make or reuse them."""

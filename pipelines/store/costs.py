@@ -1,4 +1,4 @@
-"""What a stage costs: the time of all its attempts, and the most memory that it held."""
+"""Costs of a stage: the time of all its attempts, and its peak memory."""
 
 import json
 import math
@@ -12,20 +12,20 @@ from foundation.files import write_aside
 from foundation.memory import peak_memory
 
 BEGUN = "begun.json"
-RESET_PEAK = "5"  # what Linux's proc(5) takes as "forget the peak of resident memory"
+RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 
 
 @dataclass(kw_only=True)
 class Costs:
-    """Of one stage; known once it is made."""
+    """Costs of one stage, known once it is made."""
 
-    seconds: float = 0.0  # of all attempts; of one that was killed, until it last wrote a checkpoint
-    peak_memory: float = 0.0  # bytes of this process; where the system cannot forget, since it began
+    seconds: float = 0.0  # of all attempts; of a killed one, until its last checkpoint
+    peak_memory: float = 0.0  # bytes; since the start of the process where the system cannot reset the peak
 
 
 @contextmanager
 def measured(checkpoints: Path) -> Iterator[Costs]:
-    """What the block costs, with what killed runs spent on it, of which ``checkpoints`` tells."""
+    """Measure the costs of the block, including those of killed runs, which are recorded in ``checkpoints``."""
     costs = Costs()
     before, started = _earlier(checkpoints), time.monotonic()
     write_aside(checkpoints / BEGUN, json.dumps({"seconds": before, "time": time.time()}))
@@ -36,7 +36,7 @@ def measured(checkpoints: Path) -> Iterator[Costs]:
 
 
 def _earlier(checkpoints: Path) -> float:
-    """Seconds that earlier attempts took; 0 where nothing that can be read says so."""
+    """Read the seconds of earlier attempts; 0 if there is no readable record."""
     try:
         begun = json.loads((checkpoints / BEGUN).read_bytes())
         seconds, started = float(begun["seconds"]), float(begun["time"])
@@ -48,5 +48,5 @@ def _earlier(checkpoints: Path) -> float:
 
 
 def _forget_peak() -> None:
-    with suppress(OSError):  # no Linux, or no permission
+    with suppress(OSError):  # not Linux, or no permission
         Path("/proc/self/clear_refs").write_text(RESET_PEAK)

@@ -1,4 +1,4 @@
-"""The folder that ``wordless run`` leaves behind, as the commands that use its models see it."""
+"""The folder that ``wordless run`` writes, for commands that use its models."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `word
 
 
 def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
-    """The folder of one part of a run, for its ``from_pretrained``.
+    """Return the folder of one part of a run, for its ``from_pretrained``.
 
     Args:
         otherwise: what a command can do without the part, for the message.
@@ -37,7 +37,7 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
 
 
 def vocoder_of(model: Path, kind: Kind) -> Path | None:
-    """The folder of the vocoder that a kind of sound needs; None for a kind that is not learned.
+    """Return the folder of the vocoder that a kind of sound needs; None for a kind that is not learned.
 
     Raises:
         InputError: the run has no vocoder.

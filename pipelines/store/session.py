@@ -1,4 +1,4 @@
-"""One run: its store, its processes, its terminal and its folder, and how a stage is reused or made."""
+"""A run's session: its store, processes, terminal and folder, and the reuse or making of a stage."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -27,7 +27,7 @@ CHECKPOINT = "fit.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """What every stage works with."""
+    """The resources of every stage."""
 
     store: Store
     gang: Gang
@@ -44,7 +44,7 @@ class Session:
         files: Sequence[str],
         together: bool = False,
     ) -> Entry:
-        """The entry of ``recipe``: reused where the store has it, else made by ``make(partial folder)``.
+        """Return the entry of ``recipe``: from the store, or made by ``make(partial folder)``.
 
         ``files`` are the names, or patterns such as ``*.wav``, of all that ``make`` writes and the entry is to hold.
 
@@ -70,11 +70,11 @@ class Session:
         return Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
 
     def alone(self) -> "Session":
-        """The same on this process's device, without the others: for what is too small to share."""
+        """Return the same session without the other processes, for work that is too small to share."""
         return replace(self, gang=Alone(self.gang.device))
 
     def each(self, title: str, work: Callable[[J], R], jobs: Sequence[J], *, unit: str = "clips") -> Iterator[R]:
-        """What ``work`` makes of each job, in their order, by all workers, as it comes; shows the progress."""
+        """Give the results of ``work`` for each job, in order, computed by all workers, and show the progress."""
         with self.terminal.working(title, len(jobs), unit) as progress, encoding_pool(self.workers) as pool:
             for done, result in enumerate(in_order(work, jobs, pool), 1):
                 yield result
@@ -91,7 +91,7 @@ class Session:
         config: FitConfig,
         folder: Path,
     ) -> None:
-        """`fit` inside a partial ``folder``: with checkpoints, progress and TensorBoard; rank 0 writes the curve.
+        """Call `fit` inside a partial ``folder``, with checkpoints, progress and TensorBoard; rank 0 writes the curve.
 
         ``option`` is what the config is called on the command line.
         """
@@ -113,7 +113,7 @@ class Session:
             write_json(folder / CURVE, report)
 
     def _threads(self) -> int:
-        """Threads that each process computes with.
+        """Return the number of computing threads of each process.
 
         Raises:
             InputError: the processes have different numbers of them.
@@ -128,7 +128,7 @@ class Session:
         return own
 
     def _tracker(self, name: str) -> Callable[[Point], None]:
-        """Write points of a training curve to TensorBoard, as they come; its files are no reason to end a training."""
+        """Write points of a training curve to TensorBoard; errors of its files do not end the training."""
         if self.gang.rank:
             return lambda point: None
         return tensorboard(self.folder / TENSORBOARD / name, self.terminal.say)

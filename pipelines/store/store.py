@@ -1,4 +1,4 @@
-"""The store: what each stage made, under the key of all that made it.
+"""The store: the result of each stage, under a key of everything that decides it.
 
 An entry is a folder ``<root>/<stage>/<key>``, and whole: it is written as ``<key>.partial`` and renamed at the end. It
 holds the files that its stage declares; whatever else a killed run left in the partial folder is removed.
@@ -34,17 +34,17 @@ LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "sciki
 
 @dataclass(frozen=True, kw_only=True)
 class StoreConfig:
-    """Where finished stages are kept."""
+    """Options of the store."""
 
     root: Path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides what a stage makes. Devices, workers, paths and logging are not in it."""
+    """Everything that decides the result of a stage; not devices, workers, paths and logging."""
 
     stage: str
-    version: int  # of the stage's code: raise it when the same config would give other bytes
+    version: int  # of the stage's code: raise it when the same config gives other bytes
     config: Mapping[str, object]  # numeric config, JSON-serialisable
     inputs: Mapping[str, str]  # name of an input -> its key or content hash
 
@@ -56,7 +56,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A whole entry of the store."""
+    """A complete entry of the store."""
 
     stage: str
     key: str
@@ -64,30 +64,30 @@ class Entry:
     reused: bool  # found, not made, by this run
 
     def read_json(self, name: str) -> dict[str, object]:
-        """A JSON object that the stage wrote."""
+        """Read a JSON object that the stage wrote."""
         content: dict[str, object] = json.loads((self.folder / name).read_text())
         return content
 
     def read_rows(self, name: str, part: str) -> list[Any]:
-        """The list ``part`` of a JSON object that the stage wrote; an empty one where there is none."""
+        """Read the list ``part`` of a JSON object that the stage wrote; empty if it is missing."""
         rows = self.read_json(name).get(part, [])
         return rows if isinstance(rows, list) else []
 
     @property
     def costs(self) -> dict[str, float]:
-        """Seconds, and peak memory in bytes, that it took to make the entry; 0 where nothing says so any more."""
+        """Seconds and peak memory in bytes of making the entry; 0 if the record is lost."""
         timings = _recorded(self.folder / TIMINGS)
         return {name: _amount(timings.get(name)) for name in ("seconds", "peak_memory")}
 
 
 class Store:
-    """Entries below one root folder; any number of processes may share it."""
+    """Entries below one root folder, which any number of processes may share."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def find(self, recipe: Recipe) -> Entry | None:
-        """The entry of ``recipe``, or None where it has not been made.
+        """Find the entry of ``recipe``; None if it has not been made.
 
         Raises:
             InputError: the entry is there, but a file of it is missing or has changed.
@@ -109,7 +109,7 @@ class Store:
             )
         shutil.rmtree(
             checkpoints_of(self.folder(recipe)), ignore_errors=True
-        )  # of a run that was killed after the rename
+        )  # left by a run that was killed after the rename
         return Entry(stage=recipe.stage, key=recipe.key, folder=folder, reused=True)
 
     @contextmanager
@@ -162,11 +162,11 @@ class Store:
             yield
 
     def partial(self, recipe: Recipe) -> Path:
-        """Where the entry of ``recipe`` is written before it is whole."""
+        """Return the folder in which the entry of ``recipe`` is written until it is complete."""
         return self.folder(recipe).with_suffix(".partial")
 
     def folder(self, recipe: Recipe) -> Path:
-        """Where the entry of ``recipe`` lies once it is whole."""
+        """Return the folder of the complete entry of ``recipe``."""
         return self.root / recipe.stage / recipe.key
 
     def _complete(self, recipe: Recipe, partial: Path, files: Sequence[str], costs: Mapping[str, float]) -> None:
@@ -186,12 +186,12 @@ class Store:
 
 
 def _only(partial: Path, files: Sequence[str], *, stage: str) -> list[str]:
-    """The files of an entry, sorted, after all others are gone: a killed run, or a library, left them half-written."""
+    """Sort the files of an entry, and remove all others, which a killed run or a library left half-written."""
     declared = [path for pattern in files for path in partial.glob(pattern) if path.is_file() and not path.is_symlink()]
     names = sorted({str(path.relative_to(partial)) for path in declared})
     if missing := sorted(name for name in files if "*" not in name and name not in names):
         raise RuntimeError(f"the {stage} stage did not write {', '.join(missing)} into {partial}")
-    for path in sorted(partial.rglob("*"), reverse=True):  # what a folder holds comes before the folder
+    for path in sorted(partial.rglob("*"), reverse=True):  # the content of a folder before the folder
         folder = path.is_dir() and not path.is_symlink()
         if any(path.iterdir()) if folder else str(path.relative_to(partial)) in names:
             continue
@@ -200,12 +200,12 @@ def _only(partial: Path, files: Sequence[str], *, stage: str) -> list[str]:
 
 
 def note_finished(file: Path) -> None:
-    """Note the hash of a file of a partial entry that a killed run need not make again."""
+    """Record the hash of a finished file of a partial entry, so that a resumed run does not make it again."""
     write_aside(_note(file), file_hash(file))
 
 
 def is_finished(file: Path) -> bool:
-    """Whether a file of a partial entry is as it was when `note_finished` was called."""
+    """Return whether a file of a partial entry is unchanged since `note_finished`."""
     try:
         return _note(file).read_text() == file_hash(file)
     except (OSError, ValueError):
@@ -217,12 +217,12 @@ def _note(file: Path) -> Path:
 
 
 def checkpoints_of(folder: Path) -> Path:
-    """Where an entry, whole or partial, keeps what a killed run goes on from until it is whole."""
+    """Return the folder of an entry's checkpoints, which exists until the entry is complete."""
     return folder.with_suffix(".checkpoints")
 
 
 def _recorded(path: Path) -> dict[str, Any]:
-    """What an entry's JSON file says; nothing where it is missing or broken."""
+    """Read an entry's JSON file; empty if it is missing or broken."""
     return find_object(path) or {}
 
 
@@ -236,9 +236,9 @@ def _key(made_by: Mapping[str, object]) -> str:
 
 
 def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
-    """The files of an entry that are not as they were written, and what is wrong with each.
+    """List the damaged files of an entry, with the damage of each.
 
-    With ``trust_stamps``, files are hashed only where their size or their time of change is another.
+    With ``trust_stamps``, files are hashed only if their size or time of change differs.
     """
     recorded = _recorded(folder / ENTRY)
     files = recorded.get("files")
@@ -248,7 +248,7 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
         not isinstance(files, dict)
         or not files
         or not isinstance(recorded.get("libraries"), dict)
-        or _key(recorded) != folder.name  # the folder is named after what made the entry
+        or _key(recorded) != folder.name  # the folder's name is the entry's key
     ):
         yield f"{folder / ENTRY} has changed"
     else:
@@ -262,14 +262,14 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
 
 
 def _renew_timings(folder: Path, names: Iterable[str]) -> None:
-    """Write costs and stamps of a whole entry anew where they are damaged, or are those of files that were copied."""
+    """Write costs and stamps of a complete entry again if they are damaged, or do not match copied files."""
     timings = _recorded(folder / TIMINGS)
     if not timings:
         warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=3)
     stamps = _stamps(folder, names)
     if timings.get("files") != stamps:
         costs = {name: _amount(timings.get(name)) for name in ("seconds", "peak_memory")}
-        with suppress(OSError):  # a store that may only be read
+        with suppress(OSError):  # a read-only store
             write_json(folder / TIMINGS, {**costs, "files": stamps})
 
 
@@ -278,7 +278,7 @@ def _stamps(folder: Path, names: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _stamp(path: Path) -> list[int]:
-    """Size and time of change: what differs where a file was written again."""
+    """Return size and time of change, which differ if a file was written again."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
@@ -292,7 +292,7 @@ def _differing(recorded: Mapping[str, str]) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the installed libraries that shape artifacts."""
+    """Return the versions of the installed libraries that affect artifacts."""
     versions = {}
     for name in LIBRARIES:
         try:
@@ -303,10 +303,10 @@ def library_versions() -> dict[str, str]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON whole or not at all."""
+    """Write JSON atomically."""
     write_aside(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def text_hash(text: str) -> str:
-    """SHA-256 of a text."""
+    """Compute the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Feature tensors of several entries of the store, by method, each read only when it is asked for.
+"""Feature tensors of several entries of the store, by method, each read on demand.
 
 Keys are ``<method>[/<layer>]:<pooling>``, such as ``log_mel:mean`` or ``gpt/layer_3:thirds``.
 """
@@ -17,14 +17,14 @@ from foundation.files import aside
 from lm.pooling import FloatArray
 
 FEATURES = "features.safetensors"  # in an entry
-SCORES = "scores.safetensors"  # beside them, of a method that has a classifier of its own: `CLASS_SCORES`
+SCORES = "scores.safetensors"  # beside them, for methods with their own classifier: `CLASS_SCORES`
 CLASS_SCORES = "scores"  # (clips, classes), probabilities
-PROBE = "probe.json"  # what the probes found, in their entry and in the folder of a run
-GPT: Final = "gpt"  # the method that all others are held against
+PROBE = "probe.json"  # results of the probes, in their entry and in the folder of a run
+GPT: Final = "gpt"  # the method that all others are compared with
 
 
 def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
-    """The vectors ``(dim,)`` of each clip in turn -> tensors ``(clips, dim)``; every clip has the same keys."""
+    """Stack the vectors ``(dim,)`` of the clips into tensors ``(clips, dim)``; every clip has the same keys."""
     columns: dict[str, list[FloatArray]] = {}
     for row in rows:
         for key, vector in row.items():
@@ -33,7 +33,7 @@ def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArr
 
 
 def of_method(method: str, tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Tensors by ``layer:pooling`` -> tensors by ``method/layer:pooling``."""
+    """Rename tensors from ``layer:pooling`` to ``method/layer:pooling``."""
     return {f"{method}/{name}": values for name, values in tensors.items()}
 
 
@@ -53,12 +53,12 @@ class StoredFeatures(Mapping[str, FloatArray]):
     """Tensors ``(clips, dim)`` by key; none is kept in memory."""
 
     def __init__(self, places: Mapping[str, Path]) -> None:
-        """From the file that holds each key."""
+        """Store the file of each key."""
         self._places = dict(places)
 
     @property
     def files(self) -> list[Path]:
-        """Those that hold them."""
+        """The files that hold the tensors."""
         return list(dict.fromkeys(self._places.values()))
 
     def __getitem__(self, key: str) -> FloatArray:
@@ -74,7 +74,7 @@ class StoredFeatures(Mapping[str, FloatArray]):
 
 
 def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
-    """The candidates of each method, in natural order of their keys: layer 2 comes before layer 10.
+    """Group the candidates by method, in natural order of their keys: layer 2 comes before layer 10.
 
     Raises:
         InputError: two files hold the same key.
@@ -87,7 +87,7 @@ def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
 
 
 def method_of_key(key: str) -> str:
-    """The method of a key: what stands before the first "/" or ":"."""
+    """Return the method of a key: the part before the first "/" or ":"."""
     return re.split("[/:]", key, maxsplit=1)[0]
 
 

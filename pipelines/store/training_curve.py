@@ -1,4 +1,4 @@
-"""Training curves in the store and in the run folder: their names, and what decides them."""
+"""Names and keys of training curves in the store and in the run folder."""
 
 from dataclasses import asdict
 
@@ -10,12 +10,12 @@ NAMES = {"lm": "language model", "simclr": "SimCLR", "supervised": "supervised e
 
 
 def training_name(stage: str, place: str = "") -> str:
-    """What the training of a stage is called on the terminal and in TensorBoard; ``place`` is its fold and seed."""
-    return f"{NAMES.get(stage, stage)} {place}".strip().replace("/", "_")  # groups may be named as folders are
+    """Return the name of a training on the terminal and in TensorBoard; ``place`` is its fold and seed."""
+    return f"{NAMES.get(stage, stage)} {place}".strip().replace("/", "_")  # names of groups may contain "/"
 
 
 def numeric(config: FitConfig) -> dict[str, object]:
-    """What of a training config decides the weights, and so belongs to an entry's key."""
+    """Return the options of a training config that decide the weights, and so belong to an entry's key."""
     values = asdict(config)
     del values["checkpoint_minutes"]
     return values

@@ -1,4 +1,4 @@
-"""A folder that a command fills file by file, and finds again after it was killed.
+"""A folder that a command fills file by file, and continues after it was killed.
 
 ``job.json`` says what is being made: the same command goes on where it stopped, another one is refused.
 """
@@ -17,14 +17,14 @@ REMEDY = "choose another output=..., or delete it"
 
 
 def require_new(output: Path) -> None:
-    """Refuse to write over anything."""
+    """Refuse an output that exists."""
     if output.exists():
         raise InputError(f"output={output} exists already; {REMEDY}")
 
 
 @contextmanager
 def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
-    """Hold ``folder`` for ``job``: it is new, empty, or was begun by the same job.
+    """Lock ``folder`` for ``job``; it must be new, empty, or begun by the same job.
 
     Raises:
         InputError: it is something else, or another process is filling it.
@@ -35,7 +35,7 @@ def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
         write_json(folder / JOB, job)
     with (folder / JOB).open() as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of when the process dies, however it dies
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, for whatever reason
         except BlockingIOError:
             raise InputError(
                 f"another command is writing {folder}; wait for it, or choose another output=..."
@@ -44,7 +44,7 @@ def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
 
 
 def remove_work_folder(folder: Path) -> None:
-    """Remove a folder that was filled: `JOB` last, so that a killed removal is found again as what it is."""
+    """Remove a filled folder, `JOB` last, so that an interrupted removal is recognised."""
     for path in folder.iterdir():
         if path.name != JOB:
             path.unlink()
@@ -53,7 +53,7 @@ def remove_work_folder(folder: Path) -> None:
 
 
 def require_own(folder: Path, job: Mapping[str, object]) -> None:
-    """Refuse a folder that something else wrote.
+    """Refuse a folder that another program wrote.
 
     Raises:
         InputError: it is a file, holds other things, or was begun by another job; names what differs.
