@@ -1,4 +1,4 @@
-"""How fast sound becomes codes on one core, where the time goes, and how the bare libraries do in the same run."""
+"""Speed of encoding on one core: the whole, its parts, and the bare libraries in the same run."""
 
 import tempfile
 from collections.abc import Sequence
@@ -25,17 +25,17 @@ from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """What was measured with one source."""
+    """Measurements with one source of sound."""
 
     source: str
     sound_seconds: float
     total: Timing
-    parts: dict[str, Timing]  # of the total, each measured alone on the same blocks
+    parts: dict[str, Timing]  # parts of the total, each measured alone on the same blocks
     bare: dict[str, Timing]  # the same work by the libraries alone, on whole recordings
 
     @property
     def times_real_time(self) -> float:
-        """Seconds of sound per second that passes."""
+        """Seconds of sound per second of time."""
         return self.sound_seconds / self.total.seconds
 
 
@@ -67,7 +67,7 @@ def _given(recordings: Recordings | None) -> dict[str, list[Path]]:
 
 
 def measure(name: str, files: Sequence[Path], tokenizer: Tokenizer, repeats: int) -> Speed:
-    """Time the whole and its parts, each alone; every part works on what the part before it gives."""
+    """Time the whole and its parts, each alone; the input of a part is the output of the previous one."""
     rate = tokenizer.config.audio.sample_rate
     total = timed(lambda: [tokenizer.encode_file(file) for file in files], repeats)
     reading, sounds = _reading(files, repeats)
@@ -125,7 +125,7 @@ def _bare(
     tokenizer: Tokenizer,
     repeats: int,
 ) -> dict[str, Timing]:
-    """soundfile, soxr and torchaudio without us: whole recordings at once, no blocks, no logarithm."""
+    """Time only soundfile, soxr and torchaudio: whole recordings at once, no blocks, no logarithm."""
     audio = tokenizer.config.audio
     transform = torchaudio.transforms.MelSpectrogram(
         audio.sample_rate, n_fft=audio.window_length, hop_length=audio.hop_length, n_mels=audio.n_mels

@@ -1,4 +1,4 @@
-"""What this machine can do at most: multiply-adds of large matrix products, and bytes read from its memories."""
+"""Peak rates of this machine: multiply-adds of large matrix products, and bytes read from its memories."""
 
 from dataclasses import dataclass
 

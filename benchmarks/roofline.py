@@ -44,7 +44,7 @@ def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence[Rate
 
 
 def _neighbours(rates: Sequence[Rate]) -> Iterator[tuple[int, str, list[Rate]]]:
-    """Rates of one engine that share a reading of the weights alike: they take one label."""
-    drawn = [row for row in rates if row.engine in MARKERS]  # a GPU's roof is another
+    """Group rates of one engine that share readings of the weights equally, for one label."""
+    drawn = [row for row in rates if row.engine in MARKERS]  # a GPU has another roof
     for key in dict.fromkeys((row.cores, row.engine, row.flops_per_byte) for row in drawn):
         yield key[0], key[1], [row for row in drawn if (row.cores, row.engine, row.flops_per_byte) == key]

@@ -1,4 +1,4 @@
-"""Sounds and a tokenizer to measure with, where none are given."""
+"""Default sounds and a default tokenizer for measurements."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ SYLLABLES_PER_SECOND = 4
 
 
 def random_tokenizer() -> Tokenizer:
-    """A tokenizer of the default size; what its weights are makes no difference to its speed."""
+    """Create a tokenizer of the default size with random weights, which do not change its speed."""
     audio, patch, sizes = SpectrogramConfig(), PatchConfig(), AutoencoderConfig()
     config = TokenizerConfig(audio=audio, patch=patch, autoencoder=sizes, codebook_size=CODEBOOK_SIZE)
     torch.manual_seed(0)
@@ -33,7 +33,7 @@ def random_tokenizer() -> Tokenizer:
 
 
 def write_noise(path: Path, *, seconds: float, sample_rate: int, format: Literal["WAV", "OGG"]) -> None:
-    """A mono recording of speech-like noise, in constant memory."""
+    """Write a mono recording of speech-like noise, in constant memory."""
     with soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=1, format=format) as file:
         for block in _noise(round(seconds * sample_rate), sample_rate):
             file.write(block)

@@ -12,7 +12,7 @@ class Timing:
     """The fastest of several tries at one piece of work."""
 
     seconds: float
-    cpu_seconds: float  # of this process: what a busy machine does not change
+    cpu_seconds: float  # of this process; other processes do not change it
 
 
 def timed(work: Callable[[], object], repeats: int) -> Timing:

@@ -1,4 +1,4 @@
-"""How fast codes become sound, engine by engine, beside a public WaveNet and what the machine can do at most."""
+"""Speed of decoding per engine, beside a public WaveNet and the peak rates of the machine."""
 
 import copy
 import time
@@ -25,7 +25,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
 
 SECONDS_EACH = 1.0  # of work that one try measures, about
-FIRST_FRAMES = 2  # to learn how fast it is
+FIRST_FRAMES = 2  # to estimate the speed
 MOST_FRAMES = 500
 TRAINED_CROPS = 4
 CROP_FRAMES = 50
@@ -70,7 +70,7 @@ def _model() -> WaveNet:
 
 
 def multiply_adds(config: WaveNetConfig) -> int:
-    """Of one sample; what is computed once per frame left out."""
+    """Count the operations of one sample, without those computed once per frame."""
     half, skip = config.gate_channels // 2, config.skip_channels
     layer = config.kernel_size * config.residual_channels * config.gate_channels + half * skip
     ends = skip * skip + skip * config.levels
@@ -80,7 +80,7 @@ def multiply_adds(config: WaveNetConfig) -> int:
 def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], repeats: int) -> Iterator[Rate]:
     """Every engine that runs here; those but numba on one core, which is all that they use."""
     engines = engines_here(gpu=torch.cuda.is_available())
-    # Each device has a copy of its own: a module that moves takes all that hold it along.
+    # Each device has its own copy, because a module is moved in place.
     models = {device: copy.deepcopy(model).to(device) for device in {device_of(engine) for engine in engines}}
     for engine, machine in ((engine, machine) for engine in engines for machine in machines.values()):
         if not engine.startswith("numba") and machine.cores > 1:
@@ -101,7 +101,7 @@ def device_of(engine: Engine) -> Literal["cpu", "cuda"]:
 
 
 def engines_here(*, gpu: bool) -> list[Engine]:
-    """The engines that run on this machine, where a GPU is there or not, and none that stands in for another."""
+    """List the engines that run on this machine, without those that would be replaced by another."""
     every: tuple[Engine, ...] = get_args(Engine)
     possible = [engine for engine in every if gpu or device_of(engine) == "cpu"]
     return [engine for engine in possible if choose_engine(engine, device_of(engine)).engine == engine]
@@ -136,7 +136,7 @@ def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[f
 
 
 def rate(engine: Engine, clips: int, machine: Machine, config: WaveNetConfig, speeds: tuple[float, float]) -> Rate:
-    """What was measured of an engine, beside what the machine's cores can do where it runs on them."""
+    """Relate an engine's measurements to the peak rates of the machine's cores, if it runs on them."""
     adds, (speed, by_cpu) = multiply_adds(config), speeds
     bytes_per_sample = weight_bytes(config, engine, clips, machine.cores)
     flops, busy = 2 * adds * speed, min(machine.cores, clips)

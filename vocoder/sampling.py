@@ -20,7 +20,7 @@ class Sampling:
     temperature: float = 1.0  # divides the logits; 0 always takes the most probable level
     top_p: float = 1.0  # draws among the most probable levels that together reach this probability
     seed: int = 0  # of each clip
-    postfilter: float = 1.0  # how far WaveNet's sound is filtered towards the spectrum of its codes
+    postfilter: float = 1.0  # strength of WaveNet's post-filter
     engine: EngineChoice = "auto"  # what computes WaveNet's samples
     group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
 

@@ -1,4 +1,4 @@
-"""Recordings that a command is pointed at: one file, or all below a folder."""
+"""The input recordings of a command: one file, or all files below a folder."""
 
 import hashlib
 import os
@@ -18,12 +18,12 @@ class Recordings:
 
     @property
     def size(self) -> int:
-        """Bytes of all files that are there."""
+        """Sum the bytes of all existing files."""
         return sum(status.st_size for path in self.paths if (status := self._status(path)))
 
     @property
     def state(self) -> str:
-        """Hash of the files' names, sizes and times of change: the same while nobody touches them."""
+        """Hash the files' names, sizes and times of change."""
         digest = hashlib.sha256()
         for path in self.paths:
             status = self._status(path)
@@ -40,18 +40,18 @@ class Recordings:
 
 
 def recordings_at(place: Path) -> Recordings:
-    """The recording ``place``, or all recordings below the folder ``place``.
+    """Find the recording ``place``, or all recordings below the folder ``place``.
 
     Raises:
         InputError: there is nothing, or no recording below it.
     """
     if not os.path.lexists(place):
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
-    if not place.is_dir():  # what is not a regular file is set aside when it is to be read
+    if not place.is_dir():  # other kinds of files are set aside when they are read
         return Recordings(root=place.parent, paths=(place.name,))
     try:
         root, found, _ = find_recordings(CorpusConfig(root=str(place), labels="none"))
-    except InputError as error:  # it speaks of the options of `wordless run`
+    except InputError as error:  # its message names options of `wordless run`
         raise InputError(
             str(error).replace("corpus.root=", "input=").replace(", or set corpus.extensions", "")
         ) from error

@@ -205,7 +205,7 @@ def _write_folder(
     for part in PARTS:
         replace_folder(folder / part, only[part].folder if part in only else None)
     if "probe" in only:
-        write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # for those who embed: which layer
+        write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
     write_results(
         folder,
         manifest=corpus.manifest,

@@ -46,7 +46,7 @@ def corpus_config(
 
 
 def read_unlabelled(settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal) -> Manifest | None:
-    """What only pre-training hears beside the corpus, all of it for training, its labels forgotten; None: nothing.
+    """Read additional recordings for pre-training, all in the training split and without labels; None without them.
 
     Raises:
         InputError: the corpus itself is what would be heard.
@@ -105,7 +105,7 @@ def read_corpus(
 
 
 def _folder_name(root: Path) -> str:
-    """The last part of the root's full path: a table beside the recordings gives ".", which has no name."""
+    """Return the last part of the root's full path; a table beside the recordings gives ".", which has no name."""
     whole = root.resolve()
     return whole.name or str(whole)
 

@@ -29,7 +29,7 @@ from pipelines.results.sweep_jobs import Job, conclude, forget, note, options, r
 
 
 class SweepPage(Callback):
-    """Notes the jobs of a sweep as they come and go, and writes ``sweep.html`` and ``sweep.csv`` after the last one."""
+    """Hydra callback that records the jobs of a sweep, and writes ``sweep.html`` and ``sweep.csv`` at its end."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remove the records of an earlier sweep in the same folder."""
@@ -89,7 +89,7 @@ def going_on() -> Iterator[None]:
 
 
 def finish(sweep: Path, *, command: str) -> None:
-    """Write the page and the table of a sweep, and tell what was computed, what was reused and what failed."""
+    """Write the page and the table of a sweep, and print what was computed, what was reused and what failed."""
     from pipelines.pages.sweep import write_sweep  # matplotlib takes a second
     from pipelines.pages.sweep_points import reuse
 

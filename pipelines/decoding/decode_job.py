@@ -31,11 +31,11 @@ LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sound:
-    """A clip and the file that it is to become."""
+    """A clip and the file of its sound."""
 
     clip: CodedClip
     path: Path
-    part: Path  # where an interruption leaves what is done of it
+    part: Path  # unfinished file that an interruption leaves
 
 
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
@@ -65,7 +65,7 @@ def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
 
 
 def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
-    """The clips of codes or text units, in order; of several views of a sound, the first."""
+    """Give the clips of codes or text units, in order; of several views of a sound, the first."""
     if path.is_dir() or path.suffix == ".parquet":
         codes_format, coded = read_codes(path)
         require_same_codebook(own, codes_format, owner=owner)
@@ -89,7 +89,7 @@ def _require_one(clips: Sequence[CodedClip], settings: DecodeConfig) -> None:
 
 
 def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenizer, device: str) -> dict[str, object]:
-    """All that decides what the files will hold."""
+    """Return everything that decides the content of the files."""
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(repr((clip.name, clip.group, clip.codes.num_samples)).encode() + clip.codes.values.tobytes())
@@ -108,7 +108,7 @@ def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenize
 
 
 def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> None:
-    """Refuse to go on with another engine: its sounds would part from those that are there."""
+    """Refuse to continue with another engine, because its sounds would differ from the existing ones."""
     begun = find_object(settings.output / JOB) or {}
     if "engine" in begun and {**begun, "engine": job["engine"]} == job != begun:
         raise InputError(
@@ -142,7 +142,7 @@ def _decode(sounds: Sequence[Sound], voice: Synthesis, settings: DecodeConfig, t
 
 
 def _batches(sounds: Sequence[Sound], voice: Synthesis) -> Iterator[Sequence[Sound]]:
-    """Clips that are made side by side; a long one is made alone, and written as it is made."""
+    """Group clips that are made side by side; a long one is made alone, and written as it is made."""
     short = [sound for sound in sounds if sound.clip.codes.seconds < LONG_SECONDS]
     for group in voice.side_by_side([len(sound.clip.codes.values) for sound in short]):
         yield [short[place] for place in group]
@@ -178,7 +178,7 @@ def _write_stream(sound: Sound, voice: Synthesis, advance: Callable[[float], Non
 def _advance(progress: Progress, terminal: Terminal, started: float, before: float, seconds: float) -> None:
     done = before + seconds
     progress.advance_to(int(done))
-    if terminal.console.is_terminal:  # plain lines say the rate by themselves
+    if terminal.console.is_terminal:  # plain lines include the rate
         progress.note(f"{done / max(time.monotonic() - started, 1e-9):.2f} times real time")
 
 

@@ -19,17 +19,17 @@ class DecodeConfig:
     input: Path  # codes: a Parquet file, a codes folder, or text units
     output: Path  # a folder, or a .wav file for a single clip
     synthesis: str  # key of a kind of sound
-    group: str | None  # voice; null: each clip's own where the codes name it, else the average
+    group: str | None  # voice; null: the clip's group in the codes, else the average
     temperature: float
     top_p: float
-    postfilter: float  # how far WaveNet's sound is filtered towards the spectrum of its codes
+    postfilter: float  # strength of WaveNet's post-filter
     seed: int
     device: Device
     engine: EngineChoice
 
     def __post_init__(self) -> None:
         match_choice(CHOICES, self.synthesis, option="synthesis")
-        _ = self.sampling  # which refuses values that are out of range
+        _ = self.sampling  # refuses values that are out of range
         require_kind(self.output, (".wav",), possible="a folder, or for a single clip a file ending in .wav")
 
     @property
@@ -39,12 +39,12 @@ class DecodeConfig:
 
     @property
     def kind(self) -> Kind:
-        """The kind of sound that is made."""
+        """The kind of sound to make."""
         return BY_KEY[self.synthesis]
 
     @property
     def sampling(self) -> Sampling:
-        """How the sound is drawn."""
+        """Sampling options of the sound."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,

@@ -21,7 +21,7 @@ from vocoder.synthesis import Synthesis, speaking
 
 
 def generate_sounds(settings: GenerateConfig) -> None:
-    """Draw codes, make them sound, and write both."""
+    """Generate codes, decode them to sound, and write both."""
     terminal = Terminal()
     sampling = Sampling(
         temperature=settings.temperature,
@@ -48,7 +48,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
 
 
 def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
-    """The whole codes of a prompt, and its sound so far: what is less than a code is left out."""
+    """Encode a prompt and cut its sound to whole codes."""
     if path is None:
         return None
     waveform = read(path, tokenizer.config.audio.sample_rate)
@@ -63,7 +63,7 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
 
 
 def _sounds(prompt: Prompt | None, codes: list[Codes], voice: Synthesis, terminal: Terminal) -> list[Waveform]:
-    """The new sound of each sample, after the prompt where there is one."""
+    """Decode the new sound of each sample, after the prompt if there is one."""
     total = max(round(sum(clip.seconds for clip in codes)), 1)
     with (
         speaking([voice], terminal.say),
@@ -78,7 +78,7 @@ def _sounds(prompt: Prompt | None, codes: list[Codes], voice: Synthesis, termina
 
 
 def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform]) -> None:
-    """All files, or none: a killed command leaves a folder of another name, which the next one begins anew."""
+    """Write all files or none; a killed command leaves a temporary folder, which the next command replaces."""
     settings.output.parent.mkdir(parents=True, exist_ok=True)
     if settings.single:
         return sounds[0].write(settings.output)

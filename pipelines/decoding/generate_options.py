@@ -11,7 +11,7 @@ from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY, CHOICES
 from vocoder.sampling import EngineChoice, Sampling
 
-NONE = "none"  # in place of a kind of sound: codes alone
+NONE = "none"  # in place of a kind of sound: only codes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class GenerateConfig:
 
     model: Path  # folder of a run
     output: Path  # a new folder, or a .wav file for a single sample
-    prompt: Path | None  # a recording to go on from; null: a beginning is made up
+    prompt: Path | None  # a recording to continue; null: start from nothing
     include_prompt: bool  # let the sounds begin with the prompt itself
     seconds: float  # of new sound
     num_samples: int
@@ -31,7 +31,7 @@ class GenerateConfig:
     seed: int
     synthesis: str  # key of a kind of sound, or none: codes only
     vocoder_temperature: float
-    postfilter: float  # how far WaveNet's sound is filtered towards the spectrum of its codes
+    postfilter: float  # strength of WaveNet's post-filter
     group: str | None  # voice; null: the average
     device: Device
     engine: EngineChoice
@@ -44,7 +44,7 @@ class GenerateConfig:
         match_choice((*CHOICES, NONE), self.synthesis, option="synthesis")
         if not 0 <= self.vocoder_temperature < float("inf"):
             raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
-        _ = self.sampling  # which refuses values that are out of range
+        _ = self.sampling  # refuses values that are out of range
         require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
         if self.single and self.num_samples > 1:
             raise InputError(
@@ -66,12 +66,12 @@ class GenerateConfig:
 
     @property
     def kind(self) -> Kind | None:
-        """The kind of sound that is made; None: codes alone."""
+        """The kind of sound to make; None: only codes."""
         return BY_KEY.get(self.synthesis)
 
     @property
     def sampling(self) -> Sampling:
-        """How the sound is drawn; the language model draws codes with options of its own."""
+        """Sampling options of the sound; the language model has its own."""
         return Sampling(
             temperature=self.vocoder_temperature,
             seed=self.seed,

@@ -12,7 +12,7 @@ from vocoder.synthesis import Synthesis
 
 
 def speaker(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *, device: str) -> Synthesis:
-    """The synthesis of a run that makes the chosen kind of sound.
+    """Create the synthesis of a run for the chosen kind of sound.
 
     Raises:
         InputError: the run has no vocoder for it, or one that was trained without the group.

@@ -1,4 +1,4 @@
-"""Recordings -> codes in shards, each written whole or not at all: a killed command resumes after the last of them."""
+"""Encoding of recordings into shards, each written atomically, so that a killed command resumes after the last one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -20,7 +20,7 @@ Advance = Callable[[int], None]  # recordings done
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """What the shards hold."""
+    """Totals of the shards."""
 
     shards: int
     clips: int
@@ -37,7 +37,7 @@ def encode_shards(
     pool: Executor | None,
     advance: Advance,
 ) -> Encoded:
-    """Write the shards that ``folder`` lacks; a recording's shard follows from its place in the list alone."""
+    """Write the shards that ``folder`` lacks; the shard of a recording depends only on its place in the list."""
     starts = range(0, len(recordings.paths), clips_per_shard)
     for number, start in enumerate(starts):
         shard = shard_path(folder, number)
@@ -53,7 +53,7 @@ def encode_shards(
 
 
 def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
-    """Codes of one recording, or why there are none."""
+    """Encode one recording, or return the reason why it cannot be encoded."""
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     rate = encoder.tokenizer.config.audio.sample_rate
@@ -69,13 +69,13 @@ def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
 
 
 def clear_away(folder: Path) -> None:
-    """Remove what only a resumed command needs."""
-    for path in folder.glob("codes-*.rejected.tsv*"):  # a kill may have left one that was not yet renamed
+    """Remove the files that only a resumed command needs."""
+    for path in folder.glob("codes-*.rejected.tsv*"):  # a killed command may leave one that was not yet renamed
         path.unlink(missing_ok=True)
 
 
 def shard_clips(folder: Path, shards: int) -> Iterator[CodedClip]:
-    """All clips of the first ``shards`` shards, in order."""
+    """Give all clips of the first ``shards`` shards, in order."""
     for number in range(shards):
         yield from read_codes(shard_path(folder, number))[1]
 
@@ -100,7 +100,7 @@ def _rejected_path(shard: Path) -> Path:
 
 
 def _write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
-    """Before the shard itself: a shard that is there has its rejections beside it."""
+    """Write the rejections before the shard, so that an existing shard always has them."""
     path.unlink(missing_ok=True)
     if rejected:
         write_rejected(rejected, path)

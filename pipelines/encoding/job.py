@@ -1,4 +1,4 @@
-"""What ``wordless encode`` does once its options are known to be sound."""
+"""The work of ``wordless encode``, once its options are checked."""
 
 import time
 from contextlib import ExitStack
@@ -23,11 +23,11 @@ from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path
 from tokenizer.units import write_units
 
-BYTES_FOR_WORKERS = 100e6  # a worker starts in some seconds, in which one process encodes about so much 16-bit sound
+BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
 
 
 def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path) -> None:
-    """Encode what is not encoded yet, and write what was asked for."""
+    """Encode the remaining recordings, and write the output."""
     terminal = Terminal()
     device = str(choose_device(settings.device))
     encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
@@ -86,7 +86,7 @@ def choose_processes(wanted: int, recordings: Recordings) -> int:
 
 
 def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
-    """Turn whole shards into what was asked for."""
+    """Convert complete shards to the output."""
     settings.rejected.unlink(missing_ok=True)
     if encoded.rejected:
         write_rejected(encoded.rejected, settings.rejected)
@@ -112,7 +112,7 @@ def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) ->
 
 
 def _join(settings: EncodeConfig, shards: int) -> None:
-    """All shards as one Parquet file, of which a row group is in memory at a time."""
+    """Join all shards into one Parquet file, with one row group in memory at a time."""
     paths = [shard_path(settings.shards, number) for number in range(shards)]
     with aside(settings.output) as beside, pq.ParquetWriter(beside, pq.read_schema(paths[0])) as writer:
         for path in paths:
@@ -122,7 +122,7 @@ def _join(settings: EncodeConfig, shards: int) -> None:
 
 
 def _write_fairseq_manifest(settings: EncodeConfig, recordings: Recordings, shards: int) -> None:
-    """The .tsv that fairseq wants beside a .km: the root, then path and samples of each recording."""
+    """Write fairseq's .tsv beside a .km: the root, then path and samples of each recording."""
     root = recordings.root.absolute()
     paths = [clip.path for clip in shard_clips(settings.shards, shards)]
     rows = [f"{path}\t{count_samples(root / path)}" for path in paths]

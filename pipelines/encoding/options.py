@@ -1,4 +1,4 @@
-"""What ``wordless encode`` can be told."""
+"""Options of ``wordless encode``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from pipelines.commandline.output_kinds import require_kind
 
-UNITS = (".txt", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # of text that people give to units
+UNITS = (".txt", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class EncodeConfig:
     input: Path  # a recording, or a folder of them
     output: Path  # a .parquet file, a folder of shards, or a text file
     format: Literal["parquet", "name_units", "fairseq", "jsonl"]
-    deduplicate: bool  # merge repeated units; text only, since durations are lost
-    workers: int  # processes; 0: as many as cores where there is enough to do
+    deduplicate: bool  # merge repeated units; only for text, since durations are lost
+    workers: int  # processes; 0: as many as cores if there is enough work
     clips_per_shard: int
     device: Device
 
@@ -53,10 +53,10 @@ class EncodeConfig:
 
     @property
     def shards(self) -> Path:
-        """Where shards are written: the output itself, or a folder beside the file that they are joined into."""
+        """The folder of the shards: the output itself, or a folder beside the file into which they are joined."""
         return self.output if self.in_shards else self.output.with_name(self.output.name + ".partial")
 
     @property
     def rejected(self) -> Path:
-        """Where files that were set aside are listed."""
+        """The list of files that were set aside."""
         return self.output.with_name(self.output.name + ".rejected.tsv")

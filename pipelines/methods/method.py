@@ -23,7 +23,7 @@ Place = Literal["learning curves", "groups", "summary", "key figures"]
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """How charts with several methods draw one: shape and dashes tell methods of one colour apart."""
+    """Style of a method in charts; shape and dashes distinguish methods of one colour."""
 
     marker: str = "o"  # of matplotlib
     filled: bool = True
@@ -47,14 +47,14 @@ class Training:
 
     option: str  # the group of its options
     options: Callable[[Options], TrainingOptions]
-    loss: str  # what its training curve shows, with the unit
+    loss: str  # title of its training curve, with the unit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
     """The entries that a method adds to a run."""
 
-    trained: tuple[Entry, ...] = ()  # models, and before them the data that they were trained on
+    trained: tuple[Entry, ...] = ()  # trained models, preceded by their training data
     features: tuple[Entry, ...] = ()  # features.safetensors with keys ``method[/layer]:pooling``, for the probes
     scores: Mapping[str, Entry] = field(default_factory=dict)  # by row: entries that hold class scores as well
 

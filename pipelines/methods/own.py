@@ -1,4 +1,4 @@
-"""Features that the user brings: vectors of any other program, compared as fairly as those of the methods here."""
+"""Features of the user: vectors of any other program, compared under the same protocol."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def own_method(name: str, file: Path) -> Method:
 
 
 def _checked(file: Path) -> FeaturesFile:
-    """The file without its values, once they were checked; it is read again only when it was changed."""
+    """Check the file's values and return the file without them; it is read again only after a change."""
     state = file.stat() if file.is_file() else None
     return _read(file, (state.st_size, state.st_mtime_ns) if state else None)
 
@@ -82,7 +82,7 @@ def _features(name: str, file: Path, study: Study) -> Made:
 
     def make(folder: Path) -> None:
         arrays = read_features(file).ordered(clips)
-        keys = {key: key if ":" in key else f"{key}:given" for key in arrays}  # a pooling that its owner chose
+        keys = {key: key if ":" in key else f"{key}:given" for key in arrays}  # the user chose the pooling
         write_features(folder, {f"{name}/{keys[key]}": values for key, values in arrays.items()})
 
     entry = study.session.obtain(recipe, f"{name} of {len(clips)} clips from {file}", make, files=[FEATURES])

@@ -1,4 +1,4 @@
-"""What methods make their features from: recordings, options, and the tokenizer and language model of a run."""
+"""The inputs of methods: recordings, options, and the tokenizer and language model of a run."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -66,7 +66,7 @@ class Codec:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What the methods of a comparison are made from."""
+    """The inputs of the methods of a comparison."""
 
     session: Session
     manifest: Manifest
@@ -90,7 +90,7 @@ class Study:
 
     @property
     def labels(self) -> dict[str, Label | None]:
-        """The class or classes of each clip, by its name; None where none is known."""
+        """The class or classes of each clip, by its name; None if unknown."""
         return labels_of(self.manifest, self.task)
 
 
@@ -106,5 +106,5 @@ def labels_of(manifest: Manifest, task: ProbeTask) -> dict[str, Label | None]:
 
 
 def unlabelled_entry(entry: Entry) -> Entry:
-    """The entry under another name among a run's, because the corpus has one of the same stage."""
+    """Return the entry under another name, because the corpus has one of the same stage."""
     return replace(entry, stage=f"unlabelled_{entry.stage}")

@@ -39,12 +39,12 @@ ROWS: dict[str, Row] = {
 
 
 def row_of(name: str) -> Row:
-    """The row of the comparison with a name; the table lacks those of features that a user brought."""
+    """Return the row with a name; rows of the user's own features are not in the table."""
     return ROWS.get(name) or own_row(name)
 
 
 def shown_in(place: Place, names: Iterable[str]) -> list[str]:
-    """Those of some rows that a part of the report shows, in the order of the table; own features come last."""
+    """Select the rows that a part of the report shows, in the order of the table; the user's features come last."""
     wanted = dict.fromkeys(names)
     ordered = [*(name for name in ROWS if name in wanted), *(name for name in wanted if name not in ROWS)]
     return [name for name in ordered if place in row_of(name).places]

@@ -1,4 +1,4 @@
-"""Does the classifier that judges decoded sound recognise the original recordings themselves?
+"""Check of the judging classifier: its label accuracy on the original recordings.
 
 Label accuracy of decoded clips says something about a vocoder only where the classifier recognises the originals.
 """
@@ -17,19 +17,19 @@ from pipelines.stages.judges import JUDGES, JudgeName
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 
-GOOD_ENOUGH = 0.95  # label accuracy on originals from which on mistakes are the sound's rather than the classifier's
-TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound say little
-OFTEN = 0.25  # share of clips that are longer than what is judged of them, from which on more of them may help
-BETTER: dict[JudgeName, str] = {  # what makes the judge itself better
+GOOD_ENOUGH = 0.95  # label accuracy on originals above which mistakes come from the sound rather than the classifier
+TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound mean little
+OFTEN = 0.25  # share of clips longer than their judged excerpts above which longer excerpts may help
+BETTER: dict[JudgeName, str] = {  # remedies for a weak judge
     "probe": "let a trained network judge with listening.judge=supervised",
     "supervised": "train the classifier longer with baselines.supervised.fit.steps",
 }
-SIGNIFICANT = 0.05  # probability of being right as often by always giving the most frequent label
+SIGNIFICANT = 0.05  # significance level against always giving the most frequent label
 
 
 @dataclass(frozen=True, kw_only=True)
 class OriginalsRecognised:
-    """How many original recordings of the judged clips the classifier recognises, of those that have a label."""
+    """Number of labelled original recordings that the classifier recognises."""
 
     right: int
     clips: int
@@ -48,7 +48,7 @@ class OriginalsRecognised:
 
 
 def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsRecognised | None:
-    """What the classifier answers to the originals, against the labels that the manifest now has; None without any."""
+    """Compare the classifier's answers to the originals with the manifest's labels; None without labels."""
     labels = {clip.name: clip.label for clip in manifest.clips}
     answers = [(labels.get(row["path"]), row["heard"]["original"]) for row in recognised.read_rows(RECOGNISED, "clips")]
     known = [(label, answer) for label, answer in answers if label is not None]
@@ -65,7 +65,7 @@ def judge_of(recognised: Entry) -> JudgeName:
 
 
 def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest) -> str | None:
-    """A warning where the originals are not recognised, and what to do; None where they are."""
+    """Write a warning with a remedy if the originals are not recognised; None if they are."""
     found = originals_recognised(recognised, manifest)
     if found is None or (found.rate >= TOO_WEAK and found.beats_guessing):
         return None
@@ -80,7 +80,7 @@ def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest)
 
 
 def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
-    """A notice where the originals are recognised, but not nearly all of them; None else."""
+    """Write a notice if the originals are recognised, but not nearly all of them; else None."""
     found = originals_recognised(recognised, manifest)
     if found is None or found.rate < TOO_WEAK or found.rate >= GOOD_ENOUGH:
         return None
@@ -92,7 +92,7 @@ def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
 
 
 def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) -> Iterator[str]:
-    """Options that can make the classifier better, as far as they are not used up."""
+    """List options that can improve the classifier and are not exhausted."""
     rows = decoded.read_rows(CLIPS, "clips")
     cut = [row for row in rows if is_cut(row)]
     if len(cut) > OFTEN * len(rows):

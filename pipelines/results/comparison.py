@@ -18,7 +18,7 @@ from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow,
 from pipelines.store.stored_features import GPT
 
 By = Literal["group", "fold", "split"]
-Probed = Mapping[str, Any]  # what a probe.json holds
+Probed = Mapping[str, Any]  # the content of probe.json
 
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 
@@ -67,7 +67,7 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Study:
-    """The probes of every fold and seed, which were found to be comparable."""
+    """The probes of every fold and seed, checked to be comparable."""
 
     probes: Mapping[tuple[str, int], Probed]
     names: list[str]  # of the folds, in the order given
@@ -86,21 +86,21 @@ class _Study:
 
     @property
     def first(self) -> Probed:
-        """Of the first fold, with the first seed."""
+        """The probes of the first fold and seed."""
         return self.of_fold(self.names[0])[0]
 
     def of_fold(self, name: str) -> list[Probed]:
-        """One fold with each seed."""
+        """The probes of one fold with each seed."""
         return [self.probes[name, seed] for seed in self.seeds]
 
     def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
-        """What each fold and seed has of one method, folds first."""
+        """The results of one method for each fold and seed, folds first."""
         places = [(name, seed) for name in self.names for seed in self.seeds]
         return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in places}
 
 
 def _require_alike(study: _Study) -> None:
-    """Same classes, methods, candidates and tries everywhere, and the same test clips with every seed of a fold."""
+    """Refuse different classes, methods, candidates or tries, and different test clips of the seeds of a fold."""
     for (name, seed), probed in study.probes.items():
         for what, one, other in (
             ("classes", probed["classes"], study.first["classes"]),
@@ -116,7 +116,7 @@ def _require_alike(study: _Study) -> None:
 
 
 def _require_groups_apart(study: _Study) -> None:
-    """Where folds are made by group, one that two of them test was trained on for one of the two."""
+    """Refuse a group that two folds by group test: one of the two was trained on it."""
     tested: dict[str, str] = {}
     for name in study.names:
         for group in study.of_fold(name)[0]["groups"]:
@@ -140,7 +140,7 @@ def _tested(probed: Probed) -> list[object]:
 
 
 def _outcome(study: _Study, name: str) -> Outcome:
-    """The test clips of one fold: how every method did on each, over the seeds."""
+    """Collect the outcomes of every method on the test clips of one fold, over the seeds."""
     first = study.of_fold(name)[0]
     rows = [[study.rows(of)[name, seed] for seed in study.seeds] for of in study.methods]  # (methods, seeds)
     if first["multi_label"]:
@@ -197,7 +197,7 @@ def _groups(study: _Study, number: int, outcomes: Sequence[Outcome]) -> dict[str
 
 
 def _differences(study: _Study, values: FloatArray, draws: FloatArray, config: ProbeConfig) -> list[DifferenceRow]:
-    """The GPT against every other method, the strongest of them first."""
+    """Compare the GPT with every other method, the strongest first."""
     if GPT not in study.methods:
         return []
     gpt = study.methods.index(GPT)
@@ -210,7 +210,7 @@ def _differences(study: _Study, values: FloatArray, draws: FloatArray, config: P
 def _difference(
     study: _Study, one: int, other: int, values: FloatArray, draws: FloatArray, config: ProbeConfig
 ) -> DifferenceRow:
-    """One method against another, both by number; values and draws as in `_method`."""
+    """Compare two methods, both by number; values and draws as in `_method`."""
     found = difference(values, draws, one, other, confidence=config.confidence)
     return {
         "of": study.methods[one],
@@ -250,7 +250,7 @@ def best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[
 
 
 def _learning_curve(study: _Study, of: str) -> list[SharePoint]:
-    """What a method reaches with each number of labels: mean over the folds.
+    """Average a method's learning curve over the folds.
 
     Of shares too small for a clip of each class only one point stays; a share is what its clips are of all.
     """

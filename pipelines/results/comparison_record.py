@@ -22,7 +22,7 @@ class MethodRow(TypedDict, total=False):
 
 
 class DifferenceRow(TypedDict, total=False):
-    """What one method has over another, in the comparison's metric."""
+    """The difference between two methods, in the comparison's metric."""
 
     of: str
     against: str
@@ -44,7 +44,7 @@ class LayerRow(TypedDict):
 
 
 class SharePoint(TypedDict):
-    """What a method knows from a share of the labels."""
+    """A method's result with a share of the labels."""
 
     share: float  # ratio of the train labels
     clips: float
@@ -54,17 +54,17 @@ class SharePoint(TypedDict):
 
 
 class ComparisonRecord(TypedDict, total=False):
-    """All methods of all folds; what a task has not is absent."""
+    """All methods of all folds; entries that do not apply to the task are absent."""
 
     protocol: str
-    by: str  # what makes a fold: group, fold or split
+    by: str  # basis of the folds: group, fold or split
     metric: str  # accuracy where absent
     folds: list[str]
     seeds: list[int]
     classes: list[str]
     clips: int  # of test, with a label
     unlabelled: int  # clips
-    notices: list[str]  # what a reader should know of the folds
+    notices: list[str]  # limits of the folds, a sentence each
     tries: int  # for each method
     confidence: float
     methods: list[MethodRow]  # the best first
@@ -76,12 +76,12 @@ class ComparisonRecord(TypedDict, total=False):
 
 
 def has_folds(comparison: ComparisonRecord) -> bool:
-    """Whether there are several folds to spread over."""
+    """Whether there are several folds."""
     return len(comparison["folds"]) > 1
 
 
 def fold_noun(comparison: ComparisonRecord) -> str:
-    """What is left out of training together."""
+    """The unit that is left out of training together."""
     return "group" if comparison.get("by") == "group" else "fold"
 
 

@@ -1,4 +1,4 @@
-"""A comparison as a table: for the terminal, and in Markdown for documents."""
+"""Tables of a comparison: for the terminal, and in Markdown."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def as_markdown(section: Mapping[str, Any]) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Print a table whole: a terminal that is narrower wraps its lines, and nothing is cut off."""
+    """Print a complete table; a narrower terminal wraps its lines."""
     console = Console()
     wide = console.options.update(max_width=WIDEST)
     needed = Measurement.get(console, wide, table).maximum

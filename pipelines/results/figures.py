@@ -15,6 +15,6 @@ class Figure:
     of: str | None = None  # representation or kind of sound
     low: float | None = None  # 95 % interval
     high: float | None = None
-    protocol: str | None = None  # how the clips were divided
+    protocol: str | None = None  # division of the clips
     split: str | None = None
     seeds: int = 1

@@ -1,4 +1,4 @@
-"""Where results come from: version and commit, machine, device and threads, sizes of the models, and every option.
+"""Provenance of results: version and commit, machine, device and threads, sizes of the models, and every option.
 
 Nothing here enters the store: two runs on two machines share entries, and their provenance differs.
 """
@@ -25,7 +25,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch 
 
 
 def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Iterable[Entry]) -> Provenance:
-    """What a run was made by and with; ``config`` is the composed one, and ``entries`` hold the trained models."""
+    """Describe software, machine and options of a run; ``config`` is the composed one, ``entries`` hold the models."""
     import torch  # options are checked before it is loaded
 
     name = torch.cuda.get_device_name(gang.device) if gang.device.type == "cuda" else platform.machine()
@@ -48,7 +48,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
 
 def commit_of(checkout: Path) -> str | None:
     """The git commit of a checkout, with "+changes" where tracked files differ; None without a checkout or git."""
-    if not (checkout / ".git").exists():  # an installed package may lie in the checkout of something else
+    if not (checkout / ".git").exists():  # an installed package may lie in the checkout of another project
         return None
     try:
         commit = _git(checkout, "rev-parse", "HEAD")
@@ -59,7 +59,7 @@ def commit_of(checkout: Path) -> str | None:
 
 
 def parameters(folder: Path) -> int:
-    """How many parameters the models of an entry have, from the headers of its safetensors files."""
+    """Count the parameters of an entry's models, from the headers of its safetensors files."""
     return sum(
         prod(shape)
         for path in sorted(folder.glob("*.safetensors"))

@@ -9,7 +9,7 @@ from foundation.errors import InputError
 
 
 def require_record(kind: Any, value: object, place: str) -> None:
-    """Refuse a value unlike the annotated type; keys that a ``TypedDict`` does not name do no harm."""
+    """Refuse a value of another type; keys that a ``TypedDict`` does not name are ignored."""
     origin, parts = get_origin(kind), get_args(kind)
     if is_typeddict(kind):
         _require_keys(kind, value, place)

@@ -1,4 +1,4 @@
-"""``results.json``: one row per figure, and what the report draws beside them."""
+"""``results.json``: one row per figure, and the other content of the report."""
 
 import math
 from collections import Counter
@@ -23,9 +23,9 @@ from tokenizer.tokenizer import TokenizerConfig
 from training.record import TrainingRecord
 from vocoder.kinds.wavenet import WAVENET
 
-FoldSeed = tuple[str, int]  # what is held out for test, and the seed
+FoldSeed = tuple[str, int]  # the test fold, and the seed
 
-# Stages with a training curve, and what they are called in figures.
+# Stages with a training curve, and their names in figures.
 TRAINED = {"autoencoder": "autoencoder", "lm": "lm", "vocoder": "vocoder"}
 
 
@@ -40,7 +40,7 @@ def write_results(
     source: Provenance,
     notices: Sequence[str] = (),
 ) -> None:
-    """Collect what the entries of a run, by stage, have to say, and where they come from, into ``results.json``.
+    """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
 
     Of a run over several folds or seeds that is the comparison and the costs: each fold has a codebook of its own.
     """
@@ -57,7 +57,7 @@ def write_results(
     if only:
         content |= _of_one_run(only, manifest)
         heard = sound_figures(only, manifest, settings.probe, protocol=protocol)
-        # Validation clips of a vocoder for several codebooks are in a mix of them, not in the run's own.
+        # Validation clips of a vocoder for several codebooks use a mix of them, not the run's own.
         own_codebook = settings.vocoder.codebook_sizes is None
         figures = [*_collected(only, protocol, vocoder=own_codebook), *heard, *figures]
     if all("probe" in entries for entries in made.values()):
@@ -69,7 +69,7 @@ def write_results(
 
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
-    """What there is one of where everything was trained once."""
+    """Collect the figures that exist once if everything was trained once."""
     content: dict[str, object] = {
         "curves": {TRAINED[stage]: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
     }
@@ -83,7 +83,7 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
 
 
 def _collected(entries: Mapping[str, Entry], protocol: str, *, vocoder: bool) -> Iterator[Figure]:
-    """Figures that the parts of a run measure on validation clips, and the rate of the codes."""
+    """Collect the validation figures of a run's parts, and the rate of the codes."""
     collectors = {"vocoder": _vocoder} if vocoder else {}
     for stage, collect in {**collectors, "tokenizer": _rate, "health": _tokenizer, "lm": _language_model}.items():
         for figure in collect(entries[stage]) if stage in entries else ():
@@ -91,7 +91,7 @@ def _collected(entries: Mapping[str, Entry], protocol: str, *, vocoder: bool) ->
 
 
 def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> ComparisonRecord:
-    """The comparison of the methods over folds and seeds, and how what they stand on was trained."""
+    """Build the comparison of the methods over folds and seeds, with the training curves of their models."""
     probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
     first = min(seed for _, seed in made)
     trainings = {
@@ -107,7 +107,7 @@ def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSetti
 
 
 def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]) -> list[Figure]:
-    """The methods' figures, means over the folds, and what the GPT has over each other method."""
+    """Give the methods' figures, means over the folds, and the GPT's difference to each other method."""
     artifact = " ".join(entries["probe"].key for entries in made.values())
     shared: dict[str, Any] = {
         "stage": "probe",
@@ -136,7 +136,7 @@ def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, E
 
 
 def _rate(entry: Entry) -> Iterator[Figure]:
-    """How many codes stand for a second of sound, over all streams: a tokenizer's own, whatever it is used on."""
+    """Give the codes per second over all streams, a property of the tokenizer."""
     values = entry.read_json("config.json")
     del values["fingerprints"]
     tokenizer = build(TokenizerConfig, values, name="tokenizer")

@@ -1,4 +1,4 @@
-"""What a run folder holds, as the report reads it: ``results.json``, sounds and pictures."""
+"""The content of a run folder for the report: ``results.json``, sounds and pictures."""
 
 import json
 from collections.abc import Sequence
@@ -48,15 +48,15 @@ class RejectedRow(TypedDict):
 
 
 class DivisionRecord(TypedDict, total=False):
-    """What there is to say of some corpora only."""
+    """Entries that only some corpora have."""
 
     recordings: int  # that the clips are segments of
-    notices: list[str]  # what to know of how the clips are divided
-    trimmed_seconds: float  # of silence that was cut off the ends
+    notices: list[str]  # notices about the division of the clips
+    trimmed_seconds: float  # of trimmed silence
 
 
 class CorpusRecord(DivisionRecord):
-    """What was listened to."""
+    """The corpus of the run."""
 
     name: str
     clips: dict[str, int]  # by split
@@ -76,7 +76,7 @@ class CodebookRecord(TypedDict):
 
 
 class ExcerptPlace(TypedDict, total=False):
-    """Where an excerpt lies in its clip; older runs do not say so."""
+    """The position of an excerpt in its clip; older runs do not have it."""
 
     start: float  # seconds from the beginning of the clip
     seconds: float  # of the excerpt
@@ -84,7 +84,7 @@ class ExcerptPlace(TypedDict, total=False):
 
 
 class ExcerptRecord(ExcerptPlace):
-    """Which part of a clip was decoded: the loudest stretch of a clip that is longer than was wanted."""
+    """The decoded part of a clip: the loudest excerpt of a longer clip."""
 
     path: str
 
@@ -102,13 +102,13 @@ class SaidRecord(TypedDict):
 
     kind: str  # continuation | unconditional
     file: str  # in the folder of sounds
-    clip: int | None  # whose beginning it goes on from
+    clip: int | None  # index of the continued clip
     temperature: float
     figures: dict[str, float]
 
 
 class DiversityRow(TypedDict):
-    """How varied and how plausible what is said of one kind at one temperature is."""
+    """Diversity and perplexity of generated sounds of one kind at one temperature."""
 
     of: str
     temperature: float
@@ -121,7 +121,7 @@ class DiversityRow(TypedDict):
 
 
 class HeardRow(TypedDict):
-    """Which classes are heard in what is said of one kind at one temperature."""
+    """Recognised classes in generated sounds of one kind at one temperature."""
 
     of: str
     temperature: float
@@ -135,15 +135,15 @@ class ListeningRecord(TypedDict, total=False):
     said: list[SaidRecord]
     diversity: list[DiversityRow]
     recognised: list[HeardRow]
-    judge: str  # the classifier that names the labels of the sounds, in words
-    judged_clips: int  # clips that the figures are of
+    judge: str  # the judging classifier, in words
+    judged_clips: int  # number of clips in the figures
     excerpts: list[ExcerptRecord]  # of the judged clips
     warning: str | None  # the classifier does not recognise the originals
     postfilter: float  # its strength; 0: WaveNet's own sound
 
 
 class StageRecord(TypedDict):
-    """What one stage cost."""
+    """The costs of one stage."""
 
     stage: str
     key: str
@@ -153,7 +153,7 @@ class StageRecord(TypedDict):
 
 
 class MachineRecord(TypedDict):
-    """What a run ran on."""
+    """The machine of a run."""
 
     cpu: str  # model
     cores: int  # that the run could use
@@ -161,7 +161,7 @@ class MachineRecord(TypedDict):
 
 
 class Provenance(TypedDict):
-    """Where the results of a run come from."""
+    """The provenance of a run's results."""
 
     version: str  # of Wordless
     commit: str | None  # of the checkout; followed by "+changes" where tracked files differ from it
@@ -194,7 +194,7 @@ class Results(TypedDict, total=False):
 
 
 def read_results(folder: Path) -> Results:
-    """The results of a run, fit to be shown: what is not printable in names is escaped.
+    """Read the results of a run; unprintable characters in names are escaped.
 
     Raises:
         InputError: there are none, or they are not JSON of this kind.
@@ -236,7 +236,7 @@ def is_cut(excerpt: ExcerptRecord) -> bool:
 
 
 def rows(figures: Sequence[FigureRow], stage: str) -> list[FigureRow]:
-    """The figures of a stage, without what it cost."""
+    """The figures of a stage, without its costs."""
     return [row for row in figures if row["stage"] == stage and row["name"] not in COSTS]
 
 

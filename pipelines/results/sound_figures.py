@@ -36,7 +36,7 @@ UNITS = {
     "recoded_perplexity": "codes",
     "prompt_seconds": "s",
 }
-COUNTED = ("stoi", "pesq", "pitch_error")  # of which some clips have none: how many do
+COUNTED = ("stoi", "pesq", "pitch_error")  # figures that some clips lack: their clips are counted
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -44,7 +44,7 @@ Rows = Sequence[Mapping[str, Any]]
 def sound_figures(
     entries: Mapping[str, Entry], manifest: Manifest, config: ProbeConfig, *, protocol: str
 ) -> Iterator[Figure]:
-    """Everything that is known of a run's sounds; nothing where it made none.
+    """Collect all figures of a run's sounds; empty if it made none.
 
     Args:
         entries: of the run, by stage.
@@ -66,7 +66,7 @@ def sound_figures(
 
 
 def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
-    """The clips to listen to, with what the manifest now says of them, and what the language model says."""
+    """Describe the clips to listen to, with the manifest's labels, and the language model's sounds."""
     known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     entry = entries["listening"]
     record: dict[str, object] = {
@@ -87,7 +87,7 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
 
 
 def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Share of right labels of each kind of sound, and WaveNet's beside the other kinds' and the originals'."""
+    """Give the label accuracy of each kind of sound, and WaveNet's relative to the other kinds and the originals."""
     labels = {clip.name: clip.label for clip in manifest.clips}
     rows = [row for row in entry.read_rows(RECOGNISED, "clips") if labels.get(row["path"]) is not None]
     if not rows:
@@ -106,7 +106,7 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
         name, of = "label_accuracy_difference", f"{WAVENET.key} - {rival}"
         yield Figure(name=name, of=of, value=found.value, low=found.low, high=found.high, **shared)
     if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
-        least = 1 / (2 * len(rows))  # a draw may hold none that is right
+        least = 1 / (2 * len(rows))  # a resample may have no right answer
         low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
         value = float(hits[one].mean() / hits[original].mean())
         name, of = "label_accuracy_ratio", f"{WAVENET.key} / {ORIGINAL}"
@@ -114,7 +114,7 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
 
 
 def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """How many blocks of decoded sound were drawn again, and how many of them in vain."""
+    """Give the number of decoded blocks that were drawn again, and of those that stayed runaway."""
     if (entry.folder / GUARD).exists():
         counts: Mapping[str, Any] = entry.read_json(GUARD)
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
@@ -122,7 +122,7 @@ def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]
 
 
 def _means(rows: Rows, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Mean over the clips of each figure of each kind of sound; clips without it are left out, and counted."""
+    """Average each figure of each kind of sound over the clips that have it, and count them."""
     kinds = dict.fromkeys(kind for row in rows for kind in row["sounds"])
     for kind in kinds:
         names = dict.fromkeys(name for row in rows for name in row["sounds"].get(kind, {}))
@@ -145,7 +145,7 @@ def _mean(
 
 
 def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """What the language model says: levels of the sounds, variety of the codes, and its perplexity of both."""
+    """Give the figures of generated sounds: levels, diversity of the codes, and the model's perplexity of both."""
     said: dict[str, list[Mapping[str, Any]]] = {}
     for row in entry.read_rows(LISTENING, "said"):
         said.setdefault(at_temperature(row["kind"], row["temperature"]), []).append(row)
@@ -164,7 +164,7 @@ def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -
 
 
 def _clip_means(rows: Rows, name: str) -> list[float]:
-    """A figure's mean over the continuations of each clip, which begin alike; what begins from nothing is by itself."""
+    """Average a figure over the continuations of each clip, which share a prompt; unprompted sounds stay separate."""
     values: dict[object, list[float]] = {}
     for number, row in enumerate(rows):
         if (value := row["figures"].get(name)) is not None:
@@ -174,5 +174,5 @@ def _clip_means(rows: Rows, name: str) -> list[float]:
 
 
 def at_temperature(kind: str, temperature: float) -> str:
-    """What the sounds of one kind at one temperature are called in figures."""
+    """Name the sounds of one kind at one temperature in figures."""
     return f"{kind}@{temperature:g}"

@@ -1,4 +1,4 @@
-"""The jobs of a sweep, noted in the sweep's folder: one small file each, written by the process that runs the job.
+"""Records of a sweep's jobs: one small file each in the sweep's folder, written by the job's process.
 
 Launchers run jobs in this process, in others, or on other machines; what they share is the folder.
 """
@@ -18,15 +18,15 @@ State = Literal["unfinished", "finished", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is known of one job without its results."""
+    """The record of one job, without its results."""
 
     number: int
     overrides: dict[str, str]  # option -> value, as they were given for this job
     folder: str  # of the run, relative to the sweep's
     codebook_size: int | None
-    state: State = "unfinished"  # and stays so where the process is killed
+    state: State = "unfinished"  # also after the process was killed
     reason: str | None = None  # of a failure, in one line
-    bug: bool = False  # the failure is nothing that the user can mend
+    bug: bool = False  # not an error that the user can correct
 
 
 def options(words: list[str]) -> dict[str, str]:
@@ -36,37 +36,37 @@ def options(words: list[str]) -> dict[str, str]:
 
 
 def note(sweep: Path, job: Job) -> None:
-    """Write down a job, or what became of it."""
+    """Write a job's record."""
     path = sweep / NOTES / f"{job.number}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_aside(path, json.dumps(asdict(job)))
 
 
 def conclude(sweep: Path, number: int, *, reason: str | None = None, bug: bool = False) -> None:
-    """Note the end of a job; a job that has failed stays failed."""
+    """Record the end of a job; a failed job stays failed."""
     job = read_job(sweep / NOTES / f"{number}.json")
     if job.state == "unfinished":
         note(sweep, replace(job, state="failed" if reason else "finished", reason=reason, bug=bug))
 
 
 def forget(sweep: Path) -> None:
-    """Remove the notes of an earlier sweep into the same folder; its runs stay."""
+    """Remove the records of an earlier sweep in the same folder; its runs stay."""
     for path in (sweep / NOTES).glob("*.json"):
         path.unlink()
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """All jobs of the sweep, in their order."""
+    """Read all jobs of the sweep, in their order."""
     return sorted((read_job(path) for path in (sweep / NOTES).glob("*.json")), key=lambda job: job.number)
 
 
 def read_job(path: Path) -> Job:
-    """One job."""
+    """Read one job."""
     return Job(**cast(dict[str, Any], escape_values(json.loads(path.read_bytes()))))
 
 
 def relative(folder: Path, sweep: Path) -> str:
-    """Where a run lies, as seen from the sweep's folder, so that both can be moved together."""
+    """Return a run's path relative to the sweep's folder, so that both can be moved together."""
     return Path(os.path.relpath(folder.absolute(), sweep.absolute())).as_posix()
 
 

@@ -1,4 +1,4 @@
-"""What is compared, and how the clips are divided for it: options, and the folds of a run."""
+"""Options of the comparison, and the folds of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ QUICK_FOLDS = 2  # of a quick comparison
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig:
-    """Which representations are compared, over which folds.
+    """Options of the comparison: methods and folds.
 
     Raises:
         InputError: a value is out of range, or nothing is compared.
@@ -26,8 +26,8 @@ class ComparisonConfig:
 
     methods: tuple[str, ...]  # names in the table of methods
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
-    attentive: bool  # let validation choose, too, a mean in which codes weigh by how much they surprised the GPT
-    surprise: bool  # and the GPT's surprise at each third of a clip, beside all layers
+    attentive: bool  # offer a pooling weighted by the GPT's surprise as well
+    surprise: bool  # offer all layers with the GPT's mean surprise in each third as well
     features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.features_file`
 
     def __post_init__(self) -> None:

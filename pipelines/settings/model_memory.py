@@ -21,11 +21,11 @@ TRAINED = 4  # numbers for each weight: itself, its gradient and two moments of 
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What one part of a run takes at the very least."""
+    """The least memory of one part of a run."""
 
     what: str
     numbers: int  # float32
-    option: str  # that makes it so many
+    option: str  # that determines the number
     value: int
     default: object = None  # of the option
 
@@ -38,7 +38,7 @@ def require_memory(
     vocoder: VocoderSettings,
     baselines: BaselineSettings,
 ) -> None:
-    """Refuse models, batches and samples that do not fit into this machine's memory even alone.
+    """Refuse models, batches and samples of which one alone exceeds this machine's memory.
 
     Where a GPU trains, only the weights themselves are counted: they are made in main memory.
     """
@@ -77,7 +77,7 @@ def _models(
 
 
 def _largest(group: str, config: object) -> tuple[str, int, object]:
-    """The option of a group that lies furthest above its default, its value and the default."""
+    """Return the option that is furthest above its default, its value and the default."""
     found: list[tuple[float, str, int, object]] = []
     for field in fields(cast(Any, config)):
         value, default = getattr(config, field.name), field.default

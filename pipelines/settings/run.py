@@ -29,20 +29,20 @@ from pipelines.stages.vocoder import VocoderSettings
 from pipelines.store.store import StoreConfig
 
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
-MAX_THREADS = 1024  # beyond it the system refuses threads, and libraries end the process
-EMBEDDED = "<embedded corpus>"  # stands for the root that is known once it has been spoken
+MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
+EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Everything that ``wordless run`` can be told."""
+    """All options of ``wordless run``."""
 
     corpus: CorpusConfig
     embedded: EmbeddedConfig
     audio: SpectrogramConfig
     tokenizer: TokenizerSettings
     lm: LanguageModelSettings
-    unlabelled: Literal["embedded"] | None  # recordings that only pre-training hears, beside the corpus
+    unlabelled: Literal["embedded"] | None  # additional recordings for pre-training
     compare: ComparisonConfig
     baselines: BaselineSettings
     ast: AstSettings
@@ -51,11 +51,11 @@ class RunSettings:
     listening: ListeningConfig
     stages: tuple[Stage, ...]
     seed: int
-    seeds: int  # everything is trained so many times, from `seed` on
+    seeds: int  # number of trainings of everything, with consecutive seeds from `seed` on
     quick: bool  # two of the folds only
     device: Device
     workers: int
-    threads: int | None  # that each process computes with; None: as many as it may use. Part of a training's key
+    threads: int | None  # per process; None: as many as it may use. Part of a training's key
     store: StoreConfig
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class RunSettings:
         require_seed(self.seed + self.seeds - 1, "seed + seeds - 1")
 
     def with_seed(self, number: int) -> "RunSettings":
-        """The settings of one of the ``seeds`` trainings, the first of which is number 0: all its seeds are moved up.
+        """Return the settings of training ``number`` of ``seeds``, from 0: all seeds are increased by it.
 
         The seeds of corpus, probes and listening stay: they say which recordings there are, and how a test is judged.
         """
@@ -126,7 +126,7 @@ class RunSettings:
             method.require_options(self)
 
     def _require_pairs(self) -> None:
-        """What the GPT's states are contrasted between: two views of each clip, and in each process several clips."""
+        """Refuse a contrastive loss without two views of each clip, and several clips in each process."""
         own = self.lm
         if not own.contrasts:
             return
@@ -143,7 +143,7 @@ class RunSettings:
             )
 
     def _require_one_run(self) -> None:
-        """What is made of one model cannot be made of the models of several folds or seeds."""
+        """Refuse stages that need a single model in a run of several folds or seeds."""
         folds = [f"compare.folds is {self.compare.folds}"] if self.compare.folds else []
         several = [*folds, *([f"seeds is {self.seeds}"] if self.seeds > 1 else [])]
         if "vocoder" in self.stages and several:
@@ -153,7 +153,7 @@ class RunSettings:
             )
 
     def _require_equal_shares(self) -> None:
-        """Each process takes an equal share of a batch in each of its accumulation steps; of what is compared only."""
+        """Refuse batches that processes and accumulation steps cannot divide equally; only for compared methods."""
         processes = _processes()
         judge = [METHODS["supervised"]] if self.trains_supervised else []
         trainings = [each.training for each in dict.fromkeys([*self.probed, *judge]) if each.training]
@@ -171,7 +171,7 @@ class RunSettings:
                 )
 
     def _require_same_frames(self) -> None:
-        """The vocoder speaks at the rates at which the tokenizer listens, and of whom it hears."""
+        """Refuse a vocoder whose rates differ from those of the tokenizer, and options that name its groups."""
         wavenet = self.vocoder.wavenet
         if wavenet.groups:
             raise InputError(
@@ -188,12 +188,12 @@ class RunSettings:
 
 
 def _processes() -> int:
-    """How many train together: those that torchrun started, or this one."""
+    """Return the number of training processes: those of torchrun, or 1."""
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
-    """The settings that a composed config describes; without root and table the corpus is the embedded one."""
+    """Build the settings from a composed config; without root and table the corpus is the embedded one."""
     values = with_samples(with_embedded_corpus(config))
     if isinstance(values.get("stages"), str):
         values["stages"] = [values["stages"]]
@@ -201,7 +201,7 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
 
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
-    """The config with the embedded corpus as its recordings where neither root nor table names any.
+    """Return the config, with the embedded corpus if neither root nor table is given.
 
     Raises:
         InputError: an option is given that only recordings of one's own have: their root was forgotten.
@@ -219,7 +219,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def with_samples(config: Mapping[str, object]) -> dict[str, object]:
-    """The config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``.
+    """Return the config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``.
 
     Raises:
         InputError: the options of ``audio`` are no front end.
@@ -235,7 +235,7 @@ def with_samples(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def choose_workers(wanted: int, *, seconds: float) -> int:
-    """Worker processes for so many seconds of sound: to start them takes as long as to encode some minutes of it."""
+    """Return the worker processes for ``seconds`` of sound: starting them takes as long as encoding some minutes."""
     if wanted:
         return wanted
     return cores() if seconds > 3600 else 1

@@ -49,7 +49,7 @@ class TokenizerSettings:
     max_formants: float  # shift of the mel bands of the autoencoder's inputs, up to this ratio; 0: none
     fit: FitConfig
     health: HealthConfig
-    dynamic_ranges: tuple[float, float] | None = None  # dB: the autoencoder hears each clip with one of them
+    dynamic_ranges: tuple[float, float] | None = None  # dB: random range of each of the autoencoder's clips
     seed: int
 
     def __post_init__(self) -> None:

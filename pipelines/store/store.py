@@ -114,7 +114,7 @@ class Store:
 
     @contextmanager
     def making(self, recipe: Recipe, files: Iterable[str]) -> Iterator[Path]:
-        """The partial folder to write into; whole when the block ends, kept as it is when it raises.
+        """Give the partial folder to write into; it becomes the entry when the block ends, and is kept when it raises.
 
         The entry holds the ``files``, relative names or patterns such as ``*.wav``; all others are removed.
 
