@@ -32,7 +32,7 @@ class Recordings:
         return digest.hexdigest()
 
     def _status(self, path: str) -> os.stat_result | None:
-        """None for a link that leads nowhere: it is set aside later, with the files that cannot be decoded."""
+        """Return a file's status; None for a broken link, which is set aside later with undecodable files."""
         try:
             return (self.root / path).stat()
         except OSError:

@@ -84,7 +84,7 @@ def make_folds(
     """Make the entries of every fold and seed; a run on the corpus's own split has one fold.
 
     Raises:
-        InputError: a fold does not hold what the stages need; shown before anything is trained on another.
+        InputError: a fold lacks what the stages need; raised before anything is trained.
     """
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups

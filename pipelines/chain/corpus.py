@@ -34,7 +34,7 @@ def corpus_config(
     """Return the corpus options; faults of folder, names or labels show before any recording is decoded.
 
     Raises:
-        InputError: there are none, or they are to be probed and have no labels.
+        InputError: there are no recordings, or the probes need labels that they lack.
     """
     if config.root == EMBEDDED:
         terminal.say("corpus    spoken by eSpeak NG; the first time it takes some seconds")
@@ -49,7 +49,7 @@ def read_unlabelled(settings: RunSettings, store: Path, *, gang: Gang, terminal:
     """Read additional recordings for pre-training, all in the training split and without labels; None without them.
 
     Raises:
-        InputError: the corpus itself is what would be heard.
+        InputError: the additional recordings are the corpus itself.
     """
     if settings.unlabelled is None:
         return None
@@ -67,7 +67,8 @@ def read_corpus(
     """Inspect and divide the recordings; rank 0 decodes them first, the others use its cached measurements.
 
     Raises:
-        InputError: they make no corpus. The files that were set aside are then listed in the ``folder`` of the run.
+        InputError: the recordings make no corpus. The files that were set aside are then listed in the run's
+            ``folder``.
     """
     if gang.rank:
         gang.barrier()

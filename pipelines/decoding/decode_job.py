@@ -158,7 +158,7 @@ def _write_batch(batch: Sequence[Sound], voice: Synthesis, advance: Callable[[fl
 
 
 def _write_stream(sound: Sound, voice: Synthesis, advance: Callable[[float], None], terminal: Terminal) -> None:
-    """Write a clip as it is made, under another name until it is whole; an interruption keeps what is done."""
+    """Write a clip to a temporary file, renamed when it is complete; an interruption keeps finished clips."""
     codes = sound.clip.codes
     made = 0.0
     sound.path.parent.mkdir(parents=True, exist_ok=True)

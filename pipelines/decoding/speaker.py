@@ -15,7 +15,7 @@ def speaker(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *
     """Create the synthesis of a run for the chosen kind of sound.
 
     Raises:
-        InputError: the run has no vocoder for it, or one that was trained without the group.
+        InputError: the run has no vocoder, or its vocoder was trained without the group.
     """
     if sampling.group is not None and not kind.learned:
         raise InputError(

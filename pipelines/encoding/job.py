@@ -55,7 +55,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
 
 
 def _is_whole(settings: EncodeConfig) -> bool:
-    """Whether an earlier call wrote the output; what a kill kept that call from removing is removed."""
+    """Return whether an earlier call wrote the output; temporary files that a killed call left are removed."""
     whole = (settings.shards / COMPLETE).exists() if settings.in_shards else settings.output.exists()
     if whole and settings.in_shards:
         clear_away(settings.shards)

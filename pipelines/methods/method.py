@@ -65,7 +65,7 @@ class Method:
 
     row: Row
     head: Row | None = None  # the row of the classifier with which the representation was trained
-    labels: Literal["none", "train"] = "none"  # the labels that its training uses; "train" leaves no learning curve
+    labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     candidates: Callable[[Options, int], int]  # how many keys it writes, from the options and the number of poolings
     features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None

@@ -37,7 +37,7 @@ def own_method(name: str, file: Path) -> Method:
     """Features in a file of `lm.features_file` as a method of the comparison.
 
     Raises:
-        InputError: the name cannot stand in keys and charts.
+        InputError: the name is not valid in keys and charts.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")

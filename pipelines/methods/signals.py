@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _log_mel_candidates(options: Options, poolings: int) -> int:
-    """With a removed mean there are two kinds of log-mel; the mean of a clip without its mean is left out."""
+    """Count the candidates: removing a mean gives a second kind of log-mel; a constant mean is left out."""
     removal = options.audio.remove_mean
     return poolings * (1 if removal == "none" else 2) - (removal == "clip")
 

@@ -1,7 +1,7 @@
 """The comparison of methods: the section "comparison" of ``results.json``, from the probes of every fold and seed.
 
-Every fold weighs the same. Intervals and p values are of `lm.comparison`: clips drawn anew within the folds, and
-Student's t of the folds. With several seeds a clip counts as right by the share of seeds that got it right.
+Every fold has the same weight. Intervals and p values come from `lm.comparison`: a bootstrap of clips within the folds,
+and Student's t over the folds. With several seeds, a clip counts as right by the share of seeds that answer it right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,8 +32,8 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
         config: intervals and their seed.
 
     Raises:
-        InputError: what is given cannot be compared: other methods, candidates, classes or numbers of tries, a seed of
-            a fold is missing, or folds made by group test one group twice.
+        InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of tries, a
+            seed of a fold is missing, or folds by group test a group twice.
     """
     study = _Study.of(per_fold)
     if by == "group":
@@ -252,7 +252,7 @@ def best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[
 def _learning_curve(study: _Study, of: str) -> list[SharePoint]:
     """Average a method's learning curve over the folds.
 
-    Of shares too small for a clip of each class only one point stays; a share is what its clips are of all.
+    Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
     """
     rows = study.rows(of)
     folds = [[rows[name, seed]["learning_curve"] for seed in study.seeds] for name in study.names]
@@ -267,7 +267,7 @@ def _learning_curve(study: _Study, of: str) -> list[SharePoint]:
 def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]]) -> SharePoint:
     """One share, of points by fold and seed.
 
-    The folds have different test clips, so what each deviates by adds in squares; the seeds of a fold have the same.
+    The folds have different test clips, so their deviations add in squares; the seeds of a fold share theirs.
     """
 
     def mean(name: str) -> FloatArray:

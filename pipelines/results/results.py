@@ -42,7 +42,8 @@ def write_results(
 ) -> None:
     """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
 
-    Of a run over several folds or seeds that is the comparison and the costs: each fold has a codebook of its own.
+    For a run over several folds or seeds these are the comparison and the costs, because each fold has its own
+    codebook.
     """
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
@@ -172,7 +173,8 @@ def _language_model(entry: Entry) -> Iterator[Figure]:
 def _vocoder(entry: Entry) -> Iterator[Figure]:
     """Cross entropy of a sample's mu-law level, given those before it and its codes, over crops of validation clips.
 
-    Of the weights that were kept. It compares vocoders of one sample rate, one number of levels and the same crops.
+    It is that of the kept weights, and comparable between vocoders of one sample rate, number of levels and set of
+    crops.
     """
     curve: Mapping[str, Any] = entry.read_json(CURVE)
     shared: dict[str, Any] = {"stage": "vocoder", "name": "bits_per_sample", "of": WAVENET.key, "artifact": entry.key}

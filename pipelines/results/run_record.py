@@ -197,7 +197,7 @@ def read_results(folder: Path) -> Results:
     """Read the results of a run; unprintable characters in names are escaped.
 
     Raises:
-        InputError: there are none, or they are not JSON of this kind.
+        InputError: the file is missing, or has another form.
     """
     path = folder / RESULTS
     if not path.is_file():

@@ -1,7 +1,7 @@
 """The figures of a run's sounds, with intervals over clips.
 
-Of the judged clips where there are any, else of those to listen to. What the language model says has figures of its
-own: ``continuation`` and ``unconditional``, with the temperature behind an @ where there are several.
+They are those of the judged clips if there are any, else of the clips to listen to. Sounds of the language model have
+separate figures: ``continuation`` and ``unconditional``, with the temperature after an @ if there are several.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,9 +48,9 @@ def sound_figures(
 
     Args:
         entries: of the run, by stage.
-        manifest: what is now said of the clips: a mended label makes no sound anew.
-        config: how often clips are drawn anew for an interval, and its probability mass.
-        protocol: how the clips were divided.
+        manifest: present labels of the clips; a corrected label needs no new sounds.
+        config: number of resamples of an interval, and its probability mass.
+        protocol: division of the clips.
     """
     if "listening" not in entries:
         return

@@ -1,6 +1,6 @@
 """Records of a sweep's jobs: one small file each in the sweep's folder, written by the job's process.
 
-Launchers run jobs in this process, in others, or on other machines; what they share is the folder.
+Launchers run jobs in this process, in others, or on other machines, which share only the folder.
 """
 
 import json

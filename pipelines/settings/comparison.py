@@ -51,7 +51,7 @@ class ComparisonConfig:
     def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
         """The folds in which the clips of a corpus are compared; one, of its own split, where none are asked for.
 
-        ``quick`` takes two of them only; ``shared_groups`` lets a group stand in several given folds.
+        ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds.
 
         Raises:
             InputError: see `audio.recordings.folds.folds`.

@@ -1,4 +1,4 @@
-"""How much memory the settings of a run ask for: what this machine does not have is refused before it is built."""
+"""Memory that the settings of a run need, checked against this machine's before anything is built."""
 
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
@@ -40,7 +40,7 @@ def require_memory(
 ) -> None:
     """Refuse models, batches and samples of which one alone exceeds this machine's memory.
 
-    Where a GPU trains, only the weights themselves are counted: they are made in main memory.
+    If training is on a GPU, only the weights are counted, because they are created in main memory.
     """
     for_each_weight = 1 if _on_gpu(device) else TRAINED
     there = machine_memory()

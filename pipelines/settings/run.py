@@ -86,7 +86,7 @@ class RunSettings:
     def with_seed(self, number: int) -> "RunSettings":
         """Return the settings of training ``number`` of ``seeds``, from 0: all seeds are increased by it.
 
-        The seeds of corpus, probes and listening stay: they say which recordings there are, and how a test is judged.
+        The seeds of corpus, probes and listening stay, because they decide the recordings and the judging of tests.
         """
         return replace(
             self,
@@ -204,7 +204,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
     """Return the config, with the embedded corpus if neither root nor table is given.
 
     Raises:
-        InputError: an option is given that only recordings of one's own have: their root was forgotten.
+        InputError: an option for the user's own recordings is given without their root.
     """
     corpus = config.get("corpus")
     if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
@@ -222,7 +222,7 @@ def with_samples(config: Mapping[str, object]) -> dict[str, object]:
     """Return the config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``.
 
     Raises:
-        InputError: the options of ``audio`` are no front end.
+        InputError: the options of ``audio`` are invalid.
     """
     values = dict(config)
     if isinstance(audio := values.get("audio"), Mapping):

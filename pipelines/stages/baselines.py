@@ -116,8 +116,8 @@ def supervised(
 ) -> Entry:
     """Train encoder and head on the training clips that have a label; the entry holds their weights.
 
-    ``labels`` are those of the clips by name: a class, or several where ``multi_label``; None and clips not named are
-    left out. Only what is said of training and validation clips counts.
+    ``labels`` has each clip's class by name, or several classes with ``multi_label``; clips with None or without an
+    entry are left out. Only labels of training and validation clips are used.
     """
     own = settings.supervised
     stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]

@@ -1,6 +1,6 @@
 """Decoding of test clips to sound for figures, in larger numbers than for listening.
 
-All lie in files, originals included: what is measured of a sound can be heard, and measured again.
+All sounds are files, including the originals, so each can be heard and measured again.
 """
 
 from pathlib import Path

@@ -38,7 +38,7 @@ def signal_features(
 ) -> Entry:
     """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
 
-    They are the same for every codebook: ``autoencoder`` is the key or fingerprint of what came before it.
+    They are the same for every codebook of an autoencoder; ``autoencoder`` is its key or fingerprint.
     """
     recipe = Recipe(
         stage="signal_features",
@@ -59,11 +59,11 @@ def signal_features(
 def audio_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
     """Compute each pooling of a clip's normalised log-mel and bottlenecks while the clip is read.
 
-    Where ``audio.remove_mean`` takes a mean off, the log-mel comes twice: as the tokenizer hears it, and as it was
-    recorded, which also says how loud each band was. Without the mean of a clip, its mean says nothing: it is left out.
+    With ``audio.remove_mean`` there are two versions of log-mel: the tokenizer's, and the recorded one, which has the
+    level of each band. With ``remove_mean=clip`` the mean of the first is constant, and left out.
 
     Raises:
-        InputError: a value is not finite; names the clip.
+        InputError: a value is not finite; the message names the clip.
     """
     tokenizer = encoder.tokenizer
     audio = tokenizer.config.audio

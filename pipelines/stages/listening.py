@@ -173,8 +173,8 @@ def spoken(
 def excerpt_of(manifest: Manifest, clip: Clip, tokenizer: Tokenizer, config: ListeningConfig) -> Excerpt:
     """Read the excerpt of a clip for listening and figures: its loudest ``config.seconds``, or all of a shorter clip.
 
-    It begins where a code of the clip begins. Its codes are made of the excerpt alone, as those of a clip of its own:
-    a front end that measures a whole recording measures what is heard, and decoded sound is encoded in the same way.
+    It begins where a code of the clip begins. The excerpt is encoded like a separate clip, so a front end that measures
+    whole recordings measures the excerpt, as it does when decoded sound is encoded again.
     """
     path, rate, step = manifest.root / clip.path, tokenizer.format.sample_rate, tokenizer.format.samples_per_code
     return read_loudest(path, rate, config.seconds, step=step, part=clip.part)

@@ -42,7 +42,7 @@ def probed(
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
         config: tries, penalties, shares and intervals.
         only: the one method to probe; None: all.
-        told: methods that were trained on all training labels: a probe with few labels would say nothing of them.
+        told: methods that were trained on all training labels, for which a learning curve means nothing.
 
     Raises:
         InputError: the labels cannot be probed, or two entries hold the same features.
@@ -109,13 +109,13 @@ def probes(
     Args:
         session: store and terminal.
         manifest: clips with labels, groups and splits.
-        methods: what `probed` made.
+        methods: entries of `probed`.
         config: intervals.
         scores: by method, entries with ``scores.safetensors``: class probabilities ``scores`` ``(clips, classes)`` of a
             classifier's own, classes in the order of their names.
 
     Raises:
-        InputError: one was tried more often than another.
+        InputError: the methods have different numbers of tries.
     """
     task = probe_task(manifest, config.label_separator)
     given = scores or {}
@@ -150,7 +150,7 @@ def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_
     """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds.
 
     Raises:
-        InputError: fewer than two classes are named, a split has no clip with a label, or train lacks a class.
+        InputError: there are fewer than two classes, a split has no labelled clip, or train lacks a class.
     """
     labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
     if folds_by is None:
@@ -164,14 +164,14 @@ def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | N
 
     Args:
         folds: of a run.
-        config: how labels are parted.
-        by: what the folds are made of, "group" or "fold"; None: there is one, the corpus's own split.
+        config: separator of labels.
+        by: basis of the folds, "group" or "fold"; None: the corpus's own split.
 
     Returns:
-        What a reader should know of the figures, a line each, with the folds of which it is true if not of all.
+        Notices about the figures, a line each, with their folds if they do not apply to all.
 
     Raises:
-        InputError: names the fold and what it lacks: a class all of whose clips are held out, a split without labels.
+        InputError: a fold holds out all clips of a class, or has a split without labels; the message names the fold.
     """
     notices: dict[str, list[str]] = {}
     for fold in folds:

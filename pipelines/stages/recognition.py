@@ -1,8 +1,8 @@
 """Labels that a classifier of recordings recognises in decoded sound.
 
-The judge (`pipelines.stages.judges`) learned from the training clips and was chosen on the validation clips. It names
-the labels of sounds that it never learned from, and of the originals of the same test clips. Of a continuation it is
-given the new part, because the prompt is a recording.
+The judge (`pipelines.stages.judges`) was trained on the training clips and chosen on the validation clips. It
+classifies decoded test clips and their originals. Of a continuation it gets only the new part, because the prompt is a
+recording.
 """
 
 from collections import Counter

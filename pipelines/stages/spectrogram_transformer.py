@@ -131,12 +131,11 @@ def ast_features(
 ) -> Entry:
     """Compute pooled states of some layers and the clip vector of every clip, under the keys of `features`.
 
-    The method is ``ast``: the model that ``ast_entry`` fine-tuned, or the weights of ``config``; or ``random_ast``
-    where there are neither. Without ``ast_entry`` nothing is fitted, so all folds of a corpus share the entry. With it
-    the head's own ``scores (clips, classes)`` lie beside them.
+    The method is ``ast``, with the fine-tuned model of ``ast_entry`` or the weights of ``config``, or ``random_ast``
+    without either. Without ``ast_entry`` nothing is fitted, so all folds of a corpus share the entry. With it, the
+    entry also has the head's ``scores (clips, classes)``.
 
-    A clip is read in pieces of ``config.patches`` patches, which do not attend to each other; their borders fall on
-    multiples of so many times 100 ms.
+    A clip is read in pieces of ``config.patches`` patches, of 100 ms each, which do not attend to each other.
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
     recipe = Recipe(

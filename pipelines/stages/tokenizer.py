@@ -1,6 +1,6 @@
 """Training of the tokenizer: sample, autoencoder and codebook are separate entries, so sweeps share the first two.
 
-Nothing here is fitted on a validation or test clip; the validation clips only choose which weights are kept.
+Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 """
 
 from dataclasses import asdict, dataclass

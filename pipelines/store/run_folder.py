@@ -15,10 +15,10 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
     """Return the folder of one part of a run, for its ``from_pretrained``.
 
     Args:
-        otherwise: what a command can do without the part, for the message.
+        otherwise: an alternative without the part, for the message.
 
     Raises:
-        InputError: there is no such run, or the part was not made.
+        InputError: there is no such run, or it did not make the part.
     """
     if not model.is_dir():
         state = "is a file" if model.exists() else "does not exist"

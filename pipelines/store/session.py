@@ -46,12 +46,11 @@ class Session:
     ) -> Entry:
         """Return the entry of ``recipe``: from the store, or made by ``make(partial folder)``.
 
-        ``files`` are the names, or patterns such as ``*.wav``, of all that ``make`` writes and the entry is to hold.
-
-        Rank 0 makes it alone, unless ``together``: then ``make`` runs on every rank, and only rank 0 may write. The
-        numbers of threads and of processes decide how sums are rounded in what is made together, and so belong to its
-        key, and through it to those of what is made from it. Any other stage that rank 0 makes alone must have the same
-        bytes on any number of threads: PyTorch computes it with `one_thread`.
+        ``files`` are the names, or patterns such as ``*.wav``, of the files of the entry that ``make`` writes. Rank 0
+        makes the entry alone. With ``together``, ``make`` runs on every rank, and only rank 0 may write. The numbers of
+        threads and processes decide the rounding of sums in entries made together, so they belong to the keys of these
+        entries, and through them to later keys. Entries that rank 0 makes alone must be the same bytes for any number
+        of threads, so PyTorch computes them with `one_thread`.
         """
         leader = self.gang.rank == 0
         if together:
@@ -93,7 +92,7 @@ class Session:
     ) -> None:
         """Call `fit` inside a partial ``folder``, with checkpoints, progress and TensorBoard; rank 0 writes the curve.
 
-        ``option`` is what the config is called on the command line.
+        ``option`` is the name of the config on the command line.
         """
         with self.terminal.working(title, config.steps, "steps") as progress:
             report = fit(
@@ -116,7 +115,7 @@ class Session:
         """Return the number of computing threads of each process.
 
         Raises:
-            InputError: the processes have different numbers of them.
+            InputError: the processes have different numbers of threads.
         """
         own = torch.get_num_threads()
         total, squares = self.gang.sum([own, own * own])

@@ -1,11 +1,11 @@
 """The store: the result of each stage, under a key of everything that decides it.
 
-An entry is a folder ``<root>/<stage>/<key>``, and whole: it is written as ``<key>.partial`` and renamed at the end. It
-holds the files that its stage declares; whatever else a killed run left in the partial folder is removed.
-A killed run leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename: whatever goes
-wrong before an entry is whole, nothing is trained twice. ``entry.json`` names what made the entry and the hash of each
-of its files; ``timings.json`` alone may differ between two runs: what the entry cost, and size and time of change of
-its files, which are hashed again only where these differ.
+An entry is a folder ``<root>/<stage>/<key>``. It is written as ``<key>.partial`` and renamed when it is complete. It
+holds the files that its stage declares; other files in the partial folder, left by a killed run, are removed.
+A killed run leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename, so nothing is
+trained twice. ``entry.json`` has the recipe of the entry and the hash of each file. ``timings.json``, the only file
+that may differ between two runs, has the costs, and size and time of change of each file; files are hashed again only
+if these differ.
 """
 
 import fcntl
@@ -90,7 +90,7 @@ class Store:
         """Find the entry of ``recipe``; None if it has not been made.
 
         Raises:
-            InputError: the entry is there, but a file of it is missing or has changed.
+            InputError: the entry exists, but a file of it is missing or has changed.
         """
         folder = self.folder(recipe)
         if not folder.exists():
@@ -133,11 +133,11 @@ class Store:
     def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
         """Hold the stage's lock, after a call of ``waiting`` if another process holds it.
 
-        ``flock`` lets go of it when its process dies, however it dies. A whole entry of a store that cannot be written
+        ``flock`` releases the lock when its process ends, for whatever reason. A complete entry of a read-only store
         needs no lock.
 
         Raises:
-            InputError: the store cannot be written, and the entry is not there.
+            InputError: the store cannot be written, and the entry does not exist.
         """
         path = self.folder(recipe).with_suffix(".lock")
         try:

@@ -1,6 +1,6 @@
 """A folder that a command fills file by file, and continues after it was killed.
 
-``job.json`` says what is being made: the same command goes on where it stopped, another one is refused.
+``job.json`` describes the job: the same command continues where it stopped, another one is refused.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
     """Lock ``folder`` for ``job``; it must be new, empty, or begun by the same job.
 
     Raises:
-        InputError: it is something else, or another process is filling it.
+        InputError: the folder has other content, or another process is filling it.
     """
     require_own(folder, job)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def require_own(folder: Path, job: Mapping[str, object]) -> None:
     """Refuse a folder that another program wrote.
 
     Raises:
-        InputError: it is a file, holds other things, or was begun by another job; names what differs.
+        InputError: it is a file, has other content, or was begun by another job; the message names the difference.
     """
     if not folder.exists():
         return
