@@ -135,7 +135,8 @@ def ast_features(
     without either. Without ``ast_entry`` nothing is fitted, so all folds of a corpus share the entry. With it, the
     entry also has the head's ``scores (clips, classes)``.
 
-    A clip is read in pieces of ``config.patches`` patches, of 100 ms each, which do not attend to each other.
+    A clip is read in pieces of ``config.patches`` patches, which do not attend to each other; borders of pieces lie at
+    multiples of ``config.patches`` times 100 ms.
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
     recipe = Recipe(
