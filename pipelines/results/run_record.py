@@ -71,8 +71,8 @@ class CodebookRecord(TypedDict):
 
     counts: list[int]  # uses of each code
     kmeans: KMeansSummary
-    stability: dict[str, float]  # ratio of codes that stay the same, by what was changed
-    verdict: str | None  # what is wrong with it
+    stability: dict[str, float]  # ratio of codes that stay the same, by change
+    verdict: str | None  # description of a collapse
 
 
 class ExcerptPlace(TypedDict, total=False):
