@@ -101,7 +101,7 @@ def _resampling(sounds: Sequence[tuple[FloatArray, int]], rate: int, repeats: in
 
 
 def _network(sounds: Sequence[FloatArray], tokenizer: Tokenizer, repeats: int) -> dict[str, Timing]:
-    """Mel, network and codebook search on the tokenizer's own blocks; a last block is padded to full size."""
+    """Time mel, network and codebook search on the tokenizer's own blocks; the last block is padded."""
     size = PATCHES_PER_BLOCK * tokenizer.config.samples_per_code
     context = tokenizer.config.audio.left_context
     blocks = [
@@ -146,7 +146,7 @@ def _bare(
 
 
 def show(speed: Speed, console: Console) -> None:
-    """Times real time in all; the split and the comparison with the bare libraries by processor time."""
+    """Print times real time in total, and the parts and the bare libraries by processor time."""
     by_cpu = speed.sound_seconds / speed.total.cpu_seconds
     title = (
         f"{escape(speed.source)}: {speed.times_real_time:,.0f} times real time, {by_cpu:,.0f} by processor time "

@@ -21,7 +21,7 @@ class Machine:
 
 
 def measure_machine(cores: int) -> Machine:
-    """Peaks of float32 matrix products and of reading, as PyTorch reaches them."""
+    """Measure the peaks of float32 matrix products and of reading in PyTorch."""
     torch.set_num_threads(cores)
     a, b = torch.rand(MATRIX, MATRIX), torch.rand(MATRIX, MATRIX)
     out = torch.empty(MATRIX, MATRIX)
@@ -34,7 +34,7 @@ def measure_machine(cores: int) -> Machine:
 
 
 def _reading(size: int, cores: int) -> float:
-    """Bytes per second; several readings at a time where one takes hardly longer than the clock's tick."""
+    """Measure bytes per second; several readings at a time if one takes hardly longer than the clock's resolution."""
     array, again = torch.rand(size // 4 * cores), max(20_000_000 // size, 1)
 
     def read() -> None:

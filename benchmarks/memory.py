@@ -103,7 +103,7 @@ def _show(peaks: list[Peak], more: dict[Work, int], console: Console) -> None:
 
 
 def peak_of(work: Work, seconds: float, tokenizer_folder: Path) -> int:
-    """Peak resident bytes of this process, once it has encoded noise, or decoded codes by Griffin-Lim."""
+    """Measure the peak resident bytes of this process after encoding noise, or decoding codes by Griffin-Lim."""
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_pretrained(tokenizer_folder)
     with tempfile.TemporaryDirectory() as name:

@@ -12,7 +12,7 @@ STEPS = 400
 
 @torch.no_grad()
 def measure_peer(config: WaveNetConfig, repeats: int) -> dict[str, float]:
-    """Samples per second of its ``incremental_forward`` on one clip, with conditions as ours, and plain (without)."""
+    """Measure the samples per second of its ``incremental_forward`` on one clip, with and without conditions."""
     from wavenet_vocoder.wavenet import WaveNet
 
     speeds = {}

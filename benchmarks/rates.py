@@ -1,4 +1,4 @@
-"""What ``wordless bench vocoder`` measures of an engine and of training."""
+"""Measurements of ``wordless bench vocoder``: engines and training."""
 
 from dataclasses import dataclass
 

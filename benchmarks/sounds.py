@@ -40,7 +40,7 @@ def write_noise(path: Path, *, seconds: float, sample_rate: int, format: Literal
 
 
 def _noise(num_samples: int, sample_rate: int) -> Iterator[FloatArray]:
-    """Noise that falls by 6 dB per octave and swells with the syllables, one second again and again."""
+    """Give one second of noise repeatedly; it falls by 6 dB per octave and swells like syllables."""
     time = np.arange(sample_rate) / sample_rate
     white = np.random.default_rng(0).standard_normal(sample_rate)
     falling = np.fft.irfft(np.fft.rfft(white) / np.maximum(np.fft.rfftfreq(sample_rate, 1 / sample_rate), 100.0))

@@ -78,7 +78,7 @@ def multiply_adds(config: WaveNetConfig) -> int:
 
 
 def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], repeats: int) -> Iterator[Rate]:
-    """Every engine that runs here; those but numba on one core, which is all that they use."""
+    """Measure every engine that runs here; engines except numba on one core, as they use only one."""
     engines = engines_here(gpu=torch.cuda.is_available())
     # Each device has its own copy, because a module is moved in place.
     models = {device: copy.deepcopy(model).to(device) for device in {device_of(engine) for engine in engines}}
@@ -92,7 +92,7 @@ def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], r
 
 
 def device_of(engine: Engine) -> Literal["cpu", "cuda"]:
-    """Where an engine is measured: the PyTorch loop on the CPU always, since it is what numba is compared with."""
+    """Return the device of an engine's measurement; the PyTorch loop always on the CPU, for comparison with numba."""
     match engine:
         case "torch" | "numba" | "numba_bf16":
             return "cpu"
@@ -108,7 +108,7 @@ def engines_here(*, gpu: bool) -> list[Engine]:
 
 
 def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[float, float]:
-    """Samples of all clips per second that passes, and per second of a processor: the best of several tries.
+    """Measure samples of all clips per second of time and of processor time; the best of several tries.
 
     Each try takes about `SECONDS_EACH`, after one that warms up and one that tells how many samples that is.
 
@@ -156,7 +156,7 @@ def rate(engine: Engine, clips: int, machine: Machine, config: WaveNetConfig, sp
 
 
 def weight_bytes(config: WaveNetConfig, engine: Engine, clips: int, cores: int) -> float:
-    """Bytes of weights that are read for one sample, by the engine's own way of sharing a reading."""
+    """Count the bytes of weights that an engine reads per sample; clips may share a reading."""
     whole = FLOAT_BYTES * multiply_adds(config)
     match engine:
         case "torch" | "cuda_graph":
@@ -198,7 +198,7 @@ def _training(config: WaveNetConfig, precision: str, cores: int, repeats: int) -
 
 
 def _ratios(rates: Sequence[Rate], peer: dict[str, float] | None) -> dict[str, float]:
-    """One clip on one core, by each of our fast engines over what is slower, in the same run."""
+    """Compare the fast engines with the slower ones on one clip and one core, in the same run."""
     alone = {row.engine: row.samples_per_second for row in rates if (row.clips, row.cores) == (1, 1)}
     slow = {"torch": alone["torch"], **(peer or {})} if "torch" in alone else {}
     fast = {name: speed for name, speed in alone.items() if name.startswith("numba")}

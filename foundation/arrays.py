@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 def allocate(file: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
-    """An array of zeros on disk that has all its blocks: a write in place to a full disk would kill the process."""
+    """Create an array of zeros on disk with all blocks: writing in place to a full disk would kill the process."""
     with named_write_errors(file):
         np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape).flush()
         with file.open("r+b") as whole:

@@ -58,7 +58,7 @@ def qualify(message: str, name: str) -> str:
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:
-    """A copy of the dataclass ``config`` in which its ``seed``, and that of each dataclass in it, is larger by ``by``.
+    """Copy the dataclass ``config`` with its ``seed``, and that of each dataclass in it, increased by ``by``.
 
     Raises:
         InputError: a seed becomes too large; ``name`` is the dotted place of the config, as for `build`.

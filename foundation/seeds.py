@@ -13,5 +13,5 @@ def require_seed(seed: int, option: str) -> None:
 
 
 def named_seed(name: str) -> int:
-    """A seed that follows from a name alone, such as a clip's: the same whatever other clips there are."""
+    """Derive a seed from a name, such as a clip's; it does not depend on other clips."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)

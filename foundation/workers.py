@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 @contextmanager
 def encoding_pool(workers: int) -> Iterator[Executor | None]:
-    """Worker processes for `in_order`; none where one process is to do it all."""
+    """Start worker processes for `in_order`; none if one process does all work."""
     if workers <= 1:
         yield None
         return
@@ -34,7 +34,7 @@ def _begin_worker() -> None:
 
 
 def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -> Iterator[R]:
-    """What ``work`` makes of each job: in the pool, or here on one thread, as each worker does it.
+    """Give the results of ``work`` for each job: from the pool, or computed here on one thread, as in a worker.
 
     Raises:
         InputError: a worker process ended before its work was done.

@@ -58,7 +58,7 @@ class FeaturesFile:
             raise InputError(f"{self.file} has {len(extra)} rows of clips that the corpus lacks: {_listed(extra)}")
 
     def ordered(self, names: Sequence[str]) -> dict[str, FloatArray]:
-        """The arrays with their rows in the order of the clips."""
+        """Sort the rows of the arrays in the order of the clips."""
         places = {path: row for row, path in enumerate(self.paths)}
         rows = [places[name] for name in names]
         return {key: array[rows] for key, array in self.arrays.items()}
@@ -109,7 +109,7 @@ def _read_parquet(file: Path) -> Content:
 
 
 def _column(file: Path, name: str, table: Any) -> Array:
-    """A column of lists as an array ``(clips, dims)``."""
+    """Convert a column of lists to an array ``(clips, dims)``."""
     rows = table.column(name).to_numpy()  # an object for each row
     lengths = {len(row) if isinstance(row, np.ndarray) and row.dtype.kind == "f" else None for row in rows}
     if len(lengths) > 1 or None in lengths:
@@ -125,7 +125,7 @@ READERS: dict[str, Callable[[Path], Content]] = {
 
 
 def _clips(file: Path, paths: object) -> tuple[str, ...]:
-    """The paths, each of which stands there once."""
+    """Return the paths, and refuse repeated ones."""
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise InputError(
             f"{file} does not name its clips; add the paths relative to the folder of the corpus: an array paths of "
@@ -137,7 +137,7 @@ def _clips(file: Path, paths: object) -> tuple[str, ...]:
 
 
 def _floats(file: Path, key: str, array: Array, paths: tuple[str, ...]) -> FloatArray:
-    """The array of a layer, checked, as 32-bit floats."""
+    """Check the array of a layer, and convert it to 32-bit floats."""
     if not KEY.fullmatch(key):
         raise InputError(
             f"{file} has an array {key!r}; name each layer or layer:pooling, of letters, digits, '_', '.' and '-'"
@@ -156,6 +156,6 @@ def _floats(file: Path, key: str, array: Array, paths: tuple[str, ...]) -> Float
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The first few names."""
+    """List the first few names."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{', '.join(map(repr, names[:MOST_NAMED]))}{more}"

@@ -61,7 +61,7 @@ def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> l
 
 
 def _ignore_expected_warnings() -> None:
-    # A bounded number of iterations is part of the protocol: what has not converged is judged as it is.
+    # A limit on iterations is part of the protocol: fits that have not converged are used.
     warnings.simplefilter("ignore", ConvergenceWarning)
     # One percent of the labels may well be a clip or two of each class.
     warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)

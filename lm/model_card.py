@@ -73,7 +73,7 @@ use `lm.model.LanguageModel`, which does. To hear codes, decode them with the vo
 
 
 def export_card(gpt: GPT, codes_format: CodesFormat) -> str:
-    """Markdown for the Llama layout: how codes become ids, of which codebook, and how to load it."""
+    """Write Markdown for the Llama layout: ids of codes, the codebook, and how to load the model."""
     return _EXPORT.format(
         tokenizer=escape(codes_format.tokenizer),
         codebook=escape(codes_format.codebook),
@@ -87,7 +87,7 @@ def export_card(gpt: GPT, codes_format: CodesFormat) -> str:
 
 
 def model_card(gpt: GPT, codes_format: CodesFormat) -> str:
-    """Markdown with the model's sizes, its codebook and how to call it."""
+    """Write Markdown with the model's sizes, its codebook and how to call it."""
     return _CARD.format(
         parameters=sum(parameter.numel() for parameter in gpt.parameters()),
         layers=gpt.config.layers,

@@ -39,7 +39,7 @@ def _loaded(folder: Path, device: str) -> Tokenizer:
 
 
 def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
-    """Codes of one clip from a frame on. Labels stay in the manifest: a corrected label changes no codes file."""
+    """Encode one clip from a frame on. Labels stay in the manifest, so a corrected label changes no codes file."""
     clip, offset = job
     audio = encoder.tokenizer.config.audio
     blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)

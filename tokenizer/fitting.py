@@ -51,5 +51,5 @@ def _bottlenecks(model: Autoencoder, patches: Tensor) -> FloatArray:
 @one_thread()
 @torch.inference_mode()
 def _by_loudness(model: Autoencoder, centroids: Tensor) -> Tensor:
-    """Centroids from the quietest meaning to the loudest, so that a strip of codes can be read."""
+    """Sort centroids from the quietest to the loudest, so that a strip of codes is readable."""
     return centroids[model.decoder(centroids).mean(1).argsort(stable=True)].contiguous()

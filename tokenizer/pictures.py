@@ -13,7 +13,7 @@ from tokenizer.tokenizer import Tokenizer
 
 @torch.inference_mode()
 def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequence[Codes]) -> dict[str, Tensor]:
-    """Normalised log-mel ``(time, mels)``: original, through the autoencoder, through the codebook; and the codes."""
+    """Compute normalised log-mel ``(time, mels)``: original, autoencoded and quantised; and the codes."""
     found = {}
     for number, (original, each) in enumerate(zip(originals, codes, strict=True)):
         padded = np.zeros(len(each.values) * each.format.samples_per_code, np.float32)

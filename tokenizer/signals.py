@@ -25,7 +25,7 @@ def signals(
     *,
     as_recorded: Callable[[Tensor], None] = lambda piece: None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece.
+    """Give normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece.
 
     ``blocks`` are ``num_samples`` samples at the tokenizer's rate. ``as_recorded`` is called with each piece of the
     log-mel ``(time, mels)`` before ``audio.remove_mean`` and normalisation.
@@ -43,12 +43,12 @@ def signals(
 
 @lru_cache(maxsize=1)
 def _with_mean(tokenizer: Tokenizer) -> LogMel:
-    """The tokenizer's front end, without its removal of a mean."""
+    """Return the tokenizer's front end, without its removal of a mean."""
     return LogMel(replace(tokenizer.config.audio, remove_mean="none")).to(tokenizer.mean.device)
 
 
 def _shown(pieces: Iterable[Tensor], show: Callable[[Tensor], None]) -> Iterator[Tensor]:
-    """The pieces; ``show`` is called with each."""
+    """Give the pieces, and call ``show`` with each."""
     for piece in pieces:
         show(piece)
         yield piece

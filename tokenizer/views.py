@@ -25,12 +25,12 @@ from tokenizer.parquet import CodedClip
 from tokenizer.tokenizer import Tokenizer
 
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
-FRAMES_AT_ONCE = 3000  # of a long recording, each piece warped by itself
+FRAMES_AT_ONCE = 3000  # pieces of a long recording, each warped separately
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewsConfig:
-    """In which ways training clips are encoded beside as they are."""
+    """Options of augmented views of training clips."""
 
     offsets: bool  # cut into patches from each other frame on
     warps: int  # copies at a speed and with formants drawn at random
@@ -51,7 +51,7 @@ class ViewsConfig:
         require_seed(self.seed, "lm.views.seed")
 
     def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
-        """The views of the clip called ``name``: the same whatever other clips there are."""
+        """Return the views of the clip ``name``; they do not depend on other clips."""
         shifted = tuple(View(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1))
         rng = np.random.default_rng([self.seed, named_seed(name)])
         spread = np.log1p([self.max_speed, self.max_formants])
@@ -76,7 +76,7 @@ class View:
 
 
 def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
-    """Codes of one clip in one view. Of what is warped, the frames that fill no whole patch are left out."""
+    """Encode one clip in one view. Frames of a warped clip that fill no whole patch are dropped."""
     clip, view = job
     if view.speed == view.formants == 1 and view.dynamic_range is None:
         return encode_clip(encoder, (clip, view.offset_frames))

@@ -8,7 +8,7 @@ from training.record import Point
 
 
 def tensorboard(folder: Path, say: Callable[[str], None] = lambda line: None) -> Callable[[Point], None]:
-    """A function that adds a point of a training curve to the TensorBoard log in ``folder``.
+    """Return a function that adds a point of a training curve to the TensorBoard log in ``folder``.
 
     What cannot be written, as on a full disk, is told in one line to ``say`` and left out: it ends no training.
     """

@@ -63,7 +63,7 @@ class CropsConfig:
 
     @property
     def undisturbed(self) -> "CropsConfig":
-        """The same crops in the clips' own voices and without noise, for validation."""
+        """The same options without group dropout and noise, for validation."""
         return replace(self, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
 
     def look_ahead(self, model: WaveNetConfig) -> int:

@@ -46,7 +46,7 @@ class LoudnessRange:
 
     @classmethod
     def of(cls, sounds: Iterable[npt.NDArray[np.int16]], sample_rate: int) -> "LoudnessRange | None":
-        """Of recordings ``(samples,)`` in 16 bits, but for the extreme half percents; None where there are none."""
+        """Measure recordings ``(samples,)`` in 16 bits, without the extreme half percents; None without recordings."""
         rms = [_decibels(_window_powers(each, sample_rate)) for each in sounds if len(each)]
         if not rms:
             return None
@@ -63,7 +63,7 @@ class RunawayGuard:
         self.left = 0  # blocks for which every attempt did so
 
     def odd(self, samples: Tensor, sample_rate: int, *, meant: float, before: int = 0) -> bool:
-        """Whether some half second is too loud, or silent where it should not be.
+        """Return whether some half second is too loud, or wrongly silent.
 
         Args:
             samples: ``(samples,)`` float, those in question and the half second before them.

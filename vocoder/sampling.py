@@ -1,4 +1,4 @@
-"""How sound is drawn from a vocoder: one value, which travels from a command's options to the engine.
+"""Sampling options of a vocoder: one value from a command's options down to the engine.
 
 This module does not import PyTorch: commands check their options before that import, which takes seconds.
 """
@@ -15,7 +15,7 @@ EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How a vocoder draws sound. Griffin-Lim and other kinds that learn nothing use the seed alone."""
+    """Sampling options of a vocoder. Griffin-Lim and other kinds without learning use only the seed."""
 
     temperature: float = 1.0  # divides the logits; 0 always takes the most probable level
     top_p: float = 1.0  # draws among the most probable levels that together reach this probability

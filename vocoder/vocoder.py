@@ -308,7 +308,7 @@ class Vocoder:
                 )
 
     def group_index(self, group: str | None) -> int:
-        """Index of a group heard in training; -1 for None.
+        """Return the index of a training group; -1 for None.
 
         Raises:
             InputError: the group was not heard in training; names those most like it.

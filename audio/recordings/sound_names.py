@@ -15,7 +15,7 @@ _SPAN = re.compile(r"#t=(\d+)((?:\.\d+)?),(\d+)((?:\.\d+)?)$")  # as `audio.reco
 
 
 def sound_names(clips: Sequence[str]) -> list[str]:
-    """A file name ending in .wav for each clip's name, no two alike, none leading out of the folder.
+    """Choose a .wav file name for each clip's name; all are different, and none leaves the folder.
 
     A segment ``a.ogg#t=10,20.5`` becomes ``a_00010-00020.5.wav``: a folder then lists segments in order of time.
     """
@@ -29,20 +29,20 @@ def sound_names(clips: Sequence[str]) -> list[str]:
 
 
 def partial_name(name: str, taken: Collection[str]) -> str:
-    """The name for a part of the sound ``name``, none of those that are taken: a clip may be called a.partial, too."""
+    """Choose a free name for an unfinished file of the sound ``name``; a clip may have the name a.partial."""
     stem = name.removesuffix(".wav")
     numbered = (f"{stem}.partial_{number}.wav" for number in count(2))
     return next(each for each in chain([f"{stem}.partial.wav"], numbered) if each not in taken)
 
 
 def _inside(path: str) -> str:
-    """A relative path without "..": codes may come from anywhere. Of an absolute path the last part remains."""
+    """Remove ".." from a path, because codes may come from anywhere; of an absolute path keep the last part."""
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
     return "/".join(parts[-1:] if path.startswith("/") else parts) or "clip"
 
 
 def _fitting(name: str) -> str:
-    """The name, or a shorter one that file systems take: what is cut off is replaced by a hash of the whole."""
+    """Shorten a name that file systems refuse; a hash of the whole replaces the rest."""
     parts = name.split("/")
     if len(parts) > MAX_PARTS or len(name.encode()) > MAX_BYTES:
         parts = [f"{parts[-1]}~{_short_hash(name)}"]
@@ -61,19 +61,19 @@ def _short_hash(text: str) -> str:
 
 
 def _without_extension(name: str) -> str:
-    """Only what is an audio extension goes: a clip may be called take.1"""
+    """Remove an audio extension, and no other: a clip may have the name take.1"""
     path = _SPAN.sub("", name)
     brief = path.rpartition(".")[0] if Path(path).suffix.lower().lstrip(".") in EXTENSIONS else path
     return _with_span(brief + name[len(path) :])
 
 
 def _with_span(name: str) -> str:
-    """The span of a segment as digits and a dash, whole seconds filled up with zeros."""
+    """Write the span of a segment as digits and a dash, with leading zeros in whole seconds."""
     return _SPAN.sub(lambda found: f"_{int(found[1]):05d}{found[2]}-{int(found[3]):05d}{found[4]}", name)
 
 
 def _folders(names: Sequence[str]) -> Iterator[str]:
-    """Names whose file, or the file that is written before its rename, would lie where other names need a folder."""
+    """Find names whose file or temporary file would be where other names need a folder."""
     for name in names:
         for folder in PurePosixPath(name).parents:
             for ending in (".wav", ".wav.aside"):
@@ -82,7 +82,7 @@ def _folders(names: Sequence[str]) -> Iterator[str]:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """The second of a name gets _2, and so on until it is free; a name whose file is to be a folder counts as taken."""
+    """Append _2, _3 and so on to repeated names; names that other names need as folders count as taken."""
     taken: set[str] = set(names)
     seen: set[str] = set(_folders(names))
     unique = []

@@ -15,7 +15,7 @@ WINDOW_SECONDS = 0.128  # long enough to part neighbouring semitones from about 
 
 
 def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> FloatArray:
-    """Samples ``(num_samples,)`` -> chroma ``(time, 12)``, for a tuning of A4 to 440 Hz."""
+    """Compute chroma ``(time, 12)`` of samples ``(num_samples,)``, for a tuning of A4 to 440 Hz."""
     import librosa
     import numpy as np
 

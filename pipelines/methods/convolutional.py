@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _candidates(options: Options, poolings: int) -> int:
-    """All blocks side by side are one more block."""
+    """Count the candidates; all blocks side by side are one more block."""
     return (len(options.baselines.encoder.channels) + 1) * poolings
 
 

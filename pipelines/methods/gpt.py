@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _candidates(options: Options, poolings: int) -> int:
-    """All layers side by side are one more layer; the two options of the comparison add candidates."""
+    """Count the candidates: all layers side by side are one more layer; two options of the comparison add more."""
     return (options.lm.gpt.layers + 1) * (poolings + options.compare.attentive) + options.compare.surprise
 
 

@@ -1,4 +1,4 @@
-"""What the comparison knows about a method. Each file of this folder describes one method, or a family of them.
+"""The description of a method of the comparison. Each file of this folder describes one method, or a family.
 
 These files are read before any option is checked, so they import nothing slow: functions import what they need.
 """

@@ -16,7 +16,7 @@ N_MELS = 40
 
 
 def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, hop_length: int) -> FloatArray:
-    """Samples ``(num_samples,)`` -> coefficients and their deltas ``(time, 40)``."""
+    """Compute coefficients and their deltas ``(time, 40)`` of samples ``(num_samples,)``."""
     import librosa
     import numpy as np
 

@@ -23,7 +23,7 @@ MARKERS = "Pphd<>*8"  # of matplotlib
 
 
 def own_row(name: str) -> Row:
-    """The row of features with a name that the user chose."""
+    """Return the row of the user's features with this name."""
     return Row(
         name=name,
         kind="own",
@@ -34,7 +34,7 @@ def own_row(name: str) -> Row:
 
 
 def own_method(name: str, file: Path) -> Method:
-    """Features in a file of `lm.features_file` as a method of the comparison.
+    """Make a method of the comparison from a file of `lm.features_file`.
 
     Raises:
         InputError: the name is not valid in keys and charts.
@@ -68,7 +68,7 @@ def _require_clips(file: Path, manifest: Manifest) -> None:
 
 
 def _features(name: str, file: Path, study: Study) -> Made:
-    """An entry in the store whose key holds the content of the file and the names of the clips."""
+    """Make a store entry whose key depends on the content of the file and the names of the clips."""
     from lm.features_file import read_features
     from pipelines.store.stored_features import FEATURES, write_features
 

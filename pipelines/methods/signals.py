@@ -22,14 +22,14 @@ def _log_mel_candidates(options: Options, poolings: int) -> int:
 
 
 def signal_entry(session: Session, manifest: Manifest, codec: Codec, methods: Collection[str]) -> Entry:
-    """The pooled log-mel or bottlenecks of every clip, as far as ``methods`` names them."""
+    """Make the entry of pooled log-mel or bottlenecks of every clip, as ``methods`` names them."""
     from pipelines.stages.features import signal_features
 
     return signal_features(session, manifest, codec.tokenizer, autoencoder=codec.autoencoder.key, methods=methods)
 
 
 def _features(study: Study) -> Made:
-    """Features of both methods, where both are compared, in one entry."""
+    """Make one entry with the features of both methods, if both are compared."""
     return Made(features=(signal_entry(study.session, study.manifest, study.codec, study.wanted & SIGNALS),))
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _candidates(options: Options, poolings: int) -> int:
-    """The class token is one more candidate."""
+    """Count the candidates; the class token is one more."""
     return len(set(options.ast.model.layers)) * poolings + 1
 
 

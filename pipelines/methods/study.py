@@ -95,7 +95,7 @@ class Study:
 
 
 def labels_of(manifest: Manifest, task: ProbeTask) -> dict[str, Label | None]:
-    """The class of each clip by name, or its classes where there may be several; None where none is known."""
+    """Return the class of each clip by name, or its classes if several are possible; None if unknown."""
     several = [
         tuple(task.classes[number] for number in np.flatnonzero(targets)) for targets in task.targets
     ]  # (clips, classes) -> names

@@ -60,7 +60,7 @@ def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsReco
 
 
 def judge_of(recognised: Entry) -> JudgeName:
-    """The classifier that named the labels."""
+    """Return the classifier that named the labels."""
     return cast(JudgeName, recognised.read_json(RECOGNISED)["judge"])
 
 

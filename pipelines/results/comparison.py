@@ -24,7 +24,7 @@ PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds
 
 
 def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: ProbeConfig) -> ComparisonRecord:
-    """The section, from the ``probe.json`` of each fold and seed.
+    """Build the section from the ``probe.json`` of each fold and seed.
 
     Args:
         per_fold: by name of the fold and seed; every seed of every fold.
@@ -90,11 +90,11 @@ class _Study:
         return self.of_fold(self.names[0])[0]
 
     def of_fold(self, name: str) -> list[Probed]:
-        """The probes of one fold with each seed."""
+        """Return the probes of one fold with each seed."""
         return [self.probes[name, seed] for seed in self.seeds]
 
     def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
-        """The results of one method for each fold and seed, folds first."""
+        """Return the results of one method for each fold and seed, folds first."""
         places = [(name, seed) for name in self.names for seed in self.seeds]
         return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in places}
 
@@ -159,7 +159,7 @@ def _method(
     outcomes: Sequence[Outcome],
     config: ProbeConfig,
 ) -> MethodRow:
-    """One row of the comparison, from values ``(folds, methods)`` and draws ``(resamples, methods)``."""
+    """Build one row of the comparison from values ``(folds, methods)`` and draws ``(resamples, methods)``."""
     number, rows = study.methods.index(of), study.rows(of)
     low, high = interval(draws[:, number], config.confidence)
     mine = values[:, number]
@@ -183,7 +183,7 @@ def _method(
 
 
 def _groups(study: _Study, number: int, outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """One method's measure on the test clips of each group; a group in several folds is weighed by its clips there."""
+    """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
     parts: dict[str, list[tuple[float, int]]] = {}
     for name, outcome in zip(study.names, outcomes, strict=True):
         groups = np.array([group or "" for group in study.of_fold(name)[0]["groups"]])
@@ -226,7 +226,7 @@ def _difference(
 
 
 def _layers(study: _Study, of: str) -> list[LayerRow]:
-    """Each layer of a method with the pooling that is best on validation, means over the folds; all layers last."""
+    """List each layer with the pooling that is best on validation, means over the folds; all layers last."""
     best = [best_poolings(row["candidates"]) for row in study.rows(of).values()]
     names = [name for name in best[0] if "/" in name]
     return [
@@ -240,7 +240,7 @@ def _layers(study: _Study, of: str) -> list[LayerRow]:
 
 
 def best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """By representation, without its pooling: the candidate that is best on validation, the first among equals."""
+    """Choose for each representation the pooling that is best on validation, the first among equals."""
     best: dict[str, Mapping[str, Any]] = {}
     for candidate in candidates:
         name = candidate["of"].rpartition(":")[0]
@@ -265,7 +265,7 @@ def _learning_curve(study: _Study, of: str) -> list[SharePoint]:
 
 
 def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]]) -> SharePoint:
-    """One share, of points by fold and seed.
+    """Average the points of one share over folds and seeds.
 
     The folds have different test clips, so their deviations add in squares; the seeds of a fold share theirs.
     """

@@ -76,27 +76,27 @@ class ComparisonRecord(TypedDict, total=False):
 
 
 def has_folds(comparison: ComparisonRecord) -> bool:
-    """Whether there are several folds."""
+    """Return whether there are several folds."""
     return len(comparison["folds"]) > 1
 
 
 def fold_noun(comparison: ComparisonRecord) -> str:
-    """The unit that is left out of training together."""
+    """Return the unit that is left out of training together."""
     return "group" if comparison.get("by") == "group" else "fold"
 
 
 def probed_places(comparison: ComparisonRecord) -> list[str]:
-    """Each fold, or each fold with each of several seeds, in which a candidate was chosen."""
+    """List each fold, or each fold with each seed, in which a candidate was chosen."""
     return list(dict.fromkeys(place for row in comparison["methods"] for place in row.get("chosen", {})))
 
 
 def method_of(comparison: ComparisonRecord, of: str) -> MethodRow | None:
-    """The row of one method, if it takes part."""
+    """Return the row of one method, if it takes part."""
     return next((row for row in comparison["methods"] if row["of"] == of), None)
 
 
 def guessing(comparison: ComparisonRecord) -> float | None:
-    """Accuracy of always answering with the most frequent class; None where a clip may have several labels."""
+    """Compute the accuracy of always answering the most frequent class; None if a clip may have several labels."""
     for counts in comparison.get("confusion", {}).values():
         clips = [sum(row) for row in counts]
         if sum(clips):

@@ -13,7 +13,7 @@ IN_TERMINAL = ("method", "on test", "interval", "GPT ahead by", "p", "chosen")
 
 
 def as_markdown(section: Mapping[str, Any]) -> str:
-    """The methods of the section "comparison" as a Markdown table, the best first."""
+    """Write the methods of the section "comparison" as a Markdown table, the best first."""
     lines = [_line(HEADINGS), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
     return "\n".join([*lines, *map(_line, _cells(section))]) + "\n"
 
@@ -27,7 +27,7 @@ def print_table(table: Table) -> None:
 
 
 def as_table(section: Mapping[str, Any]) -> Table:
-    """The methods of the section "comparison" as a table for the terminal, the best first."""
+    """Build a terminal table of the methods of the section "comparison", the best first."""
     table = Table(box=None, pad_edge=False)
     for name in IN_TERMINAL:
         table.add_column(name, no_wrap=name != "chosen")
@@ -37,7 +37,7 @@ def as_table(section: Mapping[str, Any]) -> Table:
 
 
 def _cells(section: Mapping[str, Any]) -> Iterator[list[str]]:
-    """One row of text for each method."""
+    """Write one row of text for each method."""
     ahead = {row["against"]: row for row in section["differences"]}
     for row in section["methods"]:
         other = ahead.get(row["of"])

@@ -47,7 +47,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
 
 
 def commit_of(checkout: Path) -> str | None:
-    """The git commit of a checkout, with "+changes" where tracked files differ; None without a checkout or git."""
+    """Return the git commit of a checkout, with "+changes" if tracked files differ; None without a checkout or git."""
     if not (checkout / ".git").exists():  # an installed package may lie in the checkout of another project
         return None
     try:
@@ -80,7 +80,7 @@ def _git(checkout: Path, *words: str) -> str:
 
 
 def _cpu() -> str:
-    """The model of the processor."""
+    """Return the model of the processor."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")
@@ -90,7 +90,7 @@ def _cpu() -> str:
 
 
 def _system() -> str:
-    """The operating system and its kernel."""
+    """Return the operating system and its kernel."""
     kernel = f"{platform.system()} {platform.release()}"
     with suppress(OSError):
         return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
@@ -98,7 +98,7 @@ def _system() -> str:
 
 
 def _without_home(config: Mapping[str, object]) -> dict[str, object]:
-    """The config with the user's home folder written as ``~``, as the command line takes it."""
+    """Replace the user's home folder in the config by ``~``, which the command line accepts."""
     home = str(Path("~").expanduser())
 
     def shortened(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Whether plain values from a JSON file are what a ``TypedDict`` says: pages may then read them without looking."""
+"""Type checks of plain values from a JSON file against a ``TypedDict``, so that pages can rely on the types."""
 
 from collections.abc import Mapping
 from types import NoneType, UnionType

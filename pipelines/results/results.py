@@ -171,7 +171,7 @@ def _language_model(entry: Entry) -> Iterator[Figure]:
 
 
 def _vocoder(entry: Entry) -> Iterator[Figure]:
-    """Cross entropy of a sample's mu-law level, given those before it and its codes, over crops of validation clips.
+    """Give the cross entropy of a sample's mu-law level, given earlier levels and codes, over validation crops.
 
     It is that of the kept weights, and comparable between vocoders of one sample rate, number of levels and set of
     crops.
@@ -184,7 +184,7 @@ def _vocoder(entry: Entry) -> Iterator[Figure]:
 
 
 def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
-    """Each layer of each method, with its best pooling on validation."""
+    """Give each layer of each method with its best pooling on validation."""
     probed: Mapping[str, Any] = entry.read_json(PROBE)
     metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
     shared: dict[str, Any] = {"stage": "probe", "name": metric, "unit": "ratio", "artifact": entry.key}
@@ -221,7 +221,7 @@ def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict
 
 
 def _rejected(each: Rejected) -> dict[str, object]:
-    """Path and reason; the number of segments only where segments were left out."""
+    """Return path and reason; the number of segments only if segments were left out."""
     return {"path": each.path, "reason": each.reason} | ({"segments": each.segments} if each.segments else {})
 
 

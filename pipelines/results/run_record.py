@@ -216,7 +216,7 @@ def read_results(folder: Path) -> Results:
 
 
 def read_pictures(folder: Path) -> Pictures:
-    """Spectrograms ``(time, mels)`` and codes ``(time, streams)`` by "<clip>:<kind>"; none where the run drew none.
+    """Read spectrograms ``(time, mels)`` and codes ``(time, streams)`` by "<clip>:<kind>"; empty without pictures.
 
     Raises:
         InputError: the file is broken.
@@ -236,17 +236,17 @@ def is_cut(excerpt: ExcerptRecord) -> bool:
 
 
 def rows(figures: Sequence[FigureRow], stage: str) -> list[FigureRow]:
-    """The figures of a stage, without its costs."""
+    """Return the figures of a stage, without its costs."""
     return [row for row in figures if row["stage"] == stage and row["name"] not in COSTS]
 
 
 def figure_of(results: Results, stage: str, name: str, of: str | None = None) -> FigureRow | None:
-    """The first figure of this name."""
+    """Return the first figure of this name."""
     found = (row for row in results["figures"] if (row["stage"], row["name"], row["of"]) == (stage, name, of))
     return next(found, None)
 
 
 def value_of(results: Results, stage: str, name: str, of: str | None = None) -> float | None:
-    """The value of the first figure of this name."""
+    """Return the value of the first figure of this name."""
     found = figure_of(results, stage, name, of)
     return found["value"] if found else None

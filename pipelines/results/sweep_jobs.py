@@ -30,7 +30,7 @@ class Job:
 
 
 def options(words: list[str]) -> dict[str, str]:
-    """Option -> value of Hydra's override words, without the quotes and the ``+`` that only its grammar needs."""
+    """Parse Hydra's override words to option -> value, without quotes and ``+``."""
     pairs = (word.partition("=") for word in words)
     return {name.lstrip("+"): _unquoted(value) for name, _, value in pairs}
 

@@ -49,7 +49,7 @@ class ComparisonConfig:
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
     def divide(self, manifest: Manifest, *, quick: bool, shared_groups: bool = False) -> tuple[Fold, ...]:
-        """The folds in which the clips of a corpus are compared; one, of its own split, where none are asked for.
+        """Return the folds of a corpus; without the option ``folds`` a single one, its own split.
 
         ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds.
 

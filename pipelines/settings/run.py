@@ -106,7 +106,7 @@ class RunSettings:
         return self.compare.compared if "probe" in self.stages else ()
 
     def probes(self, method: str) -> bool:
-        """Whether the method of this name is probed."""
+        """Return whether the method of this name is probed."""
         return any(one.name == method for one in self.probed)
 
     @property

@@ -47,7 +47,7 @@ def frame_features(
 
 
 def _pooled(frames: Frames, method: str, sample_rate: int, root: Path, clip: Clip) -> dict[str, FloatArray]:
-    """Each pooling of the frames of a clip."""
+    """Compute each pooling of the frames of a clip."""
     blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
     with threadpool_limits(1):  # more threads round sums in another way
         made = frames(np.concatenate([np.zeros(0, np.float32), *blocks]))

@@ -37,10 +37,10 @@ class Judge(Protocol):
         """The keys of the entries that decide its answers."""
 
     def describe(self, root: Path, device: str) -> Describe:
-        """The function that pools the features ``(dim,)`` of a sound below ``root``; other processes can call it."""
+        """Return a function that pools the features ``(dim,)`` of a sound below ``root``, in any process."""
 
     def scores(self, features: Mapping[str, FloatArray]) -> FloatArray:
-        """Probabilities ``(sounds, classes)`` from the pooled features ``(sounds, dim)``."""
+        """Compute probabilities ``(sounds, classes)`` from the pooled features ``(sounds, dim)``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -398,7 +398,7 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
     x, gated = np.zeros(streams * residual, np.float32), np.zeros(streams * half, np.float32)
     pasts = np.zeros(layers * room * streams * gates, np.float32)
     skipped, hidden = np.zeros(streams * skip, np.float32), np.zeros(streams * skip, np.float32)
-    # The same as factors: so many of them as there are rows of weights.
+    # The same as factors, one for each row of weights.
     kind, half_depth = weights.present.dtype, len(weights.skip) // (layers * skip)
     depth = len(weights.present) // (layers * gates)
     x_factors, gated_factors = np.zeros(streams * depth, kind), np.zeros(streams * half_depth, kind)

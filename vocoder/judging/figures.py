@@ -29,7 +29,7 @@ class Original:
 def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
     """Measure the faults of a sound; ``runaway_clips`` is None without a guard that knows what is too loud."""
     levels, samples = sound_levels(sound), torch.from_numpy(sound.samples)
-    # Silence is told for itself; a vocoder from before loudness was kept cannot say what is too loud.
+    # Silence has its own figure; older vocoders have no loudness range.
     loud = None if guard is None else float(guard.odd(samples, sound.sample_rate, meant=0.0))
     return {
         **asdict(levels),

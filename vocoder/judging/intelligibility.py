@@ -18,7 +18,7 @@ HOW_TO_GET_PESQ = "pip install 'wordless[pesq]', which needs a C compiler"
 
 
 def stoi(original: Waveform, heard: Waveform) -> float | None:
-    """Short-time objective intelligibility, about 0 to 1 (Taal et al. 2011); None where too little is not silent.
+    """Measure short-time objective intelligibility, about 0 to 1 (Taal et al. 2011); None with too little sound.
 
     Both are compared over the length of the shorter.
 
@@ -45,7 +45,7 @@ def has_pesq() -> bool:
 
 
 def pesq(original: Waveform, heard: Waveform) -> float | None:
-    """Perceptual evaluation of speech quality, 1 to 4.6 (ITU-T P.862): narrow-band below 16 kHz, else wide-band.
+    """Measure perceptual speech quality, 1 to 4.6 (ITU-T P.862, PESQ): narrow-band below 16 kHz, else wide-band.
 
     None of sounds that are too short or silent.
 

@@ -37,7 +37,7 @@ class SoundLevels:
 
 
 def sound_levels(waveform: Waveform) -> SoundLevels:
-    """Peak, RMS, DC, clipping and silence; a sound without samples is silent."""
+    """Measure peak, RMS, DC, clipping and silence; a sound without samples is silent."""
     samples = waveform.samples.astype(np.float64)
     if not len(samples):
         return SoundLevels(peak=0.0, rms=QUIETEST_DBFS, dc=0.0, clipping=0.0, silence=1.0)
@@ -58,7 +58,7 @@ def _dbfs(samples: np.ndarray) -> float:
 
 
 def log_mel_distance(a: Waveform, b: Waveform, config: SpectrogramConfig) -> float:
-    """Mean over frames of the root mean square over mels of the difference of the log-mel spectrograms, in dB.
+    """Average over frames the root mean square over mels of the difference of the log-mel spectrograms, in dB.
 
     Both are compared over the length of the shorter, in whole frames.
 
@@ -70,7 +70,7 @@ def log_mel_distance(a: Waveform, b: Waveform, config: SpectrogramConfig) -> flo
 
 
 def mel_cepstral_distortion(a: Waveform, b: Waveform, config: SpectrogramConfig, *, cepstra: int = CEPSTRA) -> float:
-    """Distance of the spectral envelopes in dB, mean over frames, whatever the gain (Kubichek 1993).
+    """Measure the distance of the spectral envelopes in dB, mean over frames, independent of gain (Kubichek 1993).
 
     ::
 
@@ -96,7 +96,7 @@ def mel_cepstral_distortion(a: Waveform, b: Waveform, config: SpectrogramConfig,
 
 
 def _log_mel_difference(a: Waveform, b: Waveform, config: SpectrogramConfig) -> Tensor:
-    """Difference of natural-log mel powers ``(frames, mels)`` over the whole frames of the shorter."""
+    """Compute the difference of natural-log mel powers ``(frames, mels)`` over the whole frames of the shorter."""
     for waveform in (a, b):
         if waveform.sample_rate != config.sample_rate:
             raise InputError(
@@ -114,7 +114,7 @@ def _log_mel_difference(a: Waveform, b: Waveform, config: SpectrogramConfig) -> 
 
 
 def code_agreement(a: Codes, b: Codes) -> float:
-    """Ratio of equal codes, position by position, over the length of the shorter.
+    """Compute the ratio of equal codes, position by position, over the length of the shorter.
 
     Raises:
         InputError: the codes are of different codebooks, or there are none to compare.

@@ -53,7 +53,7 @@ def pitch(waveform: Waveform) -> PitchArray:
 
 
 def pitch_error(original: PitchArray, heard: PitchArray) -> float | None:
-    """Root mean square of the difference in cents, over the frames where both have a pitch; None where none has.
+    """Compute the root mean square difference in cents, over frames where both have a pitch; None if there are none.
 
     ``original`` and ``heard`` are of `pitch`, compared over the length of the shorter.
     """

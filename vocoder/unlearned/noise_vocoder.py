@@ -16,11 +16,11 @@ from vocoder.short_time import analyse, hann, synthesise
 from vocoder.unlearned.frame_blocks import CodeFrames, FrameBlock, frame_blocks, overlapping_frames, whole_sound
 from vocoder.unlearned.mel_inversion import linear_power
 
-DRAWN_TOGETHER = 16  # PyTorch draws so many normal values at a time: cut elsewhere, a draw in parts has other values
+DRAWN_TOGETHER = 16  # PyTorch draws normal values in groups of 16; parts of a draw must be cut there
 
 
 def decode(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Waveform:
-    """The sound of codes, ``codes.num_samples`` long.
+    """Decode codes to sound, ``codes.num_samples`` long.
 
     Raises:
         InputError: the codes are of another codebook.
@@ -29,7 +29,7 @@ def decode(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Waveform:
 
 
 def stream(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
-    """The samples ``(time,)`` that `decode` gives, block by block, in memory that does not grow with their number.
+    """Give the samples ``(time,)`` of `decode`, block by block, in constant memory.
 
     Raises:
         InputError: the codes are of another codebook.
@@ -61,7 +61,7 @@ class _Noise:
         self.first = 0
 
     def of(self, block: FrameBlock, hop: int) -> Tensor:
-        """The noise of a block's frames and its context; blocks come in their order."""
+        """Return the noise of a block's frames and its context; blocks come in their order."""
         first, last = block.first * hop, block.last * hop
         kept = self.drawn[first - self.first :]
         missing = max(last - first - len(kept), 0)

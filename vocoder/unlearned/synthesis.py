@@ -23,7 +23,7 @@ class Unlearned:
         self.make, self.tokenizer, self.seed, self.name = make, tokenizer, sampling.seed, name
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Each clip alone, the shortest first."""
+        """Group each clip alone, the shortest first."""
         return [[clip] for clip in sorted(range(len(lengths)), key=lambda clip: lengths[clip])]
 
     def sounds(
@@ -34,7 +34,7 @@ class Unlearned:
         prompts: Sequence[Prompt | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """The sound of each clip; a prompt is made of its codes as well, and left out."""
+        """Decode each clip; a prompt is decoded with its clip, and cut off."""
         made, total = list[Waveform](), sum(clip.num_samples for clip in codes)
         for clip, prompt in zip(codes, prompts or [None] * len(codes), strict=True):
             begun = prompt.codes.num_samples if prompt else 0
@@ -46,12 +46,12 @@ class Unlearned:
         return made
 
     def stream(self, codes: Codes, group: str | None = None) -> Iterator[Waveform]:
-        """The sound of one clip, piece by piece."""
+        """Decode one clip, piece by piece."""
         for piece in self.make(codes, self.tokenizer, seed=self.seed):
             yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
 
     def notices(self) -> Iterator[str]:
-        """What the sound lacks of codes without a mean."""
+        """Give a notice if the codes have no mean: the sound then lacks its level."""
         if (removal := self.tokenizer.front_end.remove_mean) != "none":
             yield (
                 f"audio.remove_mean={removal} took each mel band's mean off before the codes, and nothing puts it "

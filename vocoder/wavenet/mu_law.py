@@ -24,7 +24,7 @@ def require_levels(levels: int) -> None:
 
 
 def encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:
-    """Samples ``(...)`` float in [-1, 1] -> levels ``(...)`` int64 in [0, levels); what lies outside is clipped."""
+    """Convert samples ``(...)`` in [-1, 1] to levels ``(...)`` int64 in [0, levels); larger samples are clipped."""
     mu = levels - 1
     samples = samples.to(torch.float32).clamp(-1.0, 1.0)
     companded = samples.sign() * torch.log1p(mu * samples.abs()) / math.log1p(mu)
@@ -32,13 +32,13 @@ def encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:
 
 
 def decode(values: Tensor, *, levels: int = LEVELS) -> Tensor:
-    """Levels ``(...)`` int64 -> samples ``(...)`` float32 in [-1, 1]: the level's place on the companded scale."""
+    """Convert levels ``(...)`` int64 to samples ``(...)`` float32 in [-1, 1]."""
     companded = companded_scale(values, levels=levels)
     return companded.sign() * torch.expm1(companded.abs() * math.log1p(levels - 1)) / (levels - 1)
 
 
 def companded_scale(values: Tensor, *, levels: int = LEVELS) -> Tensor:
-    """Levels ``(...)`` int64 -> their places ``(...)`` float32 on the companded scale, evenly spaced over [-1, 1]."""
+    """Map levels ``(...)`` int64 to the companded scale ``(...)`` float32, evenly spaced over [-1, 1]."""
     return values.to(torch.float32) / (levels - 1) * 2 - 1
 
 

@@ -169,7 +169,7 @@ class FrameConditions(nn.Module):
         return self.project(pad(spectrogram, (0, 0, edge, edge)), groups)
 
     def project(self, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
-        """As `forward`, of frames that carry ``look_ahead_frames`` neighbours on both sides, zeros beyond the ends.
+        """Compute `forward` for frames with ``look_ahead_frames`` neighbours on both sides, zeros beyond the ends.
 
         ``(batch, frames + 2 * look_ahead_frames, inputs)``, ``(batch,)`` -> ``(batch, frames, layers, gates)``
         """

@@ -101,7 +101,7 @@ class _Rings:
     """Past inputs of all layers, ring after ring in a single tensor, each as long as its layer's taps reach."""
 
     def __init__(self, dilations: Sequence[int], past_taps: int, like: Tensor) -> None:
-        """Rings of zeros for inputs of the shape and device of ``like (layers, batch, channels)``."""
+        """Create rings of zeros for inputs of the shape and device of ``like (layers, batch, channels)``."""
         spacing = torch.tensor(dilations, device=like.device)
         self.lengths = spacing * past_taps
         self.starts = self.lengths.cumsum(0) - self.lengths
@@ -110,7 +110,7 @@ class _Rings:
         self.slots = like.new_zeros(int(self.lengths.sum()), *like.shape[1:])
 
     def read(self, time: Tensor) -> Tensor:
-        """Inputs of the past taps, oldest first, ``(layers, batch, taps * channels)``; zeros before the beginning."""
+        """Read inputs of the past taps, oldest first, ``(layers, batch, taps * channels)``; zeros at first."""
         places = (time - self.delays).remainder_(self.lengths.unsqueeze(1)).add_(self.starts.unsqueeze(1))
         past = self.slots.index_select(0, places.flatten())  # (L * taps, N, R)
         if self.past_taps == 1:
