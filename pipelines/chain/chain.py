@@ -189,11 +189,7 @@ def _write_curves(folder: Path, made: dict[FoldSeed, dict[str, Entry]]) -> None:
 
 
 def _write_folder(
-    session: Session,
-    corpus: Corpus,
-    settings: RunSettings,
-    made: dict[FoldSeed, dict[str, Entry]],
-    source: Provenance,
+    session: Session, corpus: Corpus, settings: RunSettings, made: dict[FoldSeed, dict[str, Entry]], source: Provenance
 ) -> None:
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)

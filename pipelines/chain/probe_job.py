@@ -86,11 +86,7 @@ def probe_run(config: dict[str, object]) -> None:
         coded = codes(session, corpus.manifest, tokens)
         pooled = [
             signal_features(
-                session,
-                corpus.manifest,
-                tokens,
-                autoencoder=tokens.key,
-                methods=("log_mel", "bottleneck"),
+                session, corpus.manifest, tokens, autoencoder=tokens.key, methods=("log_mel", "bottleneck")
             ),
             code_features(session, coded),
             gpt_features(session, coded, model),

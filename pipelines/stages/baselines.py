@@ -136,10 +136,7 @@ def supervised(
             "classes": list(classes),
             "multi_label": multi_label,
         },
-        inputs={
-            "spectrograms": spectrograms.key,
-            "labels": text_hash(json.dumps(said)),
-        },
+        inputs={"spectrograms": spectrograms.key, "labels": text_hash(json.dumps(said))},
     )
 
     def make(folder: Path) -> None:

@@ -29,12 +29,7 @@ from tokenizer.signals import signals
 
 
 def signal_features(
-    session: Session,
-    manifest: Manifest,
-    tokenizer_entry: Entry,
-    *,
-    autoencoder: str,
-    methods: Collection[str],
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, *, autoencoder: str, methods: Collection[str]
 ) -> Entry:
     """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
 

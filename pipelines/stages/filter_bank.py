@@ -11,15 +11,7 @@ from lm.baselines.ast_features import patches_along, stored_filter_banks
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
 from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrograms import Spectrograms
-from pipelines.stages.stored_arrays import (
-    FRAMES,
-    OFFSETS,
-    TRAINED_ON,
-    kept_clips,
-    kept_rows,
-    read_clips,
-    write_clips,
-)
+from pipelines.stages.stored_arrays import FRAMES, OFFSETS, TRAINED_ON, kept_clips, kept_rows, read_clips, write_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 

@@ -14,14 +14,7 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.arrays import Array, fill, write_array
 from lm.baselines.spectrogram_reader import SpectrogramReader, statistics
 from lm.baselines.spectrograms import Spectrograms
-from pipelines.stages.stored_arrays import (
-    FRAMES,
-    OFFSETS,
-    TRAINED_ON,
-    kept_clips,
-    read_clips,
-    write_clips,
-)
+from pipelines.stages.stored_arrays import FRAMES, OFFSETS, TRAINED_ON, kept_clips, read_clips, write_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 

@@ -20,12 +20,7 @@ from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weight
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.labelled_clips import LabelledClips, LabelledSplit
-from lm.baselines.spectrogram_transformer import (
-    AstConfig,
-    AstEncoder,
-    create_classifier,
-    save_classifier,
-)
+from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
 from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import Label, loss
 from lm.pooling import POOLINGS

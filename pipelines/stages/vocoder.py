@@ -12,14 +12,7 @@ from audio.reading import read_blocks, resampled_length
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from foundation.arrays import Array, fill
 from foundation.errors import InputError
-from pipelines.stages.stored_arrays import (
-    OFFSETS,
-    TRAINED_ON,
-    kept_clips,
-    kept_rows,
-    read_clips,
-    write_clips,
-)
+from pipelines.stages.stored_arrays import OFFSETS, TRAINED_ON, kept_clips, kept_rows, read_clips, write_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash
 from pipelines.store.training_curve import CURVE, numeric
@@ -94,11 +87,7 @@ def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) ->
 
 
 def vocoder(
-    session: Session,
-    manifest: Manifest,
-    coded: Sequence[CodedIn],
-    waveforms_entry: Entry,
-    settings: VocoderSettings,
+    session: Session, manifest: Manifest, coded: Sequence[CodedIn], waveforms_entry: Entry, settings: VocoderSettings
 ) -> Entry:
     """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder."""
     groups: dict[str, str | None] = {}
