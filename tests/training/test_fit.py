@@ -20,11 +20,11 @@ from foundation.errors import InputError
 from foundation.progress import Progress
 from tests.reference import regression_by_adamw
 from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
-from training.event_files import EventFiles
 from training.fit import fit
 from training.gangs import Alone
 from training.record import Point, TrainingRecord
 from training.state import FitConfig
+from training.tracking import tensorboard
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
 
@@ -395,12 +395,16 @@ def test_values_out_of_range_are_refused(name: str, value: float) -> None:
 
 
 def test_a_full_disk_ends_no_training_for_tensorboard(small_disk: Path) -> None:
-    whole, filling = EventFiles(small_disk / "whole"), EventFiles(small_disk / "filling")
+    said: list[str] = []
+    whole, filling = (tensorboard(small_disk / name, said.append) for name in ("whole", "filling"))
     points = [Point(step=step, train_loss=0.5, validation_loss=0.25) for step in range(1, 4)]
-    assert [whole.add(point) for point in points] == [None] * 3
+    for point in points:
+        whole(point)
+    assert said == []
     (small_disk / "taken").write_bytes(bytes((1 << 20) - (64 << 10)))
-    said = [filling.add(point) for point in points * 400]
-    assert [line for line in said if line] == ["No space left on device"]
+    for point in points * 400:
+        filling(point)
+    assert said == [f"WARNING   {small_disk / 'filling'} is not continued (No space left on device); training goes on"]
     (path,) = (small_disk / "whole" / "loss_validation").iterdir()
     read = [(event.step, event.summary.value[0]) for event in EventFileLoader(str(path)).Load() if event.step]
     assert [(step, value.tag, value.tensor.float_val[0]) for step, value in read] == [
