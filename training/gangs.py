@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Protocol
 
 import torch
 from torch import nn
@@ -17,39 +16,10 @@ PATIENCE = timedelta(days=2)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
-class Gang(Protocol):
-    """Processes that share one training step."""
-
-    @property
-    def rank(self) -> int: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """Wrap the model so that its backward pass averages gradients over the gang."""
-
-    def share_statistics(self, model: nn.Module) -> None:
-        """Give all processes the mean of their running statistics of batch normalisation."""
-
-    def sum(self, values: Sequence[float]) -> list[float]:
-        """Return the element-wise sum of the values of all processes."""
-
-    def barrier(self) -> None:
-        """Wait for all processes."""
-
-    def close(self) -> None:
-        """Disconnect from the other processes."""
-
-
 class Alone:
-    """A gang of one process."""
+    """A gang of one process: nothing has to be shared."""
 
-    rank = 0
-    size = 1
+    rank, size = 0, 1
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -71,7 +41,7 @@ class Alone:
 
 
 class Together:
-    """The processes that torchrun started: gloo on CPUs, NCCL on GPUs."""
+    """The processes that torchrun started, which share each training step: gloo on CPUs, NCCL on GPUs."""
 
     def __init__(self, device: torch.device) -> None:
         import soundfile  # noqa: F401  it loads the libsndfile that fairseq2 needs
@@ -86,6 +56,7 @@ class Together:
         self.size = self._gangs.dp.size
 
     def wrap(self, model: nn.Module) -> nn.Module:
+        """Wrap the model so that its backward pass averages gradients over the gang."""
         if self.size == 1:
             return model
         if self.device.type == "cpu":
@@ -100,6 +71,7 @@ class Together:
         return to_ddp(model, self._gangs)
 
     def share_statistics(self, model: nn.Module) -> None:
+        """Give all processes the mean of their running statistics of batch normalisation."""
         from fairseq2.gang import ReduceOperation
 
         norms = [module for module in model.modules() if isinstance(module, NORMS)]
@@ -110,6 +82,7 @@ class Together:
             nn.utils.vector_to_parameters(together / self.size, running)
 
     def sum(self, values: Sequence[float]) -> list[float]:
+        """Return the element-wise sum of the values of all processes."""
         from fairseq2.gang import ReduceOperation
 
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -121,6 +94,9 @@ class Together:
 
     def close(self) -> None:
         self._gangs.close()
+
+
+Gang = Alone | Together
 
 
 @contextmanager
