@@ -68,15 +68,21 @@ def write_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    with aside(folder / WEIGHTS) as beside:
-        if isinstance(weights, nn.Module):
+    if isinstance(weights, nn.Module):
+        with aside(folder / WEIGHTS) as beside:
             save_model(weights, str(beside))
-        else:
-            save_file({name: tensor.cpu().contiguous() for name, tensor in weights.items()}, beside)
+    else:
+        write_tensors(folder / WEIGHTS, weights)
     if card is not None:
         write_aside(folder / CARD, card)
     saved = {**config, "weights_sha256": file_hash(folder / WEIGHTS)} if hashed else config
     write_aside(folder / CONFIG, json.dumps(saved, indent=indent, ensure_ascii=ensure_ascii) + "\n")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors on any device into a safetensors file, whole or not at all."""
+    with aside(path) as beside:  # safetensors takes contiguous tensors only, and some networks lay theirs out for speed
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, beside)
 
 
 @contextmanager

@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import nn
 
 from audio.recordings.manifest import SPLITS, Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
-from foundation.files import aside
+from foundation.saved_models import write_tensors
 from lm.baselines import simclr as contrasting
 from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig
@@ -73,13 +72,7 @@ def simclr(
     recipe = Recipe(
         stage="simclr",
         version=1,
-        config={
-            "encoder": asdict(settings.encoder),
-            "contrast": asdict(own.contrast),
-            "augmentation": asdict(own.augmentation),
-            "batches": asdict(own.batches),
-            "fit": numeric(own.fit),
-        },
+        config={**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit)},
         inputs={"spectrograms": spectrograms.key, "extra": extra_spectrograms.key if extra_spectrograms else ""},
     )
 
@@ -88,17 +81,10 @@ def simclr(
         if extra_spectrograms:
             train = train.followed_by(stored_spectrograms(extra_spectrograms, "train")[0])
         std, temperature = stored_std(spectrograms), own.contrast.temperature
+        batches = PairBatches(train, own.batches, own.augmentation, std=std, temperature=temperature)
+        pairs = validation_pairs(held_out, own.batches, own.augmentation, std=std, temperature=temperature)
         model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-        session.train(
-            "SimCLR",
-            "baselines.simclr.fit",
-            model,
-            PairBatches(train, own.batches, own.augmentation, std=std, temperature=temperature),
-            validation_pairs(held_out, own.batches, own.augmentation, std=std, temperature=temperature),
-            contrasting.loss,
-            own.fit,
-            folder,
-        )
+        session.train("SimCLR", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
         if session.gang.rank == 0:
             _save(folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
@@ -128,10 +114,8 @@ def supervised(
         stage="supervised",
         version=1,
         config={
+            **asdict(own),
             "encoder": asdict(settings.encoder),
-            "head": asdict(own.head),
-            "augmentation": asdict(own.augmentation),
-            "batches": asdict(own.batches),
             "fit": numeric(own.fit),
             "classes": list(classes),
             "multi_label": multi_label,
@@ -144,16 +128,8 @@ def supervised(
         clips = LabelledClips(train=train, validation=held_out, classes=classes, multi_label=multi_label)
         std, smoothing = stored_std(spectrograms), own.head.label_smoothing
         batches = clips.batches(own.batches, own.augmentation, std=std, label_smoothing=smoothing)
-        session.train(
-            "supervised encoder",
-            "baselines.supervised.fit",
-            model,
-            batches,
-            clips.held_out(own.batches),
-            labelling.loss,
-            own.fit,
-            folder,
-        )
+        validation, option = clips.held_out(own.batches), "baselines.supervised.fit"
+        session.train("supervised encoder", option, model, batches, validation, labelling.loss, own.fit, folder)
         if session.gang.rank == 0:
             about = {"head": asdict(own.head), "classes": list(classes), "multi_label": multi_label}
             _save(folder, model, {"encoder": asdict(settings.encoder), **about})
@@ -162,10 +138,7 @@ def supervised(
 
 
 def _save(folder: Path, model: nn.Module, about: Mapping[str, object]) -> None:
-    # safetensors takes contiguous tensors only, and the encoder's are laid out for speed
-    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    with aside(folder / WEIGHTS) as beside:
-        save_file(weights, beside)
+    write_tensors(folder / WEIGHTS, model.state_dict())
     write_json(folder / CONFIG, about)
 
 

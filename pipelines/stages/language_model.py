@@ -108,24 +108,16 @@ def language_model(
             capacity=capacity,
             at_most=settings.validation_windows,
         )
+        batches = TrainingBatches(sequences, vocabulary, fitting, capacity=capacity, paired=settings.contrasts)
         trained, objective = _objective(model.gpt, settings)
-        session.train(
-            "language model",
-            "lm.fit",
-            trained,
-            TrainingBatches(sequences, vocabulary, fitting, capacity=capacity, paired=settings.contrasts),
-            list(held_out),
-            objective,
-            settings.fit,
-            folder,
-        )
+        fit = settings.fit
+        session.train("language model", "lm.fit", trained, batches, list(held_out), objective, fit, folder)
         if session.gang.rank == 0:
             model.save_pretrained(folder)
             write_json(folder / "perplexity.json", perplexities(model, [views[0] for views in train], validation))
 
-    return session.obtain(
-        recipe, f"GPT, {settings.fit.steps} steps", make, files=[*MODEL, CURVE, "perplexity.json"], together=True
-    )
+    files = [*MODEL, CURVE, "perplexity.json"]
+    return session.obtain(recipe, f"GPT, {settings.fit.steps} steps", make, files=files, together=True)
 
 
 def _contrast(settings: LanguageModelSettings) -> dict[str, object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from audio.recordings.manifest import Manifest, recordings_hash
-from foundation.errors import InputError
+from foundation.ranges import require
 from lm.baselines.ast_features import SCORES as CLASS_SCORES
 from lm.baselines.ast_features import AstReader, ast_layers, patches_along
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weights_hash
@@ -44,8 +44,8 @@ class AstSettings:
     fit: FitConfig
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"ast.label_smoothing is {self.label_smoothing}; choose 0 (none) or a share below 1")
+        rule = "choose 0 (none) or a share below 1"
+        require(0 <= self.label_smoothing < 1, "ast.label_smoothing", self.label_smoothing, rule)
 
 
 # Fine-tuning
@@ -73,10 +73,8 @@ def ast(
         stage="ast",
         version=1,
         config={
+            **asdict(settings),
             "model": _sizes(config),
-            "augmentation": asdict(settings.augmentation),
-            "batches": asdict(settings.batches),
-            "label_smoothing": settings.label_smoothing,
             "fit": numeric(fit),
             "classes": list(classes),
             "multi_label": multi_label,
@@ -101,13 +99,8 @@ def ast(
         if session.gang.rank == 0:
             save_classifier(model, config, classes, folder)
 
-    return session.obtain(
-        recipe,
-        f"AST {config.size}, {fit.steps} steps",
-        make,
-        files=["config.json", "model.safetensors", CURVE],
-        together=True,
-    )
+    files = ["config.json", "model.safetensors", CURVE]
+    return session.obtain(recipe, f"AST {config.size}, {fit.steps} steps", make, files=files, together=True)
 
 
 def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from audio.recordings.manifest import Manifest, Split, audio_hash
 from audio.spectrogram import SpectrogramConfig, require_ranges
 from foundation.errors import InputError
-from foundation.files import aside
-from foundation.ranges import require_least
+from foundation.ranges import require, require_least
+from foundation.saved_models import write_tensors
 from foundation.seeds import require_seed
 from foundation.threads import one_thread
 from pipelines.store.session import Session
@@ -30,7 +30,7 @@ from tokenizer.tokenizer import TokenizerConfig
 from training.state import FitConfig
 
 TRAIN: tuple[Split, ...] = ("train",)
-SAMPLE = "sample.safetensors"
+SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
 
 MAX_BATCH = 1 << 20  # patches
 
@@ -57,32 +57,28 @@ class TokenizerSettings:
         require_least(
             self, "tokenizer", "codebook_size", "levels", "sample_patches", "kmeans_iterations", "batch_size", least=1
         )
-        if self.batch_size > MAX_BATCH:
-            raise InputError(f"tokenizer.batch_size is {self.batch_size}; it must be at most {MAX_BATCH}")
+        require(
+            self.batch_size <= MAX_BATCH, "tokenizer.batch_size", self.batch_size, f"it must be at most {MAX_BATCH}"
+        )
         if self.fit.accumulation > self.batch_size:
             raise InputError(
                 f"tokenizer.fit.accumulation is {self.fit.accumulation}, and a batch has tokenizer.batch_size="
                 f"{self.batch_size} patches; choose {self.batch_size} or fewer"
             )
-        if not 0 <= self.max_formants < 1:
-            raise InputError(
-                f"tokenizer.max_formants is {self.max_formants}; choose a ratio of at least 0 and below 1, such as 0.2"
-            )
+        rule = "choose a ratio of at least 0 and below 1, such as 0.2"
+        require(0 <= self.max_formants < 1, "tokenizer.max_formants", self.max_formants, rule)
         if self.max_formants and self.patch.mels is not None:
             raise InputError(
                 f"tokenizer.max_formants is {self.max_formants} and tokenizer.patch.mels {self.patch.mels}: what is "
                 "shifted out of a band is not in its patch; choose tokenizer.patch.mels=null or max_formants=0"
             )
-        if self.codebook_size < 2:
-            raise InputError(
-                f"tokenizer.codebook_size is {self.codebook_size}; one code tells nothing: choose 2 or more"
-            )
+        rule = "one code tells nothing: choose 2 or more"
+        require(self.codebook_size >= 2, "tokenizer.codebook_size", self.codebook_size, rule)
         require_seed(self.seed, "tokenizer.seed")
         if self.codebook_size > self.sample_patches:
             raise InputError(
-                f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.sample_patches "
-                f"{self.sample_patches}; k-means needs "
-                "at least one patch per code: raise sample_patches"
+                f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.sample_patches {self.sample_patches}; "
+                "k-means needs at least one patch per code: raise sample_patches"
             )
 
     def config(self, audio: SpectrogramConfig) -> TokenizerConfig:
@@ -116,16 +112,11 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
         tenth = max(settings.sample_patches // 10, 1)
         held_out = _draw(session, manifest, "validation", audio, settings, columns=tenth)
         tensors = {"mean": train.mean, "std": train.std, "train": train.columns, "validation": held_out.columns}
-        with aside(folder / SAMPLE) as beside:
-            save_file(tensors, beside)
+        write_tensors(folder / SAMPLE, tensors)
         write_json(folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
 
-    return session.obtain(
-        recipe,
-        f"statistics and a sample of {len(manifest.of('train'))} training clips",
-        make,
-        files=["sample.safetensors", "sample.json"],
-    )
+    title = f"statistics and a sample of {len(manifest.of('train'))} training clips"
+    return session.obtain(recipe, title, make, files=[SAMPLE, "sample.json"])
 
 
 def _draw(
@@ -147,12 +138,8 @@ def _draw(
 
 def _columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
     """Return the options that decide the sample's columns and their values."""
-    return {
-        "audio": asdict(audio),
-        "frames": settings.patch.frames,
-        "columns": settings.sample_patches,
-        "seed": settings.seed,
-    }
+    columns = {"frames": settings.patch.frames, "columns": settings.sample_patches, "seed": settings.seed}
+    return {"audio": asdict(audio), **columns}
 
 
 def heard_sample(
@@ -175,8 +162,7 @@ def heard_sample(
     def make(folder: Path) -> None:
         ranges = settings.dynamic_ranges
         heard = _draw(session, manifest, "train", audio, settings, columns=settings.sample_patches, ranges=ranges)
-        with aside(folder / SAMPLE) as beside:
-            save_file({"train": heard.columns}, beside)
+        write_tensors(folder / SAMPLE, {"train": heard.columns})
 
     return session.obtain(recipe, "the same sample, in other dynamic ranges", make, files=[SAMPLE])
 
@@ -219,17 +205,12 @@ def autoencoder(
             inputs=_patches(sample, "train", audio, settings, columns_of=heard) if heard else None,
         )
         validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
+        loss, fit = reconstruction_loss, settings.fit
         with one_thread():
-            session.alone().train(
-                "autoencoder", "tokenizer.fit", model, batches, validation, reconstruction_loss, settings.fit, folder
-            )
-        weights = {name: value.cpu() for name, value in model.state_dict().items()}
-        with aside(folder / "autoencoder.safetensors") as beside:
-            save_file(weights, beside)
+            session.alone().train("autoencoder", "tokenizer.fit", model, batches, validation, loss, fit, folder)
+        write_tensors(folder / AUTOENCODER, model.state_dict())
 
-    return session.obtain(
-        recipe, f"autoencoder, {settings.fit.steps} steps", make, files=["autoencoder.safetensors", CURVE]
-    )
+    return session.obtain(recipe, f"autoencoder, {settings.fit.steps} steps", make, files=[AUTOENCODER, CURVE])
 
 
 def codebook(
@@ -248,7 +229,7 @@ def codebook(
     def make(folder: Path) -> None:
         patches = _patches(sample, "train", audio, settings)
         model = Autoencoder(settings.autoencoder, patches.shape[1])
-        model.load_state_dict(load_file(trained.folder / "autoencoder.safetensors"))
+        model.load_state_dict(load_file(trained.folder / AUTOENCODER))
         statistics = load_file(sample.folder / SAMPLE)
         tokenizer, reports = fit_codebooks(
             settings.config(audio),

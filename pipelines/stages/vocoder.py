@@ -16,7 +16,7 @@ from pipelines.stages.stored_arrays import OFFSETS, TRAINED_ON, kept_clips, kept
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash
 from pipelines.store.training_curve import CURVE, numeric
-from tokenizer.codes import CodesFormat, IntArray
+from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from training.state import FitConfig
@@ -94,9 +94,11 @@ def vocoder(
     config = settings.wavenet
     if settings.condition_on_groups:
         groups = {clip.name: clip.group for split in TRAINED_ON for clip in manifest.of(split)}
-        config = replace(config, groups=_group_names(manifest))
+        names = {clip.group for clip in manifest.of("train") if clip.group is not None}
+        config = replace(config, groups=tuple(sorted(names)))
     if config.condition == "embedding":
-        config = _knowing(config, Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
+        known = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format
+        config = replace(config, codebook=known.codebook, codebook_size=known.codebook_size, streams=known.streams)
     crops = asdict(settings.crops)
     if not settings.crops.input_noise:
         del crops["input_noise"]  # entries without it keep their key
@@ -115,30 +117,14 @@ def vocoder(
     def make(folder: Path) -> None:
         model = create_wavenet(config, seed=settings.fit.seed)
         train, validation = (_crops(manifest, split, coded, waveforms_entry, config, settings) for split in TRAINED_ON)
-        session.train(
-            "vocoder",
-            "vocoder.fit",
-            model,
-            train,
-            [validation.batch(step) for step in range(VALIDATION_BATCHES)],
-            loss,
-            settings.fit,
-            folder,
-        )
+        held_out = [validation.batch(step) for step in range(VALIDATION_BATCHES)]
+        session.train("vocoder", "vocoder.fit", model, train, held_out, loss, settings.fit, folder)
         if session.gang.rank == 0:
             loudness = LoudnessRange.of(train.clips.sounds, config.sample_rate)
             fingerprint = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format.tokenizer
             Vocoder(model, fingerprint, loudness=loudness).save_pretrained(folder)
 
     return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, files=[*MODEL, CURVE], together=True)
-
-
-def _group_names(manifest: Manifest) -> tuple[str, ...]:
-    return tuple(sorted({clip.group for clip in manifest.of("train") if clip.group is not None}))
-
-
-def _knowing(config: WaveNetConfig, codes: CodesFormat) -> WaveNetConfig:
-    return replace(config, codebook=codes.codebook, codebook_size=codes.codebook_size, streams=codes.streams)
 
 
 def _crops(
