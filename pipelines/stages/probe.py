@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
@@ -37,10 +37,7 @@ def probed(
     The key of an entry depends on its method alone, so a sweep or a larger comparison probes only new methods.
 
     Args:
-        session: store and terminal.
-        manifest: clips with labels, groups and splits.
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
-        config: tries, penalties, shares and intervals.
         only: the one method to probe; None: all.
         told: methods that were trained on all training labels, for which a learning curve means nothing.
 
@@ -49,51 +46,40 @@ def probed(
     """
     task = probe_task(manifest, config.label_separator)
     keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
-    one = _Probing(session=session, task=task, config=config, labels=_said(manifest), told=told)
-    methods = features_by_method(list(keys))
-    return tuple(
-        one.ask(of, candidates, [keys[file] for file in candidates.files])
-        for of, candidates in methods.items()
-        if only in (None, of)
-    )
+    entries = []
+    for of, candidates in features_by_method(list(keys)).items():
+        if only in (None, of):
+            inputs = {"features": " ".join(keys[file] for file in candidates.files), "labels": _said(manifest)}
+            entries.append(_probed(session, task, config, of, candidates, inputs, told=of in told))
+    return tuple(entries)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Probing:
-    """The probe task of several methods."""
+def _probed(
+    session: Session,
+    task: ProbeTask,
+    config: ProbeConfig,
+    of: str,
+    candidates: Mapping[str, FloatArray],
+    inputs: Mapping[str, str],
+    *,
+    told: bool,
+) -> Entry:
+    """Probe one method. A method that was ``told`` all training labels has no learning curve below all labels."""
+    recipe = Recipe(stage="probed", version=1, config={**asdict(config), "of": of}, inputs=inputs)
+    shares = tuple(share for share in config.learning_curve if share == 1 or not told)
 
-    session: Session
-    task: ProbeTask
-    config: ProbeConfig
-    labels: str  # hash of the clips' paths, labels, splits and groups
-    told: Collection[str]  # methods that were trained on all training labels
+    def make(folder: Path) -> None:
+        # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
+        # times as slow. Several fits run side by side.
+        threads = torch.get_num_threads()
+        with threadpool_limits(1):
+            result = probe_method(candidates, task, config, of=of, threads=threads)
+            winner, of_curve = result.winner, replace(config, learning_curve=shares)
+            curve = learning_curve(candidates[winner.of], task, winner, of_curve, threads=threads)
+        write_json(folder / PROBE, method_record(result, curve, multi_label=task.multi_label))
 
-    def ask(self, of: str, candidates: Mapping[str, FloatArray], keys: Sequence[str]) -> Entry:
-        """Probe one method, whose candidates come from the entries with these keys."""
-        recipe = Recipe(
-            stage="probed",
-            version=1,
-            config={**asdict(self.config), "of": of},
-            inputs={"features": " ".join(keys), "labels": self.labels},
-        )
-
-        def make(folder: Path) -> None:
-            # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
-            # times as slow. Several fits run side by side.
-            threads = torch.get_num_threads()
-            with threadpool_limits(1):
-                result = probe_method(candidates, self.task, self.config, of=of, threads=threads)
-                winner = result.winner
-                curve = learning_curve(candidates[winner.of], self.task, winner, self._shares(of), threads=threads)
-            write_json(folder / PROBE, method_record(result, curve, multi_label=self.task.multi_label))
-
-        title = f"{of}: linear probes of {len(self.task.classes)} classes, {len(candidates)} candidates"
-        return replace(self.session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
-
-    def _shares(self, of: str) -> ProbeConfig:
-        """Return the config with the shares of the labels that apply to a method."""
-        shares = tuple(share for share in self.config.learning_curve if share == 1 or of not in self.told)
-        return replace(self.config, learning_curve=shares)
+    title = f"{of}: linear probes of {len(task.classes)} classes, {len(candidates)} candidates"
+    return replace(session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
 
 
 def probes(
@@ -107,10 +93,7 @@ def probes(
     """Collect the probes of all methods in ``probe.json``.
 
     Args:
-        session: store and terminal.
-        manifest: clips with labels, groups and splits.
         methods: entries of `probed`.
-        config: intervals.
         scores: by method, entries with ``scores.safetensors``: class probabilities ``scores`` ``(clips, classes)`` of a
             classifier's own, classes in the order of their names.
 
@@ -162,13 +145,8 @@ def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_
 def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:
     """Refuse folds of which one cannot be probed, before any model is trained.
 
-    Args:
-        folds: of a run.
-        config: separator of labels.
-        by: basis of the folds, "group" or "fold"; None: the corpus's own split.
-
-    Returns:
-        Notices about the figures, a line each, with their folds if they do not apply to all.
+    ``by`` is the basis of the folds, "group" or "fold", or None for the corpus's own split. The result is notices about
+    the figures, a line each, with their folds if they do not apply to all.
 
     Raises:
         InputError: a fold holds out all clips of a class, or has a split without labels; the message names the fold.
