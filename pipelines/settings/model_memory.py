@@ -5,6 +5,8 @@ from dataclasses import MISSING, dataclass, fields
 from itertools import chain
 from typing import Any, cast
 
+import torch
+
 from audio.spectrogram import SpectrogramConfig
 from foundation.devices import Device
 from foundation.errors import InputError
@@ -19,7 +21,7 @@ BYTES = 4  # of a float32 number
 TRAINED = 4  # numbers for each weight: itself, its gradient and two moments of AdamW
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Demand:
     """The least memory of one part of a run."""
 
@@ -42,9 +44,20 @@ def require_memory(
 
     If training is on a GPU, only the weights are counted, because they are created in main memory.
     """
-    for_each_weight = 1 if _on_gpu(device) else TRAINED
+    described = tokenizer.config(audio)
+    vocabulary = Vocabulary(codebook_size=described.codebook_size, streams=described.streams)
+    encoder = baselines.encoder
+    for_each_weight = 1 if device != "cpu" and torch.cuda.is_available() else TRAINED
+    models = (
+        Demand(f"training {what}", parameters * for_each_weight, *_largest(group, config))
+        for what, group, config, parameters in (
+            ("the autoencoder", "tokenizer.autoencoder", tokenizer.autoencoder, described.parameters),
+            ("the language model", "lm.gpt", lm.gpt, lm.gpt.parameters(vocabulary)),
+            ("the vocoder", "vocoder.wavenet", vocoder.wavenet, vocoder.wavenet.parameters),
+            ("the encoder of the baselines", "baselines.encoder", encoder, encoder.parameters),
+        )
+    )
     there = machine_memory()
-    models = _models(for_each_weight, audio, tokenizer, lm, vocoder, baselines)
     for demand in chain(models, _data(audio, tokenizer, lm, vocoder)):
         if (needed := demand.numbers * BYTES) > there:
             such = f", such as {demand.default}" if demand.default is not None else ""
@@ -52,28 +65,6 @@ def require_memory(
                 f"{demand.option} is {demand.value}: {demand.what} alone would take {needed / 1e9:.0f} GB, and this "
                 f"machine has {there / 1e9:.0f} GB; choose a smaller one{such}"
             )
-
-
-def _models(
-    for_each_weight: int,
-    audio: SpectrogramConfig,
-    tokenizer: TokenizerSettings,
-    lm: LanguageModelSettings,
-    vocoder: VocoderSettings,
-    baselines: BaselineSettings,
-) -> Iterator[Demand]:
-    described = tokenizer.config(audio)
-    vocabulary = Vocabulary(codebook_size=described.codebook_size, streams=described.streams)
-    encoder = baselines.encoder
-    for what, group, config, parameters in (
-        ("the autoencoder", "tokenizer.autoencoder", tokenizer.autoencoder, described.parameters),
-        ("the language model", "lm.gpt", lm.gpt, lm.gpt.parameters(vocabulary)),
-        ("the vocoder", "vocoder.wavenet", vocoder.wavenet, vocoder.wavenet.parameters),
-        ("the encoder of the baselines", "baselines.encoder", encoder, encoder.parameters),
-    ):
-        option, value, default = _largest(group, config)
-        numbers = parameters * for_each_weight
-        yield Demand(what=f"training {what}", numbers=numbers, option=option, value=value, default=default)
 
 
 def _largest(group: str, config: object) -> tuple[str, int, object]:
@@ -93,37 +84,14 @@ def _data(
     audio: SpectrogramConfig, tokenizer: TokenizerSettings, lm: LanguageModelSettings, vocoder: VocoderSettings
 ) -> Iterator[Demand]:
     column = tokenizer.patch.frames * audio.n_mels
-    yield Demand(
-        what="the sample of patches",
-        numbers=tokenizer.sample_patches * column,
-        option="tokenizer.sample_patches",
-        value=tokenizer.sample_patches,
-    )
-    yield Demand(
-        what="a batch of patches",
-        numbers=min(tokenizer.batch_size, tokenizer.sample_patches) * column,
-        option="tokenizer.batch_size",
-        value=tokenizer.batch_size,
-    )
-    windows = min(lm.batches.batch_size, lm.batch_tokens)
-    yield Demand(
-        what="a batch of windows of codes",
-        numbers=windows // lm.fit.accumulation * lm.gpt.model_dim,
-        option="lm.batches.batch_size",
-        value=lm.batches.batch_size,
-    )
+    patches, batch = tokenizer.sample_patches, tokenizer.batch_size
+    yield Demand("the sample of patches", patches * column, "tokenizer.sample_patches", patches)
+    yield Demand("a batch of patches", min(batch, patches) * column, "tokenizer.batch_size", batch)
+    windows = min(lm.batches.batch_size, lm.batch_tokens) // lm.fit.accumulation
+    option, value = "lm.batches.batch_size", lm.batches.batch_size
+    yield Demand("a batch of windows of codes", windows * lm.gpt.model_dim, option, value)
     crops, wavenet = vocoder.crops, vocoder.wavenet
     samples = crops.batch_size // vocoder.fit.accumulation * crops.crop_codes * wavenet.samples_per_code
-    long = crops.crop_codes > crops.batch_size
-    yield Demand(
-        what="a batch of crops of sound",
-        numbers=samples * wavenet.residual_channels,
-        option="vocoder.crops.crop_codes" if long else "vocoder.crops.batch_size",
-        value=crops.crop_codes if long else crops.batch_size,
-    )
-
-
-def _on_gpu(device: Device) -> bool:
-    import torch
-
-    return device != "cpu" and torch.cuda.is_available()
+    name = "crop_codes" if crops.crop_codes > crops.batch_size else "batch_size"
+    option, value = f"vocoder.crops.{name}", getattr(crops, name)
+    yield Demand("a batch of crops of sound", samples * wavenet.residual_channels, option, value)

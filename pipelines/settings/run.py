@@ -12,6 +12,7 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import build, move_seeds
 from foundation.devices import Device, cores
 from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.seeds import require_seed
 from lm.batches import MIN_PAIRS
 from lm.pooling import POOLINGS
@@ -30,6 +31,7 @@ from pipelines.store.store import StoreConfig
 
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
+SEEDED = ("tokenizer", "lm", "compare", "baselines", "ast", "vocoder")  # options of trainings and of their data
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 
 
@@ -60,9 +62,8 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         require_memory(self.device, self.audio, self.tokenizer, self.lm, self.vocoder, self.baselines)
-        streams = self.tokenizer.config(self.audio).streams
         self._require_same_frames()
-        self.lm.gpt.require_room(streams)
+        self.lm.gpt.require_room(self.tokenizer.config(self.audio).streams)
         self.vocoder.crops.look_ahead(self.vocoder.wavenet)
         self._require_equal_shares()
         self._require_pairs()
@@ -70,16 +71,12 @@ class RunSettings:
         self._require_comparable()
         if not self.stages:
             raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
-        if self.workers < 0:
-            raise InputError(f"workers is {self.workers}; choose 0 (as many as fit) or a number of processes")
-        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
-            raise InputError(
-                f"threads is {self.threads}; choose null (as many as this process may use), or 1 to {MAX_THREADS}"
-            )
+        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
+        require(self.threads is None or 1 <= self.threads <= MAX_THREADS, "threads", self.threads, rule)
         if self.quick and self.compare.folds is None:
             raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
-        if self.seeds < 1:
-            raise InputError(f"seeds is {self.seeds}; choose 1 or more")
+        require(self.seeds >= 1, "seeds", self.seeds, "choose 1 or more")
         require_seed(self.seed, "seed")
         require_seed(self.seed + self.seeds - 1, "seed + seeds - 1")
 
@@ -88,17 +85,8 @@ class RunSettings:
 
         The seeds of corpus, probes and listening stay, because they decide the recordings and the judging of tests.
         """
-        return replace(
-            self,
-            seed=self.seed + number,
-            seeds=1,
-            tokenizer=move_seeds(self.tokenizer, number, name="tokenizer"),
-            lm=move_seeds(self.lm, number, name="lm"),
-            compare=move_seeds(self.compare, number, name="compare"),
-            baselines=move_seeds(self.baselines, number, name="baselines"),
-            ast=move_seeds(self.ast, number, name="ast"),
-            vocoder=move_seeds(self.vocoder, number, name="vocoder"),
-        )
+        moved = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
+        return replace(self, seed=self.seed + number, seeds=1, **moved)
 
     @property
     def probed(self) -> tuple[Method, ...]:
