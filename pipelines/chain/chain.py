@@ -57,16 +57,12 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         unlabelled = read_unlabelled(settings, store, gang=gang, terminal=terminal)
         terminal.say(f"audio     {rates(settings)}")
         seconds = corpus.manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)
-        session = Session(
-            store=Store(store),
-            gang=gang,
-            terminal=terminal,
-            folder=folder,
-            workers=choose_workers(settings.workers, seconds=seconds),
-        )
+        workers = choose_workers(settings.workers, seconds=seconds)
+        session = Session(store=Store(store), gang=gang, terminal=terminal, folder=folder, workers=workers)
         made = make_folds(session, corpus.manifest, unlabelled, settings)
         if gang.rank == 0:
-            _write_folder(session, corpus, settings, made, provenance(command_line("run"), config, gang, _models(made)))
+            models = next(iter(made.values())).values()  # models of the other folds and seeds have the same sizes
+            _write_folder(session, corpus, settings, made, provenance(command_line("run"), config, gang, models))
 
 
 def rates(settings: RunSettings) -> str:
@@ -124,21 +120,22 @@ def make_stages(
     trained = autoencoder(session, sample, settings.audio, settings.tokenizer, heard=heard)
     tokens = codebook(session, sample, trained, settings.audio, settings.tokenizer)
     coded = codes(session, manifest, tokens)
-    made = [sample, *([heard] if heard else []), trained, tokens, coded]
-    made.append(health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed))
+    healthy = health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)
+    made = [sample, heard, trained, tokens, coded, healthy]
     model = None
     if "lm" in wanted or settings.probes(GPT):
         own = _coded(session, manifest, tokens, settings, coded)
         others = _coded(session, unlabelled, tokens, settings) if unlabelled else None
         model = language_model(session, own, settings.lm, unlabelled=others)
-        made += [*([own.views] if own.views else []), *(_of_unlabelled(others) if others else []), model]
+        more = (others.codes, others.views) if others else ()
+        made += [own.views, *(unlabelled_entry(entry) for entry in more if entry), model]
     codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
     if "probe" in wanted:
         made += compared(session, manifest, settings, codec, unlabelled=unlabelled)
     if "vocoder" in wanted:
         made += sounds(session, manifest, settings, codec)
     by_stage: dict[str, Entry] = {}
-    for entry in made:
+    for entry in filter(None, made):
         by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier
     return by_stage
 
@@ -151,10 +148,6 @@ def _coded(
         codes=coded or codes(session, manifest, tokens),
         views=views(session, manifest, tokens, settings.lm.views, patch_frames=patch_frames),
     )
-
-
-def _of_unlabelled(coded: CodedCorpus) -> list[Entry]:
-    return [unlabelled_entry(entry) for entry in (coded.codes, coded.views) if entry]
 
 
 def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
@@ -172,11 +165,6 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
         )
     for method in settings.probed:
         method.require_clips(manifest)
-
-
-def _models(made: dict[FoldSeed, dict[str, Entry]]) -> list[Entry]:
-    """Return the entries of the first fold and seed; models of the others have the same sizes."""
-    return list(next(iter(made.values())).values())
 
 
 def _write_curves(folder: Path, made: dict[FoldSeed, dict[str, Entry]]) -> None:

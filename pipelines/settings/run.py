@@ -207,11 +207,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def with_samples(config: Mapping[str, object]) -> dict[str, object]:
-    """Return the config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``.
-
-    Raises:
-        InputError: the options of ``audio`` are invalid.
-    """
+    """Return the config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``."""
     values = dict(config)
     if isinstance(audio := values.get("audio"), Mapping):
         spectrogram = build(AudioSettings, audio, name="audio").spectrogram()

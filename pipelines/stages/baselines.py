@@ -175,15 +175,16 @@ def baseline_features(
     folder_of_encoder = encoder_entry.folder if encoder_entry else None
     device = str(session.gang.device)
     loader = EncoderLoader(folder=folder_of_encoder, config=settings.encoder, seed=settings.seed, device=device)
+    classifier = folder_of_encoder if method == "supervised" else None
 
     def make(folder: Path) -> None:
         rows = stacked_rows(session.each(method, partial(block_features, loader, reader), manifest.clips))
         tensors = of_method(method, rows)
         write_features(folder, tensors)
-        if method == "supervised" and folder_of_encoder is not None:
+        if classifier:
             last = f"{method}/block_{len(settings.encoder.channels)}"
-            scores = head_scores(folder_of_encoder, {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS})
-            write_scores(folder, scores)
+            pooled = {pooling: tensors[f"{last}:{pooling}"] for pooling in POOLINGS}
+            write_scores(folder, head_scores(classifier, pooled))
 
-    written = [FEATURES, SCORES] if method == "supervised" and encoder_entry else [FEATURES]
+    written = [FEATURES, SCORES] if classifier else [FEATURES]
     return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=written)
