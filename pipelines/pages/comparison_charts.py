@@ -167,16 +167,9 @@ def _groups(comparison: ComparisonRecord) -> Markup:
     by_method = _group_values(comparison)
     groups = ranked_groups(by_method)
     columns = [[values[group] for values in by_method.values() if group in values] for group in groups]
+    low, high, unmarked = [*map(min, columns)], [*map(max, columns)], [math.nan] * len(groups)
     span = Look(colour=GRID, width=2.5)
-    series = [
-        Series(
-            look=span,
-            places=range(len(groups)),
-            values=[math.nan] * len(groups),
-            low=[*map(min, columns)],
-            high=[*map(max, columns)],
-        )
-    ]
+    series = [Series(look=span, places=range(len(groups)), values=unmarked, low=low, high=high)]
     for of, values in by_method.items():
         places = [place for place, group in enumerate(groups) if group in values]
         look = replace(line_look(of), dashes="", size=5)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.pages import phrasing, provenance_rows, run_words
+from pipelines.pages import phrasing, run_words
 from pipelines.results import comparison_record, run_record
 
 FILTERS = (
@@ -22,7 +22,7 @@ FILTERS = (
     comparison_record.fold_noun,
     comparison_record.probed_places,
 )
-GLOBALS = (phrasing.quantity, run_record.rows, provenance_rows.provenance_rows, provenance_rows.option_lines)
+GLOBALS = (phrasing.quantity, run_record.rows, run_words.provenance_rows, run_words.option_lines)
 
 
 def draw(template: str, **values: object) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
@@ -34,14 +35,15 @@ def key_figures(results: Results) -> list[KeyFigure]:
     unigram, coded = of("lm", "unigram_perplexity"), of("tokenizer", "bits_per_second")
     kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
     labels = {note: of("vocoder", "label_accuracy", kind) for note, kind in kinds.items()}
-    distance = {f"{{}} by {GRIFFIN_LIM.title}": of("vocoder", "log_mel_distance", GRIFFIN_LIM.key)}
+    griffin_lim = of("vocoder", "log_mel_distance", GRIFFIN_LIM.key)
+    distance, decibels = {f"{{}} by {GRIFFIN_LIM.title}": griffin_lim}, partial(quantity, unit="dB")
     return [
         *_figure("codebook perplexity", of("tokenizer", "perplexity"), number, {"of {} codes": size}),
         *_figure("language model perplexity", of("lm", "perplexity"), number, {"{} by frequencies alone": unigram}),
         *_figure("bits per second", of("lm", "bits_per_second"), number, {"{} without a language model": coded}),
         *(_probe_figures(comparison) if comparison else []),
         *_figure("of WaveNet's clips recognised", of("vocoder", "label_accuracy", WAVENET.key), percent, labels),
-        *_figure("WaveNet's log-mel distance", of("vocoder", "log_mel_distance", WAVENET.key), _decibels, distance),
+        *_figure("WaveNet's log-mel distance", of("vocoder", "log_mel_distance", WAVENET.key), decibels, distance),
     ]
 
 
@@ -66,7 +68,3 @@ def _figure(
     """Make a key figure where there is a value; ``beside`` is what to compare it with, by its wording."""
     note = ", ".join(wording.format(written(other)) for wording, other in beside.items() if other is not None)
     return [] if value is None else [KeyFigure(value=written(value), name=name, note=note)]
-
-
-def _decibels(value: float | None) -> str:
-    return quantity(value, "dB")

@@ -13,26 +13,17 @@ from markupsafe import Markup
 
 from audio.recordings.manifest import SPLITS
 from foundation.files import write_aside
-from pipelines.pages import run_words
+from pipelines.pages import report_sounds, run_words
 from pipelines.pages.environment import draw
 from pipelines.pages.key_figures import key_figures
-from pipelines.pages.report_sounds import (
-    clip_name,
-    clip_sounds,
-    embedded_sounds,
-    excerpt_sentence,
-    said_sounds,
-    sound_path,
-)
 from pipelines.pages.run_charts import fold_trainings, report_charts
-from pipelines.pages.sound_charts import SoundFile, reconstruction, sound_spectrograms
+from pipelines.pages.sound_charts import reconstruction, sound_spectrograms
 from pipelines.results.comparison_record import has_folds
 from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
 from vocoder.kinds.table import JUDGED_KINDS, KINDS
 
-TEMPLATE = "report.html.jinja"
 # fmt: off
 SOUND_FIGURES = (
     "bits_per_sample", "label_accuracy", "stoi", "stoi_clips", "pesq", "pesq_clips", "mel_cepstral_distortion",
@@ -41,8 +32,6 @@ SOUND_FIGURES = (
 )
 # fmt: on
 MAX_PICTURES = 6  # clips
-SHOWN_REJECTED = 20
-SHOWN_LABELS = 60
 
 
 def write_report(folder: Path) -> Path:
@@ -51,21 +40,11 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: the results, or a sound that they name, are missing or broken.
     """
-    write_aside(folder / REPORT, page(folder))
-    return folder / REPORT
-
-
-def page(folder: Path) -> str:
-    """Draw the report of the run in ``folder`` as HTML.
-
-    Raises:
-        InputError: the results, or a sound that they name, are missing or broken.
-    """
     results = read_results(folder)
     comparison = results.get("comparison")
     kinds = {row["of"] for row in results["figures"]}
-    return draw(
-        TEMPLATE,
+    page = draw(
+        "report.html.jinja",
         results=results,
         opening=run_words.opening(results),
         key_figures=key_figures(results),
@@ -75,10 +54,10 @@ def page(folder: Path) -> str:
         charts=dict(report_charts(results)),
         reconstructions=list(_reconstructions(folder, results, read_pictures(folder))),
         listening="listening" in results,
-        clips=clip_sounds(results),
-        unconditional=said_sounds(results, None),
-        sources=embedded_sounds(folder, results),
-        excerpts=excerpt_sentence(results),
+        clips=report_sounds.clip_sounds(results),
+        unconditional=report_sounds.said_sounds(results, None),
+        sources=report_sounds.embedded_sounds(folder, results),
+        excerpts=report_sounds.excerpt_sentence(results),
         spectrograms=list(_spectrograms(folder, results)),
         generated=list(_generated(results)),
         model=GPT,
@@ -86,10 +65,10 @@ def page(folder: Path) -> str:
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
         explanations=[kind.explanation for kind in KINDS if kind.key in kinds],
         sound_figures=SOUND_FIGURES,
-        shown_rejected=SHOWN_REJECTED,
-        shown_labels=SHOWN_LABELS,
         adding=lambda stage: adding_command(results, stage),
     )
+    write_aside(folder / REPORT, page)
+    return folder / REPORT
 
 
 def adding_command(results: Results, stage: str) -> str:
@@ -111,21 +90,18 @@ def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iter
     size = len(results["codebook"]["counts"]) if "codebook" in results else max(highest, default=0) + 1
     for number, clip in enumerate(results["listening"]["clips"][:MAX_PICTURES] if "listening" in results else []):
         if f"{number}:codes" in pictures:
-            name = clip_name(clip)
-            seconds = soundfile.info(sound_path(folder, f"{number}_original.wav")).duration
+            name = report_sounds.clip_name(clip)
+            seconds = soundfile.info(report_sounds.sound_path(folder, f"{number}_original.wav")).duration
             yield name, reconstruction(number, pictures, seconds=seconds, codebook_size=size, name=name)
 
 
 def _spectrograms(folder: Path, results: Results) -> Iterator[tuple[str, Markup]]:
     """Draw the sounds of each clip, and its last continuation."""
-    for number, clip in enumerate(clip_sounds(results)[:MAX_PICTURES]):
-        judged = {f"{number}_{kind}.wav": kind for kind in JUDGED_KINDS}
-        sounds = sorted((sound for sound in clip.sounds if sound.file in judged), key=lambda s: [*judged].index(s.file))
-        files = [
-            SoundFile(title=sound.title, path=sound_path(folder, sound.file), joint=sound.figures.get("prompt_seconds"))
-            for sound in (*sounds, *clip.continuations[-1:])
-        ]
-        yield clip.name, sound_spectrograms(number, files, name=clip.name)
+    for number, clip in enumerate(report_sounds.clip_sounds(results)[:MAX_PICTURES]):
+        by_file = {sound.file: sound for sound in clip.sounds}
+        judged = [by_file[file] for kind in JUDGED_KINDS if (file := f"{number}_{kind}.wav") in by_file]
+        sounds = {report_sounds.sound_path(folder, sound.file): sound for sound in (*judged, *clip.continuations[-1:])}
+        yield clip.name, sound_spectrograms(number, sounds, name=clip.name)
 
 
 def _generated(results: Results) -> Iterator[tuple[DiversityRow, dict[str, int]]]:

@@ -45,7 +45,7 @@ def clip_sounds(results: Results) -> list[ClipSounds]:
         ClipSounds(
             name=clip_name(clip),
             path=clip["path"],
-            place=_excerpt_place(clip) if is_cut(clip) else None,
+            place=f"from {clip.get('start', 0.0):.2f} s of {clip['clip_seconds']:.1f} s" if is_cut(clip) else None,
             sounds=[
                 Sound(title=title, file=f"{number}_{kind}.wav", figures=clip["sounds"][kind], last=kind in LAST)
                 for kind, title in sorted(TITLES.items(), key=lambda item: item[0] in LAST)
@@ -90,10 +90,6 @@ def embedded_sounds(folder: Path, results: Results) -> dict[str, str | None]:
 def clip_name(clip: ClipRecord) -> str:
     """Name a clip by its label and group, or else by its path."""
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
-
-
-def _excerpt_place(excerpt: ExcerptRecord) -> str:
-    return f"from {excerpt.get('start', 0.0):.2f} s of {excerpt.get('clip_seconds', 0.0):.1f} s"
 
 
 def excerpt_sentence(results: Results) -> str | None:

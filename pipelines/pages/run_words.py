@@ -1,7 +1,8 @@
-"""The sentences of a report, and the lines that a run prints at its end."""
+"""The sentences of a report, where its results come from, and the lines that a run prints at its end."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
@@ -14,7 +15,7 @@ from pipelines.results.comparison_record import (
     has_folds,
     method_of,
 )
-from pipelines.results.run_record import Results
+from pipelines.results.run_record import MachineRecord, Provenance, Results
 from pipelines.store.stored_features import GPT
 
 MAX_FOLDS = 8  # that a sentence names
@@ -122,3 +123,34 @@ def _method_lines(comparison: ComparisonRecord) -> Iterator[str]:
     for each in comparison.get("differences", [])[:MAX_LINES]:
         against = f"{full_name(each['of'])} against {full_name(each['against'])}"
         yield f"{against:{width + 12}}  {difference(each, comparison)}"
+
+
+def provenance_rows(source: Provenance) -> Iterator[tuple[str, str]]:
+    """List what the results were made with, a name and a value for each row."""
+    yield "Wordless", source["version"]
+    yield "commit", source["commit"] or "not a git checkout"
+    yield "date", source["date"].replace("T", " ").replace("+00:00", " UTC")
+    yield "machine", _machine(source["machine"])
+    yield "operating system", source["system"]
+    yield "Python", source["python"]
+    yield "device", source["device"]
+    yield "threads", number(source["threads"])
+    yield "ranks", number(source["ranks"])
+    for stage, count in source["parameters"].items():
+        yield f"parameters, {full_name(stage)}", number(count)
+    yield from source["libraries"].items()
+
+
+def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Write each option as the command line takes it: ``audio.n_mels=80``."""
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from option_lines(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+
+
+def _machine(machine: MachineRecord) -> str:
+    memory = machine["memory"]
+    size = "" if memory is None else f", {memory / 1e9:.0f} GB of memory"
+    return f"{machine['cpu']}, {counted(machine['cores'], 'core')}{size}"

@@ -1,7 +1,6 @@
 """Spectrograms of a report: sounds, and what the tokenizer keeps of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from markupsafe import Markup
 from matplotlib.mlab import specgram
 
 from pipelines.pages.charts import Picture, spectrogram_chart
+from pipelines.pages.report_sounds import Sound
 from pipelines.results.run_record import Pictures
 
 WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
@@ -25,19 +25,10 @@ RECONSTRUCTED = {
 MAX_FRAMES = 400  # of a reconstruction
 
 
-@dataclass(frozen=True, kw_only=True)
-class SoundFile:
-    """A sound to draw."""
-
-    title: str
-    path: Path
-    joint: float | None = None  # seconds at which the language model takes over
-
-
-def sound_spectrograms(number: int, sounds: Sequence[SoundFile], *, name: str) -> Markup:
+def sound_spectrograms(number: int, sounds: Mapping[Path, Sound], *, name: str) -> Markup:
     """Draw the sounds of clip ``number``; the loudest point of the first sound, the original, is the brightest."""
-    longest = min(max(soundfile.info(sound.path).duration for sound in sounds), MAX_SECONDS)
-    read = [_spectrogram(sound.path, longest) for sound in sounds]
+    longest = min(max(soundfile.info(path).duration for path in sounds), MAX_SECONDS)
+    read = [_spectrogram(path, longest) for path in sounds]
     loudest = float(read[0][0].max(initial=-RANGE_DB))
     pictures = [
         Picture(
@@ -46,9 +37,9 @@ def sound_spectrograms(number: int, sounds: Sequence[SoundFile], *, name: str) -
             seconds=seconds,
             kilohertz=rate / 2000,
             limits=(loudest - RANGE_DB, loudest),
-            marked=sound.joint,
+            marked=sound.figures.get("prompt_seconds"),  # where the language model takes over
         )
-        for sound, (levels, seconds, rate) in zip(sounds, read, strict=True)
+        for sound, (levels, seconds, rate) in zip(sounds.values(), read, strict=True)
     ]
     height = 40 + 85 * len(pictures)
     return spectrogram_chart(pictures, name=f"sounds-{number}", title=f"Spectrograms of {name}", height=height)

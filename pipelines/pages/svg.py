@@ -18,22 +18,17 @@ from matplotlib.figure import Figure
 WIDTH = 340.0  # CSS pixels
 FONT_SIZE = 10.5  # CSS pixels
 
-INK = "#00000a"
-MUTED = "#00000b"
-GRID = "#00000c"
-BLUE = "#00000d"
-ORANGE = "#00000e"
-GREEN = "#00000f"
-PAPER = "#000010"
+# placeholder -> colour of the page
 VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    GRID: "var(--line)",
-    BLUE: "var(--blue)",
-    ORANGE: "var(--orange)",
-    GREEN: "var(--green)",
-    PAPER: "var(--card)",
+    "#00000a": "var(--ink)",
+    "#00000b": "var(--muted)",
+    "#00000c": "var(--line)",
+    "#00000d": "var(--blue)",
+    "#00000e": "var(--orange)",
+    "#00000f": "var(--green)",
+    "#000010": "var(--card)",
 }
+INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
 
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -62,13 +57,9 @@ STYLE: dict[str, Any] = {
 
 
 def inline_svg(draw: Callable[[Figure], None], *, name: str, description: str, height: float) -> Markup:
-    """Draw a chart as an element of a page.
+    """Draw a chart, ``height`` CSS pixels high, as an element of a page.
 
-    Args:
-        draw: draws into an empty figure.
-        name: unique on the page. Equal names and equal data give equal bytes.
-        description: for readers who do not see the chart.
-        height: in CSS pixels.
+    ``draw`` fills an empty figure. ``name`` is unique on the page; equal names and equal data give equal bytes.
     """
     with style.context(STYLE | {"svg.hashsalt": name}, after_reset=True), warnings.catch_warnings():
         # The browser draws the text, so matplotlib's own font need not have its letters.
@@ -94,17 +85,14 @@ def _page_element(svg: str, description: str) -> Markup:
     for parent in list(root.iter()):
         for child in [child for child in parent if child.tag in ("metadata", "style")]:
             parent.remove(child)
-    used = {target for element in root.iter() for target in re.findall(r"#([\w-]+)", _references(element))}
+    references = [element.get(name, "") for element in root.iter() for name in ("href", "clip-path")]
+    used = set(re.findall(r"#([\w-]+)", " ".join(references)))
     for element in root.iter():
         kept = {name: value for name, value in element.attrib.items() if name != "id" or value in used}
         element.attrib = {name: _adapted(name, value) for name, value in kept.items()}
         element.tail = None
     root.attrib = {"viewBox": root.attrib["viewBox"], "class": "chart", "role": "img", "aria-label": description}
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # ElementTree has escaped all text
-
-
-def _references(element: ElementTree.Element) -> str:
-    return element.get("href", "") + " " + element.get("clip-path", "")
 
 
 def _adapted(name: str, value: str) -> str:
