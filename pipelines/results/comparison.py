@@ -5,8 +5,9 @@ and Student's t over the folds. With several seeds, a clip counts as right by th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -35,7 +36,8 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
         InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of tries, a
             seed of a fold is missing, or folds by group test a group twice.
     """
-    study = _Study.of(per_fold)
+    study = _Study(probes=per_fold)
+    _require_alike(study)
     if by == "group":
         _require_groups_apart(study)
     outcomes = [_outcome(study, name) for name in study.names]
@@ -70,19 +72,19 @@ class _Study:
     """The probes of every fold and seed, checked to be comparable."""
 
     probes: Mapping[tuple[str, int], Probed]
-    names: list[str]  # of the folds, in the order given
-    seeds: list[int]
-    methods: list[str]
 
-    @classmethod
-    def of(cls, probes: Mapping[tuple[str, int], Probed]) -> "_Study":
-        names, seeds = list(dict.fromkeys(name for name, _ in probes)), sorted({seed for _, seed in probes})
-        missing = [f"{name!r} with seed {seed}" for name in names for seed in seeds if (name, seed) not in probes]
-        if missing or not names:
-            raise InputError(f"a comparison lacks the probes of {', '.join(missing) or 'any fold'}; run them first")
-        study = cls(probes=probes, names=names, seeds=seeds, methods=[])
-        _require_alike(study)
-        return cls(probes=probes, names=names, seeds=seeds, methods=[row["of"] for row in study.first["methods"]])
+    @cached_property
+    def names(self) -> list[str]:
+        """The folds, in the order given."""
+        return list(dict.fromkeys(name for name, _ in self.probes))
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        return sorted({seed for _, seed in self.probes})
+
+    @cached_property
+    def methods(self) -> list[str]:
+        return [row["of"] for row in self.first["methods"]]
 
     @property
     def first(self) -> Probed:
@@ -101,6 +103,10 @@ class _Study:
 
 def _require_alike(study: _Study) -> None:
     """Refuse different classes, methods, candidates or tries, and different test clips of the seeds of a fold."""
+    places = [(name, seed) for name in study.names for seed in study.seeds]
+    missing = [f"{name!r} with seed {seed}" for name, seed in places if (name, seed) not in study.probes]
+    if missing or not places:
+        raise InputError(f"a comparison lacks the probes of {', '.join(missing) or 'any fold'}; run them first")
     for (name, seed), probed in study.probes.items():
         for what, one, other in (
             ("classes", probed["classes"], study.first["classes"]),
@@ -152,12 +158,7 @@ def _outcome(study: _Study, name: str) -> Outcome:
 
 
 def _method(
-    study: _Study,
-    of: str,
-    values: FloatArray,
-    draws: FloatArray,
-    outcomes: Sequence[Outcome],
-    config: ProbeConfig,
+    study: _Study, of: str, values: FloatArray, draws: FloatArray, outcomes: Sequence[Outcome], config: ProbeConfig
 ) -> MethodRow:
     """Build one row of the comparison from values ``(folds, methods)`` and draws ``(resamples, methods)``."""
     number, rows = study.methods.index(of), study.rows(of)
@@ -197,32 +198,16 @@ def _groups(study: _Study, number: int, outcomes: Sequence[Outcome]) -> dict[str
 
 
 def _differences(study: _Study, values: FloatArray, draws: FloatArray, config: ProbeConfig) -> list[DifferenceRow]:
-    """Compare the GPT with every other method, the strongest first."""
+    """Compare the GPT with every other method, the strongest first; values and draws as in `_method`."""
     if GPT not in study.methods:
         return []
-    gpt = study.methods.index(GPT)
-    rows = [
-        _difference(study, gpt, other, values, draws, config) for other in range(len(study.methods)) if other != gpt
-    ]
+    gpt, rows = study.methods.index(GPT), []
+    for other, against in enumerate(study.methods):
+        if other != gpt:
+            found = difference(values, draws, gpt, other, confidence=config.confidence)
+            folds = dict(zip(study.names, (values[:, gpt] - values[:, other]).tolist(), strict=True))
+            rows.append(cast(DifferenceRow, {"of": GPT, "against": against, "folds": folds, **asdict(found)}))
     return sorted(rows, key=lambda row: row["value"])
-
-
-def _difference(
-    study: _Study, one: int, other: int, values: FloatArray, draws: FloatArray, config: ProbeConfig
-) -> DifferenceRow:
-    """Compare two methods, both by number; values and draws as in `_method`."""
-    found = difference(values, draws, one, other, confidence=config.confidence)
-    return {
-        "of": study.methods[one],
-        "against": study.methods[other],
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
-        "fold_low": found.fold_low,
-        "fold_high": found.fold_high,
-        "folds": dict(zip(study.names, (values[:, one] - values[:, other]).tolist(), strict=True)),
-    }
 
 
 def _layers(study: _Study, of: str) -> list[LayerRow]:

@@ -1,6 +1,25 @@
-"""One row of ``results.json``."""
+"""One row of ``results.json``, and the units of its figures."""
 
 from dataclasses import dataclass
+
+_NAMES = {  # unit -> figures; all others are ratios
+    "codes": ("perplexity", "unigram_perplexity", "recoded_perplexity", "used_codes", "dead_codes"),
+    "codes/s": ("codes_per_second",),
+    "bit/s": ("bits_per_second",),
+    "bit/sample": ("bits_per_sample",),
+    "normalised log-mel squared": ("reconstruction_mse", "quantised_mse"),
+    "dB": ("log_mel_distance", "mel_cepstral_distortion"),
+    "dB re full scale": ("rms",),
+    "full scale": ("peak", "dc"),
+    "STOI": ("stoi",),
+    "MOS": ("pesq",),
+    "cents": ("pitch_error",),
+    "clips": ("stoi_clips", "pesq_clips", "pitch_error_clips"),
+    "blocks": ("runaway_blocks", "runaway_blocks_left"),
+    "s": ("seconds", "prompt_seconds"),
+    "bytes": ("peak_memory",),
+}
+_UNITS = {name: unit for unit, names in _NAMES.items() for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,11 +29,15 @@ class Figure:
     stage: str
     name: str
     value: float
-    unit: str
     artifact: str  # store key of the entry that it is about
     of: str | None = None  # representation or kind of sound
     low: float | None = None  # 95 % interval
     high: float | None = None
-    protocol: str | None = None  # division of the clips
+    protocol: str | None = None  # how the clips were divided
     split: str | None = None
     seeds: int = 1
+
+    @property
+    def unit(self) -> str:
+        """The unit of the value."""
+        return _UNITS.get(self.name, "ratio")

@@ -25,8 +25,7 @@ from vocoder.kinds.wavenet import WAVENET
 
 FoldSeed = tuple[str, int]  # the test fold, and the seed
 
-# Stages with a training curve, and their names in figures.
-TRAINED = {"autoencoder": "autoencoder", "lm": "lm", "vocoder": "vocoder"}
+TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
 
 def write_results(
@@ -66,13 +65,13 @@ def write_results(
         content["comparison"] = compared
         layers = _layers(only["probe"], compared["protocol"]) if only else ()
         figures = [*_compared(compared, made), *layers, *figures]
-    write_json(folder / RESULTS, {**content, "figures": [asdict(figure) for figure in figures]})
+    write_json(folder / RESULTS, {**content, "figures": [asdict(figure) | {"unit": figure.unit} for figure in figures]})
 
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
     """Collect the figures that exist once if everything was trained once."""
     content: dict[str, object] = {
-        "curves": {TRAINED[stage]: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
+        "curves": {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
     }
     if "health" in entries:
         health = entries["health"].read_json("health.json")
@@ -107,33 +106,19 @@ def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSetti
     return {**comparison(probed, by=by, config=settings.probe), "trainings": trainings}
 
 
-def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]) -> list[Figure]:
+def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
     """Give the methods' figures, means over the folds, and the GPT's difference to each other method."""
-    artifact = " ".join(entries["probe"].key for entries in made.values())
-    shared: dict[str, Any] = {
-        "stage": "probe",
-        "unit": "ratio",
-        "artifact": artifact,
-        "protocol": compared["protocol"],
-        "split": "test",
-        "seeds": len(compared["seeds"]),
-    }
-    figures = []
+    keys, metric, seeds = [entries["probe"].key for entries in made.values()], compared["metric"], compared["seeds"]
+    shared: dict[str, Any] = {"stage": "probe", "artifact": " ".join(keys), "seeds": len(seeds), "split": "test"}
+    shared["protocol"] = compared["protocol"]
     for row in compared["methods"]:
-        metric = compared["metric"]
-        figures.append(
-            Figure(name=metric, of=row["of"], value=row["value"], low=row["low"], high=row["high"], **shared)
-        )
-        others = {"macro_f1": row["macro_f1"], "mean_average_precision": row["mean_average_precision"]}
-        figures += [
-            Figure(name=name, of=row["of"], value=value, **shared)
-            for name, value in others.items()
-            if name != metric and value is not None
-        ]
+        yield Figure(name=metric, of=row["of"], value=row["value"], low=row["low"], high=row["high"], **shared)
+        for name, value in (("macro_f1", row["macro_f1"]), ("mean_average_precision", row["mean_average_precision"])):
+            if name != metric and value is not None:
+                yield Figure(name=name, of=row["of"], value=value, **shared)
     for one in compared["differences"]:
         of = f"{one['of']} - {one['against']}"
-        figures.append(Figure(name="difference", of=of, value=one["value"], low=one["low"], high=one["high"], **shared))
-    return figures
+        yield Figure(name="difference", of=of, value=one["value"], low=one["low"], high=one["high"], **shared)
 
 
 def _rate(entry: Entry) -> Iterator[Figure]:
@@ -142,32 +127,21 @@ def _rate(entry: Entry) -> Iterator[Figure]:
     del values["fingerprints"]
     tokenizer = build(TokenizerConfig, values, name="tokenizer")
     rate = tokenizer.audio.sample_rate / tokenizer.samples_per_code * tokenizer.streams
-    yield Figure(stage="tokenizer", name="codes_per_second", value=rate, unit="codes/s", artifact=entry.key)
+    yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=entry.key)
 
 
 def _tokenizer(entry: Entry) -> Iterator[Figure]:
-    health = entry.read_json("health.json")
-    units = {
-        "perplexity": "codes",
-        "used_codes": "codes",
-        "dead_codes": "codes",
-        "bits_per_second": "bit/s",
-        "reconstruction_mse": "normalised log-mel squared",
-        "quantised_mse": "normalised log-mel squared",
-    }
-    shared: dict[str, Any] = {"stage": "tokenizer", "artifact": entry.key}
-    for name, unit in units.items():
-        yield Figure(name=name, value=_number(health[name]), unit=unit, **shared)
-    stability = health["stability"]
-    if isinstance(stability, Mapping):
-        for name, share in stability.items():
-            yield Figure(name="stability", of=name, value=_number(share), unit="ratio", **shared)
+    health: Mapping[str, Any] = entry.read_json("health.json")
+    for name in ("perplexity", "used_codes", "dead_codes", "bits_per_second", "reconstruction_mse", "quantised_mse"):
+        yield Figure(stage="tokenizer", name=name, value=health[name], artifact=entry.key)
+    for change, share in health["stability"].items():
+        yield Figure(stage="tokenizer", name="stability", of=change, value=share, artifact=entry.key)
 
 
 def _language_model(entry: Entry) -> Iterator[Figure]:
-    units = {"perplexity": "codes", "unigram_perplexity": "codes", "bits_per_second": "bit/s"}
-    for name, value in entry.read_json("perplexity.json").items():
-        yield Figure(stage="lm", name=name, value=_number(value), unit=units[name], artifact=entry.key)
+    perplexities: Mapping[str, Any] = entry.read_json("perplexity.json")
+    for name, value in perplexities.items():
+        yield Figure(stage="lm", name=name, value=value, artifact=entry.key)
 
 
 def _vocoder(entry: Entry) -> Iterator[Figure]:
@@ -180,14 +154,14 @@ def _vocoder(entry: Entry) -> Iterator[Figure]:
     shared: dict[str, Any] = {"stage": "vocoder", "name": "bits_per_sample", "of": WAVENET.key, "artifact": entry.key}
     for point in curve["curve"]:
         if point["step"] == curve["kept_step"]:
-            yield Figure(value=point["validation_loss"] / math.log(2), unit="bit/sample", **shared)
+            yield Figure(value=point["validation_loss"] / math.log(2), **shared)
 
 
 def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
     """Give each layer of each method with its best pooling on validation."""
     probed: Mapping[str, Any] = entry.read_json(PROBE)
     metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
-    shared: dict[str, Any] = {"stage": "probe", "name": metric, "unit": "ratio", "artifact": entry.key}
+    shared: dict[str, Any] = {"stage": "probe", "name": metric, "artifact": entry.key}
     for row in probed["methods"]:
         for of, each in best_poolings(row["candidates"]).items():
             if "/" in of:
@@ -196,8 +170,8 @@ def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:
-    for name, unit in (("seconds", "s"), ("peak_memory", "bytes")):
-        yield Figure(stage=entry.stage, name=name, value=entry.costs[name], unit=unit, artifact=entry.key)
+    for name, value in entry.costs.items():
+        yield Figure(stage=entry.stage, name=name, value=value, artifact=entry.key)
 
 
 def _stages(entries: Mapping[str, Entry], place: FoldSeed, *, several: bool) -> Iterator[dict[str, object]]:
@@ -214,18 +188,10 @@ def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict
         "clips": {split: len(manifest.of(split)) for split in SPLITS},
         "seconds": {split: sum(clip.seconds for clip in manifest.of(split)) for split in SPLITS},
         "trimmed_seconds": manifest.trimmed_seconds,
-        "rejected": [_rejected(each) for each in rejected],
+        "rejected": [
+            {"path": each.path, "reason": each.reason} | ({"segments": each.segments} if each.segments else {})
+            for each in rejected
+        ],
         "labels": Counter(clip.label for clip in manifest.clips if clip.label is not None),
         "groups": Counter(clip.group for clip in manifest.clips if clip.group is not None),
     }
-
-
-def _rejected(each: Rejected) -> dict[str, object]:
-    """Return path and reason; the number of segments only if segments were left out."""
-    return {"path": each.path, "reason": each.reason} | ({"segments": each.segments} if each.segments else {})
-
-
-def _number(value: object) -> float:
-    if not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is not a number")
-    return value

@@ -23,19 +23,6 @@ from pipelines.store.store import Entry
 from vocoder.kinds.table import ORIGINAL, UNLEARNED
 from vocoder.kinds.wavenet import WAVENET
 
-UNITS = {
-    "log_mel_distance": "dB",
-    "mel_cepstral_distortion": "dB",
-    "stoi": "STOI",
-    "pesq": "MOS",
-    "pitch_error": "cents",
-    "rms": "dB re full scale",
-    "peak": "full scale",
-    "dc": "full scale",
-    "perplexity": "codes",
-    "recoded_perplexity": "codes",
-    "prompt_seconds": "s",
-}
 COUNTED = ("stoi", "pesq", "pitch_error")  # figures that some clips lack: their clips are counted
 
 Rows = Sequence[Mapping[str, Any]]
@@ -44,13 +31,9 @@ Rows = Sequence[Mapping[str, Any]]
 def sound_figures(
     entries: Mapping[str, Entry], manifest: Manifest, config: ProbeConfig, *, protocol: str
 ) -> Iterator[Figure]:
-    """Collect all figures of a run's sounds; empty if it made none.
+    """Collect all figures of a run's sounds from its entries by stage; empty if it made none.
 
-    Args:
-        entries: of the run, by stage.
-        manifest: present labels of the clips; a corrected label needs no new sounds.
-        config: number of resamples of an interval, and its probability mass.
-        protocol: division of the clips.
+    ``manifest`` has the present labels of the clips: a corrected label needs no new sounds.
     """
     if "listening" not in entries:
         return
@@ -96,7 +79,7 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
     hits = np.array([[row["heard"][kind] == labels[row["path"]] for row in rows] for kind in kinds], np.float64)
     outcome = Hits(hits=hits)
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
-    shared = {**shared, "unit": "ratio", "artifact": entry.key}
+    shared = {**shared, "artifact": entry.key}
     for column, kind in enumerate(kinds):
         low, high = interval(draws[:, column], config.confidence)
         yield Figure(name="label_accuracy", of=kind, value=float(hits[column].mean()), low=low, high=high, **shared)
@@ -118,7 +101,7 @@ def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]
     if (entry.folder / GUARD).exists():
         counts: Mapping[str, Any] = entry.read_json(GUARD)
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
-            yield Figure(name=name, of=WAVENET.key, value=count, unit="blocks", artifact=entry.key, **shared)
+            yield Figure(name=name, of=WAVENET.key, value=count, artifact=entry.key, **shared)
 
 
 def _means(rows: Rows, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
@@ -138,10 +121,9 @@ def _mean(
     if len(known):
         draws = bootstrap([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
         low, high = interval(draws[:, 0], config.confidence)
-        unit = UNITS.get(name, "ratio")
-        yield Figure(name=name, of=of, value=float(known.mean()), low=low, high=high, unit=unit, **shared)
+        yield Figure(name=name, of=of, value=float(known.mean()), low=low, high=high, **shared)
     if name in COUNTED:
-        yield Figure(name=f"{name}_clips", of=of, value=len(known), unit="clips", **shared)
+        yield Figure(name=f"{name}_clips", of=of, value=len(known), **shared)
 
 
 def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
@@ -153,14 +135,14 @@ def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -
         for name in dict.fromkeys(name for row in several for name in row["figures"]):
             values = _clip_means(several, name)
             if name == "prompt_seconds":  # chosen, not measured
-                yield Figure(name=name, of=of, value=float(np.mean(values)), unit=UNITS[name], **shared)
+                yield Figure(name=name, of=of, value=float(np.mean(values)), **shared)
             else:
                 yield from _mean(name, of, values, config, shared)
     for row in entry.read_rows(LISTENING, "diversity"):
         of = at_temperature(row["of"], row["temperature"])
         for name, value in row.items():
             if name not in ("of", "temperature", "sounds") and value is not None:
-                yield Figure(name=name, of=of, value=value, unit=UNITS.get(name, "ratio"), **shared)
+                yield Figure(name=name, of=of, value=value, **shared)
 
 
 def _clip_means(rows: Rows, name: str) -> list[float]:
