@@ -1,5 +1,6 @@
 """Recordings -> frames that any function computes, pooled over each clip: features that need no training."""
 
+import inspect
 from functools import partial
 from pathlib import Path
 
@@ -11,32 +12,30 @@ from audio.recordings.finite import require_finite
 from audio.recordings.manifest import Clip, Manifest, recordings_hash
 from lm.pooling import POOLINGS, FloatArray, pool
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe
+from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, stacked_rows, write_features
 
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
-def frame_features(
-    session: Session, manifest: Manifest, frames: Frames, *, method: str, sample_rate: int, version: int = 1
-) -> Entry:
+def frame_features(session: Session, manifest: Manifest, frames: Frames, *, method: str, sample_rate: int) -> Entry:
     """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
 
-    A clip is in memory as a whole. All folds share the entry.
+    A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the
+    function, so that a changed function is computed again; it does not contain the code of functions that it calls.
 
     Args:
         session: store and terminal.
         manifest: clips.
-        frames: the function and its options; the options belong to the key.
+        frames: the function and its options.
         method: name of the method.
         sample_rate: Hz of the samples.
-        version: of the function; raise it with every change of its values.
     """
     recipe = Recipe(
         stage=f"{method}_features",
-        version=version,
+        version=1,
         config={"poolings": POOLINGS, **frames.keywords, "sample_rate": sample_rate},
-        inputs={"recordings": recordings_hash(manifest)},
+        inputs={"recordings": recordings_hash(manifest), "function": text_hash(inspect.getsource(frames.func))},
     )
     work = partial(_pooled, frames, method, sample_rate, manifest.root)
 
