@@ -8,6 +8,7 @@ A network is built and its weights are read only after these three agree::
 """
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from foundation.json_values import find_object, parse_json, read_object
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes 1 MB
 MAX_REASON = 300  # characters
+# what PyTorch, safetensors and Python raise when a file is damaged
+_DAMAGE = (OSError, RuntimeError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}  # bytes per number
 
@@ -112,20 +115,12 @@ def load_weights(model: nn.Module, folder: Path, sha256: str, *, tied: Collectio
 
 @contextmanager
 def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
-    """Turn every error that damaged files cause into one line: ``place`` holds a damaged ``what``, and the remedy.
-
-    PyTorch, safetensors and Python raise errors of many types when a file is damaged.
-
-    Raises:
-        InputError: the block raised such an error.
-    """
+    """Turn every error that damaged files cause into one line: ``place`` holds a damaged ``what``, and the remedy."""
     try:
         yield
     except MemoryError as error:
         raise InputError(f"{place} holds a damaged {what} (it takes more memory than there is); {remedy}") from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        raise InputError(f"{place} holds a damaged {what} ({first_line(error)}); {remedy}") from error
-    except (RuntimeError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{place} holds a damaged {what} ({first_line(error)}); {remedy}") from error
 
 
@@ -183,7 +178,7 @@ def read_header(weights: Path) -> Header:
     if not isinstance(content, dict):
         raise InputError(f"{weights.name} is not a safetensors file: its header is not an object")
     header = {name: _entry(name, value) for name, value in content.items() if name != "__metadata__"}
-    if sum(_bytes(kind, shape) for kind, shape in header.values()) != rest - length:
+    if sum(SIZES[kind] * math.prod(shape) for kind, shape in header.values()) != rest - length:
         raise InputError(f"{weights.name} does not have the size that its header gives")
     return header
 
@@ -194,13 +189,6 @@ def _entry(name: str, value: object) -> tuple[str, tuple[int, ...]]:
     if isinstance(kind, str) and kind in SIZES and all(type(size) is int and size >= 0 for size in sizes):
         return kind, tuple(sizes)
     raise InputError(f"{WEIGHTS} gives the tensor {name!r} a type or shape that no wordless model has")
-
-
-def _bytes(kind: str, shape: tuple[int, ...]) -> int:
-    numbers = SIZES[kind]
-    for size in shape:
-        numbers *= size
-    return numbers
 
 
 def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collection[str] = ()) -> None:
