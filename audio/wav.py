@@ -34,11 +34,7 @@ class WavFile:
 
 @contextmanager
 def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
-    """Open a mono WAV file for writing; its header is completed when the block ends.
-
-    Raises:
-        OSError: the file cannot be written, such as on a full disk.
-    """
+    """Open a mono WAV file for writing; its header is completed when the block ends."""
     with path.open("wb") as file, wave.open(file) as writer:
         writer.setnchannels(1)
         writer.setsampwidth(BYTES_PER_SAMPLE)

@@ -22,11 +22,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Waveform:
-    """Mono samples ``(samples,)`` float32, nominally in [-1, 1], at ``sample_rate`` Hz.
-
-    Raises:
-        InputError: the samples are not one-dimensional float32, or the rate is not positive.
-    """
+    """Mono samples ``(samples,)`` float32, nominally in [-1, 1], at ``sample_rate`` Hz."""
 
     samples: FloatArray
     sample_rate: int
@@ -45,11 +41,7 @@ class Waveform:
         return len(self.samples) / self.sample_rate
 
     def write(self, path: Path | str) -> None:
-        """Write a 16-bit PCM WAV file atomically; samples outside [-1, 1] are clipped.
-
-        Raises:
-            InputError: the path has the suffix of another sound format, such as ".mp3".
-        """
+        """Write a 16-bit PCM WAV file atomically; samples outside [-1, 1] are clipped."""
         path = Path(path).expanduser()
         if path.suffix.lower() in OTHER_SOUNDS:
             raise InputError(f"{path} is not the name of a WAV file, which is what is written; name {path.stem}.wav")

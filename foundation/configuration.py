@@ -98,11 +98,7 @@ def dotted(name: str, key: str) -> str:
 
 
 def convert(kind: Any, value: object, *, option: str) -> object:
-    """Convert a value to the annotated type ``kind``.
-
-    Raises:
-        InputError: the value does not fit the type.
-    """
+    """Convert a value to the annotated type ``kind``."""
     if type(value) is int and not -MOST_INTEGER <= value <= MOST_INTEGER:
         raise InputError(f"{option}={render(value)} is too large; it must lie within 64 bits: ±{MOST_INTEGER}")
     origin = get_origin(kind)

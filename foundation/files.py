@@ -49,11 +49,7 @@ def aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_write_errors(path: Path) -> Iterator[None]:
-    """Turn a failed write into an `OSError` that names ``path``, whichever library wrote.
-
-    Raises:
-        OSError: instead of an error that is caused by a full disk or the like; ``filename`` is ``path``.
-    """
+    """Turn a failed write into an `OSError` that names ``path``, whichever library wrote."""
     try:
         yield
     except InputError:
@@ -147,11 +143,7 @@ def is_full(folder: Path) -> bool:
 
 
 def file_hash(path: Path) -> str:
-    """Compute the SHA-256 of a file's bytes.
-
-    Raises:
-        OSError: as `open_regular`.
-    """
+    """Compute the SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
     with open_regular(path) as file:
         while block := os.read(file, 1 << 20):

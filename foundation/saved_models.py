@@ -101,11 +101,7 @@ def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> I
 
 
 def load_weights(model: nn.Module, folder: Path, sha256: str, *, tied: Collection[str] = ()) -> None:
-    """Load ``model.safetensors``, whose hash the config names, into a network; ``tied`` as in `require_tensors`.
-
-    Raises:
-        InputError: the file is another one, or its tensors do not fit the network or are not finite.
-    """
+    """Load ``model.safetensors``, whose hash the config names, into a network; ``tied`` as in `require_tensors`."""
     if sha256 != file_hash(folder / WEIGHTS):
         raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
     require_tensors(folder / WEIGHTS, model.state_dict(), tied=tied)
@@ -131,12 +127,7 @@ def first_line(error: BaseException) -> str:
 
 
 def require_files(folder: Path, kind: ModelKind) -> None:
-    """Refuse a folder that lacks a file, has something else in its place, or holds a model of another kind.
-
-    Raises:
-        InputError: ``config.json`` or ``model.safetensors`` is not there, or is a folder, a pipe or a broken link; or
-            ``config.json`` describes another kind of model.
-    """
+    """Refuse a folder that lacks a file, has something else in its place, or holds a model of another kind."""
     for name in (CONFIG, WEIGHTS):
         path = folder / name
         if not path.is_file():
@@ -164,11 +155,7 @@ def require_size(weights: Path, numbers: int) -> None:
 
 
 def read_header(weights: Path) -> Header:
-    """Read type and shape of every tensor of a safetensors file; no tensor is read.
-
-    Raises:
-        InputError: the file is cut short, or does not begin with a safetensors header.
-    """
+    """Read type and shape of every tensor of a safetensors file; no tensor is read."""
     with weights.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         rest = weights.stat().st_size - 8

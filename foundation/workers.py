@@ -34,11 +34,7 @@ def _begin_worker() -> None:
 
 
 def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -> Iterator[R]:
-    """Give the results of ``work`` for each job: from the pool, or computed here on one thread, as in a worker.
-
-    Raises:
-        InputError: a worker process ended before its work was done.
-    """
+    """Give the results of ``work`` for each job: from the pool, or computed here on one thread, as in a worker."""
     if pool is None:
         for job in jobs:
             with one_thread():
