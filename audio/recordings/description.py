@@ -39,7 +39,7 @@ class Description:
 
 
 def describe(fields: Mapping[str, str], where: str) -> Description:
-    """Parse the fields of a description; empty text means unknown. ``where`` is the source in errors ("table.tsv:3")."""
+    """Parse the fields of a description; empty text means unknown. Errors begin with ``where`` ("table.tsv:3")."""
     given = {name: text.strip() for name in (*FIELDS, *SPAN_FIELDS) if (text := fields.get(name, "")).strip()}
     for name, text in given.items():
         if not text.isprintable():
