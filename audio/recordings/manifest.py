@@ -143,8 +143,10 @@ def recordings_hash(manifest: Manifest) -> str:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, atomically."""
-    _write(path, _text(manifest.clips))
+    """Write a manifest as TSV, atomically; the column of segments only if there are segments."""
+    columns = _SEGMENT_COLUMNS if manifest.has_segments else _COLUMNS
+    rows = (columns, *(_cells(clip, columns) for clip in manifest.clips))
+    _write(path, "".join("\t".join(cells) + "\n" for cells in rows))
 
 
 def read_manifest(path: Path, root: Path) -> Manifest:
@@ -178,12 +180,6 @@ def writable(text: str) -> bool:
 def printable(text: str) -> str:
     """Escape the characters that a manifest cannot hold, for messages."""
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
-
-
-def _text(clips: Sequence[Clip]) -> str:
-    """Write all rows; the column of segments only if there are segments."""
-    columns = _SEGMENT_COLUMNS if any(clip.segment is not None for clip in clips) else _COLUMNS
-    return "".join("\t".join(cells) + "\n" for cells in (columns, *(_cells(clip, columns) for clip in clips)))
 
 
 def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
