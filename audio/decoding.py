@@ -113,11 +113,7 @@ _UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile
 
 
 def count_samples(path: Path) -> int:
-    """Count the samples of a recording at its own rate; decodes the file if its header does not say.
-
-    Raises:
-        InputError: as `open_recording`.
-    """
+    """Count the samples of a recording at its own rate; decodes the file if its header does not say."""
     with open_recording(path) as recording:
         if (declared := declared_length(recording)) is not None:
             return declared

@@ -51,9 +51,6 @@ def read_loudest(path: Path, sample_rate: int, seconds: float, *, step: int, par
 
     The excerpt begins at a multiple of ``step`` samples. A longer recording is decoded twice, in constant memory except
     for the energy of each block of ``step`` samples.
-
-    Raises:
-        InputError: the file cannot be read.
     """
     wanted = max(round(seconds * sample_rate), 1)
     beginning = read_beginning(path, sample_rate, (wanted + 1) / sample_rate, part=part)

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 
 MeanRemoval = Literal["none", "clip", "running"]
-
-
 LOUD = 0.99  # share of a recording's values below its loud values
 
 
@@ -29,12 +27,10 @@ def limit_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[Te
         yield from pieces
         return
     held = list(pieces)
-    if not held:
-        return
-    values = torch.cat([piece.flatten() for piece in held])
-    if not len(values):
+    if not any(piece.numel() for piece in held):
         yield from held
         return
+    values = torch.cat([piece.flatten() for piece in held])
     loud = values.kthvalue(max(round(LOUD * len(values)), 1)).values
     floor = loud - decibels * math.log(10) / 10
     yield from (torch.logaddexp(piece, floor) for piece in held)

@@ -34,7 +34,8 @@ def mono(samples: object, *, name: str = "samples") -> FloatArray:
     """
     array = _array(samples, name)
     if array.ndim == 2:
-        array = array.mean(axis=_channels(array.shape, name), dtype=_wide(array))
+        wide = np.float64 if array.dtype == np.float64 else np.float32
+        array = array.mean(axis=_channels(array.shape, name), dtype=wide)
     elif array.ndim != 1:
         raise InputError(f"{name} have {array.ndim} dimensions; give one recording (samples,) at a time")
     with np.errstate(over="ignore"):
@@ -73,7 +74,3 @@ def _channels(shape: tuple[int, ...], name: str) -> int:
         f"{name} have the shape {shape}, in which channels cannot be told from samples; give one channel, or their "
         "mean: samples.mean(axis)"
     )
-
-
-def _wide(array: npt.NDArray[np.floating]) -> type[np.floating]:
-    return np.float64 if array.dtype == np.float64 else np.float32

@@ -1,7 +1,7 @@
 """User options of the front end; `AudioSettings.spectrogram` converts them to samples."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from audio.mean_removal import MeanRemoval
 from audio.spectrogram import MAX_WINDOW, SpectrogramConfig, mel_filters, require_rate
@@ -17,9 +17,6 @@ class AudioSettings:
     """Options of the front end: window and hop in milliseconds, or else in samples.
 
     Fields of the same name mean the same as those of `SpectrogramConfig`.
-
-    Raises:
-        InputError: a length is given in both units or in none, or a value is out of range.
     """
 
     sample_rate: int
@@ -40,22 +37,11 @@ class AudioSettings:
         _require_one_length("hop_ms", self.hop_ms, DEFAULT_HOP_MS, "hop_length", self.hop_length)
 
     def spectrogram(self) -> SpectrogramConfig:
-        """Return the front end, with window and hop rounded to whole samples.
-
-        Raises:
-            InputError: see `SpectrogramConfig`; or a mel band contains no frequency of the window's Fourier transform.
-        """
-        config = SpectrogramConfig(
-            sample_rate=self.sample_rate,
-            window_length=self._samples(self.window_ms, self.window_length),
-            hop_length=self._samples(self.hop_ms, self.hop_length),
-            n_mels=self.n_mels,
-            f_min=self.f_min,
-            f_max=self.f_max,
-            floor=self.floor,
-            dynamic_range=self.dynamic_range,
-            remove_mean=self.remove_mean,
-        )
+        """Return the front end, with window and hop rounded to whole samples."""
+        options = {field.name: getattr(self, field.name) for field in fields(SpectrogramConfig)}
+        options["window_length"] = self._samples(self.window_ms, self.window_length)
+        options["hop_length"] = self._samples(self.hop_ms, self.hop_length)
+        config = SpectrogramConfig(**options)
         _require_full_bands(config)
         return config
 

@@ -27,8 +27,6 @@ from foundation.ranges import require
 MAX_WINDOW = 65_536  # samples
 MAX_MELS = 1024  # their weights with the longest window take 128 MiB
 MAX_RATE = 1_000_000  # Hz
-
-
 SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
 
 
@@ -60,8 +58,7 @@ class SpectrogramConfig:
         if not 0 <= self.f_min < self.highest <= nyquist:
             raise InputError(
                 f"audio.f_min is {self.f_min} and audio.f_max {self.highest} Hz; choose 0 <= f_min < f_max <= "
-                f"{nyquist:g}, "
-                f"half of audio.sample_rate={self.sample_rate}"
+                f"{nyquist:g}, half of audio.sample_rate={self.sample_rate}"
             )
         most = min(self.window_length // 2, MAX_MELS)
         if not 0 < self.n_mels <= most:

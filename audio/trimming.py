@@ -32,11 +32,7 @@ Steps = tuple[tuple[int, int], ...]  # (block, tenths of a decibel below the lou
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Samples ``start`` to ``start + num_samples`` of a recording, at its own rate.
-
-    Raises:
-        InputError: a value is negative.
-    """
+    """Samples ``start`` to ``start + num_samples`` of a recording, at its own rate."""
 
     start: int
     num_samples: int

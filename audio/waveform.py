@@ -1,12 +1,20 @@
-"""A mono waveform: samples and their sample rate."""
+"""A mono waveform: samples and their sample rate; and the 16-bit PCM WAV files that are written piece by piece.
 
+libsndfile converts samples to bytes, and Python writes the bytes: on a full disk libsndfile reports only a failure,
+Python the reason.
+"""
+
+import io
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 
-from audio.wav import wav_file
 from foundation.errors import InputError
 from foundation.files import aside
 from foundation.ranges import require
@@ -22,11 +30,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Waveform:
-    """Mono samples ``(samples,)`` float32, nominally in [-1, 1], at ``sample_rate`` Hz.
-
-    Raises:
-        InputError: the samples are not one-dimensional float32, or the rate is not positive.
-    """
+    """Mono samples ``(samples,)`` float32, nominally in [-1, 1], at ``sample_rate`` Hz."""
 
     samples: FloatArray
     sample_rate: int
@@ -45,14 +49,36 @@ class Waveform:
         return len(self.samples) / self.sample_rate
 
     def write(self, path: Path | str) -> None:
-        """Write a 16-bit PCM WAV file atomically; samples outside [-1, 1] are clipped.
-
-        Raises:
-            InputError: the path has the suffix of another sound format, such as ".mp3".
-        """
+        """Write a 16-bit PCM WAV file atomically; samples outside [-1, 1] are clipped."""
         path = Path(path).expanduser()
         if path.suffix.lower() in OTHER_SOUNDS:
             raise InputError(f"{path} is not the name of a WAV file, which is what is written; name {path.stem}.wav")
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside(path) as beside, wav_file(beside, self.sample_rate) as file:
             file.write(self.samples)
+
+
+class WavFile:
+    """A mono WAV file that is open for writing."""
+
+    def __init__(self, file: wave.Wave_write, sample_rate: int) -> None:
+        self._file = file
+        self._sample_rate = sample_rate
+
+    def write(self, samples: FloatArray) -> None:
+        """Append samples ``(time,)``; those outside [-1, 1] are clipped, as the format demands."""
+        encoded = io.BytesIO()
+        clipped = np.clip(samples, -1.0, 1.0)
+        soundfile.write(encoded, clipped, self._sample_rate, subtype="PCM_16", format="RAW", endian="LITTLE")
+        self._file.writeframesraw(encoded.getvalue())
+
+
+@contextmanager
+def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
+    """Open a mono WAV file for writing; its header is completed when the block ends."""
+    with path.open("wb") as file, wave.open(file) as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)  # bytes
+        writer.setframerate(sample_rate)
+        writer.writeframesraw(b"")  # writes the header, also if no samples follow
+        yield WavFile(writer, sample_rate)

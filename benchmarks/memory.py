@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from audio.wav import wav_file
+from audio.waveform import wav_file
 from benchmarks.sounds import random_tokenizer, write_noise
 from benchmarks.timing import table
 from foundation.errors import InputError

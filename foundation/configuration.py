@@ -98,11 +98,7 @@ def dotted(name: str, key: str) -> str:
 
 
 def convert(kind: Any, value: object, *, option: str) -> object:
-    """Convert a value to the annotated type ``kind``.
-
-    Raises:
-        InputError: the value does not fit the type.
-    """
+    """Convert a value to the annotated type ``kind``."""
     if type(value) is int and not -MOST_INTEGER <= value <= MOST_INTEGER:
         raise InputError(f"{option}={render(value)} is too large; it must lie within 64 bits: ±{MOST_INTEGER}")
     origin = get_origin(kind)
@@ -135,7 +131,7 @@ def convert_union(kinds: tuple[Any, ...], value: object, *, option: str) -> obje
     if value is None and NoneType in kinds:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
-    if len(others) == 1 and not is_plain(others[0]):
+    if len(others) == 1 and others[0] not in WORDS and get_origin(others[0]) is not Literal:  # it has parts
         return convert(others[0], value, option=option)
     if float in others:
         require_moderate(value, option=option)
@@ -165,11 +161,6 @@ def convert_mapping(kind: Any, value: object, *, option: str) -> dict[str, objec
     if not isinstance(value, Mapping):
         raise InputError(f"{option}={render(value)} is one value; it must be a group: {option}={{name: value}}")
     return {str(key): convert(kind, item, option=dotted(option, str(key))) for key, item in value.items()}
-
-
-def is_plain(kind: Any) -> bool:
-    """Return whether values of a type have no parts, so that an error of a union can list the type in words."""
-    return kind in WORDS or get_origin(kind) is Literal
 
 
 def convert_plain(kind: Any, value: object, *, option: str) -> object:

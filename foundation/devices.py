@@ -14,11 +14,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def choose_device(wanted: Device) -> torch.device:
-    """Return the device of that name; ``auto`` means the GPU if there is one.
-
-    Raises:
-        InputError: a GPU is asked for and there is none.
-    """
+    """Return the device of that name; ``auto`` means the GPU if there is one."""
     import torch
 
     there = torch.cuda.is_available()

@@ -1,4 +1,4 @@
-"""Writing files atomically, opening only regular files, and hashing files."""
+"""Writing files and folders whole, opening only regular files, and hashing files."""
 
 import errno
 import hashlib
@@ -49,11 +49,7 @@ def aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_write_errors(path: Path) -> Iterator[None]:
-    """Turn a failed write into an `OSError` that names ``path``, whichever library wrote.
-
-    Raises:
-        OSError: instead of an error that is caused by a full disk or the like; ``filename`` is ``path``.
-    """
+    """Turn a failed write into an `OSError` that names ``path``, whichever library wrote."""
     try:
         yield
     except InputError:
@@ -147,11 +143,7 @@ def is_full(folder: Path) -> bool:
 
 
 def file_hash(path: Path) -> str:
-    """Compute the SHA-256 of a file's bytes.
-
-    Raises:
-        OSError: as `open_regular`.
-    """
+    """Compute the SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
     with open_regular(path) as file:
         while block := os.read(file, 1 << 20):
@@ -167,3 +159,31 @@ def flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def replace_folder(place: Path, source: Path | None) -> None:
+    """Put a copy of the folder ``source`` at ``place``, whole, instead of what is there; None leaves nothing there."""
+    beside = place.with_name(f"{place.name}.aside")
+    shutil.rmtree(beside, ignore_errors=True)
+    if source is not None:
+        try:
+            _copy(source, beside)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+    if place.exists():
+        shutil.rmtree(place)
+    if source is not None:
+        beside.rename(place)
+
+
+def _copy(folder: Path, place: Path) -> None:
+    """Copy the files of a folder without their permissions: the source may be read-only, the copy can be changed."""
+    place.mkdir()
+    for path in sorted(folder.iterdir()):
+        copy = place / path.name
+        if path.is_dir():
+            _copy(path, copy)
+        else:
+            with named_write_errors(copy), path.open("rb") as source, copy.open("wb") as copied:
+                shutil.copyfileobj(source, copied, 1 << 20)

@@ -8,6 +8,7 @@ A network is built and its weights are read only after these three agree::
 """
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from foundation.json_values import find_object, parse_json, read_object
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes 1 MB
 MAX_REASON = 300  # characters
+# what PyTorch, safetensors and Python raise when a file is damaged
+_DAMAGE = (OSError, RuntimeError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}  # bytes per number
 
@@ -98,11 +101,7 @@ def reading(folder: Path, kind: ModelKind, config: type[T], *, remedy: str) -> I
 
 
 def load_weights(model: nn.Module, folder: Path, sha256: str, *, tied: Collection[str] = ()) -> None:
-    """Load ``model.safetensors``, whose hash the config names, into a network; ``tied`` as in `require_tensors`.
-
-    Raises:
-        InputError: the file is another one, or its tensors do not fit the network or are not finite.
-    """
+    """Load ``model.safetensors``, whose hash the config names, into a network; ``tied`` as in `require_tensors`."""
     if sha256 != file_hash(folder / WEIGHTS):
         raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
     require_tensors(folder / WEIGHTS, model.state_dict(), tied=tied)
@@ -112,20 +111,12 @@ def load_weights(model: nn.Module, folder: Path, sha256: str, *, tied: Collectio
 
 @contextmanager
 def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
-    """Turn every error that damaged files cause into one line: ``place`` holds a damaged ``what``, and the remedy.
-
-    PyTorch, safetensors and Python raise errors of many types when a file is damaged.
-
-    Raises:
-        InputError: the block raised such an error.
-    """
+    """Turn every error that damaged files cause into one line: ``place`` holds a damaged ``what``, and the remedy."""
     try:
         yield
     except MemoryError as error:
         raise InputError(f"{place} holds a damaged {what} (it takes more memory than there is); {remedy}") from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        raise InputError(f"{place} holds a damaged {what} ({first_line(error)}); {remedy}") from error
-    except (RuntimeError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{place} holds a damaged {what} ({first_line(error)}); {remedy}") from error
 
 
@@ -136,12 +127,7 @@ def first_line(error: BaseException) -> str:
 
 
 def require_files(folder: Path, kind: ModelKind) -> None:
-    """Refuse a folder that lacks a file, has something else in its place, or holds a model of another kind.
-
-    Raises:
-        InputError: ``config.json`` or ``model.safetensors`` is not there, or is a folder, a pipe or a broken link; or
-            ``config.json`` describes another kind of model.
-    """
+    """Refuse a folder that lacks a file, has something else in its place, or holds a model of another kind."""
     for name in (CONFIG, WEIGHTS):
         path = folder / name
         if not path.is_file():
@@ -169,11 +155,7 @@ def require_size(weights: Path, numbers: int) -> None:
 
 
 def read_header(weights: Path) -> Header:
-    """Read type and shape of every tensor of a safetensors file; no tensor is read.
-
-    Raises:
-        InputError: the file is cut short, or does not begin with a safetensors header.
-    """
+    """Read type and shape of every tensor of a safetensors file; no tensor is read."""
     with weights.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         rest = weights.stat().st_size - 8
@@ -183,7 +165,7 @@ def read_header(weights: Path) -> Header:
     if not isinstance(content, dict):
         raise InputError(f"{weights.name} is not a safetensors file: its header is not an object")
     header = {name: _entry(name, value) for name, value in content.items() if name != "__metadata__"}
-    if sum(_bytes(kind, shape) for kind, shape in header.values()) != rest - length:
+    if sum(SIZES[kind] * math.prod(shape) for kind, shape in header.values()) != rest - length:
         raise InputError(f"{weights.name} does not have the size that its header gives")
     return header
 
@@ -194,13 +176,6 @@ def _entry(name: str, value: object) -> tuple[str, tuple[int, ...]]:
     if isinstance(kind, str) and kind in SIZES and all(type(size) is int and size >= 0 for size in sizes):
         return kind, tuple(sizes)
     raise InputError(f"{WEIGHTS} gives the tensor {name!r} a type or shape that no wordless model has")
-
-
-def _bytes(kind: str, shape: tuple[int, ...]) -> int:
-    numbers = SIZES[kind]
-    for size in shape:
-        numbers *= size
-    return numbers
 
 
 def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collection[str] = ()) -> None:

@@ -34,31 +34,16 @@ def _begin_worker() -> None:
 
 
 def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -> Iterator[R]:
-    """Give the results of ``work`` for each job: from the pool, or computed here on one thread, as in a worker.
-
-    Raises:
-        InputError: a worker process ended before its work was done.
-    """
-    if pool is not None:
-        with _told_of_ended_workers():
-            yield from pool.map(work, jobs, chunksize=8)
+    """Give the results of ``work`` for each job: from the pool, or computed here on one thread, as in a worker."""
+    if pool is None:
+        for job in jobs:
+            with one_thread():
+                result = work(job)
+            yield result
         return
-    for job in jobs:
-        with one_thread():
-            result = work(job)
-        yield result
-
-
-@contextmanager
-def _told_of_ended_workers() -> Iterator[None]:
-    """Say in one line that a worker was killed: the kernel kills a process where memory runs out.
-
-    Raises:
-        InputError: a worker process ended before its work was done.
-    """
     try:
-        yield
-    except BrokenProcessPool as error:
+        yield from pool.map(work, jobs, chunksize=8)
+    except BrokenProcessPool as error:  # the kernel kills a process where memory runs out
         raise InputError(
             "the system ended a worker process, most likely because memory ran out; nothing finished is lost: go on "
             "with the same command and workers=1"

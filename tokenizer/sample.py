@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from audio.reading import read_blocks
-from audio.recordings.finite import require_finite
+from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from audio.warping import warp

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from audio.recordings.description import Description, describe
+from audio.recordings.description import FIELDS, Description, describe
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
 from audio.recordings.measurement import Measurement
@@ -31,11 +31,7 @@ UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusConfig:
-    """Options of the corpus: where its recordings are, and how they are split.
-
-    Raises:
-        InputError: neither root nor table is given, the pattern is malformed, or two values contradict each other.
-    """
+    """Options of the corpus: where its recordings are, and how they are split."""
 
     root: str | None = None  # folder of the recordings; None: the folder that a fairseq table names, or the table's own
     pattern: str | None = None  # of file names, such as {label}_{group}_{index}.wav: see audio.recordings.templates
@@ -57,6 +53,11 @@ class CorpusConfig:
             silence_dbfs=self.segment_silence_dbfs,
         )
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields of the description that file names give."""
+        return () if self.pattern is None else Template(self.pattern).fields
+
     def __post_init__(self) -> None:
         _ = self.segments  # refuses contradictory values
         if not self.root and not self.table:
@@ -66,7 +67,7 @@ class CorpusConfig:
             )
         if not self.extensions:
             raise InputError("corpus.extensions is empty; name at least one, such as wav")
-        fields = Template(self.pattern).fields if self.pattern is not None else ()
+        fields = self.fields
         if self.labels == "pattern" and "label" not in fields and not self.table:
             raise InputError(f"corpus.labels=pattern, but corpus.pattern is {self.pattern!r}; put {{label}} into it")
         wanted = "split" if self.split.by == "table" else self.split.by
@@ -162,9 +163,6 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Reject
 
     A recording has several descriptions if a table names several parts of it. Nothing is decoded, so that most mistakes
     show quickly.
-
-    Raises:
-        InputError: as `build_manifest`, except errors that need inspection.
     """
     root, listed = _find_in_table(config) if config.table else _find_in_folder(config)
     if config.pattern is None:
@@ -250,14 +248,10 @@ def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
                 f"{row.where}: {relative} is listed twice; give each recording one row, or each of its parts another "
                 "start and end"
             )
-        if config.split.by == "table" and row.description.split is None and not _splits_by_name(config):
+        if config.split.by == "table" and row.description.split is None and "split" not in config.fields:
             raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
         rows.append(row.description)
     return root, {path: tuple(rows) for path, rows in sorted(described.items())}
-
-
-def _splits_by_name(config: CorpusConfig) -> bool:
-    return config.pattern is not None and "split" in Template(config.pattern).fields
 
 
 def _relative(root: Path, row: Row) -> str:
@@ -303,14 +297,8 @@ def _folder(text: str, source: str) -> Path:
 
 def _merge(named: Description, listed: Description) -> Description:
     """Merge two descriptions: the table's, completed from the file name."""
-    return replace(
-        listed,
-        label=listed.label or named.label,
-        group=listed.group or named.group,
-        index=named.index if listed.index is None else listed.index,
-        fold=listed.fold or named.fold,
-        split=listed.split or named.split,
-    )
+    unknown = [name for name in FIELDS if getattr(listed, name) is None]
+    return replace(listed, **{name: getattr(named, name) for name in unknown})
 
 
 def _set_label(path: str, known: Description, config: CorpusConfig) -> Description:

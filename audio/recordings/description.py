@@ -39,12 +39,7 @@ class Description:
 
 
 def describe(fields: Mapping[str, str], where: str) -> Description:
-    """Parse the fields of a description; empty text means unknown. ``where`` is the source in errors ("table.tsv:3").
-
-    Raises:
-        InputError: the index is not a number, the split not a split, start and end not a part, or a value holds a
-            control character.
-    """
+    """Parse the fields of a description; empty text means unknown. Errors begin with ``where`` ("table.tsv:3")."""
     given = {name: text.strip() for name in (*FIELDS, *SPAN_FIELDS) if (text := fields.get(name, "")).strip()}
     for name, text in given.items():
         if not text.isprintable():
@@ -60,11 +55,7 @@ def describe(fields: Mapping[str, str], where: str) -> Description:
 
 
 def split_of(name: str, where: str) -> Split:
-    """Return the split that a name stands for, in any case.
-
-    Raises:
-        InputError: no split has this name.
-    """
+    """Return the split that a name stands for, in any case."""
     for split, names in SPLIT_NAMES.items():
         if name.lower() in names:
             return split

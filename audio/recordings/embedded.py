@@ -145,23 +145,14 @@ def _speak(request: dict[str, object], folder: Path) -> None:
 
 
 def _run_engine(request: str) -> None:
-    """Run the engine on the request; the engine exits when its end of a pipe shows that this process is gone.
-
-    Raises:
-        OSError: the engine could not write its files.
-        InputError: it failed in another way.
-    """
+    """Run the engine on the request; the engine exits when its end of a pipe shows that this process is gone."""
     lifeline, held = os.pipe()
+    # without the variable that would give this engine the data of another eSpeak
+    environment = {name: value for name, value in os.environ.items() if name != "ESPEAK_DATA_PATH"}
     engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py")), str(lifeline)]
     try:
         done = subprocess.run(
-            engine,
-            input=request,
-            text=True,
-            capture_output=True,
-            check=False,
-            env=_clean_environment(),
-            pass_fds=[lifeline],
+            engine, input=request, text=True, capture_output=True, check=False, env=environment, pass_fds=[lifeline]
         )
     finally:
         os.close(lifeline)
@@ -171,11 +162,6 @@ def _run_engine(request: str) -> None:
         if number := os_number(RuntimeError(reason)):
             raise OSError(number, os.strerror(number))
         raise InputError(f"eSpeak NG failed ({reason}); run wordless doctor, or give recordings of your own")
-
-
-def _clean_environment() -> dict[str, str]:
-    """Return the environment without the variable that would give this engine the data of another eSpeak."""
-    return {name: value for name, value in os.environ.items() if name != "ESPEAK_DATA_PATH"}
 
 
 def _whole(folder: Path, count: int) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from audio.recordings.manifest import Clip, Manifest, Split
+from audio.recordings.splits import require_whole_groups
 from foundation.errors import InputError
 
 FoldBy = Literal["group", "fold"]
@@ -47,22 +48,12 @@ def folds(
 
 def require_disjoint_groups(manifest: Manifest) -> None:
     """Refuse a division that does not test generalisation across groups."""
-    first: dict[str, Clip] = {}
-    for clip in manifest.clips:
-        other = clip if clip.group is None else first.setdefault(clip.group, clip)
-        if other.split != clip.split:
-            raise InputError(
-                f"group {clip.group!r} stands in two splits ({other.path} in {other.split}, {clip.path} in "
-                f"{clip.split}), so what is measured is not how well an unheard one is told; keep each group in one "
-                "split or fold, or allow it with corpus.split.shared_groups=true"
-            )
+    remedy = "keep each group in one split or fold, or allow it with corpus.split.shared_groups=true"
+    require_whole_groups(manifest.clips, f", so what is measured is not how well an unheard one is told; {remedy}")
 
 
 def _fold(manifest: Manifest, by: FoldBy, values: Sequence[str], place: int) -> Fold:
-    held_out: dict[str | None, Split] = {
-        values[(place + 1) % len(values)]: "validation",
-        values[place]: "test",
-    }
+    held_out: dict[str | None, Split] = {values[(place + 1) % len(values)]: "validation", values[place]: "test"}
     clips = tuple(replace(clip, split=held_out.get(_value(clip, by), "train")) for clip in manifest.clips)
     return Fold(name=values[place], manifest=replace(manifest, clips=clips))
 

@@ -11,13 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from audio.reading import unusable_peak
-from audio.recordings.manifest import Rejected
+from audio.recordings.manifest import Clip, Rejected
 from audio.recordings.measurement import Measurement, MeasurementCache
 from audio.trimming import MAX_TRIM_DB, MIN_TRIM_DB
 from foundation.errors import InputError
+from foundation.ranges import require
 
 Progress = Callable[[int, int], None]  # files done, files in all
+_TRIM_RULE = f"choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as 40, or null to cut nothing off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +34,12 @@ class InspectionConfig:
     trim_db: float | None = None  # trim ends this many dB below a recording's loudest 20 ms; None: no trimming
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_seconds < math.inf:
-            raise InputError(f"corpus.inspection.min_seconds is {self.min_seconds}; choose 0 seconds or more")
-        if not 0 <= self.silence_peak < 1:
-            raise InputError(f"corpus.inspection.silence_peak is {self.silence_peak}; choose 0 <= silence_peak < 1")
-        if self.trim_db is not None and not MIN_TRIM_DB <= self.trim_db <= MAX_TRIM_DB:
-            raise InputError(
-                f"corpus.inspection.trim_db is {self.trim_db}; choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as "
-                "40, or null to cut nothing off"
-            )
+        for name, holds, rule in (
+            ("min_seconds", 0 <= self.min_seconds < math.inf, "choose 0 seconds or more"),
+            ("silence_peak", 0 <= self.silence_peak < 1, "choose 0 <= silence_peak < 1"),
+            ("trim_db", self.trim_db is None or MIN_TRIM_DB <= self.trim_db <= MAX_TRIM_DB, _TRIM_RULE),
+        ):
+            require(holds, f"corpus.inspection.{name}", getattr(self, name), rule)
 
 
 def inspect(
@@ -53,13 +55,14 @@ def inspect(
 
     Workers are threads, because decoding, hashing and summing all release Python's lock.
     """
-    ordered = sorted(paths)
-    measured = dict(zip(ordered, _measurements(root.resolve(), ordered, workers, cache, progress), strict=True))
-    reasons = {path: _fault(measured[path], config) for path in ordered}
-    first: dict[str, str] = {}
-    for path in ordered:
-        reasons[path] = reasons[path] or _duplicate(path, measured[path].sha256, first)
-    fit = {path: measured[path] for path in ordered if reasons[path] is None}
+    measured = dict(_measurements(root.resolve(), sorted(paths), workers, cache, progress))
+    reasons: dict[str, str | None] = {}
+    first: dict[str, str] = {}  # hash -> path of the first file that is usable so far
+    for path, found in measured.items():
+        reasons[path] = _fault(found, config)
+        if reasons[path] is None and (original := first.setdefault(found.sha256, path)) != path:
+            reasons[path] = f"duplicate of {original}"
+    fit = {path: found for path, found in measured.items() if reasons[path] is None}
     return fit, tuple(Rejected(path=path, reason=reason) for path, reason in reasons.items() if reason)
 
 
@@ -82,24 +85,29 @@ def _fault(found: Measurement, config: InspectionConfig) -> str | None:
     return None
 
 
-def _duplicate(path: str, sha256: str, first: dict[str, str]) -> str | None:
-    original = first.setdefault(sha256, path)
-    return None if original == path else f"duplicate of {original}"
-
-
 def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
     """Count the most frequent reasons, for messages; numbers within a reason are ignored."""
     counts = Counter(each.reason.partition(":")[0].partition(" of ")[0] for each in rejected)
     return "; ".join(f"{count} {reason}" for reason, count in counts.most_common(most))
 
 
+def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:
+    """Refuse values computed from a clip that are NaN or infinite, or did not fit into the type of their array."""
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        raise InputError(
+            f"{clip.name}: its {what} hold values that are not finite, and nothing can be trained on them; leave the "
+            "recording out, or check the options of audio"
+        )
+
+
 def _measurements(
     root: Path, paths: Sequence[str], workers: int, cache: Path | None, progress: Progress | None
-) -> Iterator[Measurement]:
+) -> Iterator[tuple[str, Measurement]]:
     """Give a measurement for each path, in order; those not in the cache are made, and appended to it one by one."""
     known = MeasurementCache(cache)
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        for done, found in enumerate(pool.map(lambda path: known.measure(root, path), paths), start=1):
+        measured = pool.map(lambda path: known.measure(root, path), paths)
+        for done, found in enumerate(zip(paths, measured, strict=True), start=1):
             yield found
             if progress:
                 progress(done, len(paths))

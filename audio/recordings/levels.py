@@ -10,7 +10,6 @@ are silent, for any length of segments and any threshold, without decoding the r
 """
 
 import base64
-import binascii
 from collections.abc import Iterable
 
 import numpy as np
@@ -37,10 +36,14 @@ def block_peaks(samples: FloatArray, sample_rate: int) -> FloatArray:
     return peaks
 
 
-def levels_of(peaks: FloatArray) -> Levels:
-    """Convert peaks ``(blocks,)`` to half decibels below full scale ``(blocks,)``; higher peaks count as full scale."""
+def join_levels(pieces: Iterable[FloatArray]) -> Levels:
+    """Convert a recording's peaks, pieces of ``(blocks,)``, to half decibels below full scale ``(blocks,)``.
+
+    Higher peaks count as full scale.
+    """
+    peaks = np.concatenate([np.empty(0), *pieces])
     with np.errstate(divide="ignore"):  # for silent blocks
-        below = np.floor(-40 * np.log10(np.nan_to_num(peaks.astype(np.float64), posinf=1.0)))
+        below = np.floor(-40 * np.log10(np.nan_to_num(peaks, posinf=1.0)))
     levels: Levels = np.clip(below, 0, SILENT).astype(np.uint8)
     return levels
 
@@ -58,17 +61,5 @@ def as_text(levels: Levels) -> str:
 
 
 def of_text(text: str) -> Levels:
-    """Parse levels that `as_text` wrote.
-
-    Raises:
-        ValueError: the text has another form.
-    """
-    try:
-        return np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
-
-
-def join_levels(peaks: Iterable[FloatArray]) -> Levels:
-    """Convert a recording's peaks, given piece by piece, to levels."""
-    return levels_of(np.concatenate([np.empty(0, np.float32), *peaks]))
+    """Parse levels that `as_text` wrote; any other text is a `ValueError`."""
+    return np.frombuffer(base64.b64decode(text, validate=True), np.uint8)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from audio.trimming import Part
 from foundation.errors import InputError
@@ -143,20 +143,14 @@ def recordings_hash(manifest: Manifest) -> str:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write a manifest as TSV, atomically.
-
-    Raises:
-        InputError: a path or value holds a tab, a line break or bytes that are not UTF-8.
-    """
-    _write(path, _text(manifest.clips))
+    """Write a manifest as TSV, atomically; the column of segments only if there are segments."""
+    columns = _SEGMENT_COLUMNS if manifest.has_segments else _COLUMNS
+    rows = (columns, *(_cells(clip, columns) for clip in manifest.clips))
+    _write(path, "".join("\t".join(cells) + "\n" for cells in rows))
 
 
 def read_manifest(path: Path, root: Path) -> Manifest:
-    """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now.
-
-    Raises:
-        InputError: the file is missing or not a manifest; the message names the line.
-    """
+    """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
     found = _rows(path, _COLUMNS, _SEGMENT_COLUMNS, _EARLIER_COLUMNS)
     return Manifest(root=root, clips=tuple(_clip(row, where) for row, where in found))
 
@@ -188,12 +182,6 @@ def printable(text: str) -> str:
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
-def _text(clips: Sequence[Clip]) -> str:
-    """Write all rows; the column of segments only if there are segments."""
-    columns = _SEGMENT_COLUMNS if any(clip.segment is not None for clip in clips) else _COLUMNS
-    return "".join("\t".join(cells) + "\n" for cells in (columns, *(_cells(clip, columns) for clip in clips)))
-
-
 def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
     values = (getattr(clip, name) for name in columns)
     cells = tuple("" if value is None else str(value) for value in values)
@@ -206,35 +194,18 @@ def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _clip(cells: Mapping[str, str], where: str) -> Clip:
-    row: dict[str, str | None] = {
-        "segment": None,
-        **dict.fromkeys(_LATER, "0"),
-        **{name: cell or (None if name in _OPTIONAL else "") for name, cell in cells.items()},
-    }
+    row: dict[str, Any] = {**dict.fromkeys(_LATER, "0"), **cells}
+    row |= {name: row.get(name) or None for name in _OPTIONAL}
     for name in _INTEGERS:
-        if row[name] is not None and whole_number(str(row[name])) is None:
-            raise InputError(
-                f"{where}: {name} is {row[name]!r:.40}; it must be a whole number: write the manifest again"
-            )
-    if whole_number(str(row["sample_rate"])) == 0:
+        text = row[name]
+        row[name] = None if text is None else whole_number(text)
+        if text is not None and row[name] is None:
+            raise InputError(f"{where}: {name} is {text!r:.40}; it must be a whole number: write the manifest again")
+    if row["sample_rate"] == 0:
         raise InputError(f"{where}: sample_rate is 0; it must be a positive number of Hz: write the manifest again")
     if row["split"] not in SPLITS:
         raise InputError(f"{where}: split is {row['split']!r:.40}; it must be one of {', '.join(SPLITS)}")
-    return Clip(
-        path=str(row["path"]),
-        segment=None if row["segment"] is None else int(row["segment"]),
-        start=int(row["start"] or 0),
-        num_samples=int(row["num_samples"] or 0),
-        trimmed=int(row["trimmed"] or 0),
-        sample_rate=int(row["sample_rate"] or 0),
-        size=int(row["size"] or 0),
-        sha256=str(row["sha256"]),
-        label=row["label"],
-        group=row["group"],
-        index=None if row["index"] is None else int(row["index"]),
-        fold=row["fold"],
-        split=next(split for split in SPLITS if split == row["split"]),
-    )
+    return Clip(**row)
 
 
 def _rows(path: Path, columns: tuple[str, ...], *earlier: tuple[str, ...]) -> Iterator[tuple[dict[str, str], str]]:

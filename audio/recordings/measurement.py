@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,15 +44,20 @@ class Measurement:
         return self.edges.part(trim_db, self.num_samples, self.sample_rate)
 
 
+_NOTHING = Measurement(
+    size=0, sha256="", num_samples=0, declared_samples=0, sample_rate=1, peak=0, finite=True, edges=NO_EDGES, levels=""
+)  # known of a file that cannot be decoded
+
+
 def measure(root: Path, path: str) -> Measurement:
     """Decode one file to its end, and hash it. An hour of sound needs 1.4 MB, for its power in each 20 ms."""
     if not writable(path):
-        return _failed_measurement("its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+        return replace(_NOTHING, problem="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     try:
         sha256 = file_hash(root / path)
         size = (root / path).stat().st_size
     except OSError as error:
-        return _failed_measurement(f"cannot be read: {error.strerror}")
+        return replace(_NOTHING, problem=f"cannot be read: {error.strerror}")
     num_samples, peak, finite, powers = 0, 0.0, True, [np.empty(0)]
     peaks = []
     try:
@@ -67,7 +72,7 @@ def measure(root: Path, path: str) -> Measurement:
                 peaks.append(block_peaks(block, recording.samplerate))
             declared, sample_rate = declared_length(recording), recording.samplerate
     except RecordingError as error:
-        return _failed_measurement(printable(error.reason), size=size, sha256=sha256)
+        return replace(_NOTHING, problem=printable(error.reason), size=size, sha256=sha256)
     return Measurement(
         size=size,
         sha256=sha256,
@@ -145,18 +150,3 @@ def _entry(line: bytes) -> tuple[str, Measurement] | None:
 def _hash(key: str, found: Mapping[str, object]) -> str:
     """Hash a line of the cache: a flipped bit in a length would change the results of a run."""
     return hashlib.sha256(json.dumps([key, found], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _failed_measurement(problem: str, *, size: int = 0, sha256: str = "") -> Measurement:
-    return Measurement(
-        size=size,
-        sha256=sha256,
-        num_samples=0,
-        declared_samples=0,
-        sample_rate=1,
-        peak=0,
-        finite=True,
-        edges=NO_EDGES,
-        levels="",
-        problem=problem,
-    )

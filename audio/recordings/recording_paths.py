@@ -40,11 +40,7 @@ class Recordings:
 
 
 def recordings_at(place: Path) -> Recordings:
-    """Find the recording ``place``, or all recordings below the folder ``place``.
-
-    Raises:
-        InputError: there is nothing, or no recording below it.
-    """
+    """Find the recording ``place``, or all recordings below the folder ``place``."""
     if not os.path.lexists(place):
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
     if not place.is_dir():  # other kinds of files are set aside when they are read

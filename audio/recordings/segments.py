@@ -96,11 +96,7 @@ class _Piece:
 
 
 def clips_of(
-    path: str,
-    described: Sequence[Description],
-    found: Measurement,
-    config: SegmentConfig,
-    inspection: InspectionConfig,
+    path: str, described: Sequence[Description], found: Measurement, config: SegmentConfig, inspection: InspectionConfig
 ) -> tuple[list[Clip], list[Rejected]]:
     """Return the clips of one recording in order of time, and what was left out, with the reasons.
 
@@ -132,11 +128,7 @@ def clips_of(
 
 
 def _base(known: Description, found: Measurement, inspection: InspectionConfig) -> _Piece:
-    """Return the recording without its silent ends, or, untrimmed, the part of it that a table names.
-
-    Raises:
-        InputError: the part lies behind the end of the recording.
-    """
+    """Return the recording without its silent ends, or, untrimmed, the part of it that a table names."""
     if known.span is None:
         part = found.part(inspection.trim_db)
         return _Piece(part=part, known=known, whole=True, trimmed=found.num_samples - part.num_samples)
@@ -157,12 +149,7 @@ def _span_seconds(span: Span | None) -> tuple[float, float] | None:
 
 
 def _cut_into_usable(
-    path: str,
-    base: _Piece,
-    found: Measurement,
-    levels: Levels,
-    config: SegmentConfig,
-    inspection: InspectionConfig,
+    path: str, base: _Piece, found: Measurement, levels: Levels, config: SegmentConfig, inspection: InspectionConfig
 ) -> tuple[list[_Piece], list[Rejected]]:
     """Cut a piece into segments; also return a line for each reason why some are left out."""
     parts = config.cut(base.part, found.sample_rate)

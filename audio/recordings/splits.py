@@ -16,14 +16,13 @@ is in two splits.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from audio.recordings.description import SPLIT_NAMES
 from audio.recordings.manifest import LARGEST, SPLITS, Clip, Rejected, Split, whole_number
-from audio.recordings.stretches import overlapping_clips, sequences
 from foundation.errors import InputError
 
 
@@ -63,10 +62,9 @@ class SplitConfig:
             raise InputError("corpus.split.by=index needs ranges; give corpus.split.test=['0-4'] or validation")
         if self.by == "group" and self.shared_groups:
             raise InputError("corpus.split.by=group and shared_groups=true contradict each other; choose one of them")
-        if self.by == "index":
-            for name in self.all_names:
-                index_range(name)
         for name, times in Counter(self.all_names).items():
+            if self.by == "index":
+                index_range(name)
             if times > 1:
                 raise InputError(f"corpus.split names {self.by} {name!r} twice; name it for one split, once")
 
@@ -79,14 +77,7 @@ class SplitConfig:
         """Return the names given for a split; for folders the default is the usual names."""
         if self.by == "folder" and not self.all_names:
             return SPLIT_NAMES[split]
-        match split:
-            case "train":
-                given = self.train
-            case "validation":
-                given = self.validation
-            case "test":
-                given = self.test
-        return tuple(map(str, given))
+        return tuple(map(str, {"train": self.train, "validation": self.validation, "test": self.test}[split]))
 
     def fraction(self, split: Split) -> float:
         """Return the share of clips to draw for a split; 0 for train, which gets the rest."""
@@ -126,11 +117,7 @@ def in_stretches(clips: Collection[Clip], config: SplitConfig) -> bool:
 
 
 def index_range(name: str) -> range:
-    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7.
-
-    Raises:
-        InputError: the name has another form.
-    """
+    """Parse a name of indices: "0-4" is 0 to 4, "7" is only 7."""
     first, dash, last = name.partition("-")
     begin, end = whole_number(first), whole_number(last if dash else first)
     if begin is None or end is None or end < begin:
@@ -269,20 +256,50 @@ def _divide_in_time(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[C
     """Divide each recording in time into train, validation and test; also return segments that overlap two splits."""
     wanted = _unfilled_splits(clips, config)
     splits: dict[str, Split] = {}
-    for sequence in sequences(clips, smallest=len(wanted) + 1):
+    for sequence in _sequences(clips, smallest=len(wanted) + 1):
         counts = _counts(len(sequence), wanted, config)
         held_out = [split for split in wanted for _ in range(counts[split])]
-        train: Split = "train"
-        in_order = [train] * (len(sequence) - len(held_out)) + held_out
-        splits |= {clip.name: split for clip, split in zip(sequence, in_order, strict=True)}
+        last = sequence[len(sequence) - len(held_out) :]
+        splits |= {clip.name: split for clip, split in zip(last, held_out, strict=True)}
     divided = [replace(clip, split=splits.get(clip.name, clip.split)) for clip in clips]
-    overlapping = overlapping_clips(divided)
+    overlapping = _overlapping_clips(divided)
     rejected = [
         Rejected(path=clip.name, reason=f"overlaps a segment of another split than {clip.split}", segments=1)
         for clip in divided
         if clip.name in overlapping
     ]
     return tuple(clip for clip in divided if clip.name not in overlapping), rejected
+
+
+def _sequences(clips: Sequence[Clip], *, smallest: int) -> list[list[Clip]]:
+    """Return sequences of clips in order of time, one per recording and label, to be divided separately.
+
+    Sequences of fewer than ``smallest`` clips are used for training only. If all are like that, labels are merged, and
+    then recordings.
+    """
+    ordered = sorted(clips, key=lambda clip: (clip.path, clip.start))
+    by_label: dict[tuple[str, str | None], list[Clip]] = defaultdict(list)
+    by_recording: dict[str, list[Clip]] = defaultdict(list)
+    for clip in ordered:
+        by_label[clip.path, clip.label].append(clip)
+        by_recording[clip.path].append(clip)
+    for several in (list(by_label.values()), list(by_recording.values()), [ordered]):
+        if enough := [sequence for sequence in several if len(sequence) >= smallest]:
+            return enough
+    return []
+
+
+def _overlapping_clips(clips: Collection[Clip]) -> set[str]:
+    """Name the clips that overlap an earlier clip of their recording in another split; the earlier clip stays."""
+    ends: dict[str, dict[Split, int]] = defaultdict(dict)  # end of the last clip that each split keeps
+    overlapping = set()
+    for clip in sorted(clips, key=lambda clip: (clip.path, clip.start, clip.num_samples)):
+        if any(clip.start < end for split, end in ends[clip.path].items() if split != clip.split):
+            overlapping.add(clip.name)
+        else:
+            end = ends[clip.path].get(clip.split, 0)
+            ends[clip.path][clip.split] = max(end, clip.start + clip.num_samples)
+    return overlapping
 
 
 def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
@@ -310,15 +327,20 @@ def _more(clips: Sequence[Clip], in_groups: bool) -> str:
 
 def _check_groups(clips: Sequence[Clip], config: SplitConfig) -> None:
     """Refuse a group in two splits, unless allowed. A split by index allows it: it cuts the series of every group."""
-    if config.shared_groups or config.by == "index":
-        return
+    if not config.shared_groups and config.by != "index":
+        remedy = "; keep a group in one split, or allow it with corpus.split.shared_groups=true"
+        require_whole_groups(clips, remedy)
+
+
+def require_whole_groups(clips: Iterable[Clip], advice: str) -> None:
+    """Refuse a group whose clips stand in two splits; ``advice`` ends the message."""
     first: dict[str, Clip] = {}
     for clip in clips:
-        other = first.setdefault(clip.group, clip) if clip.group is not None else clip
+        other = clip if clip.group is None else first.setdefault(clip.group, clip)
         if other.split != clip.split:
             raise InputError(
                 f"group {clip.group!r} stands in two splits ({other.path} in {other.split}, {clip.path} in "
-                f"{clip.split}); keep a group in one split, or allow it with corpus.split.shared_groups=true"
+                f"{clip.split}){advice}"
             )
 
 

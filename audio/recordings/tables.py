@@ -59,11 +59,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read any of the formats above; the extension and the first line decide which.
-
-    Raises:
-        InputError: the file cannot be read or has another form; the message names the line.
-    """
+    """Read any of the formats above; the extension and the first line decide which."""
     text = _text(path)
     if path.suffix.lower() in (".jsonl", ".json", ".ndjson"):
         return Table(rows=tuple(_json_rows(text, path)))

@@ -30,11 +30,7 @@ _TOKEN = re.compile(r"\{([^{}]*)\}|\*\*|\*|[^*{}]+|[{}]")
 
 @dataclass(frozen=True)
 class Template:
-    """A file-name pattern.
-
-    Raises:
-        InputError: a field is unknown or occurs twice, or a brace is not closed.
-    """
+    """A file-name pattern."""
 
     text: str
 
@@ -58,7 +54,7 @@ class Template:
         """Match a path below the corpus root ("/" between folders); return its fields, or None if it does not fit."""
         name = path if "/" in self.text else path.rpartition("/")[2]
         begin = self._tokens[0] if self._tokens and not _is_gap(self._tokens[0]) else ""
-        spans = _Fitting(name, self._gaps).spans(0, len(begin)) if name.startswith(begin) else None
+        spans = _find_spans(name, self._gaps, len(begin)) if name.startswith(begin) else None
         if spans is None:
             return None
         texts = zip(self._gaps, spans, strict=True)
@@ -104,34 +100,29 @@ class _Gap:
         return len(text) if slash < 0 else slash
 
 
-class _Fitting:
-    """A search for the first match of gaps in a text: each gap as short as possible, digits as long as possible.
+def _find_spans(text: str, gaps: Sequence[_Gap], begin: int) -> list[tuple[int, int]] | None:
+    """Find start and end of each gap in the first match from ``begin`` on; None: no match.
 
-    If a gap fails from one place on, it also fails from every later place of the same stretch, because those were
-    tried. So each gap passes over the text once.
+    Each gap is as short as possible, digits are as long as possible. If a gap fails from one place on, it also fails
+    from every later place of the same stretch, because those were tried. So each gap passes over the text once.
     """
+    failed: dict[tuple[int, int], int] = {}  # gap and end of the stretch -> the first start that failed
 
-    def __init__(self, text: str, gaps: Sequence[_Gap]) -> None:
-        self._text = text
-        self._gaps = gaps
-        self._failed: dict[tuple[int, int], int] = {}  # gap and end of the stretch -> the first start that failed
-
-    def spans(self, place: int, start: int) -> list[tuple[int, int]] | None:
-        """Return start and end of each gap from the one at ``place`` on, which starts at ``start``; None: no match."""
-        if place == len(self._gaps):
-            return [] if _EXTENSION.fullmatch(self._text, start) else None
-        gap = self._gaps[place]
-        stop = gap.stop(self._text, start)
-        if self._failed.get((place, stop), len(self._text) + 1) <= start:
+    def spans(place: int, start: int) -> list[tuple[int, int]] | None:
+        if place == len(gaps):
+            return [] if _EXTENSION.fullmatch(text, start) else None
+        gap = gaps[place]
+        stop = gap.stop(text, start)
+        if failed.get((place, stop), len(text) + 1) <= start:
             return None
         ends = range(start + gap.fewest, stop + 1)
         for end in reversed(ends) if gap.digits else ends:
-            if self._text.startswith(gap.after, end):
-                rest = self.spans(place + 1, end + len(gap.after))
-                if rest is not None:
-                    return [(start, end), *rest]
-        self._failed[place, stop] = start
+            if text.startswith(gap.after, end) and (rest := spans(place + 1, end + len(gap.after))) is not None:
+                return [(start, end), *rest]
+        failed[place, stop] = start
         return None
+
+    return spans(0, begin)
 
 
 def _is_gap(token: str) -> bool:

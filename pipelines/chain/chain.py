@@ -7,8 +7,7 @@ from audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from audio.recordings.splits import SplitConfig
 from foundation.devices import choose_device
 from foundation.errors import InputError
-from foundation.files import write_aside
-from foundation.folders import replace_folder
+from foundation.files import replace_folder, write_aside
 from foundation.progress import Terminal
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
-from audio.recordings.division import division_notices, length_notices
 from audio.recordings.embedded import EmbeddedConfig, embedded_corpus
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
+from audio.recordings.notices import division_notices, length_notices
 from foundation.errors import InputError
 from foundation.plurals import counted
 from foundation.progress import Terminal

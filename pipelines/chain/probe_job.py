@@ -9,7 +9,7 @@ from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
 from audio.recordings.folds import Fold
 from audio.recordings.manifest import Manifest, read_manifest
-from audio.recordings.overlap import overlap_notices
+from audio.recordings.notices import overlap_notices
 from foundation.configuration import build
 from foundation.devices import Device, choose_device
 from foundation.files import NO_PERMISSION, file_hash, write_aside

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from audio.recordings.sound_names import partial_name, sound_names
-from audio.wav import wav_file
+from audio.waveform import wav_file
 from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import aside, file_hash

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from audio.reading import read_blocks, resampled_length
-from audio.recordings.finite import require_finite
+from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from foundation.threads import one_thread
 from lm.embeddings import layer_features

@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from audio.reading import read_blocks
-from audio.recordings.finite import require_finite
+from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import Clip, Manifest, recordings_hash
 from lm.pooling import POOLINGS, FloatArray, pool
 from pipelines.store.session import Session

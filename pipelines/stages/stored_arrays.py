@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from audio.recordings.finite import require_finite
+from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split
 from foundation.arrays import Array, allocate, write_array
 from pipelines.store.session import Session

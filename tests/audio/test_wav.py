@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from audio.wav import wav_file
-from audio.waveform import Waveform
+from audio.waveform import Waveform, wav_file
 
 
 @given(

@@ -185,7 +185,7 @@ def test_an_empty_folder_names_what_was_looked_for(tmp_path: Path) -> None:
 
 def test_a_pattern_that_fits_nothing_shows_a_name(tmp_path: Path, tone: Tone) -> None:
     tone("x/yes-0.wav")
-    with pytest.raises(InputError, match=r"fits none of 1 files below .*, such as 'x/yes-0\.wav'"):
+    with pytest.raises(InputError, match=r"fits none of 1 file below .*, such as 'x/yes-0\.wav'"):
         build_manifest(CorpusConfig(root=str(tmp_path), pattern="{label}_{index}.wav"))
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.recordings.corpus import CorpusConfig, build_manifest
-from audio.recordings.division import division_notices
 from audio.recordings.inspection import InspectionConfig
 from audio.recordings.manifest import SPLITS, Clip, Manifest, write_manifest
+from audio.recordings.notices import division_notices
 from audio.recordings.segments import SegmentConfig
 from audio.recordings.splits import SplitConfig
 from audio.trimming import Part

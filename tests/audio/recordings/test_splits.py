@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.recordings.division import division_notices
 from audio.recordings.manifest import SPLITS, Clip
+from audio.recordings.notices import division_notices
 from audio.recordings.splits import SplitConfig, index_range, split_clips
 from foundation.errors import InputError
 

@@ -1,10 +1,12 @@
-"""Notices about splits that differ from the request, or that limit what the figures mean."""
+"""Notices about clips and splits that limit what the figures of a run mean, or that differ from the request."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
+from pathlib import Path
 
-from audio.recordings.manifest import SPLITS, Clip, Split
+from audio.recordings.manifest import SPLITS, Clip, Manifest, Split
 from audio.recordings.splits import SplitConfig
+from audio.trimming import Part
 from foundation.plurals import counted
 
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
@@ -36,6 +38,30 @@ def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tu
         f"{max(lengths) / 60:.1f} minutes): corpus.segment_seconds=10 cuts them into clips of 10 s, each of which is "
         "probed and listened to",
     )
+
+
+def overlap_notices(tested: Manifest, trained: Manifest, *, owner: Path) -> tuple[str, ...]:
+    """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
+
+    Recordings are known by the bytes of their files, wherever they lie.
+    """
+    known: dict[str, list[Part]] = {}
+    for clip in trained.of("train"):
+        known.setdefault(clip.sha256, []).append(clip.part)
+    test = tested.of("test")
+    notices = []
+    if shared := sum(any(clip.part.overlaps(part) for part in known.get(clip.sha256, ())) for clip in test):
+        notices.append(
+            f"{shared} of {len(test)} test clips are among those that {owner} was trained on: its tokenizer "
+            "and language model have heard them"
+        )
+    if bool(trained.trimmed_seconds) != bool(tested.trimmed_seconds):
+        where = f"of {owner}" if trained.trimmed_seconds else "that are probed"
+        notices.append(
+            f"silent ends were cut off the recordings {where} alone; unless the others have none, give the "
+            "corpus.inspection.trim_db of that run"
+        )
+    return tuple(notices)
 
 
 def _divided_recordings(clips: Collection[Clip]) -> int:
