@@ -30,9 +30,6 @@ def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
 
     If the steps cannot be divided by three, thirds share the step at their border, so no third is empty even with one
     step.
-
-    Raises:
-        InputError: there are no time steps.
     """
     if steps < 1:
         raise InputError("a recording of 0 time steps has no mean; leave it out before pooling")

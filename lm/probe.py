@@ -111,9 +111,6 @@ def probe_method(
         config: tries, penalties and interval.
         of: name of the method.
         threads: candidates that are probed side by side, which changes no result.
-
-    Raises:
-        InputError: there are more candidates than tries, or features that do not fit the task.
     """
     shared = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
 
@@ -135,9 +132,6 @@ def probe(
         config: penalties and interval.
         of: name of the candidate.
         tries: number of penalties; None: all tries of a method.
-
-    Raises:
-        InputError: features and labels are not of the same clips, or a feature is not finite.
     """
     _require_rows(features, task, of)
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
@@ -260,11 +254,7 @@ def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
 
 
 def require_equal_counts(counts: Mapping[str, int]) -> None:
-    """Refuse a comparison of methods with different numbers of tries; 0 means that a method has its own scores.
-
-    Raises:
-        InputError: two numbers differ; the message names them all.
-    """
+    """Refuse a comparison of methods with different numbers of tries; 0 means that a method has its own scores."""
     tried = {of: count for of, count in counts.items() if count}
     if len(set(tried.values())) > 1:
         found = ", ".join(f"{of} {count}" for of, count in tried.items())

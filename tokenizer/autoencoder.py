@@ -10,11 +10,7 @@ from foundation.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
-    """Sizes of the encoder and the decoder, which have three fully connected layers each.
-
-    Raises:
-        InputError: a width is not positive.
-    """
+    """Sizes of the encoder and the decoder, which have three fully connected layers each."""
 
     hidden: int = 256  # width of both hidden layers
     bottleneck: int = 64  # dimensions of the vectors that k-means clusters

@@ -19,9 +19,6 @@ def fit_residual_codebooks(
 
     Returns:
         Centroids ``(levels, codebook_size, bottleneck)``, and one report per level.
-
-    Raises:
-        InputError: there are fewer points than centroids.
     """
     codebooks, reports = [], []
     for level in range(levels):

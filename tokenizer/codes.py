@@ -23,11 +23,7 @@ MAX_SAMPLE_RATE = 1_000_000  # Hz
 
 @dataclass(frozen=True, kw_only=True)
 class CodesFormat:
-    """The meaning of codes without their values: everything that recordings of one codebook share.
-
-    Raises:
-        InputError: a number is out of range, or a fingerprint is empty.
-    """
+    """The meaning of codes without their values: everything that recordings of one codebook share."""
 
     codebook_size: int
     streams: int  # codes per time step: band after band, and within a band its residual levels, coarse to fine
@@ -114,11 +110,7 @@ class Codes:
 
 
 def join_codes(prompt: Codes, more: Codes) -> Codes:
-    """Join a prompt of whole codes and its continuation into codes of one sound.
-
-    Raises:
-        InputError: the codebooks differ.
-    """
+    """Join a prompt of whole codes and its continuation into codes of one sound."""
     require_same_codebook(prompt.format, more.format, owner="the prompt")
     whole = prompt.format.samples_per_code * len(prompt.values)
     return replace(more, values=np.concatenate([prompt.values, more.values]), num_samples=whole + more.num_samples)
@@ -152,11 +144,7 @@ def require_codes(given: object, name: str) -> None:
 
 
 def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str) -> None:
-    """Refuse codes of another codebook than that of ``owner`` (such as "the language model runs/x/lm").
-
-    Raises:
-        InputError: the codebooks or any other field of the formats differ; the message names both values.
-    """
+    """Refuse codes of another codebook than that of ``owner`` (such as "the language model runs/x/lm")."""
     if given.codebook != wanted.codebook:
         raise InputError(
             f"{owner} belongs to codebook {wanted.codebook}, the codes to codebook {given.codebook}: the same "

@@ -17,11 +17,7 @@ from foundation.ranges import require
 
 @dataclass(frozen=True, kw_only=True)
 class PatchConfig:
-    """Size of a patch.
-
-    Raises:
-        InputError: a size is not positive.
-    """
+    """Size of a patch."""
 
     frames: int = 2  # spectrogram frames per patch
     mels: int | None = None  # mel bands per patch; None is the full height: one stream
@@ -34,11 +30,7 @@ class PatchConfig:
             )
 
     def height(self, n_mels: int) -> int:
-        """Return the mel bands per patch, for a spectrogram of ``n_mels``.
-
-        Raises:
-            InputError: the bands do not divide the spectrogram.
-        """
+        """Return the mel bands per patch, for a spectrogram of ``n_mels``."""
         height = n_mels if self.mels is None else self.mels
         if n_mels % height:
             raise InputError(f"tokenizer.patch.mels is {height}; it must divide audio.n_mels={n_mels} into equal bands")

@@ -69,9 +69,6 @@ def read_log_mel(
     """Read the log-mel ``(time, mels)`` of clips below ``root``, piece by piece; ``progress`` counts finished clips.
 
     With ``ranges``, in dB, each clip has a dynamic range drawn from them, the same whatever other clips there are.
-
-    Raises:
-        InputError: a value is not finite; names the clip.
     """
     log_mel = LogMel(audio)
     for done, clip in enumerate(clips, 1):

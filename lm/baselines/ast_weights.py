@@ -63,11 +63,7 @@ def is_audio_model(folder: Path) -> bool:
 def pretrained_weights(
     folder: Path, *, size: str, width: int, heads: int, layers: int, grid: tuple[int, int]
 ) -> PretrainedWeights:
-    """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches.
-
-    Raises:
-        InputError: the folder is missing, or holds a model of another type or size, or a damaged one.
-    """
+    """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches."""
     config = require_weights(folder, size=size, width=width, heads=heads, layers=layers)
     kind = _kind(folder, config)
     with whole(Path(f"ast.model.weights={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
@@ -80,11 +76,7 @@ def pretrained_weights(
 
 
 def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: int) -> dict[str, object]:
-    """Read and check the config.json of weights for a transformer of the given size; the weights are not read.
-
-    Raises:
-        InputError: the folder is missing, or holds a model of another type or size.
-    """
+    """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
     config = _json(folder, "config.json")
     kind = _kind(folder, config)
     _require_size(

@@ -84,11 +84,7 @@ class PairBatches:
         self._order = Order(clips.lengths, config)
 
     def batch(self, step: int, part: int, parts: int) -> PairBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step.
-
-        Raises:
-            InputError: the batch cannot be divided equally.
-        """
+        """Return share ``part`` of ``parts`` of the batch of a step."""
         own = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
         read = self._clips.read(clips, at_most=self._config.max_frames, generator=generator)

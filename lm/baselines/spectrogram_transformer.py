@@ -99,11 +99,7 @@ class AstEncoder(nn.Module):
         return self.states(filter_banks, lengths).clip
 
     def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
-        """Compute the clip vectors, and the states after some layers (1 to 12).
-
-        Raises:
-            InputError: a clip has no frame, or there are not 128 bands.
-        """
+        """Compute the clip vectors, and the states after some layers (1 to 12)."""
         _require_frames(filter_banks, lengths)
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
         silent = torch.arange(filter_banks.shape[1], device=filter_banks.device) >= lengths[:, None]
@@ -151,11 +147,7 @@ class AstEncoder(nn.Module):
 
 
 def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
-    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``.
-
-    Raises:
-        InputError: the folder holds no weights that fit.
-    """
+    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``."""
     if config.weights is None:
         return AstEncoder(_transformer(config, frames, seed=seed), AUDIOSET_STATISTICS)
     count = (max(frames, PATCH) - PATCH) // STRIDE + 1
@@ -269,11 +261,7 @@ def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[s
 
 
 def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
-    """Load a model that `save_classifier` wrote.
-
-    Raises:
-        InputError: the folder holds no fine-tuned AST, or a damaged one.
-    """
+    """Load a model that `save_classifier` wrote."""
     with reading(folder, FINE_TUNED_AST, _Saved, remedy="make it again") as saved:
         if 4 * saved.positions > (folder / WEIGHTS).stat().st_size:
             raise InputError(f"{CONFIG} describes more positions than {WEIGHTS} has numbers")

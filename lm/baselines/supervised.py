@@ -137,11 +137,7 @@ class LabelledBatches:
         self._order = Order(clips.lengths, config)
 
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step.
-
-        Raises:
-            InputError: the batch cannot be divided equally.
-        """
+        """Return share ``part`` of ``parts`` of the batch of a step."""
         own = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
         read = self._clips.read(clips, at_most=self._config.max_frames, generator=generator)
@@ -155,11 +151,7 @@ class LabelledBatches:
 
 
 def validation_clips(clips: Spectrograms, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:
-    """Return batches of every clip once, without augmentation, the short ones first.
-
-    Raises:
-        InputError: there are no clips, or not one target for each.
-    """
+    """Return batches of every clip once, without augmentation, the short ones first."""
     _require_targets(clips, targets, "validation")
     order = np.argsort(clips.lengths, kind="stable")
     return [
