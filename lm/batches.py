@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
-from foundation.ranges import require_least
+from foundation.ranges import require, require_least
 from foundation.seeds import require_seed
 from lm.sequences import CodeSequences, IndexArray
 from lm.vocabulary import Vocabulary
@@ -82,10 +82,8 @@ class BatchConfig:
 
     def __post_init__(self) -> None:
         require_least(self, "lm.batches", "batch_size", "pool_batches", least=1)
-        if not 0 <= self.random_inputs < 1:
-            raise InputError(
-                f"lm.batches.random_inputs is {self.random_inputs}; choose a share of at least 0 and below 1"
-            )
+        rule = "choose a share of at least 0 and below 1"
+        require(0 <= self.random_inputs < 1, "lm.batches.random_inputs", self.random_inputs, rule)
         require_seed(self.seed, "lm.batches.seed")
 
 

@@ -47,16 +47,13 @@ class ProbeConfig:
                 "with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
             )
         shares = list(self.learning_curve)
-        if shares != sorted(set(shares)) or (shares and not 0 < shares[0] <= shares[-1] <= 1):
-            raise InputError(
-                f"probe.learning_curve is {shares}; list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1"
-            )
-        if self.label_separator == "":
-            raise InputError("probe.label_separator is empty; give what stands between labels, or null for one label")
-        if not 0 < self.confidence < 1:
-            raise InputError(
-                f"probe.confidence is {self.confidence}; choose a probability between 0 and 1, such as 0.95"
-            )
+        rule = "list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1"
+        ascending = shares == sorted(set(shares)) and all(0 < share <= 1 for share in shares)
+        require(ascending, "probe.learning_curve", shares, rule)
+        rule = "give what stands between labels, or null for one label"
+        require(self.label_separator != "", "probe.label_separator", "empty", rule)
+        rule = "choose a probability between 0 and 1, such as 0.95"
+        require(0 < self.confidence < 1, "probe.confidence", self.confidence, rule)
         require_seed(self.seed, "probe.seed")
 
 

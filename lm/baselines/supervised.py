@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
+from foundation.ranges import require
 from lm.baselines.augmentation import AugmentationConfig, augment
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trim_rows
@@ -27,8 +28,9 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         for name in ("dropout", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"head.{name} is {getattr(self, name)}; choose 0 (none) or a share below 1")
+            require(
+                0 <= getattr(self, name) < 1, f"head.{name}", getattr(self, name), "choose 0 (none) or a share below 1"
+            )
 
 
 class Classifier(nn.Module):
