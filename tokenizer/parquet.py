@@ -307,16 +307,7 @@ def require_clip_path(path: str) -> None:
 
 
 def _row(clip: CodedClip) -> dict[str, object]:
-    """Return a clip's cells; columns for spans are dropped if the schema has none."""
+    """Return a clip's cells, and others: Arrow takes those that the schema names."""
     start, end = clip.span or (None, None)
-    return {
-        "start": start,
-        "end": end,
-        "path": clip.path,
-        "split": clip.split,
-        "label": clip.label,
-        "group": clip.group,
-        "offset_frames": clip.offset_frames,
-        "num_samples": clip.codes.num_samples,
-        "values": clip.codes.values.reshape(-1),
-    }
+    codes = {"num_samples": clip.codes.num_samples, "values": clip.codes.values.reshape(-1)}
+    return {**vars(clip), "start": start, "end": end, **codes}
