@@ -201,18 +201,20 @@ class TrainingBatches:
         return np.where(replaced, drawn, codes)
 
     def _shuffle(self, epoch: int) -> IndexArray:
-        """Return the order of the examples in an epoch ``(examples,)``: batches of similar length, in random order."""
+        """Return the order of the examples in an epoch ``(examples,)``."""
         rng = np.random.default_rng([self._config.seed, ORDER, epoch])
-        order = rng.permutation(len(self._clips))
         lengths = np.minimum(self._sequences.lengths, self._capacity)[self._clips]
-        size = self._examples
-        pools = np.array_split(
-            order, range(size * self._config.pool_batches, len(order), size * self._config.pool_batches)
-        )
-        if self._config.pool_batches > 1:
-            pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
-        batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
-        return np.concatenate([batches[index] for index in rng.permutation(len(batches))])
+        return shuffled_batches(lengths, rng, size=self._examples, pool_batches=self._config.pool_batches)
+
+
+def shuffled_batches(lengths: IndexArray, rng: np.random.Generator, *, size: int, pool_batches: int) -> IndexArray:
+    """Order examples ``(examples,)`` in batches of similar length, in random order; pools of 1 batch sort nothing."""
+    order = rng.permutation(len(lengths))
+    pools = np.array_split(order, range(size * pool_batches, len(order), size * pool_batches))
+    if pool_batches > 1:
+        pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
+    batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
+    return np.concatenate([batches[number] for number in rng.permutation(len(batches))])
 
 
 def validation_batches(
