@@ -15,7 +15,7 @@ def require_positive(config: object, group: str, *names: str) -> None:
         require(getattr(config, name) > 0, f"{group}.{name}", getattr(config, name), "it must be positive")
 
 
-def require_least(config: object, group: str, *names: str, least: int) -> None:
+def require_least(config: object, group: str, *names: str, least: float) -> None:
     """Refuse a config of the option group ``group`` whose attributes ``names`` are not all ``least`` or more."""
     for name in names:
         require(getattr(config, name) >= least, f"{group}.{name}", getattr(config, name), f"it must be {least} or more")

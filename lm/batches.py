@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
-from foundation.ranges import require_least
+from foundation.ranges import require, require_least
 from foundation.seeds import require_seed
 from lm.sequences import CodeSequences, IndexArray
 from lm.vocabulary import Vocabulary
@@ -82,10 +82,8 @@ class BatchConfig:
 
     def __post_init__(self) -> None:
         require_least(self, "lm.batches", "batch_size", "pool_batches", least=1)
-        if not 0 <= self.random_inputs < 1:
-            raise InputError(
-                f"lm.batches.random_inputs is {self.random_inputs}; choose a share of at least 0 and below 1"
-            )
+        rule = "choose a share of at least 0 and below 1"
+        require(0 <= self.random_inputs < 1, "lm.batches.random_inputs", self.random_inputs, rule)
         require_seed(self.seed, "lm.batches.seed")
 
 
@@ -203,18 +201,20 @@ class TrainingBatches:
         return np.where(replaced, drawn, codes)
 
     def _shuffle(self, epoch: int) -> IndexArray:
-        """Return the order of the examples in an epoch ``(examples,)``: batches of similar length, in random order."""
+        """Return the order of the examples in an epoch ``(examples,)``."""
         rng = np.random.default_rng([self._config.seed, ORDER, epoch])
-        order = rng.permutation(len(self._clips))
         lengths = np.minimum(self._sequences.lengths, self._capacity)[self._clips]
-        size = self._examples
-        pools = np.array_split(
-            order, range(size * self._config.pool_batches, len(order), size * self._config.pool_batches)
-        )
-        if self._config.pool_batches > 1:
-            pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
-        batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
-        return np.concatenate([batches[index] for index in rng.permutation(len(batches))])
+        return shuffled_batches(lengths, rng, size=self._examples, pool_batches=self._config.pool_batches)
+
+
+def shuffled_batches(lengths: IndexArray, rng: np.random.Generator, *, size: int, pool_batches: int) -> IndexArray:
+    """Order examples ``(examples,)`` in batches of similar length, in random order; pools of 1 batch sort nothing."""
+    order = rng.permutation(len(lengths))
+    pools = np.array_split(order, range(size * pool_batches, len(order), size * pool_batches))
+    if pool_batches > 1:
+        pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
+    batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
+    return np.concatenate([batches[number] for number in rng.permutation(len(batches))])
 
 
 def validation_batches(

@@ -40,9 +40,6 @@ def distinct_ngrams(sequences: Sequence[IntArray], n: int) -> float | None:
 
     1 if no n-gram is repeated; None if no sequence is long enough. An n-gram consists of whole time steps. Longer sound
     repeats more, so compare only figures of the same amount of sound.
-
-    Raises:
-        InputError: n is not positive.
     """
     require(n >= 1, "n", n, "count single codes (1) or sequences of more")
     found = [tuple(each[start : start + n].ravel()) for each in sequences for start in range(len(each) - n + 1)]

@@ -43,11 +43,7 @@ class FeaturesFile:
     arrays: Mapping[str, FloatArray]  # (clips, dims) by layer or ``layer:pooling``
 
     def require_clips(self, names: Sequence[str]) -> None:
-        """Refuse a file without a row for each of the clips, or with rows of other clips.
-
-        Raises:
-            InputError: names the clips.
-        """
+        """Refuse a file without a row for each of the clips, or with rows of other clips."""
         missing, extra = sorted({*names} - {*self.paths}), sorted({*self.paths} - {*names})
         if missing:
             raise InputError(

@@ -55,14 +55,11 @@ class GPTConfig:
                 f"choose a model_dim that is a multiple of 2 * heads = {2 * self.heads}"
             )
         require(0 <= self.dropout < 1, "lm.gpt.dropout", self.dropout, "choose a probability of at least 0 and below 1")
-        if not 3 <= self.context <= MAX_CONTEXT:
-            raise InputError(
-                f"lm.gpt.context is {self.context} positions; choose 3 (begin-of-sequence, 2 codes) to {MAX_CONTEXT}"
-            )
-        if self.interleaving not in get_args(Interleaving):
-            raise InputError(
-                f"lm.gpt.interleaving is {self.interleaving!r}; choose one of {', '.join(get_args(Interleaving))}"
-            )
+        rule = f"choose 3 (begin-of-sequence, 2 codes) to {MAX_CONTEXT}"
+        require(3 <= self.context <= MAX_CONTEXT, "lm.gpt.context", f"{self.context} positions", rule)
+        known = get_args(Interleaving)
+        rule = f"choose one of {', '.join(known)}"
+        require(self.interleaving in known, "lm.gpt.interleaving", repr(self.interleaving), rule)
         if self.rope_theta <= 0 or self.init_std <= 0:
             raise InputError(
                 f"lm.gpt.rope_theta is {self.rope_theta} and lm.gpt.init_std {self.init_std}; both must be above 0"

@@ -18,8 +18,8 @@ from foundation.files import write_aside
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.model_card import export_card
-from lm.vocabulary import Vocabulary
 
+ROTATED = ("q_proj.weight", "k_proj.weight")
 _NAMES = (
     (r"decoder_frontend\.embed\.", "model.embed_tokens."),
     (r"decoder\.layers\.(\d+)\.self_attn\.output_proj\.", r"model.layers.\1.self_attn.o_proj."),
@@ -52,18 +52,20 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = _convert(model.gpt.transformer.state_dict(), model.gpt.config)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    _write(folder / "generation_config.json", _generation_config(model.gpt.vocabulary))
+    vocabulary = model.gpt.vocabulary
+    special = {"bos_token_id": vocabulary.bos, "eos_token_id": None, "pad_token_id": vocabulary.pad}
+    never = {"suppress_tokens": [vocabulary.bos, vocabulary.pad]}  # never a target in training
+    _write(folder / "generation_config.json", {**special, **never})
     write_aside(folder / "README.md", export_card(model.gpt, model.format))
-    _write(
-        folder / "config.json", {**_config(model.gpt.config, model.gpt.vocabulary), "wordless": asdict(model.format)}
-    )
+    about = {"torch_dtype": "float32", "wordless": asdict(model.format)}
+    _write(folder / "config.json", {**_config(model.gpt.config, vocabulary.size), **special, **about})
 
 
-def _config(config: GPTConfig, vocabulary: Vocabulary) -> dict[str, object]:
+def _config(config: GPTConfig, vocabulary_size: int) -> dict[str, object]:
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "vocab_size": vocabulary.size,
+        "vocab_size": vocabulary_size,
         "hidden_size": config.model_dim,
         "intermediate_size": config.ffn_dim,
         "num_hidden_layers": config.layers,
@@ -77,19 +79,6 @@ def _config(config: GPTConfig, vocabulary: Vocabulary) -> dict[str, object]:
         "attention_bias": False,
         "mlp_bias": False,
         "tie_word_embeddings": True,
-        "bos_token_id": vocabulary.bos,
-        "eos_token_id": None,
-        "pad_token_id": vocabulary.pad,
-        "torch_dtype": "float32",
-    }
-
-
-def _generation_config(vocabulary: Vocabulary) -> dict[str, object]:
-    return {
-        "bos_token_id": vocabulary.bos,
-        "eos_token_id": None,
-        "pad_token_id": vocabulary.pad,
-        "suppress_tokens": [vocabulary.bos, vocabulary.pad],  # never a target in training
     }
 
 
@@ -100,7 +89,7 @@ def _write(path: Path, values: dict[str, object]) -> None:
 def _convert(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
     """Rename weights to Hugging Face's names; the output projection is the tied embedding and is left out."""
     return {
-        _name(name): _to_halves(weight, config) if _is_rotated(name) else weight.contiguous()
+        _name(name): _to_halves(weight, config) if name.endswith(ROTATED) else weight.contiguous()
         for name, weight in state.items()
         if name != "final_proj.weight"
     }
@@ -112,10 +101,6 @@ def _name(name: str) -> str:
         if changes:
             return renamed
     raise KeyError(name)
-
-
-def _is_rotated(name: str) -> bool:
-    return name.endswith(("q_proj.weight", "k_proj.weight"))
 
 
 def _to_halves(weight: Tensor, config: GPTConfig) -> Tensor:

@@ -52,11 +52,7 @@ class LanguageModel:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
-        """Load a model that `save_pretrained` wrote.
-
-        Raises:
-            InputError: the folder holds no language model, or a damaged one.
-        """
+        """Load a model that `save_pretrained` wrote."""
         folder = Path(folder).expanduser()
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             require_size(folder / WEIGHTS, saved.gpt.parameters(Vocabulary.of(saved.codes)))
@@ -93,9 +89,6 @@ class LanguageModel:
 
         Continuation ``i`` depends on its prompt, the seed and ``i`` alone. If the last time step of a prompt reaches
         beyond its recording, it is not read, because its padding is not sound.
-
-        Raises:
-            InputError: a prompt is of another codebook, or the length is not positive.
         """
         if not prompts:
             return []

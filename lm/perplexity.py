@@ -14,9 +14,6 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
     """Compute the perplexity on ``validation`` of code frequencies in ``train``, per stream, with add-one smoothing.
 
     This is the result of a model that knows the frequencies of codes but nothing of their order.
-
-    Raises:
-        InputError: there are no codes, or the codes are not all of one codebook.
     """
     if not any(codes.values.size for codes in train) or not any(codes.values.size for codes in validation):
         raise InputError(

@@ -30,9 +30,6 @@ def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
 
     If the steps cannot be divided by three, thirds share the step at their border, so no third is empty even with one
     step.
-
-    Raises:
-        InputError: there are no time steps.
     """
     if steps < 1:
         raise InputError("a recording of 0 time steps has no mean; leave it out before pooling")
@@ -44,47 +41,38 @@ def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
     return tuple(range(part * steps // parts, -(-(part + 1) * steps // parts)) for part in range(parts))
 
 
-class RunningPool:
-    """Incremental `pool` of frames that arrive in blocks; only sums are kept in memory."""
-
-    def __init__(self, steps: int, pooling: Pooling) -> None:
-        self._parts = pooling_parts(steps, pooling)
-        self._sums: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(self._parts)
-        self._seen = 0
-
-    def add(self, frames: npt.NDArray[np.floating]) -> None:
-        """Add the next frames ``(time, features)``."""
-        for number, part in enumerate(self._parts):
-            own = frames[max(part.start - self._seen, 0) : max(part.stop - self._seen, 0)]
-            total = own.sum(0, dtype=np.float64)
-            self._sums[number] = self._sums[number] + total if self._sums[number].size else total
-        self._seen += len(frames)
-
-    @property
-    def pooled(self) -> FloatArray:
-        """The vector ``(parts * features,)``, once all frames were added."""
-        means = [total / len(part) for total, part in zip(self._sums, self._parts, strict=True)]
-        return np.concatenate(means).astype(np.float32)
-
-
 class RunningPools:
-    """All poolings of several named sequences of frames that arrive in blocks."""
+    """Incremental `pool` of several named sequences of frames that arrive in blocks; only sums are kept in memory."""
 
     def __init__(self, steps: Mapping[str, int]) -> None:
         """Prepare for sequences of the given numbers of time steps."""
-        self._pools = {
-            name: {pooling: RunningPool(count, pooling) for pooling in POOLINGS} for name, count in steps.items()
+        self._parts = {
+            (name, pooling): pooling_parts(count, pooling) for name, count in steps.items() for pooling in POOLINGS
         }
+        self._sums: dict[tuple[str, Pooling], list[npt.NDArray[np.float64]]] = {
+            key: [np.zeros(())] * len(parts) for key, parts in self._parts.items()
+        }
+        self._seen = dict.fromkeys(steps, 0)
 
     def add(self, name: str, frames: npt.NDArray[np.floating]) -> None:
         """Add the next frames ``(time, features)`` of one sequence."""
-        for pool in self._pools[name].values():
-            pool.add(frames)
+        seen = self._seen[name]
+        for pooling in POOLINGS:
+            sums = self._sums[name, pooling]
+            for number, part in enumerate(self._parts[name, pooling]):
+                own = frames[max(part.start - seen, 0) : max(part.stop - seen, 0)]
+                sums[number] = sums[number] + own.sum(0, dtype=np.float64)
+        self._seen[name] += len(frames)
 
     @property
     def pooled(self) -> dict[str, FloatArray]:
         """The vectors ``name:pooling`` -> ``(parts * features,)``, once all frames were added."""
-        return {f"{name}:{pooling}": pool.pooled for name, own in self._pools.items() for pooling, pool in own.items()}
+        return {
+            f"{name}:{pooling}": np.concatenate(
+                [total / len(part) for total, part in zip(self._sums[name, pooling], parts, strict=True)]
+            ).astype(np.float32)
+            for (name, pooling), parts in self._parts.items()
+        }
 
 
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:

@@ -47,16 +47,13 @@ class ProbeConfig:
                 "with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
             )
         shares = list(self.learning_curve)
-        if shares != sorted(set(shares)) or (shares and not 0 < shares[0] <= shares[-1] <= 1):
-            raise InputError(
-                f"probe.learning_curve is {shares}; list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1"
-            )
-        if self.label_separator == "":
-            raise InputError("probe.label_separator is empty; give what stands between labels, or null for one label")
-        if not 0 < self.confidence < 1:
-            raise InputError(
-                f"probe.confidence is {self.confidence}; choose a probability between 0 and 1, such as 0.95"
-            )
+        rule = "list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1"
+        ascending = shares == sorted(set(shares)) and all(0 < share <= 1 for share in shares)
+        require(ascending, "probe.learning_curve", shares, rule)
+        rule = "give what stands between labels, or null for one label"
+        require(self.label_separator != "", "probe.label_separator", "empty", rule)
+        rule = "choose a probability between 0 and 1, such as 0.95"
+        require(0 < self.confidence < 1, "probe.confidence", self.confidence, rule)
         require_seed(self.seed, "probe.seed")
 
 
@@ -111,9 +108,6 @@ def probe_method(
         config: tries, penalties and interval.
         of: name of the method.
         threads: candidates that are probed side by side, which changes no result.
-
-    Raises:
-        InputError: there are more candidates than tries, or features that do not fit the task.
     """
     shared = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
 
@@ -135,9 +129,6 @@ def probe(
         config: penalties and interval.
         of: name of the candidate.
         tries: number of penalties; None: all tries of a method.
-
-    Raises:
-        InputError: features and labels are not of the same clips, or a feature is not finite.
     """
     _require_rows(features, task, of)
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
@@ -260,11 +251,7 @@ def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
 
 
 def require_equal_counts(counts: Mapping[str, int]) -> None:
-    """Refuse a comparison of methods with different numbers of tries; 0 means that a method has its own scores.
-
-    Raises:
-        InputError: two numbers differ; the message names them all.
-    """
+    """Refuse a comparison of methods with different numbers of tries; 0 means that a method has its own scores."""
     tried = {of: count for of, count in counts.items() if count}
     if len(set(tried.values())) > 1:
         found = ", ".join(f"{of} {count}" for of, count in tried.items())

@@ -80,9 +80,6 @@ def require_labels(labels: Sequence[str | None]) -> None:
     """Refuse what no probe can predict, as far as names tell: before any recording is decoded.
 
     Recordings without a label are no obstacle as long as the others have two different ones.
-
-    Raises:
-        InputError: no recording has a label, or all that have one have the same.
     """
     classes = {label for label in labels if label is not None}
     labelled = sum(label is not None for label in labels)

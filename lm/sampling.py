@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from foundation.errors import InputError
 from foundation.ranges import require
 from tokenizer.codes import IntArray
 
@@ -28,16 +27,12 @@ class Sampling:
     max_repeats: int = 0  # most repetitions in a row of any block of 1 to 16 time steps; 0 is no limit
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise InputError(
-                f"temperature is {self.temperature}; choose 0 (the most probable code) or more, 1 as learned"
-            )
+        rule = "choose 0 (the most probable code) or more, 1 as learned"
+        require(0 <= self.temperature < float("inf"), "temperature", self.temperature, rule)
         require(self.top_k >= 0, "top_k", self.top_k, "choose how many codes to draw from, or 0 for all")
         require(0 < self.top_p <= 1, "top_p", self.top_p, "choose a probability above 0, up to 1 for all codes")
-        if self.max_repeats < 0:
-            raise InputError(
-                f"max_repeats is {self.max_repeats}; choose how often a block may sound in a row, or 0 for no limit"
-            )
+        rule = "choose how often a block may sound in a row, or 0 for no limit"
+        require(self.max_repeats >= 0, "max_repeats", self.max_repeats, rule)
 
 
 def probabilities(logits: FloatArray, sampling: Sampling, refused: MaskArray | None = None) -> FloatArray:

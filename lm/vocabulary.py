@@ -22,11 +22,7 @@ TokenArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """The numbering of tokens: stream * codebook_size + code, then begin-of-sequence, then padding.
-
-    Raises:
-        InputError: there are too few codes or streams.
-    """
+    """The numbering of tokens: stream * codebook_size + code, then begin-of-sequence, then padding."""
 
     codebook_size: int
     streams: int

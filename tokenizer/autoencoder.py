@@ -5,24 +5,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import InputError
+from foundation.ranges import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
-    """Sizes of the encoder and the decoder, which have three fully connected layers each.
-
-    Raises:
-        InputError: a width is not positive.
-    """
+    """Sizes of the encoder and the decoder, which have three fully connected layers each."""
 
     hidden: int = 256  # width of both hidden layers
     bottleneck: int = 64  # dimensions of the vectors that k-means clusters
 
     def __post_init__(self) -> None:
         for name in ("hidden", "bottleneck"):
-            if getattr(self, name) < 1:
-                raise InputError(f"tokenizer.autoencoder.{name} is {getattr(self, name)}; a layer has at least 1 unit")
+            width = getattr(self, name)
+            require(width >= 1, f"tokenizer.autoencoder.{name}", width, "a layer has at least 1 unit")
 
     def parameters(self, patch_size: int) -> int:
         """Return the number of weights of an autoencoder for patches of this size."""

@@ -19,9 +19,6 @@ def fit_residual_codebooks(
 
     Returns:
         Centroids ``(levels, codebook_size, bottleneck)``, and one report per level.
-
-    Raises:
-        InputError: there are fewer points than centroids.
     """
     codebooks, reports = [], []
     for level in range(levels):
@@ -47,8 +44,7 @@ def fit_codebook(
     if len(points) < codebook_size:
         raise InputError(
             f"tokenizer.codebook_size is {codebook_size}, but the training recordings give {len(points)} patches; "
-            "each code "
-            "needs at least one: choose fewer codes or add recordings"
+            "each code needs at least one: choose fewer codes or add recordings"
         )
     gpu = gpu if faiss.get_num_gpus() > 0 else None
     kmeans = faiss.Kmeans(

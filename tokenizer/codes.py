@@ -23,11 +23,7 @@ MAX_SAMPLE_RATE = 1_000_000  # Hz
 
 @dataclass(frozen=True, kw_only=True)
 class CodesFormat:
-    """The meaning of codes without their values: everything that recordings of one codebook share.
-
-    Raises:
-        InputError: a number is out of range, or a fingerprint is empty.
-    """
+    """The meaning of codes without their values: everything that recordings of one codebook share."""
 
     codebook_size: int
     streams: int  # codes per time step: band after band, and within a band its residual levels, coarse to fine
@@ -43,11 +39,10 @@ class CodesFormat:
             ("samples_per_code", MAX_SAMPLES_PER_CODE),
             ("sample_rate", MAX_SAMPLE_RATE),
         ):
-            if not 1 <= getattr(self, name) <= most:
-                raise InputError(f"{name} of the codes is {getattr(self, name)}; it must be 1 to {most}")
+            value = getattr(self, name)
+            require(1 <= value <= most, f"{name} of the codes", value, f"it must be 1 to {most}")
         for name in ("tokenizer", "codebook"):
-            if not getattr(self, name):
-                raise InputError(f"{name} of the codes is empty; it must be the fingerprint of one")
+            require(bool(getattr(self, name)), f"{name} of the codes", "empty", "it must be the fingerprint of one")
 
     @property
     def codes_per_second(self) -> float:
@@ -90,13 +85,10 @@ class Codes:
                 f"num_samples is {self.num_samples}, which takes {self.format.steps(self.num_samples)} time steps of "
                 f"{self.format.samples_per_code} samples; there are {len(self.values)}"
             )
-        if self.values.size and not (
-            int(self.values.min()) >= 0 and int(self.values.max()) < self.format.codebook_size
-        ):
+        if self.values.size and not 0 <= self.values.min() <= self.values.max() < self.format.codebook_size:
             raise InputError(
-                f"values lie in [{self.values.min()}, {self.values.max()}]; a codebook of "
-                f"{self.format.codebook_size} has "
-                f"codes 0 to {self.format.codebook_size - 1}: these codes are of another tokenizer"
+                f"values lie in [{self.values.min()}, {self.values.max()}]; a codebook of {self.format.codebook_size} "
+                f"has codes 0 to {self.format.codebook_size - 1}: these codes are of another tokenizer"
             )
 
     @property
@@ -106,19 +98,13 @@ class Codes:
 
     def crop(self, start: int, stop: int) -> "Codes":
         """Return time steps ``[start, stop)`` as separate codes."""
-        values = self.values[start:stop]
-        step = self.format.samples_per_code
-        return replace(
-            self, values=values, num_samples=max(min(self.num_samples - start * step, len(values) * step), 0)
-        )
+        values, step = self.values[start:stop], self.format.samples_per_code
+        left = max(min(self.num_samples - start * step, len(values) * step), 0)
+        return replace(self, values=values, num_samples=left)
 
 
 def join_codes(prompt: Codes, more: Codes) -> Codes:
-    """Join a prompt of whole codes and its continuation into codes of one sound.
-
-    Raises:
-        InputError: the codebooks differ.
-    """
+    """Join a prompt of whole codes and its continuation into codes of one sound."""
     require_same_codebook(prompt.format, more.format, owner="the prompt")
     whole = prompt.format.samples_per_code * len(prompt.values)
     return replace(more, values=np.concatenate([prompt.values, more.values]), num_samples=whole + more.num_samples)
@@ -152,17 +138,12 @@ def require_codes(given: object, name: str) -> None:
 
 
 def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str) -> None:
-    """Refuse codes of another codebook than that of ``owner`` (such as "the language model runs/x/lm").
-
-    Raises:
-        InputError: the codebooks or any other field of the formats differ; the message names both values.
-    """
+    """Refuse codes of another codebook than that of ``owner`` (such as "the language model runs/x/lm")."""
     if given.codebook != wanted.codebook:
         raise InputError(
-            f"{owner} belongs to codebook {wanted.codebook}, the codes to codebook {given.codebook}: the same "
-            "numbers mean other "
-            "sounds; encode the recordings again with its own tokenizer (wordless encode model=RUN input=... "
-            "output=...)"
+            f"{owner} belongs to codebook {wanted.codebook}, the codes to codebook {given.codebook}: the same numbers "
+            "mean other sounds; encode the recordings again with its own tokenizer (wordless encode model=RUN "
+            "input=... output=...)"
         )
     for field in fields(CodesFormat):  # fixed by the codebook, so one of the files was altered
         own, other = getattr(wanted, field.name), getattr(given, field.name)

@@ -10,7 +10,7 @@ import torch
 
 from audio.waveform import FloatArray
 from foundation.errors import InputError
-from foundation.ranges import require
+from foundation.ranges import require, require_least
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 
@@ -31,15 +31,14 @@ class HealthConfig:
     max_seconds: float = 30.0  # of each clip, from its beginning
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_perplexity_ratio <= 1:
-            raise InputError(f"tokenizer.health.min_perplexity_ratio is {self.min_perplexity_ratio}; choose 0 to 1")
-        rule = f"it must be {LEAST_SECONDS} or more"
-        require(self.max_seconds >= LEAST_SECONDS, "tokenizer.health.max_seconds", self.max_seconds, rule)
+        ratio = self.min_perplexity_ratio
+        require(0 <= ratio <= 1, "tokenizer.health.min_perplexity_ratio", ratio, "choose 0 to 1")
+        require_least(self, "tokenizer.health", "max_seconds", least=LEAST_SECONDS)
         for name in ("noise_snr_db", "gain_db"):
-            if not abs(getattr(self, name)) <= MOST_DB:
-                raise InputError(f"tokenizer.health.{name} is {getattr(self, name)}; choose -{MOST_DB} to {MOST_DB} dB")
-        require(self.max_clips >= 1, "tokenizer.health.max_clips", self.max_clips, "it must be 1 or more")
-        require(self.shift_seconds >= 0, "tokenizer.health.shift_seconds", self.shift_seconds, "it must be 0 or more")
+            change = getattr(self, name)
+            require(abs(change) <= MOST_DB, f"tokenizer.health.{name}", change, f"choose -{MOST_DB} to {MOST_DB} dB")
+        require_least(self, "tokenizer.health", "max_clips", least=1)
+        require_least(self, "tokenizer.health", "shift_seconds", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +196,7 @@ def collapse(usage: Usage, config: HealthConfig) -> str | None:
     verdict = (
         f"the codebook has collapsed{where}: perplexity {level.perplexity:.1f} of {size} codes on validation clips, "
         f"below tokenizer.health.min_perplexity_ratio={config.min_perplexity_ratio}; try fewer codes "
-        "(tokenizer.codebook_size), more "
-        "varied recordings, or longer training of the autoencoder"
+        "(tokenizer.codebook_size), more varied recordings, or longer training of the autoencoder"
     )
     if config.gate == "stop":
         raise InputError(verdict)

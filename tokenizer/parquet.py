@@ -143,11 +143,7 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
 
 
 def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
-    """Read the number of samples of each clip ``(clips,)``, in order, without reading any code.
-
-    Raises:
-        InputError: as `read_codes`.
-    """
+    """Read the number of samples of each clip ``(clips,)``, in order, without reading any code."""
     files = _shards(path) if path.is_dir() else [path]
     format = read_format(files[0])
     columns: list[npt.NDArray[np.int64]] = []
@@ -162,11 +158,7 @@ def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
 
 
 def read_format(file: Path) -> CodesFormat:
-    """Read the format of codes from a Parquet file's metadata.
-
-    Raises:
-        InputError: as `read_codes`.
-    """
+    """Read the format of codes from a Parquet file's metadata."""
     return _read_footer(file).format
 
 
@@ -305,11 +297,7 @@ def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
 
 
 def require_clip_path(path: str) -> None:
-    """Refuse a clip's path that no file can have.
-
-    Raises:
-        InputError: the path is empty or too long, holds a NUL, or cannot be encoded as UTF-8.
-    """
+    """Refuse a clip's path that no file can have."""
     try:
         length = len(path.encode())
     except UnicodeEncodeError:
@@ -319,16 +307,7 @@ def require_clip_path(path: str) -> None:
 
 
 def _row(clip: CodedClip) -> dict[str, object]:
-    """Return a clip's cells; columns for spans are dropped if the schema has none."""
+    """Return a clip's cells, and others: Arrow takes those that the schema names."""
     start, end = clip.span or (None, None)
-    return {
-        "start": start,
-        "end": end,
-        "path": clip.path,
-        "split": clip.split,
-        "label": clip.label,
-        "group": clip.group,
-        "offset_frames": clip.offset_frames,
-        "num_samples": clip.codes.num_samples,
-        "values": clip.codes.values.reshape(-1),
-    }
+    codes = {"num_samples": clip.codes.num_samples, "values": clip.codes.values.reshape(-1)}
+    return {**vars(clip), "start": start, "end": end, **codes}

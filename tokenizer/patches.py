@@ -11,37 +11,26 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from foundation.errors import InputError
 from foundation.ranges import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchConfig:
-    """Size of a patch.
-
-    Raises:
-        InputError: a size is not positive.
-    """
+    """Size of a patch."""
 
     frames: int = 2  # spectrogram frames per patch
     mels: int | None = None  # mel bands per patch; None is the full height: one stream
 
     def __post_init__(self) -> None:
         require(self.frames >= 1, "tokenizer.patch.frames", self.frames, "a patch has at least 1 frame")
-        if self.mels is not None and self.mels < 1:
-            raise InputError(
-                f"tokenizer.patch.mels is {self.mels}; a patch has at least 1 mel band, or null for all of them"
-            )
+        rule = "a patch has at least 1 mel band, or null for all of them"
+        require(self.mels is None or self.mels >= 1, "tokenizer.patch.mels", self.mels, rule)
 
     def height(self, n_mels: int) -> int:
-        """Return the mel bands per patch, for a spectrogram of ``n_mels``.
-
-        Raises:
-            InputError: the bands do not divide the spectrogram.
-        """
+        """Return the mel bands per patch, for a spectrogram of ``n_mels``."""
         height = n_mels if self.mels is None else self.mels
-        if n_mels % height:
-            raise InputError(f"tokenizer.patch.mels is {height}; it must divide audio.n_mels={n_mels} into equal bands")
+        rule = f"it must divide audio.n_mels={n_mels} into equal bands"
+        require(n_mels % height == 0, "tokenizer.patch.mels", height, rule)
         return height
 
 

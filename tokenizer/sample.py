@@ -69,9 +69,6 @@ def read_log_mel(
     """Read the log-mel ``(time, mels)`` of clips below ``root``, piece by piece; ``progress`` counts finished clips.
 
     With ``ranges``, in dB, each clip has a dynamic range drawn from them, the same whatever other clips there are.
-
-    Raises:
-        InputError: a value is not finite; names the clip.
     """
     log_mel = LogMel(audio)
     for done, clip in enumerate(clips, 1):
@@ -115,31 +112,21 @@ def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: in
     return to_patches((columns - mean) / std, frames=frames, height=height).reshape(-1, frames * height)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PatchBatches:
     """Batches of sampled patches; the batch of a step depends on the seed and the step alone.
 
     With ``max_formants`` the autoencoder is a denoising autoencoder (Vincent et al., 2008) against the speaker's voice:
     its input is a patch with shifted mel bands, its target the original patch. All patches of a step share one shift,
-    up to that ratio in either direction. ``inputs`` are noisier versions of ``patches``, row by row, to be used as
-    input.
+    up to that ratio in either direction.
     """
 
-    def __init__(
-        self,
-        patches: Tensor,
-        *,
-        batch_size: int,
-        seed: int,
-        frames: int = 1,
-        max_formants: float = 0.0,
-        inputs: Tensor | None = None,
-    ) -> None:
-        self.inputs = inputs
-        self.patches = patches
-        self.batch_size = batch_size
-        self.seed = seed
-        self.frames = frames
-        self.max_formants = max_formants
+    patches: Tensor  # (n, frames * height)
+    batch_size: int
+    seed: int
+    frames: int = 1  # of a patch
+    max_formants: float = 0.0
+    inputs: Tensor | None = None  # noisier versions of the patches, row by row, to be used as input
 
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
         """Return part ``part`` of ``parts`` of the batch of ``step``."""

@@ -74,9 +74,6 @@ def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
 
     Returns:
         Bytes of all clips of the file in memory.
-
-    Raises:
-        InputError: a row group has more than `MAX_GROUP_CODES`, `MAX_GROUP_ROWS` or `MAX_GROUP_BYTES`.
     """
     for group in groups:
         for found, most, what in (

@@ -42,11 +42,7 @@ PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """Sizes of a tokenizer; its weights and statistics are learned.
-
-    Raises:
-        InputError: a size is out of range, or patches do not divide the spectrogram.
-    """
+    """Sizes of a tokenizer; its weights and statistics are learned."""
 
     audio: SpectrogramConfig
     patch: PatchConfig

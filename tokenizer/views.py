@@ -44,8 +44,8 @@ class ViewsConfig:
         rule = f"choose 0 (none) to {MOST_WARPS} warped copies"
         require(0 <= self.warps <= MOST_WARPS, "lm.views.warps", self.warps, rule)
         for name in ("max_speed", "max_formants"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"lm.views.{name} is {getattr(self, name)}; choose a ratio of at least 0 and below 1")
+            ratio = getattr(self, name)
+            require(0 <= ratio < 1, f"lm.views.{name}", ratio, "choose a ratio of at least 0 and below 1")
         if self.warps and not (self.max_speed or self.max_formants):
             raise InputError("lm.views.warps asks for copies, but max_speed and max_formants are 0; raise one of them")
         require_seed(self.seed, "lm.views.seed")

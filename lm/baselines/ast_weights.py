@@ -8,6 +8,7 @@ training, and interpolated if there are more. Nothing is downloaded.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embe
 CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
 AST = "audio-spectrogram-transformer"  # type of AST's own weights
 LEADING_TOKENS = {AST: 2, "deit": 2, "vit": 1}  # model type -> positions before those of the patches
-_PREFIXES = ("audio_spectrogram_transformer.", "deit.", "vit.")  # of models with a head
+_PREFIX = re.compile(r"^(audio_spectrogram_transformer|deit|vit)\.")  # of models with a head
 # not loaded
 _HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.", "embeddings.mask_token")
 
@@ -63,15 +64,13 @@ def is_audio_model(folder: Path) -> bool:
 def pretrained_weights(
     folder: Path, *, size: str, width: int, heads: int, layers: int, grid: tuple[int, int]
 ) -> PretrainedWeights:
-    """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches.
-
-    Raises:
-        InputError: the folder is missing, or holds a model of another type or size, or a damaged one.
-    """
+    """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches."""
     config = require_weights(folder, size=size, width=width, heads=heads, layers=layers)
     kind = _kind(folder, config)
     with whole(Path(f"ast.model.weights={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
-        _require_known_size(folder / WEIGHTS, layers)
+        numbers = (folder / WEIGHTS).stat().st_size // 4  # they are read at once
+        if numbers > layers * MOST_NUMBERS_OF_A_LAYER:
+            raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {layers} layers has fewer")
         tensors = _rename(load_file(folder / WEIGHTS))
         require_finite(tensors)
         fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
@@ -80,39 +79,28 @@ def pretrained_weights(
 
 
 def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: int) -> dict[str, object]:
-    """Read and check the config.json of weights for a transformer of the given size; the weights are not read.
-
-    Raises:
-        InputError: the folder is missing, or holds a model of another type or size.
-    """
+    """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
     config = _json(folder, "config.json")
-    kind = _kind(folder, config)
-    _require_size(
-        folder,
-        config,
-        size=size,
-        wanted={
-            "hidden_size": width,
-            "num_attention_heads": heads,
-            "num_hidden_layers": layers,
-            "intermediate_size": 4 * width,
-            "patch_size": PATCH,
-            **({"frequency_stride": STRIDE, "time_stride": STRIDE, "num_mel_bins": N_MELS} if kind == AST else {}),
-        },
-    )
+    # The size, and transformers' default, which is that of base: a config omits values that equal their default.
+    wanted = {
+        "hidden_size": (width, 768),
+        "num_attention_heads": (heads, 12),
+        "num_hidden_layers": (layers, 12),
+        "intermediate_size": (4 * width, 3072),
+        "patch_size": (PATCH, 16),
+    }
+    if _kind(folder, config) == AST:
+        wanted |= {"frequency_stride": (STRIDE, 10), "time_stride": (STRIDE, 10), "num_mel_bins": (N_MELS, 128)}
+    for name, (value, default) in wanted.items():
+        if (found := config.get(name, default)) != value:
+            raise InputError(
+                f"ast.model.weights={folder} has {name} {render(found)}, and ast.model.size={size} takes {value}; "
+                "set ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or "
+                "give other weights"
+            )
     if not (folder / WEIGHTS).is_file():
-        raise InputError(
-            f"ast.model.weights={folder} holds no whole weights (there is no {WEIGHTS}); give a folder with "
-            f"config.json and {WEIGHTS}, as save_pretrained of transformers writes it"
-        )
+        raise InputError(f"ast.model.weights={folder} holds no whole weights (there is no {WEIGHTS}); {REMEDY}")
     return config
-
-
-def _require_known_size(weights: Path, layers: int) -> None:
-    """Refuse weights of more numbers than any AST, DeiT or ViT with this many layers: they are read at once."""
-    numbers = weights.stat().st_size // 4
-    if numbers > layers * MOST_NUMBERS_OF_A_LAYER:
-        raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {layers} layers has fewer")
 
 
 def _number(values: Mapping[str, object], name: str, otherwise: float) -> float:
@@ -142,27 +130,6 @@ def _kind(folder: Path, config: Mapping[str, object]) -> str:
     return kind
 
 
-def _require_size(folder: Path, config: Mapping[str, object], *, size: str, wanted: Mapping[str, int]) -> None:
-    # transformers omits values that equal its defaults, which are those of the base size
-    defaults = {
-        "hidden_size": 768,
-        "num_attention_heads": 12,
-        "num_hidden_layers": 12,
-        "intermediate_size": 3072,
-        "patch_size": 16,
-        "frequency_stride": 10,
-        "time_stride": 10,
-        "num_mel_bins": 128,
-    }
-    for name, value in wanted.items():
-        if (found := config.get(name, defaults[name])) != value:
-            raise InputError(
-                f"ast.model.weights={folder} has {name} {render(found)}, and ast.model.size={size} takes {value}; "
-                "set ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or "
-                "give other weights"
-            )
-
-
 def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
     """Return the patches along frequency (height) and time (width) of the weights' training."""
     if kind == AST:
@@ -173,12 +140,8 @@ def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
 
 def _rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the weights to the names of a model without a head."""
-    renamed = {}
-    for name, tensor in tensors.items():
-        prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
-        if not name.startswith(_HEADS):
-            renamed[name.removeprefix(prefix)] = tensor.float()
-    return {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
+    renamed = {_PREFIX.sub("", name): tensor for name, tensor in tensors.items() if not name.startswith(_HEADS)}
+    return {name: tensor.float() for name, tensor in renamed.items() if not name.startswith(_HEADS)}
 
 
 def _adapt(

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from audio.warping import warp
-from foundation.errors import InputError
 from foundation.ranges import require
 
 NATS_PER_DB = math.log(10) / 10  # of power
@@ -37,11 +36,12 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         require(0 < self.crop <= 1, "augmentation.crop", self.crop, "choose a share above 0, or 1 to keep whole clips")
         for name in ("speed", "formant", "gain_db", "mix_db", "noise", "time_masks", "mel_masks"):
-            if getattr(self, name) < 0:
-                raise InputError(f"augmentation.{name} is {getattr(self, name)}; it must be 0 (none) or more")
+            require(
+                getattr(self, name) >= 0, f"augmentation.{name}", getattr(self, name), "it must be 0 (none) or more"
+            )
         for name in ("mix", "time_mask", "mel_mask"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"augmentation.{name} is {getattr(self, name)}; choose a share of 0 to 1")
+            share = getattr(self, name)
+            require(0 <= share <= 1, f"augmentation.{name}", share, "choose a share of 0 to 1")
 
 
 def augment(

@@ -18,11 +18,7 @@ Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames o
 
 @dataclass(frozen=True, kw_only=True)
 class ConvEncoderConfig:
-    """Sizes of a convolutional encoder: one number for each block.
-
-    Raises:
-        InputError: a number is not positive, or the lists differ in length.
-    """
+    """Sizes of a convolutional encoder: one number for each block."""
 
     channels: tuple[int, ...] = (32, 64, 128, 256)
     time_strides: tuple[int, ...] = (2, 2, 2, 1)  # reduction of the frame rate by each block

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
-from lm.baselines.augmentation import AugmentationConfig, augment
+from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trim_rows
+from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig, Spectrograms
 from lm.contrast import ContrastConfig, nt_xent, project, projection_head
 
 
@@ -58,47 +58,31 @@ def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
     return nt_xent(model(batch.spectrograms, batch.lengths), batch.clips, temperature=batch.temperature)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PairBatches:
-    """Training batches. As clips are mixed, every process makes the views of the whole batch, and keeps its share.
+    """Training batches of two views of each clip.
 
     Raises:
         InputError: there are too few clips to contrast.
     """
 
-    def __init__(
-        self,
-        clips: Spectrograms,
-        config: SpectrogramBatchConfig,
-        augmentation: AugmentationConfig,
-        *,
-        std: Tensor,
-        temperature: float,
-    ) -> None:
-        if len(clips) < 2:
-            raise InputError(f"there are {len(clips)} clips to contrast; SimCLR needs 2 or more: add recordings")
-        self._clips = clips
-        self._config = config
-        self._augmentation = augmentation
-        self._std = std
-        self._temperature = temperature
-        self._order = Order(clips.lengths, config)
+    views: AugmentedClips
+    temperature: float
+
+    def __post_init__(self) -> None:
+        count = len(self.views.clips)
+        if count < 2:
+            raise InputError(f"there are {count} clips to contrast; SimCLR needs 2 or more: add recordings")
 
     def batch(self, step: int, part: int, parts: int) -> PairBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step.
-
-        Raises:
-            InputError: the batch cannot be divided equally.
-        """
-        own = self._config.share(part, parts)
-        clips, generator = self._order.clips(step), self._order.generator(step)
-        read = self._clips.read(clips, at_most=self._config.max_frames, generator=generator)
-        views = [trim_rows(*augment(*read, self._augmentation, generator, std=self._std), own) for _ in range(2)]
+        """Return share ``part`` of ``parts`` of the batch of a step."""
+        clips, views = self.views.batch(step, part, parts, views=2)
         spectrograms = nn.utils.rnn.pad_sequence([row for view, _ in views for row in view], batch_first=True)
         return PairBatch(
             spectrograms=spectrograms,
             lengths=torch.cat([lengths for _, lengths in views]),
-            clips=torch.from_numpy(clips[own]),
-            temperature=self._temperature,
+            clips=torch.from_numpy(clips),
+            temperature=self.temperature,
         )
 
 
@@ -112,5 +96,5 @@ def validation_pairs(
 ) -> list[PairBatch]:
     """Make fixed views of validation clips, each clip at most once, in batches as large as in training if possible."""
     fixed = replace(config, batch_size=max(min(config.batch_size, len(clips)), 2), pool_batches=1)
-    batches = PairBatches(clips, fixed, augmentation, std=std, temperature=temperature)
+    batches = PairBatches(views=AugmentedClips(clips, fixed, augmentation, std=std), temperature=temperature)
     return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import ASTModel
 
 Size = Literal["tiny", "small", "base"]
+HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}
 LAYERS = 12
 TOKENS = 2  # class and distillation token, before the patches
 
@@ -40,12 +41,12 @@ class AstConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.size in ("tiny", "small", "base"), "ast.model.size", self.size, "choose tiny, small or base")
+        require(self.size in HEADS, "ast.model.size", self.size, "choose tiny, small or base")
         if not self.layers or not all(1 <= layer <= LAYERS for layer in self.layers):
             raise InputError(f"ast.model.layers is {list(self.layers)}; name at least one of the layers 1 to {LAYERS}")
         require(self.patches >= 1, "ast.model.patches", self.patches, "it must be 1 or more")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"ast.model.dropout is {self.dropout}; choose a probability of at least 0 and below 1")
+        rule = "choose a probability of at least 0 and below 1"
+        require(0 <= self.dropout < 1, "ast.model.dropout", self.dropout, rule)
 
     @property
     def width(self) -> int:
@@ -55,13 +56,7 @@ class AstConfig:
     @property
     def heads(self) -> int:
         """Attention heads."""
-        match self.size:
-            case "tiny":
-                return 3
-            case "small":
-                return 6
-            case "base":
-                return 12
+        return HEADS[self.size]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,11 +94,7 @@ class AstEncoder(nn.Module):
         return self.states(filter_banks, lengths).clip
 
     def states(self, filter_banks: Tensor, lengths: Tensor, *, layers: Sequence[int] = ()) -> AstStates:
-        """Compute the clip vectors, and the states after some layers (1 to 12).
-
-        Raises:
-            InputError: a clip has no frame, or there are not 128 bands.
-        """
+        """Compute the clip vectors, and the states after some layers (1 to 12)."""
         _require_frames(filter_banks, lengths)
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
         silent = torch.arange(filter_banks.shape[1], device=filter_banks.device) >= lengths[:, None]
@@ -151,11 +142,7 @@ class AstEncoder(nn.Module):
 
 
 def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
-    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``.
-
-    Raises:
-        InputError: the folder holds no weights that fit.
-    """
+    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``."""
     if config.weights is None:
         return AstEncoder(_transformer(config, frames, seed=seed), AUDIOSET_STATISTICS)
     count = (max(frames, PATCH) - PATCH) // STRIDE + 1
@@ -249,11 +236,6 @@ class _Saved:
         if self.frames < 1 or not self.classes:
             raise InputError(f"frames is {self.frames} and classes {len(self.classes)}; there must be some of both")
 
-    @property
-    def positions(self) -> int:
-        """Number of values of the position embedding, which grows with the longest clip."""
-        return BANDS * max((self.frames - PATCH) // STRIDE + 1, 1) * self.ast.width
-
 
 def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[str], folder: Path) -> None:
     """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
@@ -269,13 +251,11 @@ def save_classifier(model: AstClassifier, config: AstConfig, classes: Sequence[s
 
 
 def load_classifier(folder: Path, *, device: str = "cpu") -> AstClassifier:
-    """Load a model that `save_classifier` wrote.
-
-    Raises:
-        InputError: the folder holds no fine-tuned AST, or a damaged one.
-    """
+    """Load a model that `save_classifier` wrote."""
     with reading(folder, FINE_TUNED_AST, _Saved, remedy="make it again") as saved:
-        if 4 * saved.positions > (folder / WEIGHTS).stat().st_size:
+        # The position embedding grows with the longest clip.
+        positions = BANDS * max((saved.frames - PATCH) // STRIDE + 1, 1) * saved.ast.width
+        if 4 * positions > (folder / WEIGHTS).stat().st_size:
             raise InputError(f"{CONFIG} describes more positions than {WEIGHTS} has numbers")
         transformer = _transformer(saved.ast, saved.frames, seed=0, epsilon=saved.epsilon)
         encoder = AstEncoder(transformer, AUDIOSET_STATISTICS)  # the encoder's own statistics are among the weights

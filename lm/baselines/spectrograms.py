@@ -12,9 +12,11 @@ from torch import Tensor
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from foundation.seeds import require_seed
+from lm.baselines.augmentation import AugmentationConfig, augment
+from lm.batches import shuffled_batches
+from lm.sequences import IndexArray
 
 HalfArray = npt.NDArray[np.float16]
-IndexArray = npt.NDArray[np.int64]
 
 ORDER, EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator
 
@@ -127,15 +129,32 @@ class Order:
 
     def _shuffle(self, epoch: int) -> IndexArray:
         rng = np.random.default_rng([self._config.seed, ORDER, epoch])
-        order = rng.permutation(len(self._lengths))
-        size = self._config.batch_size
-        if self._config.pool_batches == 1:
-            return order
-        pool = size * self._config.pool_batches
-        pools = np.array_split(order, range(pool, len(order), pool))
-        pools = [clips[np.argsort(self._lengths[clips], kind="stable")] for clips in pools]
-        batches = np.array_split(np.concatenate(pools), range(size, len(order), size))
-        return np.concatenate([batches[number] for number in rng.permutation(len(batches))])
+        size, pool_batches = self._config.batch_size, self._config.pool_batches
+        if pool_batches == 1:
+            return rng.permutation(len(self._lengths))
+        return shuffled_batches(self._lengths, rng, size=size, pool_batches=pool_batches)
+
+
+class AugmentedClips:
+    """Training clips and their augmentation. As clips are mixed, every process makes the whole batch."""
+
+    def __init__(
+        self, clips: Spectrograms, config: SpectrogramBatchConfig, augmentation: AugmentationConfig, *, std: Tensor
+    ) -> None:
+        """``std (mels,)`` is the divisor of the normalised spectrograms."""
+        self.clips = clips
+        self._config = config
+        self._augmentation = augmentation
+        self._std = std
+        self._order = Order(clips.lengths, config)
+
+    def batch(self, step: int, part: int, parts: int, *, views: int) -> tuple[IndexArray, list[tuple[Tensor, Tensor]]]:
+        """Return share ``part`` of ``parts`` of the clips of a step ``(clips,)``, and each view with its lengths."""
+        own = self._config.share(part, parts)
+        clips, generator = self._order.clips(step), self._order.generator(step)
+        read = self.clips.read(clips, at_most=self._config.max_frames, generator=generator)
+        made = (augment(*read, self._augmentation, generator, std=self._std) for _ in range(views))
+        return clips[own], [trim_rows(*view, own) for view in made]
 
 
 def trim_rows(spectrograms: Tensor, lengths: Tensor, rows: slice) -> tuple[Tensor, Tensor]:

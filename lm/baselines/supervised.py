@@ -1,6 +1,6 @@
 """The same encoder trained end to end with labels: a supervised baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
-from lm.baselines.augmentation import AugmentationConfig, augment
+from foundation.ranges import require
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.baselines.spectrograms import Order, SpectrogramBatchConfig, Spectrograms, trim_rows
+from lm.baselines.spectrograms import AugmentedClips, Spectrograms
 from lm.pooling import Pooling, pool_batch, pooling_parts
 
 Label = str | Sequence[str]  # a class, or any number of classes
@@ -27,8 +27,9 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         for name in ("dropout", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"head.{name} is {getattr(self, name)}; choose 0 (none) or a share below 1")
+            require(
+                0 <= getattr(self, name) < 1, f"head.{name}", getattr(self, name), "choose 0 (none) or a share below 1"
+            )
 
 
 class Classifier(nn.Module):
@@ -110,56 +111,52 @@ def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
     return summed, len(logits)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledSplit:
+    """The labelled clips of one split, and their labels by name in the order of the clips."""
+
+    clips: Spectrograms
+    labels: Mapping[str, Label]
+
+    @classmethod
+    def of(cls, clips: Spectrograms, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
+        """Select the clips that have a label in ``labels``; names with None or without an entry are left out."""
+        known = {name: label for name in names if (label := labels.get(name)) is not None}
+        return cls(clips=clips.of_rows([row for row, name in enumerate(names) if name in known]), labels=known)
+
+    def targets(self, classes: Sequence[str], *, multi_label: bool) -> Tensor:
+        """Convert the labels to targets, as `class_targets` does."""
+        return class_targets(list(self.labels.values()), classes, multi_label=multi_label)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledBatches:
-    """Training batches. As clips are mixed, every process makes the whole batch, and keeps its share.
+    """Training batches of augmented clips.
 
     Raises:
         InputError: there are no clips, or not one target for each.
     """
 
-    def __init__(
-        self,
-        clips: Spectrograms,
-        targets: Tensor,
-        config: SpectrogramBatchConfig,
-        augmentation: AugmentationConfig,
-        *,
-        std: Tensor,
-        label_smoothing: float,
-    ) -> None:
-        _require_targets(clips, targets, "train")
-        self._clips = clips
-        self._targets = targets
-        self._config = config
-        self._augmentation = augmentation
-        self._std = std
-        self._label_smoothing = label_smoothing
-        self._order = Order(clips.lengths, config)
+    views: AugmentedClips
+    targets: Tensor  # as in `LabelledBatch`, of all clips
+    label_smoothing: float
+
+    def __post_init__(self) -> None:
+        _require_targets(self.views.clips, self.targets, "train")
 
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step.
-
-        Raises:
-            InputError: the batch cannot be divided equally.
-        """
-        own = self._config.share(part, parts)
-        clips, generator = self._order.clips(step), self._order.generator(step)
-        read = self._clips.read(clips, at_most=self._config.max_frames, generator=generator)
-        spectrograms, lengths = trim_rows(*augment(*read, self._augmentation, generator, std=self._std), own)
+        """Return share ``part`` of ``parts`` of the batch of a step."""
+        clips, [(spectrograms, lengths)] = self.views.batch(step, part, parts, views=1)
         return LabelledBatch(
             spectrograms=spectrograms,
             lengths=lengths,
-            targets=self._targets[torch.from_numpy(clips[own])],
-            label_smoothing=self._label_smoothing,
+            targets=self.targets[torch.from_numpy(clips)],
+            label_smoothing=self.label_smoothing,
         )
 
 
 def validation_clips(clips: Spectrograms, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:
-    """Return batches of every clip once, without augmentation, the short ones first.
-
-    Raises:
-        InputError: there are no clips, or not one target for each.
-    """
+    """Return batches of every clip once, without augmentation, the short ones first."""
     _require_targets(clips, targets, "validation")
     order = np.argsort(clips.lengths, kind="stable")
     return [

@@ -16,11 +16,10 @@ from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
 from lm.baselines.encoder import ConvEncoderConfig
-from lm.baselines.labelled_clips import LabelledClips, LabelledSplit
 from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
 from lm.baselines.spectrogram_reader import SpectrogramReader
-from lm.baselines.spectrograms import SpectrogramBatchConfig
-from lm.baselines.supervised import HeadConfig, Label, create_classifier
+from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
+from lm.baselines.supervised import HeadConfig, Label, LabelledBatches, LabelledSplit, create_classifier
 from lm.contrast import ContrastConfig
 from lm.pooling import POOLINGS
 from pipelines.stages.spectrogram import stored_spectrograms, stored_std
@@ -81,7 +80,8 @@ def simclr(
         if extra_spectrograms:
             train = train.followed_by(stored_spectrograms(extra_spectrograms, "train")[0])
         std, temperature = stored_std(spectrograms), own.contrast.temperature
-        batches = PairBatches(train, own.batches, own.augmentation, std=std, temperature=temperature)
+        views = AugmentedClips(train, own.batches, own.augmentation, std=std)
+        batches = PairBatches(views=views, temperature=temperature)
         pairs = validation_pairs(held_out, own.batches, own.augmentation, std=std, temperature=temperature)
         model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
         session.train("SimCLR", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
@@ -125,11 +125,12 @@ def supervised(
 
     def make(folder: Path) -> None:
         model = create_classifier(settings.encoder, len(classes), own.head, seed=own.fit.seed)
-        clips = LabelledClips(train=train, validation=held_out, classes=classes, multi_label=multi_label)
-        std, smoothing = stored_std(spectrograms), own.head.label_smoothing
-        batches = clips.batches(own.batches, own.augmentation, std=std, label_smoothing=smoothing)
-        validation, option = clips.held_out(own.batches), "baselines.supervised.fit"
-        session.train("supervised encoder", option, model, batches, validation, labelling.loss, own.fit, folder)
+        targets, held_targets = (split.targets(classes, multi_label=multi_label) for split in (train, held_out))
+        views = AugmentedClips(train.clips, own.batches, own.augmentation, std=stored_std(spectrograms))
+        batches = LabelledBatches(views=views, targets=targets, label_smoothing=own.head.label_smoothing)
+        validation = labelling.validation_clips(held_out.clips, held_targets, batch_size=own.batches.batch_size)
+        option, loss = "baselines.supervised.fit", labelling.loss
+        session.train("supervised encoder", option, model, batches, validation, loss, own.fit, folder)
         if session.gang.rank == 0:
             about = {"head": asdict(own.head), "classes": list(classes), "multi_label": multi_label}
             _save(folder, model, {"encoder": asdict(settings.encoder), **about})

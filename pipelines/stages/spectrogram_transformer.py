@@ -19,10 +19,9 @@ from lm.baselines.ast_features import AstReader, ast_layers, patches_along
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weights_hash
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.filter_bank import N_MELS, frames_of
-from lm.baselines.labelled_clips import LabelledClips, LabelledSplit
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
-from lm.baselines.spectrograms import SpectrogramBatchConfig
-from lm.baselines.supervised import Label, loss
+from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
+from lm.baselines.supervised import Label, LabelledBatches, LabelledSplit, loss, validation_clips
 from lm.pooling import POOLINGS
 from pipelines.stages.filter_bank import measured_statistics, split_filter_banks
 from pipelines.stages.stored_arrays import TRAINED_ON
@@ -87,11 +86,11 @@ def ast(
     )
 
     def make(folder: Path) -> None:
-        clips = LabelledClips(train=train, validation=held_out, classes=classes, multi_label=multi_label)
+        targets, held_targets = (split.targets(classes, multi_label=multi_label) for split in (train, held_out))
         std = torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
-        smoothing = settings.label_smoothing
-        batches = clips.batches(settings.batches, settings.augmentation, std=std, label_smoothing=smoothing)
-        validation = clips.held_out(settings.batches)
+        views = AugmentedClips(train.clips, settings.batches, settings.augmentation, std=std)
+        batches = LabelledBatches(views=views, targets=targets, label_smoothing=settings.label_smoothing)
+        validation = validation_clips(held_out.clips, held_targets, batch_size=settings.batches.batch_size)
         longest = min(int(train.clips.lengths.max()), settings.batches.max_frames)
         model = create_classifier(config, longest, len(classes), multi_label=multi_label, seed=fit.seed)
         _normalise(model.encoder, config, banks)

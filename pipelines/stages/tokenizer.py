@@ -197,7 +197,7 @@ def autoencoder(
         torch.manual_seed(settings.fit.seed)
         model = Autoencoder(settings.autoencoder, train.shape[1])
         batches = PatchBatches(
-            train,
+            patches=train,
             batch_size=settings.batch_size,
             seed=settings.fit.seed,
             frames=settings.patch.frames,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import InputError
-from lm.pooling import POOLINGS, Pooling, RunningPool, bag_of_codes, pool, pool_batch, pooling_weights
+from lm.pooling import POOLINGS, Pooling, RunningPools, bag_of_codes, pool, pool_batch, pooling_weights
 from tests.lm.tiny import random_codes
 
 
@@ -40,10 +40,10 @@ def test_nothing_cannot_be_pooled() -> None:
 @pytest.mark.parametrize("steps", [1, 2, 7, 300])
 def test_frames_in_blocks_are_pooled_as_the_whole(steps: int, pooling: Pooling) -> None:
     frames = np.random.default_rng(0).normal(size=(steps, 5)).astype(np.float32)
-    running = RunningPool(steps, pooling)
+    running = RunningPools({"frames": steps})
     for start in range(0, steps, 4):
-        running.add(frames[start : start + 4])
-    np.testing.assert_allclose(running.pooled, pool(frames, pooling), atol=1e-6)
+        running.add("frames", frames[start : start + 4])
+    np.testing.assert_allclose(running.pooled[f"frames:{pooling}"], pool(frames, pooling), atol=1e-6)
 
 
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=4), pooling=st.sampled_from(POOLINGS))

@@ -37,7 +37,7 @@ def fitted(patch: PatchConfig, codebook_size: int, levels: int = 1) -> Tokenizer
     torch.manual_seed(0)
     autoencoder = Autoencoder(config.autoencoder, patches.shape[1])
     batches, optimizer = (
-        PatchBatches(patches, batch_size=64, seed=0),
+        PatchBatches(patches=patches, batch_size=64, seed=0),
         torch.optim.AdamW(autoencoder.parameters(), lr=1e-2),
     )
     for step in range(60):

@@ -62,7 +62,7 @@ def test_patches_are_normalised_per_mel() -> None:
 
 
 def test_parts_together_are_the_batch() -> None:
-    batches = PatchBatches(torch.arange(50.0)[:, None], batch_size=8, seed=3)
+    batches = PatchBatches(patches=torch.arange(50.0)[:, None], batch_size=8, seed=3)
     whole = batches.batch(7, 0, 1).patches
     parts = torch.cat([batches.batch(7, part, 2).patches for part in range(2)])
     assert torch.equal(whole.sort(0).values, parts.sort(0).values)
@@ -71,8 +71,8 @@ def test_parts_together_are_the_batch() -> None:
 
 def test_patches_are_heard_shifted_and_wanted_as_they_are() -> None:
     patches = torch.randn(100, 3 * 20)
-    batches = PatchBatches(patches, batch_size=8, seed=3, frames=3, max_formants=0.3)
-    batch, plain = batches.batch(7, 0, 1), PatchBatches(patches, batch_size=8, seed=3).batch(7, 0, 1)
+    batches = PatchBatches(patches=patches, batch_size=8, seed=3, frames=3, max_formants=0.3)
+    batch, plain = batches.batch(7, 0, 1), PatchBatches(patches=patches, batch_size=8, seed=3).batch(7, 0, 1)
     assert torch.equal(batch.patches, plain.patches)
     assert plain.inputs is None
     assert batch.inputs is not None

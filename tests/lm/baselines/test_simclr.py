@@ -7,7 +7,7 @@ from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import PairBatches, create_simclr, loss, validation_pairs
-from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
 from lm.contrast import ContrastConfig
 from tests.lm.baselines.sounds import MELS, ridges
 
@@ -17,7 +17,7 @@ STD = torch.ones(MELS)
 
 
 def _batches(config: SpectrogramBatchConfig = BATCHES, clips: int = 36) -> PairBatches:
-    return PairBatches(ridges(clips)[0], config, AugmentationConfig(), std=STD, temperature=0.2)
+    return PairBatches(views=AugmentedClips(ridges(clips)[0], config, AugmentationConfig(), std=STD), temperature=0.2)
 
 
 def test_a_batch_holds_two_views_of_each_clip_and_follows_from_the_step() -> None:

@@ -8,7 +8,7 @@ import torch
 from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.encoder import ConvEncoderConfig
-from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
 from lm.baselines.supervised import (
     HeadConfig,
     LabelledBatches,
@@ -29,7 +29,8 @@ TARGETS = class_targets(NAMES, CLASSES, multi_label=False)
 
 def _batches(config: SpectrogramBatchConfig = BATCHES, targets: torch.Tensor = TARGETS) -> LabelledBatches:
     light = AugmentationConfig(crop=0.9, speed=0.1, formant=0.05, mix=0.1, time_mask=0.1, mel_mask=0.1)
-    return LabelledBatches(CLIPS, targets, config, light, std=torch.ones(MELS), label_smoothing=0.1)
+    views = AugmentedClips(CLIPS, config, light, std=torch.ones(MELS))
+    return LabelledBatches(views=views, targets=targets, label_smoothing=0.1)
 
 
 def test_targets_are_the_places_of_the_classes() -> None:
