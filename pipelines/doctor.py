@@ -20,9 +20,10 @@ from rich.table import Table
 from foundation.configuration import build
 from foundation.devices import cores
 from foundation.memory import machine_memory
+from foundation.versions import version_of
 from pipelines.commandline.command import command
 from pipelines.commandline.disk import BASE_BYTES
-from pipelines.commandline.distributions import Need, needs, satisfied, version_of
+from pipelines.commandline.distributions import Need, needs, satisfied
 from pipelines.commandline.refusals import existing
 from pipelines.store.store import StoreConfig
 
