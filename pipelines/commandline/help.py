@@ -53,9 +53,6 @@ def command_help(name: str, topic: str, words: Sequence[str], *, often: Sequence
     """Help of a command about a topic, with the values that command-line ``words`` give.
 
     Without a topic it names every option; of a command with options that are used ``often`` it names those, and groups.
-
-    Raises:
-        InputError: nothing has the name of the topic.
     """
     page = _Page.of(name, words)
     if topic and topic != ALL:
