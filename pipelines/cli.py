@@ -31,9 +31,8 @@ def main() -> None:
         case ["--completion", *shells]:
             print(completion_script(shells))
         case ["--complete", *typed]:
-            from pipelines.commandline.completion import (
-                candidates,  # reads conf/*.yaml, which the overview need not wait for
-            )
+            # It reads conf/*.yaml, which the overview need not wait for.
+            from pipelines.commandline.completion import candidates
 
             print("\n".join(candidates(typed, COMMANDS)))
         case ["--version"]:
@@ -50,9 +49,8 @@ def completion_script(shells: list[str]) -> str:
 
     if len(shells) != 1 or shells[0] not in SCRIPTS:
         known = ", ".join(SCRIPTS)
-        print(
-            f"wordless: --completion takes one shell of {known}, such as: wordless --completion bash", file=sys.stderr
-        )
+        example = "wordless --completion bash"
+        print(f"wordless: --completion takes one shell of {known}, such as: {example}", file=sys.stderr)
         raise SystemExit(2)
     return SCRIPTS[shells[0]].strip()
 

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,9 +20,10 @@ from rich.table import Table
 from foundation.configuration import build
 from foundation.devices import cores
 from foundation.memory import machine_memory
+from foundation.versions import version_of
 from pipelines.commandline.command import command
 from pipelines.commandline.disk import BASE_BYTES
-from pipelines.commandline.distributions import Need, needs, satisfied, version_of
+from pipelines.commandline.distributions import Need, needs, satisfied
 from pipelines.commandline.refusals import existing
 from pipelines.store.store import StoreConfig
 
@@ -31,6 +32,7 @@ State = Literal["ok", "optional", "missing"]
 GIGABYTE = 1e9
 NEEDED_MEMORY = 6 * GIGABYTE  # bytes; 3 for the default run and about as much for what the imports take
 COMMON_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
+NO_SPEECH = "pip install --force-reinstall espeakng-loader; or use your own recordings: corpus=folder corpus.root=..."
 PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
 
 
@@ -52,7 +54,7 @@ class Finding:
     remedy: str = ""
 
 
-def finding(name: str, found: str, *, well: bool, remedy: str, otherwise: State = "missing") -> Finding:
+def finding(name: str, found: str, *, well: bool = True, remedy: str = "", otherwise: State = "missing") -> Finding:
     """A finding that is ok if ``well``, and else ``otherwise`` with its remedy."""
     return Finding(state="ok" if well else otherwise, name=name, found=found, remedy="" if well else remedy)
 
@@ -63,10 +65,10 @@ def examine(config: dict[str, object]) -> None:
     findings = [
         *interpreter(),
         *libraries(),
-        *devices(),
-        sound(),
-        engine(),
-        speech(),
+        *loaded("devices", devices, failed="PyTorch does not load", remedy="make clean install"),
+        *loaded("libsndfile", sound, failed="does not load", remedy="pip install --force-reinstall soundfile"),
+        *loaded("vocoder engine", engine, failed="none", remedy="make clean install"),
+        *loaded("espeak-ng", speech, failed="does not load", remedy=NO_SPEECH),
         memory(),
         disk("store", settings.store.root, remedy="choose another place: store.root=..."),
         disk("runs", settings.runs, remedy="choose another place: hydra.run.dir=..."),
@@ -74,6 +76,14 @@ def examine(config: dict[str, object]) -> None:
     show(findings, Console())
     if any(finding.state == "missing" for finding in findings):
         raise SystemExit(1)
+
+
+def loaded(name: str, look: Callable[[], Iterable[Finding]], *, failed: str, remedy: str) -> Iterator[Finding]:
+    """Give the findings of ``look``, or one that says which library does not load."""
+    try:
+        yield from look()
+    except (ImportError, OSError) as error:
+        yield finding(name, f"{failed}: {error}", well=False, remedy=remedy)
 
 
 def interpreter() -> Iterator[Finding]:
@@ -108,72 +118,57 @@ def library(need: Need) -> Finding:
 
 def devices() -> Iterator[Finding]:
     """Cores, threads and accelerators as PyTorch sees them."""
-    try:
-        import torch  # here, since it takes seconds
-    except (ImportError, OSError) as error:
-        yield finding("devices", f"PyTorch does not load: {error}", well=False, remedy="make clean install")
-        return
-    threads = torch.get_num_threads()
-    yield finding("cpu", f"{cores()} cores, {threads} threads (OMP_NUM_THREADS sets them)", well=True, remedy="")
+    import torch  # here, since it takes seconds
+
+    yield finding("cpu", f"{cores()} cores, {torch.get_num_threads()} threads (OMP_NUM_THREADS sets them)")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index in range(count):
         device = torch.cuda.get_device_properties(index)
-        yield finding(f"cuda:{index}", f"{device.name}, {device.total_memory / GIGABYTE:.0f} GB", well=True, remedy="")
+        yield finding(f"cuda:{index}", f"{device.name}, {device.total_memory / GIGABYTE:.0f} GB")
     if not count:
         remedy = "nothing: the CPU will do; if there is a GPU, install its driver"
         found = f"no device (PyTorch is built for CUDA {torch.version.cuda or '-'})"
         yield finding("cuda", found, well=False, otherwise="optional", remedy=remedy)
 
 
-def sound() -> Finding:
+def sound() -> Iterator[Finding]:
     """What reads recordings."""
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:
-        remedy = "pip install --force-reinstall soundfile"
-        return finding("libsndfile", f"does not load: {error}", well=False, remedy=remedy)
+    import soundfile
+
     formats = soundfile.available_formats()
     lacking = [name for name in COMMON_FORMATS if name not in formats]
     there = [name for name in COMMON_FORMATS if name in formats]
     found = f"{soundfile.__libsndfile_version__}: {len(formats)} formats, {', '.join(there)} among them"
     remedy = f"it does not read {', '.join(lacking)}: pip install --upgrade soundfile"
-    return finding("libsndfile", found, well=not lacking, otherwise="optional", remedy=remedy)
+    yield finding("libsndfile", found, well=not lacking, otherwise="optional", remedy=remedy)
 
 
-def engine() -> Finding:
+def engine() -> Iterator[Finding]:
     """What makes a vocoder's sound here; without numba it is slow."""
-    try:
-        import torch
+    import torch
 
-        from vocoder.engines.choice import choose_engine
+    from vocoder.engines.choice import choose_engine
 
-        chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
-    except (ImportError, OSError) as error:
-        return finding("vocoder engine", f"none: {error}", well=False, remedy="make clean install")
+    chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
     well = chosen.notice is None
-    return finding("vocoder engine", chosen.engine, well=well, otherwise="optional", remedy=chosen.notice or "")
+    yield finding("vocoder engine", chosen.engine, well=well, otherwise="optional", remedy=chosen.notice or "")
 
 
-def speech() -> Finding:
+def speech() -> Iterator[Finding]:
     """The eSpeak NG engine and its voices, which come through pip and speak the embedded corpus."""
-    remedy = "pip install --force-reinstall espeakng-loader; or use your own recordings: corpus=folder corpus.root=..."
-    try:
-        import espeakng_loader
+    import espeakng_loader
 
-        ctypes.CDLL(espeakng_loader.get_library_path())
-        voices = Path(espeakng_loader.get_data_path())
-    except (ImportError, OSError) as error:
-        return finding("espeak-ng", f"does not load: {error}", well=False, remedy=remedy)
-    return finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=remedy)
+    ctypes.CDLL(espeakng_loader.get_library_path())
+    voices = Path(espeakng_loader.get_data_path())
+    yield finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=NO_SPEECH)
 
 
 def memory() -> Finding:
     """Main memory of the machine."""
     total = machine_memory()
+    well, found = total >= NEEDED_MEMORY, f"{total / GIGABYTE:.1f} GB"
     remedy = f"the default run likes {NEEDED_MEMORY / GIGABYTE:.0f} GB: begin with experiment=smoke"
-    return finding(
-        "memory", f"{total / GIGABYTE:.1f} GB", well=total >= NEEDED_MEMORY, otherwise="optional", remedy=remedy
-    )
+    return finding("memory", found, well=well, otherwise="optional", remedy=remedy)
 
 
 def disk(name: str, folder: Path, *, remedy: str) -> Finding:

@@ -6,13 +6,8 @@ PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "store.root
 TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
-    "corpus.root",
-    "corpus.table",
-    "corpus.pattern",
-    "corpus.labels",
-    "corpus.split.by",
-    "store.root",
-    "probe.tries",
+    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
+    *("store.root", "probe.tries"),
 )
 
 

@@ -16,9 +16,8 @@ class ReportConfig:
 
 def report(config: dict[str, object]) -> None:
     """Draw the report of one run and print its path."""
-    from pipelines.pages.report import (
-        write_report,  # matplotlib takes a second, which a misspelt option need not wait for
-    )
+    # matplotlib takes a second, which a misspelt option need not wait for.
+    from pipelines.pages.report import write_report
 
     settings = build(ReportConfig, config, name="")
     print(write_report(settings.run))

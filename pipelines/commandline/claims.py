@@ -32,9 +32,7 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
 
     With ``new``, an existing folder is left alone, and ``wanted_2``, ``wanted_3`` and so on are tried in its place.
     Several processes that want the same new folder at the same time get different folders, on several machines too.
-
-    Raises:
-        InputError: another process holds the folder; ``option`` names it on the command line.
+    ``option`` names the folder on the command line.
     """
     made = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
     folder = make_new(wanted) if new else wanted
@@ -65,11 +63,7 @@ def made_now(folder: Path) -> bool:
 
 @contextmanager
 def held(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
-    """Hold the lock of a folder during the block.
-
-    Raises:
-        InputError: another process holds it, or its file system keeps no locks.
-    """
+    """Hold the lock of a folder during the block."""
     with (folder / lock).open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,10 +72,8 @@ def held(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
                 f"{option}={folder}: another run is writing there; wait for it, or name another folder: {option}=..."
             ) from None
         except OSError as error:
-            raise InputError(
-                f"{option}={folder}: its file system keeps no locks ({error.strerror}); name a folder on another one: "
-                f"{option}=..."
-            ) from error
+            problem = f"its file system keeps no locks ({error.strerror})"
+            raise InputError(f"{option}={folder}: {problem}; name a folder on another one: {option}=...") from error
         yield
 
 

@@ -1,6 +1,6 @@
 """The commands of ``wordless``, and the version that is installed."""
 
-from importlib.metadata import PackageNotFoundError, version
+from foundation.versions import version_of
 
 COMMANDS = {
     "run": "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
@@ -19,7 +19,4 @@ MODULES = {"store": "store_listing"}  # of commands whose module has another nam
 
 def installed_version() -> str:
     """Version of the installed distribution, or "(not installed)" in a bare checkout."""
-    try:
-        return version("wordless")
-    except PackageNotFoundError:
-        return "(not installed)"
+    return version_of("wordless") or "(not installed)"

@@ -116,7 +116,7 @@ def _by_level(typed: str, names: Iterable[str], *, leaf: str) -> list[str]:
 def _values(known: Index, name: str) -> list[str]:
     """Values of an option or choices of a group; none where any text, number or path may stand."""
     if name in known.groups:
-        return [f"{choice.name} " for choice in known.groups[name].choices]
+        return [f"{choice} " for choice in known.groups[name].choices]
     option = known.options.get(name)
     if option is None:
         return []

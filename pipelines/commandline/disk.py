@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from foundation.errors import InputError
+from pipelines.commandline.refusals import existing
 
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20
@@ -21,24 +22,16 @@ def require_space(folder: Path, option: str, *, seconds: float = 0.0, vectors: i
         seconds: seconds of sound, counted once for each fold and seed.
         vectors: clips times probed methods, counted once for each fold and seed.
         reused: accept an existing folder that may not be written, because it may already hold everything.
-
-    Raises:
-        InputError: there is too little free space, or the folder may not be written.
     """
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK) and reused:
         return  # stages that are missing are refused later, when they are written
-    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        problem = "you may not write there" if existing.is_dir() else "it is a file"
-        raise InputError(
-            f"{folder} cannot be written, because of {existing}: {problem}; give yourself access, or choose another "
-            f"place with {option}"
-        )
-    free = shutil.disk_usage(existing).free
+    place = existing(str(folder))
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        problem = "you may not write there" if place.is_dir() else "it is a file"
+        remedy = f"give yourself access, or choose another place with {option}"
+        raise InputError(f"{folder} cannot be written, because of {place}: {problem}; {remedy}")
+    free = shutil.disk_usage(place).free
     needed = BASE_BYTES + round(BYTES_PER_SECOND * seconds) + BYTES_PER_VECTOR * vectors
     if free < needed:
-        raise InputError(
-            f"{folder} has {free / 2**30:.1f} GiB free; this run needs about {needed / 2**30:.1f} GiB: make room, or "
-            "choose another "
-            f"place with {option}"
-        )
+        space = f"{free / 2**30:.1f} GiB free; this run needs about {needed / 2**30:.1f} GiB"
+        raise InputError(f"{folder} has {space}: make room, or choose another place with {option}")

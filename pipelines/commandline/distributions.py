@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, requires
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -55,11 +55,3 @@ def same(one: Need, other: Need) -> bool:
 def satisfied(need: Need, found: str) -> bool:
     """Return whether an installed version satisfies the requirement."""
     return Requirement(need.asked).specifier.contains(found, prereleases=True)
-
-
-def version_of(distribution: str) -> str | None:
-    """Return the installed version, or None."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None

@@ -4,7 +4,7 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
@@ -53,16 +53,14 @@ def command_help(name: str, topic: str, words: Sequence[str], *, often: Sequence
     """Help of a command about a topic, with the values that command-line ``words`` give.
 
     Without a topic it names every option; of a command with options that are used ``often`` it names those, and groups.
-
-    Raises:
-        InputError: nothing has the name of the topic.
     """
     page = _Page.of(name, words)
     if topic and topic != ALL:
         return "\n".join([*page.about(topic), FOOTER])
     usage = f"usage: wordless {name} {'[group=choice ...] ' if page.groups else ''}[name=value ...]"
     begin = [f"wordless {name}: {COMMANDS.get(name, '')}", "", usage, ""]
-    body = page.everything() if topic == ALL or not often else page.overview(often)
+    everything = topic == ALL or not often
+    body = [*page.sections(page.values), *page.choices(page.groups)] if everything else page.overview(often)
     notes = [*page.index.notes.splitlines(), ""] if page.index.notes else []
     return "\n".join([*begin, *body, *notes, FOOTER])
 
@@ -101,24 +99,18 @@ class _Page:
         names = [name for name in {**sections, **self.groups} if name != HYDRA]
         yield from [*_rows((name, self._choice(name), self._explanation(name)) for name in names), ""]
 
-    def everything(self) -> Iterator[str]:
-        """All options, group by group."""
-        yield from self._sections(self.values)
-        yield from self._choices(self.groups)
-
     def about(self, topic: str) -> Iterator[str]:
         """One option, or the options and choices of one group."""
         names = [name for name in self.values if f"{name}.".startswith(f"{topic}.")]
         if not names and topic not in self.groups:
-            known = {part for name in self.values for part in _parts(name)}
-            raise InputError(
-                f"--help {topic}: there is no such group or option; {suggestion(topic, known | {*self.groups})}"
-            )
-        yield from self._sections(names)
-        yield from self._choices([name for name in self.groups if name == topic])
+            known = {part for name in self.values for part in accumulate(name.split("."), "{}.{}".format)}
+            similar = suggestion(topic, known | {*self.groups})
+            raise InputError(f"--help {topic}: there is no such group or option; {similar}")
+        yield from self.sections(names)
+        yield from self.choices(name for name in self.groups if name == topic)
 
-    def _sections(self, names: Iterable[str]) -> Iterator[str]:
-        """The options below each heading."""
+    def sections(self, names: Iterable[str]) -> Iterator[str]:
+        """Give the options below each heading."""
         sections: dict[str, list[str]] = {}
         for name in names:
             sections.setdefault(name.rpartition(".")[0], []).append(name)
@@ -127,14 +119,13 @@ class _Page:
             yield f"{section}: {explanation}" if explanation else section or "Options"
             yield from [*_rows(map(self._row, within)), ""]
 
-    def _choices(self, names: Iterable[str]) -> Iterator[str]:
-        for group in (self.groups[name] for name in names):
-            yield f"Choices of {group.name}: {group.explanation}" if group.explanation else f"Choices of {group.name}"
-            rows = [
-                (f"{group.name}={choice.name}", "chosen" if choice.name == group.chosen else "", choice.explanation)
-                for choice in group.choices
-            ]
-            yield from [*_rows(rows), ""]
+    def choices(self, names: Iterable[str]) -> Iterator[str]:
+        """Give the choices of each group."""
+        for name in names:
+            group = self.groups[name]
+            yield f"Choices of {name}: {group.explanation}" if group.explanation else f"Choices of {name}"
+            marks = {choice: "chosen" if choice == group.chosen else "" for choice in group.choices}
+            yield from [*_rows((f"{name}={each}", marks[each], text) for each, text in group.choices.items()), ""]
 
     def _row(self, name: str) -> tuple[str, str, str]:
         return name, self.values.get(name, ""), self._explanation(name)
@@ -147,7 +138,7 @@ class _Page:
         group = self.groups.get(name)
         if group is None:
             return ""
-        others = [choice.name for choice in group.choices if choice.name != group.chosen]
+        others = [choice for choice in group.choices if choice != group.chosen]
         return f"{group.chosen} ({len(others)} others)" if len(others) > MANY else " | ".join([group.chosen, *others])
 
 
@@ -172,12 +163,6 @@ def shown(value: object) -> str:
             return f"[{', '.join(map(shown, value))}]"
         case _:
             return str(value)
-
-
-def _parts(name: str) -> Iterator[str]:
-    """``a``, ``a.b`` and ``a.b.c`` of ``a.b.c``."""
-    parts = name.split(".")
-    return (".".join(parts[: number + 1]) for number in range(len(parts)))
 
 
 def _rows(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:

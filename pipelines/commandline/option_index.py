@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
 
 import yaml
 
 import conf
 
-T = TypeVar("T")
+FOLDER = Path(str(conf.__file__)).parent
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 GLOBAL = "# @package _global_"  # a file that sets options of other groups, and has none of its own
 HYDRA = "hydra"  # of its own options those are ours that have a comment
@@ -31,21 +31,12 @@ class Option:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One file of a config group."""
-
-    name: str
-    explanation: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Group:
     """A config group: ``name=choice`` sets several options at once."""
 
-    name: str
     chosen: str
     explanation: str
-    choices: tuple[Choice, ...]
+    choices: dict[str, str]  # name of a file of the group -> its explanation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,30 +66,26 @@ def index(command: str) -> Index:
 
     An option without an explanation of its own has that of its namesake in ``wordless run``.
     """
-    own, folder = _read("", f"{command}.yaml"), _folder()
-    options, sections, groups = dict(own.options), dict(own.sections), {}
+    own = _read("", FOLDER / f"{command}.yaml")
+    options, sections, groups = own.options, own.sections, {}
     for name, chosen, explanation in own.defaults:
-        files = {path.stem: _read(name, f"{name}/{path.name}") for path in sorted((folder / name).glob("*.yaml"))}
-        choices = tuple(Choice(name=stem, explanation=file.header) for stem, file in files.items())
-        groups[name] = Group(name=name, chosen=chosen, explanation=explanation, choices=choices)
+        files = {path.stem: _read(name, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
+        choices = {stem: file.header for stem, file in files.items()}
+        groups[name] = Group(chosen=chosen, explanation=explanation, choices=choices)
         # A file that builds on another one repeats options of it to give them other values.
         for file in sorted(files.values(), key=lambda file: bool(file.defaults)):
             if not file.is_global:
-                options |= _added(file.options, options)
-                sections |= _added(file.sections, sections)
+                options = {**options, **file.options, **options}
+                sections = {**sections, **file.sections, **sections}
         sections[name] = explanation
-    known = index("run") if command != "run" and (folder / "run.yaml").exists() else None
-    if known:
-        sections = {name: text or known.sections.get(name, "") for name, text in sections.items()}
-        groups = {name: replace(group, explanation=sections[name]) for name, group in groups.items()}
-    others = {**options, **(known.options if known else {})}
-    options = {name: _explained(option, others) for name, option in options.items()}
+    if command != "run" and (FOLDER / "run.yaml").exists():
+        run = index("run")
+    else:
+        run = Index(notes="", options={}, sections={}, groups={})
+    sections = {name: text or run.sections.get(name, "") for name, text in sections.items()}
+    groups = {name: replace(group, explanation=sections[name]) for name, group in groups.items()}
+    options = {name: _explained(option, {**options, **run.options}) for name, option in options.items()}
     return Index(notes=own.header, options=options, sections=sections, groups=groups)
-
-
-def _added(new: dict[str, T], known: dict[str, T]) -> dict[str, T]:
-    """What is not known yet."""
-    return {name: value for name, value in new.items() if name not in known}
 
 
 def _explained(option: Option, others: dict[str, Option]) -> Option:
@@ -111,15 +98,11 @@ def _explained(option: Option, others: dict[str, Option]) -> Option:
     return replace(option, explanation=(exact or same or [option])[0].explanation)
 
 
-def _folder() -> Path:
-    return Path(str(conf.__file__)).parent
-
-
-def _read(group: str, name: str) -> _File:
-    """One file, its options named with the group that they belong to."""
-    text = (_folder() / name).read_text(encoding="utf-8")
+def _read(group: str, path: Path) -> _File:
+    """Read one file; its options are named with the group that they belong to."""
+    text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
-    top = lines[: next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+    top = list(takewhile(lambda line: line.startswith("#"), lines))
     header = "\n".join(line.removeprefix("#").removeprefix(" ") for line in top if line != GLOBAL)
     file = _File(header=header, is_global=GLOBAL in top)
     root = yaml.compose(text, Loader=LOADER)

@@ -27,14 +27,11 @@ def _command(name: str) -> Iterator[str]:
         within = [option for key, option in known.options.items() if key.rpartition(".")[0] == section]
         explanation = known.sections.get(section, "")
         yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]
-        yield from _table(
-            ("name", "default", "meaning"), ((each.name, each.value, each.explanation) for each in within)
-        )
-    for group in known.groups.values():
-        yield from ["", f"**`{group.name}=...`**: {group.explanation}"]
-        yield from _table(
-            ("name", "meaning"), ((f"{group.name}={each.name}", each.explanation) for each in group.choices)
-        )
+        rows = ((each.name, each.value, each.explanation) for each in within)
+        yield from _table(("name", "default", "meaning"), rows)
+    for key, group in known.groups.items():
+        yield from ["", f"**`{key}=...`**: {group.explanation}"]
+        yield from _table(("name", "meaning"), ((f"{key}={name}", text) for name, text in group.choices.items()))
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -32,14 +32,11 @@ ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
 
 
 def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] = frozenset()) -> list[str]:
-    """Return the words for Hydra: switches first, then options, with the values of ``paths`` and ``texts`` quoted.
-
-    Raises:
-        InputError: a word is neither a switch nor ``name=value``.
-    """
+    """Return the words for Hydra: switches first, then options, with the values of ``paths`` and ``texts`` quoted."""
     switches, options = separate(words)
-    for option in options:
-        require_assignment(option)
+    for word in options:
+        if not word.startswith("~") and "=" not in word:
+            raise InputError(f"{word!r} is not an option; options are written name=value, such as seed=1 (see --help)")
     return [*switches, *(quote_option(option, paths | HYDRA_PATHS, texts) for option in options)]
 
 
@@ -62,22 +59,12 @@ def separate(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def known_switch(word: str) -> str:
-    """Return the word if it is one of Hydra's switches.
-
-    Raises:
-        InputError: Hydra has no such switch.
-    """
+    """Return the word, or refuse it if it is none of Hydra's switches."""
     name, _, value = word.partition("=")
     if name in SWITCHES | SWITCHES_WITH_VALUE:
         return word
     meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
     raise InputError(f"{word} is not a switch; options are written name=value without dashes: {meant} (see --help)")
-
-
-def require_assignment(word: str) -> None:
-    """Refuse a word that gives no value to anything."""
-    if not word.startswith("~") and not word.partition("=")[1]:
-        raise InputError(f"{word!r} is not an option; options are written name=value, such as seed=1 (see --help)")
 
 
 def quote_option(word: str, paths: frozenset[str], texts: frozenset[str]) -> str:

@@ -18,14 +18,9 @@ from foundation.nearest import suggestion
 
 
 def resolved(config: DictConfig) -> dict[str, object]:
-    """Return the config as plain dictionaries, lists and values, with interpolations resolved.
-
-    Raises:
-        InputError: values are still ``???`` (names every one of them), or an interpolation leads nowhere.
-    """
+    """Return the config as plain dictionaries, lists and values, with interpolations resolved."""
     try:
-        missing = sorted(OmegaConf.missing_keys(config))
-        if missing:
+        if missing := sorted(OmegaConf.missing_keys(config)):
             raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
         return plain(config, resolve=True)
     except OmegaConfBaseException as error:
@@ -51,9 +46,9 @@ def missing_option(error: MissingConfigException) -> InputError:
     group, _, option = str(error.missing_cfg_file).rpartition("/")
     if not group:
         return InputError(f"there is no configuration {option!r}; see --help")
-    chosen = str(error.missing_cfg_file).partition("/")
-    if chosen[0] == "corpus" and "/" in chosen[2]:
-        return InputError(f"corpus={chosen[2]} is a path; name the folder of your recordings: corpus.root={chosen[2]}")
+    chosen, _, path = str(error.missing_cfg_file).partition("/")
+    if chosen == "corpus" and "/" in path:
+        return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
     return InputError(f"{group}={option} does not exist; {suggestion(option, error.options or [])}")
 
 
@@ -144,10 +139,8 @@ def _named(error: BaseException) -> str | None:
 
 def full_disk(path: str | Path, options: Sequence[str] = ()) -> InputError:
     """Explain that a disk is full, and what to do."""
-    return InputError(
-        f"{path}: the disk is full; free some space{_elsewhere(options)}: nothing finished is lost, and the same "
-        "command resumes"
-    )
+    remedy = f"free some space{_elsewhere(options)}: nothing finished is lost, and the same command resumes"
+    return InputError(f"{path}: the disk is full; {remedy}")
 
 
 def _elsewhere(options: Sequence[str]) -> str:

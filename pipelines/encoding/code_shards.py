@@ -1,7 +1,7 @@
 """Encoding of recordings into shards, each written atomically, so that a killed command resumes after the last one."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,12 +10,16 @@ from audio.decoding import RecordingError
 from audio.reading import read_blocks
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
 from audio.recordings.recording_paths import Recordings
+from foundation.devices import cores
 from foundation.errors import InputError
-from foundation.workers import in_order
+from foundation.progress import Terminal
+from foundation.workers import encoding_pool, in_order
+from pipelines.encoding.options import EncodeConfig
+from tokenizer.codes import CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip, read_codes, read_num_samples, shard_path, write_shard
 
-Advance = Callable[[int], None]  # recordings done
+BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,28 +32,26 @@ class Encoded:
     rejected: tuple[Rejected, ...]
 
 
-def encode_shards(
-    folder: Path,
-    recordings: Recordings,
-    encoder: Encoder,
-    *,
-    clips_per_shard: int,
-    pool: Executor | None,
-    advance: Advance,
-) -> Encoded:
-    """Write the shards that ``folder`` lacks; the shard of a recording depends only on its place in the list."""
-    starts = range(0, len(recordings.paths), clips_per_shard)
-    for number, start in enumerate(starts):
-        shard = shard_path(folder, number)
-        paths = recordings.paths[start : start + clips_per_shard]
-        if shard.exists():
-            advance(start + len(paths))
-        else:
-            results = in_order(partial(encode_recording, encoder), paths, pool)
-            clips, rejected = _sorted_out(results, advance, start)
-            _write_rejected(rejected, _rejected_path(shard))
-            write_shard(shard, clips, encoder.format)
-    return _summary(folder, len(starts), encoder.format.sample_rate)
+def encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
+    """Write the shards that are missing; the shard of a recording depends only on its place in the list."""
+    started, total = time.monotonic(), len(recordings.paths)
+    starts = range(0, total, settings.clips_per_shard)
+    fitting = settings.workers or (cores() if recordings.size > BYTES_FOR_WORKERS else 1)
+    with encoding_pool(min(fitting, total)) as pool, terminal.working("encoding", total, "recordings") as progress:
+        for number, start in enumerate(starts):
+            shard = shard_path(settings.shards, number)
+            paths = recordings.paths[start : start + settings.clips_per_shard]
+            if shard.exists():
+                progress.advance_to(start + len(paths))
+                continue
+            results = []
+            for done, result in enumerate(in_order(partial(encode_recording, encoder), paths, pool), start + 1):
+                results.append(result)
+                progress.advance_to(done)
+            _write(shard, results, encoder.format)
+        encoded = _summary(settings.shards, len(starts), encoder.format.sample_rate)
+        progress.note(f"{encoded.seconds / max(time.monotonic() - started, 1e-9):.0f} times real time")
+    return encoded
 
 
 def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
@@ -80,30 +82,17 @@ def shard_clips(folder: Path, shards: int) -> Iterator[CodedClip]:
         yield from read_codes(shard_path(folder, number))[1]
 
 
-def _sorted_out(
-    results: Iterator[CodedClip | Rejected], advance: Advance, done: int
-) -> tuple[list[CodedClip], list[Rejected]]:
-    clips: list[CodedClip] = []
-    rejected: list[Rejected] = []
-    for number, result in enumerate(results, done + 1):
-        match result:
-            case CodedClip():
-                clips.append(result)
-            case Rejected():
-                rejected.append(result)
-        advance(number)
-    return clips, rejected
+def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat) -> None:
+    """Write the rejections before the shard, so that an existing shard always has them."""
+    rejected = [result for result in results if isinstance(result, Rejected)]
+    _rejected_path(shard).unlink(missing_ok=True)
+    if rejected:
+        write_rejected(rejected, _rejected_path(shard))
+    write_shard(shard, [result for result in results if isinstance(result, CodedClip)], codes_format)
 
 
 def _rejected_path(shard: Path) -> Path:
     return shard.with_suffix(".rejected.tsv")
-
-
-def _write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
-    """Write the rejections before the shard, so that an existing shard always has them."""
-    path.unlink(missing_ok=True)
-    if rejected:
-        write_rejected(rejected, path)
 
 
 def _summary(folder: Path, shards: int, sample_rate: int) -> Encoded:

@@ -1,7 +1,5 @@
 """The work of ``wordless encode``, once its options are checked."""
 
-import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,20 +8,17 @@ from audio.decoding import count_samples
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import write_rejected
 from audio.recordings.recording_paths import Recordings
-from foundation.devices import choose_device, cores
+from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
 from foundation.plurals import counted
 from foundation.progress import Terminal
-from foundation.workers import encoding_pool
 from pipelines.encoding.code_shards import Encoded, clear_away, encode_shards, shard_clips
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, mark_complete, shard_path
 from tokenizer.units import write_units
-
-BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
 
 
 def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path) -> None:
@@ -37,16 +32,13 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
             f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has "
             f"{codes_format.streams}; choose format=parquet"
         )
-    job = {
-        "codebook": codes_format.codebook,
-        "recordings": recordings.state,
-        "clips_per_shard": settings.clips_per_shard,
-    }
+    clips_per_shard = settings.clips_per_shard
+    job = {"codebook": codes_format.codebook, "recordings": recordings.state, "clips_per_shard": clips_per_shard}
     require_own(settings.shards, job)
     if _is_whole(settings):
         return terminal.say(f"{settings.output} is whole already")
     with work_folder(settings.shards, job):
-        encoded = _encode(settings, recordings, encoder, terminal)
+        encoded = encode_shards(settings, recordings, encoder, terminal)
         _finish(settings, recordings, encoded)
     if encoded.rejected:
         reasons = frequent_reasons(encoded.rejected)
@@ -64,27 +56,6 @@ def _is_whole(settings: EncodeConfig) -> bool:
     return whole
 
 
-def _encode(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
-    started = time.monotonic()
-    with ExitStack() as stack:
-        pool = stack.enter_context(encoding_pool(choose_processes(settings.workers, recordings)))
-        progress = stack.enter_context(terminal.working("encoding", len(recordings.paths), "recordings"))
-        encoded = encode_shards(
-            settings.shards,
-            recordings,
-            encoder,
-            clips_per_shard=settings.clips_per_shard,
-            pool=pool,
-            advance=progress.advance_to,
-        )
-        progress.note(f"{encoded.seconds / max(time.monotonic() - started, 1e-9):.0f} times real time")
-    return encoded
-
-
-def choose_processes(wanted: int, recordings: Recordings) -> int:
-    return min(wanted or (cores() if recordings.size > BYTES_FOR_WORKERS else 1), len(recordings.paths))
-
-
 def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
     """Convert complete shards to the output."""
     settings.rejected.unlink(missing_ok=True)
@@ -99,15 +70,13 @@ def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) ->
     if settings.in_shards:
         mark_complete(settings.output, shards=encoded.shards, clips=encoded.clips)
         return clear_away(settings.output)
-    match settings.format:
-        case "parquet":
-            _join(settings, encoded.shards)
-        case kind:
-            if kind == "fairseq":
-                _write_fairseq_manifest(settings, recordings, encoded.shards)
-            write_units(
-                settings.output, shard_clips(settings.shards, encoded.shards), kind, deduplicate=settings.deduplicate
-            )
+    if settings.format == "parquet":
+        _join(settings, encoded.shards)
+    else:
+        if settings.format == "fairseq":
+            _write_fairseq_manifest(settings, recordings, encoded.shards)
+        clips = shard_clips(settings.shards, encoded.shards)
+        write_units(settings.output, clips, settings.format, deduplicate=settings.deduplicate)
     remove_work_folder(settings.shards)
 
 

@@ -29,20 +29,18 @@ class EncodeConfig:
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
         require(self.clips_per_shard >= 1, "clips_per_shard", self.clips_per_shard, "a shard holds at least 1")
         if self.format == "parquet" and self.deduplicate:
-            raise InputError(
-                "deduplicate=true, but format=parquet keeps durations; choose format=name_units, fairseq or jsonl"
-            )
+            remedy = "choose format=name_units, fairseq or jsonl"
+            raise InputError(f"deduplicate=true, but format=parquet keeps durations; {remedy}")
         if self.format != "parquet" and self.output.suffix.lower() == ".parquet":
-            raise InputError(
-                f"output={self.output}, but format={self.format} is text; name a text file, or format=parquet"
-            )
+            problem = f"output={self.output}, but format={self.format} is text"
+            raise InputError(f"{problem}; name a text file, or format=parquet")
         if self.format == "fairseq" and self.output.suffix == ".tsv":
             raise InputError(f"output={self.output}, but its .tsv will list the recordings; name the units .km")
         if self.format == "parquet":
-            text = (
-                "; text units need format=name_units, fairseq or jsonl" if self.output.suffix.lower() in UNITS else ""
-            )
-            require_kind(self.output, (".parquet",), possible=f"a file ending in .parquet, or a folder of shards{text}")
+            possible = "a file ending in .parquet, or a folder of shards"
+            if self.output.suffix.lower() in UNITS:
+                possible += "; text units need format=name_units, fairseq or jsonl"
+            require_kind(self.output, (".parquet",), possible=possible)
         else:
             require_kind(self.output, UNITS, possible="a text file, such as units.txt, .km or .jsonl")
 

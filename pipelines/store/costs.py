@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.files import write_aside
@@ -15,24 +14,20 @@ BEGUN = "begun.json"
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 
 
-@dataclass(kw_only=True)
-class Costs:
-    """Costs of one stage, known once it is made."""
-
-    seconds: float = 0.0  # of all attempts; of a killed one, until its last checkpoint
-    peak_memory: float = 0.0  # bytes; since the start of the process where the system cannot reset the peak
-
-
 @contextmanager
-def measured(checkpoints: Path) -> Iterator[Costs]:
-    """Measure the costs of the block, including those of killed runs, which are recorded in ``checkpoints``."""
-    costs = Costs()
+def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
+    """Measure the costs of the block, including those of killed runs, which are recorded in ``checkpoints``.
+
+    When the block ends, the dictionary has ``seconds`` (those of a killed run up to its last checkpoint) and
+    ``peak_memory`` in bytes (since the start of the process where the system cannot reset the peak).
+    """
+    costs: dict[str, float] = {}
     before, started = _earlier(checkpoints), time.monotonic()
     write_aside(checkpoints / BEGUN, json.dumps({"seconds": before, "time": time.time()}))
-    _forget_peak()
+    with suppress(OSError):  # not Linux, or no permission
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
     yield costs
-    costs.seconds = before + time.monotonic() - started
-    costs.peak_memory = peak_memory()
+    costs.update(seconds=before + time.monotonic() - started, peak_memory=peak_memory())
 
 
 def _earlier(checkpoints: Path) -> float:
@@ -45,8 +40,3 @@ def _earlier(checkpoints: Path) -> float:
         return 0.0
     spent = seconds + max(last - started, 0.0)
     return spent if math.isfinite(spent) and seconds >= 0 else 0.0
-
-
-def _forget_peak() -> None:
-    with suppress(OSError):  # not Linux, or no permission
-        Path("/proc/self/clear_refs").write_text(RESET_PEAK)

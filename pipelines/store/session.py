@@ -36,13 +36,7 @@ class Session:
     workers: int  # processes that read and encode recordings
 
     def obtain(
-        self,
-        recipe: Recipe,
-        title: str,
-        make: Callable[[Path], None],
-        *,
-        files: Sequence[str],
-        together: bool = False,
+        self, recipe: Recipe, title: str, make: Callable[[Path], None], *, files: Sequence[str], together: bool = False
     ) -> Entry:
         """Return the entry of ``recipe``: from the store, or made by ``make(partial folder)``.
 

@@ -16,14 +16,14 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foundation.errors import InputError
 from foundation.files import NO_PERMISSION, file_hash, flush_folder, remove, write_aside
 from foundation.json_values import find_object
+from foundation.versions import version_of
 from pipelines.store.costs import measured
 
 ENTRY = "entry.json"
@@ -76,8 +76,7 @@ class Entry:
     @property
     def costs(self) -> dict[str, float]:
         """Seconds and peak memory in bytes of making the entry; 0 if the record is lost."""
-        timings = _recorded(self.folder / TIMINGS)
-        return {name: _amount(timings.get(name)) for name in ("seconds", "peak_memory")}
+        return _costs(_recorded(self.folder / TIMINGS))
 
 
 class Store:
@@ -102,14 +101,10 @@ class Store:
         recorded = _recorded(folder / ENTRY)
         _renew_timings(folder, recorded["files"])
         if recorded["libraries"] != library_versions():
-            warnings.warn(
-                f"{folder} was made with {_differing(recorded['libraries'])}; delete it to make it again with what "
-                "is installed now",
-                stacklevel=2,
-            )
-        shutil.rmtree(
-            checkpoints_of(self.folder(recipe)), ignore_errors=True
-        )  # left by a run that was killed after the rename
+            differing = _differing(recorded["libraries"])
+            remedy = "delete it to make it again with what is installed now"
+            warnings.warn(f"{folder} was made with {differing}; {remedy}", stacklevel=2)
+        shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
         return Entry(stage=recipe.stage, key=recipe.key, folder=folder, reused=True)
 
     @contextmanager
@@ -126,7 +121,7 @@ class Store:
         checkpoints.mkdir(exist_ok=True)
         with measured(checkpoints) as costs:
             yield partial
-        self._complete(recipe, partial, list(files), asdict(costs))
+        self._complete(recipe, partial, list(files), costs)
         shutil.rmtree(checkpoints, ignore_errors=True)
 
     @contextmanager
@@ -171,15 +166,8 @@ class Store:
 
     def _complete(self, recipe: Recipe, partial: Path, files: Sequence[str], costs: Mapping[str, float]) -> None:
         names = _only(partial, files, stage=recipe.stage)
-        made_by: dict[str, Any] = {
-            "stage": recipe.stage,
-            "version": recipe.version,
-            "config": recipe.config,
-            "inputs": recipe.inputs,
-            "libraries": library_versions(),
-            "files": {name: file_hash(partial / name) for name in names},
-        }
-        write_json(partial / ENTRY, made_by)
+        hashes = {name: file_hash(partial / name) for name in names}
+        write_json(partial / ENTRY, {**vars(recipe), "libraries": library_versions(), "files": hashes})
         write_json(partial / TIMINGS, {**costs, "files": _stamps(partial, names)})
         partial.rename(self.folder(recipe))
         flush_folder(self.folder(recipe).parent)
@@ -226,8 +214,12 @@ def _recorded(path: Path) -> dict[str, Any]:
     return find_object(path) or {}
 
 
-def _amount(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+def _costs(timings: Mapping[str, object]) -> dict[str, float]:
+    amounts = {name: timings.get(name) for name in ("seconds", "peak_memory")}
+    return {
+        name: float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+        for name, value in amounts.items()
+    }
 
 
 def _key(made_by: Mapping[str, object]) -> str:
@@ -268,9 +260,8 @@ def _renew_timings(folder: Path, names: Iterable[str]) -> None:
         warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=3)
     stamps = _stamps(folder, names)
     if timings.get("files") != stamps:
-        costs = {name: _amount(timings.get(name)) for name in ("seconds", "peak_memory")}
         with suppress(OSError):  # a read-only store
-            write_json(folder / TIMINGS, {**costs, "files": stamps})
+            write_json(folder / TIMINGS, {**_costs(timings), "files": stamps})
 
 
 def _stamps(folder: Path, names: Iterable[str]) -> dict[str, list[int]]:
@@ -285,21 +276,13 @@ def _stamp(path: Path) -> list[int]:
 
 def _differing(recorded: Mapping[str, str]) -> str:
     current = library_versions()
-    return (
-        ", ".join(f"{name} {version}" for name, version in recorded.items() if current.get(name) != version)
-        or "fewer libraries"
-    )
+    others = [f"{name} {version}" for name, version in recorded.items() if current.get(name) != version]
+    return ", ".join(others) or "fewer libraries"
 
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the installed libraries that affect artifacts."""
-    versions = {}
-    for name in LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {name: version for name in LIBRARIES if (version := version_of(name)) is not None}
 
 
 def write_json(path: Path, content: object) -> None:

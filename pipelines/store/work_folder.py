@@ -24,11 +24,7 @@ def require_new(output: Path) -> None:
 
 @contextmanager
 def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
-    """Lock ``folder`` for ``job``; it must be new, empty, or begun by the same job.
-
-    Raises:
-        InputError: the folder has other content, or another process is filling it.
-    """
+    """Lock ``folder`` for ``job``; it must be new, empty, or begun by the same job."""
     require_own(folder, job)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / JOB).exists():
@@ -37,9 +33,8 @@ def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, for whatever reason
         except BlockingIOError:
-            raise InputError(
-                f"another command is writing {folder}; wait for it, or choose another output=..."
-            ) from None
+            problem = f"another command is writing {folder}"
+            raise InputError(f"{problem}; wait for it, or choose another output=...") from None
         yield
 
 
@@ -53,11 +48,7 @@ def remove_work_folder(folder: Path) -> None:
 
 
 def require_own(folder: Path, job: Mapping[str, object]) -> None:
-    """Refuse a folder that another program wrote.
-
-    Raises:
-        InputError: it is a file, has other content, or was begun by another job; the message names the difference.
-    """
+    """Refuse a file, a folder with other content, and one that another job began."""
     if not folder.exists():
         return
     if not folder.is_dir():
