@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -51,9 +50,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from pipelines.cli import main; sys.argv[1:] = ['--help']; main();"
         "heavy = {'torch', 'numpy', 'hydra', 'rich'} & set(sys.modules); assert not heavy, heavy"
     )
-    begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert time.perf_counter() - begin < 2  # 0.05 s on an idle machine
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("dokter", "doctor"), ("enocde", "encode"), ("rum", "run")])

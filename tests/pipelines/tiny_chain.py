@@ -1,10 +1,8 @@
 """The whole chain in seconds, in processes that can be killed: a little of the embedded corpus, and a few steps."""
 
 import hashlib
-import math
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,13 +52,6 @@ class Finished:
 
     returncode: int
     stderr: str
-    cpu_seconds: float  # that the process computed; infinite: it was killed
-
-
-def cpu_seconds(of: int) -> float:
-    """CPU time of this process or of its children that ended (``resource.RUSAGE_*``): other work does not add to it."""
-    used = resource.getrusage(of)
-    return used.ru_utime + used.ru_stime
 
 
 def refusal(done: Finished | subprocess.CompletedProcess[str]) -> str:
@@ -80,9 +71,7 @@ def called_at_once(place: Path, *words: str, **environment: str) -> Finished:
     process.start()
     process.join(300)
     code = process.exitcode if process.exitcode is not None else -1
-    used = log.with_name("cpu_seconds")
-    seconds = float(used.read_text()) if used.exists() else math.inf
-    return Finished(returncode=code, stderr=log.read_text(), cpu_seconds=seconds)
+    return Finished(returncode=code, stderr=log.read_text())
 
 
 def _call(words: tuple[str, ...], log: Path, environment: dict[str, str]) -> None:
@@ -91,11 +80,7 @@ def _call(words: tuple[str, ...], log: Path, environment: dict[str, str]) -> Non
         os.dup2(handle, stream)
     os.environ.update(environment)
     sys.argv = ["wordless run", *words]
-    try:
-        import_module("pipelines.run").main()
-    finally:
-        seconds = cpu_seconds(resource.RUSAGE_SELF) + cpu_seconds(resource.RUSAGE_CHILDREN)
-        log.with_name("cpu_seconds").write_text(str(seconds))
+    import_module("pipelines.run").main()
 
 
 def composed(store: Path, *words: str) -> dict[str, object]:

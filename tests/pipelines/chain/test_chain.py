@@ -2,7 +2,6 @@
 
 import json
 import math
-import resource
 import shlex
 import shutil
 from collections import Counter
@@ -32,7 +31,6 @@ from tests.pipelines.tiny_chain import (
     called,
     called_at_once,
     composed,
-    cpu_seconds,
     entries,
     run,
     stored,
@@ -179,9 +177,7 @@ def test_the_models_work_from_the_run_folder(finished_run: FinishedRun) -> None:
 
 
 def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Path) -> None:
-    begun = cpu_seconds(resource.RUSAGE_CHILDREN)
     done = called(*finished_run.words, f"hydra.run.dir={tmp_path / 'second'}")
-    assert cpu_seconds(resource.RUSAGE_CHILDREN) - begun < 60  # 7 s of one core, for imports and the report
     assert done.returncode == 0, done.stderr
     assert "computing" not in done.stderr
     assert [line.split()[1] for line in done.stderr.splitlines() if line.startswith("reused")] == list(REUSED)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -84,9 +83,7 @@ def test_an_answer_needs_neither_hydra_nor_pytorch() -> None:
         "import sys; sys.argv = ['wordless', '--complete', 'run', 'lm.gpt.']; from pipelines.cli import main; main();"
         "heavy = {'torch', 'numpy', 'hydra', 'omegaconf'} & set(sys.modules); assert not heavy, heavy"
     )
-    begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert time.perf_counter() - begin < 3  # 0.15 s on an idle machine
     assert "lm.gpt.layers=" in done.stdout
 
 

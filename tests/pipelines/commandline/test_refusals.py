@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import soundfile
 from pipelines.commandline.refusals import os_problem
 from pipelines.settings.run import run_settings
 from tests.pipelines.tiny import sweep
-from tests.pipelines.tiny_chain import ROOT, TINY, called, called_at_once, composed, cpu_seconds, refusal, stored
+from tests.pipelines.tiny_chain import ROOT, TINY, called_at_once, composed, refusal, stored
 
 
 def write(path: Path, *, low: float = 200, seconds: float = 0.4) -> None:
@@ -168,7 +167,6 @@ def test_a_corpus_that_will_not_do(
 def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> None:
     done = called_at_once(tmp_path / "run", *TINY, f"store.root={tmp_path / 'store'}", word)
     assert told in refusal(done)
-    assert done.cpu_seconds < 5
     assert not (tmp_path / "store").exists()  # refused before anything was made
 
 
@@ -209,13 +207,6 @@ def test_too_short_a_context_for_the_streams_is_refused(tmp_path: Path) -> None:
         called_at_once(tmp_path, *words)
     )
     assert not (tmp_path / "store").exists()
-
-
-def test_a_contradiction_shows_within_seconds_of_a_cold_start(tmp_path: Path) -> None:
-    begun = cpu_seconds(resource.RUSAGE_CHILDREN)
-    done = called(*TINY, f"store.root={tmp_path}", f"hydra.run.dir={tmp_path / 'run'}", "tokenizer.codebook_size=501")
-    assert "k-means needs" in refusal(done)
-    assert cpu_seconds(resource.RUSAGE_CHILDREN) - begun < 15  # 3 s of one core
 
 
 def test_a_traceback_shows_on_demand(tmp_path: Path) -> None:
