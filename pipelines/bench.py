@@ -9,7 +9,7 @@ from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.ranges import require
 from pipelines.commandline.command import command
-from pipelines.commandline.output_kinds import require_kind
+from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import part_of
 from pipelines.store.store import write_json
 

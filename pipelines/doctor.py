@@ -10,20 +10,21 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Literal
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from foundation.configuration import build
 from foundation.devices import cores
 from foundation.memory import machine_memory
 from foundation.versions import version_of
 from pipelines.commandline.command import command
-from pipelines.commandline.disk import BASE_BYTES
-from pipelines.commandline.distributions import Need, needs, satisfied
+from pipelines.commandline.outputs import BASE_BYTES
 from pipelines.commandline.refusals import existing
 from pipelines.store.store import StoreConfig
 
@@ -95,25 +96,55 @@ def interpreter() -> Iterator[Finding]:
     yield finding("platform", system, well=system in PLATFORMS, remedy=f"fairseq2 is built for {', '.join(PLATFORMS)}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """A requirement of an installed distribution."""
+
+    requirement: Requirement
+    by: str  # the distribution that requires it
+
+    @property
+    def extra(self) -> str:
+        """The extra that the requirement belongs to, or ""."""
+        return str(self.requirement.marker or "").partition("extra ==")[2].strip().split(" ")[0].strip("\"'")
+
+    def __str__(self) -> str:
+        return f"{self.requirement.name}{self.requirement.specifier}"
+
+
+def needs(distribution: str) -> Iterator[Need]:
+    """Give the requirements of a distribution that apply on this platform; none if it is not installed."""
+    try:
+        lines = requires(distribution) or []
+    except PackageNotFoundError:
+        return
+    for need in (Need(requirement=Requirement(line), by=distribution) for line in lines):
+        if need.requirement.marker is None or need.requirement.marker.evaluate({"extra": need.extra}):
+            yield need
+
+
 def libraries() -> Iterator[Finding]:
-    """Each direct dependency and extra: its version, and whether it satisfies all that ask for it."""
-    wanted = needs("wordless")
-    if not wanted:
+    """Check the version of each direct dependency and extra against all requirements on it."""
+    direct = list(needs("wordless"))
+    if not direct:
         yield finding("wordless", "not installed", well=False, remedy="make install, or: pip install -e .")
-    for need in wanted:
-        yield library(need)
+    indirect = [other for need in direct for other in needs(need.requirement.name) if not other.extra]
+    for need in direct:
+        name = canonicalize_name(need.requirement.name)
+        yield library(need, [other for other in indirect if canonicalize_name(other.requirement.name) == name])
 
 
-def library(need: Need) -> Finding:
-    """One dependency; those of an extra are optional."""
-    found = version_of(need.name)
+def library(need: Need, others: Iterable[Need] = ()) -> Finding:
+    """Check one dependency; those of an extra are optional. ``others`` are requirements of other dependencies on it."""
+    name = need.requirement.name
+    found = version_of(name)
     if found is None and need.extra:
-        remedy = f"pip install 'wordless[{need.extra}]'"
-        return finding(need.name, "-", well=False, otherwise="optional", remedy=remedy)
+        return finding(name, "-", well=False, otherwise="optional", remedy=f"pip install 'wordless[{need.extra}]'")
     if found is None:
-        return finding(need.name, "-", well=False, remedy=f"make install, or: pip install '{need.asked}'")
-    unhappy = [f"{other.by} asks for {other.asked}" for other in (need, *need.others) if not satisfied(other, found)]
-    return finding(need.name, found, well=not unhappy, remedy=f"{'; '.join(unhappy)}: make clean install")
+        return finding(name, "-", well=False, remedy=f"make install, or: pip install '{need}'")
+    wrong = [each for each in (need, *others) if not each.requirement.specifier.contains(found, prereleases=True)]
+    unhappy = "; ".join(f"{each.by} asks for {each}" for each in wrong)
+    return finding(name, found, well=not wrong, remedy=f"{unhappy}: make clean install")
 
 
 def devices() -> Iterator[Finding]:
@@ -183,14 +214,14 @@ def disk(name: str, folder: Path, *, remedy: str) -> Finding:
 
 
 def show(findings: list[Finding], console: Console) -> None:
-    """A table of the findings, and how many need something done."""
+    """Print a line for each finding, its remedy below it, and how many need something done."""
     colours = {"ok": "green", "optional": "yellow", "missing": "bold red"}
-    table = Table(box=None, pad_edge=False)
-    for title in ("", "what", "found", "what to do"):
-        table.add_column(title, overflow="fold")
+    width = max(len(one.name) for one in findings)
     for one in findings:
-        table.add_row(f"[{colours[one.state]}]{one.state}", escape(one.name), escape(one.found), escape(one.remedy))
-    console.print(table)
+        line = f"[{colours[one.state]}]{one.state:<8}[/] {escape(f'{one.name:<{width}}  {one.found}')}"
+        console.print(line, soft_wrap=True)
+        if one.remedy:
+            console.print(" " * (width + 11) + f"to do: {escape(one.remedy)}", soft_wrap=True)
     missing = [one.name for one in findings if one.state == "missing"]
     console.print(escape(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there"))
 

@@ -13,8 +13,8 @@ from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
 from pipelines.chain.representations import compared
 from pipelines.chain.sounds import sounds
-from pipelines.commandline.disk import require_space
-from pipelines.commandline.typed_words import command_line
+from pipelines.commandline.outputs import require_space
+from pipelines.commandline.overrides import command_line
 from pipelines.methods.study import Codec, unlabelled_entry
 from pipelines.pages.run_words import summary
 from pipelines.results.comparison_table import as_markdown

@@ -17,8 +17,7 @@ from foundation.progress import Terminal
 from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.chain.corpus import corpus_config, read_corpus
-from pipelines.commandline.disk import require_space
-from pipelines.commandline.output_kinds import require_kind
+from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.run import RunSettings, choose_workers, with_embedded_corpus

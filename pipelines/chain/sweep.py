@@ -23,8 +23,8 @@ from foundation.errors import InputError
 from pipelines.commandline.claims import held
 from pipelines.commandline.command import leave
 from pipelines.commandline.folder_callback import ending_the_command
+from pipelines.commandline.overrides import command_line
 from pipelines.commandline.refusals import os_problem
-from pipelines.commandline.typed_words import command_line
 from pipelines.results.sweep_jobs import Job, conclude, forget, note, options, read_jobs, relative
 
 

@@ -22,12 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 from foundation.errors import InputError
 from foundation.parent import end_with_parent, is_started_by_another
 from foundation.printable import escape
-from pipelines.commandline.advice import advised, options_of
 from pipelines.commandline.claims import claims
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.overrides import prepare, quote
-from pipelines.commandline.refusals import explain, os_problem, resolved
-from pipelines.commandline.typed_words import typed
+from pipelines.commandline.overrides import prepare, quote, typed
+from pipelines.commandline.refusals import advised, explain, options_of, os_problem, resolved
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
@@ -55,10 +53,11 @@ def command(
             claims(),
         ):
             request = help_request(words)
-            sys.argv[1:] = [*prepare(request.words if request else words, paths, texts), *elsewhere]
+            topic, others = request or ("", words)
+            sys.argv[1:] = [*prepare(others, paths, texts), *elsewhere]
             try:
                 if request:
-                    print(command_help(name, request.topic, sys.argv[1:], often=often), flush=True)
+                    print(command_help(name, topic, sys.argv[1:], often=often), flush=True)
                     return
                 hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(
                     _job(name, task, paths, full=full)

@@ -14,7 +14,7 @@ from foundation.errors import InputError
 from foundation.nearest import suggestion
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
-from pipelines.commandline.option_index import HYDRA, Group, Index, index
+from pipelines.commandline.option_index import HYDRA, Group, Index, index, sections_of
 from pipelines.commandline.overrides import quote, separate
 from pipelines.commandline.refusals import leaves, plain
 
@@ -29,23 +29,18 @@ An option is written name=value; -m runs one job for each of several values: nam
 shell's own. --cfg job prints the values chosen, --hydra-help Hydra's own switches."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What ``--help`` asks for."""
+def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Find the topic of ``--help``, ``--help lm`` or ``--help=lm``, and the other words; None without ``--help``.
 
-    topic: str  # a group, an option, `ALL`, or "" for the overview
-    words: tuple[str, ...]  # the other words
-
-
-def help_request(words: Sequence[str]) -> Request | None:
-    """What is asked for by ``--help``, ``--help lm`` or ``--help=lm``; None without it."""
+    The topic is a group, an option, `ALL`, or "" for the overview.
+    """
     for place, word in enumerate(words):
         switch, _, topic = word.partition("=")
         if switch in HELP:
             others = [*words[:place], *words[place + 1 :]]
             if not topic and place < len(others) and "=" not in others[place] and others[place][:1] not in ("-", "~"):
                 topic = others.pop(place)
-            return Request(topic=topic, words=tuple(others))
+            return topic, others
     return None
 
 
@@ -111,10 +106,7 @@ class _Page:
 
     def sections(self, names: Iterable[str]) -> Iterator[str]:
         """Give the options below each heading."""
-        sections: dict[str, list[str]] = {}
-        for name in names:
-            sections.setdefault(name.rpartition(".")[0], []).append(name)
-        for section, within in sections.items():
+        for section, within in sections_of(names).items():
             explanation = self.index.sections.get(section, "")
             yield f"{section}: {explanation}" if explanation else section or "Options"
             yield from [*_rows(map(self._row, within)), ""]

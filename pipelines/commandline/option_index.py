@@ -5,7 +5,7 @@ Hydra is not imported: shells ask for completions while a user types.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import takewhile
@@ -36,56 +36,41 @@ class Group:
 
     chosen: str
     explanation: str
-    choices: dict[str, str]  # name of a file of the group -> its explanation
+    choices: Mapping[str, str] = field(default_factory=dict)  # name of a file of the group -> its explanation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """What a command can be told."""
+    """The options of a command, or of one YAML file."""
 
-    notes: str  # the comment at the top of the command's file
-    options: dict[str, Option]
-    sections: dict[str, str]  # dotted name of what holds several options -> its explanation
-    groups: dict[str, Group]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _File:
-    """What one YAML file says."""
-
-    header: str
-    is_global: bool
+    notes: str = ""  # the comment at the top of the file
     options: dict[str, Option] = field(default_factory=dict)
-    sections: dict[str, str] = field(default_factory=dict)
-    defaults: list[tuple[str, str, str]] = field(default_factory=list)  # group, choice, explanation
+    sections: dict[str, str] = field(default_factory=dict)  # dotted name of what holds several options -> explanation
+    groups: dict[str, Group] = field(default_factory=dict)
 
 
 @cache
 def index(command: str) -> Index:
-    """The options of ``wordless <command>``.
+    """Read the options of ``wordless <command>``; none if it has no configuration.
 
     An option without an explanation of its own has that of its namesake in ``wordless run``.
     """
-    own = _read("", FOLDER / f"{command}.yaml")
-    options, sections, groups = own.options, own.sections, {}
-    for name, chosen, explanation in own.defaults:
+    path = FOLDER / f"{command}.yaml"
+    own = _read("", path) if path.exists() else Index()
+    options, sections, groups = own.options, own.sections, dict[str, Group]()
+    for name, group in own.groups.items():
         files = {path.stem: _read(name, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
-        choices = {stem: file.header for stem, file in files.items()}
-        groups[name] = Group(chosen=chosen, explanation=explanation, choices=choices)
+        groups[name] = replace(group, choices={stem: file.notes for stem, file in files.items()})
         # A file that builds on another one repeats options of it to give them other values.
-        for file in sorted(files.values(), key=lambda file: bool(file.defaults)):
-            if not file.is_global:
-                options = {**options, **file.options, **options}
-                sections = {**sections, **file.sections, **sections}
-        sections[name] = explanation
-    if command != "run" and (FOLDER / "run.yaml").exists():
-        run = index("run")
-    else:
-        run = Index(notes="", options={}, sections={}, groups={})
+        for file in sorted(files.values(), key=lambda file: bool(file.groups)):
+            options = {**options, **file.options, **options}
+            sections = {**sections, **file.sections, **sections}
+        sections[name] = group.explanation
+    run = index("run") if command != "run" else Index()
     sections = {name: text or run.sections.get(name, "") for name, text in sections.items()}
     groups = {name: replace(group, explanation=sections[name]) for name, group in groups.items()}
     options = {name: _explained(option, {**options, **run.options}) for name, option in options.items()}
-    return Index(notes=own.header, options=options, sections=sections, groups=groups)
+    return Index(notes=own.notes, options=options, sections=sections, groups=groups)
 
 
 def _explained(option: Option, others: dict[str, Option]) -> Option:
@@ -98,25 +83,24 @@ def _explained(option: Option, others: dict[str, Option]) -> Option:
     return replace(option, explanation=(exact or same or [option])[0].explanation)
 
 
-def _read(group: str, path: Path) -> _File:
+def _read(group: str, path: Path) -> Index:
     """Read one file; its options are named with the group that they belong to."""
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     top = list(takewhile(lambda line: line.startswith("#"), lines))
-    header = "\n".join(line.removeprefix("#").removeprefix(" ") for line in top if line != GLOBAL)
-    file = _File(header=header, is_global=GLOBAL in top)
+    file = Index(notes="\n".join(line.removeprefix("#").removeprefix(" ") for line in top if line != GLOBAL))
     root = yaml.compose(text, Loader=LOADER)
-    if isinstance(root, yaml.MappingNode):
+    if isinstance(root, yaml.MappingNode) and GLOBAL not in top:
         _collect(file, root, lines, group)
     return file
 
 
-def _collect(file: _File, node: yaml.MappingNode, lines: list[str], prefix: str) -> None:
+def _collect(file: Index, node: yaml.MappingNode, lines: list[str], prefix: str) -> None:
     """Add the options below a mapping to the file."""
     for key, value in node.value:
         name = f"{prefix}.{key.value}".lstrip(".")
         if key.value == "defaults" and isinstance(value, yaml.SequenceNode):
-            file.defaults.extend(_defaults(value, lines))
+            file.groups.update(_defaults(value, lines))
         elif isinstance(value, yaml.MappingNode) and not value.flow_style and value.value:
             if name.partition(".")[0] != HYDRA:
                 file.sections[name] = _comment(lines, key.end_mark.line, key.end_mark.column + 1)
@@ -128,16 +112,25 @@ def _collect(file: _File, node: yaml.MappingNode, lines: list[str], prefix: str)
                 file.options[name] = Option(name=name, value=lines[line][begin:end], explanation=explanation)
 
 
-def _defaults(node: yaml.SequenceNode, lines: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Config groups of a defaults list; of a file within a group the file that it builds on, as a group ""."""
+def _defaults(node: yaml.SequenceNode, lines: list[str]) -> Iterator[tuple[str, Group]]:
+    """Give the config groups of a defaults list; a file that a file of a group builds on is a group ""."""
     for item in node.value:
         match item:
             case yaml.MappingNode():
                 ((key, value),) = item.value
                 if not key.value.startswith("override "):
-                    yield key.value, value.value, _comment(lines, value.end_mark.line, value.end_mark.column)
+                    explanation = _comment(lines, value.end_mark.line, value.end_mark.column)
+                    yield key.value, Group(chosen=value.value, explanation=explanation)
             case yaml.ScalarNode(value=name) if name != "_self_":
-                yield "", name, ""
+                yield "", Group(chosen=name, explanation="")
+
+
+def sections_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """Group dotted names by what stands before their last dot."""
+    sections: dict[str, list[str]] = {}
+    for name in names:
+        sections.setdefault(name.rpartition(".")[0], []).append(name)
+    return sections
 
 
 def _comment(lines: list[str], line: int, column: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import index
+from pipelines.commandline.option_index import index, sections_of
 
 PAGE = Path(__file__).parents[2] / "docs/options.md"
 MARKER = "<!-- python -m pipelines.commandline.options_page writes everything below this line -->\n"
@@ -22,12 +22,10 @@ def _command(name: str) -> Iterator[str]:
     """Sections of one command: the options of each section, then the choices of each group."""
     known = index(name)
     yield from ["", f"## `wordless {name}`", "", COMMANDS[name]]
-    sections = dict.fromkeys(option.rpartition(".")[0] for option in known.options)
-    for section in sections:
-        within = [option for key, option in known.options.items() if key.rpartition(".")[0] == section]
+    for section, names in sections_of(known.options).items():
         explanation = known.sections.get(section, "")
         yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]
-        rows = ((each.name, each.value, each.explanation) for each in within)
+        rows = ((name, known.options[name].value, known.options[name].explanation) for name in names)
         yield from _table(("name", "default", "meaning"), rows)
     for key, group in known.groups.items():
         yield from ["", f"**`{key}=...`**: {group.explanation}"]

@@ -1,4 +1,4 @@
-"""Preparation of command-line words for Hydra.
+"""The words of the command line: as the user typed them, and prepared for Hydra.
 
 Hydra's grammar gives meaning to spaces, commas, parentheses, brackets, quotes, backslashes and ``=``, all of which
 occur in paths and in patterns of file names. Values of options that hold paths or patterns are therefore quoted first,
@@ -8,7 +8,11 @@ OmegaConf, such as ``${oc.env:SCRATCH}``, are still resolved.
 
 import os
 import re
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf.errors import GrammarParseError
@@ -29,6 +33,23 @@ INFOS = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "sea
 
 QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
+_TYPED: ContextVar[tuple[str, ...] | None] = ContextVar("_TYPED", default=None)
+
+
+@contextmanager
+def typed(words: Sequence[str]) -> Iterator[None]:
+    """Remember the words as the shell passed them while a command runs: `prepare` changes ``sys.argv`` for Hydra."""
+    token = _TYPED.set(tuple(words))
+    try:
+        yield
+    finally:
+        _TYPED.reset(token)
+
+
+def command_line(command: str) -> str:
+    """Return ``wordless <command>`` with the words that the user typed, quoted for a shell."""
+    words = _TYPED.get()
+    return shlex.join(["wordless", command, *(sys.argv[1:] if words is None else words)])
 
 
 def prepare(words: Sequence[str], paths: frozenset[str], texts: frozenset[str] = frozenset()) -> list[str]:

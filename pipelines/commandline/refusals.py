@@ -2,8 +2,9 @@
 
 import errno
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from foundation.errors import InputError
 from foundation.files import NO_PERMISSION, NO_SPACE, causes, is_full, os_number
 from foundation.nearest import suggestion
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.option_index import index
+
+# ``name=`` or ``group.name=``, not within a longer word, a path or an f-string's braces
+MENTION = re.compile(r"(?<![\w.{}/\\-])([a-z_]\w*(?:\.[a-z_]\w*)*)=(?!=)")
+OWNERS = ("run", "encode", "generate", "decode", "probe")  # commands that a message may mean, the most likely first
+RUN_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 
 
 def resolved(config: DictConfig) -> dict[str, object]:
@@ -38,7 +46,7 @@ def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
         case ConfigCompositionException() if rejected(error, words):
             return unknown_option(rejected(error, words), name=name, words=words)
         case _:
-            return InputError(told(error))
+            return InputError(with_cause(error))
 
 
 def missing_option(error: MissingConfigException) -> InputError:
@@ -78,7 +86,7 @@ def options(name: str, words: Sequence[str], *, without: str) -> list[str]:
             config = compose(name, return_hydra_config=True)
     values = {key: value for key, value in plain(config).items() if key != "hydra"}
     chosen = [str(group) for group in config.hydra.runtime.choices if "/" not in str(group)]
-    return [*(key for key, _ in leaves(values)), *chosen, "hydra.run.dir", "hydra.sweep.dir"]
+    return [*(key for key, _ in leaves(values)), *chosen, *RUN_FOLDERS]
 
 
 def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
@@ -96,8 +104,8 @@ def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str
             yield name, value
 
 
-def told(error: BaseException) -> str:
-    """Return the first line of an error and of its cause."""
+def with_cause(error: BaseException) -> str:
+    """Return the first lines of an error and of its cause."""
     cause = error.__cause__
     return f"{first_line(error)}: {first_line(cause)}" if cause is not None and first_line(cause) else first_line(error)
 
@@ -151,3 +159,31 @@ def existing(path: str) -> Path:
     """Return the path itself, or the nearest existing folder above it."""
     place = Path(path).absolute()
     return next(folder for folder in (place, *place.parents) if folder.exists())
+
+
+def advised(name: str, message: str) -> str:
+    """Return the message of the command ``name``, with a note on the options in it that only another command takes.
+
+    For example, a message of `audio` may name ``corpus.root=...``, which ``wordless encode`` does not take.
+    """
+    if name not in COMMANDS:
+        return message
+    foreign = [each for each in dict.fromkeys(MENTION.findall(message)) if not is_option(each, options_of(name))]
+    notes = []
+    for owner in (owner for owner in OWNERS if owner != name and foreign):
+        theirs = [mention for mention in foreign if is_option(mention, options_of(owner))]
+        foreign = [mention for mention in foreign if mention not in theirs]
+        if theirs and f"wordless {owner}" not in message:
+            several = "are options" if len(theirs) > 1 else "is an option"
+            notes.append(f"{' and '.join(theirs)} {several} of wordless {owner}, not of wordless {name}")
+    return f"{message} ({'; '.join(notes)})" if notes else message
+
+
+def options_of(command: str) -> frozenset[str]:
+    """Return the dotted names of a command's options and config groups."""
+    return frozenset({*index(command).options, *index(command).groups, *RUN_FOLDERS})
+
+
+def is_option(mention: str, known: Collection[str]) -> bool:
+    """Return whether the mentioned name is one of the known options, or a group of them."""
+    return any(option == mention or option.startswith(f"{mention}.") for option in known)

@@ -6,7 +6,7 @@ from pathlib import Path
 from foundation.configuration import match_choice
 from foundation.devices import Device
 from foundation.errors import InputError
-from pipelines.commandline.output_kinds import require_kind
+from pipelines.commandline.outputs import require_kind
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY, CHOICES
 from vocoder.sampling import EngineChoice, Sampling

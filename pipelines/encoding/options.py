@@ -7,7 +7,7 @@ from typing import Literal
 from foundation.devices import Device
 from foundation.errors import InputError
 from foundation.ranges import require
-from pipelines.commandline.output_kinds import require_kind
+from pipelines.commandline.outputs import require_kind
 
 UNITS = (".txt", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
 

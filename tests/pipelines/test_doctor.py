@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from rich.console import Console
 
 from pipelines import doctor
-from pipelines.commandline.distributions import Need, needs
 
 
 def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:
@@ -41,47 +41,36 @@ def test_the_command_prints_a_table_quickly(tmp_path: Path) -> None:
     assert (done.returncode == 1) == ("\nneeded: " in done.stdout)
 
 
+def need(requirement: str, *, by: str = "wordless") -> doctor.Need:
+    return doctor.Need(requirement=Requirement(requirement), by=by)
+
+
 def test_an_installed_library_that_fits_is_ok() -> None:
-    found = doctor.library(Need(name="numpy", asked="numpy>=1", by="wordless"))
+    found = doctor.library(need("numpy>=1"))
     assert (found.state, found.found) == ("ok", version("numpy"))
 
 
 @pytest.mark.parametrize(
-    ("need", "state", "told"),
+    ("wanted", "others", "state", "told"),
     [
-        (
-            Need(name="no-such-thing", asked="no-such-thing>=2", by="wordless"),
-            "missing",
-            "pip install 'no-such-thing>=2'",
-        ),
-        (
-            Need(name="no-such-thing", asked="no-such-thing", by="wordless", extra="slurm"),
-            "optional",
-            "wordless[slurm]",
-        ),
-        (Need(name="numpy", asked="numpy>=99", by="wordless"), "missing", "wordless asks for numpy>=99"),
-        (
-            Need(
-                name="torch",
-                asked="torch",
-                by="wordless",
-                others=(Need(name="torch", asked="torch==0.1", by="fairseq2n"),),
-            ),
-            "missing",
-            "fairseq2n asks for torch==0.1",
-        ),
+        (need("no-such-thing>=2"), [], "missing", "pip install 'no-such-thing>=2'"),
+        (need("no-such-thing; extra == 'slurm'"), [], "optional", "wordless[slurm]"),
+        (need("numpy>=99"), [], "missing", "wordless asks for numpy>=99"),
+        (need("torch"), [need("torch==0.1", by="fairseq2n")], "missing", "fairseq2n asks for torch==0.1"),
     ],
 )
-def test_what_is_missing_or_does_not_fit_has_a_remedy(need: Need, state: str, told: str) -> None:
-    found = doctor.library(need)
+def test_what_is_missing_or_does_not_fit_has_a_remedy(
+    wanted: doctor.Need, others: list[doctor.Need], state: str, told: str
+) -> None:
+    found = doctor.library(wanted, others)
     assert found.state == state
     assert told in found.remedy
 
 
 def test_needs_come_from_the_metadata_of_what_is_installed() -> None:
-    wanted = {need.name: need for need in needs("torchaudio")}
-    assert str(wanted["torch"].asked).startswith("torch==")
-    assert needs("no-such-thing") == []
+    wanted = {each.requirement.name: str(each) for each in doctor.needs("torchaudio")}
+    assert wanted["torch"].startswith("torch==")
+    assert list(doctor.needs("no-such-thing")) == []
 
 
 def test_a_disk_is_judged_where_a_folder_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

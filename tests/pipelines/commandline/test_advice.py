@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.commandline.advice import MENTION, OWNERS, advised, is_option, options_of
 from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.refusals import MENTION, OWNERS, advised, is_option, options_of
 
 ROOT = Path(__file__).parents[3]
 # The form of an option, and an argument of a Python function.

@@ -7,7 +7,7 @@ import pytest
 
 from foundation.errors import InputError
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.help import Request, command_help, help_request
+from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.option_index import index
 from pipelines.run import OFTEN
 
@@ -25,7 +25,7 @@ from pipelines.run import OFTEN
     ],
 )
 def test_help_may_name_a_topic(words: list[str], topic: str, others: list[str]) -> None:
-    assert help_request(words) == Request(topic=topic, words=tuple(others))
+    assert help_request(words) == (topic, others)
 
 
 def test_other_words_ask_for_no_help() -> None:

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.model import LanguageModel
-from pipelines.commandline.overrides import prepare
-from pipelines.commandline.typed_words import command_line, typed
+from pipelines.commandline.overrides import command_line, prepare, typed
 from pipelines.results.provenance import CHECKOUT, commit_of, parameters, provenance
 from pipelines.run import PATHS, TEXTS
 from pipelines.store.store import Entry, write_json

@@ -1,9 +1,11 @@
-"""Check of free space and write permission, before anything is written."""
+"""Checks of the place that a command writes to, before anything is written: suffix, free space and permission."""
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
+from audio.recordings.corpus import EXTENSIONS
 from foundation.errors import InputError
 from pipelines.commandline.refusals import existing
 
@@ -11,6 +13,26 @@ from pipelines.commandline.refusals import existing
 BASE_BYTES = 500 * 2**20
 BYTES_PER_SECOND = 60_000
 BYTES_PER_VECTOR = 60_000  # all layers and poolings of one clip by one method; of convolutional encoders, as measured
+
+# Suffixes of files. An output with any other suffix, such as "codes.v2", is taken for a folder.
+ARRAYS = ("npz", "npy", "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "onnx", "safetensors")
+TABLES = ("parquet", "arrow", "feather", "csv", "tsv", "json", "jsonl", "ndjson", "txt", "km", "xlsx", "yaml", "yml")
+PAGES = ("html", "md", "pdf", "png", "svg", "jpg", "jpeg")
+SOUNDS = (*EXTENSIONS, "aac", "m4a", "wma", "mp4", "webm", "raw", "pcm")
+ARCHIVES = ("zip", "tar", "gz", "tgz", "bz2", "xz", "zst", "7z")
+FILES = frozenset(f".{suffix}" for suffix in (*ARRAYS, *TABLES, *PAGES, *SOUNDS, *ARCHIVES))
+
+
+def require_kind(output: Path, written: Collection[str], *, possible: str) -> None:
+    """Refuse an output whose suffix is that of a file which the command does not write.
+
+    Args:
+        written: suffixes of the files that the command writes, such as ".wav".
+        possible: what the user can name instead.
+    """
+    suffix = output.suffix.lower()
+    if suffix in FILES and suffix not in written:
+        raise InputError(f"output={output} looks like a {suffix} file, which is not written here; name {possible}")
 
 
 def require_space(folder: Path, option: str, *, seconds: float = 0.0, vectors: int = 0, reused: bool = False) -> None:
