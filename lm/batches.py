@@ -251,8 +251,5 @@ def _collate(rows: list[Row], vocabulary: Vocabulary) -> TokenBatch:
         inputs[index, 0] = vocabulary.bos
         inputs[index, 1 : len(tokens)] = tokens[:-1]
         targets[index, : len(wanted)] = wanted
-    return TokenBatch(
-        inputs=torch.from_numpy(inputs),
-        targets=torch.from_numpy(targets),
-        codes=int((targets != UNCOUNTED).sum()),
-    )
+    codes = int((targets != UNCOUNTED).sum())
+    return TokenBatch(inputs=torch.from_numpy(inputs), targets=torch.from_numpy(targets), codes=codes)

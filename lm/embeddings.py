@@ -35,12 +35,7 @@ def embed_attentively(
     """Compute ``(1 + layers, clips, model_dim)``: the mean over time, weighted by the model's surprise at each code.
 
     Predictable codes, such as those of a held vowel or silence, get little weight; changes of the sound get much.
-
-    Args:
-        model: the language model whose states are pooled.
-        clips: codes of each clip.
-        surprises: for each clip, nats per code ``(time, streams)``: minus `LanguageModel.log_probabilities`.
-        batch_tokens: tokens per batch, at most.
+    ``surprises`` are nats per code ``(time, streams)`` of each clip: minus `LanguageModel.log_probabilities`.
     """
     weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
     return _pool(model, clips, weights, batch_tokens)[:, :, 0]
@@ -79,27 +74,25 @@ def _pool(model: LanguageModel, clips: Sequence[Codes], weights: Sequence[FloatA
     """Compute ``(1 + layers, clips, parts, model_dim)`` from each clip's weights ``(parts, time * streams)``."""
     for codes in clips:
         model.require_own(codes)
-    config = model.gpt.config
+    config, streams = model.gpt.config, model.format.streams
     pooled = np.zeros((1 + config.layers, len(clips), len(weights[0]), config.model_dim), np.float32)
     for batch in _batches(clips, model.gpt.capacity, batch_tokens):
-        _add(pooled, model, clips, weights, batch)
+        rows = [model.tokens(clips[index].values[window.start : window.stop]) for index, window in batch]
+        padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
+        states = model.gpt.hidden_states(padded)  # (1 + layers, batch, positions, model_dim)
+        for row, (index, window) in enumerate(batch):
+            shares = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams])
+            first = 1 + (window.counted - window.start) * streams
+            counted = states[:, row, first : first + shares.shape[1]]  # (1 + layers, codes, model_dim)
+            pooled[:, index] += (shares.to(states.device) @ counted).cpu().numpy()
     return pooled
 
 
-@torch.no_grad()
 def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:
-    """Concatenate states of some layers (0: embeddings) to ``(time, len(layers) * model_dim)``, mean over streams.
-
-    A recording longer than the context is read in windows; only these layers are kept in memory.
-    """
-    model.require_own(codes)
-    streams = codes.format.streams
-    parts = [torch.zeros(0, len(layers) * model.gpt.config.model_dim, device=model.gpt.device)]
-    for window in windows(len(codes.values), model.gpt.capacity):
-        states = model.gpt.hidden_states(model.tokens(codes.values[window.start : window.stop])[None])[list(layers), 0]
-        counted = states[:, 1 + (window.counted - window.start) * streams :]  # (layers, time * streams, model_dim)
-        parts.append(counted.reshape(len(layers), -1, streams, counted.shape[2]).mean(2).transpose(0, 1).flatten(1))
-    return torch.cat(parts)
+    """Concatenate states of some layers (0: embeddings) to ``(time, len(layers) * model_dim)``, mean over streams."""
+    states = model.hidden_states(codes, layers)  # (layers, time * streams, model_dim)
+    by_step = states.reshape(len(layers), len(codes.values), codes.format.streams, states.shape[2])
+    return by_step.mean(2).transpose(0, 1).flatten(1)
 
 
 def _weights(codes: Codes, poolings: Sequence[Pooling]) -> FloatArray:
@@ -120,22 +113,3 @@ def _batches(clips: Sequence[Codes], capacity: int, batch_tokens: int) -> Iterat
         batch.append((index, window))
     if batch:
         yield batch
-
-
-def _add(
-    pooled: FloatArray,
-    model: LanguageModel,
-    clips: Sequence[Codes],
-    weights: Sequence[FloatArray],
-    batch: list[Passage],
-) -> None:
-    """Add the weighted states of a batch's counted codes to ``pooled (1 + layers, clips, parts, model_dim)``."""
-    rows = [model.tokens(clips[index].values[window.start : window.stop]) for index, window in batch]
-    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
-    states = model.gpt.hidden_states(padded)  # (1 + layers, batch, positions, model_dim)
-    for row, (index, window) in enumerate(batch):
-        streams = clips[index].format.streams
-        shares = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams]).to(states.device)
-        first = 1 + (window.counted - window.start) * streams
-        counted = states[:, row, first : first + shares.shape[1]]  # (1 + layers, codes, model_dim)
-        pooled[:, index] += (shares @ counted).cpu().numpy()

@@ -34,14 +34,9 @@ class LearningPoint:
 def learning_curve(
     features: FloatArray, task: ProbeTask, winner: ProbeResult, config: ProbeConfig, *, threads: int = 1
 ) -> tuple[LearningPoint, ...]:
-    """Compute a point for each share of the config; for the whole, it is the winner's result.
+    """Compute a point for each share of the config; for the whole, it is the result of the ``winner`` with all labels.
 
-    Args:
-        features: ``(clips, features)`` of the winner.
-        task: labels and splits.
-        winner: result of the candidate with all labels.
-        config: shares, penalties and seed.
-        threads: draws that are fitted side by side, which changes no result.
+    ``features (clips, dim)`` are the winner's. ``threads`` draws are fitted side by side, which changes no result.
     """
     train = task.rows["train"]
     orders = [label_order(task.targets[train], seed=config.seed, draw=draw) for draw in range(DRAWS)]
@@ -51,19 +46,16 @@ def learning_curve(
         kept = [np.sort(order.first(share)) for order in orders]
         clips = round(float(np.mean([len(rows) for rows in kept])))
         if clips == len(train):
-            points.append(_point(share, clips, winner.test_accuracy, (winner.low, winner.high)))
+            mean, low, high = winner.test_accuracy, winner.low, winner.high
         elif points and points[-1].clips == clips:  # each class needs one clip, so smaller shares give the same clips
-            points.append(replace(points[-1], share=share))
+            mean, low, high = points[-1].test_accuracy, points[-1].low, points[-1].high
         else:
             fit = partial(_fit_with_labels, scaled=scaled, task=task, config=config, of=winner.of)
             results = side_by_side(fit, kept, threads=threads)
             mean = float(np.mean([result.test_accuracy for result in results]))
-            points.append(_point(share, clips, mean, _interval(results, task, config)))
+            low, high = _interval(results, task, config)
+        points.append(LearningPoint(share=share, clips=clips, test_accuracy=mean, low=low, high=high))
     return tuple(points)
-
-
-def _point(share: float, clips: int, value: float, bounds: tuple[float, float]) -> LearningPoint:
-    return LearningPoint(share=share, clips=clips, test_accuracy=value, low=bounds[0], high=bounds[1])
 
 
 def _interval(results: Sequence[ProbeResult], task: ProbeTask, config: ProbeConfig) -> tuple[float, float]:

@@ -105,20 +105,19 @@ class LanguageModel:
         return [Codes(values=values, num_samples=num_samples, format=self.format) for values in continued]
 
     @torch.no_grad()
-    def hidden_states(self, codes: Codes) -> Tensor:
-        """Compute the states of all layers for each code ``(1 + layers, time * streams, model_dim)``, embeddings first.
+    def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None) -> Tensor:
+        """Compute the states of some layers (0: embeddings; None: all) for each code ``(layers, codes, model_dim)``.
 
         State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. A recording
-        longer than the context is read in windows.
+        longer than the context is read in windows; only the wanted layers are kept in memory.
         """
         self.require_own(codes)
-        streams = self.format.streams
-        parts = []
+        wanted = list(range(1 + self.gpt.config.layers) if layers is None else layers)
+        parts = [torch.zeros(len(wanted), 0, self.gpt.config.model_dim, device=self.gpt.device)]
         for window in windows(len(codes.values), self.gpt.capacity):
-            states = self.gpt.hidden_states(self.tokens(codes.values[window.start : window.stop])[None])
-            parts.append(states[:, 0, 1 + (window.counted - window.start) * streams :])  # without begin-of-sequence
-        empty = torch.zeros(1 + self.gpt.config.layers, 0, self.gpt.config.model_dim)
-        return torch.cat(parts, dim=1) if parts else empty
+            states = self.gpt.hidden_states(self.tokens(codes.values[window.start : window.stop])[None])[:, 0]
+            parts.append(states[wanted, 1 + (window.counted - window.start) * self.format.streams :])
+        return torch.cat(parts, dim=1)
 
     @torch.no_grad()
     def log_probabilities(self, codes: Codes) -> FloatArray:

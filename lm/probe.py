@@ -100,14 +100,9 @@ class MethodResult:
 def probe_method(
     candidates: Mapping[str, FloatArray], task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1
 ) -> MethodResult:
-    """Probe every candidate of a method; all methods have the same number of tries.
+    """Probe every candidate ``(clips, dim)`` of the method ``of``; all methods have the same number of tries.
 
-    Args:
-        candidates: ``(clips, features)`` by name, one row for each clip of the task; looked up ``threads`` at a time.
-        task: labels and splits.
-        config: tries, penalties and interval.
-        of: name of the method.
-        threads: candidates that are probed side by side, which changes no result.
+    ``threads`` candidates are looked up and probed side by side, which changes no result.
     """
     shared = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
 
@@ -123,12 +118,7 @@ def probe(
 ) -> ProbeResult:
     """Fit one candidate on train, choose C on validation (the strongest regularisation among equals), test once.
 
-    Args:
-        features: ``(clips, features)``, one row for each clip of the task.
-        task: labels and splits.
-        config: penalties and interval.
-        of: name of the candidate.
-        tries: number of penalties; None: all tries of a method.
+    ``features (clips, dim)`` have a row for each clip of the task; ``tries`` None means all tries of a method.
     """
     _require_rows(features, task, of)
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
@@ -145,15 +135,9 @@ def fit_penalties(
     of: str,
     penalties: Sequence[float],
 ) -> ProbeResult:
-    """Fit standardised features with several penalties, and return the result of the best.
+    """Fit standardised features ``(clips, dim)`` of each split with several penalties; return the result of the best.
 
-    Args:
-        features: ``(clips, dim)`` by split.
-        targets: ``(clips, classes)`` by split.
-        task: names of the classes, and whether a clip may have several.
-        config: interval, and iterations of each fit.
-        of: name of the candidate.
-        penalties: values of C, ascending: each fit starts from the previous solution.
+    ``targets`` are ``(clips, classes)``, ``penalties`` values of C, ascending: each fit starts from the previous one.
     """
     rotated = rotate_to_row_space(features)
     classifier = LogisticProbe(
@@ -168,7 +152,7 @@ def fit_penalties(
             scores = classifier.scores(rotated["test"])
         tries.append(Try(of=of, penalty=penalty, validation_accuracy=reached))
     best = max(tries, key=lambda each: each.validation_accuracy)
-    return _result(of, best, scores, targets["test"], task, config, tuple(tries))
+    return _result(of, best, scores, task, config, tuple(tries))
 
 
 def penalties_up_to(
@@ -187,21 +171,13 @@ def scores_of_others(
 ) -> FloatArray:
     """Compute the probability of each class ``(others, classes)`` for sounds that are not clips of the task.
 
-    Args:
-        features: ``(clips, dim)``, one row for each clip of the task; the training clips are fitted.
-        others: ``(others, dim)``.
-        task: labels and splits.
-        config: iterations of each fit.
-        penalties: values of C to fit in turn; the last one gives the result.
+    The training clips of ``features (clips, dim)`` are fitted with each of the ``penalties`` in turn, of which the last
+    one gives the scores of ``others (others, dim)``.
     """
     rows = {"train": task.rows["train"], "others": len(features) + np.arange(len(others))}
     rotated = rotate_to_row_space(standardise(np.concatenate([features, others]), rows))
-    classifier = LogisticProbe(
-        rotated["train"],
-        task.targets[rows["train"]],
-        multi_label=task.multi_label,
-        max_iterations=config.max_iterations,
-    )
+    targets, limit = task.targets[rows["train"]], config.max_iterations
+    classifier = LogisticProbe(rotated["train"], targets, multi_label=task.multi_label, max_iterations=limit)
     for penalty in penalties:
         classifier.fit(penalty)
     return classifier.scores(rotated["others"])
@@ -218,7 +194,7 @@ def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, o
         raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
     validation, test = task.rows["validation"], task.rows["test"]
     given = Try(of=of, penalty=0.0, validation_accuracy=accuracy(scores[validation], task.targets[validation], task))
-    result = _result(of, given, scores[test], task.targets[test], task, config, ())
+    result = _result(of, given, scores[test], task, config, ())
     return MethodResult(of=of, winner=result, candidates=(result,))
 
 
@@ -282,12 +258,12 @@ def _result(
     of: str,
     best: Try,
     scores: FloatArray,
-    targets: BoolArray,
     task: ProbeTask,
     config: ProbeConfig,
     tries: tuple[Try, ...],
 ) -> ProbeResult:
     """Build the result of the best try from its scores ``(clips, classes)`` on test."""
+    targets = task.targets[task.rows["test"]]
     reached = outcome(scores, targets, task)
     draws = bootstrap([reached], resamples=config.resamples, seed=config.seed)[:, 0]
     low, high = interval(draws, config.confidence)

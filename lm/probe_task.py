@@ -1,6 +1,6 @@
 """The task of a probe: the labels of the clips of each split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +37,8 @@ class ProbeTask:
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
-        ``remedy`` is the advice in errors about a split without labels.
-
-        A class may be absent from validation or test; ``notices`` then says so.
+        ``remedy`` is the advice in errors about a split without labels. ``notices`` name classes that are absent from
+        validation or test.
 
         Raises:
             InputError: there are fewer than two classes, a split is empty, or train lacks a class.
@@ -59,15 +58,20 @@ class ProbeTask:
         rows = {split: np.flatnonzero(known & (np.array(splits) == split)) for split in SPLITS}
         _require_clips({split: len(row) for split, row in rows.items()}, remedy)
         targets = _targets(names, classes)
-        present: dict[str, BoolArray] = {split: np.any(targets[row], axis=0) for split, row in rows.items()}
-        _require_classes(classes, present["train"], remedy)
+        absent = {split: _absent(classes, targets[row]) for split, row in rows.items()}
+        if lost := absent["train"]:
+            raise InputError(
+                f"{len(lost)} of {len(classes)} classes have no train clip ({', '.join(lost[:5])}); a probe learns "
+                f"from some of each: {remedy}, or leave these classes out"
+            )
+        unlabelled = int((~known).sum())
         return cls(
             classes=classes,
             targets=targets,
             rows=rows,
             multi_label=label_separator is not None,
-            unlabelled=int((~known).sum()),
-            notices=tuple(_notices(classes, present, unlabelled=int((~known).sum()), clips=len(labels))),
+            unlabelled=unlabelled,
+            notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=len(labels))),
         )
 
     def names(self, targets: BoolArray) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
@@ -77,10 +81,7 @@ class ProbeTask:
 
 
 def require_labels(labels: Sequence[str | None]) -> None:
-    """Refuse what no probe can predict, as far as names tell: before any recording is decoded.
-
-    Recordings without a label are no obstacle as long as the others have two different ones.
-    """
+    """Refuse labels that no probe can predict, before any recording is decoded: there must be two different ones."""
     classes = {label for label in labels if label is not None}
     labelled = sum(label is not None for label in labels)
     remedy = (
@@ -114,25 +115,18 @@ def _require_clips(counts: Mapping[str, int], remedy: str) -> None:
         raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
 
 
-def _require_classes(classes: Sequence[str], present: BoolArray, remedy: str) -> None:
-    absent = [name for name, there in zip(classes, present, strict=True) if not there]
-    if absent:
-        raise InputError(
-            f"{len(absent)} of {len(classes)} classes have no train clip ({', '.join(absent[:5])}); a probe learns "
-            f"from some of each: {remedy}, or leave these classes out"
-        )
+def _absent(classes: Sequence[str], targets: BoolArray) -> list[str]:
+    """List the classes that none of the clips has."""
+    return [name for name, present in zip(classes, targets.T, strict=True) if not present.any()]
 
 
-def _notices(classes: Sequence[str], present: Mapping[str, BoolArray], *, unlabelled: int, clips: int) -> list[str]:
-    notices = []
+def _notices(classes: int, absent: Mapping[str, Sequence[str]], *, unlabelled: int, clips: int) -> Iterator[str]:
     if unlabelled:
-        notices.append(f"{unlabelled} of {clips} clips have no label and are left out of the probes")
+        yield f"{unlabelled} of {clips} clips have no label and are left out of the probes"
     for split in ("validation", "test"):
-        absent = [name for name, there in zip(classes, present[split], strict=True) if not there]
-        if absent:
-            more = ", ..." if len(absent) > 5 else ""
-            notices.append(
-                f"{len(absent)} of {len(classes)} classes have no {split} clip ({', '.join(absent[:5])}{more}): "
+        if names := absent[split]:
+            more = ", ..." if len(names) > 5 else ""
+            yield (
+                f"{len(names)} of {classes} classes have no {split} clip ({', '.join(names[:5])}{more}): "
                 "means over classes leave them out there"
             )
-    return notices

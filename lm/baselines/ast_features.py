@@ -34,9 +34,8 @@ def patches_along(clip: Clip) -> int:
 def stored_filter_banks(root: Path, clip: Clip) -> Iterator[FloatArray]:
     """Give the stored filter bank ``(time, 128)`` of a recording below ``root``, piece by piece, without overlap."""
     overlap = 0  # each piece except the first begins with the last frames of the previous piece
-    for piece in filter_bank_stream(
-        read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part), patches=PATCHES_AT_ONCE
-    ):
+    blocks = read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part)
+    for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
         yield stored_filter_bank(piece).numpy()[overlap:]
         overlap = PATCH - STRIDE
 
@@ -71,9 +70,8 @@ def ast_layers(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
     vector = torch.zeros(encoder.width, device=reader.device)
     blocks = read_blocks(reader.root / clip.path, SAMPLE_RATE, part=clip.part)
     for piece in filter_bank_stream(blocks, patches=reader.config.patches):
-        states = encoder.states(
-            piece[None].to(reader.device), torch.tensor([len(piece)], device=reader.device), layers=layers
-        )
+        lengths = torch.tensor([len(piece)], device=reader.device)
+        states = encoder.states(piece[None].to(reader.device), lengths, layers=layers)
         vector += states.clip[0] * (int(states.patches) / patches)
         for layer, kept in states.layers.items():
             pools.add(f"layer_{layer}", kept[0].cpu().numpy())

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file
@@ -23,6 +24,10 @@ from foundation.files import file_hash
 from foundation.json_values import read_json
 from foundation.saved_models import WEIGHTS, require_finite, whole
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
+
+Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
+HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}
+HEAD_WIDTH, LAYERS = 64, 12  # of every size
 
 REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
 # base, the largest size, has 7 million per layer, and 2 million outside the layers
@@ -61,16 +66,14 @@ def is_audio_model(folder: Path) -> bool:
     return _kind(folder, _json(folder, "config.json")) == AST
 
 
-def pretrained_weights(
-    folder: Path, *, size: str, width: int, heads: int, layers: int, grid: tuple[int, int]
-) -> PretrainedWeights:
+def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int]) -> PretrainedWeights:
     """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches."""
-    config = require_weights(folder, size=size, width=width, heads=heads, layers=layers)
+    config = require_weights(folder, size)
     kind = _kind(folder, config)
     with whole(Path(f"ast.model.weights={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
         numbers = (folder / WEIGHTS).stat().st_size // 4  # they are read at once
-        if numbers > layers * MOST_NUMBERS_OF_A_LAYER:
-            raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {layers} layers has fewer")
+        if numbers > LAYERS * MOST_NUMBERS_OF_A_LAYER:
+            raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {LAYERS} layers has fewer")
         tensors = _rename(load_file(folder / WEIGHTS))
         require_finite(tensors)
         fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
@@ -78,14 +81,14 @@ def pretrained_weights(
         return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind))
 
 
-def require_weights(folder: Path, *, size: str, width: int, heads: int, layers: int) -> dict[str, object]:
+def require_weights(folder: Path, size: Size) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
-    config = _json(folder, "config.json")
+    config, width = _json(folder, "config.json"), HEAD_WIDTH * HEADS[size]
     # The size, and transformers' default, which is that of base: a config omits values that equal their default.
     wanted = {
         "hidden_size": (width, 768),
-        "num_attention_heads": (heads, 12),
-        "num_hidden_layers": (layers, 12),
+        "num_attention_heads": (HEADS[size], 12),
+        "num_hidden_layers": (LAYERS, 12),
         "intermediate_size": (4 * width, 3072),
         "patch_size": (PATCH, 16),
     }

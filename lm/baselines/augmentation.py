@@ -36,9 +36,8 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         require(0 < self.crop <= 1, "augmentation.crop", self.crop, "choose a share above 0, or 1 to keep whole clips")
         for name in ("speed", "formant", "gain_db", "mix_db", "noise", "time_masks", "mel_masks"):
-            require(
-                getattr(self, name) >= 0, f"augmentation.{name}", getattr(self, name), "it must be 0 (none) or more"
-            )
+            amount = getattr(self, name)
+            require(amount >= 0, f"augmentation.{name}", amount, "it must be 0 (none) or more")
         for name in ("mix", "time_mask", "mel_mask"):
             share = getattr(self, name)
             require(0 <= share <= 1, f"augmentation.{name}", share, "choose a share of 0 to 1")

@@ -12,12 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audio.recordings.manifest import Clip
+from foundation.saved_models import CONFIG, WEIGHTS
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrogram_reader import SpectrogramReader
 from lm.baselines.supervised import class_scores
 from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools
-
-WEIGHTS, CONFIG = "model.safetensors", "config.json"  # files of a trained encoder in its store entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +28,10 @@ class EncoderLoader:
     seed: int
     device: str = "cpu"
 
-    @property
-    def encoder(self) -> ConvEncoder:
-        """Return the encoder on its device, in evaluation mode; it is loaded once in each process."""
-        return _load(self)
-
 
 @lru_cache(maxsize=1)
 def _load(loader: EncoderLoader) -> ConvEncoder:
+    """Load the encoder onto its device, in evaluation mode; once in each process."""
     encoder = create_encoder(loader.config, seed=loader.seed)
     if loader.folder is not None:
         encoder.load_state_dict(_part(loader.folder, "encoder"))
@@ -56,7 +51,7 @@ def block_features(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip)
     A recording is read in pieces of `PIECE_FRAMES` frames from its start, so memory does not grow with its length. The
     encoder does not see the previous piece: some frames at each border see silence instead.
     """
-    encoder, frames = loader.encoder, reader.num_frames(clip)
+    encoder, frames = _load(loader), reader.num_frames(clip)
     names = [f"block_{number}" for number in range(1, len(encoder.config.hops) + 1)]
     pools = RunningPools({name: -(-frames // hop) for name, hop in zip(names, encoder.config.hops, strict=True)})
     for piece in reader.pieces(clip):
@@ -65,11 +60,9 @@ def block_features(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip)
         for name, (states, _) in zip(names, blocks, strict=True):
             pools.add(name, states[0].cpu().numpy())
     features = pools.pooled
-    together = {
-        f"all_blocks:{pooling}": np.concatenate([features[f"{name}:{pooling}"] for name in names])
-        for pooling in POOLINGS
-    }
-    return {**features, **together}
+    for pooling in POOLINGS:
+        features[f"all_blocks:{pooling}"] = np.concatenate([features[f"{name}:{pooling}"] for name in names])
+    return features
 
 
 def head_scores(folder: Path, features: Mapping[Pooling, FloatArray]) -> FloatArray:

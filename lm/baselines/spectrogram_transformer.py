@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,20 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
-from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics, pretrained_weights
+from lm.baselines.ast_weights import (
+    AUDIOSET_STATISTICS,
+    HEAD_WIDTH,
+    HEADS,
+    LAYERS,
+    Size,
+    Statistics,
+    pretrained_weights,
+)
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
 
 if TYPE_CHECKING:
     from transformers import ASTModel
 
-Size = Literal["tiny", "small", "base"]
-HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}
-LAYERS = 12
 TOKENS = 2  # class and distillation token, before the patches
 
 
@@ -51,12 +56,7 @@ class AstConfig:
     @property
     def width(self) -> int:
         """Dimensions of a token."""
-        return 64 * self.heads
-
-    @property
-    def heads(self) -> int:
-        """Attention heads."""
-        return HEADS[self.size]
+        return HEAD_WIDTH * HEADS[self.size]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,22 +146,13 @@ def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
     if config.weights is None:
         return AstEncoder(_transformer(config, frames, seed=seed), AUDIOSET_STATISTICS)
     count = (max(frames, PATCH) - PATCH) // STRIDE + 1
-    found = pretrained_weights(
-        Path(config.weights),
-        size=config.size,
-        width=config.width,
-        heads=config.heads,
-        layers=LAYERS,
-        grid=(BANDS, count),
-    )
+    found = pretrained_weights(Path(config.weights), config.size, grid=(BANDS, count))
     transformer = _transformer(config, frames, seed=seed, epsilon=found.epsilon)
     try:
         transformer.load_state_dict(found.tensors)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"ast.model.weights={config.weights} does not fit ({reason:.200}); give other weights"
-        ) from error
+        problem = f"ast.model.weights={config.weights} does not fit ({' '.join(str(error).split()):.200})"
+        raise InputError(f"{problem}; give other weights") from error
     return AstEncoder(transformer, found.statistics)
 
 
@@ -171,7 +162,7 @@ def _transformer(config: AstConfig, frames: int, *, seed: int, epsilon: float = 
     sizes = ASTConfig(  # type: ignore[no-untyped-call]  # transformers' own
         hidden_size=config.width,
         num_hidden_layers=LAYERS,
-        num_attention_heads=config.heads,
+        num_attention_heads=HEADS[config.size],
         intermediate_size=4 * config.width,
         hidden_dropout_prob=config.dropout,
         attention_probs_dropout_prob=config.dropout,

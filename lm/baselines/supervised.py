@@ -27,9 +27,8 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         for name in ("dropout", "label_smoothing"):
-            require(
-                0 <= getattr(self, name) < 1, f"head.{name}", getattr(self, name), "choose 0 (none) or a share below 1"
-            )
+            value = getattr(self, name)
+            require(0 <= value < 1, f"head.{name}", value, "choose 0 (none) or a share below 1")
 
 
 class Classifier(nn.Module):
@@ -58,24 +57,17 @@ def create_classifier(encoder: ConvEncoderConfig, classes: int, config: HeadConf
 
 
 def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_label: bool) -> Tensor:
-    """Convert labels to targets: ``(clips,)`` int64, or ``(clips, classes)`` of 0 and 1 if several are allowed.
-
-    Raises:
-        InputError: a label is not a class, or a clip does not have exactly one where one is required.
-    """
+    """Convert labels to targets: ``(clips,)`` int64, or ``(clips, classes)`` of 0 and 1 if several are allowed."""
     number = {name: index for index, name in enumerate(classes)}
     names = [(label,) if isinstance(label, str) else tuple(label) for label in labels]
     for unknown in sorted({name for each in names for name in each} - set(number)):
         raise InputError(f"the label {unknown!r} is none of {len(number)} classes; name it among the classes")
-    if not multi_label:
-        for each in names:
-            if len(each) != 1:
-                raise InputError(f"a clip has {len(each)} labels; give each exactly one, or set multi_label")
-        return torch.tensor([number[name] for (name,) in names], dtype=torch.int64)
     targets = torch.zeros(len(names), len(classes))
     for row, each in enumerate(names):
+        if len(each) != 1 and not multi_label:
+            raise InputError(f"a clip has {len(each)} labels; give each exactly one, or set multi_label")
         targets[row, [number[name] for name in each]] = 1
-    return targets
+    return targets if multi_label else targets.argmax(1)
 
 
 def class_scores(logits: Tensor, *, multi_label: bool) -> Tensor:
@@ -100,15 +92,12 @@ class LabelledBatch:
 
 def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
     """Sum the cross entropy in nats over the clips of the batch, and their number; the mean over several labels."""
-    logits = model(batch.spectrograms, batch.lengths).float()
-    if batch.targets.ndim == 1:
-        summed = nn.functional.cross_entropy(
-            logits, batch.targets, label_smoothing=batch.label_smoothing, reduction="sum"
-        )
-    else:
-        each = nn.functional.binary_cross_entropy_with_logits(logits, batch.targets, reduction="none")
-        summed = each.mean(1).sum()
-    return summed, len(logits)
+    logits, targets = model(batch.spectrograms, batch.lengths).float(), batch.targets
+    if targets.ndim == 2:
+        each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return each.mean(1).sum(), len(logits)
+    smoothing = batch.label_smoothing
+    return nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum"), len(logits)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -159,13 +148,12 @@ def validation_clips(clips: Spectrograms, targets: Tensor, *, batch_size: int) -
     """Return batches of every clip once, without augmentation, the short ones first."""
     _require_targets(clips, targets, "validation")
     order = np.argsort(clips.lengths, kind="stable")
-    return [
-        LabelledBatch(
-            spectrograms=spectrograms, lengths=lengths, targets=targets[torch.from_numpy(rows)], label_smoothing=0.0
-        )
-        for rows in (order[start : start + batch_size] for start in range(0, len(order), batch_size))
-        for spectrograms, lengths in [clips.read(rows, at_most=VALIDATION_FRAMES)]
-    ]
+    batches = []
+    for rows in np.split(order, range(batch_size, len(order), batch_size)):
+        frames, lengths = clips.read(rows, at_most=VALIDATION_FRAMES)
+        wanted = targets[torch.from_numpy(rows)]
+        batches.append(LabelledBatch(spectrograms=frames, lengths=lengths, targets=wanted, label_smoothing=0.0))
+    return batches
 
 
 def _require_targets(clips: Spectrograms, targets: Tensor, split: str) -> None:

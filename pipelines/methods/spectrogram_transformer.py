@@ -39,11 +39,10 @@ def _untrained_features(study: Study) -> Made:
 def _require_weights(options: Options) -> None:
     """Refuse a folder of weights that do not fit, where one is given."""
     from lm.baselines.ast_weights import require_weights
-    from lm.baselines.spectrogram_transformer import LAYERS
 
     own = options.ast.model
     if own.weights is not None:
-        require_weights(Path(own.weights), size=own.size, width=own.width, heads=own.heads, layers=LAYERS)
+        require_weights(Path(own.weights), own.size)
 
 
 AST_HEAD = Row(name="ast_head", kind="supervised", title="AST, own head")

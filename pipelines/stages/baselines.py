@@ -10,11 +10,11 @@ from torch import nn
 
 from audio.recordings.manifest import SPLITS, Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
-from foundation.saved_models import write_tensors
+from foundation.saved_models import CONFIG, WEIGHTS, write_tensors
 from lm.baselines import simclr as contrasting
 from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig
-from lm.baselines.block_features import CONFIG, WEIGHTS, EncoderLoader, block_features, head_scores
+from lm.baselines.block_features import EncoderLoader, block_features, head_scores
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
 from lm.baselines.spectrogram_reader import SpectrogramReader

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lm.baselines.block_features import CONFIG, WEIGHTS, head_scores
+from foundation.saved_models import CONFIG, WEIGHTS
+from lm.baselines.block_features import head_scores
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.supervised import HeadConfig, class_scores, create_classifier
 from lm.pooling import POOLINGS, Pooling, pool
