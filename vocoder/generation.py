@@ -27,6 +27,7 @@ from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
 
 CHUNK_FRAMES = 64  # frames whose conditions and random numbers are made together
 TO_DRAW = -1  # marks a level that is to be drawn
+DEFAULT = Sampling()
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
@@ -46,8 +47,7 @@ def generate(
     model: WaveNet,
     inputs: Sequence[GenerationInput],
     *,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
+    sampling: Sampling = DEFAULT,
     engine: EngineChoice = "auto",
     guard: RunawayGuard | None = None,
     progress: Progress | None = None,
@@ -61,24 +61,22 @@ def generate(
 
     Args:
         model: the network.
-        inputs: one for each clip.
-        temperature: divides the logits; 0 always takes the most probable level.
-        top_p: draws among the most probable levels that together reach this probability.
+        inputs: one for each clip; their seeds and groups count, not those of ``sampling``.
+        sampling: temperature and top_p.
         engine: ``auto`` takes the fastest that is available.
         guard: draws runaway or silent chunks again at a lower temperature; None: they are kept.
         progress: called after every chunk with the steps done and the steps in all.
 
     Raises:
-        InputError: temperature, top_p or a seed is out of range, or a prompt is longer than its clip.
+        InputError: a seed is out of range, or a prompt has other levels or is longer than its clip.
     """
-    sampling = Sampling(temperature=temperature, top_p=top_p)
     hop, chosen = model.config.hop_length, choose_engine(engine, model.embedding.weight.device.type).engine
     for clip in inputs:
-        _require_seed(clip.seed)
-        _require_prompt_within(clip, hop)
-        _require_levels(clip.prompt, model.config.levels)
+        _require_possible(clip, model.config.levels)
+        if clip.prompt is not None and len(clip.prompt) > len(clip.spectrogram) * hop:
+            raise _too_long(len(clip.prompt), len(clip.spectrogram) * hop)
     groups = side_by_side([len(clip.spectrogram) for clip in inputs], chosen)
-    report = _Report(progress, hop * sum(len(inputs[group[-1]].spectrogram) for group in groups))
+    done, total = 0, hop * sum(len(inputs[group[-1]].spectrogram) for group in groups)
     levels: dict[int, Tensor] = {}
     for group in groups:
         clips = [inputs[index] for index in group]
@@ -89,7 +87,9 @@ def generate(
             for sound, made in zip(sounds, run.advance(windows, len(frames)), strict=True):
                 written = sound[frames.start * hop : frames.stop * hop]
                 written[:] = made[: len(written)]
-            report.add(len(frames) * hop)
+            done += len(frames) * hop
+            if progress is not None:
+                progress(done, total)
         levels.update(zip(group, sounds, strict=True))
     return [levels[index] for index in range(len(inputs))]
 
@@ -100,39 +100,20 @@ def generate_blocks(
     spectrogram: Iterable[Tensor],
     *,
     group: int = UNKNOWN_GROUP,
-    seed: int = 0,
     prompt: Tensor | None = None,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
+    sampling: Sampling = DEFAULT,
     engine: EngineChoice = "auto",
     guard: RunawayGuard | None = None,
 ) -> Iterator[Tensor]:
-    """Give the levels of `generate` for one clip, chunk by chunk, as soon as its frames are available.
+    """Give the levels of `generate` for one clip, with the seed of ``sampling``, as soon as its frames are available.
 
-    Args:
-        model: the network.
-        spectrogram: normalised log-mel in blocks ``(frames, mels)`` of any length.
-        group: see `GenerationInput`, as `seed` and `prompt`.
-        seed: see above.
-        prompt: see above.
-        temperature: see `generate`, as `top_p` and `engine`.
-        top_p: see above.
-        engine: see above.
-        guard: see above.
-
-    Yields:
-        Levels ``(chunk,)`` int32 on the CPU; a chunk waits for ``look_ahead_frames`` frames after it.
-
-    Raises:
-        InputError: see `generate`.
+    The frames ``(frames, inputs)`` arrive in blocks of any length; for the other arguments see `GenerationInput` and
+    `generate`. The levels ``(chunk,)`` int32 are on the CPU; a chunk waits for ``look_ahead_frames`` frames after it.
     """
-    sampling = Sampling(temperature=temperature, top_p=top_p)
-    _require_seed(seed)
-    _require_levels(prompt, model.config.levels)
     chosen = choose_engine(engine, model.embedding.weight.device.type).engine
-    clip = GenerationInput(
-        spectrogram=torch.zeros(0, model.config.condition_inputs), group=group, seed=seed, prompt=prompt
-    )
+    nothing = torch.zeros(0, model.config.condition_inputs)
+    clip = GenerationInput(spectrogram=nothing, group=group, seed=sampling.seed, prompt=prompt)
+    _require_possible(clip, model.config.levels)
     run = _Run(model, [clip], sampling, create_streams(model, 1, chosen), guard)
     made = 0
     for window in _windows(spectrogram, model.config.look_ahead_frames):
@@ -143,17 +124,9 @@ def generate_blocks(
         raise _too_long(len(prompt), made)
 
 
-def _require_seed(seed: int) -> None:
-    require_seed(seed, "seed")
-
-
-def _require_prompt_within(clip: GenerationInput, hop_length: int) -> None:
-    samples = len(clip.spectrogram) * hop_length
-    if clip.prompt is not None and len(clip.prompt) > samples:
-        raise _too_long(len(clip.prompt), samples)
-
-
-def _require_levels(prompt: Tensor | None, levels: int) -> None:
+def _require_possible(clip: GenerationInput, levels: int) -> None:
+    require_seed(clip.seed, "seed")
+    prompt = clip.prompt
     if prompt is not None and len(prompt) and not 0 <= int(prompt.min()) <= int(prompt.max()) < levels:
         raise InputError(
             f"the prompt has levels {int(prompt.min())} to {int(prompt.max())}; the vocoder knows 0 to {levels - 1}: "
@@ -166,18 +139,6 @@ def _too_long(prompt: int, samples: int) -> InputError:
         f"the prompt has {prompt} samples and the codes stand for {samples}; give the codes of the prompt and of what "
         "follows it, as one"
     )
-
-
-class _Report:
-    """A counter of steps over all groups of clips, for a progress callback."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
-
-    def add(self, steps: int) -> None:
-        self.done += steps
-        if self.progress is not None:
-            self.progress(self.done, self.total)
 
 
 class _Run:
@@ -200,9 +161,8 @@ class _Run:
         """Generate levels ``(clips, frames * hop_length)`` int64 of the next frames.
 
         Args:
-            windows: normalised log-mel of each clip, ``(own frames + 2 * look_ahead_frames, mels)``, at most ``frames``
-                own
-                frames; levels after a clip's end are meaningless.
+            windows: normalised log-mel of each clip, ``(own frames + 2 * look_ahead_frames, mels)``, at most
+                ``frames`` own frames; levels after a clip's end are meaningless.
             frames: number of frames to generate.
         """
         steps = frames * self.model.config.hop_length

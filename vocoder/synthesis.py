@@ -1,14 +1,21 @@
-"""The protocol of decoding codes to sound, which WaveNet and the vocoders without learning implement."""
+"""Decoding of codes to sound: its protocol, and the two classes that make all kinds of sound speak it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
+from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
-from tokenizer.codes import Codes
-from vocoder.continuing import Prompt
+from tokenizer.codes import CodeMeanings, Codes, join_codes
+from vocoder.continuing import Prompt, after
 from vocoder.generation import Progress
+from vocoder.kinds.kind import Stream
+from vocoder.postfilter import in_force
 from vocoder.runaway import RunawayGuard
+from vocoder.sampling import Sampling
+from vocoder.unlearned.frame_blocks import whole_sound
+from vocoder.vocoder import Vocoder
 
 NAMED = 5  # groups that a notice names
 
@@ -52,6 +59,120 @@ class Synthesis(Protocol):
 
     def notices(self) -> Iterator[str]:
         """Give notices to print before decoding, such as an option without effect."""
+
+
+class Trained:
+    """WaveNet as a synthesis: a trained vocoder with its tokenizer and sampling options.
+
+    Raises:
+        InputError: the vocoder belongs to another tokenizer, or was trained without the group of the sampling.
+    """
+
+    def __init__(self, vocoder: Vocoder, tokenizer: CodeMeanings, sampling: Sampling) -> None:
+        vocoder.require_tokenizer(tokenizer)
+        vocoder.group_index(sampling.group)
+        self.vocoder, self.tokenizer, self.sampling = vocoder, tokenizer, sampling
+        self.groups, self.guard = vocoder.model.config.groups, vocoder.guard
+
+    def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
+        return self.vocoder.side_by_side(lengths)
+
+    def sounds(
+        self,
+        codes: Sequence[Codes],
+        groups: Sequence[str | None],
+        *,
+        prompts: Sequence[Prompt | None] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Waveform]:
+        """Decode each clip to sound; after a prompt, the network's past is the prompt's own samples."""
+        heard = [prompt.end(self._heard_steps()) if prompt else None for prompt in prompts or [None] * len(codes)]
+        whole = self.vocoder.decode_batch(
+            [join_codes(prompt.codes, new) if prompt else new for prompt, new in zip(heard, codes, strict=True)],
+            self.tokenizer,
+            self.sampling,
+            prompts=[prompt.waveform if prompt else None for prompt in heard],
+            groups=[self._voice(group) for group in groups],
+            progress=progress,
+        )
+        begun = [len(prompt.waveform.samples) if prompt else 0 for prompt in heard]
+        return [after(sound, start) for sound, start in zip(whole, begun, strict=True)]
+
+    def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
+        return self.vocoder.stream([codes], self.tokenizer, replace(self.sampling, group=self._voice(group)))
+
+    def notices(self) -> Iterator[str]:
+        """Give notices about a replaced engine, and about a post-filter that stays off."""
+        if notice := self.vocoder.chosen.notice:
+            yield notice
+        if self.vocoder.postfilter and not in_force(self.vocoder.postfilter, self.tokenizer.front_end):
+            yield _unfiltered(self.tokenizer.front_end)
+
+    def _voice(self, own: str | None) -> str | None:
+        return self.sampling.group or (own if own in self.groups else None)
+
+    def _heard_steps(self) -> int:
+        """Return the time steps at the end of a prompt that influence the new sound, by samples or by frames."""
+        config = self.vocoder.model.config
+        look_ahead = -(-config.look_ahead_frames // config.patch_frames)
+        return -(-config.receptive_field // config.samples_per_code) + look_ahead
+
+
+def _unfiltered(audio: SpectrogramConfig) -> str:
+    """Say why the requested post-filter stays off."""
+    reasons = {
+        f"audio.remove_mean={audio.remove_mean} takes each mel band's mean off": audio.remove_mean != "none",
+        f"audio.dynamic_range={audio.dynamic_range} hides what is soft": audio.dynamic_range is not None,
+    }
+    because = " and ".join(reason for reason, given in reasons.items() if given)
+    return (
+        f"the post-filter stays off: {because} before the codes, which then do not say how loud a band is to be; "
+        "WaveNet's sound stays as it is"
+    )
+
+
+class Unlearned:
+    """A function that makes sound of codes without learning, as a synthesis."""
+
+    groups: tuple[str, ...] = ()
+    guard: RunawayGuard | None = None
+
+    def __init__(self, make: Stream, tokenizer: CodeMeanings, sampling: Sampling, *, name: str) -> None:
+        self.make, self.tokenizer, self.seed, self.name = make, tokenizer, sampling.seed, name
+
+    def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Group each clip alone, the shortest first."""
+        return [[clip] for clip in sorted(range(len(lengths)), key=lambda clip: lengths[clip])]
+
+    def sounds(
+        self,
+        codes: Sequence[Codes],
+        groups: Sequence[str | None],
+        *,
+        prompts: Sequence[Prompt | None] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Waveform]:
+        """Decode each clip; a prompt is decoded with its clip, and cut off."""
+        made, total = list[Waveform](), sum(clip.num_samples for clip in codes)
+        for clip, prompt in zip(codes, prompts or [None] * len(codes), strict=True):
+            joined, begun = (join_codes(prompt.codes, clip), prompt.codes.num_samples) if prompt else (clip, 0)
+            pieces = self.make(joined, self.tokenizer, seed=self.seed)
+            made.append(after(whole_sound(pieces, clip.format.sample_rate), begun))
+            if progress is not None:
+                progress(sum(len(sound.samples) for sound in made), total)
+        return made
+
+    def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
+        for piece in self.make(codes, self.tokenizer, seed=self.seed):
+            yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
+
+    def notices(self) -> Iterator[str]:
+        """Give a notice if the codes have no mean: the sound then lacks its level."""
+        if (removal := self.tokenizer.front_end.remove_mean) != "none":
+            yield (
+                f"audio.remove_mean={removal} took each mel band's mean off before the codes, and nothing puts it "
+                f"back: sound by {self.name} has another loudness and colour than the recording"
+            )
 
 
 @contextmanager

@@ -15,16 +15,18 @@ from foundation.errors import InputError
 from foundation.saved_models import VOCODER, WEIGHTS, load_weights, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.code_blocks import HeardBlocks
+from vocoder.continuing import after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
 from vocoder.rendering import Rendering
 from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sampling import EngineChoice, require_strength
+from vocoder.sampling import EngineChoice, Sampling, require_strength
 from vocoder.wavenet import mu_law
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 TEMPERATURE = 0.7  # a classifier recognises most decoded validation clips from 0.5 to 0.7: docs/results.md
+SAMPLING = Sampling(temperature=TEMPERATURE)
 NO_GROUPS = (
     "it was trained without groups: give none, or train one on a corpus whose groups are named (corpus.pattern with "
     "{group}, or corpus.table)"
@@ -133,52 +135,45 @@ class Vocoder:
         Raises:
             InputError: codes, tokenizer and vocoder do not belong together, or the group is unknown.
         """
-        return self.decode_batch(
-            [codes], tokenizer, groups=[group], temperature=temperature, top_p=top_p, seed=seed, progress=progress
-        )[0]
+        sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed)
+        return self.decode_batch([codes], tokenizer, sampling, groups=[group], progress=progress)[0]
 
     def decode_batch(
         self,
         codes: Sequence[Codes],
         tokenizer: CodeMeanings,
+        sampling: Sampling = SAMPLING,
         *,
         groups: Sequence[str | None] | None = None,
         prompts: Sequence[Waveform | Samples | None] | None = None,
-        temperature: float = TEMPERATURE,
-        top_p: float = 1.0,
-        seed: int = 0,
         progress: Progress | None = None,
     ) -> list[Waveform]:
         """Decode several clips; on the CPU each sounds as `decode` with the same seed decodes it alone.
 
         Args:
+            sampling: temperature, top_p and seed of each clip.
+            groups: of each clip; None: that of ``sampling``.
             prompts: the recorded beginning of each clip, as in `continue_from`; None: no clip has one.
 
         For the other arguments and errors see `decode` and `continue_from`.
         """
-        groups = _one_each(groups, codes, "groups")
-        given: Sequence[Waveform | Samples | None] = _one_each(prompts, codes, "prompts")
-        heard = [self._heard(prompt) for prompt in given]
-        for clip in codes:
-            self._require_belonging(clip, tokenizer)
+        groups = _one_each(groups, codes, "groups", otherwise=sampling.group)
+        given: Sequence[Waveform | Samples | None] = _one_each(prompts, codes, "prompts", otherwise=None)
+        heard = [None if prompt is None else self._heard(prompt) for prompt in given]
+        codes = [*self._belonging(codes, tokenizer)]
         renderings = [self._rendering(tokenizer, prompt) for prompt in heard]
+        no_frames = torch.zeros(0, self.model.config.condition_inputs)  # of a clip without codes
         inputs = [
             GenerationInput(
-                spectrogram=torch.cat([*rendering.frames([clip]), self._no_frames()]),
+                spectrogram=torch.cat([*rendering.frames([clip]), no_frames]),
                 group=self.group_index(group),
-                seed=seed,
+                seed=sampling.seed,
                 prompt=None if prompt is None else self._levels(prompt),
             )
             for clip, group, prompt, rendering in zip(codes, groups, heard, renderings, strict=True)
         ]
         levels = generate(
-            self.model,
-            inputs,
-            temperature=temperature,
-            top_p=top_p,
-            engine=self.engine,
-            guard=self.guard,
-            progress=progress,
+            self.model, inputs, sampling=sampling, engine=self.engine, guard=self.guard, progress=progress
         )
         whole = [rendering.whole(each) for rendering, each in zip(renderings, levels, strict=True)]
         return [self._waveform(samples, clip.num_samples) for samples, clip in zip(whole, codes, strict=True)]
@@ -209,37 +204,26 @@ class Vocoder:
             InputError: the waveform has another rate, or lasts longer than the codes; and see `decode`.
         """
         heard = self._heard(waveform)
-        assert heard is not None
-        whole = self.decode_batch(
-            [codes],
-            tokenizer,
-            groups=[group],
-            prompts=[heard],
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-            progress=progress,
-        )[0]
-        return Waveform(samples=whole.samples[len(heard.samples) :], sample_rate=whole.sample_rate)
+        sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group)
+        (whole,) = self.decode_batch([codes], tokenizer, sampling, prompts=[heard], progress=progress)
+        return after(whole, len(heard.samples))
 
     def stream(
         self,
         blocks: Iterable[Codes],
         tokenizer: CodeMeanings,
+        sampling: Sampling = SAMPLING,
         *,
-        group: str | None = None,
         prompt: Waveform | Samples | None = None,
-        temperature: float = TEMPERATURE,
-        top_p: float = 1.0,
-        seed: int = 0,
     ) -> Iterator[Waveform]:
         """Decode codes that arrive in blocks: the sound of `decode` in pieces, in constant memory.
 
         Args:
             blocks: codes of one sound in order, of any length; all except the last hold whole codes.
+            tokenizer: decodes the codes to log-mel.
+            sampling: temperature, top_p, seed and group.
             prompt: recorded beginning of the sound, at the vocoder's rate. Unlike in `continue_from`, the result begins
                 with it, in the network's mu-law levels.
-            others: see `decode`.
 
         Yields:
             The sound of some frames, as soon as these and the look-ahead frames have arrived; with a post-filter,
@@ -248,16 +232,14 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        begun = self._heard(prompt)
+        begun = None if prompt is None else self._heard(prompt)
         heard, rendering = HeardBlocks(self._belonging(blocks, tokenizer)), self._rendering(tokenizer, begun)
         levels = generate_blocks(
             self.model,
             rendering.frames(heard),
-            group=self.group_index(group),
-            seed=seed,
+            group=self.group_index(sampling.group),
             prompt=None if begun is None else self._levels(begun),
-            temperature=temperature,
-            top_p=top_p,
+            sampling=sampling,
             engine=self.engine,
             guard=self.guard,
         )
@@ -267,9 +249,9 @@ class Vocoder:
                 yield self._waveform(each, heard.samples - made)
             made += len(each)
 
-    def _heard(self, prompt: Waveform | Samples | None) -> Waveform | None:
+    def _heard(self, prompt: Waveform | Samples) -> Waveform:
         """Convert a prompt to a waveform; samples without a rate have the vocoder's rate."""
-        if prompt is None or isinstance(prompt, Waveform):
+        if isinstance(prompt, Waveform):
             return prompt
         return Waveform(samples=mono(prompt, name="prompt"), sample_rate=self.model.config.sample_rate)
 
@@ -278,22 +260,15 @@ class Vocoder:
         return Rendering(tokenizer, self.model.config, postfilter=self.postfilter, prompt=samples)
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
-        for block in blocks:
-            self._require_belonging(block, tokenizer)
-            yield block
-
-    def _require_belonging(self, codes: Codes, tokenizer: CodeMeanings) -> None:
-        require_codes(codes, "codes")
-        self._require_format(codes.format, "the codes")
-        self.require_tokenizer(tokenizer)
-        require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
+        for codes in blocks:
+            require_codes(codes, "codes")
+            self._require_format(codes.format, "the codes")
+            self.require_tokenizer(tokenizer)
+            require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
+            yield codes
 
     def require_tokenizer(self, tokenizer: CodeMeanings) -> None:
-        """Refuse a tokenizer that this vocoder was not trained with.
-
-        Raises:
-            InputError: the fingerprint, the sample rate, or the frames and mel bands of a code differ.
-        """
+        """Refuse a tokenizer that this vocoder was not trained with: another fingerprint, rate, or shape of a code."""
         self._require_format(tokenizer.format, "the tokenizer")
         config, audio = self.model.config, tokenizer.front_end
         for name, given, wanted in (
@@ -308,11 +283,7 @@ class Vocoder:
                 )
 
     def group_index(self, group: str | None) -> int:
-        """Return the index of a training group; -1 for None.
-
-        Raises:
-            InputError: the group was not heard in training; names those most like it.
-        """
+        """Return the index of a training group; -1 for None. A refusal of another group names those most like it."""
         known = self.model.config.groups
         if group is None:
             return UNKNOWN_GROUP
@@ -335,9 +306,6 @@ class Vocoder:
                 f"{config.samples_per_code} at {config.sample_rate} Hz: use the ones of the same run"
             )
 
-    def _no_frames(self) -> Tensor:
-        return torch.zeros(0, self.model.config.condition_inputs)  # on the CPU, as `frames_of` has them
-
     def _levels(self, waveform: Waveform) -> Tensor:
         config = self.model.config
         if waveform.sample_rate != config.sample_rate:
@@ -353,7 +321,7 @@ class Vocoder:
 T = TypeVar("T")
 
 
-def _one_each(given: Sequence[T | None] | None, codes: Sequence[Codes], name: str) -> Sequence[T | None]:
+def _one_each(given: Sequence[T] | None, codes: Sequence[Codes], name: str, *, otherwise: T) -> Sequence[T]:
     if given is not None and len(given) != len(codes):
         raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
-    return [None] * len(codes) if given is None else given
+    return [otherwise] * len(codes) if given is None else given

@@ -18,7 +18,8 @@ from tests.pipelines.tiny import save_run
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed, run
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.unlearned.griffin_lim import decode
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.sampling import Sampling
 from vocoder.vocoder import Vocoder
 
 STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health")
@@ -77,7 +78,7 @@ def test_the_models_work_from_the_run_folder(layered: Place) -> None:
     more = LanguageModel.from_pretrained(layered.folder / "lm").generate(codes, seconds=0.1)
     assert more.values.shape[1] == 2
     sound = Vocoder.from_pretrained(layered.folder / "vocoder").decode(more, tokenizer)
-    for made in (sound, decode(more, tokenizer, iterations=2)):
+    for made in (sound, *GRIFFIN_LIM.create(tokenizer, Sampling()).sounds([more], [None])):
         assert len(made.samples) == more.num_samples == 800
         assert np.isfinite(made.samples).all()
 

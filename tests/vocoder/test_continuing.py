@@ -9,7 +9,7 @@ from tests.vocoder.sounds import SAMPLES_PER_CODE, Table, clips_of_own_meaning, 
 from vocoder.continuing import Prompt, after, joined_sound
 from vocoder.crops import Crops, CropsConfig, loss
 from vocoder.sampling import Sampling
-from vocoder.trained import Trained
+from vocoder.synthesis import Trained
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
 

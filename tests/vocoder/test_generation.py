@@ -10,6 +10,7 @@ from tests.reference import generated_by_the_parallel_model
 from tests.vocoder.sounds import SPECTROGRAM, tiny_config
 from vocoder import generation
 from vocoder.generation import GenerationInput, generate, generate_blocks
+from vocoder.sampling import Sampling
 from vocoder.wavenet.network import WaveNet, create_wavenet
 
 HOP = SPECTROGRAM.hop_length
@@ -30,7 +31,7 @@ def clip(frames: int, seed: int, group: int = -1) -> GenerationInput:
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
 def test_samples_equal_the_parallel_model_on_the_growing_sequence(temperature: float) -> None:
     model, inputs = lively(), [clip(2, 3, group=1), clip(3, 4)]
-    generated = generate(model, inputs, temperature=temperature, engine="numba")
+    generated = generate(model, inputs, sampling=Sampling(temperature=temperature), engine="numba")
     for levels, one in zip(generated, inputs, strict=True):
         assert levels.tolist() == generated_by_the_parallel_model(model, one, temperature)
 
@@ -140,7 +141,7 @@ def test_refuses_a_prompt_of_other_levels(level: int) -> None:
 
 def test_refuses_a_top_p_of_nothing() -> None:
     with pytest.raises(InputError, match="top_p is 0"):
-        generate(lively(), [clip(1, 0)], top_p=0)
+        generate(lively(), [clip(1, 0)], sampling=Sampling(top_p=0))
 
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
@@ -148,7 +149,9 @@ def test_top_p_leaves_the_most_probable_levels(engine: Literal["torch", "numba"]
     model = create_wavenet(tiny_config(levels=4), seed=0).eval()
     torch.nn.init.zeros_(model.output.weight)
     model.output.bias.data = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
-    levels = torch.cat(generate(model, [clip(12, seed) for seed in range(8)], top_p=0.65, engine=engine))
+    levels = torch.cat(
+        generate(model, [clip(12, seed) for seed in range(8)], sampling=Sampling(top_p=0.65), engine=engine)
+    )
     shares = levels.bincount(minlength=4) / len(levels)
     torch.testing.assert_close(shares, torch.tensor([0.0, 0.0, 3 / 7, 4 / 7]), atol=0.02, rtol=0)
 
@@ -157,9 +160,9 @@ def test_refuses_a_negative_seed_before_anything_sounds() -> None:
     with pytest.raises(InputError, match="seed is -1; it must be 0 to 4294967295"):
         generate(lively(), [GenerationInput(spectrogram=clip(1, 0).spectrogram, seed=-1)])
     with pytest.raises(InputError, match="seed is -1; it must be 0 to 4294967295"):
-        next(generate_blocks(lively(), [clip(1, 0).spectrogram], seed=-1))
+        next(generate_blocks(lively(), [clip(1, 0).spectrogram], sampling=Sampling(seed=-1)))
 
 
 def test_refuses_a_negative_temperature() -> None:
     with pytest.raises(InputError, match="temperature is -1"):
-        generate(lively(), [clip(1, 0)], temperature=-1)
+        generate(lively(), [clip(1, 0)], sampling=Sampling(temperature=-1))

@@ -9,8 +9,7 @@ from tests.vocoder.sounds import SPECTROGRAM, random_table, tiny_config
 from vocoder.kinds.table import KINDS
 from vocoder.runaway import LoudnessRange
 from vocoder.sampling import Sampling
-from vocoder.synthesis import speaking
-from vocoder.trained import Trained
+from vocoder.synthesis import Trained, speaking
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
 

@@ -62,13 +62,11 @@ class Kind:
         Raises:
             InputError: the folder holds no vocoder, or one that does not belong to the tokenizer or to the group.
         """
-        if self.import_stream is not None:
-            from vocoder.unlearned.synthesis import Unlearned
-
-            return Unlearned(self.import_stream(), tokenizer, sampling, name=self.title)
-        from vocoder.trained import Trained
+        from vocoder.synthesis import Trained, Unlearned
         from vocoder.vocoder import Vocoder
 
+        if self.import_stream is not None:
+            return Unlearned(self.import_stream(), tokenizer, sampling, name=self.title)
         assert folder is not None, "learned kinds are created from a folder"
         vocoder = Vocoder.from_pretrained(folder, device=device, engine=sampling.engine, postfilter=sampling.postfilter)
         return Trained(vocoder, tokenizer, sampling)

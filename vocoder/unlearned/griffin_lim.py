@@ -25,35 +25,17 @@ MOMENTUM = 0.99
 ITERATIONS = 32
 
 
-def decode(codes: Codes, tokenizer: CodeMeanings, *, iterations: int = ITERATIONS, seed: int = 0) -> Waveform:
-    """Decode codes to sound, ``codes.num_samples`` long.
-
-    Raises:
-        InputError: the codes are of another codebook.
-    """
-    pieces = stream(codes, tokenizer, iterations=iterations, seed=seed)
-    return whole_sound(pieces, codes.format.sample_rate)
-
-
-def stream(codes: Codes, tokenizer: CodeMeanings, *, iterations: int = ITERATIONS, seed: int = 0) -> Iterator[Tensor]:
-    """Give the samples ``(time,)`` of `decode`, block by block, in constant memory.
-
-    Raises:
-        InputError: the codes are of another codebook.
-    """
+def stream(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
+    """Decode codes to sound ``(time,)``, ``codes.num_samples`` long, block by block, in constant memory."""
     require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
     frames = CodeFrames(codes, tokenizer)
-    return _stream(frames, tokenizer.front_end, num_samples=codes.num_samples, iterations=iterations, seed=seed)
+    return _stream(frames, tokenizer.front_end, num_samples=codes.num_samples, iterations=ITERATIONS, seed=seed)
 
 
 def griffin_lim(
     log_mel: Tensor, config: SpectrogramConfig, *, num_samples: int, iterations: int = ITERATIONS, seed: int = 0
 ) -> Waveform:
-    """Estimate sound with the log-mel spectrogram ``log_mel (frames, mels)``, unnormalised as of `LogMel`.
-
-    Raises:
-        InputError: ``num_samples`` is more than the frames cover.
-    """
+    """Estimate sound with the log-mel spectrogram ``log_mel (frames, mels)``, unnormalised as of `LogMel`."""
     if num_samples > len(log_mel) * config.hop_length:
         raise InputError(
             f"num_samples is {num_samples}; {len(log_mel)} frames of {config.hop_length} samples cover "

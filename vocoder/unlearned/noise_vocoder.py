@@ -10,30 +10,16 @@ import torch
 from torch import Tensor
 
 from audio.spectrogram import SpectrogramConfig
-from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, require_same_codebook
 from vocoder.short_time import analyse, hann, synthesise
-from vocoder.unlearned.frame_blocks import CodeFrames, FrameBlock, frame_blocks, overlapping_frames, whole_sound
+from vocoder.unlearned.frame_blocks import CodeFrames, FrameBlock, frame_blocks, overlapping_frames
 from vocoder.unlearned.mel_inversion import linear_power
 
 DRAWN_TOGETHER = 16  # PyTorch draws normal values in groups of 16; parts of a draw must be cut there
 
 
-def decode(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Waveform:
-    """Decode codes to sound, ``codes.num_samples`` long.
-
-    Raises:
-        InputError: the codes are of another codebook.
-    """
-    return whole_sound(stream(codes, tokenizer, seed=seed), codes.format.sample_rate)
-
-
 def stream(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
-    """Give the samples ``(time,)`` of `decode`, block by block, in constant memory.
-
-    Raises:
-        InputError: the codes are of another codebook.
-    """
+    """Decode codes to sound ``(time,)``, ``codes.num_samples`` long, block by block, in constant memory."""
     config = tokenizer.front_end
     require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
     log_mel, reach, hop = CodeFrames(codes, tokenizer), overlapping_frames(config), config.hop_length

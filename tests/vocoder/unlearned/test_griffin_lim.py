@@ -12,14 +12,16 @@ from tests.vocoder.sounds import (
     RECORDINGS,
     SAMPLES_PER_CODE,
     SPECTROGRAM,
+    Table,
     clips_of_own_meaning,
     random_table,
     recordings,
 )
+from tokenizer.codes import Codes
 from vocoder.judging.metrics import log_mel_distance
 from vocoder.unlearned import frame_blocks
-from vocoder.unlearned.frame_blocks import BLOCK_FRAMES
-from vocoder.unlearned.griffin_lim import decode, griffin_lim, stream
+from vocoder.unlearned.frame_blocks import BLOCK_FRAMES, whole_sound
+from vocoder.unlearned.griffin_lim import griffin_lim, stream
 
 BOUND = 1e-5  # of full scale, a third of a step of 16 bits; 0 on the machines that were tried
 FINE = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=64)
@@ -29,6 +31,10 @@ def resynthesised(samples: np.ndarray, config: SpectrogramConfig) -> Waveform:
     padded = np.pad(samples, (0, -len(samples) % config.hop_length))
     log_mel = LogMel(config)(torch.from_numpy(padded).unsqueeze(0))[0]
     return griffin_lim(log_mel, config, num_samples=len(samples))
+
+
+def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
+    return whole_sound(stream(codes, table, seed=seed), codes.format.sample_rate)
 
 
 def envelope(samples: np.ndarray) -> np.ndarray:

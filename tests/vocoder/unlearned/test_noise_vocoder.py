@@ -19,10 +19,16 @@ from tests.vocoder.sounds import (
     random_table,
     recordings,
 )
+from tokenizer.codes import Codes
 from vocoder.code_blocks import log_mel_of
 from vocoder.judging.metrics import log_mel_distance
 from vocoder.unlearned import frame_blocks
-from vocoder.unlearned.noise_vocoder import decode
+from vocoder.unlearned.frame_blocks import whole_sound
+from vocoder.unlearned.noise_vocoder import stream
+
+
+def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
+    return whole_sound(stream(codes, table, seed=seed), codes.format.sample_rate)
 
 
 @pytest.mark.parametrize("index", [0, 1])
