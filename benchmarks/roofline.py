@@ -1,16 +1,32 @@
 """The measured rates under what the machine can do: operations per second over operations per byte of weights read."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.machine import Machine
-from benchmarks.rates import Rate
 
 MARKERS = {"torch": "s", "numba": "o", "numba_bf16": "D"}
 COLOURS = {1: "#1f6fb2", 2: "#c4601d"}  # by cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """Speed of generation with one engine, everything included. Figures of processors are None on a GPU."""
+
+    engine: str
+    clips: int  # side by side
+    cores: int
+    samples_per_second: float  # of all clips together
+    times_real_time: float  # the same over the sample rate
+    times_by_cpu: float | None  # the same by processor time, each core alone: what a busy machine does not change
+    flops: float  # operations per second, two for each multiply-add
+    flops_per_byte: float  # operations per byte of weights
+    of_peak_flops: float | None  # ratio of the measured matrix product
+    of_peak_bytes: float | None  # bytes of weights read, ratio of the measured reading from the cache that holds them
 
 
 def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence[Rate]) -> None:

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,8 +13,7 @@ from rich.console import Console
 
 from benchmarks.machine import Machine, measure_machine
 from benchmarks.peer import measure_peer
-from benchmarks.rates import Rate, TrainingRate
-from benchmarks.roofline import draw_roofline
+from benchmarks.roofline import Rate, draw_roofline
 from benchmarks.timing import table, timed
 from foundation.devices import cores as cores_here
 from foundation.errors import InputError
@@ -30,6 +29,15 @@ MOST_FRAMES = 500
 TRAINED_CROPS = 4
 CROP_FRAMES = 50
 FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRate:
+    """Speed of training."""
+
+    precision: str
+    cores: int
+    samples_per_second: float
 
 
 def measure_vocoder(

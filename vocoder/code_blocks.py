@@ -23,11 +23,7 @@ class HeardBlocks:
         self.samples = 0
 
     def __iter__(self) -> Iterator[Codes]:
-        """Give the blocks and count their samples.
-
-        Raises:
-            InputError: a block ends within a code, and another follows.
-        """
+        """Give the blocks and count their samples."""
         for block in self.blocks:
             if self.samples % block.format.samples_per_code:
                 raise InputError(

@@ -54,12 +54,8 @@ class Prompt:
 
     def end(self, steps: int) -> "Prompt":
         """Return the last time steps of the prompt; all of them if it has fewer."""
-        start = max(len(self.codes.values) - steps, 0)
-        samples = self.waveform.samples[start * self.codes.format.samples_per_code :]
-        return Prompt(
-            waveform=Waveform(samples=samples, sample_rate=self.waveform.sample_rate),
-            codes=self.codes.crop(start, len(self.codes.values)),
-        )
+        stop = len(self.codes.values)
+        return Prompt.within(self.waveform, self.codes, max(stop - steps, 0), stop)
 
 
 def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:

@@ -53,10 +53,9 @@ class CropsConfig:
                 f"vocoder.crops.crop_codes is {self.crop_codes} and vocoder.crops.context_codes {self.context_codes}; "
                 "choose 0 <= context_codes < crop_codes, so that something is left to count"
             )
-        if not 0 <= self.group_dropout <= 1:
-            raise InputError(f"vocoder.crops.group_dropout is {self.group_dropout}; it is a share between 0 and 1")
-        if not 0 <= self.condition_noise < float("inf"):
-            raise InputError(f"vocoder.crops.condition_noise is {self.condition_noise}; choose 0 (none) or more")
+        share, noise = self.group_dropout, self.condition_noise
+        require(0 <= share <= 1, "vocoder.crops.group_dropout", share, "it is a share between 0 and 1")
+        require(0 <= noise < float("inf"), "vocoder.crops.condition_noise", noise, "choose 0 (none) or more")
         if not 0 <= self.input_noise < float("inf"):
             raise InputError(f"vocoder.crops.input_noise is {self.input_noise} levels; choose 0 (none) or more")
         require_seed(self.seed, "vocoder.crops.seed")
@@ -67,11 +66,7 @@ class CropsConfig:
         return replace(self, group_dropout=0.0, condition_noise=0.0, input_noise=0.0)
 
     def look_ahead(self, model: WaveNetConfig) -> int:
-        """Compute the number of codes at the end of a crop that are not counted.
-
-        Raises:
-            InputError: context and look-ahead leave nothing to count, or noise is set without log-mel conditions.
-        """
+        """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""
         if self.condition_noise and model.condition == "embedding":
             raise InputError(
                 f"vocoder.crops.condition_noise is {self.condition_noise} and vocoder.wavenet.condition embedding: "
@@ -91,9 +86,6 @@ class VocoderClips:
     """Sound and codes of clips, one clip after the other in one array each; arrays may be `numpy.memmap`s.
 
     Clip ``i`` has the samples ``sample_offsets[i]:sample_offsets[i + 1]``; codes likewise.
-
-    Raises:
-        InputError: the offsets do not cover the arrays.
     """
 
     samples: npt.NDArray[np.int16]  # (samples,)
@@ -160,9 +152,6 @@ class Crops:
     The same step always has the same crops, so the first few steps are a fixed validation set. With ``others``, the
     codebook of each crop is random, with equal chances. A network trained on codebooks of several sizes generalises
     better to other codebooks.
-
-    Raises:
-        InputError: clips and codes do not fit each other, or there are none.
     """
 
     def __init__(
@@ -201,11 +190,7 @@ class Crops:
                 )
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
-        """Return share ``part`` of ``parts`` of the batch of ``step``.
-
-        Raises:
-            InputError: the batch cannot be divided equally.
-        """
+        """Return share ``part`` of ``parts`` of the batch of ``step``; it must be possible to divide it equally."""
         if self.config.batch_size % parts:
             raise InputError(
                 f"vocoder.crops.batch_size is {self.config.batch_size}; processes times accumulation steps are "

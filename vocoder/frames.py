@@ -21,11 +21,7 @@ from vocoder.wavenet.network import WaveNetConfig
 
 
 def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -> Tensor:
-    """Convert codes ``(batch, time, streams)`` int64 to ``(batch, time * patch_frames, condition_inputs)``.
-
-    Raises:
-        InputError: the network was trained on the codes of another codebook.
-    """
+    """Convert codes ``(batch, time, streams)`` int64 to ``(batch, time * patch_frames, condition_inputs)``."""
     match config.condition:
         case "meaning":
             frames = meanings.spectrogram(values)

@@ -45,9 +45,6 @@ class PostFilter:
         strength: share of the difference that is corrected.
         prompt: samples at the beginning that are a recording. They and frames that overlap them are not filtered; the
             filter fades in within a window, so nothing clicks.
-
-    Raises:
-        InputError: ``strength`` is not within 0 and 1.
     """
 
     def __init__(self, config: SpectrogramConfig, *, strength: float, prompt: int = 0) -> None:

@@ -31,11 +31,7 @@ FLOOR = 1e-12  # power of digital silence: -120 dBFS
 
 @dataclass(frozen=True, kw_only=True)
 class LoudnessRange:
-    """Root mean square of half seconds of recordings, in dB relative to full scale.
-
-    Raises:
-        InputError: the range is empty.
-    """
+    """Root mean square of half seconds of recordings, in dB relative to full scale."""
 
     lowest: float
     highest: float

@@ -62,11 +62,7 @@ class Synthesis(Protocol):
 
 
 class Trained:
-    """WaveNet as a synthesis: a trained vocoder with its tokenizer and sampling options.
-
-    Raises:
-        InputError: the vocoder belongs to another tokenizer, or was trained without the group of the sampling.
-    """
+    """WaveNet as a synthesis: a trained vocoder with its own tokenizer, and sampling options whose group it knows."""
 
     def __init__(self, vocoder: Vocoder, tokenizer: CodeMeanings, sampling: Sampling) -> None:
         vocoder.require_tokenizer(tokenizer)

@@ -53,9 +53,6 @@ class Vocoder:
         engine: ``auto`` takes the fastest that is available.
         postfilter: share of the spectral difference to the codes that `vocoder.postfilter` corrects, if the front end
             keeps levels; 0: no filter.
-
-    Raises:
-        InputError: ``postfilter`` is not within 0 and 1.
     """
 
     def __init__(
@@ -78,11 +75,7 @@ class Vocoder:
     def from_pretrained(
         cls, folder: Path | str, *, device: str = "cpu", engine: EngineChoice = "auto", postfilter: float = 1.0
     ) -> "Vocoder":
-        """Load a vocoder that `save_pretrained` wrote.
-
-        Raises:
-            InputError: a file is missing, or is not what was saved; ``postfilter`` is not within 0 and 1.
-        """
+        """Load a vocoder that `save_pretrained` wrote; files that are missing or were changed are refused."""
         folder = Path(folder).expanduser()
         remedy = "copy it again from its run, or train it again (wordless run)"
         with reading(folder, VOCODER, _Saved, remedy=remedy) as saved:

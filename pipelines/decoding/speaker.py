@@ -12,11 +12,7 @@ from vocoder.synthesis import Synthesis
 
 
 def speaker(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *, device: str) -> Synthesis:
-    """Create the synthesis of a run for the chosen kind of sound.
-
-    Raises:
-        InputError: the run has no vocoder, or its vocoder was trained without the group.
-    """
+    """Create the synthesis of a run for the chosen kind of sound."""
     if sampling.group is not None and not kind.learned:
         raise InputError(
             f"group={sampling.group}, but {kind.title} knows no groups; leave it out, or choose synthesis={WAVENET.key}"

@@ -43,6 +43,5 @@ CHROMA = Method(
         line=Line(marker="h", filled=False, dashes="--"),
         places=frozenset({"learning curves"}),
     ),
-    candidates=lambda options, poolings: poolings,
     features=_features,
 )

@@ -24,6 +24,5 @@ BAG_OF_CODES = Method(
         line=Line(filled=False, dashes="--"),
         places=frozenset({"learning curves", "groups", "summary"}),
     ),
-    candidates=lambda options, poolings: poolings,
     features=_features,
 )

@@ -66,7 +66,8 @@ class Method:
     row: Row
     head: Row | None = None  # the row of the classifier with which the representation was trained
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
-    candidates: Callable[[Options, int], int]  # how many keys it writes, from the options and the number of poolings
+    # how many keys it writes, from the options and the number of poolings
+    candidates: Callable[[Options, int], int] = lambda options, poolings: poolings
     features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None
     require_options: Callable[[Options], None] = lambda options: None  # refuses options before anything is read

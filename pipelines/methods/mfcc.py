@@ -55,6 +55,5 @@ MFCC = Method(
         line=Line(marker="p", filled=False, dashes="-."),
         places=frozenset({"learning curves"}),
     ),
-    candidates=lambda options, poolings: poolings,
     features=_features,
 )

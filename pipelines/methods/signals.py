@@ -46,7 +46,6 @@ LOG_MEL = Method(
 )
 BOTTLENECK = Method(
     row=Row(name="bottleneck", kind="signal", title="bottleneck"),
-    candidates=lambda options, poolings: poolings,
     features=_features,
 )
 SIGNALS = frozenset({LOG_MEL.name, BOTTLENECK.name})  # methods that one entry of features holds

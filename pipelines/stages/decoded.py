@@ -5,6 +5,8 @@ All sounds are files, including the originals, so each can be heard and measured
 
 from pathlib import Path
 
+import soundfile
+
 from audio.reading import read
 from audio.recordings.choosing import drawn
 from audio.recordings.manifest import Manifest, audio_hash
@@ -83,11 +85,4 @@ def wav_name(number: int, kind: str) -> str:
 def sound_of(folder: Path, number: int, kind: str) -> Waveform:
     """Read one sound of the entry."""
     path = folder / wav_name(number, kind)
-    return read(path, _rate(path))
-
-
-def _rate(path: Path) -> int:
-    import soundfile
-
-    rate: int = soundfile.info(path).samplerate
-    return rate
+    return read(path, soundfile.info(path).samplerate)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, TypeAlias
 
 from audio.recordings.manifest import Clip
 from audio.spectrogram import SpectrogramConfig
@@ -25,24 +25,6 @@ LOG_MEL = "log_mel"  # the method of the judging probe
 Describe = Callable[[Clip], dict[str, FloatArray]]
 
 
-class Judge(Protocol):
-    """A classifier of sounds."""
-
-    @property
-    def name(self) -> JudgeName:
-        """The choice of ``listening.judge``."""
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """The keys of the entries that decide its answers."""
-
-    def describe(self, root: Path, device: str) -> Describe:
-        """Return a function that pools the features ``(dim,)`` of a sound below ``root``, in any process."""
-
-    def scores(self, features: Mapping[str, FloatArray]) -> FloatArray:
-        """Compute probabilities ``(sounds, classes)`` from the pooled features ``(sounds, dim)``."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ProbeJudge:
     """The linear probe of log-mel that the comparison chose on validation."""
@@ -56,15 +38,18 @@ class ProbeJudge:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """The probe's key also depends on the features and the labels."""
+        """The keys of the entries that decide its answers; the probe's also depends on the features and the labels."""
         return {"probe": self.probe.key}
 
     def describe(self, root: Path, device: str) -> Describe:
-        """Pool log-mel as that of the corpus's own clips is pooled."""
+        """Return the function that pools features ``(dim,)`` of a sound below ``root``; other processes can call it."""
         return partial(audio_features, Encoder(folder=self.tokenizer.folder, root=root, device=device))
 
     def scores(self, features: Mapping[str, FloatArray]) -> FloatArray:
-        """Fit the chosen probe again, since the store keeps its figures and not its weights."""
+        """Compute probabilities ``(sounds, classes)`` from pooled features ``(sounds, dim)``.
+
+        The chosen probe is fitted again, since the store keeps its figures and not its weights.
+        """
         found = self.probe.read_json(PROBE)
         chosen, penalty = str(found["chosen"]), float(str(found["penalty"]))
         candidates = features_by_method([self.features.folder / FEATURES])[LOG_MEL]
@@ -88,12 +73,13 @@ class NetworkJudge:
         return {"classifier": self.classifier.key, "sample": self.sample.key}
 
     def describe(self, root: Path, device: str) -> Describe:
-        """Pool the frames of each block."""
         reader = SpectrogramReader(root=root, audio=self.audio, sample=self.sample.folder)
         loader = EncoderLoader(folder=self.classifier.folder, config=self.encoder, seed=0, device=device)
         return partial(block_features, loader, reader)
 
     def scores(self, features: Mapping[str, FloatArray]) -> FloatArray:
-        """Apply the head to the last block."""
         last = f"block_{len(self.encoder.channels)}"
         return head_scores(self.classifier.folder, {pooling: features[f"{last}:{pooling}"] for pooling in POOLINGS})
+
+
+Judge: TypeAlias = ProbeJudge | NetworkJudge  # a classifier of sounds

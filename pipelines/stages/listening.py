@@ -14,6 +14,7 @@ from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from foundation.errors import InputError
 from foundation.files import aside
+from foundation.ranges import require_positive
 from foundation.seeds import require_seed
 from pipelines.stages.judges import JudgeName
 from pipelines.stages.language_sounds import Asked, language_sounds
@@ -55,9 +56,7 @@ class ListeningConfig:
     postfilter: float = 1.0  # strength of its post-filter
 
     def __post_init__(self) -> None:
-        for name in ("clips", "seconds", "continuation_seconds"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"listening.{name} is {getattr(self, name)}; it must be positive")
+        require_positive(self, "listening", "clips", "seconds", "continuation_seconds")
         require_seed(self.seed, "listening.seed")
         for name in ("judged_clips", "continuations", "unconditional", "top_k", "vocoder_temperature"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -113,7 +112,16 @@ def listening(
             for kind, synthesis in syntheses.items():
                 made[kind] = spoken(session, synthesis, clips, codes, title="generating sound")
             if model_entry is not None:
-                asked = _asked(prompts, [clip.group for clip in clips], config)
+                asked = Asked(
+                    prompts=prompts,
+                    groups=[clip.group for clip in clips],
+                    seconds=config.continuation_seconds,
+                    temperatures=config.temperatures,
+                    continuations=config.continuations,
+                    unconditional=config.unconditional,
+                    top_k=config.top_k,
+                    seed=config.seed,
+                )
                 said = language_sounds(session, folder, tokenizer, syntheses[WAVENET.key], model_entry.folder, asked)
         if model_entry is not None:
             made["prompt"] = [prompt.waveform for prompt in prompts]
@@ -147,19 +155,6 @@ def opened(
         kind.key: kind.create(tokenizer, config.sampling, folder=vocoder_entry.folder, device=device) for kind in KINDS
     }
     return tokenizer, syntheses
-
-
-def _asked(prompts: Sequence[Prompt], groups: Sequence[str | None], config: ListeningConfig) -> Asked:
-    return Asked(
-        prompts=prompts,
-        groups=groups,
-        seconds=config.continuation_seconds,
-        temperatures=config.temperatures,
-        continuations=config.continuations,
-        unconditional=config.unconditional,
-        top_k=config.top_k,
-        seed=config.seed,
-    )
 
 
 def spoken(

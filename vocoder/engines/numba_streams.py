@@ -19,7 +19,7 @@ TOGETHER = 16  # clips at most that share a reading of the weights; more are no 
 
 
 class NumbaStreams:
-    """Clips side by side on the CPU's cores.
+    """Clips side by side on the CPU's cores; it implements `vocoder.engines.choice.Streams`.
 
     Args:
         model: the network, on the CPU.
@@ -39,17 +39,14 @@ class NumbaStreams:
         self.time = 0
 
     def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
-        """See `vocoder.engines.choice.Streams`."""
         return self._run(conditions, given, draws, sampling, np.zeros((0, 0, 0), np.float32))
 
     def score(self, conditions: Tensor, given: Tensor) -> Tensor:
-        """See `vocoder.engines.choice.Streams`."""
         logits = np.zeros((*given.shape, _padded(self.config.levels)), np.float32)
         self._run(conditions, given, torch.zeros(given.shape), Sampling(), logits)
         return torch.from_numpy(logits[:, :, : self.config.levels])
 
     def bookmark(self) -> Callable[[], None]:
-        """See `vocoder.engines.choice.Streams`."""
         rings, time, previous = [ring.copy() for ring in self.rings], self.time, self.previous.copy()
 
         def go_back() -> None:

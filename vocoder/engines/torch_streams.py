@@ -20,7 +20,7 @@ WARM_UP_STEPS = 3  # before a capture, as libraries choose and load their kernel
 
 
 class TorchStreams:
-    """Clips side by side, one step after another: the reference of the other engines.
+    """Clips side by side, step after step: the `vocoder.engines.choice.Streams` that other engines are tested with.
 
     Args:
         model: the network; its device is theirs.
@@ -40,7 +40,6 @@ class TorchStreams:
         self.graphs: dict[Sampling, torch.cuda.CUDAGraph] = {}
 
     def advance(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
-        """See `vocoder.engines.choice.Streams`."""
         self._go_on(conditions, given, draws)
         with one_thread():
             if self.captured and given.shape[1]:
@@ -53,7 +52,6 @@ class TorchStreams:
         return self.levels[: given.shape[1], : self.clips].T.cpu()
 
     def score(self, conditions: Tensor, given: Tensor) -> Tensor:
-        """See `vocoder.engines.choice.Streams`."""
         self._go_on(conditions, given, torch.zeros(given.shape))
         logits = []
         with one_thread():
@@ -63,7 +61,6 @@ class TorchStreams:
         return torch.stack(logits, dim=1).cpu()
 
     def bookmark(self) -> Callable[[], None]:
-        """See `vocoder.engines.choice.Streams`."""
         moving = (self.stepper.rings.slots, self.stepper.time, self.previous)
         kept = [each.clone() for each in moving]
 

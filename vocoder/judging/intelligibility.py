@@ -21,9 +21,6 @@ def stoi(original: Waveform, heard: Waveform) -> float | None:
     """Measure short-time objective intelligibility, about 0 to 1 (Taal et al. 2011); None with too little sound.
 
     Both are compared over the length of the shorter.
-
-    Raises:
-        InputError: the sample rates differ.
     """
     from pystoi import stoi as measure  # scipy's signal processing takes a moment
 
@@ -48,9 +45,6 @@ def pesq(original: Waveform, heard: Waveform) -> float | None:
     """Measure perceptual speech quality, 1 to 4.6 (ITU-T P.862, PESQ): narrow-band below 16 kHz, else wide-band.
 
     None of sounds that are too short or silent.
-
-    Raises:
-        InputError: the sample rates differ, or PESQ is not installed.
     """
     if not has_pesq():
         raise InputError(f"PESQ is not installed; leave it out, or get it: {HOW_TO_GET_PESQ}")

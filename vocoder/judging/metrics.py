@@ -61,9 +61,6 @@ def log_mel_distance(a: Waveform, b: Waveform, config: SpectrogramConfig) -> flo
     """Average over frames the root mean square over mels of the difference of the log-mel spectrograms, in dB.
 
     Both are compared over the length of the shorter, in whole frames.
-
-    Raises:
-        InputError: a sample rate is not the spectrogram's, or there is not one frame to compare.
     """
     difference = _log_mel_difference(a, b, config) * DECIBELS_PER_NAT
     return float(difference.square().mean(dim=1).sqrt().mean())
@@ -84,9 +81,6 @@ def mel_cepstral_distortion(a: Waveform, b: Waveform, config: SpectrogramConfig,
         b: another, compared over the length of the shorter.
         config: the spectrogram whose log-mel the cepstra are of.
         cepstra: D; as many as there are, where the spectrogram has fewer mels.
-
-    Raises:
-        InputError: a sample rate is not the spectrogram's, or there is not one frame to compare.
     """
     difference = _log_mel_difference(a, b, config)  # of log power, twice that of log amplitude
     kept = min(cepstra + 1, config.n_mels)
@@ -114,11 +108,7 @@ def _log_mel_difference(a: Waveform, b: Waveform, config: SpectrogramConfig) -> 
 
 
 def code_agreement(a: Codes, b: Codes) -> float:
-    """Compute the ratio of equal codes, position by position, over the length of the shorter.
-
-    Raises:
-        InputError: the codes are of different codebooks, or there are none to compare.
-    """
+    """Compute the ratio of equal codes, position by position, over the length of the shorter."""
     require_same_codebook(a.format, b.format, owner="the first recording")
     steps = min(len(a.values), len(b.values))
     if not steps:

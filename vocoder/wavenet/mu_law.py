@@ -14,11 +14,7 @@ LEVELS = 256  # 8 bits
 
 
 def require_levels(levels: int) -> None:
-    """Refuse a number of levels that mu-law is not defined for.
-
-    Raises:
-        InputError: fewer than 2 levels, or more than 16 bits can tell apart.
-    """
+    """Refuse fewer than 2 levels, and more than 16 bits can tell apart."""
     if not 2 <= levels <= 65_536:
         raise InputError(f"vocoder.wavenet.levels is {levels}; mu-law takes 2 to 65536 levels, usually 256 (8 bits)")
 
