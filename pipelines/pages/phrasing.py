@@ -41,8 +41,10 @@ NAMES = {
 }
 # Units that need fewer words beside the name of their figure.
 UNITS = {
+    "bit/s": "",
     "bit/sample": "",
     "codes": "",
+    "codes/s": "",
     "STOI": "",
     "clips": "",
     "full scale": "",

@@ -42,7 +42,7 @@ def write_report(folder: Path) -> Path:
     """
     results = read_results(folder)
     comparison = results.get("comparison")
-    kinds = {row["of"] for row in results["figures"]}
+    kinds = {row.of for row in results["figures"]}
     page = draw(
         "report.html.jinja",
         results=results,

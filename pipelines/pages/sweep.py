@@ -17,8 +17,9 @@ from foundation.files import write_aside
 from pipelines.pages.environment import draw
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.sweep_charts import sweep_charts
-from pipelines.pages.sweep_points import BAG, SOUND, Estimate, Point, Runs, reuse, swept
+from pipelines.pages.sweep_points import BAG, SOUND, Point, Runs, reuse, swept
 from pipelines.pages.sweep_words import doubt, verdict
+from pipelines.results.figures import Figure
 from pipelines.results.run_record import read_results
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.run_folder import REPORT
@@ -31,7 +32,7 @@ TEMPLATE = "sweep.html.jinja"
 KILLED = "it was stopped before its end"
 CSV_COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
 
-Column = tuple[str, Callable[[Point], Estimate | None], str]  # heading, reader, unit
+Column = tuple[str, Callable[[Point], Figure | None]]  # heading, reader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +71,10 @@ def _outcome(sweep: Path, job: Job) -> Point | Job:
 def _page(sweep: Path, runs: Runs, failures: list[Job], command: str) -> str:
     """Draw the comparison of the runs as HTML."""
     probed = dict.fromkeys(
-        row["of"]
+        row.of
         for point in runs.points
         for row in point.results["figures"]
-        if (row["stage"], row["name"]) == ("probe", runs.metric) and row["of"] and "/" not in row["of"]
+        if (row.stage, row.name) == ("probe", runs.metric) and row.of and "/" not in row.of
     )
     return draw(
         TEMPLATE,
@@ -82,9 +83,9 @@ def _page(sweep: Path, runs: Runs, failures: list[Job], command: str) -> str:
         doubt=doubt(runs),
         charts=dict(sweep_charts(runs)),
         columns=[*_run_columns(runs)],
-        sounding=[point for point in runs.points if any(point.estimate(*figure) for figure in SOUND)],
+        sounding=[point for point in runs.points if any(point.figure(*figure) for figure in SOUND)],
         sound_columns=[*_sound_columns()],
-        probe_columns=[_column(full_name(of), "probe", runs.metric, of, unit="ratio") for of in probed],
+        probe_columns=[_column(full_name(of), "probe", runs.metric, of) for of in probed],
         report_of=lambda job: quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None,
         failures=failures,
         stages=reuse(runs.points),
@@ -97,32 +98,36 @@ def _run_columns(runs: Runs) -> Iterator[Column]:
     """List the columns of the table of runs; those of probes and language models where a run has them."""
     if runs.best:
         for of in (GPT, BAG):
-            yield _column(f"{full_name(runs.metric)} of {full_name(of)}", "probe", runs.metric, of, unit="ratio")
+            yield _column(f"{full_name(runs.metric)} of {full_name(of)}", "probe", runs.metric, of)
     if any(math.isfinite(point.rate) for point in runs.points):
         yield _column("LM bit/s", "lm", "bits_per_second")
         yield _column("LM perplexity", "lm", "perplexity")
-    yield "nominal bit/s", lambda point: Estimate(value=point.nominal_rate), ""
+    yield "nominal bit/s", _nominal_rate
     yield _column("error through the codebook", "tokenizer", "quantised_mse")
     yield _column("without the codebook", "tokenizer", "reconstruction_mse")
     yield _column("used codes", "tokenizer", "used_codes")
     yield _column("codebook perplexity", "tokenizer", "perplexity")
     for change in ("noise", "gain", "shift"):
-        yield _column(f"stable under {change}", "tokenizer", "stability", change, unit="ratio")
+        yield _column(f"stable under {change}", "tokenizer", "stability", change)
 
 
 def _sound_columns() -> Iterator[Column]:
     yield _column("bits per sample on validation", "vocoder", "bits_per_sample", WAVENET.key)
     for of in (*CHOICES, ORIGINAL):
-        yield _column(f"recognised, {full_name(of)}", "vocoder", "label_accuracy", of, unit="ratio")
+        yield _column(f"recognised, {full_name(of)}", "vocoder", "label_accuracy", of)
     for of in CHOICES:
         yield _column(f"STOI, {full_name(of)}", "vocoder", "stoi", of)
     yield _column("clips long enough for STOI", "vocoder", "stoi_clips", WAVENET.key)
     for of in CHOICES:
-        yield _column(f"mel-cepstral distortion, {full_name(of)}", "vocoder", "mel_cepstral_distortion", of, unit="dB")
+        yield _column(f"mel-cepstral distortion, {full_name(of)}", "vocoder", "mel_cepstral_distortion", of)
 
 
-def _column(heading: str, stage: str, name: str, of: str | None = None, *, unit: str = "") -> Column:
-    return heading, lambda point: point.estimate(stage, name, of), unit
+def _column(heading: str, stage: str, name: str, of: str | None = None) -> Column:
+    return heading, lambda point: point.figure(stage, name, of)
+
+
+def _nominal_rate(point: Point) -> Figure:
+    return Figure(stage="tokenizer", name="bits_per_second", value=point.nominal_rate, artifact="")
 
 
 def _csv(runs: Runs) -> str:
@@ -132,10 +137,10 @@ def _csv(runs: Runs) -> str:
     writer = csv.DictWriter(written, head, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for point in runs.finished:
-        shared: dict[str, object] = {name: point.option(name) for name in runs.options}
+        shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
         shared |= {"nominal_bits_per_second": point.nominal_rate, "lm_bits_per_second": point.rate}
         for row in point.results["figures"]:
-            cells = {**row, **shared, "figure": row["name"]}
+            cells = {**row.as_row(), **shared, "figure": row.name}
             writer.writerow({name: "" if value != value else value for name, value in cells.items()})  # no NaN
     return written.getvalue()

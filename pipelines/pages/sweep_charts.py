@@ -64,13 +64,11 @@ def _recognition(runs: Runs, points: Sequence[Point]) -> Markup:
     """Draw a row for each run: learned kinds of sound with their intervals, the other kinds, and the recordings."""
     series = []
     for of, look in SOUNDS.items():
-        found = [(place, each) for place, point in enumerate(points) if (each := point.estimate(*RECOGNISED[:2], of))]
-        places, values = [place for place, _ in found], [each.value for _, each in found]
-        intervals = [each for _, each in found if of not in PLAIN]
-        low, high = [each.low for each in intervals], [each.high for each in intervals]
-        label = full_name(of) if found else ""
-        series.append(Series(label=label, look=look, places=places, values=values, low=low, high=high))
-    names, title = [runs.short_name(point) for point in points], "Test clips that a classifier recognises"
+        figure = (*RECOGNISED[:2], of)
+        places = [place for place, point in enumerate(points) if point.figure(*figure)]
+        values = _values([points[place] for place in places], figure, interval=of not in PLAIN)
+        series.append(replace(values, label=full_name(of) if places else "", look=look, places=places))
+    names, title = [runs.short_name(point.job) for point in points], "Test clips that a classifier recognises"
     return dot_chart(names, series, name="recognition", title=title, across="test clips recognised")
 
 
@@ -121,10 +119,9 @@ def _series(runs: Runs, curves: Sequence[Curve]) -> Iterator[Series]:
 def _values(line: Sequence[Point], figure: FigureName, *, interval: bool) -> Series:
     """Make a series of one figure; each run stands at the bits per second that its language model needs."""
     estimates = [point.estimate(*figure) for point in line]
-    low = [each.low if each else math.nan for each in estimates if interval]
-    high = [each.high if each else math.nan for each in estimates if interval]
-    values = [each.value if each else math.nan for each in estimates]
-    return Series(look=LINE, places=[point.rate for point in line], values=values, low=low, high=high)
+    values, low, high = ([each[end] for each in estimates] for end in range(3))
+    series = Series(look=LINE, places=[point.rate for point in line], values=values)
+    return replace(series, low=low, high=high) if interval else series
 
 
 def _place(runs: Runs, point: Point) -> float:

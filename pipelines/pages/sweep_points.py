@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipelines.methods.codes import BAG_OF_CODES
+from pipelines.results.figures import Figure
 from pipelines.results.run_record import Results, figure_of
 from pipelines.results.sweep_jobs import Job
 from pipelines.store.stored_features import GPT
@@ -26,36 +27,25 @@ SOUND: tuple[FigureName, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A figure with its interval, where it has one."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-
-
-@dataclass(frozen=True, kw_only=True)
 class Point:
     """One finished run."""
 
     job: Job
     results: Results
 
-    def estimate(self, stage: str, name: str, of: str | None = None) -> Estimate | None:
+    def figure(self, stage: str, name: str, of: str | None = None) -> Figure | None:
         """Find a figure by its name."""
-        row = figure_of(self.results, stage, name, of)
-        if row is None:
-            return None
-        return Estimate(value=_number(row["value"]), low=_number(row["low"]), high=_number(row["high"]))
+        return figure_of(self.results, stage, name, of)
+
+    def estimate(self, stage: str, name: str, of: str | None = None) -> list[float]:
+        """Find the value of a figure and the ends of its interval; NaN where the run lacks them."""
+        row = self.figure(stage, name, of)
+        found = (row.value, row.low, row.high) if row else (None, None, None)
+        return [math.nan if each is None else each for each in found]
 
     def value(self, stage: str, name: str, of: str | None = None) -> float:
         """Find the value of a figure; NaN where the run lacks it."""
-        found = self.estimate(stage, name, of)
-        return found.value if found else math.nan
-
-    def option(self, name: str) -> str:
-        """The value that the job was given for an option."""
-        return self.job.overrides.get(name, "")
+        return self.estimate(stage, name, of)[0]
 
     @property
     def nominal_rate(self) -> float:
@@ -73,7 +63,7 @@ class Point:
         """Value of the GPT's best layer on validation; NaN where it is unknown."""
         comparison = self.results.get("comparison")
         layers = comparison.get("layers", {}).get(GPT, []) if comparison else []
-        return max((_number(row["validation"]) for row in layers), default=math.nan)
+        return max((row["validation"] for row in layers), default=math.nan)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,8 +78,7 @@ class Runs:
         """Runs from left to right, by the values of all options but the first."""
         lines: dict[str, list[Point]] = {}
         for point in sorted(self.finished, key=lambda point: self.values.index(self.first(point))):
-            rest = ", ".join(f"{name}={point.option(name)}" for name in self.options[1:])
-            lines.setdefault(rest, []).append(point)
+            lines.setdefault(_options(point.job, self.options[1:]), []).append(point)
         return dict(sorted(lines.items(), key=lambda line: min(point.job.number for point in line[1])))
 
     @cached_property
@@ -105,9 +94,8 @@ class Runs:
     @cached_property
     def metric(self) -> str:
         """Name of the figure by which probes are judged."""
-        return next(
-            (name for name in METRICS if any(p.estimate("probe", name, GPT) for p in self.finished)), METRICS[0]
-        )
+        names = (name for name in METRICS for point in self.finished if point.figure("probe", name, GPT))
+        return next(names, METRICS[0])
 
     @property
     def probe(self) -> FigureName:
@@ -146,15 +134,15 @@ class Runs:
 
     def first(self, point: Point) -> str:
         """Value of the first option; "" where no option was swept."""
-        return point.option(self.options[0]) if self.options else ""
+        return point.job.overrides.get(self.options[0], "") if self.options else ""
 
-    def name(self, point: Point) -> str:
+    def name(self, job: Job) -> str:
         """Name a run in a sentence: ``lm=tiny, seed=1``."""
-        return ", ".join(f"{name}={point.option(name)}" for name in self.options) or f"job {point.job.number}"
+        return _options(job, self.options) or f"job {job.number}"
 
-    def short_name(self, point: Point) -> str:
+    def short_name(self, job: Job) -> str:
         """Name a run in a chart, by its values alone."""
-        return ", ".join(point.option(name) for name in self.options) or f"job {point.job.number}"
+        return ", ".join(job.overrides.get(name, "") for name in self.options) or f"job {job.number}"
 
 
 def swept(jobs: Sequence[Job]) -> tuple[str, ...]:
@@ -197,5 +185,5 @@ def reuse(points: Iterable[Point]) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def _options(job: Job, names: Sequence[str]) -> str:
+    return ", ".join(f"{name}={job.overrides.get(name, '')}" for name in names)

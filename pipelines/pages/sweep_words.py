@@ -17,11 +17,11 @@ def verdict(runs: Runs) -> str:
     if not runs.points:
         return "No job of this sweep has finished."
     if runs.best is None:
-        recognised = [point for point in runs.points if point.estimate(*RECOGNISED)]
+        recognised = [point for point in runs.points if point.figure(*RECOGNISED)]
         return _recognition(runs, recognised) if len(recognised) > 1 else _ends(runs)
     line, best = runs.best_line, runs.best
     value = f"{percent(best.value(*runs.probe))} test {full_name(runs.metric)}"
-    sentences = [f"Best on {'validation' if runs.by_validation else 'test'}: {runs.name(best)}, with {value}."]
+    sentences = [f"Best on {'validation' if runs.by_validation else 'test'}: {runs.name(best.job)}, with {value}."]
     if runs.is_ordered and len(line) > 1 and not runs.best_is_inside:
         end = "largest" if best is line[-1] else "smallest"
         sentences.append(f"It is the {end} value that finished; values beyond it may be better.")
@@ -39,8 +39,8 @@ def doubt(runs: Runs) -> str:
 
 def _reaching(runs: Runs, others: Sequence[Point], best: Point, figure: FigureName) -> str:
     """Write whose intervals reach the value of the best run."""
-    estimates = {runs.name(point): point.estimate(*figure) for point in others if point is not best}
-    close = [name for name, each in estimates.items() if each and each.high >= best.value(*figure)]
+    value, rivals = best.value(*figure), [point for point in others if point is not best]
+    close = [runs.name(point.job) for point in rivals if point.estimate(*figure)[2] >= value]
     return f"The intervals of these runs reach the best value, too: {'; '.join(close)}." if close else ""
 
 
@@ -49,8 +49,8 @@ def _difference(runs: Runs, other: Point, best: Point) -> str:
     gain = other.value(*runs.probe) - best.value(*runs.probe)
     stability = other.value(*STABILITY) - best.value(*STABILITY)
     if not math.isfinite(gain):
-        return f"{runs.name(other)} has no probe"
-    written = f"{runs.name(other)}: {points(gain)} points"
+        return f"{runs.name(other.job)} has no probe"
+    written = f"{runs.name(other.job)}: {points(gain)} points"
     if not abs(stability) >= SHOWN:  # nor where it is unknown
         return written
     return f"{written}, {points(stability)} points of codes that stay the same under noise"
@@ -59,7 +59,7 @@ def _difference(runs: Runs, other: Point, best: Point) -> str:
 def _recognition(runs: Runs, recognised: Sequence[Point]) -> str:
     """Write in which run the classifier recognises the most and the fewest clips, and which runs may be as good."""
     ranked = sorted(recognised, key=lambda point: point.value(*RECOGNISED))
-    most, least = (f"{runs.name(point)} ({percent(point.value(*RECOGNISED))})" for point in (ranked[-1], ranked[0]))
+    most, least = (f"{runs.name(point.job)} ({percent(point.value(*RECOGNISED))})" for point in (ranked[-1], ranked[0]))
     close = _reaching(runs, ranked, ranked[-1], RECOGNISED)
     ends = f"{WAVENET.title}'s sound of test clips is recognised most often with {most}, least often with {least}."
     return f"{ends} {close}".strip()
@@ -70,7 +70,7 @@ def _ends(runs: Runs) -> str:
     line = max(runs.lines.values(), key=len)
     first, last = line[0], line[-1]
     if first is last:
-        return f"Only {runs.name(first)} has finished: there is nothing to compare."
+        return f"Only {runs.name(first.job)} has finished: there is nothing to compare."
     changes = []
     for title, written, figure in (
         (full_name("quantised_mse"), number, ("tokenizer", "quantised_mse", None)),
@@ -81,4 +81,4 @@ def _ends(runs: Runs) -> str:
             changes.append(f"{title} {written(ends[0])} to {written(ends[1])}")
     if not changes:
         return "The runs of this sweep have no figures to compare."
-    return f"From {runs.name(first)} to {runs.name(last)}: {'; '.join(changes)}."
+    return f"From {runs.name(first.job)} to {runs.name(last.job)}: {'; '.join(changes)}."

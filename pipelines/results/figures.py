@@ -1,6 +1,6 @@
-"""One row of ``results.json``, and the units of its figures."""
+"""The rows of ``results.json``, and the units of their figures."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 _NAMES = {  # unit -> figures; all others are ratios
     "codes": ("perplexity", "unigram_perplexity", "recoded_perplexity", "used_codes", "dead_codes"),
@@ -24,7 +24,7 @@ _UNITS = {name: unit for unit, names in _NAMES.items() for name in names}
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One figure: tidy data."""
+    """One row: tidy data."""
 
     stage: str
     name: str
@@ -41,3 +41,7 @@ class Figure:
     def unit(self) -> str:
         """The unit of the value."""
         return _UNITS.get(self.name, "ratio")
+
+    def as_row(self) -> dict[str, object]:
+        """Return the figure with its unit as plain values."""
+        return {**asdict(self), "unit": self.unit}

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,7 +65,7 @@ def write_results(
         content["comparison"] = compared
         layers = _layers(only["probe"], compared["protocol"]) if only else ()
         figures = [*_compared(compared, made), *layers, *figures]
-    write_json(folder / RESULTS, {**content, "figures": [asdict(figure) | {"unit": figure.unit} for figure in figures]})
+    write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:

@@ -1,9 +1,10 @@
 """The content of a run folder for the report: ``results.json``, sounds and pictures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file
 from foundation.errors import InputError
 from foundation.printable import escape_values
 from pipelines.results.comparison_record import ComparisonRecord
+from pipelines.results.figures import Figure
 from pipelines.results.record_types import require_record
 from tokenizer.kmeans_report import KMeansSummary
 from training.record import TrainingRecord
@@ -22,22 +24,6 @@ PICTURES = "listening/pictures.safetensors"
 COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
-
-
-class FigureRow(TypedDict):
-    """One figure."""
-
-    stage: str
-    name: str
-    of: str | None
-    value: float
-    low: float | None
-    high: float | None
-    unit: str
-    protocol: str | None
-    split: str | None
-    seeds: int
-    artifact: str
 
 
 class RejectedRow(TypedDict):
@@ -181,7 +167,7 @@ class Provenance(TypedDict):
 class Results(TypedDict, total=False):
     """``results.json``; only ``figures`` is always there."""
 
-    figures: list[FigureRow]
+    figures: list[Figure]
     corpus: CorpusRecord
     curves: dict[str, TrainingRecord]
     codebook: CodebookRecord
@@ -212,7 +198,10 @@ def read_results(folder: Path) -> Results:
         require_record(Results, content, "")
     except InputError as error:
         raise InputError(f"{path} is damaged: {error}; write it again: repeat the run's command") from error
-    return cast(Results, escape_values(content))
+    results = cast(dict[str, Any], escape_values(content))
+    names = [field.name for field in fields(Figure)]
+    figures = [Figure(**{name: row[name] for name in names}) for row in results["figures"]]
+    return cast(Results, results | {"figures": figures})
 
 
 def read_pictures(folder: Path) -> Pictures:
@@ -235,18 +224,17 @@ def is_cut(excerpt: ExcerptRecord) -> bool:
     return excerpt.get("seconds", 0.0) < excerpt.get("clip_seconds", 0.0)
 
 
-def rows(figures: Sequence[FigureRow], stage: str) -> list[FigureRow]:
+def rows(figures: Iterable[Figure], stage: str) -> list[Figure]:
     """Return the figures of a stage, without its costs."""
-    return [row for row in figures if row["stage"] == stage and row["name"] not in COSTS]
+    return [row for row in figures if row.stage == stage and row.name not in COSTS]
 
 
-def figure_of(results: Results, stage: str, name: str, of: str | None = None) -> FigureRow | None:
+def figure_of(results: Results, stage: str, name: str, of: str | None = None) -> Figure | None:
     """Return the first figure of this name."""
-    found = (row for row in results["figures"] if (row["stage"], row["name"], row["of"]) == (stage, name, of))
-    return next(found, None)
+    return next((row for row in results["figures"] if (row.stage, row.name, row.of) == (stage, name, of)), None)
 
 
 def value_of(results: Results, stage: str, name: str, of: str | None = None) -> float | None:
     """Return the value of the first figure of this name."""
     found = figure_of(results, stage, name, of)
-    return found["value"] if found else None
+    return found.value if found else None
