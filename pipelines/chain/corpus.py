@@ -37,7 +37,7 @@ def corpus_config(
         InputError: there are no recordings, or the probes need labels that they lack.
     """
     if config.root == EMBEDDED:
-        terminal.say("corpus    spoken by eSpeak NG; the first time it takes some seconds")
+        terminal.say("corpus    the embedded corpus; its voices are synthesised once, which takes some seconds")
         return replace(config, root=str(embedded_corpus(embedded, store / FOLDER)))
     _, described, _ = find_recordings(config)
     if probed:

@@ -50,7 +50,7 @@ def encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Encod
                 progress.advance_to(done)
             _write(shard, results, encoder.format)
         encoded = _summary(settings.shards, len(starts), encoder.format.sample_rate)
-        progress.note(f"{encoded.seconds / max(time.monotonic() - started, 1e-9):.0f} times real time")
+        progress.note(f"{encoded.seconds / max(time.monotonic() - started, 1e-9):.3g} times real time")
     return encoded
 
 

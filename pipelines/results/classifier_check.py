@@ -71,11 +71,11 @@ def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest)
         return None
     judge = judge_of(recognised)
     remedies = [*_remedies(found, decoded, manifest), BETTER[judge]]
-    guessing = f", and always answering {found.guess!r} would be right about {found.guessed / found.clips:.0%}"
+    guessing = f" The answer {found.guess!r} for every clip would be right about {found.guessed / found.clips:.0%}."
     return (
-        f"the classifier, {JUDGES[judge]}, recognises {found.rate:.0%} of the original recordings ({found.right} of "
-        f"{found.clips} clips){'' if found.beats_guessing else guessing}: it is the classifier that fails here, so "
-        f"label accuracy says little about the vocoders. What helps: {'; '.join(remedies)}"
+        f"label accuracy says little about the vocoders in this run. The classifier, {JUDGES[judge]}, recognises only "
+        f"{found.rate:.0%} of the original recordings ({found.right} of {found.clips} clips)."
+        f"{'' if found.beats_guessing else guessing} What helps: {'; '.join(remedies)}"
     )
 
 
@@ -86,8 +86,8 @@ def fair_classifier(recognised: Entry, manifest: Manifest) -> str | None:
         return None
     judge = judge_of(recognised)
     return (
-        f"the classifier, {JUDGES[judge]}, is right about {found.rate:.0%} of the original clips, below "
-        f"{GOOD_ENOUGH:.0%}: take label accuracy of decoded sound beside that of the originals, or {BETTER[judge]}"
+        f"the classifier, {JUDGES[judge]}, recognises {found.rate:.0%} of the original clips, fewer than "
+        f"{GOOD_ENOUGH:.0%}. Compare label accuracy of decoded sound with that of the originals, or {BETTER[judge]}"
     )
 
 
