@@ -11,8 +11,8 @@ from foundation.files import replace_folder, write_aside
 from foundation.progress import Terminal
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
-from pipelines.chain.representations import compared
-from pipelines.chain.sounds import sounds
+from pipelines.chain.representations import compare_methods
+from pipelines.chain.sounds import make_sounds
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.methods.study import Codec, unlabelled_entry
@@ -130,9 +130,9 @@ def make_stages(
         made += [own.views, *(unlabelled_entry(entry) for entry in more if entry), model]
     codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
     if "probe" in wanted:
-        made += compared(session, manifest, settings, codec, unlabelled=unlabelled)
+        made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
     if "vocoder" in wanted:
-        made += sounds(session, manifest, settings, codec)
+        made += make_sounds(session, manifest, settings, codec)
     by_stage: dict[str, Entry] = {}
     for entry in filter(None, made):
         by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier

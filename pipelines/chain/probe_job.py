@@ -23,7 +23,7 @@ from pipelines.results.comparison_table import as_markdown, as_table, print_tabl
 from pipelines.settings.run import RunSettings, choose_workers, with_embedded_corpus
 from pipelines.stages.codes import codes
 from pipelines.stages.features import code_features, gpt_features, signal_features
-from pipelines.stages.probe import probed, probes, require_probeable
+from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig, write_json
@@ -90,8 +90,8 @@ def probe_run(config: dict[str, object]) -> None:
             code_features(session, coded),
             gpt_features(session, coded, model),
         ]
-        methods = probed(session, corpus.manifest, pooled, settings.probe, told=())
-        entry = probes(session, corpus.manifest, methods, settings.probe)
+        methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=())
+        entry = collect_probes(session, corpus.manifest, methods, settings.probe)
     if gang.rank:
         return
     measured = entry.read_json(PROBE)

@@ -7,12 +7,12 @@ layers and penalties. Test clips are only described by models that are finished.
 from audio.recordings.manifest import Manifest
 from pipelines.methods.study import Codec, Study
 from pipelines.settings.run import RunSettings
-from pipelines.stages.probe import probe_task, probed, probes
+from pipelines.stages.probe import collect_probes, probe_methods, probe_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 
 
-def compared(
+def compare_methods(
     session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, *, unlabelled: Manifest | None
 ) -> list[Entry]:
     """Train the baselines, compute the features of every wanted method, and probe them.
@@ -31,8 +31,8 @@ def compared(
     )
     made = [features(study) for features in dict.fromkeys(method.features for method in methods)]
     entries = [entry for each in made for entry in each.features]
-    told = frozenset(method.name for method in methods if method.labels == "train")
-    rows = probed(session, manifest, entries, settings.probe, told=told)
+    labelled = frozenset(method.name for method in methods if method.labels == "train")
+    rows = probe_methods(session, manifest, entries, settings.probe, labelled=labelled)
     scores = {of: entry for each in made for of, entry in each.scores.items()}
-    together = probes(session, manifest, rows, settings.probe, scores=scores)
+    together = collect_probes(session, manifest, rows, settings.probe, scores=scores)
     return [*(entry for each in made for entry in each.trained), *entries, *rows, together]

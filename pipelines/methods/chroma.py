@@ -27,7 +27,7 @@ def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> 
 
 
 def _features(study: Study) -> Made:
-    from pipelines.stages.frame_features import frame_features
+    from pipelines.stages.features import frame_features
 
     audio = study.options.audio
     frames = partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length)

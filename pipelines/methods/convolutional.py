@@ -22,21 +22,18 @@ def _simclr(study: Study) -> Made:
     from pipelines.methods.study import unlabelled_entry
     from pipelines.stages.baselines import simclr
 
-    heard, extra = study.spectrograms, study.unlabelled_spectrograms
-    trained = simclr(study.session, heard, extra, study.options.baselines)
-    data = (heard, unlabelled_entry(extra)) if extra else (heard,)
+    own, extra = study.spectrograms, study.unlabelled_spectrograms
+    trained = simclr(study.session, own, extra, study.options.baselines)
+    data = (own, unlabelled_entry(extra)) if extra else (own,)
     return Made(trained=(*data, trained), features=(_encoded(study, SIMCLR.name, trained),))
 
 
 def _supervised(study: Study) -> Made:
     from pipelines.stages.baselines import supervised
 
-    task, heard = study.task, study.spectrograms
-    trained = supervised(
-        study.session, heard, study.labels, task.classes, study.options.baselines, multi_label=task.multi_label
-    )
+    trained = supervised(study.session, study.spectrograms, study.labels, study.options.baselines)
     features = _encoded(study, SUPERVISED.name, trained)
-    return Made(trained=(heard, trained), features=(features,), scores={SUPERVISED_HEAD.name: features})
+    return Made(trained=(study.spectrograms, trained), features=(features,), scores={SUPERVISED_HEAD.name: features})
 
 
 def _untrained(study: Study) -> Made:

@@ -37,7 +37,7 @@ def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, ho
 
 
 def _features(study: Study) -> Made:
-    from pipelines.stages.frame_features import frame_features
+    from pipelines.stages.features import frame_features
 
     audio = study.options.audio
     frames = partial(

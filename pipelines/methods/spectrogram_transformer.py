@@ -18,12 +18,12 @@ def _candidates(options: Options, poolings: int) -> int:
 
 
 def _features(study: Study) -> Made:
-    from pipelines.stages.filter_bank import filter_banks
     from pipelines.stages.spectrogram_transformer import ast, ast_features
+    from pipelines.stages.stored_arrays import filter_banks
 
-    session, manifest, task, own = study.session, study.manifest, study.task, study.options.ast
+    session, manifest, own = study.session, study.manifest, study.options.ast
     banks = filter_banks(session, manifest)
-    trained = ast(session, manifest, banks, study.labels, task.classes, own, multi_label=task.multi_label)
+    trained = ast(session, manifest, banks, study.labels, own)
     features = ast_features(session, manifest, trained, own.model)
     return Made(trained=(banks, trained), features=(features,), scores={AST_HEAD.name: features})
 

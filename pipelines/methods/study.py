@@ -4,17 +4,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
-import numpy as np
-
 from audio.recordings.manifest import Manifest
 from audio.spectrogram import SpectrogramConfig
 from lm.baselines.spectrograms import SpectrogramBatchConfig
-from lm.baselines.supervised import Label
 from lm.probe_task import ProbeTask
 from pipelines.stages.baselines import BaselineSettings
+from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import LanguageModelSettings
-from pipelines.stages.spectrogram import spectrograms
 from pipelines.stages.spectrogram_transformer import AstSettings
+from pipelines.stages.stored_arrays import spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from training.state import FitConfig
@@ -89,20 +87,9 @@ class Study:
         return spectrograms(self.session, self.unlabelled, self.options.audio, self.codec.sample)
 
     @property
-    def labels(self) -> dict[str, Label | None]:
-        """The class or classes of each clip, by its name; None if unknown."""
-        return labels_of(self.manifest, self.task)
-
-
-def labels_of(manifest: Manifest, task: ProbeTask) -> dict[str, Label | None]:
-    """Return the class of each clip by name, or its classes if several are possible; None if unknown."""
-    several = [
-        tuple(task.classes[number] for number in np.flatnonzero(targets)) for targets in task.targets
-    ]  # (clips, classes) -> names
-    return {
-        clip.name: (names if task.multi_label else names[0]) if names else None
-        for clip, names in zip(manifest.clips, several, strict=True)
-    }
+    def labels(self) -> Labels:
+        """The labels of the clips."""
+        return Labels.of(self.manifest, self.task)
 
 
 def unlabelled_entry(entry: Entry) -> Entry:

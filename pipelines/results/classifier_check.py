@@ -13,7 +13,7 @@ from scipy.stats import binom
 from audio.recordings.manifest import Manifest
 from pipelines.results.run_record import is_cut
 from pipelines.stages.decoded import CLIPS
-from pipelines.stages.judges import JUDGES, JudgeName
+from pipelines.stages.playback import JUDGES, JudgeName
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 

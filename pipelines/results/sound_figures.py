@@ -14,10 +14,9 @@ from lm.comparison import Hits, bootstrap, by_fold, difference, interval
 from lm.probe import ProbeConfig
 from pipelines.results.classifier_check import judge_of, unreliable_classifier
 from pipelines.results.figures import Figure
-from pipelines.stages.decoded import CLIPS, GUARD
-from pipelines.stages.judges import JUDGES
-from pipelines.stages.judging import JUDGED
+from pipelines.stages.decoded import CLIPS, GUARD, JUDGED
 from pipelines.stages.listening import LISTENING
+from pipelines.stages.playback import JUDGES
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
 from vocoder.kinds.table import ORIGINAL, UNLEARNED

@@ -23,7 +23,7 @@ from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.model_memory import require_memory
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings
-from pipelines.stages.listening import ListeningConfig
+from pipelines.stages.playback import ListeningConfig
 from pipelines.stages.spectrogram_transformer import AstSettings
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.vocoder import VocoderSettings

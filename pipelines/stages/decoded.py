@@ -1,72 +1,54 @@
-"""Decoding of test clips to sound for figures, in larger numbers than for listening.
+"""Decoding of test clips to sound for figures, in larger numbers than for listening, and these figures.
 
 All sounds are files, including the originals, so each can be heard and measured again.
 """
 
+from functools import partial
 from pathlib import Path
 
 import soundfile
 
 from audio.reading import read
-from audio.recordings.choosing import drawn
-from audio.recordings.manifest import Manifest, audio_hash
-from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
-from pipelines.stages.listening import HEARD, ListeningConfig, excerpt_of, excerpt_row, opened, sounding_here, spoken
+from pipelines.stages.playback import Playback, excerpt_row
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
-from vocoder.kinds.table import JUDGED_KINDS, ORIGINAL
+from tokenizer.encoder import Encoder
+from vocoder.judging.figures import Figures, Original, beside, by_itself
+from vocoder.judging.intelligibility import HOW_TO_GET_PESQ, has_pesq
+from vocoder.judging.pitch import HOW_TO_GET_PITCH, has_pitch, pitch
+from vocoder.kinds.table import BY_KEY, JUDGED_KINDS, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
+from vocoder.runaway import RunawayGuard
 from vocoder.synthesis import speaking
+from vocoder.vocoder import Vocoder
 
 CLIPS = "clips.json"  # the clips, and the starts of their excerpts
 GUARD = "guard.json"  # runaway blocks of WaveNet's sound, if the vocoder has a guard
+JUDGED = "judged.json"
 
 
-def decoded(
-    session: Session,
-    manifest: Manifest,
-    tokenizer_entry: Entry,
-    vocoder_entry: Entry,
-    audio: SpectrogramConfig,
-    config: ListeningConfig,
-) -> Entry:
+def decode_clips(playback: Playback) -> Entry:
     """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound."""
-    clips = drawn(manifest.of("test"), config.judged_clips, seed=config.seed)
-    recipe = Recipe(
-        stage="decoded",
-        version=5,
-        config={
-            "clips": config.judged_clips,
-            "seconds": config.seconds,
-            "vocoder_temperature": config.vocoder_temperature,
-            "seed": config.seed,
-            **sounding_here(session, audio, config),
-            "groups": [clip.group for clip in clips],
-        },
-        inputs={
-            "tokenizer": tokenizer_entry.key,
-            "vocoder": vocoder_entry.key,
-            "manifest": audio_hash(manifest, HEARD),
-        },
-    )
+    session, own = playback.session, playback.config
+    clips = playback.choose(own.judged_clips)
+    options = {"seconds": own.seconds, "vocoder_temperature": own.vocoder_temperature, "seed": own.seed}
+    recipe = playback.recipe("decoded", 5, clips, {"clips": own.judged_clips, **options})
 
     def make(folder: Path) -> None:
-        tokenizer, syntheses = opened(session, tokenizer_entry, vocoder_entry, config)
-        places = []
-        for number, clip in enumerate(clips):
-            excerpt = excerpt_of(manifest, clip, tokenizer, config)
+        tokenizer, syntheses = playback.open()
+        excerpts = [playback.excerpt(clip, tokenizer) for clip in clips]
+        for number, excerpt in enumerate(excerpts):
             excerpt.waveform.write(folder / wav_name(number, ORIGINAL))
-            places.append(excerpt_row(clip, excerpt))
         codes = [tokenizer.encode(sound_of(folder, number, ORIGINAL)) for number in range(len(clips))]
-        with speaking([*syntheses.values()], lambda told: session.terminal.say(f"decoded   {told}")):
-            for kind, synthesis in syntheses.items():
-                sounds = spoken(session, synthesis, clips, codes, title="decoding test clips")
+        with speaking([*syntheses.values()], lambda notice: session.terminal.say(f"decoded   {notice}")):
+            for kind, sounds in playback.speak(syntheses, clips, codes, title="decoding test clips"):
                 for number, sound in enumerate(sounds):
                     sound.write(folder / wav_name(number, kind))
         if (guard := syntheses[WAVENET.key].guard) is not None:
             write_json(folder / GUARD, {"found": guard.found, "left": guard.left})
-        write_json(folder / CLIPS, {"clips": places})
+        rows = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
+        write_json(folder / CLIPS, {"clips": rows})
 
     wavs = [wav_name(number, kind) for number in range(len(clips)) for kind in JUDGED_KINDS]
     return session.obtain(recipe, f"{len(clips)} test clips decoded", make, files=[CLIPS, *wavs, "guard*.json"])
@@ -86,3 +68,42 @@ def sound_of(folder: Path, number: int, kind: str) -> Waveform:
     """Read one sound of the entry."""
     path = folder / wav_name(number, kind)
     return read(path, soundfile.info(path).samplerate)
+
+
+def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: Entry) -> Entry:
+    """Measure every decoded sound: its distance from its original, and its own faults.
+
+    The vocoder has the loudness of its training clips.
+    """
+    with_pesq, with_pitch = has_pesq(), has_pitch()
+    inputs = {"tokenizer": tokenizer.key, "decoded": decoded.key}
+    recipe = Recipe("judged", 2, config={"pesq": with_pesq, "pitch": with_pitch}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        if not with_pesq:
+            session.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
+        if not with_pitch:
+            session.terminal.say(f"judged    without pitch: {HOW_TO_GET_PITCH}")
+        paths = decoded_paths(decoded)
+        encoder = Encoder(folder=tokenizer.folder, root=decoded.folder)
+        measure = partial(_measure, encoder, Vocoder.from_pretrained(vocoder.folder).guard, with_pesq, with_pitch)
+        rows = session.each("judging", measure, range(len(paths)))
+        clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
+        write_json(folder / JUDGED, {"clips": clips})
+
+    return session.obtain(recipe, "decoded test clips judged", make, files=[JUDGED])
+
+
+def _measure(
+    encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, with_pitch: bool, number: int
+) -> dict[str, Figures]:
+    """Measure each kind of sound of one clip."""
+    sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
+    codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
+    contour = pitch(sounds[ORIGINAL]) if with_pitch else None
+    original = Original(waveform=sounds[ORIGINAL], codes=codes[ORIGINAL], pitch=contour)
+    figures = {kind: by_itself(sound, guard) for kind, sound in sounds.items()}
+    audio = encoder.tokenizer.config.audio
+    for kind in BY_KEY:
+        figures[kind] |= beside(original, sounds[kind], codes[kind], audio, with_pesq=with_pesq)
+    return figures

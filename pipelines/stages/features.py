@@ -5,27 +5,31 @@ Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, row
 choose from.
 """
 
+import inspect
 from collections.abc import Collection
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from audio.reading import read_blocks, resampled_length
 from audio.recordings.inspection import require_finite
-from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
+from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash, recordings_hash
 from foundation.threads import one_thread
 from lm.embeddings import layer_features
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, RunningPools, bag_of_codes
+from lm.pooling import POOLINGS, FloatArray, RunningPools, bag_of_codes, pool
 from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe
+from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, GPT, method_of_key, of_method, stacked_rows, write_features
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
 from tokenizer.signals import signals
+
+Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
 def signal_features(
@@ -35,12 +39,8 @@ def signal_features(
 
     They are the same for every codebook of an autoencoder; ``autoencoder`` is its key or fingerprint.
     """
-    recipe = Recipe(
-        stage="signal_features",
-        version=2,
-        config={"poolings": POOLINGS, "methods": sorted(methods)},
-        inputs={"autoencoder": autoencoder, "manifest": audio_hash(manifest, SPLITS)},
-    )
+    inputs = {"autoencoder": autoencoder, "manifest": audio_hash(manifest, SPLITS)}
+    recipe = Recipe("signal_features", 2, config={"poolings": POOLINGS, "methods": sorted(methods)}, inputs=inputs)
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
@@ -82,7 +82,7 @@ def audio_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
 
 def code_features(session: Session, codes_entry: Entry) -> Entry:
     """Compute the bag of codes: each code's share of the time."""
-    recipe = Recipe(stage="code_features", version=1, config={"poolings": POOLINGS}, inputs={"codes": codes_entry.key})
+    recipe = Recipe("code_features", 1, config={"poolings": POOLINGS}, inputs={"codes": codes_entry.key})
 
     def make(folder: Path) -> None:
         clips = list(read_codes(codes_entry.folder)[1])
@@ -99,12 +99,8 @@ def gpt_features(
     session: Session, codes_entry: Entry, model_entry: Entry, *, attentive: bool = False, surprise: bool = False
 ) -> Entry:
     """Compute the pooled states of a language model: see `lm.embeddings.layer_features`."""
-    recipe = Recipe(
-        stage="gpt_features",
-        version=1,
-        config={"poolings": POOLINGS, "attentive": attentive, "surprise": surprise},
-        inputs={"codes": codes_entry.key, "lm": model_entry.key},
-    )
+    config = {"poolings": POOLINGS, "attentive": attentive, "surprise": surprise}
+    recipe = Recipe("gpt_features", 1, config=config, inputs={"codes": codes_entry.key, "lm": model_entry.key})
 
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
@@ -117,12 +113,8 @@ def gpt_features(
 
 def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig, *, seed: int) -> Entry:
     """Compute states of an untrained GPT: a baseline for the architecture without learning."""
-    recipe = Recipe(
-        stage="random_gpt_features",
-        version=1,
-        config={"poolings": POOLINGS, "gpt": asdict(config), "seed": seed},
-        inputs={"codes": codes_entry.key},
-    )
+    options = {"poolings": POOLINGS, "gpt": asdict(config), "seed": seed}
+    recipe = Recipe("random_gpt_features", 1, config=options, inputs={"codes": codes_entry.key})
 
     @one_thread()
     def make(folder: Path) -> None:
@@ -132,3 +124,39 @@ def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig,
         write_features(folder, of_method("random_gpt", layer_features(model, [clip.codes for clip in clips])))
 
     return session.obtain(recipe, "states of an untrained GPT", make, files=[FEATURES])
+
+
+def frame_features(session: Session, manifest: Manifest, frames: Frames, *, method: str, sample_rate: int) -> Entry:
+    """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
+
+    A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the
+    function, so that a changed function is computed again; it does not contain the code of functions that it calls.
+
+    Args:
+        session: store and terminal.
+        manifest: clips.
+        frames: the function and its options.
+        method: name of the method.
+        sample_rate: Hz of the samples.
+    """
+    recipe = Recipe(
+        f"{method}_features",
+        1,
+        config={"poolings": POOLINGS, **frames.keywords, "sample_rate": sample_rate},
+        inputs={"recordings": recordings_hash(manifest), "function": text_hash(inspect.getsource(frames.func))},
+    )
+    work = partial(_pooled, frames, method, sample_rate, manifest.root)
+
+    def make(folder: Path) -> None:
+        write_features(folder, stacked_rows(session.each(method, work, manifest.clips)))
+
+    return session.obtain(recipe, f"{method} of {len(manifest.clips)} clips", make, files=[FEATURES])
+
+
+def _pooled(frames: Frames, method: str, sample_rate: int, root: Path, clip: Clip) -> dict[str, FloatArray]:
+    """Compute each pooling of the frames of a clip."""
+    blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
+    with threadpool_limits(1):  # more threads round sums in another way
+        made = frames(np.concatenate([np.zeros(0, np.float32), *blocks]))
+        require_finite(made, clip, method)
+        return {f"{method}:{pooling}": pool(made, pooling) for pooling in POOLINGS}

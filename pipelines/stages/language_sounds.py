@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 
 from audio.waveform import Waveform
 from lm.diversity import diversity
 from lm.model import LanguageModel
 from lm.sampling import Sampling
+from pipelines.stages.playback import ListeningConfig
 from pipelines.store.session import Session
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
@@ -20,114 +20,106 @@ CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Asked:
-    """The requested sounds."""
+class _Generated:
+    """The codes of one generated sound."""
 
-    prompts: Sequence[Prompt]
-    groups: Sequence[str | None]  # voice of each prompt
-    seconds: float  # of new sound
-    temperatures: Sequence[float]
-    continuations: int  # of each prompt at each temperature
-    unconditional: int  # unprompted sounds, at each temperature
-    top_k: int
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Said:
-    """One generated sound."""
-
-    kind: str
-    file: str
     clip: int | None  # index of the prompt
+    number: int  # among the sounds of this clip and temperature
     temperature: float
     prompt: Prompt | None
     group: str | None
     codes: Codes  # without the prompt
 
+    @property
+    def kind(self) -> str:
+        return UNCONDITIONAL if self.clip is None else CONTINUATION
+
+    @property
+    def file(self) -> str:
+        clip = "" if self.clip is None else f"{self.clip}_"
+        return f"{clip}{self.kind}_{self.temperature:g}_{self.number}.wav"
+
 
 def language_sounds(
-    session: Session, folder: Path, tokenizer: Tokenizer, synthesis: Synthesis, model_folder: Path, asked: Asked
+    session: Session,
+    folder: Path,
+    tokenizer: Tokenizer,
+    synthesis: Synthesis,
+    model_folder: Path,
+    prompts: Sequence[tuple[Prompt, str | None]],
+    config: ListeningConfig,
 ) -> dict[str, object]:
-    """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``)."""
+    """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
+
+    Each prompt comes with the group whose voice continues it.
+    """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
-    said = list(chain.from_iterable(_drawn(model, asked, temperature) for temperature in asked.temperatures))
-    if not said:
+    rows = [row for value in config.temperatures for row in _generate(model, prompts, config, temperature=value)]
+    if not rows:
         return {}
     with session.terminal.working("generating continuations", 1, "samples") as progress:
-        new = synthesis.sounds(
-            [one.codes for one in said],
-            [one.group for one in said],
-            prompts=[one.prompt for one in said],
-            progress=progress.advance_to,
-        )
-    sounds = [
-        joined_sound(one.prompt.waveform, more) if one.prompt else more for one, more in zip(said, new, strict=True)
-    ]
-    for one, sound in zip(said, sounds, strict=True):
-        sound.write(folder / one.file)
-    heard = [_heard_again(tokenizer, one, sound) for one, sound in zip(said, sounds, strict=True)]
-    return {
-        "said": [_about(*each) for each in zip(said, new, heard, strict=True)],
-        "diversity": _diversity(model, said, heard),
-    }
+        codes, groups = [row.codes for row in rows], [row.group for row in rows]
+        new = synthesis.sounds(codes, groups, prompts=[row.prompt for row in rows], progress=progress.advance_to)
+    again = []
+    for row, more in zip(rows, new, strict=True):
+        sound = joined_sound(row.prompt.waveform, more) if row.prompt else more
+        sound.write(folder / row.file)
+        again.append(_encode_again(tokenizer, row, sound))
+    said = [_describe(*each) for each in zip(rows, new, again, strict=True)]
+    return {"said": said, "diversity": _diversity(model, rows, again)}
 
 
-def _drawn(model: LanguageModel, asked: Asked, temperature: float) -> list[_Said]:
+def _generate(
+    model: LanguageModel, prompts: Sequence[tuple[Prompt, str | None]], config: ListeningConfig, *, temperature: float
+) -> list[_Generated]:
     """Generate the codes of all sounds of one temperature."""
-    sampling = Sampling(temperature=temperature, top_k=asked.top_k)
-    places: list[tuple[int | None, int]] = [
-        *((clip, number) for clip in range(len(asked.prompts)) for number in range(asked.continuations)),
-        *((None, number) for number in range(asked.unconditional)),
+    wanted: list[tuple[int | None, Prompt | None, str | None, int]] = [
+        (clip, *prompt, number) for clip, prompt in enumerate(prompts) for number in range(config.continuations)
     ]
-    prompts = [None if clip is None else asked.prompts[clip] for clip, _ in places]
-    drawn = model.generate_batch(
-        [prompt.codes if prompt else None for prompt in prompts],
-        seconds=asked.seconds,
-        sampling=sampling,
-        seed=asked.seed,
+    wanted += [(None, None, None, number) for number in range(config.unconditional)]
+    codes = model.generate_batch(
+        [prompt.codes if prompt else None for _, prompt, _, _ in wanted],
+        seconds=config.continuation_seconds,
+        sampling=Sampling(temperature=temperature, top_k=config.top_k),
+        seed=config.seed,
     )
     return [
-        _Said(
-            kind=UNCONDITIONAL if clip is None else CONTINUATION,
-            file=f"{UNCONDITIONAL if clip is None else f'{clip}_{CONTINUATION}'}_{temperature:g}_{number}.wav",
-            clip=clip,
-            temperature=temperature,
-            prompt=prompt,
-            group=None if clip is None else asked.groups[clip],
-            codes=codes,
-        )
-        for (clip, number), prompt, codes in zip(places, prompts, drawn, strict=True)
+        _Generated(clip=clip, number=number, temperature=temperature, prompt=prompt, group=group, codes=own)
+        for (clip, prompt, group, number), own in zip(wanted, codes, strict=True)
     ]
 
 
-def _heard_again(tokenizer: Tokenizer, said: _Said, sound: Waveform) -> Codes:
+def _encode_again(tokenizer: Tokenizer, row: _Generated, sound: Waveform) -> Codes:
     """Encode the new part of a sound again."""
-    codes = tokenizer.encode(sound)
-    start = len(said.prompt.codes.values) if said.prompt else 0
-    return codes.crop(start, start + len(said.codes.values))
+    start = len(row.prompt.codes.values) if row.prompt else 0
+    return tokenizer.encode(sound).crop(start, start + len(row.codes.values))
 
 
-def _about(said: _Said, new: Waveform, heard: Codes) -> dict[str, object]:
+def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]:
     """Describe one sound, with the figures of its new part."""
-    prompt = {"prompt_seconds": said.prompt.waveform.seconds} if said.prompt else {}
-    agreement = {"code_agreement": code_agreement(said.codes, heard)} if len(heard.values) else {}
-    return {
-        "kind": said.kind,
-        "file": said.file,
-        "clip": said.clip,
-        "temperature": said.temperature,
-        "figures": {**prompt, **agreement, **asdict(sound_levels(new))},
-    }
+    prompt = {"prompt_seconds": row.prompt.waveform.seconds} if row.prompt else {}
+    agreement = {"code_agreement": code_agreement(row.codes, again)} if len(again.values) else {}
+    figures = {**prompt, **agreement, **asdict(sound_levels(new))}
+    about = {"kind": row.kind, "file": row.file, "clip": row.clip, "temperature": row.temperature}
+    return {**about, "figures": figures}
 
 
-def _diversity(model: LanguageModel, said: Sequence[_Said], heard: Sequence[Codes]) -> list[dict[str, object]]:
+def _diversity(model: LanguageModel, rows: Sequence[_Generated], again: Sequence[Codes]) -> list[dict[str, object]]:
     """Compute the diversity of the sounds of each kind and temperature."""
-    rows: list[dict[str, object]] = []
-    for kind, temperature in dict.fromkeys((one.kind, one.temperature) for one in said):
-        those = [number for number, one in enumerate(said) if (one.kind, one.temperature) == (kind, temperature)]
-        prompts = [prompt.codes if (prompt := said[number].prompt) else None for number in those]
-        new, again = [said[number].codes for number in those], [heard[number] for number in those]
-        figures = diversity(model, prompts, new, again)
-        rows.append({"of": kind, "temperature": temperature, "sounds": len(those), **figures})
-    return rows
+    sets: dict[tuple[str, float], list[int]] = {}
+    for number, row in enumerate(rows):
+        sets.setdefault((row.kind, row.temperature), []).append(number)
+    return [
+        {
+            "of": kind,
+            "temperature": temperature,
+            "sounds": len(numbers),
+            **diversity(
+                model,
+                [prompt.codes if (prompt := rows[number].prompt) else None for number in numbers],
+                [rows[number].codes for number in numbers],
+                [again[number] for number in numbers],
+            ),
+        }
+        for (kind, temperature), numbers in sets.items()
+    ]

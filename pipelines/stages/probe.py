@@ -23,14 +23,14 @@ from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
 
 
-def probed(
+def probe_methods(
     session: Session,
     manifest: Manifest,
     feature_entries: Sequence[Entry],
     config: ProbeConfig,
     *,
     only: str | None = None,
-    told: Collection[str],
+    labelled: Collection[str],
 ) -> tuple[Entry, ...]:
     """Probe every method, one at a time, with the same number of tries; an entry ``probed_METHOD`` for each.
 
@@ -39,7 +39,7 @@ def probed(
     Args:
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
         only: the one method to probe; None: all.
-        told: methods that were trained on all training labels, for which a learning curve means nothing.
+        labelled: methods that were trained on all training labels, for which a learning curve means nothing.
 
     Raises:
         InputError: the labels cannot be probed, or two entries hold the same features.
@@ -49,24 +49,24 @@ def probed(
     entries = []
     for of, candidates in features_by_method(list(keys)).items():
         if only in (None, of):
-            inputs = {"features": " ".join(keys[file] for file in candidates.files), "labels": _said(manifest)}
-            entries.append(_probed(session, task, config, of, candidates, inputs, told=of in told))
+            features = " ".join(keys[file] for file in candidates.files)
+            inputs = {"features": features, "labels": _labels_hash(manifest)}
+            shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
+            entries.append(_probe(session, task, config, of, candidates, inputs, shares))
     return tuple(entries)
 
 
-def _probed(
+def _probe(
     session: Session,
     task: ProbeTask,
     config: ProbeConfig,
     of: str,
     candidates: Mapping[str, FloatArray],
     inputs: Mapping[str, str],
-    *,
-    told: bool,
+    shares: tuple[float, ...],
 ) -> Entry:
-    """Probe one method. A method that was ``told`` all training labels has no learning curve below all labels."""
-    recipe = Recipe(stage="probed", version=1, config={**asdict(config), "of": of}, inputs=inputs)
-    shares = tuple(share for share in config.learning_curve if share == 1 or not told)
+    """Probe one method, with a learning curve over shares of the labels."""
+    recipe = Recipe("probed", 1, config={**asdict(config), "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -82,59 +82,64 @@ def _probed(
     return replace(session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
 
 
-def probes(
+def collect_probes(
     session: Session,
     manifest: Manifest,
-    methods: Sequence[Entry],
+    probed: Sequence[Entry],
     config: ProbeConfig,
     *,
     scores: Mapping[str, Entry] | None = None,
 ) -> Entry:
-    """Collect the probes of all methods in ``probe.json``.
+    """Collect the entries of `probe_methods` in ``probe.json``.
 
-    Args:
-        methods: entries of `probed`.
-        scores: by method, entries with ``scores.safetensors``: class probabilities ``scores`` ``(clips, classes)`` of a
-            classifier's own, classes in the order of their names.
+    ``scores`` has, by method, entries with ``scores.safetensors``: class probabilities ``scores (clips, classes)`` of a
+    classifier's own, classes in the order of their names.
 
     Raises:
         InputError: the methods have different numbers of tries.
     """
     task = probe_task(manifest, config.label_separator)
-    given = scores or {}
-    recipe = Recipe(
-        stage="probe",
-        version=4,
-        config=asdict(config),
-        inputs={
-            "methods": " ".join(entry.key for entry in methods),
-            "scores": " ".join(f"{of}:{entry.key}" for of, entry in sorted(given.items())),
-            "labels": _said(manifest),
-        },
-    )
+    heads = sorted((scores or {}).items())
+    inputs = {
+        "methods": " ".join(entry.key for entry in probed),
+        "scores": " ".join(f"{of}:{entry.key}" for of, entry in heads),
+        "labels": _labels_hash(manifest),
+    }
+    recipe = Recipe("probe", 4, config=asdict(config), inputs=inputs)
 
     def make(folder: Path) -> None:
-        rows = [entry.read_json(PROBE) for entry in methods]
-        for of, entry in sorted(given.items()):
+        rows = [entry.read_json(PROBE) for entry in probed]
+        for of, entry in heads:
             result = scored_method(load_file(entry.folder / SCORES)[CLASS_SCORES], task, config, of=of)
             rows.append(method_record(result, (), multi_label=task.multi_label))
         require_equal_counts({str(row["of"]): cast(int, row["tries"]) for row in rows})
-        write_json(folder / PROBE, {**_asked(task, manifest), "methods": rows})
+        write_json(folder / PROBE, {**_describe(task, manifest), "methods": rows})
 
-    return session.obtain(recipe, f"{len(methods) + len(given)} methods side by side", make, files=[PROBE])
+    return session.obtain(recipe, f"{len(probed) + len(heads)} methods side by side", make, files=[PROBE])
 
 
-def _said(manifest: Manifest) -> str:
+def _labels_hash(manifest: Manifest) -> str:
     """Hash the clips' paths, labels, splits and groups."""
     return text_hash(json.dumps([[clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips]))
 
 
-def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_by: str | None = None) -> ProbeTask:
-    """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds.
+def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
+    """Describe the task and its test clips."""
+    test = task.rows["test"]
+    clips = [manifest.clips[row] for row in test]
+    return {
+        "classes": task.classes,
+        "multi_label": task.multi_label,
+        "clips": [clip.name for clip in clips],
+        "groups": [clip.group for clip in clips],
+        "truth": task.names(task.targets[test]),
+        "unlabelled": task.unlabelled,
+        "notices": task.notices,
+    }
 
-    Raises:
-        InputError: there are fewer than two classes, a split has no labelled clip, or train lacks a class.
-    """
+
+def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_by: str | None = None) -> ProbeTask:
+    """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds."""
     labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
     if folds_by is None:
         return ProbeTask.of(labels, splits, label_separator=label_separator)
@@ -165,18 +170,3 @@ def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | N
         notice if len(names) == len(folds) else f"{notice} (with {', '.join(names)} held out for test)"
         for notice, names in notices.items()
     ]
-
-
-def _asked(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
-    """Describe the task and its test clips."""
-    test = task.rows["test"]
-    clips = [manifest.clips[row] for row in test]
-    return {
-        "classes": task.classes,
-        "multi_label": task.multi_label,
-        "clips": [clip.name for clip in clips],
-        "groups": [clip.group for clip in clips],
-        "truth": task.names(task.targets[test]),
-        "unlabelled": task.unlabelled,
-        "notices": task.notices,
-    }

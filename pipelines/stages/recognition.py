@@ -1,13 +1,13 @@
-"""Labels that a classifier of recordings recognises in decoded sound.
+"""Labels that a judge, a classifier of recordings, recognises in decoded sound.
 
-The judge (`pipelines.stages.judges`) was trained on the training clips and chosen on the validation clips. It
-classifies decoded test clips and their originals. Of a continuation it gets only the new part, because the prompt is a
-recording.
+The judge was trained on the training clips and chosen on the validation clips. It classifies decoded test clips and
+their originals. Of a continuation it gets only the new part, because the prompt is a recording.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,72 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from audio.recordings.manifest import Clip, Manifest
+from audio.spectrogram import SpectrogramConfig
 from foundation.errors import InputError
+from lm.baselines.encoder import ConvEncoderConfig
+from lm.pooling import FloatArray
+from lm.probe import ProbeConfig, penalties_up_to, scores_of_others
 from lm.probe_task import ProbeTask
+from pipelines.stages.baselines import block_reader, last_block_scores
 from pipelines.stages.decoded import decoded_paths, wav_name
-from pipelines.stages.judges import JUDGES, Judge
+from pipelines.stages.features import audio_features
 from pipelines.stages.listening import LISTENING
+from pipelines.stages.playback import JUDGES, JudgeName
 from pipelines.stages.probe import probe_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
-from pipelines.store.stored_features import stacked_rows
+from pipelines.store.stored_features import FEATURES, PROBE, features_by_method, stacked_rows
+from tokenizer.encoder import Encoder
 from vocoder.kinds.table import JUDGED_KINDS
 
 RECOGNISED = "recognised.json"
+LOG_MEL = "log_mel"  # the method of the judging probe
+Describe = Callable[[Clip], dict[str, FloatArray]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """A classifier of sounds."""
+
+    name: JudgeName
+    inputs: Mapping[str, str]  # keys of the entries that decide its answers
+    # folder of sounds, device -> function that pools the features (dim,) of a sound, in any process
+    describe: Callable[[Path, str], Describe]
+    scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
+
+
+def probe_judge(tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig) -> Judge:
+    """Return the linear probe of log-mel that the comparison chose on validation.
+
+    The probe's key also depends on the features and the labels. It is fitted again, since the store keeps its figures
+    and not its weights.
+    """
+
+    def describe(root: Path, device: str) -> Describe:
+        return partial(audio_features, Encoder(folder=tokenizer.folder, root=root, device=device))
+
+    def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
+        found = probe.read_json(PROBE)
+        chosen, penalty = str(found["chosen"]), float(str(found["penalty"]))
+        candidates = features_by_method([features.folder / FEATURES])[LOG_MEL]
+        penalties = penalties_up_to(penalty, list(candidates), chosen, config, of=LOG_MEL)
+        return scores_of_others(candidates[chosen], pooled[chosen], task, config, penalties=penalties)
+
+    return Judge(name="probe", inputs={"probe": probe.key}, describe=describe, scores=scores)
+
+
+def network_judge(classifier: Entry, sample: Entry, audio: SpectrogramConfig, encoder: ConvEncoderConfig) -> Judge:
+    """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
+
+    def describe(root: Path, device: str) -> Describe:
+        return block_reader(root, audio, sample, encoder, classifier, device=device)
+
+    return Judge(
+        name="supervised",
+        inputs={"classifier": classifier.key, "sample": sample.key},
+        describe=describe,
+        scores=partial(last_block_scores, classifier, encoder),
+    )
 
 
 def label_task(session: Session, manifest: Manifest, label_separator: str | None) -> ProbeTask | None:
@@ -43,27 +97,23 @@ def label_task(session: Session, manifest: Manifest, label_separator: str | None
     return task
 
 
-def recognised(
-    session: Session, judge: Judge, decoded_entry: Entry, listening_entry: Entry, classes: Sequence[str]
-) -> Entry:
+def recognise_labels(session: Session, judge: Judge, decoded: Entry, listening: Entry, classes: Sequence[str]) -> Entry:
     """Classify each decoded clip, its original, and each sound of the language model."""
-    recipe = Recipe(
-        stage="recognised",
-        version=3,
-        config={"judge": judge.name},
-        inputs={**judge.inputs, "decoded": decoded_entry.key, "listening": listening_entry.key},
-    )
+    inputs = {**judge.inputs, "decoded": decoded.key, "listening": listening.key}
+    recipe = Recipe("recognised", 3, config={"judge": judge.name}, inputs=inputs)
 
     def make(folder: Path) -> None:
-        paths = decoded_paths(decoded_entry)
-        root, said_in = decoded_entry.folder, listening_entry.folder
-        sounds = [whole(root, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        said = listening_entry.read_rows(LISTENING, "said")
-        rows = [row for row in said if new_part(said_in, row).num_samples]
-        parts = [new_part(said_in, row) for row in rows]
-        found = iter(_classes(session, judge, {root: sounds, said_in: parts}, classes))
+        paths = decoded_paths(decoded)
+        sounds = [
+            whole(decoded.folder, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS
+        ]
+        parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
+        parts = [(row, part) for row, part in parts if part.num_samples]
+        places = {decoded.folder: sounds, listening.folder: [part for _, part in parts]}
+        found = iter(_classes(session, judge, places, classes))
         clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]
-        write_json(folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": _histograms(rows, list(found))})
+        counts = _histograms([row for row, _ in parts], list(found))
+        write_json(folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": counts})
 
     return session.obtain(recipe, f"labels of sounds, by {JUDGES[judge.name]}", make, files=[RECOGNISED])
 
@@ -72,12 +122,9 @@ def _classes(
     session: Session, judge: Judge, sounds: Mapping[Path, Sequence[Clip]], classes: Sequence[str]
 ) -> list[str]:
     """Return the most probable class of each sound below each folder."""
-    device = str(session.gang.device)
-    rows = [
-        row
-        for root, clips in sounds.items()
-        for row in session.each("recognising", judge.describe(root, device), clips)
-    ]
+    rows: list[dict[str, FloatArray]] = []
+    for root, clips in sounds.items():
+        rows += session.each("recognising", judge.describe(root, str(session.gang.device)), clips)
     with threadpool_limits(1):
         scores = judge.scores(stacked_rows(rows))
     return [classes[number] for number in np.argmax(scores, axis=1)]
@@ -96,9 +143,9 @@ def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
     return replace(sound, start=start, num_samples=max(sound.num_samples - start, 0))
 
 
-def _histograms(said: Iterable[dict[str, object]], heard: Sequence[str]) -> list[dict[str, object]]:
-    """Count the recognised classes for each kind and temperature of generated sounds."""
+def _histograms(sounds: Iterable[Mapping[str, object]], labels: Sequence[str]) -> list[dict[str, object]]:
+    """Count the recognised labels for each kind and temperature of generated sounds."""
     counts: dict[tuple[object, object], Counter[str]] = {}
-    for row, name in zip(said, heard, strict=True):
-        counts.setdefault((row["kind"], row["temperature"]), Counter())[name] += 1
+    for row, label in zip(sounds, labels, strict=True):
+        counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
     return [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]

@@ -5,7 +5,6 @@ of a local folder or random ones, and trained by the one training loop.
 """
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,11 +19,11 @@ from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weight
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
-from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
-from lm.baselines.supervised import Label, LabelledBatches, LabelledSplit, loss, validation_clips
+from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.baselines.supervised import LabelledSplit, loss
 from lm.pooling import POOLINGS
-from pipelines.stages.filter_bank import measured_statistics, split_filter_banks
-from pipelines.stages.stored_arrays import TRAINED_ON
+from pipelines.stages.labels import Labels
+from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, SCORES, of_method, stacked_rows, write_features, write_scores
@@ -47,37 +46,19 @@ class AstSettings:
         require(0 <= self.label_smoothing < 1, "ast.label_smoothing", self.label_smoothing, rule)
 
 
-# Fine-tuning
-
-
-def ast(
-    session: Session,
-    manifest: Manifest,
-    banks: Entry,
-    labels: Mapping[str, Label | None],
-    classes: Sequence[str],
-    settings: AstSettings,
-    *,
-    multi_label: bool = False,
-) -> Entry:
+def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, settings: AstSettings) -> Entry:
     """Fine-tune AST end to end on the training clips that have a label; the entry is a classifier's folder.
 
-    Augmentation is that of the supervised encoder. ``banks`` are the `filter_banks` of the manifest,
-    ``labels`` those of the clips by name: a class, or several where ``multi_label``; None and clips not named are left
-    out.
+    Augmentation is that of the supervised encoder. ``banks`` are the `filter_banks` of the manifest.
     """
     config, fit = settings.model, settings.fit
-    train, held_out = (LabelledSplit.of(*split_filter_banks(banks, manifest, split), labels) for split in TRAINED_ON)
+    train, held_out = (
+        LabelledSplit.of(*split_filter_banks(banks, manifest, split), labels.by_clip) for split in TRAINED_ON
+    )
     recipe = Recipe(
-        stage="ast",
-        version=1,
-        config={
-            **asdict(settings),
-            "model": _sizes(config),
-            "fit": numeric(fit),
-            "classes": list(classes),
-            "multi_label": multi_label,
-        },
+        "ast",
+        1,
+        config={**asdict(settings), "model": _sizes(config), "fit": numeric(fit), **labels.options},
         inputs={
             "filter_banks": banks.key,
             "labels": text_hash(json.dumps([train.labels, held_out.labels])),
@@ -86,13 +67,13 @@ def ast(
     )
 
     def make(folder: Path) -> None:
-        targets, held_targets = (split.targets(classes, multi_label=multi_label) for split in (train, held_out))
-        std = torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
-        views = AugmentedClips(train.clips, settings.batches, settings.augmentation, std=std)
-        batches = LabelledBatches(views=views, targets=targets, label_smoothing=settings.label_smoothing)
-        validation = validation_clips(held_out.clips, held_targets, batch_size=settings.batches.batch_size)
+        std, smoothing = torch.full((N_MELS,), AUDIOSET_STATISTICS.std), settings.label_smoothing
+        batches, validation = labels.batches(
+            train, held_out, settings.batches, settings.augmentation, std=std, label_smoothing=smoothing
+        )
         longest = min(int(train.clips.lengths.max()), settings.batches.max_frames)
-        model = create_classifier(config, longest, len(classes), multi_label=multi_label, seed=fit.seed)
+        classes = labels.classes
+        model = create_classifier(config, longest, len(classes), multi_label=labels.multi_label, seed=fit.seed)
         _normalise(model.encoder, config, banks)
         session.train("AST", "ast.fit", model, batches, validation, loss, fit, folder)
         if session.gang.rank == 0:
@@ -110,9 +91,6 @@ def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:
         encoder.std.fill_(measured.std)
 
 
-# Representations
-
-
 def ast_features(
     session: Session, manifest: Manifest, ast_entry: Entry | None, config: AstConfig, *, seed: int = 0
 ) -> Entry:
@@ -127,8 +105,8 @@ def ast_features(
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
     recipe = Recipe(
-        stage=f"{method}_features",
-        version=1,
+        f"{method}_features",
+        1,
         config={"method": method, "model": _sizes(config), "poolings": POOLINGS, "seed": seed},
         inputs={
             "recordings": recordings_hash(manifest),
@@ -153,9 +131,6 @@ def ast_features(
 
     files = [FEATURES, SCORES] if ast_entry else [FEATURES]
     return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)
-
-
-# Keys
 
 
 def _sizes(config: AstConfig) -> dict[str, object]:

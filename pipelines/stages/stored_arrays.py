@@ -1,4 +1,4 @@
-"""Training and validation clips in one array on disk, which workers write in parallel and training reads in place.
+"""Sound and spectrograms of training and validation clips, each in one array on disk, which training reads in place.
 
 ::
 
@@ -6,21 +6,34 @@
     offsets  0         a              b         c
 """
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from audio.reading import read_blocks, resampled_length
 from audio.recordings.inspection import require_finite
-from audio.recordings.manifest import Clip, Manifest, Split
-from foundation.arrays import Array, allocate, write_array
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from audio.spectrogram import SpectrogramConfig
+from foundation.arrays import Array, allocate, fill, write_array
+from lm.baselines.ast_features import patches_along, stored_filter_banks
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
+from lm.baselines.filter_bank import N_MELS, frames_of
+from lm.baselines.spectrogram_reader import SpectrogramReader, statistics
+from lm.baselines.spectrograms import Spectrograms
 from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order of the array
-FRAMES, OFFSETS = "frames.npy", "offsets.npy"
+FRAMES, SAMPLES, OFFSETS = "frames.npy", "samples.npy", "offsets.npy"
+CLIPS, STD, STATISTICS = "clips.json", "std.npy", "statistics.json"  # beside frames
 R = TypeVar("R")
 
 
@@ -73,3 +86,97 @@ def _write_clip(file: Path, write: Callable[[Array, Clip], R], title: str, job: 
 def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
     """Open the array, to be read in place, and read the offsets ``(clips + 1,)``."""
     return np.load(file, mmap_mode="r"), np.load(file.with_name(OFFSETS))
+
+
+def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
+    """Write sound at one rate, 16 bits, for the vocoder."""
+    inputs = {"manifest": audio_hash(manifest, TRAINED_ON)}
+    recipe = Recipe("waveforms", 1, config={"sample_rate": sample_rate}, inputs=inputs)
+    clips = kept_clips(manifest)
+
+    def make(folder: Path) -> None:
+        lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips]
+        write = partial(_write_waveform, manifest.root, sample_rate)
+        write_clips(session, "waveforms", folder / SAMPLES, clips, lengths, write, dtype=np.int16)
+
+    return session.obtain(recipe, f"waveforms of {len(clips)} clips", make, files=[SAMPLES, OFFSETS])
+
+
+def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
+    blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
+    fill(samples, (np.clip(np.round(block * 32768), -32768, 32767) for block in blocks))
+
+
+def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:
+    """Write normalised log-mel, 16 bits, for SimCLR and the supervised encoder."""
+    inputs = {"sample": sample.key, "manifest": audio_hash(manifest, TRAINED_ON)}
+    recipe = Recipe("spectrograms", 1, config=asdict(audio), inputs=inputs)
+    clips = kept_clips(manifest)
+    reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
+
+    def make(folder: Path) -> None:
+        lengths = [reader.num_frames(clip) for clip in clips]
+        write, width = partial(_write_spectrogram, reader), (audio.n_mels,)
+        write_clips(session, "spectrograms", folder / FRAMES, clips, lengths, write, dtype=np.float16, width=width)
+        write_array(folder / STD, statistics(sample.folder)[1].numpy())
+        write_json(folder / CLIPS, [[clip.name, clip.split] for clip in clips])
+
+    return session.obtain(recipe, f"spectrograms of {len(clips)} clips", make, files=[FRAMES, OFFSETS, STD, CLIPS])
+
+
+def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> None:
+    fill(frames, (piece.numpy() for piece in reader.pieces(clip)))
+
+
+def stored_std(entry: Entry) -> Tensor:
+    """Read the divisor ``(mels,)`` of the log-mel in an entry of `spectrograms`."""
+    return torch.from_numpy(np.load(entry.folder / STD))
+
+
+def stored_spectrograms(entry: Entry, split: Split) -> tuple[Spectrograms, list[str]]:
+    """Return the clips of a split in an entry of `spectrograms`, read in place, and their names."""
+    stored: list[tuple[str, str]] = json.loads((entry.folder / CLIPS).read_text())
+    rows = [row for row, (_, own) in enumerate(stored) if own == split]
+    return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [stored[row][0] for row in rows]
+
+
+def filter_banks(session: Session, manifest: Manifest) -> Entry:
+    """Write filter banks, 16 bits, for the fine-tuning of AST, and their statistics over the training clips."""
+    recipe = Recipe("filter_banks", 1, config={}, inputs={"manifest": audio_hash(manifest, TRAINED_ON)})
+    clips = kept_clips(manifest)
+    training = len(manifest.of("train"))
+
+    def make(folder: Path) -> None:
+        lengths = [frames_of(patches_along(clip)) for clip in clips]
+        write, file = partial(_write_filter_bank, manifest.root), folder / FRAMES
+        sums = write_clips(session, "filter banks", file, clips, lengths, write, dtype=np.float16, width=(N_MELS,))
+        total, squares, values = sum(map(np.array, sums[:training]), np.zeros(3))
+        mean = total / max(values, 1)
+        std = max(squares / max(values, 1) - mean**2, 1e-8) ** 0.5
+        given = AUDIOSET_STATISTICS
+        write_json(folder / STATISTICS, {"mean": mean * given.std + given.mean, "std": std * given.std})
+
+    return session.obtain(recipe, f"filter banks of {len(clips)} clips", make, files=[FRAMES, OFFSETS, STATISTICS])
+
+
+def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, float, int]:
+    """Write a clip's place ``(time, 128)``; return the sum of its values, of their squares, and their number."""
+    sums = np.zeros(2)
+    written = 0
+    for piece in stored_filter_banks(root, clip):
+        frames[written : written + len(piece)] = piece
+        sums += (piece.sum(dtype=np.float64), np.square(piece).sum(dtype=np.float64))
+        written += len(piece)
+    return float(sums[0]), float(sums[1]), written * N_MELS
+
+
+def split_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[Spectrograms, list[str]]:
+    """Return the clips of a split in an entry of `filter_banks`, read in place, and their names."""
+    rows = kept_rows(manifest, split)
+    return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [clip.name for clip in manifest.of(split)]
+
+
+def measured_statistics(entry: Entry) -> Statistics:
+    """Read the statistics of the training clips' filter banks before their normalisation."""
+    measured = entry.read_json(STATISTICS)
+    return Statistics(mean=float(str(measured["mean"])), std=float(str(measured["std"])))

@@ -3,16 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from audio.reading import read_blocks, resampled_length
-from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
-from foundation.arrays import Array, fill
+from audio.recordings.manifest import Manifest, Split
 from foundation.errors import InputError
-from pipelines.stages.stored_arrays import OFFSETS, TRAINED_ON, kept_clips, kept_rows, read_clips, write_clips
+from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash
 from pipelines.store.training_curve import CURVE, numeric
@@ -26,7 +23,6 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNetConfig, create_wavenet
 
 VALIDATION_BATCHES = 8
-SAMPLES = "samples.npy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,36 +50,12 @@ class VocoderSettings:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class CodedIn:
     """The corpus in the codes of one codebook."""
 
     tokenizer: Entry
     codes: Entry
-
-
-def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
-    """Write all training and validation sound at one rate, 16 bits, in one array; crops are read in place."""
-    recipe = Recipe(
-        stage="waveforms",
-        version=1,
-        config={"sample_rate": sample_rate},
-        inputs={"manifest": audio_hash(manifest, TRAINED_ON)},
-    )
-    clips = kept_clips(manifest)
-
-    def make(folder: Path) -> None:
-        lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips]
-        write = partial(_write_waveform, manifest.root, sample_rate)
-        write_clips(session, "waveforms", folder / SAMPLES, clips, lengths, write, dtype=np.int16)
-
-    return session.obtain(recipe, f"waveforms of {len(clips)} clips", make, files=[SAMPLES, OFFSETS])
-
-
-def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
-    """Write a clip's place ``(samples,)``."""
-    blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
-    fill(samples, (np.clip(np.round(block * 32768), -32768, 32767) for block in blocks))
 
 
 def vocoder(

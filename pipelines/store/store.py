@@ -16,7 +16,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,13 @@ class StoreConfig:
     root: Path
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides the result of a stage; not devices, workers, paths and logging."""
 
     stage: str
     version: int  # of the stage's code: raise it when the same config gives other bytes
+    _: KW_ONLY
     config: Mapping[str, object]  # numeric config, JSON-serialisable
     inputs: Mapping[str, str]  # name of an input -> its key or content hash
 

@@ -17,13 +17,12 @@ from audio.recordings.splits import SplitConfig
 from foundation.progress import Terminal
 from pipelines.chain.corpus import Corpus, read_corpus
 from pipelines.stages.codes import codes
-from pipelines.stages.decoded import decoded
+from pipelines.stages.decoded import decode_clips
 from pipelines.stages.features import signal_features
-from pipelines.stages.filter_bank import filter_banks
-from pipelines.stages.vocoder import waveforms
+from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
-from tests.pipelines.tiny import AUDIO, LISTENING, sweep
+from tests.pipelines.tiny import AUDIO, LISTENING, playback_of, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once
 from tokenizer.parquet import CodedClip, read_codes
 from training.gangs import Alone
@@ -92,11 +91,12 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, bytes]:
     session = session_in(place)
     tokenizer = Entry(stage="tokenizer", key="a", folder=run / "tokenizer", reused=True)
     vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
+    heard = replace(LISTENING, judged_clips=3, seconds=0.3)
     entries = [
         signal_features(session, manifest, tokenizer, autoencoder="a", methods=("log_mel", "bottleneck")),
         filter_banks(session, manifest),
         waveforms(session, manifest, AUDIO.sample_rate),
-        decoded(session, manifest, tokenizer, vocoder, AUDIO, replace(LISTENING, judged_clips=3, seconds=0.3)),
+        decode_clips(playback_of(session, manifest, tokenizer, vocoder, config=heard)),
     ]
     return {
         f"{entry.stage}/{path.name}": path.read_bytes()

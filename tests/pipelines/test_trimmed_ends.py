@@ -19,18 +19,16 @@ from lm.baselines.spectrogram_transformer import AstConfig
 from pipelines.chain.corpus import Corpus, read_corpus
 from pipelines.settings.run import run_settings
 from pipelines.stages.codes import codes, views
-from pipelines.stages.decoded import decoded
+from pipelines.stages.decoded import decode_clips
 from pipelines.stages.features import signal_features
-from pipelines.stages.filter_bank import filter_banks
 from pipelines.stages.health import health
 from pipelines.stages.listening import listening
-from pipelines.stages.spectrogram import spectrograms
 from pipelines.stages.spectrogram_transformer import ast_features
+from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
 from pipelines.stages.tokenizer import frame_sample, heard_sample
-from pipelines.stages.vocoder import waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
-from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
+from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
 from tests.pipelines.tiny_chain import TINY, called_at_once, composed
 from tokenizer.health import HealthConfig
 from tokenizer.views import ViewsConfig
@@ -98,6 +96,7 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, byte
     vocoder = Entry(stage="vocoder", key="b", folder=run / "vocoder", reused=True)
     view = ViewsConfig(offsets=True, warps=1, max_speed=0.1, max_formants=0.1, dynamic_ranges=(20, 40), seed=0)
     heard = replace(LISTENING, clips=2, judged_clips=2, seconds=0.3)
+    playback = playback_of(session, manifest, tokenizer, vocoder, config=heard)
     sample = frame_sample(session, manifest, AUDIO, settings)
     coded = codes(session, manifest, tokenizer)
     entries = [
@@ -110,8 +109,8 @@ def made(manifest: Manifest, run: Path, place: Path) -> dict[str, dict[str, byte
         filter_banks(session, manifest),
         ast_features(session, manifest, None, AstConfig(layers=(1,), patches=4)),
         waveforms(session, manifest, AUDIO.sample_rate),
-        listening(session, manifest, tokenizer, vocoder, None, AUDIO, heard),
-        decoded(session, manifest, tokenizer, vocoder, AUDIO, heard),
+        listening(playback, None),
+        decode_clips(playback),
     ]
     return {
         entry.stage: {

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from audio.recordings.manifest import Manifest
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from pipelines.stages.listening import ListeningConfig
+from pipelines.stages.playback import ListeningConfig, Playback
+from pipelines.store.session import Session
+from pipelines.store.store import Entry
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
@@ -30,6 +33,20 @@ LISTENING = ListeningConfig(
     vocoder_temperature=1.0,
     seed=0,
 )
+
+
+def playback_of(
+    session: Session,
+    manifest: Manifest,
+    tokenizer: Entry,
+    vocoder: Entry,
+    audio: SpectrogramConfig = AUDIO,
+    config: ListeningConfig = LISTENING,
+) -> Playback:
+    """What plays the test clips of a manifest."""
+    return Playback(
+        session=session, manifest=manifest, tokenizer=tokenizer, vocoder=vocoder, audio=audio, config=config
+    )
 
 
 def tiny_tokenizer(seed: int, *, mels: int | None = None) -> Tokenizer:

@@ -12,8 +12,7 @@ from foundation.progress import Terminal
 from lm.probe import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures
-from pipelines.stages.decoded import CLIPS, GUARD
-from pipelines.stages.judging import JUDGED
+from pipelines.stages.decoded import CLIPS, GUARD, JUDGED
 from pipelines.stages.listening import LISTENING
 from pipelines.stages.recognition import RECOGNISED, label_task
 from pipelines.store.session import Session

@@ -25,7 +25,8 @@ from lm.baselines.spectrogram_reader import PIECE_FRAMES, statistics
 from lm.pooling import POOLINGS, pool
 from pipelines.commandline.refusals import resolved
 from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
-from pipelines.stages.spectrogram import spectrograms, stored_spectrograms
+from pipelines.stages.labels import Labels
+from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import TokenizerSettings, frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -121,8 +122,10 @@ def stored(session: Session, manifest: Manifest, sample: Entry) -> Entry:
     return spectrograms(session, manifest, AUDIO, sample)
 
 
-def _labels(manifest: Manifest) -> dict[str, str | None]:
-    return {clip.path: clip.label for clip in manifest.clips}
+def _labels(manifest: Manifest, **others: str | None) -> Labels:
+    """Each clip's own label; ``others`` by the clip's name without its suffix."""
+    by_clip = {clip.path: clip.label for clip in manifest.clips}
+    return Labels(by_clip={**by_clip, **{f"{name}.wav": label for name, label in others.items()}}, classes=CLASSES)
 
 
 def _normalised(manifest: Manifest, path: str, sample: Entry) -> torch.Tensor:
@@ -168,13 +171,13 @@ def contrasted(session: Session, stored: Entry) -> Entry:
 
 @pytest.fixture(scope="module")
 def labelled(session: Session, manifest: Manifest, stored: Entry) -> Entry:
-    return supervised(session, stored, _labels(manifest), CLASSES, SETTINGS)
+    return supervised(session, stored, _labels(manifest), SETTINGS)
 
 
 def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
     session = _session(tmp_path)
     stored = spectrograms(session, manifest, AUDIO, _sample(session, manifest))
-    again = simclr(session, stored, None, SETTINGS), supervised(session, stored, _labels(manifest), CLASSES, SETTINGS)
+    again = simclr(session, stored, None, SETTINGS), supervised(session, stored, _labels(manifest), SETTINGS)
     for entry, other in zip((contrasted, labelled), again, strict=True):
         assert not other.reused
         assert {"model.safetensors", "config.json"} <= set(_hashes(entry))
@@ -198,28 +201,29 @@ def test_simclr_hears_clips_that_nothing_is_known_of(
 def test_labels_of_test_clips_and_clips_without_label_are_not_used(
     session: Session, manifest: Manifest, stored: Entry, labelled: Entry
 ) -> None:
-    labels = _labels(manifest)
-    hidden = {**labels, **{clip.path: None for clip in manifest.of("test")}}
-    assert supervised(session, stored, hidden, CLASSES, SETTINGS).key == labelled.key
-    fewer = {**hidden, manifest.of("train")[0].path: None}
-    assert supervised(session, stored, fewer, CLASSES, SETTINGS).key != labelled.key
+    hidden = dict.fromkeys((Path(clip.path).stem for clip in manifest.of("test")), None)
+    assert supervised(session, stored, _labels(manifest, **hidden), SETTINGS).key == labelled.key
+    hidden[Path(manifest.of("train")[0].path).stem] = None
+    assert supervised(session, stored, _labels(manifest, **hidden), SETTINGS).key != labelled.key
+    hidden = dict.fromkeys((Path(clip.path).stem for clip in manifest.clips), None)
     with pytest.raises(InputError, match="there are 0 train clips"):
-        supervised(session, stored, dict.fromkeys(labels), CLASSES, SETTINGS)
+        supervised(session, stored, _labels(manifest, **hidden), SETTINGS)
 
 
 def test_which_clips_have_no_label_decides_the_entry(session: Session, manifest: Manifest, stored: Entry) -> None:
     """The same labels in the same order, of other clips."""
     rises, other = manifest.of("train")[-2:]
-    hidden = [{**_labels(manifest), rises.path: None}, {**_labels(manifest), other.path: None}]
+    hidden = [_labels(manifest, **{Path(clip.path).stem: None}) for clip in (rises, other)]
     assert rises.label == other.label
-    assert len({supervised(session, stored, labels, CLASSES, SETTINGS).key for labels in hidden}) == 2
+    assert len({supervised(session, stored, labels, SETTINGS).key for labels in hidden}) == 2
 
 
 def test_several_labels_are_predicted_each_by_itself(
     session: Session, manifest: Manifest, sample: Entry, stored: Entry
 ) -> None:
-    labels = {clip.path: (clip.label, "sounds") for clip in manifest.clips if clip.label}
-    entry = supervised(session, stored, labels, (*CLASSES, "sounds"), SETTINGS, multi_label=True)
+    several = {clip.path: (clip.label, "sounds") for clip in manifest.clips if clip.label}
+    labels = Labels(by_clip=several, classes=(*CLASSES, "sounds"), multi_label=True)
+    entry = supervised(session, stored, labels, SETTINGS)
     features = baseline_features(session, manifest, AUDIO, sample, "supervised", entry, SETTINGS)
     scores = load_file(features.folder / "scores.safetensors")["scores"]
     assert scores.shape == (20, 3)

@@ -11,12 +11,12 @@ import torch
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.stages.decoded import decoded, wav_name
+from pipelines.stages.decoded import decode_clips, wav_name
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from tests.pipelines.tiny import AUDIO, LISTENING, sweep
+from tests.pipelines.tiny import LISTENING, playback_of, sweep
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
 from vocoder.engines import numba_streams
@@ -45,9 +45,9 @@ def test_a_store_keeps_sounds_of_each_strength_of_the_post_filter(
     run_folder: Path, session: Session, manifest: Manifest
 ) -> None:
     parts, strengths = parts_of(run_folder), (0.0, 0.5, 1.0)
-    for stage in (decoded, partial(listening, model_entry=None)):
+    for stage in (decode_clips, partial(listening, model=None)):
         made = [
-            stage(session, manifest, *parts, audio=AUDIO, config=replace(LISTENING, postfilter=strength))
+            stage(playback_of(session, manifest, *parts, config=replace(LISTENING, postfilter=strength)))
             for strength in strengths
         ]
         assert len({entry.key for entry in made}) == 3
@@ -63,8 +63,8 @@ def test_clips_that_are_decoded_are_counted(
     """Of a corpus with fewer test clips than are asked for."""
     config, parts = replace(LISTENING, clips=3, judged_clips=3), parts_of(run_folder)
     heard = replace(session, terminal=Terminal())
-    for stage in (decoded, partial(listening, model_entry=None)):
-        stage(heard, manifest, *parts, audio=AUDIO, config=config)
+    for stage in (decode_clips, partial(listening, model=None)):
+        stage(playback_of(heard, manifest, *parts, config=config))
     told = [line for line in capsys.readouterr().err.splitlines() if "test clips decoded" in line]
     assert len(told) == 2
     assert all("  1 test clips decoded" in line for line in told)
@@ -72,7 +72,9 @@ def test_clips_that_are_decoded_are_counted(
 
 def test_another_seed_draws_every_kind_of_sound_anew(run_folder: Path, session: Session, manifest: Manifest) -> None:
     parts = parts_of(run_folder)
-    one, other = (decoded(session, manifest, *parts, AUDIO, replace(LISTENING, seed=seed)) for seed in (0, 1))
+    one, other = (
+        decode_clips(playback_of(session, manifest, *parts, config=replace(LISTENING, seed=seed))) for seed in (0, 1)
+    )
     for kind in JUDGED_KINDS:
         files = [(entry.folder / wav_name(0, kind)).read_bytes() for entry in (one, other)]
         assert (files[0] == files[1]) == (kind == "original")
@@ -90,7 +92,9 @@ def test_a_store_knows_where_the_post_filter_changes_nothing(
     vocoder = Vocoder.from_pretrained(run_folder / "vocoder")
     Vocoder(vocoder.model, relative.format.tokenizer).save_pretrained(tmp_path / "vocoder")
     own, asked = (
-        decoded(session, manifest, *parts_of(tmp_path), audio, replace(LISTENING, postfilter=strength))
+        decode_clips(
+            playback_of(session, manifest, *parts_of(tmp_path), audio, replace(LISTENING, postfilter=strength))
+        )
         for strength in (0, 1)
     )
     assert (asked.key, asked.reused) == (own.key, True)
@@ -100,16 +104,18 @@ def test_a_store_keeps_sounds_of_each_precision(
     run_folder: Path, session: Session, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = parts_of(run_folder)
-    numba, torch_loop = (
-        decoded(session, manifest, *parts, AUDIO, replace(LISTENING, engine=engine)) for engine in ("numba", "torch")
+    numba, torch_loop, auto = (
+        playback_of(session, manifest, *parts, config=replace(LISTENING, engine=engine))
+        for engine in ("numba", "torch", "auto")
     )
-    assert not numba.reused
-    assert (torch_loop.key, torch_loop.reused) == (numba.key, True)
+    entry, again = decode_clips(numba), decode_clips(torch_loop)
+    assert not entry.reused
+    assert (again.key, again.reused) == (entry.key, True)
     if not numba_streams.multiplies_bf16():
         pytest.skip("needs a CPU with AVX512_BF16")
-    assert decoded(session, manifest, *parts, AUDIO, replace(LISTENING, engine="auto")).key != numba.key
+    assert decode_clips(auto).key != entry.key
     monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
-    assert decoded(session, manifest, *parts, AUDIO, replace(LISTENING, engine="auto")).key == numba.key
+    assert decode_clips(auto).key == entry.key
 
 
 def test_a_strength_out_of_range_is_refused_by_its_option() -> None:

@@ -15,9 +15,8 @@ from foundation.arrays import Array
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from pipelines.settings.run import run_settings
-from pipelines.stages.stored_arrays import write_clips
+from pipelines.stages.stored_arrays import waveforms, write_clips
 from pipelines.stages.tokenizer import frame_sample
-from pipelines.stages.vocoder import waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from tests.pipelines.tiny import sweep

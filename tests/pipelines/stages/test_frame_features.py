@@ -15,7 +15,7 @@ from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.pooling import POOLINGS, FloatArray, pool
-from pipelines.stages.frame_features import frame_features
+from pipelines.stages.features import frame_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.tiny import sweep

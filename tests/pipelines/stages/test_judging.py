@@ -10,8 +10,7 @@ import torch
 
 from audio.waveform import Waveform
 from foundation.progress import Terminal
-from pipelines.stages.decoded import CLIPS, wav_name
-from pipelines.stages.judging import JUDGED, judged
+from pipelines.stages.decoded import CLIPS, JUDGED, measure_clips, wav_name
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from tests.pipelines.tiny import sweep
@@ -41,7 +40,7 @@ def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
     session = Session(
         store=Store(place / "store"), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=place, workers=0
     )
-    content: Any = judged(session, *parts, sounds).read_json(JUDGED)
+    content: Any = measure_clips(session, *parts, sounds).read_json(JUDGED)
     return dict(content["clips"][0]["sounds"]["wavenet"])
 
 

@@ -1,5 +1,6 @@
 """What a language model says, as sound, on a tiny run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import torch
 
 from audio.waveform import Waveform
 from foundation.progress import Terminal
-from pipelines.stages.language_sounds import Asked, language_sounds
+from pipelines.stages.language_sounds import language_sounds
 from pipelines.stages.recognition import new_part
 from pipelines.store.session import Session
 from pipelines.store.store import Store
-from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny import LISTENING, sweep
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
 from vocoder.continuing import Prompt
@@ -33,18 +34,10 @@ def said(run_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
     )
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
     loud = Waveform(samples=np.sign(sweep(0.4, RATE)).astype(np.float32), sample_rate=RATE)
-    asked = Asked(
-        prompts=[Prompt(waveform=loud, codes=tokenizer.encode(loud))],
-        groups=[None],
-        seconds=0.2,
-        temperatures=[1.0],
-        continuations=1,
-        unconditional=1,
-        top_k=0,
-        seed=0,
-    )
+    prompts = [(Prompt(waveform=loud, codes=tokenizer.encode(loud)), None)]
+    config = replace(LISTENING, continuation_seconds=0.2, unconditional=1)
     wavenet = WAVENET.create(tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
-    rows = language_sounds(session, tmp_path, tokenizer, wavenet, run_folder / "lm", asked)["said"]
+    rows = language_sounds(session, tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)["said"]
     assert isinstance(rows, list)
     return rows
 

@@ -12,12 +12,12 @@ from audio.reading import read
 from audio.recordings.manifest import Clip, Manifest
 from audio.waveform import FloatArray
 from foundation.progress import Terminal
-from pipelines.stages.decoded import CLIPS, decoded, decoded_paths
+from pipelines.stages.decoded import CLIPS, decode_clips, decoded_paths
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.stages.listening import listening
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, sweep
+from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
 from training.gangs import Alone
 
 RATE = 4000
@@ -59,8 +59,8 @@ def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
     parts = [
         Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder", "lm")
     ]
-    played = listening(session, manifest, *parts, AUDIO, CONFIG)
-    judged = decoded(session, manifest, *parts[:2], AUDIO, CONFIG)
+    playback = playback_of(session, manifest, *parts[:2], config=CONFIG)
+    played, judged = listening(playback, parts[2]), decode_clips(playback)
     rows = played.read_json(LISTENING_RECORD)["clips"]
     places = judged.read_json(CLIPS)["clips"]
     assert isinstance(rows, list)
@@ -88,7 +88,7 @@ def test_a_clip_that_is_not_longer_is_heard_from_its_beginning(
     run_folder: Path, session: Session, manifest: Manifest
 ) -> None:
     parts = [Entry(stage=part, key=part, folder=run_folder / part, reused=True) for part in ("tokenizer", "vocoder")]
-    played = listening(session, manifest, *parts, None, AUDIO, replace(CONFIG, seconds=1.0))
+    played = listening(playback_of(session, manifest, *parts, config=replace(CONFIG, seconds=1.0)), None)
     rows = played.read_json(LISTENING_RECORD)["clips"]
     assert isinstance(rows, list)
     assert [row["start"] for row in rows] == [0, 0, 0]

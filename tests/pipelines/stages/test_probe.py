@@ -20,7 +20,7 @@ from lm.probe import ProbeConfig
 from lm.probe_task import require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import comparison
-from pipelines.stages.probe import probed, probes, require_probeable
+from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.stored_features import features_by_method
@@ -102,7 +102,9 @@ def together(
     scores: Mapping[str, Entry] | None = None,
 ) -> Entry:
     told = {name for name, method in METHODS.items() if method.labels == "train"}
-    return probes(session, manifest, probed(session, manifest, entries, config, told=told), config, scores=scores)
+    return collect_probes(
+        session, manifest, probe_methods(session, manifest, entries, config, labelled=told), config, scores=scores
+    )
 
 
 def asked(place: Path, manifest: Manifest, **changes: Any) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from lm.baselines.spectrogram_transformer import AstConfig, create_ast, load_cla
 from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import Label
 from lm.pooling import POOLINGS, pool
-from pipelines.stages.filter_bank import filter_banks
+from pipelines.stages.labels import Labels
 from pipelines.stages.spectrogram_transformer import AstSettings, ast, ast_features
+from pipelines.stages.stored_arrays import filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from training.gangs import Alone
@@ -101,7 +102,7 @@ def fine_tuned(
 ) -> Entry:
     """AST, fine-tuned on filter banks of the manifest."""
     banks = filter_banks(session, manifest)
-    return ast(session, manifest, banks, labels, classes, settings, multi_label=multi_label)
+    return ast(session, manifest, banks, Labels(by_clip=labels, classes=classes, multi_label=multi_label), settings)
 
 
 def whole(manifest: Manifest, path: str) -> torch.Tensor:

@@ -1,0 +1,53 @@
+"""Labels of clips, and batches of labelled clips for encoders that are trained with labels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from audio.recordings.manifest import Manifest
+from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
+from lm.baselines.supervised import Label, LabelledBatch, LabelledBatches, LabelledSplit, validation_clips
+from lm.probe_task import ProbeTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The labels of clips."""
+
+    by_clip: Mapping[str, Label | None]  # a class, or several with `multi_label`; None: unknown
+    classes: Sequence[str]
+    multi_label: bool = False
+
+    @classmethod
+    def of(cls, manifest: Manifest, task: ProbeTask) -> "Labels":
+        """Return the labels of a probe's task."""
+        several = [tuple(task.classes[number] for number in np.flatnonzero(targets)) for targets in task.targets]
+        by_clip = {
+            clip.name: (names if task.multi_label else names[0]) if names else None
+            for clip, names in zip(manifest.clips, several, strict=True)
+        }
+        return cls(by_clip=by_clip, classes=task.classes, multi_label=task.multi_label)
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What a model keeps of them."""
+        return {"classes": list(self.classes), "multi_label": self.multi_label}
+
+    def batches(
+        self,
+        train: LabelledSplit,
+        validation: LabelledSplit,
+        config: SpectrogramBatchConfig,
+        augmentation: AugmentationConfig,
+        *,
+        std: Tensor,
+        label_smoothing: float,
+    ) -> tuple[LabelledBatches, list[LabelledBatch]]:
+        """Return augmented batches of the training clips, and all validation clips."""
+        targets, held_out = (split.targets(self.classes, multi_label=self.multi_label) for split in (train, validation))
+        views = AugmentedClips(train.clips, config, augmentation, std=std)
+        batches = LabelledBatches(views=views, targets=targets, label_smoothing=label_smoothing)
+        return batches, validation_clips(validation.clips, held_out, batch_size=config.batch_size)

@@ -1,0 +1,129 @@
+"""Playback of test clips: their excerpts, and the sound of their codes, for listening and for figures."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from audio.excerpts import Excerpt, read_loudest
+from audio.recordings.choosing import drawn
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
+from audio.spectrogram import SpectrogramConfig
+from audio.waveform import Waveform
+from foundation.errors import InputError
+from foundation.ranges import require, require_positive
+from foundation.seeds import require_seed
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe
+from tokenizer.codes import Codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder.engines.choice import choose_engine, precision
+from vocoder.kinds.table import KINDS
+from vocoder.postfilter import in_force
+from vocoder.sampling import EngineChoice, Sampling, require_strength
+from vocoder.synthesis import Synthesis
+
+JudgeName = Literal["probe", "supervised"]
+JUDGES: dict[JudgeName, str] = {"probe": "a linear probe of log-mel", "supervised": "a supervised network"}
+PLAYED: tuple[Split, ...] = ("test",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListeningConfig:
+    """Options of the sounds to listen to, and of those that are measured."""
+
+    clips: int  # test clips to listen to
+    judged_clips: int  # test clips for the vocoder's figures; 0: only those to listen to, and no labels
+    judge: JudgeName = "probe"  # classifier of their sounds
+    seconds: float  # of each, at most: the loudest excerpt of a longer clip
+    continuation_seconds: float
+    temperatures: tuple[float, ...]  # of the language model
+    continuations: int  # of each clip at each temperature
+    unconditional: int  # unprompted sounds, at each temperature
+    top_k: int
+    vocoder_temperature: float
+    seed: int
+    engine: EngineChoice = "auto"  # of the vocoder
+    postfilter: float = 1.0  # strength of its post-filter
+
+    def __post_init__(self) -> None:
+        require_positive(self, "listening", "clips", "seconds", "continuation_seconds")
+        require_seed(self.seed, "listening.seed")
+        for name in ("judged_clips", "continuations", "unconditional", "top_k", "vocoder_temperature"):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"listening.{name}", value, "it must be 0 or more")
+        require_strength(self.postfilter, option="listening.postfilter")
+        for temperature in self.temperatures:
+            if not 0 <= temperature < math.inf:
+                raise InputError(f"listening.temperatures has {temperature}; each must be 0 or more")
+        if len(set(self.temperatures)) != len(self.temperatures):
+            raise InputError(f"listening.temperatures are {list(self.temperatures)}; name each once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Playback:
+    """The models that turn test clips into codes and back into sound, and the options of this sound."""
+
+    session: Session
+    manifest: Manifest
+    tokenizer: Entry
+    vocoder: Entry
+    audio: SpectrogramConfig
+    config: ListeningConfig
+
+    def choose(self, count: int) -> list[Clip]:
+        """Choose some of the test clips."""
+        return drawn(self.manifest.of("test"), count, seed=self.config.seed)
+
+    def recipe(
+        self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: str
+    ) -> Recipe:
+        """Return the recipe of a stage that plays ``clips``: its config and inputs, and what else decides sound here.
+
+        That is the post-filter if it is active, the precision of the engine, the kinds of sound, and the voices.
+        """
+        engine = choose_engine(self.config.engine, self.session.gang.device.type).engine
+        here = {"postfilter": in_force(self.config.postfilter, self.audio), "precision": precision(engine)}
+        kinds = {kind.key: kind.version for kind in KINDS if kind.version}
+        models = {"tokenizer": self.tokenizer.key, "vocoder": self.vocoder.key}
+        return Recipe(
+            stage,
+            version,
+            config={**config, **here, **kinds, "groups": [clip.group for clip in clips]},
+            inputs={**models, "manifest": audio_hash(self.manifest, PLAYED), **inputs},
+        )
+
+    def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
+        """Load the tokenizer and the synthesis of each kind of sound, on this run's device."""
+        device, own = str(self.session.gang.device), self.config
+        tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=device)
+        sampling = Sampling(
+            temperature=own.vocoder_temperature, seed=own.seed, postfilter=own.postfilter, engine=own.engine
+        )
+        folder = self.vocoder.folder
+        return tokenizer, {kind.key: kind.create(tokenizer, sampling, folder=folder, device=device) for kind in KINDS}
+
+    def excerpt(self, clip: Clip, tokenizer: Tokenizer) -> Excerpt:
+        """Read the excerpt of a clip: its loudest ``config.seconds``, or all of a shorter one.
+
+        It begins where a code of the clip begins. The excerpt is encoded like a separate clip, so a front end that
+        measures whole recordings measures the excerpt, as it does when decoded sound is encoded again.
+        """
+        path, step = self.manifest.root / clip.path, tokenizer.format.samples_per_code
+        return read_loudest(path, tokenizer.format.sample_rate, self.config.seconds, step=step, part=clip.part)
+
+    def speak(
+        self, syntheses: Mapping[str, Synthesis], clips: Sequence[Clip], codes: Sequence[Codes], *, title: str
+    ) -> Iterator[tuple[str, list[Waveform]]]:
+        """Decode the clips' codes to each kind of sound, one kind after the other."""
+        for kind, synthesis in syntheses.items():
+            with self.session.terminal.working(title, 1, "samples") as progress:
+                groups = [clip.group for clip in clips]
+                sounds = synthesis.sounds(codes, groups, progress=progress.advance_to)
+            yield kind, sounds
+
+
+def excerpt_row(clip: Clip, excerpt: Excerpt) -> dict[str, object]:
+    """Describe an excerpt: its clip, its start in the clip, and the lengths of excerpt and clip in seconds."""
+    seconds = {"seconds": excerpt.waveform.seconds, "clip_seconds": clip.seconds}
+    return {"path": clip.name, "start": excerpt.start_seconds, **seconds}
