@@ -4,12 +4,18 @@ Everything is trained on the same training clips, including those without a labe
 layers and penalties. Test clips are only described by models that are finished.
 """
 
+import inspect
+from collections.abc import Callable, Sequence
+
 from audio.recordings.manifest import Manifest
+from foundation.errors import InputError
+from pipelines.methods.method import Made, Method
 from pipelines.methods.study import Codec, Study
 from pipelines.settings.run import RunSettings
 from pipelines.stages.probe import collect_probes, probe_methods, probe_task
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
+from pipelines.store.stored_features import FEATURES, features_by_method
 
 
 def compare_methods(
@@ -29,10 +35,28 @@ def compare_methods(
         unlabelled=unlabelled,
         task=probe_task(manifest, settings.probe.label_separator),
     )
-    made = [features(study) for features in dict.fromkeys(method.features for method in methods)]
+    made = [make_features(study, features, methods) for features in dict.fromkeys(each.features for each in methods)]
     entries = [entry for each in made for entry in each.features]
     labelled = frozenset(method.name for method in methods if method.labels == "train")
     rows = probe_methods(session, manifest, entries, settings.probe, labelled=labelled)
     scores = {of: entry for each in made for of, entry in each.scores.items()}
     together = collect_probes(session, manifest, rows, settings.probe, scores=scores)
     return [*(entry for each in made for entry in each.trained), *entries, *rows, together]
+
+
+def make_features(study: Study, features: Callable[[Study], Made], methods: Sequence[Method]) -> Made:
+    """Make the features of all methods that share the function ``features``.
+
+    Raises:
+        InputError: their keys begin with the name of another method, such as that of a file that was copied.
+    """
+    made = features(study)
+    wanted = [method.name for method in methods if method.features == features]
+    found = list(features_by_method([entry.folder / FEATURES for entry in made.features]))
+    if sorted(found) != sorted(wanted):
+        file, keys = inspect.getsourcefile(getattr(features, "func", features)), ", ".join(found) or "no method"
+        raise InputError(
+            f"{file} makes features with the keys of {keys} for the method {', '.join(wanted)}: begin the keys with "
+            f"the method's own name, as in {wanted[0]}:mean"
+        )
+    return made

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row
+from pipelines.methods.method import Line, Row, frame_method
 
 if TYPE_CHECKING:
     from lm.pooling import FloatArray
-    from pipelines.methods.study import Study
 
 WINDOW_SECONDS = 0.128  # long enough to part neighbouring semitones from about 130 Hz up
 
@@ -26,22 +25,13 @@ def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> 
     return frames
 
 
-def _features(study: Study) -> Made:
-    from pipelines.stages.features import frame_features
-
-    audio = study.options.audio
-    frames = partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length)
-    made = frame_features(study.session, study.manifest, frames, method=CHROMA.name, sample_rate=audio.sample_rate)
-    return Made(features=(made,))
-
-
-CHROMA = Method(
-    row=Row(
+CHROMA = frame_method(
+    Row(
         name="chroma",
         kind="signal",
         title="chroma",
         line=Line(marker="h", filled=False, dashes="--"),
         places=frozenset({"learning curves"}),
     ),
-    features=_features,
+    lambda audio: partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length),
 )

@@ -1,4 +1,4 @@
-"""The codes of a clip without a language model: the bag of codes."""
+"""Methods on the codes of a clip: the bag of codes, and states of the language model, trained and untrained."""
 
 from __future__ import annotations
 
@@ -7,13 +7,34 @@ from typing import TYPE_CHECKING
 from pipelines.methods.method import Line, Made, Method, Row
 
 if TYPE_CHECKING:
-    from pipelines.methods.study import Study
+    from pipelines.methods.study import Options, Study
 
 
-def _features(study: Study) -> Made:
+def _bags(study: Study) -> Made:
     from pipelines.stages.features import code_features
 
     return Made(features=(code_features(study.session, study.codec.codes),))
+
+
+def _states(study: Study) -> Made:
+    from pipelines.stages.features import gpt_features
+
+    own, codec = study.options.compare, study.codec
+    assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
+    entry = gpt_features(study.session, codec.codes, codec.lm, attentive=own.attentive, surprise=own.surprise)
+    return Made(features=(entry,))
+
+
+def _untrained_states(study: Study) -> Made:
+    from pipelines.stages.features import random_gpt_features
+
+    own = study.options.lm
+    return Made(features=(random_gpt_features(study.session, study.codec.codes, own.gpt, seed=own.fit.seed),))
+
+
+def _candidates(options: Options, poolings: int) -> int:
+    """Count the candidates: all layers side by side are one more layer; two options of the comparison add more."""
+    return (options.lm.gpt.layers + 1) * (poolings + options.compare.attentive) + options.compare.surprise
 
 
 BAG_OF_CODES = Method(
@@ -24,5 +45,17 @@ BAG_OF_CODES = Method(
         line=Line(filled=False, dashes="--"),
         places=frozenset({"learning curves", "groups", "summary"}),
     ),
-    features=_features,
+    features=_bags,
+)
+GPT = Method(
+    row=Row(
+        name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=frozenset({"learning curves", "groups"})
+    ),
+    candidates=_candidates,
+    features=_states,
+)
+RANDOM_GPT = Method(
+    row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=frozenset({"summary"})),
+    candidates=lambda options, poolings: (options.lm.gpt.layers + 1) * poolings,
+    features=_untrained_states,
 )

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.store.store import Entry
 
 if TYPE_CHECKING:
     from audio.recordings.manifest import Manifest
+    from audio.spectrogram import SpectrogramConfig
     from pipelines.methods.study import Options, Study, TrainingOptions
+    from pipelines.stages.features import Frames
 
 # "own": vectors that the user brings. Charts order and colour methods by kind.
 Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]
@@ -77,3 +80,20 @@ class Method:
     def name(self) -> str:
         """The name of its row."""
         return self.row.name
+
+
+def frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames]) -> Method:
+    """Describe a method that pools frames over each clip and needs no training.
+
+    ``frames`` returns the function that computes them, with its options for the run's front end: samples
+    ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
+    """
+    return Method(row=row, features=partial(_pool_frames, row, frames))
+
+
+def _pool_frames(row: Row, frames: Callable[[SpectrogramConfig], Frames], study: Study) -> Made:
+    from pipelines.stages.features import frame_features
+
+    audio = study.options.audio
+    entry = frame_features(study.session, study.manifest, frames(audio), method=row.name, sample_rate=audio.sample_rate)
+    return Made(features=(entry,))

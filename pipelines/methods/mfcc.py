@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row
+from pipelines.methods.method import Line, Row, frame_method
 
 if TYPE_CHECKING:
     from lm.pooling import FloatArray
-    from pipelines.methods.study import Study
 
 COEFFICIENTS = 20
 N_MELS = 40
@@ -36,24 +35,15 @@ def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, ho
     return frames
 
 
-def _features(study: Study) -> Made:
-    from pipelines.stages.features import frame_features
-
-    audio = study.options.audio
-    frames = partial(
-        mfcc_frames, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length
-    )
-    made = frame_features(study.session, study.manifest, frames, method=MFCC.name, sample_rate=audio.sample_rate)
-    return Made(features=(made,))
-
-
-MFCC = Method(
-    row=Row(
+MFCC = frame_method(
+    Row(
         name="mfcc",
         kind="signal",
         title="MFCC",
         line=Line(marker="p", filled=False, dashes="-."),
         places=frozenset({"learning curves"}),
     ),
-    features=_features,
+    lambda audio: partial(
+        mfcc_frames, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length
+    ),
 )

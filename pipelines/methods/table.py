@@ -6,32 +6,30 @@ To add a method, describe it in a file of this folder and add it here. Sentences
 from collections.abc import Iterable
 
 from pipelines.methods.chroma import CHROMA
-from pipelines.methods.codes import BAG_OF_CODES
+from pipelines.methods.codes import BAG_OF_CODES, GPT, RANDOM_GPT
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
-from pipelines.methods.gpt import GPT, RANDOM_GPT
-from pipelines.methods.method import Method, Place, Row
+from pipelines.methods.method import Place, Row
 from pipelines.methods.mfcc import MFCC
 from pipelines.methods.own import own_row
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        GPT,
-        SIMCLR,
-        AST,
-        BAG_OF_CODES,
-        RANDOM_GPT,
-        SUPERVISED,
-        RANDOM_CONV,
-        RANDOM_AST,
-        LOG_MEL,
-        BOTTLENECK,
-        MFCC,
-        CHROMA,
-    )
-}
+_ALL = (
+    GPT,
+    SIMCLR,
+    AST,
+    BAG_OF_CODES,
+    RANDOM_GPT,
+    SUPERVISED,
+    RANDOM_CONV,
+    RANDOM_AST,
+    LOG_MEL,
+    BOTTLENECK,
+    MFCC,
+    CHROMA,
+)
+METHODS = {method.name: method for method in _ALL}
+assert len(METHODS) == len(_ALL), "two methods of the table have the same name: change name= of one of their rows"
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS: dict[str, Row] = {
     row.name: row for method in METHODS.values() for row in (method.row, method.head) if row is not None

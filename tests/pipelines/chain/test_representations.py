@@ -1,16 +1,22 @@
-"""AST among the methods that a run compares: fine-tuned, with its own head, and untrained."""
+"""Methods that a run compares: AST, fine-tuned, with its own head, and untrained; and a method that was copied."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from audio.recordings.manifest import read_manifest
+from foundation.errors import InputError
 from foundation.progress import Terminal
-from lm.pooling import POOLINGS
+from lm.pooling import POOLINGS, FloatArray
 from pipelines.chain.chain import make_stages
+from pipelines.methods.method import Made, Method, Row
+from pipelines.methods.study import Study
 from pipelines.methods.table import METHODS
 from pipelines.settings.run import run_settings
+from pipelines.stages.features import frame_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from tests.pipelines.conftest import FinishedRun
@@ -25,10 +31,13 @@ WORDS = (
 
 
 @pytest.fixture(scope="module")
-def made(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entry]:
-    """The entries of a run of AST alone, by stage."""
-    (root,) = (finished_run.store / "embedded").glob("embedded-*/")
-    store = tmp_path_factory.mktemp("ast") / "store"
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ast") / "store"
+
+
+def entries_of(run: FinishedRun, store: Path, *words: str) -> dict[str, Entry]:
+    """The entries of a run on the same recordings, by stage."""
+    (root,) = (run.store / "embedded").glob("embedded-*/")
     session = Session(
         store=Store(store),
         gang=Alone(torch.device("cpu")),
@@ -36,8 +45,14 @@ def made(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) ->
         folder=store.parent / "run",
         workers=1,
     )
-    manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
-    return dict(make_stages(session, manifest, run_settings(composed(store, *WORDS))))
+    manifest = read_manifest(run.folder / "manifest.tsv", root)
+    return dict(make_stages(session, manifest, run_settings(composed(store, *words))))
+
+
+@pytest.fixture(scope="module")
+def made(finished_run: FinishedRun, store: Path) -> dict[str, Entry]:
+    """The entries of a run of AST alone, by stage."""
+    return entries_of(finished_run, store, *WORDS)
 
 
 def probed(made: dict[str, Entry]) -> dict[str, dict[str, Any]]:
@@ -66,3 +81,26 @@ def test_only_what_is_fitted_is_trained(made: dict[str, Entry]) -> None:
     assert curve["steps"] == 2
     assert not (made["random_ast_features"].folder / "scores.safetensors").exists()
     assert not {"simclr", "supervised", "lm"} & set(made)
+
+
+def _samples(samples: FloatArray) -> FloatArray:
+    return samples[:, None]
+
+
+def _copied(study: Study) -> Made:
+    """Make features under the name that the file had from which this one was copied."""
+    entry = frame_features(study.session, study.manifest, partial(_samples), method="mfcc", sample_rate=4000)
+    return Made(features=(entry,))
+
+
+def test_features_with_the_name_of_another_method_are_refused(
+    finished_run: FinishedRun, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Row(name="levels", kind="signal", title="levels")
+    method = Method(row=row, features=_copied)
+    monkeypatch.setitem(METHODS, "levels", method)
+    message = (
+        r"test_representations\.py makes features with the keys of mfcc for the method levels: .*, as in levels:mean"
+    )
+    with pytest.raises(InputError, match=message):
+        entries_of(finished_run, store, "stages=[probe]", "compare.methods=[levels]")
