@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from audio.mean_removal import MeanRemoval
 from audio.spectrogram import MAX_WINDOW, SpectrogramConfig, mel_filters, require_rate
 from foundation.errors import InputError
+from foundation.ranges import require
 
 DEFAULT_WINDOW_MS = 25.0
 DEFAULT_HOP_MS = 10.0
@@ -51,19 +52,18 @@ class AudioSettings:
 
 def _require_one_length(name: str, milliseconds: float | None, default: float, other: str, samples: int | None) -> None:
     """Refuse a length that is given in both units, or in none. A value in samples replaces the default."""
-    if samples is None and milliseconds is None:
-        raise InputError(
-            f"audio.{name} and audio.{other} are both null; give one of them, such as audio.{name}={default:g}"
-        )
-    if samples is not None and milliseconds not in (None, default):
-        raise InputError(
-            f"audio.{name} is {milliseconds:g} and audio.{other} is {samples}, but only one "
-            f"may be given: leave the other out, or set audio.{name}=null or audio.{other}=null"
-        )
-    if samples is None and milliseconds is not None and not 0 < milliseconds <= LONGEST_MS:
-        raise InputError(
-            f"audio.{name} is {milliseconds:g}; choose more than 0 and at most {LONGEST_MS:g} milliseconds"
-        )
+    if samples is not None:
+        if milliseconds not in (None, default):
+            raise InputError(
+                f"audio.{name} is {milliseconds:g} and audio.{other} is {samples}, but only one "
+                f"may be given: leave the other out, or set audio.{name}=null or audio.{other}=null"
+            )
+        return
+    if milliseconds is None:
+        both = f"audio.{name} and audio.{other} are both null"
+        raise InputError(f"{both}; give one of them, such as audio.{name}={default:g}")
+    rule = f"choose more than 0 and at most {LONGEST_MS:g} milliseconds"
+    require(0 < milliseconds <= LONGEST_MS, f"audio.{name}", f"{milliseconds:g}", rule)
 
 
 def empty_bands(config: SpectrogramConfig) -> int:

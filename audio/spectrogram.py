@@ -52,8 +52,8 @@ class SpectrogramConfig:
                 f"audio.hop_length is {self.hop_length} and audio.window_length {self.window_length} samples; "
                 "choose 0 < hop_length <= window_length, so that every sample is used"
             )
-        if self.window_length > MAX_WINDOW:
-            raise InputError(f"audio.window_length is {self.window_length} samples; choose at most {MAX_WINDOW}")
+        length, rule = self.window_length, f"choose at most {MAX_WINDOW}"
+        require(length <= MAX_WINDOW, "audio.window_length", f"{length} samples", rule)
         nyquist = self.sample_rate / 2
         if not 0 <= self.f_min < self.highest <= nyquist:
             raise InputError(
@@ -66,17 +66,13 @@ class SpectrogramConfig:
                 f"audio.n_mels is {self.n_mels}; choose 1 to {most}: no more than the window of {self.window_length} "
                 f"samples has frequency bins, and no more than {MAX_MELS}"
             )
-        if self.dynamic_range is not None and self.dynamic_range <= 0:
-            raise InputError(
-                f"audio.dynamic_range is {self.dynamic_range} dB; choose a positive one, such as 40, or null for none"
-            )
-        if self.remove_mean not in get_args(MeanRemoval):
-            raise InputError(f"audio.remove_mean is {self.remove_mean!r}; choose none, clip or running")
-        if not SMALLEST_FLOOR <= self.floor < np.inf:
-            raise InputError(
-                f"audio.floor is {self.floor}; the logarithm needs a positive floor of at least {SMALLEST_FLOOR:g}, "
-                "such as 1e-4"
-            )
+        rule = "choose a positive one, such as 40, or null for none"
+        usable = self.dynamic_range is None or self.dynamic_range > 0
+        require(usable, "audio.dynamic_range", f"{self.dynamic_range} dB", rule)
+        rule = "choose none, clip or running"
+        require(self.remove_mean in get_args(MeanRemoval), "audio.remove_mean", repr(self.remove_mean), rule)
+        rule = f"the logarithm needs a positive floor of at least {SMALLEST_FLOOR:g}, such as 1e-4"
+        require(SMALLEST_FLOOR <= self.floor < np.inf, "audio.floor", self.floor, rule)
 
     @property
     def highest(self) -> float:

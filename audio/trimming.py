@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.waveform import FloatArray
-from foundation.errors import InputError
+from foundation.ranges import require
 
 MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
 MAX_TRIM_DB = 120.0  # 16 bits span 96
@@ -38,9 +38,8 @@ class Part:
     num_samples: int
 
     def __post_init__(self) -> None:
-        for name in ("start", "num_samples"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}; a part of a recording needs 0 samples or more")
+        for name, value in (("start", self.start), ("num_samples", self.num_samples)):
+            require(value >= 0, name, value, "a part of a recording needs 0 samples or more")
 
     def overlaps(self, other: "Part") -> bool:
         """Return whether both parts hold a common sample."""
@@ -59,11 +58,7 @@ class Edges:
 
     @classmethod
     def of(cls, rises: Iterable[Iterable[int]], falls: Iterable[Iterable[int]]) -> "Edges":
-        """Build edges from lists, as JSON gives them.
-
-        Raises:
-            ValueError: the lists do not hold pairs.
-        """
+        """Build edges from lists of pairs, as JSON gives them; any other lists are a `ValueError`."""
         pairs = [tuple((block, depth) for block, depth in steps) for steps in (rises, falls)]
         return cls(rises=pairs[0], falls=pairs[1])
 

@@ -1,8 +1,6 @@
 """Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
 
 import os
-import stat
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -12,6 +10,7 @@ from audio.recordings.description import FIELDS, Description, describe
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
 from audio.recordings.measurement import Measurement
+from audio.recordings.recording_paths import EXTENSIONS, expand_home, find_paths, require_folder
 from audio.recordings.segments import SegmentConfig, clips_of
 from audio.recordings.splits import SplitConfig, split_clips
 from audio.recordings.tables import Row, read_table
@@ -19,14 +18,9 @@ from audio.recordings.templates import Template
 from foundation.errors import InputError
 from foundation.plurals import counted
 
-EXTENSIONS = (
-    *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
-    *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
-)
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 
 Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
-UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: listed as set aside, not ignored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +160,8 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Reject
     """
     root, listed = _find_in_table(config) if config.table else _find_in_folder(config)
     if config.pattern is None:
-        return (
-            root,
-            {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()},
-            (),
-        )
+        labelled = {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()}
+        return root, labelled, ()
     template = Template(config.pattern)
     matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
     if not matched:
@@ -189,56 +180,18 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Reject
 
 def _find_in_folder(config: CorpusConfig) -> tuple[Path, Described]:
     """Find the recordings of a folder: the root, and empty descriptions."""
-    root = _folder(config.root or "", "corpus.root")
-    wanted = {extension.lower().lstrip(".") for extension in config.extensions}
-    others: Counter[str] = Counter()
-    paths, unreadable = [], []
-    for path in _files(root):
-        suffix = PurePosixPath(path).suffix.lower().lstrip(".")
-        if suffix in wanted:
-            paths.append(path)
-        elif not (root / path).is_dir():
-            others[suffix] += 1
-            unreadable += [path] if suffix in UNREADABLE else []
-    if not paths:
-        most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
-        raise InputError(
-            f"corpus.root={root} holds no recordings{most}; looked for {' '.join(f'.{e}' for e in config.extensions)}, "
-            "in sub-folders too: check the path, convert other formats to WAV or FLAC, or set corpus.extensions"
-        )
-    # inspection sets the unreadable ones aside
-    return root, dict.fromkeys(sorted([*paths, *unreadable]), (Description(),))
-
-
-def _files(root: Path) -> Iterator[str]:
-    """List the paths of all files and folders below ``root`` except hidden ones. Links are followed, each folder once.
-
-    A folder may have a recording's name: the folder is then set aside by name, and the recordings in it are found as
-    well.
-    """
-    entered = set()
-    for folder, subfolders, names in os.walk(root, onerror=_no_permission, followlinks=True):
-        status = Path(folder).stat()
-        here = (status.st_dev, status.st_ino)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if here not in entered else []
-        if here in entered:
-            continue
-        entered.add(here)
-        below = PurePosixPath(folder).relative_to(PurePosixPath(root))
-        yield from (str(below / name) for name in (*subfolders, *names) if not name.startswith("."))
-
-
-def _no_permission(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+    root = require_folder(config.root or "", "corpus.root")
+    paths = find_paths(root, config.extensions, option="corpus.root", remedy=", or set corpus.extensions")
+    return root, dict.fromkeys(paths, (Description(),))
 
 
 def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
     """Find the recordings of a table: the root, and the descriptions in the table's rows."""
-    path = _expand_home(config.table or "", "corpus.table")
+    path = expand_home(config.table or "", "corpus.table")
     table = read_table(path)
     if not table.rows:
         raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
-    root = _folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
+    root = require_folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
     described: dict[str, list[Description]] = {}
     for row in table.rows:
         relative = _relative(root, row)
@@ -267,32 +220,6 @@ def _relative(root: Path, row: Row) -> str:
     if not os.path.lexists(path):  # a broken link exists: it is set aside as other unreadable files are
         raise InputError(f"{row.where}: {row.path} is not there (looked in {root}); fix the row, or set corpus.root")
     return found[0]
-
-
-def _expand_home(text: str, source: str) -> Path:
-    """Convert text to a path; ``~`` and ``~user`` become home folders."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:  # for an unknown user
-        raise InputError(f"{source}: {text} does not exist ({error}); write the whole path") from error
-
-
-def _folder(text: str, source: str) -> Path:
-    """Return the path if it is a folder that may be listed."""
-    path = _expand_home(text, source)
-    try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)"
-        ) from error
-    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
-        raise InputError(f"{source}: {text!r:.200} is not a path; name the folder of your recordings") from error
-    except OSError as error:
-        raise InputError(f"{source}: {path} cannot be read: {error.strerror}; check its permissions") from error
-    if not is_folder:
-        raise InputError(f"{source}: {path} is a file; name the folder that holds it")
-    return path
 
 
 def _merge(named: Description, listed: Description) -> Description:
@@ -329,9 +256,5 @@ def _placeholder_clips(path: str, described: Sequence[Description], config: Corp
                 sample_rate=1_000_000,
                 size=0,
                 sha256="",
-                label=known.label,
-                group=known.group,
-                index=known.index,
-                fold=known.fold,
-                split=known.split or "train",
+                **known.of_clip(),
             )

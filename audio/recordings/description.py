@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from audio.recordings.manifest import Split, whole_number
 from foundation.errors import InputError
@@ -36,6 +36,10 @@ class Description:
     fold: str | None = None
     split: Split | None = None
     span: Span | None = None  # None: the whole recording
+
+    def of_clip(self) -> dict[str, Any]:
+        """Return the fields as arguments of a `Clip`, which trains unless a split is known."""
+        return {**{name: getattr(self, name) for name in FIELDS}, "split": self.split or "train"}
 
 
 def describe(fields: Mapping[str, str], where: str) -> Description:

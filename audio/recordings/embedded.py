@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from foundation.errors import InputError
 from foundation.files import named_write_errors, os_number
 from foundation.ranges import require
 from foundation.seeds import require_seed
+from foundation.versions import version_of
 
 PATTERN = "{label}_{group}_{index}.wav"
 
@@ -86,12 +87,8 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
     A clip's speed and pitch depend on the seed and its own voice, word and take, so a larger corpus does not change
     them.
     """
-    return tuple(
-        _utterance(config.seed, voice, word, take)
-        for voice in range(config.voices)
-        for word in range(config.words)
-        for take in range(config.takes)
-    )
+    places = product(range(config.voices), range(config.words), range(config.takes))
+    return tuple(_utterance(config.seed, voice, word, take) for voice, word, take in places)
 
 
 def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
@@ -185,10 +182,9 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _engine_version() -> str:
-    try:
-        return version("espeakng-loader")
-    except PackageNotFoundError as error:
-        raise InputError("espeakng-loader is not installed; pip install espeakng-loader, or set corpus.root") from error
+    if (installed := version_of("espeakng-loader")) is None:
+        raise InputError("espeakng-loader is not installed; pip install espeakng-loader, or set corpus.root")
+    return installed
 
 
 def _check_voices(voices: set[str]) -> None:

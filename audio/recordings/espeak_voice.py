@@ -52,9 +52,8 @@ class Voice:
             self._library.espeak_SetParameter(parameter, value, 0)
         self._blocks.clear()
         data = text.encode() + b"\0"
-        self._library.espeak_Synth(
-            data, ctypes.c_size_t(len(data)), 0, _BY_CHARACTER, 0, ctypes.c_uint(_UTF8), None, None
-        )
+        size, flags = ctypes.c_size_t(len(data)), ctypes.c_uint(_UTF8)
+        self._library.espeak_Synth(data, size, 0, _BY_CHARACTER, 0, flags, None, None)
         self._library.espeak_Synchronize()
         return np.concatenate(self._blocks)
 
@@ -76,13 +75,12 @@ def main() -> None:
     request = json.load(sys.stdin)
     voice = Voice(request["seed"])
     for each in request["utterances"]:
-        samples = voice.say(
-            each["text"], voice=each["voice"], speed=each["speed"], pitch=each["pitch"], volume=request["volume"]
-        )
+        file = Path(request["folder"]) / each.pop("file")
+        samples = voice.say(**each, volume=request["volume"])
         wav = io.BytesIO()
         soundfile.write(wav, samples, voice.sample_rate, subtype="PCM_16", format="WAV")
         # Python writes the file: its errors distinguish a full disk from others, libsndfile's do not.
-        (Path(request["folder"]) / each["file"]).write_bytes(wav.getvalue())
+        file.write_bytes(wav.getvalue())
 
 
 if __name__ == "__main__":

@@ -1,12 +1,20 @@
-"""The input recordings of a command: one file, or all files below a folder."""
+"""Paths of recordings: one file, or all files below a folder."""
 
 import hashlib
 import os
+import stat
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from audio.recordings.corpus import CorpusConfig, find_recordings
 from foundation.errors import InputError
+
+EXTENSIONS = (
+    *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
+    *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
+)
+UNREADABLE = ("m4a", "aac", "wma", "amr")  # sound that libsndfile cannot decode: listed as set aside, not ignored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +53,77 @@ def recordings_at(place: Path) -> Recordings:
         raise InputError(f"input={place} does not exist; name a recording, or a folder of recordings")
     if not place.is_dir():  # other kinds of files are set aside when they are read
         return Recordings(root=place.parent, paths=(place.name,))
-    try:
-        root, found, _ = find_recordings(CorpusConfig(root=str(place), labels="none"))
-    except InputError as error:  # its message names options of `wordless run`
+    return Recordings(root=place, paths=tuple(find_paths(place, EXTENSIONS, option="input", remedy="")))
+
+
+def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: str) -> list[str]:
+    """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for the message.
+
+    Raises:
+        InputError: there are none, or a folder cannot be listed.
+    """
+    wanted = {extension.lower().lstrip(".") for extension in extensions}
+    others: Counter[str] = Counter()
+    paths, unreadable = [], []
+    for path in _files(root):
+        suffix = PurePosixPath(path).suffix.lower().lstrip(".")
+        if suffix in wanted:
+            paths.append(path)
+        elif not (root / path).is_dir():
+            others[suffix] += 1
+            unreadable += [path] if suffix in UNREADABLE else []
+    if not paths:
+        most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
         raise InputError(
-            str(error).replace("corpus.root=", "input=").replace(", or set corpus.extensions", "")
+            f"{option}={root} holds no recordings{most}; looked for {' '.join(f'.{each}' for each in extensions)}, in "
+            f"sub-folders too: check the path, convert other formats to WAV or FLAC{remedy}"
+        )
+    return sorted([*paths, *unreadable])  # inspection sets the unreadable ones aside
+
+
+def _files(root: Path) -> Iterator[str]:
+    """List the paths of all files and folders below ``root`` except hidden ones. Links are followed, each folder once.
+
+    A folder may have a recording's name: the folder is then set aside by name, and the recordings in it are found as
+    well.
+    """
+    entered = set()
+    for folder, subfolders, names in os.walk(root, onerror=_no_permission, followlinks=True):
+        status = Path(folder).stat()
+        here = (status.st_dev, status.st_ino)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if here not in entered else []
+        if here in entered:
+            continue
+        entered.add(here)
+        below = PurePosixPath(folder).relative_to(PurePosixPath(root))
+        yield from (str(below / name) for name in (*subfolders, *names) if not name.startswith("."))
+
+
+def _no_permission(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+
+
+def expand_home(text: str, source: str) -> Path:
+    """Convert text to a path; ``~`` and ``~user`` become home folders."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # for an unknown user
+        raise InputError(f"{source}: {text} does not exist ({error}); write the whole path") from error
+
+
+def require_folder(text: str, source: str) -> Path:
+    """Return the path if it is a folder that may be listed."""
+    path = expand_home(text, source)
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)"
         ) from error
-    return Recordings(root=root, paths=tuple(found))
+    except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
+        raise InputError(f"{source}: {text!r:.200} is not a path; name the folder of your recordings") from error
+    except OSError as error:
+        raise InputError(f"{source}: {path} cannot be read: {error.strerror}; check its permissions") from error
+    if not is_folder:
+        raise InputError(f"{source}: {path} is a file; name the folder that holds it")
+    return path

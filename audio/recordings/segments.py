@@ -207,9 +207,5 @@ def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> 
         sample_rate=found.sample_rate,
         size=found.size,
         sha256=found.sha256,
-        label=piece.known.label,
-        group=piece.known.group,
-        index=piece.known.index,
-        fold=piece.known.fold,
-        split=piece.known.split or "train",
+        **piece.known.of_clip(),
     )

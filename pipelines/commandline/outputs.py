@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from audio.recordings.corpus import EXTENSIONS
+from audio.recordings.recording_paths import EXTENSIONS
 from foundation.errors import InputError
 from pipelines.commandline.refusals import existing
 

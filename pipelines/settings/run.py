@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from audio.recordings.corpus import EXTENSIONS, CorpusConfig
+from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import PATTERN, EmbeddedConfig
+from audio.recordings.recording_paths import EXTENSIONS
 from audio.settings import AudioSettings
 from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import build, move_seeds

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from audio.reading import read_beginning
-from audio.recordings.choosing import evenly
+from audio.recordings.choosing import choose_evenly
 from audio.recordings.manifest import Clip, Manifest
 from audio.waveform import FloatArray
 from foundation.errors import InputError
@@ -32,7 +32,7 @@ def health(
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
         held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
-        chosen = evenly(manifest.of("validation"), config.max_clips)
+        chosen = choose_evenly(manifest.of("validation"), config.max_clips)
         beginnings = partial(_beginnings, manifest, chosen, tokenizer, config)
         write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, config, seed=seed))
 

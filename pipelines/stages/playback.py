@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from audio.excerpts import Excerpt, read_loudest
-from audio.recordings.choosing import drawn
+from audio.recordings.choosing import choose_randomly
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
@@ -73,7 +73,7 @@ class Playback:
 
     def choose(self, count: int) -> list[Clip]:
         """Choose some of the test clips."""
-        return drawn(self.manifest.of("test"), count, seed=self.config.seed)
+        return choose_randomly(self.manifest.of("test"), count, seed=self.config.seed)
 
     def recipe(
         self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: str
