@@ -74,7 +74,6 @@ def empty_bands(config: SpectrogramConfig) -> int:
 
 
 def _require_full_bands(config: SpectrogramConfig) -> None:
-    """Refuse a front end with empty mel bands."""
     empty = empty_bands(config)
     if not empty:
         return

@@ -63,11 +63,8 @@ def write_model(
 ) -> None:
     """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete.
 
-    Args:
-        card: text of README.md; None: the folder has none.
-        hashed: whether the config ends with the hash of the weights, ``weights_sha256``.
-        indent: of the JSON.
-        ensure_ascii: of the JSON.
+    ``card`` is the text of README.md, None for none. With ``hashed`` the config ends with the hash of the weights,
+    ``weights_sha256``. ``indent`` and ``ensure_ascii`` are those of the JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)

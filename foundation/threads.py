@@ -9,11 +9,7 @@ from threadpoolctl import threadpool_limits
 
 
 def use_threads(count: int | None) -> int:
-    """Set the threads of PyTorch, FAISS and BLAS to ``count``; None keeps the number that each library chose.
-
-    Returns:
-        The number of PyTorch's threads from now on.
-    """
+    """Set the threads of PyTorch, FAISS and BLAS, and return PyTorch's; None keeps the number that each chose."""
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)  # for libraries that are loaded later
         torch.set_num_threads(count)

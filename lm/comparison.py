@@ -70,20 +70,16 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
         case Hits(hits=hits):
             shares: FloatArray = given @ hits.T / given.sum(1, keepdims=True)
             return shares
-        case Rankings(truth=truth, scores=scores):
-            means: FloatArray = np.stack([_mean_over_seeds(truth, seeds, given) for seeds in scores], axis=1)
-            return means
+        case Rankings(truth=truth, scores=scores):  # the mean over seeds
+            each = [np.mean([_mean_over_classes(truth, one, given) for one in seeds], axis=0) for seeds in scores]
+            return np.stack(each, axis=1)
 
 
 def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
     """Compute the average precision ``(resamples,)`` of one class: the area under the steps of precision over recall.
 
-    The result is nan where no clip has the class. Clips of equal score share a rank.
-
-    Args:
-        truth: ``(clips,)``, whether the class is in the clip.
-        scores: ``(clips,)``.
-        weights: ``(resamples, clips)``, how often each clip counts.
+    ``truth (clips,)`` says which clips have the class, ``weights (resamples, clips)`` how often each clip counts. The
+    result is nan where no clip has the class. Clips of equal ``scores (clips,)`` share a rank.
     """
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
@@ -133,27 +129,17 @@ def two_sided_p(differences: FloatArray) -> float:
 
 
 def difference(values: FloatArray, draws: FloatArray, one: int, other: int, *, confidence: float) -> Difference:
-    """Compute the difference of method ``one`` minus method ``other``.
+    """Compute the difference of method (column) ``one`` minus method ``other``.
 
-    Args:
-        values: of `by_fold`, ``(folds, methods)``.
-        draws: of `bootstrap`, ``(resamples, methods)``.
-        one: column of a method.
-        other: column of the other method.
-        confidence: probability mass of both intervals.
+    ``values (folds, methods)`` are of `by_fold`, ``draws (resamples, methods)`` of `bootstrap`; ``confidence`` is the
+    probability mass of both intervals.
     """
     per_fold = values[:, one] - values[:, other]
     clipwise = draws[:, one] - draws[:, other]
     low, high = interval(clipwise, confidence)
     fold_low, fold_high = over_folds(per_fold, confidence=confidence)
-    return Difference(
-        value=float(per_fold.mean()),
-        low=low,
-        high=high,
-        p=two_sided_p(clipwise),
-        fold_low=fold_low,
-        fold_high=fold_high,
-    )
+    value, p = float(per_fold.mean()), two_sided_p(clipwise)
+    return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
 
 
 def over_folds(per_fold: FloatArray, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
@@ -178,18 +164,11 @@ def _draws(clips: int, resamples: int, rng: np.random.Generator) -> Iterator[Flo
         yield rng.multinomial(clips, np.full(clips, 1 / clips), size=size).astype(np.float64)
 
 
-def _mean_over_seeds(truth: BoolArray, seeds: FloatArray, weights: FloatArray) -> FloatArray:
-    """Compute the mean average precision ``(resamples,)`` of one method with scores ``(seeds, clips, classes)``."""
-    means: FloatArray = np.mean([_macro(truth, scores, weights) for scores in seeds], axis=0)
-    return means
-
-
-def _macro(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
-    """Average over the classes that a counted clip has; 0 if there is no such class."""
-    each = np.stack(
-        [average_precision(truth[:, number], scores[:, number], weights) for number in np.flatnonzero(truth.any(0))]
-        or [np.zeros(len(weights))]
-    )
+def _mean_over_classes(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
+    """Compute the mean average precision ``(resamples,)`` over the classes that a counted clip has; 0 without any."""
+    present = np.flatnonzero(truth.any(0))
+    found = [average_precision(truth[:, number], scores[:, number], weights) for number in present]
+    each = np.stack(found or [np.zeros(len(weights))])
     known = np.isfinite(each)
     sums: FloatArray = np.where(known, each, 0).sum(0) / np.maximum(known.sum(0), 1)
     return sums

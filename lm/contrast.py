@@ -44,12 +44,9 @@ def project(head: nn.Sequential, frames: Tensor, lengths: Tensor, pooling: Pooli
 def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tensor, int]:
     """Compute the NT-Xent loss: cross entropy of finding each view's other view, by cosine; its sum and view count.
 
-    If a clip is in the batch twice, its two occurrences are not negatives of each other.
-
-    Args:
-        vectors: unit vectors ``(2 * clips, dim)``; rows i and i + clips are views of one clip.
-        clips: the clip's index ``(clips,)``.
-        temperature: smaller values give the nearest negatives more weight.
+    Rows i and i + clips of the unit vectors ``(2 * clips, dim)`` are views of one clip, whose index is in ``clips
+    (clips,)``. If a clip is in the batch twice, its two occurrences are not negatives of each other. A smaller
+    ``temperature`` gives the nearest negatives more weight.
     """
     views = len(vectors)
     other = (torch.arange(views, device=vectors.device) + len(clips)) % views

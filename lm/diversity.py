@@ -26,7 +26,6 @@ def diversity(
 
 
 def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]) -> float | None:
-    """Compute the model's perplexity of codes, each after its prompt."""
     found = [
         model.log_probabilities(each if prompt is None else join_codes(prompt, each))[-len(each.values) :]
         for prompt, each in zip(prompts, codes, strict=True)

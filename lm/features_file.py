@@ -61,11 +61,7 @@ class FeaturesFile:
 
 
 def read_features(file: Path) -> FeaturesFile:
-    """Read a file of features whole.
-
-    Raises:
-        InputError: the file is not there, damaged, or not as the module describes.
-    """
+    """Read a file of features whole, and refuse a file that is not as the module describes."""
     read = READERS.get(file.suffix)
     if read is None:
         raise InputError(f"{file} is no file of features that can be read; give one that ends in {', '.join(READERS)}")
@@ -80,9 +76,8 @@ def read_features(file: Path) -> FeaturesFile:
     known = _clips(file, paths)
     if not arrays:
         raise InputError(f"{file} has no features beside the paths; add an array (clips, dims) for each layer")
-    return FeaturesFile(
-        file=file, paths=known, arrays={key: _floats(file, key, arrays[key], known) for key in sorted(arrays)}
-    )
+    converted = {key: _floats(file, key, arrays[key], known) for key in sorted(arrays)}
+    return FeaturesFile(file=file, paths=known, arrays=converted)
 
 
 def _read_npz(file: Path) -> Content:
@@ -133,7 +128,6 @@ def _clips(file: Path, paths: object) -> tuple[str, ...]:
 
 
 def _floats(file: Path, key: str, array: Array, paths: tuple[str, ...]) -> FloatArray:
-    """Check the array of a layer, and convert it to 32-bit floats."""
     if not KEY.fullmatch(key):
         raise InputError(
             f"{file} has an array {key!r}; name each layer or layer:pooling, of letters, digits, '_', '.' and '-'"
@@ -152,6 +146,5 @@ def _floats(file: Path, key: str, array: Array, paths: tuple[str, ...]) -> Float
 
 
 def _listed(names: Sequence[str]) -> str:
-    """List the first few names."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{', '.join(map(repr, names[:MOST_NAMED]))}{more}"

@@ -45,7 +45,6 @@ def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Seque
 
 
 def _counts(clips: Sequence[Codes], codes_format: CodesFormat) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    """Count each code in each stream ``(streams, codebook_size)``."""
     counts = np.zeros((codes_format.streams, codes_format.codebook_size))
     for codes in clips:
         for stream in range(codes_format.streams):

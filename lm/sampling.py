@@ -111,6 +111,5 @@ def _nucleus(ranked: FloatArray, p: float) -> FloatArray:
 
 
 def _normalise(weights: FloatArray) -> FloatArray:
-    """Scale rows to sum to one."""
     scaled: FloatArray = weights / weights.sum(axis=1, keepdims=True)
     return scaled

@@ -20,11 +20,7 @@ class ListingConfig:
 
 
 def list_store(config: dict[str, object]) -> None:
-    """Print a line for each entry and each fault, and the sum of their sizes.
-
-    Raises:
-        InputError: there is no store, or entries in it are not as they were written.
-    """
+    """Print a line for each entry and each fault, and the sum of their sizes; refuse a store with faults."""
     settings = build(ListingConfig, config, name="")
     root = settings.store.root
     if not root.is_dir():
@@ -41,10 +37,8 @@ def list_store(config: dict[str, object]) -> None:
     print(f"{len(folders)} entries, {total / 1e6:,.1f} MB, {len(damaged)} damaged", flush=True)
     if damaged:
         several = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-        raise InputError(
-            f"{damaged[0]}{several} changed since it was written, as listed above; delete each damaged entry, and the "
-            "command that made it makes it again"
-        )
+        remedy = "delete each damaged entry, and the command that made it makes it again"
+        raise InputError(f"{damaged[0]}{several} changed since it was written, as listed above; {remedy}")
 
 
 def _is_entry(folder: Path) -> bool:

@@ -15,18 +15,13 @@ def fit_residual_codebooks(
 ) -> tuple[FloatArray, tuple[KMeansReport, ...]]:
     """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, coarse to fine.
 
-    Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec").
-
-    Returns:
-        Centroids ``(levels, codebook_size, bottleneck)``, and one report per level.
+    Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). The result
+    is centroids ``(levels, codebook_size, bottleneck)``, and one report per level.
     """
     codebooks, reports = [], []
     for level in range(levels):
-        # Each level has its own seed: with a shared one, its initial centroids would be the points chosen by the last
-        # level.
-        centroids, report = fit_codebook(
-            points, codebook_size=codebook_size, iterations=iterations, seed=seed + level, gpu=gpu
-        )
+        own = seed + level  # with a shared seed, the initial centroids would be the points that the last level chose
+        centroids, report = fit_codebook(points, codebook_size=codebook_size, iterations=iterations, seed=own, gpu=gpu)
         points = points - centroids[nearest(points, centroids)]
         codebooks.append(centroids)
         reports.append(report)

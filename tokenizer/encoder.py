@@ -24,17 +24,17 @@ class Encoder:
 
     @property
     def format(self) -> CodesFormat:
-        """What the codes mean."""
+        """Meaning of the codes."""
         return self.tokenizer.format
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Loaded once in each process."""
-        return _loaded(self.folder, self.device)
+        """The tokenizer, loaded once in each process."""
+        return _load(self.folder, self.device)
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, device: str) -> Tokenizer:
+def _load(folder: Path, device: str) -> Tokenizer:
     return Tokenizer.from_pretrained(folder, device=device)
 
 

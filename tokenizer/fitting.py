@@ -29,13 +29,9 @@ def fit_codebooks(
     ``mean`` and ``std`` ``(mels,)`` are what the patches were normalised by.
     """
     # On all threads: FAISS divides points and centroids among them, never a sum, so its bytes depend on no number.
+    points, size, levels = _bottlenecks(model, patches), config.codebook_size, config.levels
     centroids, reports = fit_residual_codebooks(
-        _bottlenecks(model, patches),
-        levels=config.levels,
-        codebook_size=config.codebook_size,
-        iterations=iterations,
-        seed=seed,
-        gpu=gpu,
+        points, levels=levels, codebook_size=size, iterations=iterations, seed=seed, gpu=gpu
     )
     codebooks = torch.from_numpy(centroids)
     codebooks[0] = _by_loudness(model, codebooks[0])  # what a finer level adds is neither loud nor quiet

@@ -1,7 +1,7 @@
 """Codebook health: usage, fidelity of reconstruction, stability under small changes, and a gate against collapse."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -74,23 +74,6 @@ class Usage:
         return float(2.0**self.entropy)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fidelity:
-    """Squared error of normalised log-mel through the autoencoder, without and with quantisation; mean over values."""
-
-    reconstruction_mse: float
-    quantised_mse: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stability:
-    """Share of codes that stay the same after a small change of the sound."""
-
-    noise: float
-    gain: float
-    shift: float
-
-
 def measure_health(
     tokenizer: Tokenizer,
     codes: Iterable[Codes],
@@ -111,8 +94,8 @@ def measure_health(
         "used_codes": usage.used_codes,
         "dead_codes": usage.dead_codes,
         "bits_per_second": bits * tokenizer.format.codes_per_second * tokenizer.config.bands,
-        **asdict(measure_fidelity(tokenizer, clips())),
-        "stability": asdict(measure_stability(tokenizer, clips(), config, seed=seed)),
+        **measure_fidelity(tokenizer, clips()),
+        "stability": measure_stability(tokenizer, clips(), config, seed=seed),
         "verdict": collapse(usage, replace(config, gate="warn")),
     }
 
@@ -128,8 +111,11 @@ def measure_usage(codes: Iterable[Codes], codebook_size: int, *, levels: int = 1
 
 
 @torch.inference_mode()
-def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> Fidelity:
-    """Measure the reconstruction of clips ``(samples,)`` at the tokenizer's rate, with and without quantisation."""
+def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> dict[str, float]:
+    """Measure the squared error of normalised log-mel through the autoencoder, without and with quantisation.
+
+    The mean is over all values of the clips ``(samples,)`` at the tokenizer's rate.
+    """
     plain = quantised = 0.0
     values = 0
     for samples in clips:
@@ -143,20 +129,23 @@ def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> Fidel
         plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().item()
         quantised += (tokenizer.spectrogram(tokenizer.nearest(bottlenecks)) - target).square().sum().item()
         values += target.numel()
-    return Fidelity(reconstruction_mse=plain / max(values, 1), quantised_mse=quantised / max(values, 1))
+    return {"reconstruction_mse": plain / max(values, 1), "quantised_mse": quantised / max(values, 1)}
 
 
 def measure_stability(
     tokenizer: Tokenizer, clips: Iterable[FloatArray], config: HealthConfig, *, seed: int
-) -> Stability:
-    """Encode clips ``(samples,)`` at the tokenizer's rate again, with noise, another gain and a shift in time."""
+) -> dict[str, float]:
+    """Measure the share of codes that stay the same after noise, another gain and a shift in time.
+
+    ``clips (samples,)`` are at the tokenizer's rate.
+    """
     random = np.random.default_rng(seed)
 
-    def noisy(samples: FloatArray) -> FloatArray:
+    def add_noise(samples: FloatArray) -> FloatArray:
         level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-config.noise_snr_db / 20)
         return samples + random.normal(0, level, len(samples)).astype(np.float32)
 
-    def shifted(samples: FloatArray) -> FloatArray:
+    def shift(samples: FloatArray) -> FloatArray:
         late = np.zeros_like(samples)
         delay = min(round(config.shift_seconds * tokenizer.config.audio.sample_rate), len(samples))
         late[delay:] = samples[: len(samples) - delay]
@@ -164,9 +153,9 @@ def measure_stability(
 
     gain = np.float32(10 ** (config.gain_db / 20))
     changes: dict[str, Callable[[FloatArray], FloatArray]] = {
-        "noise": noisy,
+        "noise": add_noise,
         "gain": lambda samples: samples * gain,
-        "shift": shifted,
+        "shift": shift,
     }
     same, total = dict.fromkeys(changes, 0), 0
     for samples in clips:
@@ -175,7 +164,7 @@ def measure_stability(
         for name, change in changes.items():
             changed = tokenizer.encode(change(samples), tokenizer.config.audio.sample_rate).values
             same[name] += int((changed == plain).sum())
-    return Stability(**{name: count / max(total, 1) for name, count in same.items()})
+    return {name: count / max(total, 1) for name, count in same.items()}
 
 
 def collapse(usage: Usage, config: HealthConfig) -> str | None:

@@ -72,16 +72,14 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
     ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
 
     Raises:
-        InputError: a clip's codes have another format or are too many for a row, or a clip is a segment and
-            ``segments`` is false.
+        InputError: a clip does not fit: its codes' format or number, or a segment without ``segments``.
     """
     columns = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
     schema = columns.with_metadata({METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()})
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for group in _groups(clips):
             for clip in group:
-                _require_format(clip, format)
-                _require_columns(clip, segments=segments)
+                _require_fit(clip, format, segments=segments)
             writer.write_table(pa.Table.from_pylist([_row(clip) for clip in group], schema=schema))
 
 
@@ -99,7 +97,7 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
         yield group
 
 
-def _require_format(clip: CodedClip, format: CodesFormat) -> None:
+def _require_fit(clip: CodedClip, format: CodesFormat, *, segments: bool) -> None:
     if clip.codes.values.size > MAX_GROUP_CODES:
         raise InputError(
             f"{clip.path} has {clip.codes.values.size} codes; a row of a codes file holds at most {MAX_GROUP_CODES}: "
@@ -107,9 +105,6 @@ def _require_format(clip: CodedClip, format: CodesFormat) -> None:
         )
     if clip.codes.format != format:
         raise InputError(f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart")
-
-
-def _require_columns(clip: CodedClip, *, segments: bool) -> None:
     if clip.span is not None and not segments:
         raise InputError(f"{clip.name} is a segment, and the shard has no columns for its span; write segments=True")
 
@@ -288,7 +283,6 @@ def _clip(row: dict[str, Any], values: IntArray, format: CodesFormat) -> CodedCl
 
 
 def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
-    """Return begin and end of a segment; None for a whole recording."""
     if start is None and end is None:
         return None
     if start is None or end is None or not 0 <= start < end < math.inf:

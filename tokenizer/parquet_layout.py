@@ -33,11 +33,7 @@ class RowGroup:
 
 
 def row_groups(file: Path) -> list[RowGroup]:
-    """Read the sizes of a Parquet file's row groups.
-
-    Raises:
-        InputError: the file is cut short, encrypted or damaged, or is not a Parquet file.
-    """
+    """Read the sizes of a Parquet file's row groups."""
     size = file.stat().st_size
     with file.open("rb") as opened:
         footer = _Reader(_footer(opened, size)).struct()
@@ -58,12 +54,8 @@ def _footer(opened: BinaryIO, size: int) -> bytes:
 
 def _row_group(opened: BinaryIO, size: int, group: Struct) -> RowGroup:
     chunks = [_chunk(opened, size, column) for column in _structs(group, 1)]
-    rows = _field(group, 3, int)
-    return RowGroup(
-        rows=rows,
-        values=max((values for values, _ in chunks), default=0),
-        size=sum(uncompressed for _, uncompressed in chunks),
-    )
+    longest, size_of_pages = max((values for values, _ in chunks), default=0), sum(size for _, size in chunks)
+    return RowGroup(rows=_field(group, 3, int), values=longest, size=size_of_pages)
 
 
 def _chunk(opened: BinaryIO, size: int, column: Struct) -> tuple[int, int]:

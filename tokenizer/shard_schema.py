@@ -37,10 +37,9 @@ OPTIONAL = ("label", "group", *SPAN_COLUMNS)  # columns with missing values
 
 
 def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
-    """Refuse a file that lacks a column of codes or has one of another type; additional columns are ignored.
+    """Return the columns to read, and refuse a file that lacks one or has one of another type.
 
-    Returns:
-        The columns to read; those of segments only if the file has them.
+    Columns of segments are read only if the file has them; additional columns are ignored.
     """
     segments = any(name in schema.names for name in SPAN_COLUMNS)
     wanted = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
@@ -70,11 +69,7 @@ def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
-    """Refuse a file with a row group that is too large to be read at once.
-
-    Returns:
-        Bytes of all clips of the file in memory.
-    """
+    """Return the bytes of all clips of a file in memory; refuse row groups that are too large to be read at once."""
     for group in groups:
         for found, most, what in (
             (group.values, MAX_GROUP_CODES, "values"),

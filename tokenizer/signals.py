@@ -31,12 +31,11 @@ def signals(
     log-mel ``(time, mels)`` before ``audio.remove_mean`` and normalisation.
     """
     audio = tokenizer.config.audio
-    padding = np.zeros(
-        -num_samples % tokenizer.config.samples_per_code, np.float32
-    )  # the same frames as the codes have
+    # the same frames as the codes have
+    padding = np.zeros(-num_samples % tokenizer.config.samples_per_code, np.float32)
     frames = PATCHES_AT_ONCE * tokenizer.patch_frames
     pieces = log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=frames)
-    for piece in subtract_mean(_shown(pieces, as_recorded), audio.remove_mean):
+    for piece in subtract_mean(_show(pieces, as_recorded), audio.remove_mean):
         spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
         yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
 
@@ -47,8 +46,7 @@ def _with_mean(tokenizer: Tokenizer) -> LogMel:
     return LogMel(replace(tokenizer.config.audio, remove_mean="none")).to(tokenizer.mean.device)
 
 
-def _shown(pieces: Iterable[Tensor], show: Callable[[Tensor], None]) -> Iterator[Tensor]:
-    """Give the pieces, and call ``show`` with each."""
+def _show(pieces: Iterable[Tensor], see: Callable[[Tensor], None]) -> Iterator[Tensor]:
     for piece in pieces:
-        show(piece)
+        see(piece)
         yield piece

@@ -5,9 +5,12 @@ padded. So a file, an array, a stream and any number of workers do the same arit
 constant memory. Only ``audio.remove_mean=clip`` needs memory for the recording's whole spectrogram.
 """
 
+import hashlib
+import json
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
 from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.saved_models import (
     TOKENIZER,
     WEIGHTS,
@@ -33,11 +37,11 @@ from foundation.saved_models import (
 )
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.codes import Codes, CodesFormat
-from tokenizer.fingerprint import fingerprint
 from tokenizer.model_card import LEVELS, MODEL_CARD
 from tokenizer.patches import PatchConfig, from_patches, to_patches
 
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
+FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,26 +112,14 @@ class _Saved:
     @property
     def config(self) -> TokenizerConfig:
         """The tokenizer's config."""
-        return TokenizerConfig(
-            audio=self.audio,
-            patch=self.patch,
-            autoencoder=self.autoencoder,
-            codebook_size=self.codebook_size,
-            levels=self.levels,
-        )
+        return TokenizerConfig(**{field.name: getattr(self, field.name) for field in fields(TokenizerConfig)})
 
 
 class Tokenizer(nn.Module):
     """Encoder of sound to codes, and decoder of codes to spectrograms.
 
-    Inputs may be on any device. Outputs are returned on the input's device.
-
-    Args:
-        config: sizes.
-        mean: per-mel mean of the training frames' log-mel, ``(mels,)``.
-        std: per-mel standard deviation, ``(mels,)``.
-        autoencoder: trained on normalised patches.
-        centroids: the codebook, ``(codebook_size, bottleneck)``, or ``(levels, codebook_size, bottleneck)``.
+    Inputs may be on any device. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the
+    training frames' log-mel, ``centroids`` are the codebook ``([levels,] codebook_size, bottleneck)``.
     """
 
     mean: Tensor
@@ -175,9 +167,10 @@ class Tokenizer(nn.Module):
         """
         if not isinstance(waveform, Waveform):
             if sample_rate is None:
-                raise InputError(
-                    "sample_rate is missing; samples alone do not say how fast they were taken: give it in Hz"
-                )
+                problem = "sample_rate is missing; samples alone do not say how fast they were taken"
+                raise InputError(f"{problem}: give it in Hz")
+            rule = "give a number of Hz, such as 16000"
+            require(isinstance(sample_rate, Real), "sample_rate", repr(sample_rate), rule)
             waveform = Waveform(samples=mono(waveform), sample_rate=sample_rate)
         return self.encode_blocks([waveform.samples], waveform.sample_rate)
 
@@ -296,11 +289,7 @@ class Tokenizer(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
-        """Load a folder that `save_pretrained` wrote.
-
-        Raises:
-            InputError: a file is missing or damaged, or the weights do not match the fingerprint in the config.
-        """
+        """Load a folder that `save_pretrained` wrote; the weights must match the fingerprint in the config."""
         folder = Path(folder).expanduser()
         with reading(folder, TOKENIZER, _Saved, remedy="copy it again from its run") as saved:
             config = saved.config
@@ -321,11 +310,9 @@ class Tokenizer(nn.Module):
 
     @classmethod
     def _assemble(cls, config: TokenizerConfig, weights: dict[str, Tensor]) -> "Tokenizer":
-        autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
-        prefix = "autoencoder."
-        autoencoder.load_state_dict(
-            {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        )
+        autoencoder, prefix = Autoencoder(config.autoencoder, config.patch.frames * config.height), "autoencoder."
+        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        autoencoder.load_state_dict(own)
         return cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"])
 
     def _weights(self) -> dict[str, Tensor]:
@@ -357,6 +344,16 @@ class Tokenizer(nn.Module):
         return Codes(values=steps, num_samples=samples, format=self.format)
 
 
+def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
+    """Hash a JSON-serialisable config and named tensors, in order of name."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:FINGERPRINT_LENGTH]
+
+
 def _weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
     """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
     with torch.device("meta"):
@@ -380,5 +377,4 @@ def _stored_config(config: TokenizerConfig) -> dict[str, Any]:
 
 
 def _describe(codebook: str, levels: int, codebook_size: int) -> str:
-    """Describe a codebook by its fingerprint and sizes."""
     return f"{codebook} of {f'{levels} levels of ' if levels != 1 else ''}{codebook_size} codes"

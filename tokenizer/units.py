@@ -42,7 +42,6 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
 
 
 def _name(path: Path, names: Iterable[str]) -> None:
-    """Put a name before each line of a file."""
     with (
         aside(path) as beside,
         beside.open("w", encoding="utf-8", newline="\n") as handle,
@@ -69,9 +68,8 @@ def read_units(path: Path, format: CodesFormat) -> list[CodedClip]:
         state = "is not a file" if path.is_symlink() or path.exists() else "is missing"
         raise InputError(f"{path} {state}; name a file of units, or Parquet that ends in .parquet")
     require_room(BYTES_PER_CODE * path.stat().st_size // 2, path)  # a unit has at least one digit and a space
-    return [
-        _parse(line, format, where=f"{path}:{number}") for number, line in enumerate(_lines(path), 1) if line.strip()
-    ]
+    lines = enumerate(_lines(path), 1)
+    return [_parse(line, format, where=f"{path}:{number}") for number, line in lines if line.strip()]
 
 
 def _units(clip: CodedClip, deduplicate: bool) -> list[int]:
@@ -92,9 +90,8 @@ def _line(clip: CodedClip, units: list[int], kind: UnitsFormat) -> str:
         case "name_units" | "fairseq":
             return text
         case "jsonl":
-            return json.dumps(
-                {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}, ensure_ascii=False
-            )
+            row = {"file_name": clip.name, "num_samples": clip.codes.num_samples, "units": units}
+            return json.dumps(row, ensure_ascii=False)
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -81,24 +81,23 @@ def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
     if view.speed == view.formants == 1 and view.dynamic_range is None:
         return encode_clip(encoder, (clip, view.offset_frames))
     blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
-    codes = _warped_codes(encoder.tokenizer, blocks, view)
+    codes = _encode_warped(encoder.tokenizer, blocks, view)
     return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=view.offset_frames)
 
 
 @torch.inference_mode()
-def _warped_codes(tokenizer: Tokenizer, blocks: Iterable[FloatArray], view: View) -> Codes:
+def _encode_warped(tokenizer: Tokenizer, blocks: Iterable[FloatArray], view: View) -> Codes:
     values = []
     for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE, dynamic_range=view.dynamic_range):
-        warped = _warped(piece, view)[view.offset_frames :]
+        warped = _warp(piece, view)[view.offset_frames :]
         whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
         if len(whole):
             values.append(tokenizer.encode_spectrogram(whole))
     steps = torch.cat(values) if values else torch.zeros(0, tokenizer.format.streams, dtype=torch.int32)
-    return Codes(
-        values=steps.numpy(), num_samples=len(steps) * tokenizer.config.samples_per_code, format=tokenizer.format
-    )
+    num_samples = len(steps) * tokenizer.config.samples_per_code
+    return Codes(values=steps.numpy(), num_samples=num_samples, format=tokenizer.format)
 
 
-def _warped(frames: Tensor, view: View) -> Tensor:
+def _warp(frames: Tensor, view: View) -> Tensor:
     length, speed, formants = torch.tensor([len(frames)]), torch.tensor([view.speed]), torch.tensor([view.formants])
     return warp(frames[None], length, speeds=speed, formants=formants)[0][0]

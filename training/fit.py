@@ -102,7 +102,6 @@ def fit(
 
 
 def _resume(training: Training, checkpoint: Path, gang: Gang, say: Callable[[str], None]) -> None:
-    """Continue from the checkpoint, if rank 0 can read one."""
     gang.barrier()
     resumed = gang.rank == 0 and _load(training, checkpoint, say)
     if gang.sum([float(resumed)])[0] and gang.rank:
@@ -170,7 +169,6 @@ def _require_finite(total: float, name: str, training: Training, spoilt: int, ga
 
 
 def _count_not_finite(batch: Movable) -> int:
-    """Count the values of a batch's tensors that are not finite."""
     tensors = (value for value in vars(batch).values() if isinstance(value, Tensor) and value.is_floating_point())
     return sum(int((~tensor.isfinite()).sum()) for tensor in tensors)
 

@@ -16,6 +16,7 @@ from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoi
 from training.record import Point
 
 STEP = "step"
+PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short")  # saved attributes
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 
 
@@ -80,15 +81,7 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
-        values = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "curve": self.curve,
-            "running": self.running,
-            "best_loss": self.best_loss,
-            "best_step": self.best_step,
-            "cut_short": self.cut_short,
-        }
+        values = {name: getattr(self, name) for name in PROGRESS}
         write_checkpoint(path, {**self._weights_by_name(), **self._moments()}, values)
 
     def load(self, path: Path) -> None:
@@ -165,7 +158,6 @@ def _has_layout(tensor: Tensor | None, other: Tensor) -> bool:
 
 
 def _progress(values: Mapping[str, Any]) -> dict[str, object]:
-    """Convert the values of a checkpoint to attributes of a `Training`."""
     try:
         total, items = values["running"]
         return {
@@ -182,8 +174,5 @@ def _progress(values: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _point(values: Mapping[str, Any]) -> Point:
-    return Point(
-        step=int(values["step"]),
-        train_loss=float(values["train_loss"]),
-        validation_loss=float(values["validation_loss"]),
-    )
+    train, validation = float(values["train_loss"]), float(values["validation_loss"])
+    return Point(step=int(values["step"]), train_loss=train, validation_loss=validation)

@@ -179,14 +179,12 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Reject
 
 
 def _find_in_folder(config: CorpusConfig) -> tuple[Path, Described]:
-    """Find the recordings of a folder: the root, and empty descriptions."""
     root = require_folder(config.root or "", "corpus.root")
     paths = find_paths(root, config.extensions, option="corpus.root", remedy=", or set corpus.extensions")
     return root, dict.fromkeys(paths, (Description(),))
 
 
 def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
-    """Find the recordings of a table: the root, and the descriptions in the table's rows."""
     path = expand_home(config.table or "", "corpus.table")
     table = read_table(path)
     if not table.rows:

@@ -74,7 +74,6 @@ def _index(text: str, where: str) -> int:
 
 
 def _span(given: Mapping[str, str], where: str) -> Span | None:
-    """Return the part between ``start`` and ``end``; None if neither is given."""
     if not any(name in given for name in SPAN_FIELDS):
         return None
     start = _seconds(given["start"], "start", where) if "start" in given else 0.0

@@ -59,7 +59,6 @@ def _fold(manifest: Manifest, by: FoldBy, values: Sequence[str], place: int) -> 
 
 
 def _values(clips: Sequence[Clip], by: FoldBy) -> list[str]:
-    """List the groups or folds, sorted."""
     without = [clip.path for clip in clips if _value(clip, by) is None]
     if without:
         raise InputError(

@@ -67,7 +67,6 @@ def inspect(
 
 
 def _fault(found: Measurement, config: InspectionConfig) -> str | None:
-    """Say why a recording is unusable, or None."""
     if found.problem:
         return found.problem
     if not found.num_samples:

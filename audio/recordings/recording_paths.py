@@ -57,11 +57,7 @@ def recordings_at(place: Path) -> Recordings:
 
 
 def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: str) -> list[str]:
-    """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for the message.
-
-    Raises:
-        InputError: there are none, or a folder cannot be listed.
-    """
+    """List the paths of the recordings below ``root``, sorted; ``option`` and ``remedy`` are for a message."""
     wanted = {extension.lower().lstrip(".") for extension in extensions}
     others: Counter[str] = Counter()
     paths, unreadable = [], []

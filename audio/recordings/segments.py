@@ -100,10 +100,7 @@ def clips_of(
 ) -> tuple[list[Clip], list[Rejected]]:
     """Return the clips of one recording in order of time, and what was left out, with the reasons.
 
-    Args:
-        path: of the file.
-        described: descriptions of the recording, or of each part of it that a table names.
-        found: the measurement of the file.
+    ``described`` has a description of the recording, or of each part of it that a table names.
     """
     levels = of_text(found.levels)
     pieces: list[_Piece] = []

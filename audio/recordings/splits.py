@@ -156,7 +156,6 @@ def _splits_by_value(example: Mapping[str, str], config: SplitConfig) -> dict[st
 
 
 def _splits_naming(values: Collection[str], config: SplitConfig) -> dict[str, list[Split]]:
-    """Return all splits that name each value."""
     names = {split: config.names(split) for split in SPLITS}
     if config.by in ("group", "fold"):  # there may be as many names as groups
         exact = {name: split for split in SPLITS for name in names[split]}
@@ -168,7 +167,6 @@ def _splits_naming(values: Collection[str], config: SplitConfig) -> dict[str, li
 
 
 def _value(clip: Clip, config: SplitConfig) -> str:
-    """Return the value by which a clip is split, as text."""
     if config.by == "folder":
         return clip.path.partition("/")[0] if "/" in clip.path else ""
     value = {"group": clip.group, "fold": clip.fold, "index": clip.index}[config.by]
@@ -186,7 +184,6 @@ def _fits(value: str, name: str, config: SplitConfig) -> bool:
 
 
 def _check_names(values: Collection[str], config: SplitConfig) -> None:
-    """Refuse names that fit no value."""
     exact = config.by in ("group", "fold")
     for name in config.all_names:
         if name not in values and (exact or not any(_fits(value, name, config) for value in values)):
@@ -194,7 +191,6 @@ def _check_names(values: Collection[str], config: SplitConfig) -> None:
 
 
 def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split]:
-    """List the splits that have no clip yet and are to be drawn."""
     filled = {clip.split for clip in clips}
     return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
 
@@ -317,7 +313,6 @@ def _check_filled(clips: Sequence[Clip], config: SplitConfig) -> None:
 
 
 def _more(clips: Sequence[Clip], in_groups: bool) -> str:
-    """Suggest how to get more clips or groups to draw from."""
     if in_groups:
         return "add groups, let groups be divided (corpus.split.by=hash corpus.split.shared_groups=true)"
     if any(clip.segment is not None for clip in clips):

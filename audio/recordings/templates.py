@@ -62,7 +62,6 @@ class Template:
 
     @cached_property
     def _tokens(self) -> tuple[str, ...]:
-        """Fields, asterisks and the texts between them."""
         return tuple(token.group() for token in _TOKEN.finditer(self.text))
 
     @cached_property

@@ -39,7 +39,6 @@ def _load(loader: EncoderLoader) -> ConvEncoder:
 
 
 def _part(folder: Path, name: str) -> dict[str, Tensor]:
-    """Load the weights of one part of a saved model."""
     weights = load_file(folder / WEIGHTS)
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
 

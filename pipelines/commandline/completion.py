@@ -88,7 +88,6 @@ def _possible(before: Sequence[str], typed: str, commands: Iterable[str]) -> lis
 
 
 def _of_command(known: Index, before: Sequence[str], typed: str) -> list[str]:
-    """Switches, options, groups and values of a command."""
     last = before[-1] if before else ""
     if last in AFTER:
         return [f"{word} " for word in AFTER[last]]

@@ -134,6 +134,5 @@ def sections_of(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _comment(lines: list[str], line: int, column: int) -> str:
-    """The comment that follows a place in a line."""
     found = re.match(r"\s*#\s*(.*?)\s*$", lines[line][column:])
     return found[1] if found else ""

@@ -24,11 +24,9 @@ FILES = frozenset(f".{suffix}" for suffix in (*ARRAYS, *TABLES, *PAGES, *SOUNDS,
 
 
 def require_kind(output: Path, written: Collection[str], *, possible: str) -> None:
-    """Refuse an output whose suffix is that of a file which the command does not write.
+    """Refuse an output whose suffix is that of a file, and none of those that the command writes, such as ".wav".
 
-    Args:
-        written: suffixes of the files that the command writes, such as ".wav".
-        possible: what the user can name instead.
+    ``possible`` says what the user can name instead.
     """
     suffix = output.suffix.lower()
     if suffix in FILES and suffix not in written:
@@ -38,12 +36,9 @@ def require_kind(output: Path, written: Collection[str], *, possible: str) -> No
 def require_space(folder: Path, option: str, *, seconds: float = 0.0, vectors: int = 0, reused: bool = False) -> None:
     """Refuse to begin if the disk has too little space, or if the folder may not be written.
 
-    Args:
-        folder: the folder to write to.
-        option: the option that chooses another folder, such as ``store.root=PATH``.
-        seconds: seconds of sound, counted once for each fold and seed.
-        vectors: clips times probed methods, counted once for each fold and seed.
-        reused: accept an existing folder that may not be written, because it may already hold everything.
+    ``option`` chooses another folder, such as ``store.root=PATH``. ``seconds`` of sound and ``vectors`` (clips times
+    probed methods) count once for each fold and seed. With ``reused``, an existing folder that may not be written is
+    accepted, because it may already hold everything.
     """
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK) and reused:
         return  # stages that are missing are refused later, when they are written

@@ -36,17 +36,17 @@ def test_usage_counts_each_level_in_all_bands() -> None:
 
 def test_quantisation_costs_something(tokenizer: Tokenizer) -> None:
     fidelity = measure_fidelity(tokenizer, [sound(2.0), sound(0.5, seed=3)])
-    assert 0 < fidelity.reconstruction_mse < fidelity.quantised_mse < 1
+    assert 0 < fidelity["reconstruction_mse"] < fidelity["quantised_mse"] < 1
 
 
 def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> None:
     clips = [sound(2.0)]
     still = measure_stability(tokenizer, clips, HealthConfig(noise_snr_db=200, gain_db=0, shift_seconds=0), seed=0)
-    assert still.noise == still.gain == still.shift == 1
+    assert still == {"noise": 1, "gain": 1, "shift": 1}
     shaken = measure_stability(
         tokenizer, iter(clips), HealthConfig(noise_snr_db=0, gain_db=-20, shift_seconds=0.05), seed=0
     )
-    assert max(shaken.noise, shaken.gain, shaken.shift) < 0.9
+    assert max(shaken.values()) < 0.9
     assert tokenizer.config.audio.sample_rate == RATE
 
 

@@ -211,4 +211,4 @@ def test_levels_keep_more_of_the_sound(layered: Tokenizer) -> None:
     )
     coarse = Tokenizer(config, layered.mean, layered.std, layered.autoencoder, layered.codebooks[0])
     one, two = (measure_fidelity(each, [sound(2.0, seed=3)]) for each in (coarse, layered))
-    assert one.reconstruction_mse == two.reconstruction_mse < two.quantised_mse < one.quantised_mse
+    assert one["reconstruction_mse"] == two["reconstruction_mse"] < two["quantised_mse"] < one["quantised_mse"]

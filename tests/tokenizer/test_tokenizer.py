@@ -148,6 +148,8 @@ def test_a_folder_with_a_config_is_whole(tokenizer: Tokenizer, tmp_path: Path) -
 def test_samples_need_a_rate(tokenizer: Tokenizer) -> None:
     with pytest.raises(InputError, match="sample_rate is missing"):
         tokenizer.encode(LONG)
+    with pytest.raises(InputError, match="sample_rate is '44100'; give a number of Hz"):
+        tokenizer.encode(LONG, "44100")  # type: ignore[arg-type]  # refused
     assert np.array_equal(
         tokenizer.encode(Waveform(samples=LONG, sample_rate=RATE)).values, tokenizer.encode(LONG, RATE).values
     )
