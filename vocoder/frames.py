@@ -1,4 +1,4 @@
-"""Conditions of the vocoder, frame by frame: the codes' decoded log-mel, or the codes themselves.
+"""The frames that codes stand for, and the vocoder's conditions: the codes' log-mel, or the codes themselves.
 
 ::
 
@@ -11,12 +11,14 @@
 Frames before and after a clip are zeros.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from foundation.errors import InputError
-from tokenizer.codes import CodeMeanings
+from foundation.threads import one_thread
+from tokenizer.codes import CodeMeanings, IntArray
 from vocoder.wavenet.network import WaveNetConfig
 
 
@@ -26,7 +28,12 @@ def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -
         case "meaning":
             frames = meanings.spectrogram(values)
         case "embedding":
-            _require_codebook(meanings.format.codebook, config)
+            if meanings.format.codebook != config.codebook:
+                raise InputError(
+                    f"the vocoder knows the codes of codebook {config.codebook} alone, and these are of "
+                    f"{meanings.format.codebook}: train one for it, or one with vocoder.wavenet.condition=meaning, "
+                    "which serves every codebook of its tokenizer"
+                )
             frames = (1 + values).float().repeat_interleave(config.patch_frames, dim=1)
     if not config.code_position:
         return frames
@@ -40,9 +47,19 @@ def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
     return float(frames[:, : config.n_mels].mean()) if config.condition == "meaning" else 0.0
 
 
-def _require_codebook(codebook: str, config: WaveNetConfig) -> None:
-    if codebook != config.codebook:
-        raise InputError(
-            f"the vocoder knows the codes of codebook {config.codebook} alone, and these are of {codebook}: train one "
-            "for it, or one with vocoder.wavenet.condition=meaning, which serves every codebook of its tokenizer"
-        )
+@torch.inference_mode()
+def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig) -> Tensor:
+    """Compute the conditions ``(frames, condition_inputs)`` of codes ``(time, streams)``."""
+    with one_thread():
+        return code_frames(_batch(values), tokenizer, config)[0]
+
+
+@torch.inference_mode()
+def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
+    """Decode codes ``(time, streams)`` to unnormalised log-mel ``(frames, mels)``."""
+    with one_thread():
+        return tokenizer.denormalise(tokenizer.spectrogram(_batch(values))[0])
+
+
+def _batch(values: IntArray) -> Tensor:
+    return torch.from_numpy(values.astype(np.int64)).unsqueeze(0)

@@ -2,21 +2,25 @@
 
 ::
 
-    codes --even_blocks--> frames --generation--> levels --mu-law--> samples --post-filter--> sound
-                  └------------------- target log-mel -------------------^
+    codes --_even_blocks--> frames --generation--> levels --mu-law--> samples --post-filter--> sound
+                  └------------------- target log-mel --------------------^
 """
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.codes import CodeMeanings, Codes
-from vocoder.code_blocks import even_blocks, frames_of, log_mel_of
+from foundation.errors import InputError
+from tokenizer.codes import CodeMeanings, Codes, IntArray
+from vocoder.frames import frames_of, log_mel_of
 from vocoder.generation import CHUNK_FRAMES
 from vocoder.postfilter import PostFilter, in_force
 from vocoder.wavenet import mu_law
 from vocoder.wavenet.network import WaveNetConfig
+
+CODES_TOGETHER = 32  # codes that are looked up in one call
 
 
 class Rendering:
@@ -33,23 +37,59 @@ class Rendering:
         self.tokenizer, self.config = tokenizer, config
         strength = in_force(postfilter, tokenizer.front_end)
         self.filter = PostFilter(tokenizer.front_end, strength=strength, prompt=prompt) if strength else None
+        self.num_samples = 0  # that the codes so far stand for
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
         """Give the network's conditions ``(frames, inputs)``, block by block."""
-        for values in even_blocks(blocks):
+        for values in _even_blocks(self._counted(blocks)):
             if self.filter is not None:
                 self.filter.expect(log_mel_of(values, self.tokenizer))
             yield frames_of(values, self.tokenizer, self.config)
 
     def samples(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Give samples ``(time,)`` for levels in whole frames, as soon as the filter returns them."""
+        """Give samples ``(time,)`` for levels in whole frames, as soon as the filter returns them.
+
+        Frames of the last code may lie beyond the sound's end; their samples are cut off.
+        """
+        made = 0
+        for samples in self._filtered(levels):
+            yield samples[: max(self.num_samples - made, 0)]
+            made += len(samples)
+
+    def whole(self, levels: Tensor) -> Tensor:
+        """Return all samples ``(time,)`` of all levels, computed in the same pieces as `samples` computes a stream."""
+        chunk = CHUNK_FRAMES * self.config.hop_length
+        return torch.cat([*self.samples(torch.split(levels, chunk))])
+
+    def _counted(self, blocks: Iterable[Codes]) -> Iterator[Codes]:
+        for block in blocks:
+            if self.num_samples % block.format.samples_per_code:
+                raise InputError(
+                    f"a block of codes ends at sample {self.num_samples}, within a code of "
+                    f"{block.format.samples_per_code}, and another follows; only the last block may"
+                )
+            self.num_samples += block.num_samples
+            yield block
+
+    def _filtered(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:
         for each in levels:
             samples = mu_law.decode(each, levels=self.config.levels)
             yield samples if self.filter is None else self.filter.filter(samples)
         if self.filter is not None:
             yield self.filter.finish()
 
-    def whole(self, levels: Tensor) -> Tensor:
-        """Return all samples ``(time,)`` of all levels, computed in the same pieces as `samples` computes a stream."""
-        chunk = CHUNK_FRAMES * self.config.hop_length
-        return torch.cat([*self.samples(torch.split(levels, chunk))])
+
+def _even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:
+    """Give values ``(time, streams)`` of codes, `CODES_TOGETHER` at a time counted from the first.
+
+    Fixed sizes make the results independent of the blocks: matrix products of other shapes round differently.
+    """
+    waiting: list[IntArray] = []
+    for block in blocks:
+        values = np.concatenate([*waiting, block.values])
+        whole = len(values) // CODES_TOGETHER * CODES_TOGETHER
+        for start in range(0, whole, CODES_TOGETHER):
+            yield values[start : start + CODES_TOGETHER]
+        waiting = [values[whole:]]
+    if waiting and len(waiting[0]):
+        yield waiting[0]

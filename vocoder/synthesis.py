@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
+
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, join_codes
@@ -14,7 +16,6 @@ from vocoder.kinds.kind import Stream
 from vocoder.postfilter import in_force
 from vocoder.runaway import RunawayGuard
 from vocoder.sampling import Sampling
-from vocoder.unlearned.frame_blocks import whole_sound
 from vocoder.vocoder import Vocoder
 
 NAMED = 5  # groups that a notice names
@@ -152,13 +153,14 @@ class Unlearned:
         made, total = list[Waveform](), sum(clip.num_samples for clip in codes)
         for clip, prompt in zip(codes, prompts or [None] * len(codes), strict=True):
             joined, begun = (join_codes(prompt.codes, clip), prompt.codes.num_samples) if prompt else (clip, 0)
-            pieces = self.make(joined, self.tokenizer, seed=self.seed)
-            made.append(after(whole_sound(pieces, clip.format.sample_rate), begun))
+            pieces = [np.zeros(0, np.float32), *(piece.samples for piece in self.stream(joined))]
+            whole = Waveform(samples=np.concatenate(pieces), sample_rate=clip.format.sample_rate)
+            made.append(after(whole, begun))
             if progress is not None:
                 progress(sum(len(sound.samples) for sound in made), total)
         return made
 
-    def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
+    def stream(self, codes: Codes, group: str | None = None) -> Iterator[Waveform]:
         for piece in self.make(codes, self.tokenizer, seed=self.seed):
             yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +13,6 @@ from audio.waveform import Waveform
 from foundation.errors import InputError
 from foundation.saved_models import VOCODER, WEIGHTS, load_weights, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
-from vocoder.code_blocks import HeardBlocks
 from vocoder.continuing import after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
@@ -150,26 +148,28 @@ class Vocoder:
 
         For the other arguments and errors see `decode` and `continue_from`.
         """
-        groups = _one_each(groups, codes, "groups", otherwise=sampling.group)
-        given: Sequence[Waveform | Samples | None] = _one_each(prompts, codes, "prompts", otherwise=None)
-        heard = [None if prompt is None else self._heard(prompt) for prompt in given]
+        groups = [sampling.group] * len(codes) if groups is None else groups
+        prompts = [None] * len(codes) if prompts is None else prompts
+        for name, given in (("groups", groups), ("prompts", prompts)):
+            if len(given) != len(codes):
+                raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
+        recordings = [None if prompt is None else self._recording(prompt) for prompt in prompts]
         codes = [*self._belonging(codes, tokenizer)]
-        renderings = [self._rendering(tokenizer, prompt) for prompt in heard]
+        renderings = [self._rendering(tokenizer, recording) for recording in recordings]
         no_frames = torch.zeros(0, self.model.config.condition_inputs)  # of a clip without codes
         inputs = [
             GenerationInput(
                 spectrogram=torch.cat([*rendering.frames([clip]), no_frames]),
                 group=self.group_index(group),
                 seed=sampling.seed,
-                prompt=None if prompt is None else self._levels(prompt),
+                prompt=None if recording is None else self._levels(recording),
             )
-            for clip, group, prompt, rendering in zip(codes, groups, heard, renderings, strict=True)
+            for clip, group, recording, rendering in zip(codes, groups, recordings, renderings, strict=True)
         ]
         levels = generate(
             self.model, inputs, sampling=sampling, engine=self.engine, guard=self.guard, progress=progress
         )
-        whole = [rendering.whole(each) for rendering, each in zip(renderings, levels, strict=True)]
-        return [self._waveform(samples, clip.num_samples) for samples, clip in zip(whole, codes, strict=True)]
+        return [self._waveform(rendering.whole(each)) for rendering, each in zip(renderings, levels, strict=True)]
 
     def continue_from(
         self,
@@ -196,10 +196,10 @@ class Vocoder:
         Raises:
             InputError: the waveform has another rate, or lasts longer than the codes; and see `decode`.
         """
-        heard = self._heard(waveform)
+        recording = self._recording(waveform)
         sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group)
-        (whole,) = self.decode_batch([codes], tokenizer, sampling, prompts=[heard], progress=progress)
-        return after(whole, len(heard.samples))
+        (whole,) = self.decode_batch([codes], tokenizer, sampling, prompts=[recording], progress=progress)
+        return after(whole, len(recording.samples))
 
     def stream(
         self,
@@ -225,32 +225,28 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        begun = None if prompt is None else self._heard(prompt)
-        heard, rendering = HeardBlocks(self._belonging(blocks, tokenizer)), self._rendering(tokenizer, begun)
+        recording = None if prompt is None else self._recording(prompt)
+        rendering = self._rendering(tokenizer, recording)
         levels = generate_blocks(
             self.model,
-            rendering.frames(heard),
+            rendering.frames(self._belonging(blocks, tokenizer)),
             group=self.group_index(sampling.group),
-            prompt=None if begun is None else self._levels(begun),
+            prompt=None if recording is None else self._levels(recording),
             sampling=sampling,
             engine=self.engine,
             guard=self.guard,
         )
-        made = 0
-        for each in rendering.samples(levels):
-            if len(each) and made < heard.samples:  # frames of the last code may lie beyond the sound's end
-                yield self._waveform(each, heard.samples - made)
-            made += len(each)
+        yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
 
-    def _heard(self, prompt: Waveform | Samples) -> Waveform:
+    def _recording(self, prompt: Waveform | Samples) -> Waveform:
         """Convert a prompt to a waveform; samples without a rate have the vocoder's rate."""
         if isinstance(prompt, Waveform):
             return prompt
         return Waveform(samples=mono(prompt, name="prompt"), sample_rate=self.model.config.sample_rate)
 
-    def _rendering(self, tokenizer: CodeMeanings, prompt: Waveform | None) -> Rendering:
-        samples = 0 if prompt is None else len(prompt.samples)
-        return Rendering(tokenizer, self.model.config, postfilter=self.postfilter, prompt=samples)
+    def _rendering(self, tokenizer: CodeMeanings, recording: Waveform | None) -> Rendering:
+        prompt = 0 if recording is None else len(recording.samples)
+        return Rendering(tokenizer, self.model.config, postfilter=self.postfilter, prompt=prompt)
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
         for codes in blocks:
@@ -307,14 +303,5 @@ class Vocoder:
             )
         return mu_law.encode(torch.from_numpy(waveform.samples), levels=config.levels)
 
-    def _waveform(self, samples: Tensor, num_samples: int) -> Waveform:
-        return Waveform(samples=samples[:num_samples].numpy(), sample_rate=self.model.config.sample_rate)
-
-
-T = TypeVar("T")
-
-
-def _one_each(given: Sequence[T] | None, codes: Sequence[Codes], name: str, *, otherwise: T) -> Sequence[T]:
-    if given is not None and len(given) != len(codes):
-        raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
-    return [otherwise] * len(codes) if given is None else given
+    def _waveform(self, samples: Tensor) -> Waveform:
+        return Waveform(samples=samples.numpy(), sample_rate=self.model.config.sample_rate)

@@ -7,18 +7,18 @@
                                  ^ first                                            ^ last
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from audio.spectrogram import SpectrogramConfig
-from audio.waveform import Waveform
-from tokenizer.codes import CodeMeanings, Codes
-from vocoder.code_blocks import log_mel_of
+from tokenizer.codes import CodeMeanings, Codes, require_same_codebook
+from vocoder.frames import log_mel_of
 
 BLOCK_FRAMES = 2048  # 20 s at hops of 10 ms; shorter sounds are one block
+DRAWN_TOGETHER = 16  # PyTorch draws normal values in groups of 16; parts of a draw must be cut there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,14 @@ def overlapping_frames(config: SpectrogramConfig) -> int:
 
 
 class CodeFrames:
-    """The decoded log-mel spectrogram of codes, computed when frames are requested."""
+    """The decoded log-mel spectrogram of codes, computed when frames are requested.
+
+    Raises:
+        InputError: the codes are of another codebook than the tokenizer's.
+    """
 
     def __init__(self, codes: Codes, tokenizer: CodeMeanings) -> None:
+        require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
         self.codes, self.tokenizer = codes, tokenizer
 
     def __len__(self) -> int:
@@ -66,7 +71,20 @@ class CodeFrames:
         return log_mel.float().cpu()[first - start * patch : last - start * patch]
 
 
-def whole_sound(pieces: Iterable[Tensor], sample_rate: int) -> Waveform:
-    """Join the pieces ``(samples,)`` of a sound."""
-    samples = np.concatenate([np.zeros(0, np.float32), *(piece.numpy() for piece in pieces)])
-    return Waveform(samples=samples, sample_rate=sample_rate)
+class FrameNumbers:
+    """Random numbers for all frames, drawn block after block: their values are those of one draw of the whole."""
+
+    def __init__(self, draw: Callable[..., Tensor], frames: int, per_frame: int, *, seed: int) -> None:
+        self.draw, self.generator = draw, torch.Generator().manual_seed(seed)
+        self.per_frame, self.left = per_frame, frames * per_frame  # left: numbers to be drawn
+        self.recent, self.first = torch.zeros(0), 0  # numbers of the frames from `first` on
+
+    def of(self, block: FrameBlock) -> Tensor:
+        """Return the numbers ``(frames, per_frame)`` of a block and its context; blocks come in their order."""
+        needed = (block.last - block.first) * self.per_frame
+        kept = self.recent[(block.first - self.first) * self.per_frame :]
+        count = -(-max(needed - len(kept), 0) // DRAWN_TOGETHER) * DRAWN_TOGETHER
+        count = self.left if self.left - count < DRAWN_TOGETHER else count
+        self.left -= count
+        self.recent, self.first = torch.cat([kept, self.draw(count, generator=self.generator)]), block.first
+        return self.recent[:needed].view(-1, self.per_frame)

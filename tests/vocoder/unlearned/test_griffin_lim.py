@@ -9,8 +9,10 @@ from audio.waveform import Waveform
 from foundation.errors import InputError
 from tests.reference import griffin_lim_of_the_whole
 from tests.vocoder.sounds import (
+    MEAN,
     RECORDINGS,
     SAMPLES_PER_CODE,
+    SCALE,
     SPECTROGRAM,
     Table,
     clips_of_own_meaning,
@@ -19,9 +21,10 @@ from tests.vocoder.sounds import (
 )
 from tokenizer.codes import Codes
 from vocoder.judging.metrics import log_mel_distance
-from vocoder.unlearned import frame_blocks
-from vocoder.unlearned.frame_blocks import BLOCK_FRAMES, whole_sound
-from vocoder.unlearned.griffin_lim import griffin_lim, stream
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.sampling import Sampling
+from vocoder.unlearned import frame_blocks, griffin_lim
+from vocoder.unlearned.frame_blocks import BLOCK_FRAMES, CodeFrames
 
 BOUND = 1e-5  # of full scale, a third of a step of 16 bits; 0 on the machines that were tried
 FINE = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=64)
@@ -30,11 +33,19 @@ FINE = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_m
 def resynthesised(samples: np.ndarray, config: SpectrogramConfig) -> Waveform:
     padded = np.pad(samples, (0, -len(samples) % config.hop_length))
     log_mel = LogMel(config)(torch.from_numpy(padded).unsqueeze(0))[0]
-    return griffin_lim(log_mel, config, num_samples=len(samples))
+    codes, table = codes_of_frames(log_mel, config, num_samples=len(samples))
+    return decode(codes, table)
+
+
+def codes_of_frames(log_mel: torch.Tensor, config: SpectrogramConfig, *, num_samples: int) -> tuple[Codes, Table]:
+    """Codes of one frame each, and a table that says what they mean: frames ``(frames, mels)``."""
+    table = Table(((log_mel - MEAN) / SCALE).unsqueeze(1))
+    table.front_end, table.format = config, replace(table.format, samples_per_code=config.hop_length)
+    return table.codes(list(range(len(log_mel))), num_samples), table
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
-    return whole_sound(stream(codes, table, seed=seed), codes.format.sample_rate)
+    return GRIFFIN_LIM.create(table, Sampling(seed=seed)).sounds([codes], [None])[0]
 
 
 def envelope(samples: np.ndarray) -> np.ndarray:
@@ -77,8 +88,10 @@ def test_decodes_codes_to_the_sample() -> None:
 
 
 def test_same_seed_same_sound() -> None:
-    frames = torch.randn(10, 64, generator=torch.Generator().manual_seed(0)) - 5
-    first, again, other = (griffin_lim(frames, FINE, num_samples=800, seed=seed).samples for seed in (0, 0, 1))
+    codes, table = codes_of_frames(
+        torch.randn(10, 64, generator=torch.Generator().manual_seed(0)) - 5, FINE, num_samples=800
+    )
+    first, again, other = (decode(codes, table, seed=seed).samples for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -87,19 +100,23 @@ def test_same_seed_same_sound() -> None:
 @pytest.mark.parametrize("iterations", [1, 5])
 def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(FINE, window_length=window, n_mels=20)
+    monkeypatch.setattr(griffin_lim, "ITERATIONS", iterations)
     frames = 2 * torch.randn(157, 20, generator=torch.Generator().manual_seed(0)) - 4
-    whole = griffin_lim_of_the_whole(frames, config, iterations=iterations, seed=3)
+    codes, table = codes_of_frames(frames, config, num_samples=157 * config.hop_length - 13)
+    whole = griffin_lim_of_the_whole(CodeFrames(codes, table)[:], config, iterations=iterations, seed=3)
     for block in (1, 50, 156, 157):
         monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", block)
-        sound = griffin_lim(frames, config, num_samples=len(whole) - 13, iterations=iterations, seed=3).samples
+        sound = decode(codes, table, seed=3).samples
         assert len(sound) == len(whole) - 13
         assert np.abs(sound - whole[:-13]).max() <= BOUND
 
 
-def test_a_sound_of_one_block_is_that_of_the_whole_to_the_bit() -> None:
+def test_a_sound_of_one_block_is_that_of_the_whole_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(griffin_lim, "ITERATIONS", 2)
     frames = 2 * torch.randn(BLOCK_FRAMES, 64, generator=torch.Generator().manual_seed(0)) - 4
-    whole = griffin_lim_of_the_whole(frames, FINE, iterations=2, seed=0)
-    assert np.array_equal(griffin_lim(frames, FINE, num_samples=len(whole), iterations=2).samples, whole)
+    codes, table = codes_of_frames(frames, FINE, num_samples=BLOCK_FRAMES * FINE.hop_length)
+    whole = griffin_lim_of_the_whole(CodeFrames(codes, table)[:], FINE, iterations=2, seed=0)
+    assert np.array_equal(decode(codes, table).samples, whole)
 
 
 def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,18 +124,19 @@ def test_codes_are_looked_up_block_by_block(monkeypatch: pytest.MonkeyPatch) -> 
     codes = table.codes([number % 12 for number in range(101)], 101 * SAMPLES_PER_CODE - 30)
     whole = decode(codes, table, seed=1).samples
     monkeypatch.setattr(frame_blocks, "BLOCK_FRAMES", 33)  # cuts codes, of two frames each, in the middle
-    pieces = [piece.numpy() for piece in stream(codes, table, seed=1)]
+    pieces = [piece.numpy() for piece in griffin_lim.stream(codes, table, seed=1)]
     assert max(map(len, pieces)) == 33 * SPECTROGRAM.hop_length
     assert np.abs(np.concatenate(pieces) - whole).max() <= BOUND
 
 
 def test_no_samples_no_sound() -> None:
-    assert len(griffin_lim(torch.zeros(0, 64), FINE, num_samples=0).samples) == 0
+    table = random_table()
+    assert len(decode(table.codes([]), table).samples) == 0
 
 
 def test_refuses_more_samples_than_frames_cover() -> None:
     with pytest.raises(InputError, match="num_samples is 801"):
-        griffin_lim(torch.zeros(10, 64), FINE, num_samples=801)
+        codes_of_frames(torch.zeros(10, 64), FINE, num_samples=801)
 
 
 def test_refuses_codes_of_another_codebook() -> None:

@@ -20,15 +20,15 @@ from tests.vocoder.sounds import (
     recordings,
 )
 from tokenizer.codes import Codes
-from vocoder.code_blocks import log_mel_of
+from vocoder.frames import log_mel_of
 from vocoder.judging.metrics import log_mel_distance
+from vocoder.kinds.noise_vocoder import NOISE_VOCODER
+from vocoder.sampling import Sampling
 from vocoder.unlearned import frame_blocks
-from vocoder.unlearned.frame_blocks import whole_sound
-from vocoder.unlearned.noise_vocoder import stream
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
-    return whole_sound(stream(codes, table, seed=seed), codes.format.sample_rate)
+    return NOISE_VOCODER.create(table, Sampling(seed=seed)).sounds([codes], [None])[0]
 
 
 @pytest.mark.parametrize("index", [0, 1])
