@@ -10,6 +10,7 @@ only by the samples of a clip, and `generate_blocks` gives them away as they are
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from torch.nn.functional import pad
 from foundation.errors import InputError
 from foundation.seeds import require_seed
 from foundation.threads import one_thread
-from vocoder.engines.choice import Streams, choose_engine, create_streams, side_by_side
+from vocoder.engines.choice import Engine, choose_engine, create_streams, side_by_side
 from vocoder.frames import mean_level
 from vocoder.runaway import RunawayGuard, history, retries, retry_seed
 from vocoder.sampling import EngineChoice, Sampling
@@ -80,17 +81,17 @@ def generate(
     levels: dict[int, Tensor] = {}
     for group in groups:
         clips = [inputs[index] for index in group]
-        run = _Run(model, clips, sampling, create_streams(model, len(clips), chosen), guard)
-        sounds = [torch.empty(len(clip.spectrogram) * hop, dtype=torch.int32) for clip in clips]
-        for frames in _chunks(len(clips[-1].spectrogram)):
-            windows = [_window(clip.spectrogram, frames, model.config.look_ahead_frames) for clip in clips]
-            for sound, made in zip(sounds, run.advance(windows, len(frames)), strict=True):
-                written = sound[frames.start * hop : frames.stop * hop]
-                written[:] = made[: len(written)]
-            done += len(frames) * hop
+        run = _Run(model, clips, sampling, chosen, guard)
+        edge = model.config.look_ahead_frames
+        windows = [_windows(torch.split(clip.spectrogram, CHUNK_FRAMES), edge) for clip in clips]
+        pieces = [torch.zeros(len(clips), 0, dtype=torch.int32)]
+        for chunk in zip_longest(*windows, fillvalue=clips[0].spectrogram[:0]):
+            pieces.append(run.advance(chunk))
+            done += pieces[-1].shape[1]
             if progress is not None:
                 progress(done, total)
-        levels.update(zip(group, sounds, strict=True))
+        sounds = zip(group, clips, torch.cat(pieces, dim=1), strict=True)
+        levels.update((index, sound[: len(clip.spectrogram) * hop]) for index, clip, sound in sounds)
     return [levels[index] for index in range(len(inputs))]
 
 
@@ -114,14 +115,11 @@ def generate_blocks(
     nothing = torch.zeros(0, model.config.condition_inputs)
     clip = GenerationInput(spectrogram=nothing, group=group, seed=sampling.seed, prompt=prompt)
     _require_possible(clip, model.config.levels)
-    run = _Run(model, [clip], sampling, create_streams(model, 1, chosen), guard)
-    made = 0
+    run = _Run(model, [clip], sampling, chosen, guard)
     for window in _windows(spectrogram, model.config.look_ahead_frames):
-        frames = len(window) - 2 * model.config.look_ahead_frames
-        yield run.advance([window], frames)[0].to(torch.int32)
-        made += frames * model.config.hop_length
-    if prompt is not None and made < len(prompt):
-        raise _too_long(len(prompt), made)
+        yield run.advance([window])[0]
+    if prompt is not None and run.time < len(prompt):
+        raise _too_long(len(prompt), run.time)
 
 
 def _require_possible(clip: GenerationInput, levels: int) -> None:
@@ -149,22 +147,23 @@ class _Run:
         model: WaveNet,
         clips: Sequence[GenerationInput],
         sampling: Sampling,
-        streams: Streams,
+        engine: Engine,
         guard: RunawayGuard | None,
     ) -> None:
-        self.model, self.clips, self.sampling, self.streams, self.guard = model, clips, sampling, streams, guard
+        self.model, self.clips, self.sampling, self.guard = model, clips, sampling, guard
+        self.streams = create_streams(model, len(clips), engine)
         self.generators = [torch.Generator().manual_seed(clip.seed) for clip in clips]
-        self.time = 0
+        self.time = 0  # samples so far
         self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # the levels that the guard looks back at
 
-    def advance(self, windows: Sequence[Tensor], frames: int) -> Tensor:
-        """Generate levels ``(clips, frames * hop_length)`` int64 of the next frames.
+    def advance(self, windows: Sequence[Tensor]) -> Tensor:
+        """Generate levels ``(clips, frames * hop_length)`` int32 of the next frames, as many as the longest clip has.
 
         Args:
-            windows: normalised log-mel of each clip, ``(own frames + 2 * look_ahead_frames, mels)``, at most
-                ``frames`` own frames; levels after a clip's end are meaningless.
-            frames: number of frames to generate.
+            windows: conditions of each clip, ``(own frames + 2 * look_ahead_frames, inputs)``; empty after its end,
+                where its levels are meaningless.
         """
+        frames = max(map(len, windows)) - 2 * self.model.config.look_ahead_frames
         steps = frames * self.model.config.hop_length
         # Random generators give the same numbers in chunks of any length.
         draws = torch.stack([torch.rand(steps, generator=generator) for generator in self.generators])
@@ -176,7 +175,7 @@ class _Run:
             levels = self._guarded(self.guard, go_back, windows, conditions, given, levels)
             self.recent = torch.cat([self.recent, levels], dim=1)[:, -history(self.model.config.sample_rate) :]
         self.time += steps
-        return levels
+        return levels.to(torch.int32)
 
     def _guarded(
         self,
@@ -244,22 +243,11 @@ def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:
     return given
 
 
-def _chunks(frames: int) -> Iterator[range]:
-    """Divide ``range(frames)`` into ranges of `CHUNK_FRAMES`."""
-    return (range(first, min(first + CHUNK_FRAMES, frames)) for first in range(0, frames, CHUNK_FRAMES))
-
-
-def _window(spectrogram: Tensor, frames: range, edge: int) -> Tensor:
-    """Cut frames out of ``(frames, mels)`` with ``edge`` neighbours on either side; zeros beyond the ends."""
-    stop = min(frames.stop, len(spectrogram))
-    if stop <= frames.start:
-        return spectrogram[:0]
-    first, last = max(frames.start - edge, 0), min(stop + edge, len(spectrogram))
-    return pad(spectrogram[first:last], (0, 0, first - frames.start + edge, stop + edge - last))
-
-
 def _windows(blocks: Iterable[Tensor], edge: int) -> Iterator[Tensor]:
-    """Give the windows of all chunks, as `_window`, of a spectrogram that arrives in blocks ``(frames, mels)``."""
+    """Cut frames that arrive in blocks ``(frames, inputs)`` into chunks with ``edge`` neighbours on either side.
+
+    Beyond the ends of the clip the neighbours are zeros.
+    """
     waiting: Tensor | None = None  # begins `edge` frames before the next chunk
     for block in blocks:
         waiting = pad(block, (0, 0, edge, 0)) if waiting is None else torch.cat([waiting, block])
