@@ -46,24 +46,16 @@ def measure_encoding(
     torch.set_num_threads(1)
     tokenizer = random_tokenizer() if tokenizer_folder is None else Tokenizer.from_pretrained(tokenizer_folder)
     with tempfile.TemporaryDirectory() as folder:
-        sources = {**_synthesised(Path(folder), seconds), **_given(recordings)}
+        wav, ogg = Path(folder) / "noise.wav", Path(folder) / "noise.ogg"
+        write_noise(wav, seconds=seconds, sample_rate=16_000, format="WAV")
+        write_noise(ogg, seconds=seconds, sample_rate=44_100, format="OGG")
+        sources = {"16 kHz WAV": [wav], "44.1 kHz Ogg Vorbis": [ogg]}
+        if recordings is not None:
+            sources[str(recordings.root)] = [recordings.root / path for path in recordings.paths]
         speeds = [measure(name, files, tokenizer, repeats) for name, files in sources.items()]
     for speed in speeds:
         show(speed, Console())
     return {"encode": [{**asdict(speed), "times_real_time": speed.times_real_time} for speed in speeds]}
-
-
-def _synthesised(folder: Path, seconds: float) -> dict[str, list[Path]]:
-    wav, ogg = folder / "noise.wav", folder / "noise.ogg"
-    write_noise(wav, seconds=seconds, sample_rate=16_000, format="WAV")
-    write_noise(ogg, seconds=seconds, sample_rate=44_100, format="OGG")
-    return {"16 kHz WAV": [wav], "44.1 kHz Ogg Vorbis": [ogg]}
-
-
-def _given(recordings: Recordings | None) -> dict[str, list[Path]]:
-    if recordings is None:
-        return {}
-    return {str(recordings.root): [recordings.root / path for path in recordings.paths]}
 
 
 def measure(name: str, files: Sequence[Path], tokenizer: Tokenizer, repeats: int) -> Speed:

@@ -59,7 +59,7 @@ def measure_memory(tokenizer_folder: Path | None, *, hours: float) -> dict[str, 
             for work in get_args(Work)
             for seconds in (SHORT_SECONDS, lengths[work])
         ]
-    more = {work: _growth([peak for peak in peaks if peak.work == work]) for work in get_args(Work)}
+    more = {long.work: long.peak_bytes - short.peak_bytes for short, long in zip(peaks[::2], peaks[1::2], strict=True)}
     _show(peaks, more, Console())
     return {
         "memory": [asdict(peak) for peak in peaks],
@@ -67,11 +67,6 @@ def measure_memory(tokenizer_folder: Path | None, *, hours: float) -> dict[str, 
         "allowed_bytes": ALLOWED_BYTES,
         "within": all(each <= ALLOWED_BYTES for each in more.values()),
     }
-
-
-def _growth(peaks: list[Peak]) -> int:
-    short, long = (peak.peak_bytes for peak in peaks)
-    return long - short
 
 
 def _require_room(folder: Path, hours: float) -> None:
@@ -106,12 +101,9 @@ def peak_of(work: Work, seconds: float, tokenizer_folder: Path) -> int:
     """Measure the peak resident bytes of this process after encoding noise, or decoding codes by Griffin-Lim."""
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_pretrained(tokenizer_folder)
-    with tempfile.TemporaryDirectory() as name:
-        match work:
-            case "encode":
-                _encode(tokenizer, seconds, Path(name) / "noise.wav")
-            case "decode":
-                _decode(tokenizer, seconds, Path(name) / "sound.wav")
+    with tempfile.TemporaryDirectory() as folder:
+        work_on = {"encode": _encode, "decode": _decode}[work]
+        work_on(tokenizer, seconds, Path(folder) / "sound.wav")
     return round(peak_memory())
 
 

@@ -1,7 +1,6 @@
 """Speed of decoding per engine, beside a public WaveNet and the peak rates of the machine."""
 
 import copy
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -11,9 +10,8 @@ from typing import Literal, get_args
 import torch
 from rich.console import Console
 
-from benchmarks.machine import Machine, measure_machine
 from benchmarks.peer import measure_peer
-from benchmarks.roofline import Rate, draw_roofline
+from benchmarks.roofline import Machine, Rate, draw_roofline, measure_machine
 from benchmarks.timing import table, timed
 from foundation.devices import cores as cores_here
 from foundation.errors import InputError
@@ -44,7 +42,8 @@ def measure_vocoder(
     vocoder_folder: Path | None, *, clips: Sequence[int], repeats: int, picture: Path | None
 ) -> dict[str, object]:
     """Measure, print tables, draw a roofline; the default WaveNet with random weights where none is given."""
-    model = _model() if vocoder_folder is None else Vocoder.from_pretrained(vocoder_folder).model
+    random = create_wavenet(WaveNetConfig(), seed=0).eval()
+    model = random if vocoder_folder is None else Vocoder.from_pretrained(vocoder_folder).model
     rate, console = model.config.sample_rate, Console()
     counts = [count for count in (1, 2) if count <= cores_here()]
     machines = {count: measure_machine(count) for count in counts}
@@ -73,10 +72,6 @@ def measure_vocoder(
     }
 
 
-def _model() -> WaveNet:
-    return create_wavenet(WaveNetConfig(), seed=0).eval()
-
-
 def multiply_adds(config: WaveNetConfig) -> int:
     """Count the operations of one sample, without those computed once per frame."""
     half, skip = config.gate_channels // 2, config.skip_channels
@@ -101,11 +96,7 @@ def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], r
 
 def device_of(engine: Engine) -> Literal["cpu", "cuda"]:
     """Return the device of an engine's measurement; the PyTorch loop always on the CPU, for comparison with numba."""
-    match engine:
-        case "torch" | "numba" | "numba_bf16":
-            return "cpu"
-        case "cuda_graph":
-            return "cuda"
+    return "cuda" if engine == "cuda_graph" else "cpu"
 
 
 def engines_here(*, gpu: bool) -> list[Engine]:
@@ -118,7 +109,7 @@ def engines_here(*, gpu: bool) -> list[Engine]:
 def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[float, float]:
     """Measure samples of all clips per second of time and of processor time; the best of several tries.
 
-    Each try takes about `SECONDS_EACH`, after one that warms up and one that tells how many samples that is.
+    Each try takes about `SECONDS_EACH`; a shorter one before tells how many samples that is.
 
     Raises:
         InputError: the engine does not run where the model is; another would be measured in its place.
@@ -127,20 +118,15 @@ def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[f
     if (instead := choose_engine(engine, device).engine) != engine:
         raise InputError(f"engine {engine} does not run on {device}, where {instead} stands in; move the model")
 
-    def made(frames: int) -> tuple[float, float]:
-        inputs = [
-            GenerationInput(spectrogram=torch.randn(frames, model.config.condition_inputs), seed=seed)
-            for seed in range(clips)
-        ]
-        began = time.perf_counter(), time.process_time()
-        generate(model, inputs, engine=engine)
+    def speeds(frames: int, repeats: int) -> tuple[float, float]:
+        conditions = torch.randn(clips, frames, model.config.condition_inputs)
+        inputs = [GenerationInput(spectrogram=each, seed=seed) for seed, each in enumerate(conditions)]
+        timing = timed(lambda: generate(model, inputs, engine=engine), repeats)
         samples = clips * frames * model.config.hop_length
-        return samples / (time.perf_counter() - began[0]), samples / (time.process_time() - began[1])
+        return samples / timing.seconds, samples / timing.cpu_seconds
 
-    made(1)
-    frames = round(made(FIRST_FRAMES)[0] * SECONDS_EACH / (clips * model.config.hop_length))
-    tries = [made(min(max(frames, 1), MOST_FRAMES)) for _ in range(repeats)]
-    return max(wall for wall, _ in tries), max(cpu for _, cpu in tries)
+    frames = round(speeds(FIRST_FRAMES, 1)[0] * SECONDS_EACH / (clips * model.config.hop_length))
+    return speeds(min(max(frames, 1), MOST_FRAMES), repeats)
 
 
 def rate(engine: Engine, clips: int, machine: Machine, config: WaveNetConfig, speeds: tuple[float, float]) -> Rate:

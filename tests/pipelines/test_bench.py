@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from benchmarks import machine, peer, vocoder
-from benchmarks.machine import Machine
+from benchmarks import peer, roofline, vocoder
 from benchmarks.memory import measure_memory
+from benchmarks.roofline import Machine
 from benchmarks.sounds import random_tokenizer, write_noise
 from benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from foundation.errors import InputError
@@ -70,8 +70,8 @@ def test_ten_hours_take_little_more_memory_than_a_minute() -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure badly, but soon."""
     monkeypatch.setattr(vocoder, "SECONDS_EACH", 0.01)
-    monkeypatch.setattr(machine, "MATRIX", 64)
-    monkeypatch.setattr(machine, "READ_BYTES", {"weights": 10_000, "memory": 1_000_000})
+    monkeypatch.setattr(roofline, "MATRIX", 64)
+    monkeypatch.setattr(roofline, "READ_BYTES", {"weights": 10_000, "memory": 1_000_000})
     monkeypatch.setattr(peer, "STEPS", 3)
 
 
