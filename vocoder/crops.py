@@ -12,6 +12,7 @@ little history. A crop at the start of its clip has its full history, silence, a
 inside a clip, codes whose conditions would look ahead beyond the crop are not counted either.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
@@ -53,11 +54,10 @@ class CropsConfig:
                 f"vocoder.crops.crop_codes is {self.crop_codes} and vocoder.crops.context_codes {self.context_codes}; "
                 "choose 0 <= context_codes < crop_codes, so that something is left to count"
             )
-        share, noise = self.group_dropout, self.condition_noise
+        share, noise, jitter = self.group_dropout, self.condition_noise, self.input_noise
         require(0 <= share <= 1, "vocoder.crops.group_dropout", share, "it is a share between 0 and 1")
-        require(0 <= noise < float("inf"), "vocoder.crops.condition_noise", noise, "choose 0 (none) or more")
-        if not 0 <= self.input_noise < float("inf"):
-            raise InputError(f"vocoder.crops.input_noise is {self.input_noise} levels; choose 0 (none) or more")
+        require(0 <= noise < math.inf, "vocoder.crops.condition_noise", noise, "choose 0 (none) or more")
+        require(0 <= jitter < math.inf, "vocoder.crops.input_noise", f"{jitter} levels", "choose 0 (none) or more")
         require_seed(self.seed, "vocoder.crops.seed")
 
     @property
@@ -167,7 +167,6 @@ class Crops:
         self.coded = (OtherCodes(codes=clips.codes, meanings=meanings), *others)
         self.model = model
         self.config = config
-        self.context = config.context_codes
         self.look_ahead = config.look_ahead(model)
         self.code_counts = np.diff(clips.code_offsets)
         self.code_ends = np.cumsum(self.code_counts)
@@ -215,8 +214,8 @@ class Crops:
     def _noise(self, rng: np.random.Generator, codes: int) -> Tensor:
         """Draw noise for the log-mel of ``codes`` codes ``(frames, inputs)``; positions within codes get none."""
         noise = np.zeros((codes * self.model.patch_frames, self.model.condition_inputs), np.float32)
-        heard = noise[:, : self.model.n_mels]
-        heard[:] = self.config.condition_noise * rng.standard_normal(heard.shape, dtype=np.float32)
+        log_mel = noise[:, : self.model.n_mels]
+        log_mel[:] = self.config.condition_noise * rng.standard_normal(log_mel.shape, dtype=np.float32)
         return torch.from_numpy(noise)
 
     def _jitter(self, rng: np.random.Generator, codes: int) -> Tensor:
@@ -225,8 +224,8 @@ class Crops:
         As in FFTNet (Jin et al. 2018, "FFTNet: A Real-Time Speaker-Dependent Neural Vocoder"): in generation the
         network's inputs are its own samples, with errors; noise in training teaches it to rely more on the conditions.
         """
-        drawn = self.config.input_noise * rng.standard_normal(codes * self.model.samples_per_code)
-        return torch.from_numpy(np.rint(drawn).astype(np.int64))
+        jitter = self.config.input_noise * rng.standard_normal(codes * self.model.samples_per_code)
+        return torch.from_numpy(np.rint(jitter).astype(np.int64))
 
     def _collate(self, crops: list[_Crop]) -> VocoderBatch:
         codes = max(crop.stop - crop.start for crop in crops)
@@ -243,53 +242,40 @@ class Crops:
         step, levels = self.model.samples_per_code, self.model.levels
         begin, end = (int(offset) for offset in self.clips.sample_offsets[crop.clip : crop.clip + 2])
         first, last = begin + crop.start * step, min(begin + crop.stop * step, end)
-        heard = encode(_as_float(self.clips.samples[max(first - 1, begin) : last]), levels=levels)
+        sound = self.clips.samples[max(first - 1, begin) : last].astype(np.float32) / 32_768
+        known = encode(torch.from_numpy(sound), levels=levels)
         if crop.start == 0:
-            heard = torch.cat([torch.tensor([silence(levels=levels)]), heard])  # silence before a clip
+            known = torch.cat([torch.tensor([silence(levels=levels)]), known])  # silence before a clip
         previous = torch.full((codes * step,), silence(levels=levels))
         targets = torch.full((codes * step,), NOT_COUNTED)
-        previous[: last - first] = heard[:-1]
+        previous[: last - first] = known[:-1]
         if crop.jitter is not None:
             noisy = previous[: last - first] + crop.jitter[: last - first]
             previous[: last - first] = noisy.clamp(0, levels - 1)
-        counted = slice(self._uncounted_start(crop), last - first - self._uncounted_end(crop))
-        targets[counted] = heard[1:][counted]
+        before = 0 if crop.start == 0 else self.config.context_codes * step
+        after = 0 if crop.stop == self.code_counts[crop.clip] else self.look_ahead * step
+        counted = slice(before, last - first - after)
+        targets[counted] = known[1:][counted]
         return previous, targets
-
-    def _uncounted_start(self, crop: _Crop) -> int:
-        return 0 if crop.start == 0 else self.context * self.model.samples_per_code
-
-    def _uncounted_end(self, crop: _Crop) -> int:
-        return 0 if crop.stop == self.code_counts[crop.clip] else self.look_ahead * self.model.samples_per_code
 
     def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
         """Return the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
-        frames = torch.zeros(len(crops), codes * self.model.patch_frames, self.model.condition_inputs)
+        patch = self.model.patch_frames
+        frames = torch.zeros(len(crops), codes * patch, self.model.condition_inputs)
         for book, coded in enumerate(self.coded):
             rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
+            values = np.zeros((len(rows), codes, coded.codes.shape[1]), dtype=np.int64)
+            for own, crop in zip(values, (crops[row] for row in rows), strict=True):
+                begin = int(self.clips.code_offsets[crop.clip])
+                own[: crop.stop - crop.start] = coded.codes[begin + crop.start : begin + crop.stop]
             if rows:
-                frames[rows] = self._meant(coded, [crops[row] for row in rows], codes)
-        return frames
-
-    def _meant(self, coded: OtherCodes, crops: list[_Crop], codes: int) -> Tensor:
-        """Return the conditions of crops in one codebook."""
-        values = np.zeros((len(crops), codes, coded.codes.shape[1]), dtype=np.int64)
-        heard = torch.zeros(len(crops), codes * self.model.patch_frames, 1, dtype=torch.bool)
-        noise = torch.zeros(len(crops), codes * self.model.patch_frames, self.model.condition_inputs)
-        for index, crop in enumerate(crops):
-            begin = int(self.clips.code_offsets[crop.clip])
-            length = crop.stop - crop.start
-            values[index, :length] = coded.codes[begin + crop.start : begin + crop.stop]
-            heard[index, : length * self.model.patch_frames] = True
+                with torch.no_grad():
+                    frames[rows] = code_frames(torch.from_numpy(values), coded.meanings, self.model)
+        for own_frames, crop in zip(frames, crops, strict=True):
             if crop.noise is not None:
-                noise[index, : len(crop.noise)] = crop.noise
-        with torch.no_grad():
-            frames = code_frames(torch.from_numpy(values), coded.meanings, self.model)
-        return (frames + noise).where(heard, 0.0)  # not in place: a tokenizer's frames may be inference tensors
-
-
-def _as_float(samples: npt.NDArray[np.int16]) -> Tensor:
-    return torch.from_numpy(samples.astype(np.float32) / 32_768)
+                own_frames[: len(crop.noise)] += crop.noise
+            own_frames[(crop.stop - crop.start) * patch :] = 0.0
+        return frames
 
 
 def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:

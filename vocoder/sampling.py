@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from foundation.errors import InputError
+from foundation.ranges import require
 from foundation.seeds import require_seed
 
 EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "cuda_graph"]
@@ -25,15 +25,13 @@ class Sampling:
     group: str | None = None  # voice of all clips; None: each clip's own where it is known, else the average
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise InputError(f"temperature is {self.temperature}; choose 0 (the most probable) or more, 1 as learned")
-        if not 0 < self.top_p <= 1:
-            raise InputError(f"top_p is {self.top_p}; choose a probability above 0, 1 for all levels")
+        rule = "choose 0 (the most probable) or more, 1 as learned"
+        require(0 <= self.temperature < math.inf, "temperature", self.temperature, rule)
+        require(0 < self.top_p <= 1, "top_p", self.top_p, "choose a probability above 0, 1 for all levels")
         require_strength(self.postfilter)
         require_seed(self.seed, "seed")
 
 
 def require_strength(strength: float, *, option: str = "postfilter") -> None:
     """Refuse what is no share of the difference."""
-    if not 0 <= strength <= 1:
-        raise InputError(f"{option} is {strength}; choose 0 (WaveNet's own sound) to 1 (all that is missing)")
+    require(0 <= strength <= 1, option, strength, "choose 0 (WaveNet's own sound) to 1 (all that is missing)")

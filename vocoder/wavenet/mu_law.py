@@ -8,15 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from foundation.errors import InputError
-
 LEVELS = 256  # 8 bits
-
-
-def require_levels(levels: int) -> None:
-    """Refuse fewer than 2 levels, and more than 16 bits can tell apart."""
-    if not 2 <= levels <= 65_536:
-        raise InputError(f"vocoder.wavenet.levels is {levels}; mu-law takes 2 to 65536 levels, usually 256 (8 bits)")
 
 
 def encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from foundation.errors import InputError
-from foundation.ranges import require_positive
-from vocoder.wavenet.mu_law import LEVELS, companded_scale, require_levels
+from foundation.ranges import require, require_positive
+from vocoder.wavenet.mu_law import LEVELS, companded_scale
 
 MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
 MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
@@ -57,20 +57,16 @@ class WaveNetConfig:
         sizes = ("sample_rate", "hop_length", "n_mels", "patch_frames", "residual_channels", "skip_channels")
         depths = ("layers", "cycles", "condition_channels", "condition_layers", "group_channels")
         require_positive(self, "vocoder.wavenet", *sizes, *depths)
-        require_levels(self.levels)
-        if self.gate_channels < 2 or self.gate_channels % 2:
-            raise InputError(
-                f"vocoder.wavenet.gate_channels is {self.gate_channels}; tanh and sigmoid take "
-                "half each: choose an even number"
-            )
+        levels, gates, taps = self.levels, self.gate_channels, self.kernel_size
+        rule = "mu-law takes 2 to 65536 levels, usually 256 (8 bits)"
+        require(2 <= levels <= 65_536, "vocoder.wavenet.levels", levels, rule)
+        rule = "tanh and sigmoid take half each: choose an even number"
+        require(gates >= 2 and gates % 2 == 0, "vocoder.wavenet.gate_channels", gates, rule)
+        require(taps >= 2, "vocoder.wavenet.kernel_size", taps, "a dilated convolution needs 2 taps or more")
         if self.layers % self.cycles:
             raise InputError(
                 f"vocoder.wavenet.layers is {self.layers} and vocoder.wavenet.cycles {self.cycles}; "
                 "every cycle has the same layers: choose layers that cycles divides"
-            )
-        if self.kernel_size < 2:
-            raise InputError(
-                f"vocoder.wavenet.kernel_size is {self.kernel_size}; a dilated convolution needs 2 taps or more"
             )
         per_cycle = self.layers // self.cycles
         if per_cycle > MAX_CYCLE or self.receptive_field > MAX_RECEPTIVE_FIELD:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import InputError
+from tests.vocoder.sounds import tiny_config
 from vocoder.wavenet import mu_law
 
 
@@ -43,4 +44,4 @@ def test_silence_is_inaudible() -> None:
 
 def test_refuses_too_few_levels() -> None:
     with pytest.raises(InputError, match=r"vocoder\.wavenet\.levels is 1"):
-        mu_law.require_levels(1)
+        tiny_config(levels=1)
