@@ -3,10 +3,10 @@
 Sampled sound is noisier than a recording, and its formants are weaker. The codes give the target level of each mel band
 in each frame, so each frame's spectrum is multiplied by the missing gain::
 
-    samples      ...| hop t-1 | hop t   |              frames as `audio.spectrogram` puts them
-    window t        [------------------]               heard: log-mel of it
-    gain         exp(strength / 2 * (meant - heard))   of each band, within bounds, spread over the Fourier bins
-    correction   [------------------]                  windowed, added where the frame was
+    samples      ...| hop t-1 | hop t   |                 frames as `audio.spectrogram` puts them
+    window t        [------------------]                  present: log-mel of it
+    gain         exp(strength / 2 * (target - present))   of each band, within bounds, spread over the Fourier bins
+    correction   [------------------]                     windowed, added where the frame was
 
 Voice, pitch and fine structure stay those of the network; Griffin-Lim has the same spectrogram and must make them up.
 Samples leave the filter ``left_context`` later than they enter. The last samples also lie in windows that reach beyond
@@ -14,7 +14,6 @@ the end; these windows use the gains of the last frame.
 """
 
 import math
-from collections import deque
 
 import torch
 from torch import Tensor
@@ -53,19 +52,17 @@ class PostFilter:
         self.log_mel = LogMel(config)
         self.window = hann(config)
         self.spread = _spread(config)
-        self.meant: deque[Tensor] = deque()  # target log-mel of future frames, in blocks
-        self.expected = 0  # number of these frames
+        self.targets: list[Tensor] = []  # log-mel of future frames, in blocks
         # frames still to leave unfiltered
         self.untouched = -(-(prompt + config.left_context) // config.hop_length) if prompt else 0
-        self.heard = torch.zeros(config.left_context)  # samples before the next frame that were not returned yet
+        self.recent = torch.zeros(config.left_context)  # samples before the next frame that were not returned yet
         self.correction = torch.zeros(2, config.left_context)  # their correction by the frames so far, and its weight
         self.before = config.left_context  # how many of them lie before the sound's beginning
         self.gains = torch.ones(1, config.window_length // 2 + 1)  # of the last frame
 
     def expect(self, log_mel: Tensor) -> None:
         """Add target frames ``(frames, mels)``, natural-log mel power as of `LogMel`."""
-        self.meant.append(log_mel.float().cpu())
-        self.expected += len(log_mel)
+        self.targets.append(log_mel.float().cpu())
 
     @torch.inference_mode()
     def filter(self, samples: Tensor) -> Tensor:
@@ -76,14 +73,15 @@ class PostFilter:
         """
         config = self.config
         frames, rest = divmod(len(samples), config.hop_length)
-        if rest or frames > self.expected:
+        expected = sum(map(len, self.targets))
+        if rest or frames > expected:
             raise InputError(
-                f"there are {len(samples)} samples to filter and {self.expected} frames of meaning; give whole "
+                f"there are {len(samples)} samples to filter and {expected} frames of meaning; give whole "
                 f"frames of {config.hop_length} samples, and what they mean before"
             )
         if not frames:
             return samples
-        sound = torch.cat([self.heard, samples])
+        sound = torch.cat([self.recent, samples])
         with one_thread():
             gains = self._gains(sound, frames)
         self.gains = gains[-1:]
@@ -95,9 +93,9 @@ class PostFilter:
         # frames whose windows reach back into these samples
         beyond = -(-self.config.left_context // self.config.hop_length)
         if not beyond:
-            return self.heard
+            return self.recent
         left = self.config.left_context - self.before
-        sound = torch.cat([self.heard, torch.zeros(beyond * self.config.hop_length)])
+        sound = torch.cat([self.recent, torch.zeros(beyond * self.config.hop_length)])
         return self._filtered(sound, self.gains.expand(beyond, -1))[:left]
 
     def _filtered(self, sound: Tensor, gains: Tensor) -> Tensor:
@@ -106,39 +104,26 @@ class PostFilter:
         with one_thread():
             missing = torch.fft.rfft(windows(sound, config) * self.window) * (gains - 1)
             added = torch.fft.irfft(missing, n=config.window_length) * self.window  # (frames, window_length)
-            weight = self.window.square().expand_as(added)
-            total = torch.stack([overlap_add(added, config), overlap_add(weight, config)])
+            squares = self.window.square().expand_as(added)
+            total = torch.stack([overlap_add(added, config), overlap_add(squares, config)])
         total[:, : config.left_context] += self.correction
         kept = len(sound) - config.left_context
-        self.heard, self.correction = sound[kept:], total[:, kept:]
-        return self._let_go(sound[:kept], total[:, :kept])
-
-    def _gains(self, sound: Tensor, frames: int) -> Tensor:
-        """Compute gains ``(frames, bins)`` of the spectra's magnitudes."""
-        heard = self.log_mel.frames(sound.unsqueeze(0))[0]
-        missing = self.strength * (self._meaning(frames) - heard).clamp(-BOUND, BOUND)
-        missing[: self.untouched] = 0.0
-        self.untouched = max(self.untouched - frames, 0)
-        return torch.exp(missing @ self.spread / 2)
-
-    def _meaning(self, frames: int) -> Tensor:
-        """Take the next target frames ``(frames, mels)``."""
-        self.expected -= frames
-        taken = []
-        while frames:
-            block = self.meant.popleft()
-            if len(block) > frames:
-                self.meant.appendleft(block[frames:])
-            taken.append(block[:frames])
-            frames -= len(taken[-1])
-        return torch.cat(taken)
-
-    def _let_go(self, sound: Tensor, total: Tensor) -> Tensor:
-        added, weight = total
-        done: Tensor = (sound + added / weight.clamp(min=LEAST_WEIGHT)).clamp(-1.0, 1.0)
+        self.recent, self.correction = sound[kept:], total[:, kept:]
+        correction, weight = total[:, :kept]
+        done: Tensor = (sound[:kept] + correction / weight.clamp(min=LEAST_WEIGHT)).clamp(-1.0, 1.0)
         silent = min(self.before, len(done))
         self.before -= silent
         return done[silent:]
+
+    def _gains(self, sound: Tensor, frames: int) -> Tensor:
+        """Compute gains ``(frames, bins)`` of the spectra's magnitudes."""
+        targets = torch.cat(self.targets) if len(self.targets) > 1 else self.targets[0]
+        self.targets = [targets[frames:]]
+        present = self.log_mel.frames(sound.unsqueeze(0))[0]
+        missing = self.strength * (targets[:frames] - present).clamp(-BOUND, BOUND)
+        missing[: self.untouched] = 0.0
+        self.untouched = max(self.untouched - frames, 0)
+        return torch.exp(missing @ self.spread / 2)
 
 
 def _spread(config: SpectrogramConfig) -> Tensor:
