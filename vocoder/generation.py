@@ -192,13 +192,13 @@ class _Run:
         for attempt, temperature in retries(self.sampling.temperature):
             if not odd:
                 break
-            draws, asked = torch.zeros(levels.shape), levels.clone()
+            draws, fixed = torch.zeros(levels.shape), levels.clone()
             for clip in odd:
                 seed = retry_seed(self.clips[clip].seed, self.time, attempt)
                 draws[clip] = torch.rand(levels.shape[1], generator=torch.Generator().manual_seed(seed))
-                asked[clip] = given[clip]
+                fixed[clip] = given[clip]
             go_back()
-            levels = self.streams.advance(conditions, asked, draws, replace(self.sampling, temperature=temperature))
+            levels = self.streams.advance(conditions, fixed, draws, replace(self.sampling, temperature=temperature))
             odd = self._odd(guard, windows, given, levels)
         guard.left += len(odd)
         return levels
@@ -212,9 +212,9 @@ class _Run:
             known = int((given[clip, :samples] >= 0).sum())  # given by a prompt, and not drawn again
             if known == samples:
                 continue
-            heard = decode(torch.cat([self.recent[clip], levels[clip, :samples]]), levels=config.levels)
+            sound = decode(torch.cat([self.recent[clip], levels[clip, :samples]]), levels=config.levels)
             before = self.recent.shape[1] + known
-            if guard.odd(heard, config.sample_rate, meant=mean_level(own, config), before=before):
+            if guard.odd(sound, config.sample_rate, meant=mean_level(own, config), before=before):
                 found.append(clip)
         return found
 

@@ -1,7 +1,7 @@
 """The model card beside a vocoder."""
 
 from foundation.markdown import escape
-from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from vocoder.wavenet.network import WaveNet
 
 _CARD = """---
 library_name: wordless
@@ -33,18 +33,12 @@ them: ask those whom it can be taken for.
 def model_card(model: WaveNet, tokenizer: str) -> str:
     """Write Markdown with the network's sizes, its tokenizer (``tokenizer`` is a fingerprint) and how to call it."""
     config = model.config
+    known = f"those of tokenizer `{escape(tokenizer)}`, whatever the size of its codebook"
+    if config.condition == "embedding":
+        known = f"those of codebook `{escape(config.codebook)}` of tokenizer `{escape(tokenizer)}`, and no others"
     return _CARD.format(
-        known=_known(config, tokenizer),
+        known=known,
         config=config,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         groups=", ".join(map(escape, config.groups)) or "none",
     )
-
-
-def _known(config: WaveNetConfig, tokenizer: str) -> str:
-    tokenizer = escape(tokenizer)
-    match config.condition:
-        case "meaning":
-            return f"those of tokenizer `{tokenizer}`, whatever the size of its codebook"
-        case "embedding":
-            return f"those of codebook `{escape(config.codebook)}` of tokenizer `{tokenizer}`, and no others"

@@ -68,9 +68,9 @@ class RunawayGuard:
             before: how many of the samples are not in question.
         """
         power = _windows(samples.double().square(), sample_rate)
-        asked = _windows(torch.arange(len(samples)) >= before, sample_rate)
-        power, asked = power[asked.any(dim=1)], asked[asked.any(dim=1)]
-        whole, own = _decibels(power.mean(dim=1)), _decibels((power * asked).sum(dim=1) / asked.sum(dim=1))
+        new = _windows(torch.arange(len(samples)) >= before, sample_rate)
+        power, new = power[new.any(dim=1)], new[new.any(dim=1)]
+        whole, own = _decibels(power.mean(dim=1)), _decibels((power * new).sum(dim=1) / new.sum(dim=1))
         too_loud = bool((torch.minimum(whole, own) > self.loudness.highest + LOUDER).any())
         return too_loud or (meant > 0 and bool((torch.maximum(whole, own) < self.loudness.lowest - QUIETER).any()))
 

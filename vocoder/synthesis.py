@@ -83,17 +83,17 @@ class Trained:
         progress: Progress | None = None,
     ) -> list[Waveform]:
         """Decode each clip to sound; after a prompt, the network's past is the prompt's own samples."""
-        heard = [prompt.end(self._heard_steps()) if prompt else None for prompt in prompts or [None] * len(codes)]
+        past = [prompt.end(self._past_steps()) if prompt else None for prompt in prompts or [None] * len(codes)]
         whole = self.vocoder.decode_batch(
-            [join_codes(prompt.codes, new) if prompt else new for prompt, new in zip(heard, codes, strict=True)],
+            [join_codes(prompt.codes, new) if prompt else new for prompt, new in zip(past, codes, strict=True)],
             self.tokenizer,
             self.sampling,
-            prompts=[prompt.waveform if prompt else None for prompt in heard],
+            prompts=[prompt.waveform if prompt else None for prompt in past],
             groups=[self._voice(group) for group in groups],
             progress=progress,
         )
-        begun = [len(prompt.waveform.samples) if prompt else 0 for prompt in heard]
-        return [after(sound, start) for sound, start in zip(whole, begun, strict=True)]
+        starts = [len(prompt.waveform.samples) if prompt else 0 for prompt in past]
+        return [after(sound, start) for sound, start in zip(whole, starts, strict=True)]
 
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
         return self.vocoder.stream([codes], self.tokenizer, replace(self.sampling, group=self._voice(group)))
@@ -108,7 +108,7 @@ class Trained:
     def _voice(self, own: str | None) -> str | None:
         return self.sampling.group or (own if own in self.groups else None)
 
-    def _heard_steps(self) -> int:
+    def _past_steps(self) -> int:
         """Return the time steps at the end of a prompt that influence the new sound, by samples or by frames."""
         config = self.vocoder.model.config
         look_ahead = -(-config.look_ahead_frames // config.patch_frames)
@@ -152,10 +152,10 @@ class Unlearned:
         """Decode each clip; a prompt is decoded with its clip, and cut off."""
         made, total = list[Waveform](), sum(clip.num_samples for clip in codes)
         for clip, prompt in zip(codes, prompts or [None] * len(codes), strict=True):
-            joined, begun = (join_codes(prompt.codes, clip), prompt.codes.num_samples) if prompt else (clip, 0)
+            joined, start = (join_codes(prompt.codes, clip), prompt.codes.num_samples) if prompt else (clip, 0)
             pieces = [np.zeros(0, np.float32), *(piece.samples for piece in self.stream(joined))]
             whole = Waveform(samples=np.concatenate(pieces), sample_rate=clip.format.sample_rate)
-            made.append(after(whole, begun))
+            made.append(after(whole, start))
             if progress is not None:
                 progress(sum(len(sound.samples) for sound in made), total)
         return made
@@ -187,15 +187,15 @@ def speaking(syntheses: Sequence[Synthesis], say: Callable[[str], None]) -> Iter
 
 def unknown_groups(synthesis: Synthesis, groups: Iterable[str | None]) -> str | None:
     """Write a notice about groups that the vocoder was not trained on; None if there are none."""
-    known, asked = synthesis.groups, set(groups)
-    if not known or not asked:
+    known, wanted = synthesis.groups, set(groups)
+    if not known or not wanted:
         return None
-    if asked == {None}:
+    if wanted == {None}:
         return (
             "the codes name no group: the average of the vocoder's voices speaks; "
             f"group=... chooses one of {_some(known)}"
         )
-    strange = sorted(group for group in asked if group is not None and group not in known)
+    strange = sorted(group for group in wanted if group is not None and group not in known)
     if not strange:
         return None
     return f"the vocoder was not trained on {_some(strange)}: the average of its voices speaks instead"

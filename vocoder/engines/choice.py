@@ -1,15 +1,13 @@
 """The engines that compute the steps of a WaveNet, and the choice among them.
 
-===========  ===============================================================  =======================================
-torch        a loop over PyTorch calls, on any device                         what the others are checked against
-cuda_graph   the same step captured as a CUDA graph                           for many clips at once on a GPU
-numba        a compiled kernel, for one clip or several on each core          on the CPU
-numba_bf16   the same, multiplying in bfloat16, which is nearer to the        on CPUs that multiply it (AVX512_BF16)
-             parallel network than the autocast that it may be trained with
-===========  ===============================================================  =======================================
+- torch: a loop over PyTorch calls on any device; the other engines are checked against it
+- cuda_graph: the same step captured as a CUDA graph, for many clips at once on a GPU
+- numba: a compiled kernel for one clip or several on each core of a CPU
+- numba_bf16: the same kernel in bfloat16, on CPUs that multiply it (AVX512_BF16); it is nearer to the parallel network
+  than the autocast that the network may be trained with
 
-numba is installed with the project, and yet has no build for every platform and Python; where it cannot be imported,
-``torch`` is what remains on the CPU, some ten times more slowly.
+numba is installed with the project, but has no build for some platforms and versions of Python. There the CPU uses
+``torch``, about ten times more slowly.
 """
 
 from collections.abc import Callable, Sequence

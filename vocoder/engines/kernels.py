@@ -104,24 +104,20 @@ def _tile(rows: int, vectors: int) -> Callable[..., None]:
         def row(m: int) -> Any:
             return ir.Constant(depth.type, m)
 
-        if signature.args[0].dtype == types.int32:
-            factor = pairs
-            multiply_add = ir.InlineAsm(
-                ir.FunctionType(vector, [pairs, pairs, vector]), "vdpbf16ps $2, $1, $0", "=v,v,v,0"
-            )
+        paired = signature.args[0].dtype == types.int32
+        factor = pairs if paired else vector
+        shape = ir.FunctionType(vector, [factor, factor, vector])
+        if paired:
+            multiply_add = ir.InlineAsm(shape, "vdpbf16ps $2, $1, $0", "=v,v,v,0")
         else:
-            factor = vector
-            shape = ir.FunctionType(vector, [vector] * 3)
             multiply_add = cgutils.get_or_insert_function(builder.module, shape, f"llvm.fma.v{LANES}f32")
         nothing = ir.Constant(factor, ir.Undefined)
         sums = {cell: cgutils.alloca_once(builder, vector) for cell in cells}
         for m, n in cells:
             builder.store(builder.load(vector_at(vector, c, c_start, row(m), c_row, n * LANES), align=4), sums[m, n])
         with cgutils.for_range(builder, depth) as loop:
-            inputs = [
-                builder.load(vector_at(factor, b, b_start, loop.index, b_step, n * LANES), align=4)
-                for n in range(vectors)
-            ]
+            places = [vector_at(factor, b, b_start, loop.index, b_step, n * LANES) for n in range(vectors)]
+            inputs = [builder.load(place, align=4) for place in places]
             for m, n in cells:
                 one = builder.load(at(a, builder.add(a_start, builder.mul(loop.index, a_step)), row(m), a_row))
                 first = builder.insert_element(nothing, one, ir.Constant(number, 0))
@@ -132,26 +128,9 @@ def _tile(rows: int, vectors: int) -> Callable[..., None]:
             builder.store(builder.load(sums[m, n]), vector_at(vector, c, c_start, row(m), c_row, n * LANES), align=4)
         return context.get_dummy_value()
 
-    flat, integer = types.Array(types.float32, 1, "C"), types.intp
-
-    def tile(
-        typingctx,
-        a,
-        a_start,
-        a_step,
-        a_row,
-        b,
-        b_start,
-        b_step,
-        c,
-        c_start,
-        c_row,
-        depth,
-    ):
-        of = types.Array(b.dtype, 1, "C")
-        return types.void(
-            of, integer, integer, integer, of, integer, integer, flat, integer, integer, integer
-        ), generate
+    def tile(typingctx, a, a_start, a_step, a_row, b, b_start, b_step, c, c_start, c_row, depth):
+        factors, sums, numbers = types.Array(b.dtype, 1, "C"), types.Array(types.float32, 1, "C"), [types.intp] * 3
+        return types.void(factors, *numbers, factors, *numbers[:2], sums, *numbers), generate
 
     compiled: Callable[..., None] = intrinsic(tile)
     return compiled
@@ -405,12 +384,12 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
     skip_factors = np.zeros(streams * (len(weights.hidden) // skip), kind)
     output, probabilities = np.zeros(streams * padded, np.float32), np.zeros(padded, np.float32)
     for step in range(steps):
-        now, heard = time + step, len(logits) > 0
+        now, needed = time + step, len(logits) > 0  # needed: the logits
         for stream in range(streams):
             embedded = weights.embedding[previous[stream] * residual : (previous[stream] + 1) * residual]
             x[stream * residual : (stream + 1) * residual] = embedded
             skipped[stream * skip : (stream + 1) * skip] = weights.skip_bias
-            heard = heard or given[stream, step] < 0
+            needed = needed or given[stream, step] < 0
         for layer in range(layers):
             block = min(weights.dilations[layer], room)
             place, past = now % block, layer * room * streams * gates if room > 1 else 0
@@ -428,13 +407,13 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
                 begin = here + stream * gates  # slices, as an index that may be negative would be no vector
                 _gate(pasts[begin : begin + gates], half, gated[stream * half : (stream + 1) * half])
             _as_factors(gated, gated_factors)
-            if heard:
+            if needed:
                 matrix = layer * half_depth * skip
                 _product(streams, gated_factors, 0, half_depth, weights.skip, matrix, skip, skipped, 0, half_depth)
             if layer < layers - 1:
                 matrix = layer * half_depth * residual
                 _product(streams, gated_factors, 0, half_depth, weights.residual, matrix, residual, x, 0, half_depth)
-        if heard:
+        if needed:
             _dense(streams, skipped, skip_factors, weights.hidden, weights.hidden_bias, hidden, skip)
             _dense(streams, hidden, skip_factors, weights.output, weights.output_bias, output, skip)
         for stream in range(streams):

@@ -9,10 +9,10 @@ import torch
 from llvmlite.binding import get_host_cpu_features
 from torch import Tensor, nn
 
-from vocoder.engines.kernels import PADDING, Draw, Factors, FloatArray, IntArray, KernelWeights, go_on, target_features
+from vocoder.engines.kernels import PADDING, Draw, Factors, FloatArray, KernelWeights, go_on, target_features
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
-from vocoder.wavenet.network import WaveNet, WaveNetConfig
+from vocoder.wavenet.network import WaveNet
 
 NEVER = -1e30  # the logit of padding levels
 TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches
@@ -58,15 +58,15 @@ class NumbaStreams:
     def _run(self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, logits: FloatArray) -> Tensor:
         """Generate levels ``(clips, samples)``; fills ``logits (clips, samples, padded levels)`` unless it is empty."""
         draw = Draw(float(sampling.temperature), float(sampling.top_p))
-        asked, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
-        levels = np.zeros_like(asked)
+        fixed, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
+        levels = np.zeros_like(fixed)
 
         def work(number: int) -> None:
             few = self.shares[number]
             go_on(
                 self.weights,
                 _flat_conditions(conditions[few]),
-                asked[few],
+                fixed[few],
                 uniform[few],
                 draw,
                 self.rings[number],
@@ -99,8 +99,7 @@ def _each(work: Callable[[int], None], count: int, threads: int) -> None:
             work(number)
         return
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, range(count)):
-            pass
+        list(pool.map(work, range(count)))  # raises what a thread raised
 
 
 def _shares(clips: int, threads: int) -> list[slice]:
@@ -114,6 +113,7 @@ def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
     """Convert the model's weights to the kernel's layout, in float32 or as pairs of bfloat16."""
     config, taps = model.config, model.config.kernel_size
     channels, half = config.residual_channels, config.gate_channels // 2
+    sizes = channels, half, config.skip_channels, config.levels
     lay = _paired if bf16 else _laid
     lengths = [1 << ((taps - 1) * dilation - 1).bit_length() for dilation in config.dilations]
     dilated = [_gates(tap, half) for layer in _matrices(model.dilated) for tap in torch.split(layer, channels)]
@@ -131,14 +131,8 @@ def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
         output_bias=_bias(model.output, fill=NEVER),
         dilations=np.array(config.dilations),
         ring_starts=np.array([0, *accumulate(lengths)]),
-        sizes=_sizes(config),
+        sizes=np.array([*map(_padded, sizes), config.levels, taps, config.hop_length]),
     )
-
-
-def _sizes(config: WaveNetConfig) -> IntArray:
-    half = config.gate_channels // 2
-    padded = (_padded(size) for size in (config.residual_channels, half, config.skip_channels, config.levels))
-    return np.array([*padded, config.levels, config.kernel_size, config.hop_length])
 
 
 def _padded(size: int) -> int:

@@ -10,7 +10,6 @@ from foundation.threads import one_thread
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
-from vocoder.wavenet.sampling import sample
 from vocoder.wavenet.stepper import Stepper
 
 # A clip must not depend on its company, but narrow products round differently from wide ones: with MKL rows were
@@ -84,9 +83,9 @@ class TorchStreams:
 
     def _step(self, sampling: Sampling) -> None:
         """Compute one step on the tensors of this object."""
-        drawn = sample(self.stepper.step(self.previous), self.draws.index_select(0, self.place).T, sampling)
+        levels = _sample(self.stepper.step(self.previous), self.draws.index_select(0, self.place).T, sampling)
         given = self.given.index_select(0, self.place)[0]
-        self.previous.copy_(torch.where(given < 0, drawn, given))
+        self.previous.copy_(torch.where(given < 0, levels, given))
         self.levels.index_copy_(0, self.place, self.previous.unsqueeze(0))
         self.place += 1
 
@@ -112,3 +111,23 @@ class TorchStreams:
     def _filled(self, rows: Tensor) -> Tensor:
         """Add rows of zeros for the silent companions: ``(clips, ...)`` -> ``(width, ...)``."""
         return pad(rows, (0, 0) * (rows.dim() - 1) + (0, self.width - self.clips))
+
+
+def _sample(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
+    """Draw levels ``(batch,)`` from logits ``(batch, levels)`` and uniform draws ``(batch, 1)`` in [0, 1)."""
+    if sampling.temperature == 0:
+        return logits.argmax(dim=1)
+    probabilities = torch.softmax(logits / sampling.temperature, dim=1)
+    if sampling.top_p < 1:
+        probabilities = _nucleus(probabilities, sampling.top_p)
+    cumulative = probabilities.cumsum(dim=1)
+    levels = torch.searchsorted(cumulative, draws * cumulative[:, -1:], right=True)
+    return levels.squeeze(1).clamp_(max=logits.shape[1] - 1)
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Set all but the most probable levels that reach ``top_p`` to zero; ties with the last of them are kept."""
+    ranked = probabilities.sort(dim=1, descending=True).values
+    before = ranked.cumsum(dim=1) - ranked
+    least = torch.where(before < top_p, ranked, 1.0).amin(dim=1, keepdim=True)
+    return torch.where(probabilities >= least, probabilities, 0.0)

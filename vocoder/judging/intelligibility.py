@@ -17,14 +17,14 @@ NARROW_BAND, WIDE_BAND = 8_000, 16_000  # Hz, the two rates of PESQ
 HOW_TO_GET_PESQ = "pip install 'wordless[pesq]', which needs a C compiler"
 
 
-def stoi(original: Waveform, heard: Waveform) -> float | None:
+def stoi(original: Waveform, sound: Waveform) -> float | None:
     """Measure short-time objective intelligibility, about 0 to 1 (Taal et al. 2011); None with too little sound.
 
     Both are compared over the length of the shorter.
     """
     from pystoi import stoi as measure  # scipy's signal processing takes a moment
 
-    pair = _pair(original, heard)
+    pair = _pair(original, sound)
     if not np.any(pair[0]):
         return None
     with warnings.catch_warnings():
@@ -41,7 +41,7 @@ def has_pesq() -> bool:
     return find_spec("pesq") is not None
 
 
-def pesq(original: Waveform, heard: Waveform) -> float | None:
+def pesq(original: Waveform, sound: Waveform) -> float | None:
     """Measure perceptual speech quality, 1 to 4.6 (ITU-T P.862, PESQ): narrow-band below 16 kHz, else wide-band.
 
     None of sounds that are too short or silent.
@@ -52,7 +52,7 @@ def pesq(original: Waveform, heard: Waveform) -> float | None:
     from pesq import pesq as measure
 
     rate, band = (WIDE_BAND, "wb") if original.sample_rate >= WIDE_BAND else (NARROW_BAND, "nb")
-    pair = [soxr.resample(samples, original.sample_rate, rate) for samples in _pair(original, heard)]
+    pair = [soxr.resample(samples, original.sample_rate, rate) for samples in _pair(original, sound)]
     if not all(np.any(samples) for samples in pair):
         return None
     try:
@@ -61,11 +61,11 @@ def pesq(original: Waveform, heard: Waveform) -> float | None:
         return None
 
 
-def _pair(original: Waveform, heard: Waveform) -> tuple[FloatArray, FloatArray]:
+def _pair(original: Waveform, sound: Waveform) -> tuple[FloatArray, FloatArray]:
     """Return the samples of both, over the length of the shorter."""
-    if original.sample_rate != heard.sample_rate:
+    if original.sample_rate != sound.sample_rate:
         raise InputError(
-            f"the sounds are of {original.sample_rate} and {heard.sample_rate} Hz; resample one of them to the other's"
+            f"the sounds are of {original.sample_rate} and {sound.sample_rate} Hz; resample one of them to the other's"
         )
-    length = min(len(original.samples), len(heard.samples))
-    return original.samples[:length], heard.samples[:length]
+    length = min(len(original.samples), len(sound.samples))
+    return original.samples[:length], sound.samples[:length]

@@ -52,18 +52,18 @@ def pitch(waveform: Waveform) -> PitchArray:
     return frequencies
 
 
-def pitch_error(original: PitchArray, heard: PitchArray) -> float | None:
+def pitch_error(original: PitchArray, other: PitchArray) -> float | None:
     """Compute the root mean square difference in cents, over frames where both have a pitch; None if there are none.
 
-    ``original`` and ``heard`` are of `pitch`, compared over the length of the shorter.
+    ``original`` and ``other`` are of `pitch`, compared over the length of the shorter.
     """
-    frames = min(len(original), len(heard))
-    octaves = np.log2(heard[:frames] / original[:frames])
+    frames = min(len(original), len(other))
+    octaves = np.log2(other[:frames] / original[:frames])
     both = octaves[np.isfinite(octaves)]
     return float(CENTS_PER_OCTAVE * np.sqrt(np.mean(both**2))) if len(both) else None
 
 
-def voicing_error(original: PitchArray, heard: PitchArray) -> float:
+def voicing_error(original: PitchArray, other: PitchArray) -> float:
     """Compute the share of the frames where only one of the sounds has a pitch."""
-    frames = min(len(original), len(heard))
-    return float((np.isnan(original[:frames]) != np.isnan(heard[:frames])).mean()) if frames else 0.0
+    frames = min(len(original), len(other))
+    return float((np.isnan(original[:frames]) != np.isnan(other[:frames])).mean()) if frames else 0.0
