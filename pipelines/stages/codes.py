@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from audio.recordings.manifest import SPLITS, Manifest, Split, audio_hash
+from audio.recordings.manifest import SPLITS, Manifest, audio_hash
 from foundation.workers import encoding_pool, in_order
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished
@@ -15,18 +15,13 @@ from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, wr
 from tokenizer.views import ViewsConfig, encode_view
 
 CLIPS_PER_SHARD = 500
-TRAIN: tuple[Split, ...] = ("train",)
 J = TypeVar("J")
 
 
 def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry:
     """Encode every clip."""
-    recipe = Recipe(
-        stage="codes",
-        version=2,
-        config={},
-        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)},
-    )
+    inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)}
+    recipe = Recipe("codes", 2, config={}, inputs=inputs)
     jobs = [(clip, 0) for clip in manifest.clips]
     return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_clip, f"encoding {len(jobs)} clips")
 
@@ -39,12 +34,9 @@ def views(
     jobs = [(clip, view) for clip in clips for view in config.of(clip.name, patch_frames)]
     if not jobs:
         return None
-    recipe = Recipe(
-        stage="views",
-        version=2,
-        config={name: value for name, value in asdict(config).items() if (name, value) != ("dynamic_ranges", None)},
-        inputs={"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, TRAIN)},
-    )
+    options = {name: value for name, value in asdict(config).items() if (name, value) != ("dynamic_ranges", None)}
+    inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, ["train"])}
+    recipe = Recipe("views", 2, config=options, inputs=inputs)
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
     return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_view, title)
 
@@ -63,10 +55,8 @@ def _encoded(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        with (
-            session.terminal.working("encoding", len(jobs), "clips") as progress,
-            encoding_pool(session.workers) as pool,
-        ):
+        working = session.terminal.working("encoding", len(jobs), "clips")
+        with working as progress, encoding_pool(session.workers) as pool:
             for number, shard in enumerate(shards):
                 path = shard_path(folder, number)
                 if not is_finished(path):

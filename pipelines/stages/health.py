@@ -26,14 +26,15 @@ def health(
     """Measure the codebook's usage, fidelity and stability on validation clips, and warn of a collapse."""
     numeric = asdict(config)
     del numeric["gate"]  # decides the reaction to a collapse, not the figures
-    recipe = Recipe(stage="health", version=2, config={**numeric, "seed": seed}, inputs={"codes": codes_entry.key})
+    recipe = Recipe("health", 2, config={**numeric, "seed": seed}, inputs={"codes": codes_entry.key})
 
     @one_thread()
     def make(folder: Path) -> None:
         tokenizer = Tokenizer.from_pretrained(tokenizer_entry.folder, device=str(session.gang.device))
         held_out = (clip.codes for clip in read_codes(codes_entry.folder)[1] if clip.split == "validation")
         chosen = choose_evenly(manifest.of("validation"), config.max_clips)
-        beginnings = partial(_beginnings, manifest, chosen, tokenizer, config)
+        rate = tokenizer.config.audio.sample_rate
+        beginnings = partial(_beginnings, manifest, chosen, rate, config.max_seconds)
         write_json(folder / HEALTH, measure_health(tokenizer, held_out, beginnings, config, seed=seed))
 
     entry = session.obtain(recipe, "codebook health on validation clips", make, files=[HEALTH])
@@ -44,9 +45,6 @@ def health(
     return entry
 
 
-def _beginnings(
-    manifest: Manifest, clips: Sequence[Clip], tokenizer: Tokenizer, config: HealthConfig
-) -> Iterator[FloatArray]:
+def _beginnings(manifest: Manifest, clips: Sequence[Clip], sample_rate: int, seconds: float) -> Iterator[FloatArray]:
     for clip in clips:
-        path, rate = manifest.root / clip.path, tokenizer.config.audio.sample_rate
-        yield read_beginning(path, rate, config.max_seconds, part=clip.part).samples
+        yield read_beginning(manifest.root / clip.path, sample_rate, seconds, part=clip.part).samples

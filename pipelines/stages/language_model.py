@@ -1,5 +1,6 @@
 """Training of the language model on the codes of the training clips; the weights of the best validation are kept."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tokenizer.parquet import read_codes
 from tokenizer.views import ViewsConfig
 from training.fit import LossFunction
 from training.state import FitConfig
+
+PERPLEXITY = "perplexity.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,58 +82,39 @@ def language_model(
 
     The codes of ``unlabelled`` are used for training as well; validation uses only the corpus.
     """
+    fit = settings.fit
     recipe = Recipe(
-        stage="lm",
-        version=1,
+        "lm",
+        1,
         config={
             "gpt": asdict(settings.gpt),
             "batches": asdict(settings.batches),
             "batch_tokens": settings.batch_tokens,
             "validation_windows": settings.validation_windows,
-            "fit": numeric(settings.fit),
+            "fit": numeric(fit),
             **_contrast(settings),
         },
         inputs=_inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {}),
     )
 
     def make(folder: Path) -> None:
-        codes_format = read_codes(corpus.codes.folder)[0]
         train, validation = _views(corpus)
-        heard = train + (_views(unlabelled)[0] if unlabelled else [])
-        model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed)
-        capacity, vocabulary = model.gpt.capacity, model.gpt.vocabulary
-        sequences = CodeSequences.of([[codes.values for codes in views] for views in heard])
-        fitting = settings.fitting(sequences, capacity, processes=session.gang.size)
-        held_out = validation_batches(
-            CodeSequences.of([codes.values] for codes in validation),
-            vocabulary,
-            batch_size=32,
-            capacity=capacity,
-            at_most=settings.validation_windows,
-        )
-        batches = TrainingBatches(sequences, vocabulary, fitting, capacity=capacity, paired=settings.contrasts)
+        more = _views(unlabelled)[0] if unlabelled else []
+        model = LanguageModel.create(settings.gpt, read_codes(corpus.codes.folder)[0], seed=fit.seed)
+        batches = _training_batches(model.gpt, [*train, *more], settings, processes=session.gang.size)
+        held_out = _validation_batches(model.gpt, validation, settings)
         trained, objective = _objective(model.gpt, settings)
-        fit = settings.fit
-        session.train("language model", "lm.fit", trained, batches, list(held_out), objective, fit, folder)
+        session.train("language model", "lm.fit", trained, batches, held_out, objective, fit, folder)
         if session.gang.rank == 0:
             model.save_pretrained(folder)
-            write_json(folder / "perplexity.json", perplexities(model, [views[0] for views in train], validation))
+            write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in train], validation))
 
-    files = [*MODEL, CURVE, "perplexity.json"]
-    return session.obtain(recipe, f"GPT, {settings.fit.steps} steps", make, files=files, together=True)
+    return session.obtain(recipe, f"GPT, {fit.steps} steps", make, files=[*MODEL, CURVE, PERPLEXITY], together=True)
 
 
 def _contrast(settings: LanguageModelSettings) -> dict[str, object]:
     """Return the recipe's part about the contrastive loss; empty without it, so that older entries keep their key."""
     return {"contrast": {**asdict(settings.contrast), "weight": settings.contrast_weight}} if settings.contrasts else {}
-
-
-def _objective(gpt: GPT, settings: LanguageModelSettings) -> tuple[nn.Module, LossFunction[TokenBatch]]:
-    """Return the trained module around the GPT, and its loss."""
-    if not settings.contrasts:
-        return gpt, loss
-    objective = ContrastedLoss(weight=settings.contrast_weight, temperature=settings.contrast.temperature)
-    return create_contrasted(gpt, settings.contrast, seed=settings.fit.seed), objective
 
 
 def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:
@@ -139,9 +123,31 @@ def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:
 
 def _views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
     """Read all views of each training clip, the plain one first, and the validation clips; both without empty clips."""
-    heard = [clip for clip in read_codes(corpus.codes.folder)[1] if len(clip.codes.values)]
-    views = {clip.name: [clip.codes] for clip in heard if clip.split == "train"}
+    clips = [clip for clip in read_codes(corpus.codes.folder)[1] if len(clip.codes.values)]
+    views = {clip.name: [clip.codes] for clip in clips if clip.split == "train"}
     for other in read_codes(corpus.views.folder)[1] if corpus.views else ():
         if len(other.codes.values) and other.name in views:
             views[other.name].append(other.codes)
-    return list(views.values()), [clip.codes for clip in heard if clip.split == "validation"]
+    return list(views.values()), [clip.codes for clip in clips if clip.split == "validation"]
+
+
+def _training_batches(
+    gpt: GPT, clips: Sequence[Sequence[Codes]], settings: LanguageModelSettings, *, processes: int
+) -> TrainingBatches:
+    sequences = CodeSequences.of([[codes.values for codes in views] for views in clips])
+    fitting = settings.fitting(sequences, gpt.capacity, processes=processes)
+    return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity, paired=settings.contrasts)
+
+
+def _validation_batches(gpt: GPT, clips: Sequence[Codes], settings: LanguageModelSettings) -> list[TokenBatch]:
+    sequences, windows = CodeSequences.of([codes.values] for codes in clips), settings.validation_windows
+    batches = validation_batches(sequences, gpt.vocabulary, batch_size=32, capacity=gpt.capacity, at_most=windows)
+    return list(batches)
+
+
+def _objective(gpt: GPT, settings: LanguageModelSettings) -> tuple[nn.Module, LossFunction[TokenBatch]]:
+    """Return the trained module around the GPT, and its loss."""
+    if not settings.contrasts:
+        return gpt, loss
+    objective = ContrastedLoss(weight=settings.contrast_weight, temperature=settings.contrast.temperature)
+    return create_contrasted(gpt, settings.contrast, seed=settings.fit.seed), objective

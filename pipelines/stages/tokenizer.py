@@ -29,9 +29,7 @@ from tokenizer.sample import FrameSample, PatchBatches, draw_sample, normalised_
 from tokenizer.tokenizer import TokenizerConfig
 from training.state import FitConfig
 
-TRAIN: tuple[Split, ...] = ("train",)
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
-
 MAX_BATCH = 1 << 20  # patches
 
 
@@ -94,29 +92,45 @@ class TokenizerSettings:
 
 def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
     """Compute statistics of all training frames, and sample training and validation columns."""
-    recipe = Recipe(
-        stage="sample",
-        version=1,
-        config=_columns_config(audio, settings),
-        inputs={"manifest": audio_hash(manifest, ("train", "validation"))},
-    )
+    inputs = {"manifest": audio_hash(manifest, ("train", "validation"))}
+    recipe = Recipe("sample", 1, config=_columns_config(audio, settings), inputs=inputs)
 
     @one_thread()
     def make(folder: Path) -> None:
-        train = _draw(session, manifest, "train", audio, settings, columns=settings.sample_patches)
+        train = _draw(session, manifest, "train", audio, settings)
         if not train.seen:
             raise InputError(
                 f"no training recording is as long as one patch ({settings.patch.frames} frames of "
                 f"{audio.hop_length} samples); choose smaller patches or longer recordings"
             )
-        tenth = max(settings.sample_patches // 10, 1)
-        held_out = _draw(session, manifest, "validation", audio, settings, columns=tenth)
+        held_out = _draw(session, manifest, "validation", audio, settings)
         tensors = {"mean": train.mean, "std": train.std, "train": train.columns, "validation": held_out.columns}
         write_tensors(folder / SAMPLE, tensors)
         write_json(folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
 
     title = f"statistics and a sample of {len(manifest.of('train'))} training clips"
     return session.obtain(recipe, title, make, files=[SAMPLE, "sample.json"])
+
+
+def heard_sample(
+    session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
+) -> Entry | None:
+    """Draw the same columns with a random dynamic range for each clip; None without ``dynamic_ranges``.
+
+    The same seed draws the same columns, because a reservoir depends on their number and not on their values.
+    """
+    ranges = settings.dynamic_ranges
+    if ranges is None:
+        return None
+    config = {**_columns_config(audio, settings), "dynamic_ranges": list(ranges)}
+    recipe = Recipe("heard_sample", 1, config=config, inputs={"manifest": audio_hash(manifest, ["train"])})
+
+    @one_thread()
+    def make(folder: Path) -> None:
+        sample = _draw(session, manifest, "train", audio, settings, ranges=ranges)
+        write_tensors(folder / SAMPLE, {"train": sample.columns})
+
+    return session.obtain(recipe, "the same sample, in other dynamic ranges", make, files=[SAMPLE])
 
 
 def _draw(
@@ -126,11 +140,11 @@ def _draw(
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
     *,
-    columns: int,
     ranges: tuple[float, float] | None = None,
 ) -> FrameSample:
     """Draw columns of a split; with ``ranges`` each clip gets a random dynamic range between them."""
     clips, seed = manifest.of(split), settings.seed
+    columns = settings.sample_patches if split == "train" else max(settings.sample_patches // 10, 1)
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         pieces = read_log_mel(manifest.root, clips, audio, ranges=ranges, seed=seed, progress=progress.advance_to)
         return draw_sample(pieces, frames=settings.patch.frames, n_mels=audio.n_mels, capacity=columns, seed=seed)
@@ -142,75 +156,41 @@ def _columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> di
     return {"audio": asdict(audio), **columns}
 
 
-def heard_sample(
-    session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
-) -> Entry | None:
-    """Draw the same columns with a random dynamic range for each clip; None without ``dynamic_ranges``.
-
-    The same seed draws the same columns, because a reservoir depends on their number and not on their values.
-    """
-    if settings.dynamic_ranges is None:
-        return None
-    recipe = Recipe(
-        stage="heard_sample",
-        version=1,
-        config={**_columns_config(audio, settings), "dynamic_ranges": list(settings.dynamic_ranges)},
-        inputs={"manifest": audio_hash(manifest, TRAIN)},
-    )
-
-    @one_thread()
-    def make(folder: Path) -> None:
-        ranges = settings.dynamic_ranges
-        heard = _draw(session, manifest, "train", audio, settings, columns=settings.sample_patches, ranges=ranges)
-        write_tensors(folder / SAMPLE, {"train": heard.columns})
-
-    return session.obtain(recipe, "the same sample, in other dynamic ranges", make, files=[SAMPLE])
-
-
 def autoencoder(
-    session: Session,
-    sample: Entry,
-    audio: SpectrogramConfig,
-    settings: TokenizerSettings,
-    *,
-    heard: Entry | None = None,
+    session: Session, sample: Entry, audio: SpectrogramConfig, settings: TokenizerSettings, heard: Entry | None = None
 ) -> Entry:
     """Train the autoencoder on the sample, in one process and thread; more would change last bits, and so codes.
 
     Its inputs are the columns of ``heard``, its targets those of ``sample``.
     """
+    height, fit = settings.patch.height(audio.n_mels), settings.fit
+    config = {"batch_size": settings.batch_size, "max_formants": settings.max_formants, "fit": numeric(fit)}
     recipe = Recipe(
-        stage="autoencoder",
-        version=1,
-        config={
-            "autoencoder": asdict(settings.autoencoder),
-            "height": settings.patch.height(audio.n_mels),
-            "batch_size": settings.batch_size,
-            "max_formants": settings.max_formants,
-            "fit": numeric(settings.fit),
-        },
+        "autoencoder",
+        1,
+        config={"autoencoder": asdict(settings.autoencoder), "height": height, **config},
         inputs={"sample": sample.key, **({"heard": heard.key} if heard else {})},
     )
 
     def make(folder: Path) -> None:
-        train, held_out = (_patches(sample, split, audio, settings) for split in ("train", "validation"))
-        torch.manual_seed(settings.fit.seed)
+        train, held_out = (_patches(sample, split, height) for split in ("train", "validation"))
+        torch.manual_seed(fit.seed)
         model = Autoencoder(settings.autoencoder, train.shape[1])
         batches = PatchBatches(
             patches=train,
             batch_size=settings.batch_size,
-            seed=settings.fit.seed,
+            seed=fit.seed,
             frames=settings.patch.frames,
             max_formants=settings.max_formants,
-            inputs=_patches(sample, "train", audio, settings, columns_of=heard) if heard else None,
+            inputs=_patches(sample, "train", height, columns_of=heard) if heard else None,
         )
         validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
-        loss, fit = reconstruction_loss, settings.fit
+        loss, alone = reconstruction_loss, session.alone()
         with one_thread():
-            session.alone().train("autoencoder", "tokenizer.fit", model, batches, validation, loss, fit, folder)
+            alone.train("autoencoder", "tokenizer.fit", model, batches, validation, loss, fit, folder)
         write_tensors(folder / AUTOENCODER, model.state_dict())
 
-    return session.obtain(recipe, f"autoencoder, {settings.fit.steps} steps", make, files=[AUTOENCODER, CURVE])
+    return session.obtain(recipe, f"autoencoder, {fit.steps} steps", make, files=[AUTOENCODER, CURVE])
 
 
 def codebook(
@@ -218,16 +198,12 @@ def codebook(
 ) -> Entry:
     """Cluster the sample's bottlenecks, level after level; the entry is a complete tokenizer folder."""
     config = {"size": settings.codebook_size, "iterations": settings.kmeans_iterations, "seed": settings.seed}
-    several = settings.levels > 1
-    recipe = Recipe(
-        stage="tokenizer",
-        version=1,
-        config=config | ({"levels": settings.levels} if several else {}),  # entries of one level keep their key
-        inputs={"autoencoder": trained.key},
-    )
+    if settings.levels > 1:  # entries of one level keep their key
+        config["levels"] = settings.levels
+    recipe = Recipe("tokenizer", 1, config=config, inputs={"autoencoder": trained.key})
 
     def make(folder: Path) -> None:
-        patches = _patches(sample, "train", audio, settings)
+        patches = _patches(sample, "train", settings.patch.height(audio.n_mels))
         model = Autoencoder(settings.autoencoder, patches.shape[1])
         model.load_state_dict(load_file(trained.folder / AUTOENCODER))
         statistics = load_file(sample.folder / SAMPLE)
@@ -244,15 +220,13 @@ def codebook(
         tokenizer.save_pretrained(folder)
         write_json(folder / "kmeans.json", kmeans_summary(reports))
 
-    title = f"k-means, {f'{settings.levels} levels of ' if several else ''}{settings.codebook_size} codes"
+    levels = f"{settings.levels} levels of " if settings.levels > 1 else ""
+    title = f"k-means, {levels}{settings.codebook_size} codes"
     return session.obtain(recipe, title, make, files=[*MODEL, "kmeans.json"])
 
 
-def _patches(
-    sample: Entry, split: str, audio: SpectrogramConfig, settings: TokenizerSettings, *, columns_of: Entry | None = None
-) -> Tensor:
+def _patches(sample: Entry, split: str, height: int, *, columns_of: Entry | None = None) -> Tensor:
     """Cut columns, by default the sample's own, into patches normalised by the sample's statistics."""
     statistics = load_file(sample.folder / SAMPLE)
     columns = load_file((columns_of or sample).folder / SAMPLE)[split]
-    height = settings.patch.height(audio.n_mels)
     return normalised_patches(columns, statistics["mean"], statistics["std"], height=height)

@@ -74,17 +74,9 @@ def vocoder(
     crops = asdict(settings.crops)
     if not settings.crops.input_noise:
         del crops["input_noise"]  # entries without it keep their key
-    recipe = Recipe(
-        stage="vocoder",
-        version=2,
-        config={
-            "wavenet": asdict(config),
-            "groups": text_hash(json.dumps(groups, sort_keys=True)),
-            "crops": crops,
-            "fit": numeric(settings.fit),
-        },
-        inputs={"codes": " ".join(each.codes.key for each in coded), "waveforms": waveforms_entry.key},
-    )
+    options = {"groups": text_hash(json.dumps(groups, sort_keys=True)), "crops": crops, "fit": numeric(settings.fit)}
+    inputs = {"codes": " ".join(each.codes.key for each in coded), "waveforms": waveforms_entry.key}
+    recipe = Recipe("vocoder", 2, config={"wavenet": asdict(config), **options}, inputs=inputs)
 
     def make(folder: Path) -> None:
         model = create_wavenet(config, seed=settings.fit.seed)
@@ -109,13 +101,13 @@ def _crops(
 ) -> Crops:
     """Make crops of one split; validation crops have their own group and no noise."""
     crops = settings.crops if split == "train" else settings.crops.undisturbed
-    first, *others = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
-    clips = _clips(manifest, split, coded[0].codes, waveforms_entry, config)
-    more = [
-        OtherCodes(codes=np.concatenate(_values(manifest, split, each.codes)), meanings=tokenizer)
-        for each, tokenizer in zip(coded[1:], others, strict=True)
+    first, *others = (Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded)
+    values, *more = (_values(manifest, split, each.codes) for each in coded)
+    clips = _clips(manifest, split, values, waveforms_entry, config)
+    other_codes = [
+        OtherCodes(codes=np.concatenate(each), meanings=tokenizer) for each, tokenizer in zip(more, others, strict=True)
     ]
-    return Crops(clips, first, config, crops, others=more)
+    return Crops(clips, first, config, crops, others=other_codes)
 
 
 def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArray]:
@@ -125,18 +117,17 @@ def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArr
 
 
 def _clips(
-    manifest: Manifest, split: Split, codes_entry: Entry, waveforms_entry: Entry, config: WaveNetConfig
+    manifest: Manifest, split: Split, values: Sequence[IntArray], waveforms_entry: Entry, config: WaveNetConfig
 ) -> VocoderClips:
-    """Read sound and codes of one split."""
+    """Join the sound of one split with its codes."""
     samples, offsets = read_clips(waveforms_entry.folder / SAMPLES)
-    clips, rows = manifest.of(split), kept_rows(manifest, split)
+    rows = kept_rows(manifest, split)
     here = offsets[rows.start : rows.stop + 1]
-    values = _values(manifest, split, codes_entry)
     known = {group: index for index, group in enumerate(config.groups)}
     return VocoderClips(
         samples=samples[here[0] : here[-1]],
         sample_offsets=here - here[0],
         codes=np.concatenate(values),
         code_offsets=np.cumsum([0] + [len(each) for each in values]),
-        groups=np.array([known.get(clip.group or "", UNKNOWN_GROUP) for clip in clips]),
+        groups=np.array([known.get(clip.group or "", UNKNOWN_GROUP) for clip in manifest.of(split)]),
     )
