@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from audio.recordings.sound_names import partial_name, sound_names
@@ -13,10 +12,9 @@ from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import aside, file_hash
 from foundation.json_values import find_object
-from foundation.progress import Progress, Terminal
+from foundation.progress import Terminal
 from pipelines.decoding.decode_options import DecodeConfig
-from pipelines.decoding.speaker import speaker
-from pipelines.store.run_folder import vocoder_of
+from pipelines.store.run_folder import open_synthesis, vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
@@ -26,6 +24,7 @@ from vocoder.engines.choice import choose_engine
 from vocoder.postfilter import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
 
+UNIT = "s of sound"  # of progress
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 
 
@@ -40,28 +39,24 @@ class Sound:
 
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     """Decode the clips that have no file yet."""
-    terminal = Terminal()
+    terminal, output = Terminal(), settings.output
     device = choose_device(settings.device)
     tokenizer = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
     clips = _clips(settings.input, tokenizer.format, owner=f"the tokenizer {tokenizer_folder}")
-    voice = speaker(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
+    synthesis = open_synthesis(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
     if settings.single:
-        _require_one(clips, settings)
-        settings.output.parent.mkdir(parents=True, exist_ok=True)
-        part = settings.output.with_name(partial_name(settings.output.name, {settings.output.name}))
-        return _decode([Sound(clip=clips[0], path=settings.output, part=part)], voice, settings, terminal)
+        if len(clips) > 1:
+            raise InputError(
+                f"output={output} is one file, and input={settings.input} holds {len(clips)} clips; name a folder"
+            )
+        output.parent.mkdir(parents=True, exist_ok=True)
+        part = output.with_name(partial_name(output.name, {output.name}))
+        return _decode([Sound(clip=clips[0], path=output, part=part)], synthesis, settings, terminal)
     job = _job(settings, clips, tokenizer, device.type)
     _require_same_engine(settings, job)
-    require_own(settings.output, job)
-    with work_folder(settings.output, job):
-        _decode(list(_sounds(settings.output, clips)), voice, settings, terminal)
-
-
-def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
-    names = sound_names([clip.name for clip in clips])
-    taken = set(names)
-    for clip, name in zip(clips, names, strict=True):
-        yield Sound(clip=clip, path=folder / name, part=folder / partial_name(name, taken))
+    require_own(output, job)
+    with work_folder(output, job):
+        _decode(list(_sounds(output, clips)), synthesis, settings, terminal)
 
 
 def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
@@ -81,11 +76,11 @@ def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
     return clips
 
 
-def _require_one(clips: Sequence[CodedClip], settings: DecodeConfig) -> None:
-    if len(clips) > 1:
-        raise InputError(
-            f"output={settings.output} is one file, and input={settings.input} holds {len(clips)} clips; name a folder"
-        )
+def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:
+    names = sound_names([clip.name for clip in clips])
+    taken = set(names)
+    for clip, name in zip(clips, names, strict=True):
+        yield Sound(clip=clip, path=folder / name, part=folder / partial_name(name, taken))
 
 
 def _job(settings: DecodeConfig, clips: Sequence[CodedClip], tokenizer: Tokenizer, device: str) -> dict[str, object]:
@@ -117,47 +112,52 @@ def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> N
         )
 
 
-def _decode(sounds: Sequence[Sound], voice: Synthesis, settings: DecodeConfig, terminal: Terminal) -> None:
+def _decode(sounds: Sequence[Sound], synthesis: Synthesis, settings: DecodeConfig, terminal: Terminal) -> None:
     waiting = [sound for sound in sounds if not sound.path.exists()]
     if len(waiting) < len(sounds):
         terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already: {settings.output}")
     if not waiting:
         return
-    if settings.group is None and (notice := unknown_groups(voice, [sound.clip.group for sound in waiting])):
+    if settings.group is None and (notice := unknown_groups(synthesis, [sound.clip.group for sound in waiting])):
         terminal.say(notice)
     total, started, done = _seconds(waiting), time.monotonic(), 0.0
-    with (
-        speaking([voice], terminal.say),
-        terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
-    ):
-        for batch in _batches(waiting, voice):
-            advance = partial(_advance, progress, terminal, started, done)
+
+    def rate(seconds: float) -> str:
+        return f"{seconds / max(time.monotonic() - started, 1e-9):.2f} times real time"
+
+    with speaking([synthesis], terminal.say), terminal.working("decoding", max(round(total), 1), UNIT) as progress:
+
+        def advance(seconds: float) -> None:
+            progress.advance_to(int(done + seconds))
+            if terminal.console.is_terminal:  # plain lines include the rate
+                progress.note(rate(done + seconds))
+
+        for batch in _batches(waiting, synthesis):
             if len(batch) == 1:
-                _write_stream(batch[0], voice, advance, terminal)
+                _write_stream(batch[0], synthesis, advance, terminal)
             else:
-                _write_batch(batch, voice, advance)
+                _write_batch(batch, synthesis, advance)
             done += _seconds(batch)
-    rate = total / max(time.monotonic() - started, 1e-9)
-    terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate:.2f} times real time: {settings.output}")
+    terminal.say(f"{len(waiting)} sounds, {total:.1f} s, {rate(total)}: {settings.output}")
 
 
-def _batches(sounds: Sequence[Sound], voice: Synthesis) -> Iterator[Sequence[Sound]]:
+def _batches(sounds: Sequence[Sound], synthesis: Synthesis) -> Iterator[Sequence[Sound]]:
     """Group clips that are made side by side; a long one is made alone, and written as it is made."""
     short = [sound for sound in sounds if sound.clip.codes.seconds < LONG_SECONDS]
-    for group in voice.side_by_side([len(sound.clip.codes.values) for sound in short]):
+    for group in synthesis.side_by_side([len(sound.clip.codes.values) for sound in short]):
         yield [short[place] for place in group]
     yield from ([sound] for sound in sounds if sound.clip.codes.seconds >= LONG_SECONDS)
 
 
-def _write_batch(batch: Sequence[Sound], voice: Synthesis, advance: Callable[[float], None]) -> None:
+def _write_batch(batch: Sequence[Sound], synthesis: Synthesis, advance: Callable[[float], None]) -> None:
     codes, groups = [sound.clip.codes for sound in batch], [sound.clip.group for sound in batch]
     total = _seconds(batch)
-    made = voice.sounds(codes, groups, progress=lambda done, steps: advance(total * done / max(steps, 1)))
+    made = synthesis.sounds(codes, groups, progress=lambda done, steps: advance(total * done / max(steps, 1)))
     for sound, waveform in zip(batch, made, strict=True):
         waveform.write(sound.path)
 
 
-def _write_stream(sound: Sound, voice: Synthesis, advance: Callable[[float], None], terminal: Terminal) -> None:
+def _write_stream(sound: Sound, synthesis: Synthesis, advance: Callable[[float], None], terminal: Terminal) -> None:
     """Write a clip to a temporary file, renamed when it is complete; an interruption keeps finished clips."""
     codes = sound.clip.codes
     made = 0.0
@@ -165,7 +165,7 @@ def _write_stream(sound: Sound, voice: Synthesis, advance: Callable[[float], Non
     with aside(sound.path) as beside:
         try:
             with wav_file(beside, codes.format.sample_rate) as file:
-                for piece in voice.stream(codes, sound.clip.group):
+                for piece in synthesis.stream(codes, sound.clip.group):
                     file.write(piece.samples)
                     made += piece.seconds
                     advance(made)
@@ -173,13 +173,6 @@ def _write_stream(sound: Sound, voice: Synthesis, advance: Callable[[float], Non
             beside.replace(sound.part)
             terminal.say(f"{made:.1f} of {codes.seconds:.1f} s of {sound.path.name} are in {sound.part}")
             raise
-
-
-def _advance(progress: Progress, terminal: Terminal, started: float, before: float, seconds: float) -> None:
-    done = before + seconds
-    progress.advance_to(int(done))
-    if terminal.console.is_terminal:  # plain lines include the rate
-        progress.note(f"{done / max(time.monotonic() - started, 1e-9):.2f} times real time")
 
 
 def _seconds(sounds: Sequence[Sound]) -> float:

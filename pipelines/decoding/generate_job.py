@@ -11,8 +11,7 @@ from foundation.progress import Terminal
 from lm.model import LanguageModel
 from lm.sampling import Sampling
 from pipelines.decoding.generate_options import GenerateConfig
-from pipelines.decoding.speaker import speaker
-from pipelines.store.run_folder import part_of
+from pipelines.store.run_folder import open_synthesis, part_of
 from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
@@ -22,29 +21,23 @@ from vocoder.synthesis import Synthesis, speaking
 
 def generate_sounds(settings: GenerateConfig) -> None:
     """Generate codes, decode them to sound, and write both."""
-    terminal = Terminal()
-    sampling = Sampling(
-        temperature=settings.temperature,
-        top_k=settings.top_k,
-        top_p=settings.top_p,
-        max_repeats=settings.max_repeats,
-    )
-    device = str(choose_device(settings.device))
-    tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
-    kind = settings.kind
-    voice = speaker(settings.model, tokenizer, kind, settings.sampling, device=device) if kind else None
-    prompt = _prompt(settings.prompt, tokenizer)
-    model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
+    terminal, own, kind = Terminal(), settings, settings.kind
+    sampling = Sampling(temperature=own.temperature, top_k=own.top_k, top_p=own.top_p, max_repeats=own.max_repeats)
+    device = str(choose_device(own.device))
+    tokenizer = Tokenizer.from_pretrained(part_of(own.model, "tokenizer"), device=device)
+    synthesis = open_synthesis(own.model, tokenizer, kind, own.sampling, device=device) if kind else None
+    prompt = _prompt(own.prompt, tokenizer)
+    model = LanguageModel.from_pretrained(part_of(own.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
-    terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
-    prompts = [prompt.codes if prompt else None] * settings.num_samples
-    codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
-    sounds = _sounds(prompt, codes, voice, terminal) if voice else []
-    if prompt is not None and settings.include_prompt:
+    terminal.say(f"generating {own.num_samples} times {own.seconds:g} s of codes")
+    prompts = [prompt.codes if prompt else None] * own.num_samples
+    codes = model.generate_batch(prompts, seconds=own.seconds, sampling=sampling, seed=own.seed)
+    sounds = _sounds(prompt, codes, synthesis, terminal) if synthesis else []
+    if prompt is not None and own.include_prompt:
         codes = [join_codes(prompt.codes, more) for more in codes]
         sounds = [joined_sound(prompt.waveform, more) for more in sounds]
-    _write(settings, codes, sounds)
-    terminal.say(f"{len(codes)} samples: {settings.output}")
+    _write(own, codes, sounds)
+    terminal.say(f"{len(codes)} samples: {own.output}")
 
 
 def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
@@ -62,19 +55,15 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
     return Prompt.beginning(waveform, codes, steps)
 
 
-def _sounds(prompt: Prompt | None, codes: list[Codes], voice: Synthesis, terminal: Terminal) -> list[Waveform]:
+def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, terminal: Terminal) -> list[Waveform]:
     """Decode the new sound of each sample, after the prompt if there is one."""
-    total = max(round(sum(clip.seconds for clip in codes)), 1)
-    with (
-        speaking([voice], terminal.say),
-        terminal.working("decoding", total, "s of sound") as progress,
-    ):
-        return voice.sounds(
-            codes,
-            [None] * len(codes),
-            prompts=[prompt] * len(codes),
-            progress=lambda done, steps: progress.advance_to(total * done // max(steps, 1)),
-        )
+    total, clips = max(round(sum(clip.seconds for clip in codes)), 1), len(codes)
+    with speaking([synthesis], terminal.say), terminal.working("decoding", total, "s of sound") as progress:
+
+        def advance(done: int, steps: int) -> None:
+            progress.advance_to(total * done // max(steps, 1))
+
+        return synthesis.sounds(codes, [None] * clips, prompts=[prompt] * clips, progress=advance)
 
 
 def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform]) -> None:
@@ -84,18 +73,14 @@ def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform])
         return sounds[0].write(settings.output)
     partial = settings.output.with_name(settings.output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
+    names = [f"sample_{number}.wav" for number in range(len(codes))]
+    rows = [CodedClip(path=name, codes=each, split="test") for name, each in zip(names, codes, strict=True)]
     try:
         partial.mkdir()
-        _write_into(partial, codes, sounds)
+        for name, sound in zip(names, sounds, strict=False):
+            sound.write(partial / name)
+        write_shard(partial / "codes.parquet", rows, codes[0].format)
         partial.rename(settings.output)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def _write_into(folder: Path, codes: list[Codes], sounds: list[Waveform]) -> None:
-    names = [f"sample_{number}.wav" for number in range(len(codes))]
-    for name, sound in zip(names, sounds, strict=False):
-        sound.write(folder / name)
-    rows = [CodedClip(path=name, codes=each, split="test") for name, each in zip(names, codes, strict=True)]
-    write_shard(folder / "codes.parquet", rows, codes[0].format)

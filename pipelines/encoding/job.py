@@ -1,24 +1,59 @@
-"""The work of ``wordless encode``, once its options are checked."""
+"""The work of ``wordless encode``, once its options are checked.
 
+Recordings are encoded in shards, each written atomically, so that a killed command resumes after the last one.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from audio.decoding import count_samples
+from audio.decoding import RecordingError, count_samples
+from audio.reading import read_blocks
 from audio.recordings.inspection import frequent_reasons
-from audio.recordings.manifest import write_rejected
+from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
 from audio.recordings.recording_paths import Recordings
-from foundation.devices import choose_device
+from foundation.devices import choose_device, cores
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
 from foundation.plurals import counted
 from foundation.progress import Terminal
-from pipelines.encoding.code_shards import Encoded, clear_away, encode_shards, shard_clips
+from foundation.workers import encoding_pool, in_order
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
+from tokenizer.codes import CodesFormat
 from tokenizer.encoder import Encoder
-from tokenizer.parquet import COMPLETE, mark_complete, shard_path
+from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import write_units
+
+BYTES_FOR_WORKERS = 100e6  # 16-bit sound that one process encodes while a worker starts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """The shards, and totals of them."""
+
+    shards: Sequence[Path]
+    clips: int
+    seconds: float  # of sound
+    rejected: Sequence[Rejected]
+
+    @classmethod
+    def of(cls, shards: Sequence[Path], sample_rate: int) -> "Encoded":
+        """Count the content of the shards."""
+        lists = [path for shard in shards if (path := _rejected_path(shard)).exists()]
+        lengths = [read_num_samples(shard) for shard in shards]
+        seconds = sum(int(each.sum()) for each in lengths) / sample_rate
+        rejected = [each for path in lists for each in read_rejected(path)]
+        return cls(shards=shards, clips=sum(map(len, lengths)), seconds=seconds, rejected=rejected)
+
+    def read(self) -> Iterator[CodedClip]:
+        """Give all clips, in order."""
+        for shard in self.shards:
+            yield from read_codes(shard)[1]
 
 
 def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_folder: Path) -> None:
@@ -38,7 +73,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     if _is_whole(settings):
         return terminal.say(f"{settings.output} is whole already")
     with work_folder(settings.shards, job):
-        encoded = encode_shards(settings, recordings, encoder, terminal)
+        encoded = _encode_shards(settings, recordings, encoder, terminal)
         _finish(settings, recordings, encoded)
     if encoded.rejected:
         reasons = frequent_reasons(encoded.rejected)
@@ -50,10 +85,59 @@ def _is_whole(settings: EncodeConfig) -> bool:
     """Return whether an earlier call wrote the output; temporary files that a killed call left are removed."""
     whole = (settings.shards / COMPLETE).exists() if settings.in_shards else settings.output.exists()
     if whole and settings.in_shards:
-        clear_away(settings.shards)
+        _clear_away(settings.shards)
     elif whole:
         remove_work_folder(settings.shards)
     return whole
+
+
+def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Encoder, terminal: Terminal) -> Encoded:
+    """Write the shards that are missing; the shard of a recording depends only on its place in the list."""
+    started, total = time.monotonic(), len(recordings.paths)
+    starts = range(0, total, settings.clips_per_shard)
+    shards = [shard_path(settings.shards, number) for number in range(len(starts))]
+    fitting = settings.workers or (cores() if recordings.size > BYTES_FOR_WORKERS else 1)
+    with encoding_pool(min(fitting, total)) as pool, terminal.working("encoding", total, "recordings") as progress:
+        for shard, start in zip(shards, starts, strict=True):
+            paths = recordings.paths[start : start + settings.clips_per_shard]
+            if shard.exists():
+                progress.advance_to(start + len(paths))
+                continue
+            results = []
+            for done, result in enumerate(in_order(partial(_encode_recording, encoder), paths, pool), start + 1):
+                results.append(result)
+                progress.advance_to(done)
+            _write(shard, results, encoder.format)
+        encoded = Encoded.of(shards, encoder.format.sample_rate)
+        progress.note(f"{encoded.seconds / max(time.monotonic() - started, 1e-9):.3g} times real time")
+    return encoded
+
+
+def _encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
+    """Encode one recording, or return the reason why it cannot be encoded."""
+    if not writable(path):
+        return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+    rate = encoder.tokenizer.config.audio.sample_rate
+    try:
+        codes = encoder.tokenizer.encode_blocks(read_blocks(encoder.root / path, rate), rate)
+    except RecordingError as error:
+        return Rejected(path=path, reason=error.reason)
+    except InputError as error:
+        return Rejected(path=path, reason=str(error))
+    return CodedClip(path=path, codes=codes) if codes.num_samples else Rejected(path=path, reason="empty")
+
+
+def _write(shard: Path, results: Sequence[CodedClip | Rejected], codes_format: CodesFormat) -> None:
+    """Write the rejections before the shard, so that an existing shard always has them."""
+    rejected = [result for result in results if isinstance(result, Rejected)]
+    _rejected_path(shard).unlink(missing_ok=True)
+    if rejected:
+        write_rejected(rejected, _rejected_path(shard))
+    write_shard(shard, [result for result in results if isinstance(result, CodedClip)], codes_format)
+
+
+def _rejected_path(shard: Path) -> Path:
+    return shard.with_suffix(".rejected.tsv")
 
 
 def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
@@ -68,31 +152,34 @@ def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) ->
             f"({frequent_reasons(encoded.rejected)}); see {settings.rejected}"
         )
     if settings.in_shards:
-        mark_complete(settings.output, shards=encoded.shards, clips=encoded.clips)
-        return clear_away(settings.output)
+        mark_complete(settings.output, shards=len(encoded.shards), clips=encoded.clips)
+        return _clear_away(settings.output)
     if settings.format == "parquet":
-        _join(settings, encoded.shards)
+        _join(settings.output, encoded.shards)
     else:
         if settings.format == "fairseq":
-            _write_fairseq_manifest(settings, recordings, encoded.shards)
-        clips = shard_clips(settings.shards, encoded.shards)
-        write_units(settings.output, clips, settings.format, deduplicate=settings.deduplicate)
+            _write_fairseq_manifest(settings.output.with_suffix(".tsv"), recordings, encoded)
+        write_units(settings.output, encoded.read(), settings.format, deduplicate=settings.deduplicate)
     remove_work_folder(settings.shards)
 
 
-def _join(settings: EncodeConfig, shards: int) -> None:
+def _clear_away(folder: Path) -> None:
+    """Remove the files that only a resumed command needs."""
+    for path in folder.glob("codes-*.rejected.tsv*"):  # a killed command may leave one that was not yet renamed
+        path.unlink(missing_ok=True)
+
+
+def _join(output: Path, shards: Sequence[Path]) -> None:
     """Join all shards into one Parquet file, with one row group in memory at a time."""
-    paths = [shard_path(settings.shards, number) for number in range(shards)]
-    with aside(settings.output) as beside, pq.ParquetWriter(beside, pq.read_schema(paths[0])) as writer:
-        for path in paths:
+    with aside(output) as beside, pq.ParquetWriter(beside, pq.read_schema(shards[0])) as writer:
+        for path in shards:
             with pq.ParquetFile(path) as shard:
                 for group in range(shard.num_row_groups):
                     writer.write_table(shard.read_row_group(group))
 
 
-def _write_fairseq_manifest(settings: EncodeConfig, recordings: Recordings, shards: int) -> None:
+def _write_fairseq_manifest(file: Path, recordings: Recordings, encoded: Encoded) -> None:
     """Write fairseq's .tsv beside a .km: the root, then path and samples of each recording."""
     root = recordings.root.absolute()
-    paths = [clip.path for clip in shard_clips(settings.shards, shards)]
-    rows = [f"{path}\t{count_samples(root / path)}" for path in paths]
-    write_aside(settings.output.with_suffix(".tsv"), "\n".join([str(root), *rows]) + "\n")
+    rows = [f"{clip.path}\t{count_samples(root / clip.path)}" for clip in encoded.read()]
+    write_aside(file, "\n".join([str(root), *rows]) + "\n")

@@ -1,11 +1,19 @@
 """The folder that ``wordless run`` writes, for commands that use its models."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from foundation.errors import InputError
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.kind import Kind
+from vocoder.kinds.wavenet import WAVENET
+from vocoder.sampling import Sampling
+
+if TYPE_CHECKING:
+    from tokenizer.tokenizer import Tokenizer
+    from vocoder.synthesis import Synthesis
 
 REPORT = "report.html"
 Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `wordless run` that make them
@@ -45,3 +53,16 @@ def vocoder_of(model: Path, kind: Kind) -> Path | None:
     if not kind.learned:
         return None
     return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")
+
+
+def open_synthesis(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *, device: str) -> Synthesis:
+    """Create the synthesis of a run for the chosen kind of sound."""
+    if sampling.group is not None and not kind.learned:
+        raise InputError(
+            f"group={sampling.group}, but {kind.title} knows no groups; leave it out, or choose synthesis={WAVENET.key}"
+        )
+    folder = vocoder_of(model, kind)
+    try:
+        return kind.create(tokenizer, sampling, folder=folder, device=device)
+    except InputError as error:
+        raise InputError(f"model={model}: {error}") from error
