@@ -76,10 +76,9 @@ def rates(settings: RunSettings) -> str:
 def make_folds(
     session: Session, manifest: Manifest, unlabelled: Manifest | None, settings: RunSettings
 ) -> dict[FoldSeed, dict[str, Entry]]:
-    """Make the entries of every fold and seed; a run on the corpus's own split has one fold.
+    """Check that each fold has what the stages need, and make the entries of every fold and seed.
 
-    Raises:
-        InputError: a fold lacks what the stages need; raised before anything is trained.
+    A run on the corpus's own split has one fold.
     """
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups

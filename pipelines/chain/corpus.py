@@ -31,11 +31,7 @@ class Corpus:
 def corpus_config(
     config: CorpusConfig, embedded: EmbeddedConfig, store: Path, *, probed: bool, terminal: Terminal
 ) -> CorpusConfig:
-    """Return the corpus options; faults of folder, names or labels show before any recording is decoded.
-
-    Raises:
-        InputError: there are no recordings, or the probes need labels that they lack.
-    """
+    """Return the corpus options; faults of folder, names or labels are refused before any recording is decoded."""
     if config.root == EMBEDDED:
         terminal.say("corpus    the embedded corpus; its voices are synthesised once, which takes some seconds")
         return replace(config, root=str(embedded_corpus(embedded, store / FOLDER)))
@@ -46,11 +42,7 @@ def corpus_config(
 
 
 def read_unlabelled(settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal) -> Manifest | None:
-    """Read additional recordings for pre-training, all in the training split and without labels; None without them.
-
-    Raises:
-        InputError: the additional recordings are the corpus itself.
-    """
+    """Read additional recordings for pre-training, all in the training split and without labels; None without them."""
     if settings.unlabelled is None:
         return None
     if settings.corpus.root == EMBEDDED:

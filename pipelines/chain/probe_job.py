@@ -131,11 +131,7 @@ def _since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
 
 
 def _parts(folder: Path) -> tuple[Entry, Entry]:
-    """Return tokenizer and language model of a run as entries; their keys are fingerprints of their content.
-
-    Raises:
-        InputError: one is missing, or they do not belong together.
-    """
+    """Return tokenizer and language model of a run as entries; their keys are fingerprints of their content."""
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
     tokenizer_format = Tokenizer.from_pretrained(tokenizer).format
     language_model = LanguageModel.from_pretrained(model)

@@ -56,7 +56,6 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
 
 
 def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, terminal: Terminal) -> list[Waveform]:
-    """Decode the new sound of each sample, after the prompt if there is one."""
     total, clips = max(round(sum(clip.seconds for clip in codes)), 1), len(codes)
     with speaking([synthesis], terminal.say), terminal.working("decoding", total, "s of sound") as progress:
 

@@ -114,7 +114,6 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
 
 
 def _encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
-    """Encode one recording, or return the reason why it cannot be encoded."""
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     rate = encoder.tokenizer.config.audio.sample_rate
@@ -141,7 +140,6 @@ def _rejected_path(shard: Path) -> Path:
 
 
 def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) -> None:
-    """Convert complete shards to the output."""
     settings.rejected.unlink(missing_ok=True)
     if encoded.rejected:
         write_rejected(encoded.rejected, settings.rejected)

@@ -34,11 +34,7 @@ def own_row(name: str) -> Row:
 
 
 def own_method(name: str, file: Path) -> Method:
-    """Make a method of the comparison from a file of `lm.features_file`.
-
-    Raises:
-        InputError: the name is not valid in keys and charts.
-    """
+    """Make a method of the comparison from a file of `lm.features_file`; its name stands in keys and charts."""
     if not NAME.fullmatch(name):
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
     return Method(

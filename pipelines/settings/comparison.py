@@ -18,11 +18,7 @@ QUICK_FOLDS = 2  # of a quick comparison
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig:
-    """Options of the comparison: methods and folds.
-
-    Raises:
-        InputError: a value is out of range, or nothing is compared.
-    """
+    """Options of the comparison: methods and folds."""
 
     methods: tuple[str, ...]  # names in the table of methods
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
@@ -36,11 +32,7 @@ class ComparisonConfig:
 
     @property
     def compared(self) -> tuple[Method, ...]:
-        """The methods, each once, in the order of the option, then the features that the user brings.
-
-        Raises:
-            InputError: the table lacks a method, or features have the name of a method.
-        """
+        """The methods, each once, in the order of the option, then the features that the user brings."""
         for place, name in enumerate(self.methods):
             match_choice(tuple(METHODS), name, option=f"compare.methods[{place}]")
         for name in {*ROWS} & {*(self.features or {})}:
@@ -52,9 +44,6 @@ class ComparisonConfig:
         """Return the folds of a corpus; without the option ``folds`` a single one, its own split.
 
         ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds.
-
-        Raises:
-            InputError: see `audio.recordings.folds.folds`.
         """
         if self.folds is None:
             return (Fold(name="test", manifest=manifest),)

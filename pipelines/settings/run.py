@@ -192,8 +192,7 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
     """Return the config, with the embedded corpus if neither root nor table is given.
 
-    Raises:
-        InputError: an option for the user's own recordings is given without their root.
+    Options for the user's own recordings are refused without their root.
     """
     corpus = config.get("corpus")
     if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:

@@ -97,7 +97,6 @@ def measure_clips(session: Session, tokenizer: Entry, vocoder: Entry, decoded: E
 def _measure(
     encoder: Encoder, guard: RunawayGuard | None, with_pesq: bool, with_pitch: bool, number: int
 ) -> dict[str, Figures]:
-    """Measure each kind of sound of one clip."""
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
     contour = pitch(sounds[ORIGINAL]) if with_pitch else None

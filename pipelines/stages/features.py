@@ -56,9 +56,6 @@ def audio_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
 
     With ``audio.remove_mean`` there are two versions of log-mel: the tokenizer's, and the recorded one, which has the
     level of each band. With ``remove_mean=clip`` the mean of the first is constant, and left out.
-
-    Raises:
-        InputError: a value is not finite; the message names the clip.
     """
     tokenizer = encoder.tokenizer
     audio = tokenizer.config.audio
@@ -131,13 +128,6 @@ def frame_features(session: Session, manifest: Manifest, frames: Frames, *, meth
 
     A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the
     function, so that a changed function is computed again; it does not contain the code of functions that it calls.
-
-    Args:
-        session: store and terminal.
-        manifest: clips.
-        frames: the function and its options.
-        method: name of the method.
-        sample_rate: Hz of the samples.
     """
     recipe = Recipe(
         f"{method}_features",
@@ -154,7 +144,6 @@ def frame_features(session: Session, manifest: Manifest, frames: Frames, *, meth
 
 
 def _pooled(frames: Frames, method: str, sample_rate: int, root: Path, clip: Clip) -> dict[str, FloatArray]:
-    """Compute each pooling of the frames of a clip."""
     blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
     with threadpool_limits(1):  # more threads round sums in another way
         made = frames(np.concatenate([np.zeros(0, np.float32), *blocks]))

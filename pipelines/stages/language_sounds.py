@@ -72,7 +72,6 @@ def language_sounds(
 def _generate(
     model: LanguageModel, prompts: Sequence[tuple[Prompt, str | None]], config: ListeningConfig, *, temperature: float
 ) -> list[_Generated]:
-    """Generate the codes of all sounds of one temperature."""
     wanted: list[tuple[int | None, Prompt | None, str | None, int]] = [
         (clip, *prompt, number) for clip, prompt in enumerate(prompts) for number in range(config.continuations)
     ]
@@ -96,7 +95,6 @@ def _encode_again(tokenizer: Tokenizer, row: _Generated, sound: Waveform) -> Cod
 
 
 def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]:
-    """Describe one sound, with the figures of its new part."""
     prompt = {"prompt_seconds": row.prompt.waveform.seconds} if row.prompt else {}
     agreement = {"code_agreement": code_agreement(row.codes, again)} if len(again.values) else {}
     figures = {**prompt, **agreement, **asdict(sound_levels(new))}
@@ -105,7 +103,6 @@ def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]
 
 
 def _diversity(model: LanguageModel, rows: Sequence[_Generated], again: Sequence[Codes]) -> list[dict[str, object]]:
-    """Compute the diversity of the sounds of each kind and temperature."""
     sets: dict[tuple[str, float], list[int]] = {}
     for number, row in enumerate(rows):
         sets.setdefault((row.kind, row.temperature), []).append(number)

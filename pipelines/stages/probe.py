@@ -40,9 +40,6 @@ def probe_methods(
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
         only: the one method to probe; None: all.
         labelled: methods that were trained on all training labels, for which a learning curve means nothing.
-
-    Raises:
-        InputError: the labels cannot be probed, or two entries hold the same features.
     """
     task = probe_task(manifest, config.label_separator)
     keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
@@ -93,10 +90,7 @@ def collect_probes(
     """Collect the entries of `probe_methods` in ``probe.json``.
 
     ``scores`` has, by method, entries with ``scores.safetensors``: class probabilities ``scores (clips, classes)`` of a
-    classifier's own, classes in the order of their names.
-
-    Raises:
-        InputError: the methods have different numbers of tries.
+    classifier's own, classes in the order of their names. Different numbers of tries are refused.
     """
     task = probe_task(manifest, config.label_separator)
     heads = sorted((scores or {}).items())
@@ -124,7 +118,6 @@ def _labels_hash(manifest: Manifest) -> str:
 
 
 def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
-    """Describe the task and its test clips."""
     test = task.rows["test"]
     clips = [manifest.clips[row] for row in test]
     return {
@@ -148,13 +141,10 @@ def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_
 
 
 def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:
-    """Refuse folds of which one cannot be probed, before any model is trained.
+    """Refuse folds of which one lacks the labels of a class or a split, before any model is trained.
 
     ``by`` is the basis of the folds, "group" or "fold", or None for the corpus's own split. The result is notices about
     the figures, a line each, with their folds if they do not apply to all.
-
-    Raises:
-        InputError: a fold holds out all clips of a class, or has a split without labels; the message names the fold.
     """
     notices: dict[str, list[str]] = {}
     for fold in folds:

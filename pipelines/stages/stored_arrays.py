@@ -61,10 +61,8 @@ def write_clips(
 ) -> list[R]:
     """Write the array ``(sum of lengths, *width)`` to ``file``, and, once it is complete, the offsets beside it.
 
-    ``write`` fills the place ``(length, *width)`` of a clip, in any process; its results are returned.
-
-    Raises:
-        InputError: a value of a clip is not finite.
+    ``write`` fills the place ``(length, *width)`` of a clip, in any process; its results are returned. Values that are
+    not finite are refused.
     """
     ends = np.cumsum([0, *lengths])
     allocate(file, dtype, (int(ends[-1]), *width))

@@ -119,7 +119,6 @@ def _values(manifest: Manifest, split: Split, codes_entry: Entry) -> list[IntArr
 def _clips(
     manifest: Manifest, split: Split, values: Sequence[IntArray], waveforms_entry: Entry, config: WaveNetConfig
 ) -> VocoderClips:
-    """Join the sound of one split with its codes."""
     samples, offsets = read_clips(waveforms_entry.folder / SAMPLES)
     rows = kept_rows(manifest, split)
     here = offsets[rows.start : rows.stop + 1]

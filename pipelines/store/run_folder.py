@@ -20,13 +20,9 @@ Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `word
 
 
 def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
-    """Return the folder of one part of a run, for its ``from_pretrained``.
+    """Return the folder of one part that a run made, for its ``from_pretrained``.
 
-    Args:
-        otherwise: an alternative without the part, for the message.
-
-    Raises:
-        InputError: there is no such run, or it did not make the part.
+    ``otherwise`` is an alternative without the part, for the message of a refusal.
     """
     if not model.is_dir():
         state = "is a file" if model.exists() else "does not exist"
@@ -45,11 +41,7 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
 
 
 def vocoder_of(model: Path, kind: Kind) -> Path | None:
-    """Return the folder of the vocoder that a kind of sound needs; None for a kind that is not learned.
-
-    Raises:
-        InputError: the run has no vocoder.
-    """
+    """Return the folder of the vocoder that a kind of sound needs; None for a kind that is not learned."""
     if not kind.learned:
         return None
     return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")

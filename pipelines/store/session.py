@@ -106,11 +106,7 @@ class Session:
             write_json(folder / CURVE, report)
 
     def _threads(self) -> int:
-        """Return the number of computing threads of each process.
-
-        Raises:
-            InputError: the processes have different numbers of threads.
-        """
+        """Return the number of computing threads, which must be the same in each process."""
         own = torch.get_num_threads()
         total, squares = self.gang.sum([own, own * own])
         if squares * self.gang.size != total * total:

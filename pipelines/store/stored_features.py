@@ -76,8 +76,7 @@ class StoredFeatures(Mapping[str, FloatArray]):
 def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
     """Group the candidates by method, in natural order of their keys: layer 2 comes before layer 10.
 
-    Raises:
-        InputError: two files hold the same key.
+    A key that two files hold is refused.
     """
     places = _places(files)
     keys: dict[str, list[str]] = {}
