@@ -47,11 +47,9 @@ class SpectrogramConfig:
 
     def __post_init__(self) -> None:
         require_rate(self.sample_rate)
-        if not 0 < self.hop_length <= self.window_length:
-            raise InputError(
-                f"audio.hop_length is {self.hop_length} and audio.window_length {self.window_length} samples; "
-                "choose 0 < hop_length <= window_length, so that every sample is used"
-            )
+        given = f"{self.hop_length} and audio.window_length {self.window_length} samples"
+        rule = "choose 0 < hop_length <= window_length, so that every sample is used"
+        require(0 < self.hop_length <= self.window_length, "audio.hop_length", given, rule)
         length, rule = self.window_length, f"choose at most {MAX_WINDOW}"
         require(length <= MAX_WINDOW, "audio.window_length", f"{length} samples", rule)
         nyquist = self.sample_rate / 2
@@ -61,11 +59,9 @@ class SpectrogramConfig:
                 f"{nyquist:g}, half of audio.sample_rate={self.sample_rate}"
             )
         most = min(self.window_length // 2, MAX_MELS)
-        if not 0 < self.n_mels <= most:
-            raise InputError(
-                f"audio.n_mels is {self.n_mels}; choose 1 to {most}: no more than the window of {self.window_length} "
-                f"samples has frequency bins, and no more than {MAX_MELS}"
-            )
+        bins = f"the window of {self.window_length} samples has frequency bins"
+        rule = f"choose 1 to {most}: no more than {bins}, and no more than {MAX_MELS}"
+        require(0 < self.n_mels <= most, "audio.n_mels", self.n_mels, rule)
         rule = "choose a positive one, such as 40, or null for none"
         usable = self.dynamic_range is None or self.dynamic_range > 0
         require(usable, "audio.dynamic_range", f"{self.dynamic_range} dB", rule)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from foundation.printable import escape
+from foundation.text import escape
 
 SECONDS_BETWEEN_LINES = 15.0
 

@@ -155,10 +155,8 @@ class TrainingBatches:
         size = self._config.batch_size
         if size % (parts * self._views):
             of_pairs = ", in pairs" if self._views == 2 else ""
-            raise InputError(
-                f"lm.batches.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
-                f"{of_pairs}; choose a multiple of {parts * self._views}"
-            )
+            problem = f"lm.batches.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
+            raise InputError(f"{problem}{of_pairs}; choose a multiple of {parts * self._views}")
         places = range(step * self._examples + part, (step + 1) * self._examples, parts)
         examples = [self._example(*divmod(place, len(self._clips))) for place in places]
         rows = [views[number] for number in range(self._views) for _, views in examples]

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from lm.vocabulary import Vocabulary
 
@@ -49,21 +48,17 @@ class GPTConfig:
 
     def __post_init__(self) -> None:
         require_least(self, "lm.gpt", "model_dim", "layers", "heads", "ffn_dim", least=1)
-        if self.model_dim % (2 * self.heads):
-            raise InputError(
-                f"lm.gpt.model_dim is {self.model_dim} and lm.gpt.heads {self.heads}; rotary positions turn pairs: "
-                f"choose a model_dim that is a multiple of 2 * heads = {2 * self.heads}"
-            )
+        given, pair = f"{self.model_dim} and lm.gpt.heads {self.heads}", 2 * self.heads
+        rule = f"rotary positions turn pairs: choose a model_dim that is a multiple of 2 * heads = {pair}"
+        require(self.model_dim % pair == 0, "lm.gpt.model_dim", given, rule)
         require(0 <= self.dropout < 1, "lm.gpt.dropout", self.dropout, "choose a probability of at least 0 and below 1")
         rule = f"choose 3 (begin-of-sequence, 2 codes) to {MAX_CONTEXT}"
         require(3 <= self.context <= MAX_CONTEXT, "lm.gpt.context", f"{self.context} positions", rule)
         known = get_args(Interleaving)
         rule = f"choose one of {', '.join(known)}"
         require(self.interleaving in known, "lm.gpt.interleaving", repr(self.interleaving), rule)
-        if self.rope_theta <= 0 or self.init_std <= 0:
-            raise InputError(
-                f"lm.gpt.rope_theta is {self.rope_theta} and lm.gpt.init_std {self.init_std}; both must be above 0"
-            )
+        given = f"{self.rope_theta} and lm.gpt.init_std {self.init_std}"
+        require(min(self.rope_theta, self.init_std) > 0, "lm.gpt.rope_theta", given, "both must be above 0")
 
     def parameters(self, vocabulary: Vocabulary) -> int:
         """Return the number of weights; the output projection is the embedding and counts once."""
@@ -77,11 +72,9 @@ class GPTConfig:
     def require_room(self, streams: int) -> None:
         """Refuse a context that is too short for codes of ``streams`` streams."""
         positions = self.positions_per_step(streams)
-        if self.context < 1 + 2 * positions:
-            raise InputError(
-                f"lm.gpt.context is {self.context} positions, and a time step takes {positions} of them; choose "
-                f"at least {1 + 2 * positions}: begin-of-sequence and two time steps"
-            )
+        given = f"{self.context} positions, and a time step takes {positions} of them"
+        rule = f"choose at least {1 + 2 * positions}: begin-of-sequence and two time steps"
+        require(self.context >= 1 + 2 * positions, "lm.gpt.context", given, rule)
 
 
 class GPT(nn.Module):

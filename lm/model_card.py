@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from foundation.markdown import escape
+from foundation.text import escape_markdown
 from lm.gpt import GPT
 from tokenizer.codes import CodesFormat
 
@@ -91,4 +91,5 @@ def model_card(gpt: GPT, codes_format: CodesFormat) -> str:
 
 
 def _escaped(codes_format: CodesFormat) -> CodesFormat:
-    return replace(codes_format, tokenizer=escape(codes_format.tokenizer), codebook=escape(codes_format.codebook))
+    tokenizer, codebook = escape_markdown(codes_format.tokenizer), escape_markdown(codes_format.codebook)
+    return replace(codes_format, tokenizer=tokenizer, codebook=codebook)

@@ -33,11 +33,7 @@ def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
     """
     if steps < 1:
         raise InputError("a recording of 0 time steps has no mean; leave it out before pooling")
-    match pooling:
-        case "mean":
-            parts = 1
-        case "thirds":
-            parts = 3
+    parts = 1 if pooling == "mean" else 3
     return tuple(range(part * steps // parts, -(-(part + 1) * steps // parts)) for part in range(parts))
 
 

@@ -41,11 +41,9 @@ class ProbeConfig:
     def __post_init__(self) -> None:
         for name in ("tries", "max_iterations", "resamples"):
             require(getattr(self, name) >= 1, f"probe.{name}", getattr(self, name), "choose 1 or more")
-        if not 0 < self.penalty_low <= self.penalty_high < float("inf"):
-            raise InputError(
-                f"probe.penalty_low is {self.penalty_low} and penalty_high {self.penalty_high}; choose values of C "
-                "with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
-            )
+        ascending = 0 < self.penalty_low <= self.penalty_high < float("inf")
+        rule = "choose values of C with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
+        require(ascending, "probe.penalty_low", f"{self.penalty_low} and penalty_high {self.penalty_high}", rule)
         shares = list(self.learning_curve)
         rule = "list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1"
         ascending = shares == sorted(set(shares)) and all(0 < share <= 1 for share in shares)

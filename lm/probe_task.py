@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foundation.errors import InputError
-from foundation.plurals import counted
+from foundation.text import counted
 
 BoolArray = npt.NDArray[np.bool_]
 RowArray = npt.NDArray[np.int64]

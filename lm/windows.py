@@ -25,19 +25,15 @@ class Window:
 
 def window_start(step: int, capacity: int) -> int:
     """Return the first time step that is visible when time step ``step`` is predicted."""
-    stride = _stride(capacity)
+    stride = max(capacity // 2, 1)
     return 0 if step < capacity else ((step - capacity) // stride + 1) * stride
 
 
 def windows(steps: int, capacity: int) -> list[Window]:
     """Return the windows of a recording of ``steps`` time steps; together they count each step exactly once."""
     first = [Window(start=0, counted=0, stop=min(steps, capacity))] if steps else []
-    stride = _stride(capacity)
+    stride = max(capacity // 2, 1)
     later = range(capacity, steps, stride)
     return first + [
         Window(start=window_start(step, capacity), counted=step, stop=min(steps, step + stride)) for step in later
     ]
-
-
-def _stride(capacity: int) -> int:
-    return max(capacity // 2, 1)

@@ -44,13 +44,12 @@ def main() -> None:
 
 
 def completion_script(shells: list[str]) -> str:
-    """What a shell evaluates for completion; exits with code 2 where no shell, or an unknown one, is named."""
+    """Return the script that a shell evaluates for completion; exit with code 2 unless one known shell is named."""
     from pipelines.commandline.completion import SCRIPTS
 
     if len(shells) != 1 or shells[0] not in SCRIPTS:
-        known = ", ".join(SCRIPTS)
-        example = "wordless --completion bash"
-        print(f"wordless: --completion takes one shell of {known}, such as: {example}", file=sys.stderr)
+        example = f"one shell of {', '.join(SCRIPTS)}, such as: wordless --completion bash"
+        print(f"wordless: --completion takes {example}", file=sys.stderr)
         raise SystemExit(2)
     return SCRIPTS[shells[0]].strip()
 
@@ -60,34 +59,27 @@ def start(command: str, words: list[str]) -> None:
     if command not in COMMANDS:
         print(f"wordless: {command!r} is not a command; {suggestion(command, COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
-    sys.argv = [f"wordless {command}", *(named(words) if command == "bench" else words)]
+    sys.argv = [f"wordless {command}", *(name_benchmark(words) if command == "bench" else words)]
     import_module(f"pipelines.{MODULES.get(command, command)}").main()
 
 
-def named(words: list[str]) -> list[str]:
-    """``bench encode`` means ``bench what=encode``: the first bare word names the benchmark."""
+def name_benchmark(words: list[str]) -> list[str]:
+    """Write ``bench encode`` as ``bench what=encode``: the first bare word names the benchmark."""
     if words and "=" not in words[0] and not words[0].startswith(("-", "~")):
         return [f"what={words[0]}", *words[1:]]
     return words
 
 
-def overview() -> str:
-    """Commands and examples, one line each."""
-    lines = "\n".join(f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items())
-    return (
-        "wordless: audio language modelling without text\n\n"
-        f"usage: wordless COMMAND [name=value ...]\n\ncommands\n{lines}\n\nexamples\n{EXAMPLES}"
-    )
-
-
 def print_overview() -> None:
-    """Print `overview`; a reader such as ``head`` may leave before the end.
+    """Print commands and examples, one line each; a reader such as ``head`` may leave before the end.
 
     Python's handling of SIGPIPE is left alone: with the signal's default, a process would die without a word whenever
     it writes to a worker process that ended.
     """
+    title, usage = "wordless: audio language modelling without text", "usage: wordless COMMAND [name=value ...]"
+    lines = "\n".join(f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items())
     try:
-        print(overview(), flush=True)
+        print(f"{title}\n\n{usage}\n\ncommands\n{lines}\n\nexamples\n{EXAMPLES}", flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from foundation.configuration import build
 from foundation.errors import InputError
-from foundation.printable import escape
+from foundation.text import escape
 from pipelines.commandline.command import command
 from pipelines.store.store import ENTRY, StoreConfig, faults
 

@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from foundation.errors import InputError
+from foundation.ranges import require
 from tokenizer.kmeans_report import KMeansReport
 
 FloatArray = npt.NDArray[np.float32]
@@ -36,11 +36,9 @@ def fit_codebook(
     Raises:
         InputError: there are fewer points than centroids.
     """
-    if len(points) < codebook_size:
-        raise InputError(
-            f"tokenizer.codebook_size is {codebook_size}, but the training recordings give {len(points)} patches; "
-            "each code needs at least one: choose fewer codes or add recordings"
-        )
+    given = f"{codebook_size}, but the training recordings give {len(points)} patches"
+    rule = "each code needs at least one: choose fewer codes or add recordings"
+    require(len(points) >= codebook_size, "tokenizer.codebook_size", given, rule)
     gpu = gpu if faiss.get_num_gpus() > 0 else None
     kmeans = faiss.Kmeans(
         points.shape[1],

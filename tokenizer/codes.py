@@ -80,11 +80,9 @@ class Codes:
                 f"{self.format.streams})"
             )
         require(self.num_samples >= 0, "num_samples", self.num_samples, "it must be 0 or more")
-        if len(self.values) != self.format.steps(self.num_samples):
-            raise InputError(
-                f"num_samples is {self.num_samples}, which takes {self.format.steps(self.num_samples)} time steps of "
-                f"{self.format.samples_per_code} samples; there are {len(self.values)}"
-            )
+        steps = self.format.steps(self.num_samples)
+        given = f"{self.num_samples}, which takes {steps} time steps of {self.format.samples_per_code} samples"
+        require(len(self.values) == steps, "num_samples", given, f"there are {len(self.values)}")
         if self.values.size and not 0 <= self.values.min() <= self.values.max() < self.format.codebook_size:
             raise InputError(
                 f"values lie in [{self.values.min()}, {self.values.max()}]; a codebook of {self.format.codebook_size} "

@@ -20,20 +20,9 @@ from foundation.errors import InputError
 from foundation.files import aside, write_aside
 from foundation.json_values import parse_json, read_json, shortened
 from foundation.saved_models import first_line
+from tokenizer import shard_schema
 from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
 from tokenizer.parquet_layout import row_groups
-from tokenizer.shard_schema import (
-    COLUMNS,
-    MAX_GROUP_CODES,
-    MAX_GROUP_ROWS,
-    MAX_TEXT,
-    OPTIONAL,
-    SPANS,
-    TEXTS,
-    require_columns,
-    require_memory,
-    require_room,
-)
 
 # Errors of pyarrow for damaged files.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeError, LookupError, OverflowError, MemoryError)
@@ -74,8 +63,8 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
     Raises:
         InputError: a clip does not fit: its codes' format or number, or a segment without ``segments``.
     """
-    columns = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
-    schema = columns.with_metadata({METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()})
+    about = {METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()}
+    schema = shard_schema.columns(segments=segments).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for group in _groups(clips):
             for clip in group:
@@ -90,7 +79,7 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
     for clip in clips:
         group.append(clip)
         held += clip.codes.values.size
-        if held >= GROUP_CODES or len(group) == MAX_GROUP_ROWS:
+        if held >= GROUP_CODES or len(group) == shard_schema.MAX_GROUP_ROWS:
             yield group
             group, held = [], 0
     if group:
@@ -98,11 +87,9 @@ def _groups(clips: Iterable[CodedClip]) -> Iterator[list[CodedClip]]:
 
 
 def _require_fit(clip: CodedClip, format: CodesFormat, *, segments: bool) -> None:
-    if clip.codes.values.size > MAX_GROUP_CODES:
-        raise InputError(
-            f"{clip.path} has {clip.codes.values.size} codes; a row of a codes file holds at most {MAX_GROUP_CODES}: "
-            "cut the recording into several"
-        )
+    if clip.codes.values.size > (most := shard_schema.MAX_GROUP_CODES):
+        problem = f"{clip.path} has {clip.codes.values.size} codes; a row of a codes file holds at most {most}"
+        raise InputError(f"{problem}: cut the recording into several")
     if clip.codes.format != format:
         raise InputError(f"{clip.path} has codes of {clip.codes.format}, the shard is of {format}; write them apart")
     if clip.span is not None and not segments:
@@ -133,7 +120,7 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
     format = footers[0].format
     for file, footer in zip(files, footers, strict=True):
         _require_same_format(file, footer.format, format)
-    require_room(sum(footer.memory for footer in footers), path)
+    shard_schema.require_room(sum(footer.memory for footer in footers), path)
     return format, _clips(files, format)
 
 
@@ -174,7 +161,7 @@ def _read_footer(file: Path) -> _Footer:
         groups = row_groups(file)
     except InputError as error:
         raise InputError(f"{file} is not a Parquet file ({error}); name one that wordless encode wrote") from error
-    memory = require_memory(groups, file)
+    memory = shard_schema.require_memory(groups, file)
     try:
         schema = pq.read_schema(file)
     except UNREADABLE as error:
@@ -193,7 +180,7 @@ def _read_footer(file: Path) -> _Footer:
             f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)}); "
             "name a file that wordless encode wrote"
         ) from error
-    return _Footer(format=format, columns=require_columns(schema, file), memory=memory)
+    return _Footer(format=format, columns=shard_schema.require_columns(schema, file), memory=memory)
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -235,7 +222,7 @@ def _readable(file: Path) -> Iterator[None]:
 def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
         columns = _read_footer(file).columns
-        with pq.ParquetFile(file, read_dictionary=TEXTS) as shard:
+        with pq.ParquetFile(file, read_dictionary=shard_schema.TEXTS) as shard:
             for group in range(shard.num_row_groups):
                 with _readable(file):
                     table = shard.read_row_group(group, columns=columns.names)
@@ -258,10 +245,10 @@ def _column(column: pa.Array, field: pa.Field) -> pa.Array:
     """Convert a column to its own type and refuse missing values."""
     if pa.types.is_dictionary(column.type):
         longest = pa.compute.max(pa.compute.binary_length(column.dictionary.cast(pa.large_string()))).as_py() or 0
-        if longest > MAX_TEXT:
-            raise InputError(f"the column {field.name!r} has a text of {longest} bytes; at most {MAX_TEXT} are read")
+        if longest > (most := shard_schema.MAX_TEXT):
+            raise InputError(f"the column {field.name!r} has a text of {longest} bytes; at most {most} are read")
     column = column.cast(field.type)
-    gaps = column.null_count if field.name not in OPTIONAL else 0
+    gaps = column.null_count if field.name not in shard_schema.OPTIONAL else 0
     if gaps or (field.name == "values" and column.flatten().null_count):
         raise InputError(f"the column {field.name!r} has a row without a value")
     return column

@@ -36,13 +36,17 @@ TEXTS = ("path", "split", "label", "group")
 OPTIONAL = ("label", "group", *SPAN_COLUMNS)  # columns with missing values
 
 
+def columns(*, segments: bool) -> pa.Schema:
+    """Return the columns of a file, with or without those of segments."""
+    return pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
+
+
 def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
     """Return the columns to read, and refuse a file that lacks one or has one of another type.
 
     Columns of segments are read only if the file has them; additional columns are ignored.
     """
-    segments = any(name in schema.names for name in SPAN_COLUMNS)
-    wanted = pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
+    wanted = columns(segments=any(name in schema.names for name in SPAN_COLUMNS))
     for field in wanted:
         places = schema.get_all_field_indices(field.name)
         if len(places) != 1:

@@ -24,17 +24,9 @@ from audio.mono import Samples, mono
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
+from foundation import saved_models
 from foundation.errors import InputError
 from foundation.ranges import require
-from foundation.saved_models import (
-    TOKENIZER,
-    WEIGHTS,
-    reading,
-    require_finite,
-    require_size,
-    require_tensors,
-    write_model,
-)
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.model_card import LEVELS, MODEL_CARD
@@ -56,11 +48,9 @@ class TokenizerConfig:
 
     def __post_init__(self) -> None:
         self.patch.height(self.audio.n_mels)
-        if self.codebook_size < 0 or self.levels < 1:  # 0 codes: for the fingerprint of `_format`
-            raise InputError(
-                f"tokenizer.codebook_size is {self.codebook_size} and tokenizer.levels {self.levels}; a tokenizer has "
-                "at least 1 code and 1 level"
-            )
+        fits = self.codebook_size >= 0 and self.levels >= 1  # 0 codes: for the fingerprint of `_format`
+        given = f"{self.codebook_size} and tokenizer.levels {self.levels}"
+        require(fits, "tokenizer.codebook_size", given, "a tokenizer has at least 1 code and 1 level")
 
     @property
     def parameters(self) -> int:
@@ -285,18 +275,18 @@ class Tokenizer(nn.Module):
         config = {**_stored_config(self.config), "fingerprints": fingerprints}
         levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
         card = MODEL_CARD.format(config=self.config, format=self.format, levels=levels)
-        write_model(Path(folder).expanduser(), self._weights(), config, card=card, hashed=False, indent=1)
+        saved_models.write_model(Path(folder).expanduser(), self._weights(), config, card=card, hashed=False, indent=1)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
         """Load a folder that `save_pretrained` wrote; the weights must match the fingerprint in the config."""
         folder = Path(folder).expanduser()
-        with reading(folder, TOKENIZER, _Saved, remedy="copy it again from its run") as saved:
+        with saved_models.reading(folder, saved_models.TOKENIZER, _Saved, remedy="copy it again from its run") as saved:
             config = saved.config
-            require_size(folder / WEIGHTS, config.parameters)
-            require_tensors(folder / WEIGHTS, _weight_shapes(config))
-            tokenizer = cls._assemble(config, load_file(folder / WEIGHTS))
-            require_finite(tokenizer._weights())
+            saved_models.require_size(folder / saved_models.WEIGHTS, config.parameters)
+            saved_models.require_tensors(folder / saved_models.WEIGHTS, _weight_shapes(config))
+            tokenizer = cls._assemble(config, load_file(folder / saved_models.WEIGHTS))
+            saved_models.require_finite(tokenizer._weights())
             if not bool((tokenizer.std > 0).all()):
                 raise InputError("the tensor 'std' holds numbers that are not above 0")
         named = _describe(saved.fingerprints.codebook, config.levels, config.codebook_size)

@@ -1,6 +1,6 @@
 """The model card beside a vocoder."""
 
-from foundation.markdown import escape
+from foundation.text import escape_markdown
 from vocoder.wavenet.network import WaveNet
 
 _CARD = """---
@@ -33,12 +33,13 @@ them: ask those whom it can be taken for.
 def model_card(model: WaveNet, tokenizer: str) -> str:
     """Write Markdown with the network's sizes, its tokenizer (``tokenizer`` is a fingerprint) and how to call it."""
     config = model.config
-    known = f"those of tokenizer `{escape(tokenizer)}`, whatever the size of its codebook"
+    owner = f"tokenizer `{escape_markdown(tokenizer)}`"
+    known = f"those of {owner}, whatever the size of its codebook"
     if config.condition == "embedding":
-        known = f"those of codebook `{escape(config.codebook)}` of tokenizer `{escape(tokenizer)}`, and no others"
+        known = f"those of codebook `{escape_markdown(config.codebook)}` of {owner}, and no others"
     return _CARD.format(
         known=known,
         config=config,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        groups=", ".join(map(escape, config.groups)) or "none",
+        groups=", ".join(map(escape_markdown, config.groups)) or "none",
     )

@@ -1,7 +1,7 @@
 """Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -9,14 +9,13 @@ from typing import Literal
 from audio.recordings.description import FIELDS, Description, describe
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
-from audio.recordings.measurement import Measurement
 from audio.recordings.recording_paths import EXTENSIONS, expand_home, find_paths, require_folder
 from audio.recordings.segments import SegmentConfig, clips_of
 from audio.recordings.splits import SplitConfig, split_clips
 from audio.recordings.tables import Row, read_table
 from audio.recordings.templates import Template
 from foundation.errors import InputError
-from foundation.plurals import counted
+from foundation.text import counted
 
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 
@@ -102,8 +101,12 @@ def build_manifest(
             f"corpus.root={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); "
             "check the files, or loosen corpus.inspection"
         )
-    clips, left_out = _cut(described, fit, config)
-    unused = (*unfit, *left_out)
+    clips: list[Clip] = []
+    unused = [*unfit]
+    for path, found in fit.items():
+        own, left_out = clips_of(path, described[path], found, config.segments, config.inspection)
+        clips += own
+        unused += left_out
     if not clips:
         raise InputError(
             f"corpus.root={root}: nothing of its {recordings} can be used ({frequent_reasons(unused)}); "
@@ -112,20 +115,6 @@ def build_manifest(
     divided, undivided = _split(clips, config.split, unused)
     rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
     return Manifest(root=root, clips=divided), tuple(rejected)
-
-
-def _cut(
-    described: Described, fit: Mapping[str, Measurement], config: CorpusConfig
-) -> tuple[list[Clip], list[Rejected]]:
-    """Cut all usable recordings into clips, and list what is left out."""
-    clips: list[Clip] = []
-    rejected: list[Rejected] = []
-    for path, several in described.items():
-        if path in fit:
-            own, left_out = clips_of(path, several, fit[path], config.segments, config.inspection)
-            clips += own
-            rejected += left_out
-    return clips, rejected
 
 
 def _require_divisible(described: Described, config: CorpusConfig) -> None:

@@ -201,7 +201,6 @@ def _check_voices(voices: set[str]) -> None:
 
 @cache
 def _known_voices() -> tuple[frozenset[str], frozenset[str]]:
-    """List the languages and voice variants in the engine's data."""
     import espeakng_loader  # imported here, so that a machine without it can still use its own recordings
 
     data = Path(espeakng_loader.get_data_path())

@@ -7,7 +7,7 @@ from pathlib import Path
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Split
 from audio.recordings.splits import SplitConfig
 from audio.trimming import Part
-from foundation.plurals import counted
+from foundation.text import counted
 
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 TOLERATED = 1.5  # a split this many times larger or smaller than requested gets a notice

@@ -23,6 +23,7 @@ from audio.recordings.manifest import Clip, Rejected, clip_name
 from audio.recordings.measurement import Measurement
 from audio.trimming import Part
 from foundation.errors import InputError
+from foundation.ranges import require
 
 MAX_OVERLAP = 0.9  # of a segment
 QUIETEST_DBFS = -120.0
@@ -41,10 +42,8 @@ class SegmentConfig:
         if self.seconds is None:
             self._require_nothing_else()
             return
-        if not 0 < self.seconds < float("inf"):
-            raise InputError(
-                f"corpus.segment_seconds is {self.seconds:g}; choose a positive number of seconds, such as 10"
-            )
+        rule = "choose a positive number of seconds, such as 10"
+        require(0 < self.seconds < float("inf"), "corpus.segment_seconds", f"{self.seconds:g}", rule)
         if not 0 <= self.overlap_seconds <= MAX_OVERLAP * self.seconds:
             raise InputError(
                 f"corpus.segment_overlap_seconds is {self.overlap_seconds:g}; choose 0 to "

@@ -137,33 +137,36 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
         case _:
             values = [_value(clip, config) for clip in clips]
             example = {value: clip.path for value, clip in zip(values, clips, strict=True)}
-            _check_names(example.keys(), config)
             named = _splits_by_value(example, config)
             return [named[value] for value in values]
 
 
 def _splits_by_value(example: Mapping[str, str], config: SplitConfig) -> dict[str, Split | None]:
     """Return the split that names each value; ``example`` has the path of a clip for each value."""
+    found: dict[str, list[Split]] = {value: [] for value in example}
+    for split in SPLITS:
+        for value in {value for name in config.names(split) for value in _values_of(name, example.keys(), config)}:
+            found[value].append(split)
+    for value, splits in found.items():
+        if len(splits) > 1:
+            several = " and ".join(splits)
+            raise InputError(f"corpus.split: {config.by} {value!r} of {example[value]} is named for {several}")
     remaining: Split | None = None if config.names("train") else "train"
-    named: dict[str, Split | None] = {}
-    for value, found in _splits_naming(example.keys(), config).items():
-        if len(found) > 1:
-            raise InputError(
-                f"corpus.split: {config.by} {value!r} of {example[value]} is named for {' and '.join(found)}"
-            )
-        named[value] = found[0] if found else remaining
-    return named
+    return {value: splits[0] if splits else remaining for value, splits in found.items()}
 
 
-def _splits_naming(values: Collection[str], config: SplitConfig) -> dict[str, list[Split]]:
-    names = {split: config.names(split) for split in SPLITS}
-    if config.by in ("group", "fold"):  # there may be as many names as groups
-        exact = {name: split for split in SPLITS for name in names[split]}
-        return {value: [exact[value]] if value in exact else [] for value in values}
-    return {
-        value: [split for split in SPLITS if any(_fits(value, name, config) for name in names[split])]
-        for value in values
-    }
+def _values_of(name: str, values: Collection[str], config: SplitConfig) -> Collection[str]:
+    """Return the values that a name given for a split stands for: a range of indices, or a pattern of folders."""
+    if config.by in ("group", "fold"):
+        fitting = [name] if name in values else []
+    elif config.by == "index":
+        indices = index_range(name)
+        fitting = [value for value in values if int(value) in indices]
+    else:
+        fitting = [value for value in values if fnmatchcase(value.lower(), name.lower())]
+    if not fitting and name not in values and name in config.all_names:
+        raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
+    return fitting
 
 
 def _value(clip: Clip, config: SplitConfig) -> str:
@@ -176,18 +179,6 @@ def _value(clip: Clip, config: SplitConfig) -> str:
             f"put {{{config.by}}} into corpus.pattern, or a column {config.by} into corpus.table"
         )
     return str(value)
-
-
-def _fits(value: str, name: str, config: SplitConfig) -> bool:
-    """Return whether a range of indices or a pattern of folders contains a value."""
-    return int(value) in index_range(name) if config.by == "index" else fnmatchcase(value.lower(), name.lower())
-
-
-def _check_names(values: Collection[str], config: SplitConfig) -> None:
-    exact = config.by in ("group", "fold")
-    for name in config.all_names:
-        if name not in values and (exact or not any(_fits(value, name, config) for value in values)):
-            raise InputError(f"corpus.split names {config.by} {name!r}, which no clip has; there are {_some(values)}")
 
 
 def _unfilled_splits(clips: Collection[Clip], config: SplitConfig) -> list[Split]:

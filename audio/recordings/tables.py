@@ -31,13 +31,10 @@ from foundation.errors import InputError
 _CSV_DELIMITERS = (",", ";", "\t")
 _JSON_NAMES = {
     "path": ("audio_filepath", "path", "audio"),
+    **{name: (name,) for name in (*FIELDS, *SPAN_FIELDS)},
     "label": ("label", "command"),
     "group": ("group", "speaker", "speaker_id"),
-    "index": ("index",),
-    "fold": ("fold",),
-    "split": ("split",),
     "start": ("start", "offset"),
-    "end": ("end",),
 }
 
 

@@ -27,7 +27,7 @@ from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
 Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
 HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}
-HEAD_WIDTH, LAYERS = 64, 12  # of every size
+LAYERS = 12  # of every size
 
 REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
 # base, the largest size, has 7 million per layer, and 2 million outside the layers
@@ -83,7 +83,7 @@ def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int]) -> Pr
 
 def require_weights(folder: Path, size: Size) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
-    config, width = _json(folder, "config.json"), HEAD_WIDTH * HEADS[size]
+    config, width = _json(folder, "config.json"), 64 * HEADS[size]
     # The size, and transformers' default, which is that of base: a config omits values that equal their default.
     wanted = {
         "hidden_size": (width, 768),

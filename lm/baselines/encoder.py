@@ -6,6 +6,8 @@ statistics, so a clip's frames do not depend on the other clips of the batch.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +47,7 @@ class ConvEncoderConfig:
     @property
     def hops(self) -> tuple[int, ...]:
         """Spectrogram frames between two frames of each block."""
-        hops = [1]
-        for stride in self.time_strides:
-            hops.append(hops[-1] * stride)
-        return tuple(hops[1:])
+        return tuple(accumulate(self.time_strides, mul))
 
     @property
     def dim(self) -> int:

@@ -18,15 +18,7 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
-from lm.baselines.ast_weights import (
-    AUDIOSET_STATISTICS,
-    HEAD_WIDTH,
-    HEADS,
-    LAYERS,
-    Size,
-    Statistics,
-    pretrained_weights,
-)
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, HEADS, LAYERS, Size, Statistics, pretrained_weights
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
 
 if TYPE_CHECKING:
@@ -55,8 +47,8 @@ class AstConfig:
 
     @property
     def width(self) -> int:
-        """Dimensions of a token."""
-        return HEAD_WIDTH * HEADS[self.size]
+        """Dimensions of a token; each head is 64 wide."""
+        return 64 * HEADS[self.size]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -100,11 +100,8 @@ class SpectrogramBatchConfig:
         Raises:
             InputError: the batch cannot be divided equally.
         """
-        if self.batch_size % parts:
-            raise InputError(
-                f"batches.batch_size is {self.batch_size}, to be shared by {parts} (processes times accumulation "
-                f"steps); choose a multiple of {parts}"
-            )
+        given = f"{self.batch_size}, to be shared by {parts} (processes times accumulation steps)"
+        require(self.batch_size % parts == 0, "batches.batch_size", given, f"choose a multiple of {parts}")
         return slice(part, None, parts)
 
 

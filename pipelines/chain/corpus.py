@@ -8,8 +8,8 @@ from audio.recordings.embedded import EmbeddedConfig, embedded_corpus
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from audio.recordings.notices import division_notices, length_notices
 from foundation.errors import InputError
-from foundation.plurals import counted
 from foundation.progress import Terminal
+from foundation.text import counted
 from lm.probe_task import require_labels
 from pipelines.settings.run import EMBEDDED, RunSettings, choose_workers
 from training.gangs import Gang

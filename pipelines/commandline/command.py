@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from foundation.errors import InputError
 from foundation.parent import end_with_parent, is_started_by_another
-from foundation.printable import escape
+from foundation.text import escape
 from pipelines.commandline.claims import claims
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.overrides import prepare, quote, typed

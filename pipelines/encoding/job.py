@@ -19,8 +19,8 @@ from audio.recordings.recording_paths import Recordings
 from foundation.devices import choose_device, cores
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
-from foundation.plurals import counted
 from foundation.progress import Terminal
+from foundation.text import counted
 from foundation.workers import encoding_pool, in_order
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder

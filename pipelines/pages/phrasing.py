@@ -2,7 +2,7 @@
 
 import math
 
-from foundation.plurals import plural
+from foundation.text import plural
 from pipelines.methods.table import ROWS
 from pipelines.results.comparison_record import ComparisonRecord
 from vocoder.kinds.table import KINDS

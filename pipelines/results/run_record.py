@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from foundation.errors import InputError
-from foundation.printable import escape_values
+from foundation.text import escape_values
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
 from pipelines.results.record_types import require_record

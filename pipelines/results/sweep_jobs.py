@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from foundation.files import write_aside
-from foundation.printable import escape_values
+from foundation.text import escape_values
 
 NOTES = ".jobs"
 State = Literal["unfinished", "finished", "failed"]

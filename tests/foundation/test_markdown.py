@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.markdown import escape
+from foundation.text import escape_markdown
 from lm.gpt import create_gpt
 from lm.model_card import export_card, model_card
 from lm.vocabulary import Vocabulary
@@ -18,11 +18,11 @@ NASTY = "a_b](x)\n---\n<script>`*"
 
 @given(st.text())
 def test_nothing_that_markdown_reads_remains(text: str) -> None:
-    assert not set('\n\r\t`*[]<>|\\"{}:!$~@=') & set(escape(text))
+    assert not set('\n\r\t`*[]<>|\\"{}:!$~@=') & set(escape_markdown(text))
 
 
 def test_common_names_stay_as_they_are() -> None:
-    assert escape("anna_b-2 d'Été.x") == "anna_b-2 d'Été.x"
+    assert escape_markdown("anna_b-2 d'Été.x") == "anna_b-2 d'Été.x"
 
 
 def test_cards_hold_names_of_groups_and_codebooks_as_text_alone() -> None:

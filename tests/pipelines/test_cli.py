@@ -77,4 +77,4 @@ def test_unknown_command_gets_the_nearest_name(
     ],
 )
 def test_the_first_bare_word_after_bench_names_the_benchmark(words: list[str], expected: list[str]) -> None:
-    assert cli.named(words) == expected
+    assert cli.name_benchmark(words) == expected
