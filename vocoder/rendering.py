@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audio.mono import Samples, mono
+from audio.waveform import Waveform
 from foundation.errors import InputError
 from tokenizer.codes import CodeMeanings, Codes, IntArray
 from vocoder.frames import frames_of, log_mel_of
@@ -30,13 +32,16 @@ class Rendering:
         tokenizer: decodes the codes.
         config: of the network.
         postfilter: strength of the filter, if the tokenizer's front end keeps levels.
-        prompt: samples at the beginning that are a recording.
+        prompt: recorded beginning of the sound.
     """
 
-    def __init__(self, tokenizer: CodeMeanings, config: WaveNetConfig, *, postfilter: float, prompt: int) -> None:
+    def __init__(
+        self, tokenizer: CodeMeanings, config: WaveNetConfig, *, postfilter: float, prompt: Waveform | Samples | None
+    ) -> None:
         self.tokenizer, self.config = tokenizer, config
-        strength = in_force(postfilter, tokenizer.front_end)
-        self.filter = PostFilter(tokenizer.front_end, strength=strength, prompt=prompt) if strength else None
+        self.prompt = None if prompt is None else _levels(as_waveform(prompt, config.sample_rate), config)
+        strength, begin = in_force(postfilter, tokenizer.front_end), 0 if self.prompt is None else len(self.prompt)
+        self.filter = PostFilter(tokenizer.front_end, strength=strength, prompt=begin) if strength else None
         self.num_samples = 0  # that the codes so far stand for
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
@@ -77,6 +82,21 @@ class Rendering:
             yield samples if self.filter is None else self.filter.filter(samples)
         if self.filter is not None:
             yield self.filter.finish()
+
+
+def as_waveform(sound: Waveform | Samples, sample_rate: int) -> Waveform:
+    """Return a prompt as a waveform; samples without a rate have ``sample_rate``."""
+    if isinstance(sound, Waveform):
+        return sound
+    return Waveform(samples=mono(sound, name="prompt"), sample_rate=sample_rate)
+
+
+def _levels(prompt: Waveform, config: WaveNetConfig) -> Tensor:
+    if prompt.sample_rate != config.sample_rate:
+        raise InputError(
+            f"the prompt is at {prompt.sample_rate} Hz, the vocoder at {config.sample_rate} Hz: resample it first"
+        )
+    return mu_law.encode(torch.from_numpy(prompt.samples), levels=config.levels)
 
 
 def _even_blocks(blocks: Iterable[Codes]) -> Iterator[IntArray]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from audio.mono import Samples, mono
+from audio.mono import Samples
 from audio.waveform import Waveform
 from foundation.errors import InputError
 from foundation.saved_models import VOCODER, WEIGHTS, load_weights, reading, require_size, write_model
@@ -17,10 +17,9 @@ from vocoder.continuing import after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
-from vocoder.rendering import Rendering
+from vocoder.rendering import Rendering, as_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import EngineChoice, Sampling, require_strength
-from vocoder.wavenet import mu_law
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
 TEMPERATURE = 0.7  # a classifier recognises most decoded validation clips from 0.5 to 0.7: docs/results.md
@@ -153,18 +152,17 @@ class Vocoder:
         for name, given in (("groups", groups), ("prompts", prompts)):
             if len(given) != len(codes):
                 raise InputError(f"there are {len(given)} {name} for {len(codes)} clips; give one each, or none")
-        recordings = [None if prompt is None else self._recording(prompt) for prompt in prompts]
         codes = [*self._belonging(codes, tokenizer)]
-        renderings = [self._rendering(tokenizer, recording) for recording in recordings]
+        renderings = [self._rendering(tokenizer, prompt) for prompt in prompts]
         no_frames = torch.zeros(0, self.model.config.condition_inputs)  # of a clip without codes
         inputs = [
             GenerationInput(
                 spectrogram=torch.cat([*rendering.frames([clip]), no_frames]),
                 group=self.group_index(group),
                 seed=sampling.seed,
-                prompt=None if recording is None else self._levels(recording),
+                prompt=rendering.prompt,
             )
-            for clip, group, recording, rendering in zip(codes, groups, recordings, renderings, strict=True)
+            for clip, group, rendering in zip(codes, groups, renderings, strict=True)
         ]
         levels = generate(
             self.model, inputs, sampling=sampling, engine=self.engine, guard=self.guard, progress=progress
@@ -196,7 +194,7 @@ class Vocoder:
         Raises:
             InputError: the waveform has another rate, or lasts longer than the codes; and see `decode`.
         """
-        recording = self._recording(waveform)
+        recording = as_waveform(waveform, self.model.config.sample_rate)
         sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group)
         (whole,) = self.decode_batch([codes], tokenizer, sampling, prompts=[recording], progress=progress)
         return after(whole, len(recording.samples))
@@ -225,27 +223,19 @@ class Vocoder:
         Raises:
             InputError: a block ends within a code and another follows; and see `decode`.
         """
-        recording = None if prompt is None else self._recording(prompt)
-        rendering = self._rendering(tokenizer, recording)
+        rendering = self._rendering(tokenizer, prompt)
         levels = generate_blocks(
             self.model,
             rendering.frames(self._belonging(blocks, tokenizer)),
             group=self.group_index(sampling.group),
-            prompt=None if recording is None else self._levels(recording),
+            prompt=rendering.prompt,
             sampling=sampling,
             engine=self.engine,
             guard=self.guard,
         )
         yield from (self._waveform(samples) for samples in rendering.samples(levels) if len(samples))
 
-    def _recording(self, prompt: Waveform | Samples) -> Waveform:
-        """Convert a prompt to a waveform; samples without a rate have the vocoder's rate."""
-        if isinstance(prompt, Waveform):
-            return prompt
-        return Waveform(samples=mono(prompt, name="prompt"), sample_rate=self.model.config.sample_rate)
-
-    def _rendering(self, tokenizer: CodeMeanings, recording: Waveform | None) -> Rendering:
-        prompt = 0 if recording is None else len(recording.samples)
+    def _rendering(self, tokenizer: CodeMeanings, prompt: Waveform | Samples | None) -> Rendering:
         return Rendering(tokenizer, self.model.config, postfilter=self.postfilter, prompt=prompt)
 
     def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
@@ -294,14 +284,6 @@ class Vocoder:
                 f"{thing} count {given.samples_per_code} samples per code at {given.sample_rate} Hz, the vocoder "
                 f"{config.samples_per_code} at {config.sample_rate} Hz: use the ones of the same run"
             )
-
-    def _levels(self, waveform: Waveform) -> Tensor:
-        config = self.model.config
-        if waveform.sample_rate != config.sample_rate:
-            raise InputError(
-                f"the prompt is at {waveform.sample_rate} Hz, the vocoder at {config.sample_rate} Hz: resample it first"
-            )
-        return mu_law.encode(torch.from_numpy(waveform.samples), levels=config.levels)
 
     def _waveform(self, samples: Tensor) -> Waveform:
         return Waveform(samples=samples.numpy(), sample_rate=self.model.config.sample_rate)
