@@ -123,16 +123,11 @@ def _bare(
         audio.sample_rate, n_fft=audio.window_length, hop_length=audio.hop_length, n_mels=audio.n_mels
     )
     tensors = [torch.from_numpy(samples)[None] for samples in resampled if len(samples) > audio.window_length]
-
-    def resample() -> list[FloatArray]:
-        return [
-            soxr.resample(samples, rate, audio.sample_rate) for samples, rate in sounds if rate != audio.sample_rate
-        ]
-
+    others = [(samples, rate, audio.sample_rate) for samples, rate in sounds if rate != audio.sample_rate]
     with torch.inference_mode():
         return {
             "reading": timed(lambda: [soundfile.read(file, dtype="float32") for file in files], repeats),
-            "resampling": timed(resample, repeats),
+            "resampling": timed(lambda: [soxr.resample(*other) for other in others], repeats),
             "mel": timed(lambda: [transform(each) for each in tensors], repeats),
         }
 

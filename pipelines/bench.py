@@ -6,7 +6,6 @@ from typing import Literal
 
 from audio.recordings.recording_paths import recordings_at
 from foundation.configuration import build
-from foundation.errors import InputError
 from foundation.ranges import require
 from pipelines.commandline.command import command
 from pipelines.commandline.outputs import require_kind
@@ -30,8 +29,8 @@ class BenchConfig:
     def __post_init__(self) -> None:
         require(1 <= self.seconds <= 36_000, "seconds", self.seconds, "choose 1 to 36000 seconds of sound")
         require(0.02 <= self.hours <= 36, "hours", self.hours, "choose 0.02 to 36 hours, which fit in one WAV file")
-        if not self.clips or min(self.clips) < 1:
-            raise InputError(f"clips is {list(self.clips)}; name one number of clips or more, each at least 1")
+        possible = len(self.clips) > 0 and min(self.clips) >= 1
+        require(possible, "clips", list(self.clips), "name one number of clips or more, each at least 1")
         require(self.repeats >= 1, "repeats", self.repeats, "measure at least once")
         if self.output is not None:
             require_kind(self.output, (".json",), possible="a file ending in .json")

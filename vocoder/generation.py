@@ -169,24 +169,20 @@ class _Run:
         draws = torch.stack([torch.rand(steps, generator=generator) for generator in self.generators])
         given = torch.stack([_given(clip.prompt, self.time, steps) for clip in self.clips])
         conditions = self._conditions(windows, frames)
-        go_back = None if self.guard is None else self.streams.bookmark()
-        levels = self.streams.advance(conditions, given, draws, self.sampling)
-        if self.guard is not None and go_back is not None:
-            levels = self._guarded(self.guard, go_back, windows, conditions, given, levels)
+        if self.guard is None:
+            levels = self.streams.advance(conditions, given, draws, self.sampling)
+        else:
+            levels = self._guarded(self.guard, windows, conditions, given, draws)
             self.recent = torch.cat([self.recent, levels], dim=1)[:, -history(self.model.config.sample_rate) :]
         self.time += steps
         return levels.to(torch.int32)
 
     def _guarded(
-        self,
-        guard: RunawayGuard,
-        go_back: Callable[[], None],
-        windows: Sequence[Tensor],
-        conditions: Tensor,
-        given: Tensor,
-        levels: Tensor,
+        self, guard: RunawayGuard, windows: Sequence[Tensor], conditions: Tensor, given: Tensor, draws: Tensor
     ) -> Tensor:
-        """Return the levels; those of runaway clips are drawn again, those of the other clips do not change."""
+        """Generate levels; those of runaway clips are drawn again, those of the other clips do not change."""
+        go_back = self.streams.bookmark()
+        levels = self.streams.advance(conditions, given, draws, self.sampling)
         odd = self._odd(guard, windows, given, levels)
         guard.found += len(odd)
         for attempt, temperature in retries(self.sampling.temperature):

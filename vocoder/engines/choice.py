@@ -61,34 +61,24 @@ def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
 
     ``auto`` is the CUDA graph on a GPU, and on the CPU numba, in bfloat16 where the CPU multiplies it.
     """
-    on_gpu = device == "cuda"
-    match wanted:
-        case "torch":
-            return Chosen(engine="torch")
-        case "numba" | "numba_bf16" if on_gpu:
-            return Chosen(engine="cuda_graph", notice=f"engine={wanted} runs on the CPU; here cuda_graph does the work")
-        case "cuda_graph" | "auto" if on_gpu:
-            return Chosen(engine="cuda_graph")
-    return _on_the_cpu(wanted)
-
-
-def _on_the_cpu(wanted: EngineChoice) -> Chosen:
+    if wanted == "torch":
+        return Chosen(engine="torch")
+    if device == "cuda":
+        moved = wanted in ("numba", "numba_bf16")
+        notice = f"engine={wanted} runs on the CPU; here cuda_graph does the work" if moved else None
+        return Chosen(engine="cuda_graph", notice=notice)
     try:
         from vocoder.engines.numba_streams import multiplies_bf16  # numba takes its time to import
     except (ImportError, OSError) as error:
-        reason = f"numba cannot be imported ({error})"
-        return Chosen(
-            engine="torch", notice=f"{reason}, so sound is made some ten times more slowly: pip install numba"
-        )
+        slow = "so sound is made some ten times more slowly: pip install numba"
+        return Chosen(engine="torch", notice=f"numba cannot be imported ({error}), {slow}")
     fastest: Engine = "numba_bf16" if multiplies_bf16() else "numba"
-    match wanted:
-        case "numba":
-            return Chosen(engine="numba")
-        case "cuda_graph":
-            return Chosen(engine=fastest, notice=f"engine=cuda_graph needs a GPU; {fastest} does the work")
-        case "numba_bf16" if fastest == "numba":
-            return Chosen(engine="numba", notice="engine=numba_bf16 needs a CPU with AVX512_BF16; numba does the work")
-    return Chosen(engine=fastest)
+    notice = None
+    if wanted == "cuda_graph":
+        notice = f"engine=cuda_graph needs a GPU; {fastest} does the work"
+    elif wanted == "numba_bf16" and fastest == "numba":
+        notice = "engine=numba_bf16 needs a CPU with AVX512_BF16; numba does the work"
+    return Chosen(engine="numba" if wanted == "numba" else fastest, notice=notice)
 
 
 def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:

@@ -63,5 +63,5 @@ def beside(original: Original, sound: Waveform, codes: Codes, audio: Spectrogram
 def _pitch_errors(original: PitchArray | None, sound: Waveform) -> Figures:
     if original is None:
         return {"pitch_error": None, "voicing_error": None}
-    heard = pitch(sound)
-    return {"pitch_error": pitch_error(original, heard), "voicing_error": voicing_error(original, heard)}
+    own = pitch(sound)
+    return {"pitch_error": pitch_error(original, own), "voicing_error": voicing_error(original, own)}

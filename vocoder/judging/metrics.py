@@ -74,13 +74,8 @@ def mel_cepstral_distortion(a: Waveform, b: Waveform, config: SpectrogramConfig,
         10 / ln 10 * sqrt(2 * sum over d = 1 ... D of (c_d - c'_d)^2)
         c_d = 2 / M * sum over mels m of ln|amplitude_m| * cos(pi d (m + 1/2) / M)
 
-    The sum over all M - 1 coefficients would be the standard deviation over mels of the difference in dB.
-
-    Args:
-        a: one sound.
-        b: another, compared over the length of the shorter.
-        config: the spectrogram whose log-mel the cepstra are of.
-        cepstra: D; as many as there are, where the spectrogram has fewer mels.
+    The sum over all M - 1 coefficients would be the standard deviation over mels of the difference in dB. D is
+    ``cepstra``, at most M - 1. Both sounds are compared over the length of the shorter, in whole frames.
     """
     difference = _log_mel_difference(a, b, config)  # of log power, twice that of log amplitude
     kept = min(cepstra + 1, config.n_mels)
