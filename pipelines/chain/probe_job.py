@@ -18,6 +18,7 @@ from lm.model import LanguageModel
 from lm.probe import ProbeConfig
 from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.commandline.outputs import require_kind, require_space
+from pipelines.methods.signals import SIGNALS
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.run import RunSettings, choose_workers, with_embedded_corpus
@@ -84,9 +85,7 @@ def probe_run(config: dict[str, object]) -> None:
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
         coded = codes(session, corpus.manifest, tokens)
         pooled = [
-            signal_features(
-                session, corpus.manifest, tokens, autoencoder=tokens.key, methods=("log_mel", "bottleneck")
-            ),
+            signal_features(session, corpus.manifest, tokens, autoencoder=tokens.key, methods=SIGNALS),
             code_features(session, coded),
             gpt_features(session, coded, model),
         ]
@@ -97,20 +96,15 @@ def probe_run(config: dict[str, object]) -> None:
     measured = entry.read_json(PROBE)
     compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
     print_table(as_table(compared))
-    _save(settings, default_place(settings.model, corpus.name, entry), measured, compared, terminal)
-
-
-def default_place(model: Path, corpus: str, entry: Entry) -> Path:
-    """Return the file for a corpus's figures: one for each corpus and configuration of the probes."""
-    name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
-    return model / PROBES / f"{name}_{entry.key[:8]}.json"
+    name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
+    path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"  # for each corpus and options
+    _save(settings, path, measured, compared, terminal)
 
 
 def _save(
-    settings: ProbeRunConfig, place: Path, measured: object, compared: Mapping[str, object], terminal: Terminal
+    settings: ProbeRunConfig, path: Path, measured: object, compared: Mapping[str, object], terminal: Terminal
 ) -> None:
     """Write the figures as JSON and the table as Markdown beside them, and print their paths."""
-    path = settings.output or place
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, measured)

@@ -31,7 +31,7 @@ CHROMA = frame_method(
         kind="signal",
         title="chroma",
         line=Line(marker="h", filled=False, dashes="--"),
-        places=frozenset({"learning curves"}),
+        places=("learning curves",),
     ),
     lambda audio: partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length),
 )

@@ -43,19 +43,17 @@ BAG_OF_CODES = Method(
         kind="codes",
         title="bag of codes",
         line=Line(filled=False, dashes="--"),
-        places=frozenset({"learning curves", "groups", "summary"}),
+        places=("learning curves", "groups", "summary"),
     ),
     features=_bags,
 )
 GPT = Method(
-    row=Row(
-        name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=frozenset({"learning curves", "groups"})
-    ),
+    row=Row(name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=("learning curves", "groups")),
     candidates=_candidates,
     features=_states,
 )
 RANDOM_GPT = Method(
-    row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=frozenset({"summary"})),
+    row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=("summary",)),
     candidates=lambda options, poolings: (options.lm.gpt.layers + 1) * poolings,
     features=_untrained_states,
 )

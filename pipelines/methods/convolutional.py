@@ -64,7 +64,7 @@ SIMCLR = Method(
         kind="self_supervised",
         title="SimCLR",
         line=Line(marker="s"),
-        places=frozenset({"learning curves", "groups", "summary", "key figures"}),
+        places=("learning curves", "groups", "summary", "key figures"),
     ),
     candidates=_candidates,
     features=_simclr,
@@ -80,7 +80,7 @@ SUPERVISED_HEAD = Row(
     kind="supervised",
     title="supervised CNN, own head",
     line=Line(marker="^", filled=False),
-    places=frozenset({"groups", "summary", "key figures"}),
+    places=("groups", "summary", "key figures"),
 )
 SUPERVISED = Method(
     row=Row(
@@ -88,7 +88,7 @@ SUPERVISED = Method(
         kind="supervised",
         title="supervised CNN",
         line=Line(marker="^"),
-        places=frozenset({"learning curves"}),
+        places=("learning curves",),
     ),
     head=SUPERVISED_HEAD,
     labels="train",

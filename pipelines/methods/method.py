@@ -41,7 +41,7 @@ class Row:
     kind: Kind
     title: str  # in tables, charts and sentences
     line: Line = Line()
-    places: frozenset[Place] = frozenset()  # that show it, in a chart of few methods or a sentence
+    places: tuple[Place, ...] = ()  # that show it, in a chart of few methods or a sentence
 
 
 @dataclass(frozen=True, kw_only=True)

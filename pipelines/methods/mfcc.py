@@ -41,7 +41,7 @@ MFCC = frame_method(
         kind="signal",
         title="MFCC",
         line=Line(marker="p", filled=False, dashes="-."),
-        places=frozenset({"learning curves"}),
+        places=("learning curves",),
     ),
     lambda audio: partial(
         mfcc_frames, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length

@@ -39,7 +39,7 @@ LOG_MEL = Method(
         kind="signal",
         title="log-mel",
         line=Line(marker="X", filled=False, dashes=":"),
-        places=frozenset({"learning curves"}),
+        places=("learning curves",),
     ),
     candidates=_log_mel_candidates,
     features=_features,

@@ -52,7 +52,7 @@ AST = Method(
         kind="supervised",
         title="AST",
         line=Line(marker="v", filled=False, dashes="--"),
-        places=frozenset({"learning curves", "summary"}),
+        places=("learning curves", "summary"),
     ),
     head=AST_HEAD,
     labels="train",

@@ -1,7 +1,7 @@
 """Memory that the settings of a run need, checked against this machine's before anything is built."""
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, cast
 
@@ -71,13 +71,13 @@ def _largest(group: str, config: object) -> tuple[str, int, object]:
     """Return the option that is furthest above its default, its value and the default."""
     found: list[tuple[float, str, int, object]] = []
     for field in fields(cast(Any, config)):
-        value, default = getattr(config, field.name), field.default
-        if field.default is not MISSING and type(value) is int and type(default) is int:
+        values, defaults = (
+            each if isinstance(each, tuple) else (each,) for each in (getattr(config, field.name), field.default)
+        )
+        if {type(number) for number in (*values, *defaults)} == {int}:
+            value, default = max(values), max(defaults)
             found.append((value / max(default, 1), f"{group}.{field.name}", value, default))
-        elif isinstance(value, tuple) and isinstance(default, tuple) and value and type(value[0]) is int:
-            found.append((max(value) / max(default), f"{group}.{field.name}", max(value), max(default)))
-    _, option, value, default = max(found)
-    return option, value, default
+    return max(found)[1:]
 
 
 def _data(

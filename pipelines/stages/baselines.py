@@ -26,7 +26,7 @@ from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
-from pipelines.store.stored_features import FEATURES, SCORES, of_method, stacked_rows, write_features, write_scores
+from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from pipelines.store.training_curve import CURVE, numeric
 from training.state import FitConfig
 
@@ -164,9 +164,8 @@ def baseline_features(
 
     def make(folder: Path) -> None:
         rows = stacked_rows(session.each(method, read, manifest.clips))
-        write_features(folder, of_method(method, rows))
-        if classifier:
-            write_scores(folder, last_block_scores(classifier, settings.encoder, rows))
+        scores = last_block_scores(classifier, settings.encoder, rows) if classifier else None
+        write_features(folder, rows, of=method, scores=scores)
 
     files = [FEATURES, SCORES] if classifier else [FEATURES]
     return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=files)

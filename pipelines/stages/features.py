@@ -24,7 +24,7 @@ from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, RunningPools, bag_of_codes, pool
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.stored_features import FEATURES, GPT, method_of_key, of_method, stacked_rows, write_features
+from pipelines.store.stored_features import FEATURES, GPT, method_of_key, stacked_rows, write_features
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
 from tokenizer.signals import signals
@@ -103,7 +103,7 @@ def gpt_features(
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
         clips = read_codes(codes_entry.folder)[1]
         states = layer_features(model, [clip.codes for clip in clips], attentive=attentive, surprise=surprise)
-        write_features(folder, of_method(GPT, states))
+        write_features(folder, states, of=GPT)
 
     return session.obtain(recipe, "states of the GPT", make, files=[FEATURES])
 
@@ -118,7 +118,7 @@ def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig,
         codes_format, clips = read_codes(codes_entry.folder)
         model = LanguageModel.create(config, codes_format, seed=seed)
         model.gpt.to(session.gang.device).eval()
-        write_features(folder, of_method("random_gpt", layer_features(model, [clip.codes for clip in clips])))
+        write_features(folder, layer_features(model, [clip.codes for clip in clips]), of="random_gpt")
 
     return session.obtain(recipe, "states of an untrained GPT", make, files=[FEATURES])
 

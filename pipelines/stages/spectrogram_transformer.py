@@ -26,7 +26,7 @@ from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.stored_features import FEATURES, SCORES, of_method, stacked_rows, write_features, write_scores
+from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from pipelines.store.training_curve import CURVE, numeric
 from training.state import FitConfig
 
@@ -125,9 +125,7 @@ def ast_features(
     def make(folder: Path) -> None:
         rows = stacked_rows(session.each(method, partial(ast_layers, reader), manifest.clips))
         scores = rows.pop(CLASS_SCORES, None)
-        write_features(folder, of_method(method, rows))
-        if scores is not None:
-            write_scores(folder, scores)
+        write_features(folder, rows, of=method, scores=scores)
 
     files = [FEATURES, SCORES] if ast_entry else [FEATURES]
     return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)

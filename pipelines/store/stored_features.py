@@ -32,21 +32,19 @@ def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArr
     return {key: np.stack(vectors) for key, vectors in columns.items()}
 
 
-def of_method(method: str, tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Rename tensors from ``layer:pooling`` to ``method/layer:pooling``."""
-    return {f"{method}/{name}": values for name, values in tensors.items()}
+def write_features(
+    folder: Path, tensors: Mapping[str, FloatArray], *, of: str | None = None, scores: FloatArray | None = None
+) -> None:
+    """Write tensors ``(clips, dim)`` by key into the folder of an entry.
 
-
-def write_features(folder: Path, tensors: Mapping[str, FloatArray]) -> None:
-    """Write tensors ``(clips, dim)`` by key into the folder of an entry."""
+    With ``of``, keys ``layer:pooling`` become those of a method. ``scores (clips, classes)`` are class probabilities.
+    """
+    prefix = f"{of}/" if of else ""
     with aside(folder / FEATURES) as beside:
-        save_file(dict(tensors), beside)
-
-
-def write_scores(folder: Path, scores: FloatArray) -> None:
-    """Write class probabilities ``(clips, classes)`` into the folder of an entry."""
-    with aside(folder / SCORES) as beside:
-        save_file({CLASS_SCORES: scores}, beside)
+        save_file({f"{prefix}{key}": values for key, values in tensors.items()}, beside)
+    if scores is not None:
+        with aside(folder / SCORES) as beside:
+            save_file({CLASS_SCORES: scores}, beside)
 
 
 class StoredFeatures(Mapping[str, FloatArray]):
