@@ -3,7 +3,7 @@
 from foundation.configuration import build
 from foundation.errors import InputError
 from pipelines.commandline.command import command
-from pipelines.decoding.generate_options import GenerateConfig
+from pipelines.decoding.options import GenerateConfig
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.work_folder import require_new
 

@@ -13,7 +13,7 @@ from foundation.errors import InputError
 from foundation.files import aside, file_hash
 from foundation.json_values import find_object
 from foundation.progress import Terminal
-from pipelines.decoding.decode_options import DecodeConfig
+from pipelines.decoding.options import DecodeConfig
 from pipelines.store.run_folder import open_synthesis, vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook

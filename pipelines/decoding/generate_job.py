@@ -10,7 +10,7 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.model import LanguageModel
 from lm.sampling import Sampling
-from pipelines.decoding.generate_options import GenerateConfig
+from pipelines.decoding.options import GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of
 from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard

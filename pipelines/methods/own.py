@@ -69,12 +69,8 @@ def _features(name: str, file: Path, study: Study) -> Made:
     from pipelines.store.stored_features import FEATURES, write_features
 
     clips = [clip.name for clip in study.manifest.clips]
-    recipe = Recipe(
-        stage="own_features",
-        version=1,
-        config={"method": name},
-        inputs={"file": file_hash(file), "clips": text_hash("\n".join(clips))},
-    )
+    inputs = {"file": file_hash(file), "clips": text_hash("\n".join(clips))}
+    recipe = Recipe("own_features", 1, config={"method": name}, inputs=inputs)
 
     def make(folder: Path) -> None:
         arrays = read_features(file).ordered(clips)

@@ -66,12 +66,9 @@ class BaselineSettings:
 def simclr(session: Session, spectrograms: Entry, extra: Entry | None, settings: BaselineSettings) -> Entry:
     """Train SimCLR on the training clips and on ``extra`` unlabelled clips; the entry holds its weights."""
     own = settings.simclr
-    recipe = Recipe(
-        "simclr",
-        1,
-        config={**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit)},
-        inputs={"spectrograms": spectrograms.key, "extra": extra.key if extra else ""},
-    )
+    config = {**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit)}
+    inputs = {"spectrograms": spectrograms.key, "extra": extra.key if extra else ""}
+    recipe = Recipe("simclr", 1, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
@@ -97,17 +94,9 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
     stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]
     # Clips without a label are in the key as None, because they decide the training set as the labels do.
     known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
-    recipe = Recipe(
-        "supervised",
-        1,
-        config={
-            **asdict(own),
-            "encoder": asdict(settings.encoder),
-            "fit": numeric(own.fit),
-            **labels.options,
-        },
-        inputs={"spectrograms": spectrograms.key, "labels": text_hash(json.dumps(known))},
-    )
+    config = {**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit), **labels.options}
+    inputs = {"spectrograms": spectrograms.key, "labels": text_hash(json.dumps(known))}
+    recipe = Recipe("supervised", 1, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         model = create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed)
@@ -143,22 +132,10 @@ def baseline_features(
 
     A supervised encoder also gives its class probabilities: ``scores (clips, classes)``.
     """
-    recipe = Recipe(
-        f"{method}_features",
-        1,
-        config={
-            "method": method,
-            "poolings": POOLINGS,
-            "audio": asdict(audio),
-            "encoder": asdict(settings.encoder),
-            "seed": None if trained else settings.seed,
-        },
-        inputs={
-            "encoder": trained.key if trained else "",
-            "sample": sample.key,
-            "manifest": audio_hash(manifest, SPLITS),
-        },
-    )
+    network = {"encoder": asdict(settings.encoder), "seed": None if trained else settings.seed}
+    config = {"method": method, "poolings": POOLINGS, "audio": asdict(audio), **network}
+    inputs = {"encoder": trained.key if trained else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
+    recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     device, classifier = str(session.gang.device), trained if method == "supervised" else None
     read = block_reader(manifest.root, audio, sample, settings.encoder, trained, seed=settings.seed, device=device)
 

@@ -129,12 +129,9 @@ def frame_features(session: Session, manifest: Manifest, frames: Frames, *, meth
     A clip is in memory as a whole. All folds share the entry. The key contains the options and the source code of the
     function, so that a changed function is computed again; it does not contain the code of functions that it calls.
     """
-    recipe = Recipe(
-        f"{method}_features",
-        1,
-        config={"poolings": POOLINGS, **frames.keywords, "sample_rate": sample_rate},
-        inputs={"recordings": recordings_hash(manifest), "function": text_hash(inspect.getsource(frames.func))},
-    )
+    config = {"poolings": POOLINGS, **frames.keywords, "sample_rate": sample_rate}
+    inputs = {"recordings": recordings_hash(manifest), "function": text_hash(inspect.getsource(frames.func))}
+    recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     work = partial(_pooled, frames, method, sample_rate, manifest.root)
 
     def make(folder: Path) -> None:

@@ -83,19 +83,8 @@ def language_model(
     The codes of ``unlabelled`` are used for training as well; validation uses only the corpus.
     """
     fit = settings.fit
-    recipe = Recipe(
-        "lm",
-        1,
-        config={
-            "gpt": asdict(settings.gpt),
-            "batches": asdict(settings.batches),
-            "batch_tokens": settings.batch_tokens,
-            "validation_windows": settings.validation_windows,
-            "fit": numeric(fit),
-            **_contrast(settings),
-        },
-        inputs=_inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {}),
-    )
+    inputs = _inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {})
+    recipe = Recipe("lm", 1, config=_config(settings), inputs=inputs)
 
     def make(folder: Path) -> None:
         train, validation = _views(corpus)
@@ -112,9 +101,12 @@ def language_model(
     return session.obtain(recipe, f"GPT, {fit.steps} steps", make, files=[*MODEL, CURVE, PERPLEXITY], together=True)
 
 
-def _contrast(settings: LanguageModelSettings) -> dict[str, object]:
-    """Return the recipe's part about the contrastive loss; empty without it, so that older entries keep their key."""
-    return {"contrast": {**asdict(settings.contrast), "weight": settings.contrast_weight}} if settings.contrasts else {}
+def _config(settings: LanguageModelSettings) -> dict[str, object]:
+    """Return the options that decide the weights."""
+    parts = {"gpt": asdict(settings.gpt), "batches": asdict(settings.batches), "fit": numeric(settings.fit)}
+    if settings.contrasts:  # entries without the contrastive loss keep their key
+        parts["contrast"] = {**asdict(settings.contrast), "weight": settings.contrast_weight}
+    return {**parts, "batch_tokens": settings.batch_tokens, "validation_windows": settings.validation_windows}
 
 
 def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:

@@ -106,17 +106,10 @@ def _diversity(model: LanguageModel, rows: Sequence[_Generated], again: Sequence
     sets: dict[tuple[str, float], list[int]] = {}
     for number, row in enumerate(rows):
         sets.setdefault((row.kind, row.temperature), []).append(number)
-    return [
-        {
-            "of": kind,
-            "temperature": temperature,
-            "sounds": len(numbers),
-            **diversity(
-                model,
-                [prompt.codes if (prompt := rows[number].prompt) else None for number in numbers],
-                [rows[number].codes for number in numbers],
-                [again[number] for number in numbers],
-            ),
-        }
-        for (kind, temperature), numbers in sets.items()
-    ]
+    figures: list[dict[str, object]] = []
+    for (kind, temperature), numbers in sets.items():
+        prompts = [prompt.codes if (prompt := rows[number].prompt) else None for number in numbers]
+        new, encoded = [rows[number].codes for number in numbers], [again[number] for number in numbers]
+        own = diversity(model, prompts, new, encoded)
+        figures.append({"of": kind, "temperature": temperature, "sounds": len(numbers), **own})
+    return figures

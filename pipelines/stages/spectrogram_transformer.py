@@ -55,16 +55,10 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
     train, held_out = (
         LabelledSplit.of(*split_filter_banks(banks, manifest, split), labels.by_clip) for split in TRAINED_ON
     )
-    recipe = Recipe(
-        "ast",
-        1,
-        config={**asdict(settings), "model": _sizes(config), "fit": numeric(fit), **labels.options},
-        inputs={
-            "filter_banks": banks.key,
-            "labels": text_hash(json.dumps([train.labels, held_out.labels])),
-            "weights": weights_hash(config.weights),
-        },
-    )
+    options = {**asdict(settings), "model": _sizes(config), "fit": numeric(fit), **labels.options}
+    labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
+    inputs = {"filter_banks": banks.key, "labels": labels_hash, "weights": weights_hash(config.weights)}
+    recipe = Recipe("ast", 1, config=options, inputs=inputs)
 
     def make(folder: Path) -> None:
         std, smoothing = torch.full((N_MELS,), AUDIOSET_STATISTICS.std), settings.label_smoothing
@@ -104,15 +98,10 @@ def ast_features(
     multiples of ``config.patches`` times 100 ms.
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
-    recipe = Recipe(
-        f"{method}_features",
-        1,
-        config={"method": method, "model": _sizes(config), "poolings": POOLINGS, "seed": seed},
-        inputs={
-            "recordings": recordings_hash(manifest),
-            "weights": ast_entry.key if ast_entry else weights_hash(config.weights),
-        },
-    )
+    options = {"method": method, "model": _sizes(config), "poolings": POOLINGS, "seed": seed}
+    weights = ast_entry.key if ast_entry else weights_hash(config.weights)
+    inputs = {"recordings": recordings_hash(manifest), "weights": weights}
+    recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
     reader = AstReader(
         root=manifest.root,
         config=config,
