@@ -10,6 +10,8 @@ import numpy.typing as npt
 import soundfile
 import soxr
 import torch
+from torch import Tensor
+from torch.nn.functional import conv1d, pad
 
 from audio.spectrogram import SpectrogramConfig
 from tokenizer.tokenizer import Tokenizer
@@ -50,7 +52,22 @@ def ends_in_a_loop(codes: Sequence[int], limit: int, streams: int, longest: int)
     )
 
 
-# Vocoder: sample after sample
+# Vocoder: a layer of WaveNet, and sample after sample
+
+
+def gated_layer(
+    hidden: Tensor, condition: Tensor, dilated: Tensor, residual: Tensor | None, dilation: int
+) -> tuple[Tensor, Tensor]:
+    """A layer by PyTorch's own convolution and gradients: see `vocoder.wavenet.gated_layer`."""
+    channels = hidden.shape[2]
+    taps = dilated.shape[1] // channels
+    kernel = dilated.view(len(dilated), taps, channels).transpose(1, 2)  # (G, K * R) -> (G, R, K)
+    sound = pad(hidden.transpose(1, 2), ((taps - 1) * dilation, 0))
+    gates = conv1d(sound, kernel, dilation=dilation).transpose(1, 2)  # (N, T, G)
+    gates = gates + condition.repeat_interleave(hidden.shape[1] // condition.shape[1], dim=1)
+    a, b = gates.tanh().chunk(2, dim=2)
+    gated = a * (1 + b)
+    return gated, hidden if residual is None else hidden + gated @ residual.t()
 
 
 @torch.inference_mode()

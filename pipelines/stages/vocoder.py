@@ -76,7 +76,7 @@ def vocoder(
         del crops["input_noise"]  # entries without it keep their key
     options = {"groups": text_hash(json.dumps(groups, sort_keys=True)), "crops": crops, "fit": numeric(settings.fit)}
     inputs = {"codes": " ".join(each.codes.key for each in coded), "waveforms": waveforms_entry.key}
-    recipe = Recipe("vocoder", 2, config={"wavenet": asdict(config), **options}, inputs=inputs)
+    recipe = Recipe("vocoder", 3, config={"wavenet": asdict(config), **options}, inputs=inputs)
 
     def make(folder: Path) -> None:
         model = create_wavenet(config, seed=settings.fit.seed)

@@ -7,8 +7,8 @@ codes stand for. Frames meet samples by exact arithmetic, and are projected once
     spectrogram  [    frame 0    |    frame 1    |    frame 2    ]     hop_length samples each; sees +-look_ahead_frames
     logits       | s0  s1 s2 ... |               |               |
 
-Inside, time stands before channels, ``(batch, time, channels)``, and convolutions are matrix products over it: with the
-gate below this trained 1.3 times as fast as `Conv1d` did on a CPU (bf16 autocast, 1 and 2 cores).
+Inside, time stands before channels, ``(batch, time, channels)``, and convolutions are matrix products over it: with one
+tanh for the whole gate this trained 1.3 times as fast as `Conv1d` did on a CPU (bf16 autocast, 1 and 2 cores).
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from torch.nn.functional import pad
 
 from foundation.errors import InputError
 from foundation.ranges import require, require_positive
+from vocoder.wavenet.gated_layer import gated_layer
 from vocoder.wavenet.mu_law import LEVELS, companded_scale
 
 MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
@@ -249,20 +250,13 @@ class WaveNet(nn.Module):
         hidden = self.embedding(previous).to(conditions.dtype)  # (N, T, R)
         gated = []
         for layer, dilation in enumerate(self.config.dilations):
-            gated.append(self._gate(layer, dilation, hidden, conditions[:, :, layer]))
-            if layer < len(self.residual):
-                hidden = hidden + self.residual[layer](gated[-1])
+            residual = self.residual[layer].weight if layer < len(self.residual) else None
+            condition, dilated = conditions[:, :, layer], self.dilated[layer].weight
+            values, hidden = gated_layer(hidden, condition, dilated, residual, dilation=dilation)
+            gated.append(values)
         skipped = torch.relu(self.skip(torch.cat(gated, dim=2)))  # (N, T, L * G / 2) -> (N, T, S)
         logits: Tensor = self.output(torch.relu(self.hidden(skipped)))
         return logits.transpose(1, 2)
-
-    def _gate(self, layer: int, dilation: int, hidden: Tensor, condition: Tensor) -> Tensor:
-        """``(batch, time, residual)``, ``(batch, frames, gates)`` -> ``(batch, time, gates / 2)``."""
-        delays = [tap * dilation for tap in reversed(range(self.config.kernel_size))]
-        taps = torch.cat([delayed(hidden, delay) for delay in delays], dim=2)
-        gates = self.dilated[layer](taps).view(*condition.shape[:2], self.config.hop_length, -1)  # (N, F, H, G)
-        a, b = torch.tanh(gates + condition.unsqueeze(2)).flatten(1, 2).chunk(2, dim=2)
-        return torch.addcmul(a, a, b)
 
 
 def create_wavenet(config: WaveNetConfig, *, seed: int) -> WaveNet:
@@ -270,8 +264,3 @@ def create_wavenet(config: WaveNetConfig, *, seed: int) -> WaveNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return WaveNet(config)
-
-
-def delayed(hidden: Tensor, delay: int) -> Tensor:
-    """Return ``(batch, time, channels)`` delayed by ``delay`` samples; zeros at the beginning."""
-    return pad(hidden, (0, 0, delay, 0))[:, : hidden.shape[1]] if delay else hidden
