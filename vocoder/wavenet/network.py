@@ -250,9 +250,9 @@ class WaveNet(nn.Module):
         hidden = self.embedding(previous).to(conditions.dtype)  # (N, T, R)
         gated = []
         for layer, dilation in enumerate(self.config.dilations):
-            residual = self.residual[layer].weight if layer < len(self.residual) else None
-            condition, dilated = conditions[:, :, layer], self.dilated[layer].weight
-            values, hidden = gated_layer(hidden, condition, dilated, residual, dilation=dilation)
+            dilated = self.get_parameter(f"dilated.{layer}.weight")
+            residual = self.get_parameter(f"residual.{layer}.weight") if layer < len(self.residual) else None
+            values, hidden = gated_layer(hidden, conditions[:, :, layer], dilated, residual, dilation=dilation)
             gated.append(values)
         skipped = torch.relu(self.skip(torch.cat(gated, dim=2)))  # (N, T, L * G / 2) -> (N, T, S)
         logits: Tensor = self.output(torch.relu(self.hidden(skipped)))
