@@ -66,17 +66,18 @@ def _reading(size: int, cores: int) -> float:
     return again * array.numel() * 4 / timed(read, REPEATS).seconds
 
 
-def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence[Rate]) -> None:
+def draw_roofline(path: Path, machines: Sequence[Machine], rates: Sequence[Rate]) -> None:
     """Write a picture; its format is that of the file's name."""
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.subplots()
     intensity = np.geomspace(0.25, 64, 100)
-    for cores, machine in machines.items():
+    for machine in machines:
+        cores, colour = machine.cores, COLOURS[machine.cores]
         reading = machine.bytes_per_second["weights"]
-        axes.plot(intensity, np.minimum(intensity * reading, machine.flops) / 1e9, color=COLOURS[cores],
+        axes.plot(intensity, np.minimum(intensity * reading, machine.flops) / 1e9, color=colour,
                   label=f"{cores} core{'s' * (cores > 1)}: matrix product, weights from cache")  # fmt: skip
         axes.plot(intensity, np.minimum(intensity * machine.bytes_per_second["memory"], machine.flops) / 1e9,
-                  color=COLOURS[cores], linestyle=":", label="from memory")  # fmt: skip
+                  color=colour, linestyle=":", label="from memory")  # fmt: skip
     for name, marker in MARKERS.items():
         axes.plot([], [], marker, color="black", markerfacecolor="none", label=f"{name}, by number of clips")
     for cores, engine, rows in _neighbours(rates):
@@ -98,6 +99,6 @@ def draw_roofline(path: Path, machines: dict[int, Machine], rates: Sequence[Rate
 
 def _neighbours(rates: Sequence[Rate]) -> Iterator[tuple[int, str, list[Rate]]]:
     """Group rates of one engine that share readings of the weights equally, for one label."""
-    drawn = [row for row in rates if row.engine in MARKERS]  # a GPU has another roof
-    for key in dict.fromkeys((row.cores, row.engine, row.flops_per_byte) for row in drawn):
-        yield key[0], key[1], [row for row in drawn if (row.cores, row.engine, row.flops_per_byte) == key]
+    on_cpu = [row for row in rates if row.engine in MARKERS]  # a GPU has another roof
+    for key in dict.fromkeys((row.cores, row.engine, row.flops_per_byte) for row in on_cpu):
+        yield key[0], key[1], [row for row in on_cpu if (row.cores, row.engine, row.flops_per_byte) == key]

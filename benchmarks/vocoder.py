@@ -38,38 +38,46 @@ class TrainingRate:
     samples_per_second: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Speeds:
+    """All measurements, as the JSON file holds them."""
+
+    config: WaveNetConfig
+    multiply_adds_per_sample: int
+    machine: list[Machine]  # with one core, and with more
+    rates: list[Rate]
+    wavenet_vocoder: dict[str, float] | None  # samples per second of the peer; None: it is not installed
+    ratios: dict[str, float]
+    training: list[TrainingRate]
+
+
 def measure_vocoder(
     vocoder_folder: Path | None, *, clips: Sequence[int], repeats: int, picture: Path | None
 ) -> dict[str, object]:
     """Measure, print tables, draw a roofline; the default WaveNet with random weights where none is given."""
     random = create_wavenet(WaveNetConfig(), seed=0).eval()
     model = random if vocoder_folder is None else Vocoder.from_pretrained(vocoder_folder).model
-    rate, console = model.config.sample_rate, Console()
-    counts = [count for count in (1, 2) if count <= cores_here()]
-    machines = {count: measure_machine(count) for count in counts}
-    rates = []
+    counts, console = [count for count in (1, 2) if count <= cores_here()], Console()
+    machines, rates = [measure_machine(count) for count in counts], list[Rate]()
     for row in _rates(model, clips, machines, repeats):
         rates.append(row)
         console.print(f"{row.engine}, clips {row.clips}, cores {row.cores}: {row.times_real_time:.2f} times real time")
     torch.set_num_threads(1)
     peer = measure_peer(model.config, repeats) if find_spec("wavenet_vocoder") else None
     kinds = [(precision, count) for precision in ("fp32", "bf16") for count in counts]
-    training = [_training(model.config, precision, count, repeats) for precision, count in kinds]
-    ratios = _ratios(rates, peer)
-    _show(rates, machines, peer, training, ratios, rate, console)
+    speeds = Speeds(
+        config=model.config,
+        multiply_adds_per_sample=multiply_adds(model.config),
+        machine=machines,
+        rates=rates,
+        wavenet_vocoder=peer,
+        ratios=_ratios(rates, peer),
+        training=[_training(model.config, precision, count, repeats) for precision, count in kinds],
+    )
+    _show(speeds, console)
     if picture is not None:
         draw_roofline(picture, machines, rates)
-    return {
-        "vocoder": {
-            "config": asdict(model.config),
-            "multiply_adds_per_sample": multiply_adds(model.config),
-            "machine": [asdict(machine) for machine in machines.values()],
-            "rates": [asdict(row) for row in rates],
-            "wavenet_vocoder": peer,
-            "ratios": ratios,
-            "training": [asdict(row) for row in training],
-        }
-    }
+    return {"vocoder": asdict(speeds)}
 
 
 def multiply_adds(config: WaveNetConfig) -> int:
@@ -80,12 +88,12 @@ def multiply_adds(config: WaveNetConfig) -> int:
     return config.layers * layer + (config.layers - 1) * half * config.residual_channels + ends
 
 
-def _rates(model: WaveNet, clips: Sequence[int], machines: dict[int, Machine], repeats: int) -> Iterator[Rate]:
+def _rates(model: WaveNet, clips: Sequence[int], machines: Sequence[Machine], repeats: int) -> Iterator[Rate]:
     """Measure every engine that runs here; engines except numba on one core, as they use only one."""
     engines = engines_here(gpu=torch.cuda.is_available())
     # Each device has its own copy, because a module is moved in place.
     models = {device: copy.deepcopy(model).to(device) for device in {device_of(engine) for engine in engines}}
-    for engine, machine in ((engine, machine) for engine in engines for machine in machines.values()):
+    for engine, machine in ((engine, machine) for engine in engines for machine in machines):
         if not engine.startswith("numba") and machine.cores > 1:
             continue
         for count in clips:
@@ -199,34 +207,26 @@ def _ratios(rates: Sequence[Rate], peer: dict[str, float] | None) -> dict[str, f
     return {f"{ours} over {name}": fast[ours] / slow[name] for ours in fast for name in slow}
 
 
-def _show(
-    rates: Sequence[Rate],
-    machines: dict[int, Machine],
-    peer: dict[str, float] | None,
-    training: Sequence[TrainingRate],
-    ratios: dict[str, float],
-    sample_rate: int,
-    console: Console,
-) -> None:
+def _show(speeds: Speeds, console: Console) -> None:
     rows = table("engine", "clips", "cores", "samples/s", "speed", "by cpu", "sgemm", "reading", title="codes to sound")
-    for row in rates:
+    for row in speeds.rates:
         of_cpu = ((row.times_by_cpu, ".2f"), (row.of_peak_flops, ".0%"), (row.of_peak_bytes, ".0%"))
         shares = ("" if value is None else format(value, kind) for value, kind in of_cpu)
         speed = f"{row.samples_per_second:,.0f}", f"{row.times_real_time:.2f}"
         rows.add_row(row.engine, str(row.clips), str(row.cores), *speed, *shares)
-    for name, speed_of_peer in (peer or {}).items():
-        rows.add_row(name, "1", "1", f"{speed_of_peer:,.0f}", f"{speed_of_peer / sample_rate:.2f}", "", "", "")
+    for name, of_peer in (speeds.wavenet_vocoder or {}).items():
+        rows.add_row(name, "1", "1", f"{of_peer:,.0f}", f"{of_peer / speeds.config.sample_rate:.2f}", "", "", "")
     console.print(rows)
     console.print(
         "speed: times real time, all clips together; by cpu: the same by processor time, which other work does not\n"
         "change; sgemm, reading: shares of the machine's peaks below"
     )
-    if peer is None:
+    if speeds.wavenet_vocoder is None:
         console.print("wavenet_vocoder is not installed: pip install 'wordless[bench]' compares with it")
-    for machine in machines.values():
+    for machine in speeds.machine:
         reading = ", ".join(f"{name} {speed / 1e9:,.0f} GB/s" for name, speed in machine.bytes_per_second.items())
         console.print(f"peak, cores {machine.cores}: sgemm {machine.flops / 1e9:,.0f} GFLOP/s; reading {reading}")
-    for each in training:
+    for each in speeds.training:
         console.print(f"training, {each.precision}, cores {each.cores}: {each.samples_per_second:,.0f} samples/s")
-    for name, ratio in ratios.items():
+    for name, ratio in speeds.ratios.items():
         console.print(f"{name}, one clip, one core: {ratio:.1f}")
