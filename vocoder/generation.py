@@ -232,11 +232,8 @@ class _Run:
 
 def _given(prompt: Tensor | None, start: int, steps: int) -> Tensor:
     """Return the prompt's levels of samples ``[start, start + steps)``, `TO_DRAW` after its end."""
-    given = torch.full((steps,), TO_DRAW)
-    if prompt is not None:
-        known = prompt[start : start + steps]
-        given[: len(known)] = known
-    return given
+    known = torch.zeros(0, dtype=torch.int64) if prompt is None else prompt[start : start + steps]
+    return pad(known, (0, steps - len(known)), value=TO_DRAW)
 
 
 def _windows(blocks: Iterable[Tensor], edge: int) -> Iterator[Tensor]:

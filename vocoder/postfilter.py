@@ -21,7 +21,6 @@ from torch import Tensor
 from audio.spectrogram import LogMel, SpectrogramConfig, mel_filters
 from foundation.errors import InputError
 from foundation.threads import one_thread
-from vocoder.sampling import require_strength
 from vocoder.short_time import LEAST_WEIGHT, hann, overlap_add, windows
 
 BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, up or down
@@ -41,13 +40,12 @@ class PostFilter:
 
     Args:
         config: the front end of the codes.
-        strength: share of the difference that is corrected.
+        strength: share of the difference that is corrected, 0 to 1.
         prompt: samples at the beginning that are a recording. They and frames that overlap them are not filtered; the
             filter fades in within a window, so nothing clicks.
     """
 
     def __init__(self, config: SpectrogramConfig, *, strength: float, prompt: int = 0) -> None:
-        require_strength(strength)
         self.config, self.strength = config, strength
         self.log_mel = LogMel(config)
         self.window = hann(config)

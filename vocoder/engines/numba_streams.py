@@ -13,6 +13,7 @@ from vocoder.engines.kernels import PADDING, Draw, Factors, FloatArray, KernelWe
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
+from vocoder.wavenet.stepper import matrices
 
 NEVER = -1e30  # the logit of padding levels
 TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches
@@ -116,18 +117,19 @@ def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
     sizes = channels, half, config.skip_channels, config.levels
     lay = _paired if bf16 else _laid
     lengths = [1 << ((taps - 1) * dilation - 1).bit_length() for dilation in config.dilations]
-    dilated = [_gates(tap, half) for layer in _matrices(model.dilated) for tap in torch.split(layer, channels)]
-    skip = torch.cat([_filled(each, _padded(half), each.shape[1]) for each in torch.split(_matrix(model.skip), half)])
+    dilated = [_gates(tap, half) for layer in matrices(model.dilated) for tap in torch.split(layer, channels)]
+    (skip,) = matrices([model.skip])
+    skip = torch.cat([_filled(each, _padded(half), each.shape[1]) for each in torch.split(skip, half)])
     return KernelWeights(
         embedding=_laid([model.embedding.weight.detach()]),
         past=lay([tap for number, tap in enumerate(dilated) if number % taps < taps - 1]),
         present=lay(dilated[taps - 1 :: taps]),
-        residual=lay(_matrices(model.residual)),
+        residual=lay(matrices(model.residual)),
         skip=lay([skip]),
         skip_bias=_bias(model.skip),
-        hidden=lay([_matrix(model.hidden)]),
+        hidden=lay(matrices([model.hidden])),
         hidden_bias=_bias(model.hidden),
-        output=lay([_matrix(model.output)]),
+        output=lay(matrices([model.output])),
         output_bias=_bias(model.output, fill=NEVER),
         dilations=np.array(config.dilations),
         ring_starts=np.array([0, *accumulate(lengths)]),
@@ -137,15 +139,6 @@ def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
 
 def _padded(size: int) -> int:
     return -(-size // PADDING) * PADDING
-
-
-def _matrix(layer: nn.Linear) -> Tensor:
-    """Return a layer's weights ``(inputs, outputs)``."""
-    return layer.weight.detach().T
-
-
-def _matrices(layers: nn.ModuleList) -> list[Tensor]:
-    return [_matrix(layer) for layer in layers if isinstance(layer, nn.Linear)]
 
 
 def _gates(tap: Tensor, half: int) -> Tensor:
@@ -158,17 +151,17 @@ def _filled(matrix: Tensor, rows: int, columns: int) -> Tensor:
     return nn.functional.pad(matrix, (0, columns - matrix.shape[1], 0, rows - matrix.shape[0]))
 
 
-def _laid(matrices: Sequence[Tensor]) -> FloatArray:
+def _laid(blocks: Sequence[Tensor]) -> FloatArray:
     """Concatenate padded matrices into a flat array."""
-    whole = [_filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in matrices]
+    whole = [_filled(each, _padded(each.shape[0]), _padded(each.shape[1])).reshape(-1) for each in blocks]
     flat: FloatArray = torch.cat([*whole, torch.zeros(0)]).numpy()
     return flat
 
 
-def _paired(matrices: Sequence[Tensor]) -> Factors:
+def _paired(blocks: Sequence[Tensor]) -> Factors:
     """Do the same in bfloat16: of each ``(inputs, outputs)``, ``(inputs / 2, outputs)`` pairs in one int32 each."""
-    halves = [torch.from_numpy(_laid([each])).to(torch.bfloat16).view(torch.int16) for each in matrices]
-    widths = [_padded(each.shape[1]) for each in matrices]
+    halves = [torch.from_numpy(_laid([each])).to(torch.bfloat16).view(torch.int16) for each in blocks]
+    widths = [_padded(each.shape[1]) for each in blocks]
     pairs = [half.view(-1, 2, width).transpose(1, 2).reshape(-1) for half, width in zip(halves, widths, strict=True)]
     flat: Factors = torch.cat([*pairs, torch.zeros(0, dtype=torch.int16)]).numpy().view(np.int32)
     return flat

@@ -9,10 +9,10 @@ One step of all clips is the same small arithmetic again and again, so it is lai
 The faster engines are tested against this one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vocoder.wavenet.network import WaveNet
 
@@ -22,18 +22,19 @@ class StepWeights:
 
     def __init__(self, model: WaveNet) -> None:
         residual, kept = model.config.residual_channels, len(model.residual)
-        dilated = torch.stack([layer.weight.T for layer in _linears(model.dilated)])  # (L, taps * R, G)
+        dilated = torch.stack(matrices(model.dilated))  # (L, taps * R, G)
         self.past = dilated[:, :-residual].contiguous()  # (L, (taps - 1) * R, G), oldest tap first
         self.present = dilated[:, -residual:].contiguous().unbind()  # L x (R, G)
-        self.residual = torch.stack([layer.weight.T for layer in _linears(model.residual)]).unbind() if kept else ()
+        self.residual = torch.stack(matrices(model.residual)).unbind() if kept else ()
         self.embedding = model.embedding.weight
         self.skip, self.skip_bias = model.skip.weight.T.contiguous(), model.skip.bias
         self.hidden, self.hidden_bias = model.hidden.weight.T.contiguous(), model.hidden.bias
         self.output, self.output_bias = model.output.weight.T.contiguous(), model.output.bias
 
 
-def _linears(layers: torch.nn.ModuleList) -> list[torch.nn.Linear]:
-    return [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
+def matrices(layers: Iterable[nn.Module]) -> list[Tensor]:
+    """Return the weights ``(inputs, outputs)`` of linear layers."""
+    return [layer.weight.detach().T for layer in layers if isinstance(layer, nn.Linear)]
 
 
 class Stepper:
