@@ -59,8 +59,9 @@ class Cursor:
 
     def blocks(self, part: Part, size: int) -> Iterator[FloatArray]:
         """Give a part in mono blocks of at most ``size`` samples, at the file's own rate."""
-        if self._exact:
-            self._seek(part.start)
+        if self._exact and part.start != self._position:
+            self._name_errors(lambda: self._recording.seek(part.start))
+            self._position = part.start
         while part.start > self._position:
             if not len(self._read(min(part.start - self._position, size))):
                 return
@@ -77,11 +78,6 @@ class Cursor:
     def close(self) -> None:
         """Close the file."""
         self._stack.close()
-
-    def _seek(self, start: int) -> None:
-        if start != self._position:
-            self._name_errors(lambda: self._recording.seek(start))
-            self._position = start
 
     def _read(self, count: int) -> FloatArray:
         at_once = min(count, max(BLOCK_VALUES // self._recording.channels, 1))

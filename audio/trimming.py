@@ -41,6 +41,10 @@ class Part:
         for name, value in (("start", self.start), ("num_samples", self.num_samples)):
             require(value >= 0, name, value, "a part of a recording needs 0 samples or more")
 
+    def span(self, sample_rate: int) -> tuple[float, float]:
+        """Return begin and end in seconds."""
+        return self.start / sample_rate, (self.start + self.num_samples) / sample_rate
+
     def overlaps(self, other: "Part") -> bool:
         """Return whether both parts hold a common sample."""
         return self.start < other.start + other.num_samples and other.start < self.start + self.num_samples

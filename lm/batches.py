@@ -188,15 +188,12 @@ class TrainingBatches:
         return clip, rows
 
     def _row(self, codes: IntArray, start: int, rng: np.random.Generator) -> Row:
-        """Return the window that begins at a time step, or the last whole window."""
+        """Return the window that begins at a time step, or the last whole window; some inputs are random codes."""
         start = min(start, max(len(codes) - self._capacity, 0))
         crop = codes[start : start + self._capacity]
-        return self._vocabulary.tokens(self._with_random_codes(crop, rng)), crop.reshape(-1).astype(np.int64)
-
-    def _with_random_codes(self, codes: IntArray, rng: np.random.Generator) -> IntArray:
-        replaced = rng.random(codes.shape) < self._config.random_inputs
-        drawn = rng.integers(self._vocabulary.codebook_size, size=codes.shape, dtype=np.int32)
-        return np.where(replaced, drawn, codes)
+        replaced = rng.random(crop.shape) < self._config.random_inputs
+        others = rng.integers(self._vocabulary.codebook_size, size=crop.shape, dtype=np.int32)
+        return self._vocabulary.tokens(np.where(replaced, others, crop)), crop.reshape(-1).astype(np.int64)
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""

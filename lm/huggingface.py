@@ -6,7 +6,6 @@ the query and key projections are reordered.
 """
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,17 +19,17 @@ from lm.model import LanguageModel
 from lm.model_card import export_card
 
 ROTATED = ("q_proj.weight", "k_proj.weight")
-_NAMES = (
-    (r"decoder_frontend\.embed\.", "model.embed_tokens."),
-    (r"decoder\.layers\.(\d+)\.self_attn\.output_proj\.", r"model.layers.\1.self_attn.o_proj."),
-    (r"decoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.", r"model.layers.\1.self_attn.\2_proj."),
-    (r"decoder\.layers\.(\d+)\.self_attn_layer_norm\.", r"model.layers.\1.input_layernorm."),
-    (r"decoder\.layers\.(\d+)\.ffn\.gate_proj\.", r"model.layers.\1.mlp.gate_proj."),
-    (r"decoder\.layers\.(\d+)\.ffn\.inner_proj\.", r"model.layers.\1.mlp.up_proj."),
-    (r"decoder\.layers\.(\d+)\.ffn\.output_proj\.", r"model.layers.\1.mlp.down_proj."),
-    (r"decoder\.layers\.(\d+)\.ffn_layer_norm\.", r"model.layers.\1.post_attention_layernorm."),
-    (r"decoder\.layer_norm\.", "model.norm."),
-)
+_NAMES = {  # parts of names
+    "decoder_frontend.embed.": "model.embed_tokens.",
+    "decoder.layers.": "model.layers.",
+    ".self_attn.output_proj.": ".self_attn.o_proj.",
+    ".self_attn_layer_norm.": ".input_layernorm.",
+    ".ffn.gate_proj.": ".mlp.gate_proj.",
+    ".ffn.inner_proj.": ".mlp.up_proj.",
+    ".ffn.output_proj.": ".mlp.down_proj.",
+    ".ffn_layer_norm.": ".post_attention_layernorm.",
+    "decoder.layer_norm.": "model.norm.",
+}
 
 
 def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
@@ -40,8 +39,7 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     tokens are those of `lm.vocabulary`: a sequence begins with ``bos_token_id`` and has no end token. With one stream
     its `generate` draws from the same probabilities as `LanguageModel`; with several it does not know the next stream.
 
-    Raises:
-        InputError: the model reads several codes at a position, which the Llama layout cannot.
+    A model that reads several codes at a position is refused: the Llama layout cannot.
     """
     if model.gpt.by_step:
         raise InputError(
@@ -96,11 +94,10 @@ def _convert(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
 
 
 def _name(name: str) -> str:
-    for pattern, replacement in _NAMES:
-        renamed, changes = re.subn("^" + pattern, replacement, name)
-        if changes:
-            return renamed
-    raise KeyError(name)
+    for part, replacement in _NAMES.items():
+        name = name.replace(part, replacement)
+    assert name.startswith("model.")
+    return name
 
 
 def _to_halves(weight: Tensor, config: GPTConfig) -> Tensor:

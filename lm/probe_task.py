@@ -56,7 +56,9 @@ class ProbeTask:
                 f"all {known.sum()} clips with a label have {classes[0]!r}; a probe needs at least 2 classes"
             )
         rows = {split: np.flatnonzero(known & (np.array(splits) == split)) for split in SPLITS}
-        _require_clips({split: len(row) for split, row in rows.items()}, remedy)
+        if not all(map(len, rows.values())):
+            found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
+            raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
         targets = _targets(names, classes)
         absent = {split: _absent(classes, targets[row]) for split, row in rows.items()}
         if lost := absent["train"]:
@@ -107,12 +109,6 @@ def _targets(names: Sequence[Sequence[str]], classes: Sequence[str]) -> BoolArra
     for row, each in zip(targets, names, strict=True):
         row[[numbers[name] for name in each]] = True
     return targets
-
-
-def _require_clips(counts: Mapping[str, int], remedy: str) -> None:
-    if 0 in counts.values():
-        found = ", ".join(f"{number} {name}" for name, number in counts.items())
-        raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
 
 
 def _absent(classes: Sequence[str], targets: BoolArray) -> list[str]:

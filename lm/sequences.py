@@ -28,9 +28,8 @@ class CodeSequences:
 
     def __post_init__(self) -> None:
         if len(self.first_views) < 2:
-            raise InputError(
-                "sequences hold 0 clips; a language model needs at least one: look at the manifest and its splits"
-            )
+            remedy = "a language model needs at least one: look at the manifest and its splits"
+            raise InputError(f"sequences hold 0 clips; {remedy}")
         self._require_filled("clip", "view", self.first_views)
         self._require_filled("sequence", "code", self.offsets)
 
@@ -68,10 +67,8 @@ class CodeSequences:
     def _require_filled(self, owner: str, part: str, boundaries: IndexArray) -> None:
         empty = np.flatnonzero(np.diff(boundaries) == 0)
         if empty.size:
-            raise InputError(
-                f"{owner} {empty[0]} has no {part} ({empty.size} such of {len(boundaries) - 1}); leave recordings out "
-                "that are shorter than one code"
-            )
+            problem = f"{owner} {empty[0]} has no {part} ({empty.size} such of {len(boundaries) - 1})"
+            raise InputError(f"{problem}; leave recordings out that are shorter than one code")
 
 
 def _boundaries(lengths: list[int]) -> IndexArray:

@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Literal
@@ -45,19 +45,21 @@ class DoctorConfig:
     runs: Path
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One thing looked at, and what to do about it unless all is well."""
 
-    state: State
     name: str
     found: str
-    remedy: str = ""
+    _: KW_ONLY
+    well: bool = True
+    remedy: str = ""  # unless all is well
+    otherwise: State = "missing"
 
-
-def finding(name: str, found: str, *, well: bool = True, remedy: str = "", otherwise: State = "missing") -> Finding:
-    """A finding that is ok if ``well``, and else ``otherwise`` with its remedy."""
-    return Finding(state="ok" if well else otherwise, name=name, found=found, remedy="" if well else remedy)
+    @property
+    def state(self) -> State:
+        """Whether all is well, and otherwise whether the thing is needed."""
+        return "ok" if self.well else self.otherwise
 
 
 def examine(config: dict[str, object]) -> None:
@@ -75,7 +77,7 @@ def examine(config: dict[str, object]) -> None:
         disk("runs", settings.runs, remedy="choose another place: hydra.run.dir=..."),
     ]
     show(findings, Console())
-    if any(finding.state == "missing" for finding in findings):
+    if any(one.state == "missing" for one in findings):
         raise SystemExit(1)
 
 
@@ -84,16 +86,16 @@ def loaded(name: str, look: Callable[[], Iterable[Finding]], *, failed: str, rem
     try:
         yield from look()
     except (ImportError, OSError) as error:
-        yield finding(name, f"{failed}: {error}", well=False, remedy=remedy)
+        yield Finding(name, f"{failed}: {error}", well=False, remedy=remedy)
 
 
 def interpreter() -> Iterator[Finding]:
     """Python and the platform: fairseq2 is built for few."""
     found = f"{platform.python_version()}, {sys.executable}"
     fits = (3, 10) <= sys.version_info < (3, 13)
-    yield finding("python", found, well=fits, remedy="install Python 3.10, 3.11 or 3.12, then: make clean install")
+    yield Finding("python", found, well=fits, remedy="install Python 3.10, 3.11 or 3.12, then: make clean install")
     system = f"{platform.system()} {platform.machine()}"
-    yield finding("platform", system, well=system in PLATFORMS, remedy=f"fairseq2 is built for {', '.join(PLATFORMS)}")
+    yield Finding("platform", system, well=system in PLATFORMS, remedy=f"fairseq2 is built for {', '.join(PLATFORMS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,7 @@ def libraries() -> Iterator[Finding]:
     """Check the version of each direct dependency and extra against all requirements on it."""
     direct = list(needs("wordless"))
     if not direct:
-        yield finding("wordless", "not installed", well=False, remedy="make install, or: pip install -e .")
+        yield Finding("wordless", "not installed", well=False, remedy="make install, or: pip install -e .")
     indirect = [other for need in direct for other in needs(need.requirement.name) if not other.extra]
     for need in direct:
         name = canonicalize_name(need.requirement.name)
@@ -139,27 +141,27 @@ def library(need: Need, others: Iterable[Need] = ()) -> Finding:
     name = need.requirement.name
     found = version_of(name)
     if found is None and need.extra:
-        return finding(name, "-", well=False, otherwise="optional", remedy=f"pip install 'wordless[{need.extra}]'")
+        return Finding(name, "-", well=False, otherwise="optional", remedy=f"pip install 'wordless[{need.extra}]'")
     if found is None:
-        return finding(name, "-", well=False, remedy=f"make install, or: pip install '{need}'")
+        return Finding(name, "-", well=False, remedy=f"make install, or: pip install '{need}'")
     wrong = [each for each in (need, *others) if not each.requirement.specifier.contains(found, prereleases=True)]
     unhappy = "; ".join(f"{each.by} asks for {each}" for each in wrong)
-    return finding(name, found, well=not wrong, remedy=f"{unhappy}: make clean install")
+    return Finding(name, found, well=not wrong, remedy=f"{unhappy}: make clean install")
 
 
 def devices() -> Iterator[Finding]:
     """Cores, threads and accelerators as PyTorch sees them."""
     import torch  # here, since it takes seconds
 
-    yield finding("cpu", f"{cores()} cores, {torch.get_num_threads()} threads (OMP_NUM_THREADS sets them)")
+    yield Finding("cpu", f"{cores()} cores, {torch.get_num_threads()} threads (OMP_NUM_THREADS sets them)")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index in range(count):
         device = torch.cuda.get_device_properties(index)
-        yield finding(f"cuda:{index}", f"{device.name}, {device.total_memory / GIGABYTE:.0f} GB")
+        yield Finding(f"cuda:{index}", f"{device.name}, {device.total_memory / GIGABYTE:.0f} GB")
     if not count:
         remedy = "nothing: the CPU will do; if there is a GPU, install its driver"
         found = f"no device (PyTorch is built for CUDA {torch.version.cuda or '-'})"
-        yield finding("cuda", found, well=False, otherwise="optional", remedy=remedy)
+        yield Finding("cuda", found, well=False, otherwise="optional", remedy=remedy)
 
 
 def sound() -> Iterator[Finding]:
@@ -171,7 +173,7 @@ def sound() -> Iterator[Finding]:
     there = [name for name in COMMON_FORMATS if name in formats]
     found = f"{soundfile.__libsndfile_version__}: {len(formats)} formats, {', '.join(there)} among them"
     remedy = f"it does not read {', '.join(lacking)}: pip install --upgrade soundfile"
-    yield finding("libsndfile", found, well=not lacking, otherwise="optional", remedy=remedy)
+    yield Finding("libsndfile", found, well=not lacking, otherwise="optional", remedy=remedy)
 
 
 def engine() -> Iterator[Finding]:
@@ -182,7 +184,7 @@ def engine() -> Iterator[Finding]:
 
     chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
     well = chosen.notice is None
-    yield finding("vocoder engine", chosen.engine, well=well, otherwise="optional", remedy=chosen.notice or "")
+    yield Finding("vocoder engine", chosen.engine, well=well, otherwise="optional", remedy=chosen.notice or "")
 
 
 def speech() -> Iterator[Finding]:
@@ -191,7 +193,7 @@ def speech() -> Iterator[Finding]:
 
     ctypes.CDLL(espeakng_loader.get_library_path())
     voices = Path(espeakng_loader.get_data_path())
-    yield finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=NO_SPEECH)
+    yield Finding("espeak-ng", f"voices in {voices}", well=voices.is_dir(), remedy=NO_SPEECH)
 
 
 def memory() -> Finding:
@@ -199,7 +201,7 @@ def memory() -> Finding:
     total = machine_memory()
     well, found = total >= NEEDED_MEMORY, f"{total / GIGABYTE:.1f} GB"
     remedy = f"the default run likes {NEEDED_MEMORY / GIGABYTE:.0f} GB: begin with experiment=smoke"
-    return finding("memory", found, well=well, otherwise="optional", remedy=remedy)
+    return Finding("memory", found, well=well, otherwise="optional", remedy=remedy)
 
 
 def disk(name: str, folder: Path, *, remedy: str) -> Finding:
@@ -207,10 +209,10 @@ def disk(name: str, folder: Path, *, remedy: str) -> Finding:
     place = existing(str(folder))
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):
-        return finding(name, f"{place} is read-only", well=False, remedy=remedy)
+        return Finding(name, f"{place} is read-only", well=False, remedy=remedy)
     found = f"{free / GIGABYTE:.1f} GB free for {folder}"
     need = f"{BASE_BYTES / GIGABYTE:.1f} GB are needed: free some space, or {remedy}"
-    return finding(name, found, well=free >= BASE_BYTES, remedy=need)
+    return Finding(name, found, well=free >= BASE_BYTES, remedy=need)
 
 
 def show(findings: list[Finding], console: Console) -> None:
@@ -220,7 +222,7 @@ def show(findings: list[Finding], console: Console) -> None:
     for one in findings:
         line = f"[{colours[one.state]}]{one.state:<8}[/] {escape(f'{one.name:<{width}}  {one.found}')}"
         console.print(line, soft_wrap=True)
-        if one.remedy:
+        if not one.well:
             console.print(" " * (width + 11) + f"to do: {escape(one.remedy)}", soft_wrap=True)
     missing = [one.name for one in findings if one.state == "missing"]
     console.print(escape(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there"))

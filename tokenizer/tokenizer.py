@@ -285,7 +285,11 @@ class Tokenizer(nn.Module):
             config = saved.config
             saved_models.require_size(folder / saved_models.WEIGHTS, config.parameters)
             saved_models.require_tensors(folder / saved_models.WEIGHTS, _weight_shapes(config))
-            tokenizer = cls._assemble(config, load_file(folder / saved_models.WEIGHTS))
+            weights, prefix = load_file(folder / saved_models.WEIGHTS), "autoencoder."
+            autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
+            own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+            autoencoder.load_state_dict(own)
+            tokenizer = cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"])
             saved_models.require_finite(tokenizer._weights())
             if not bool((tokenizer.std > 0).all()):
                 raise InputError("the tensor 'std' holds numbers that are not above 0")
@@ -297,13 +301,6 @@ class Tokenizer(nn.Module):
                 "the whole folder again from the run that made it"
             )
         return tokenizer.to(device)
-
-    @classmethod
-    def _assemble(cls, config: TokenizerConfig, weights: dict[str, Tensor]) -> "Tokenizer":
-        autoencoder, prefix = Autoencoder(config.autoencoder, config.patch.frames * config.height), "autoencoder."
-        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        autoencoder.load_state_dict(own)
-        return cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"])
 
     def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()

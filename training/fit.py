@@ -84,8 +84,10 @@ def fit(
         ended = training.step == config.steps or training.cut_short
         if training.step % config.validate_every == 0 or ended:
             training.record(_measure(training, validation, loss, gang))
-            progress.note(_line(training.curve[-1]))
-            track(training.curve[-1])
+            point = training.curve[-1]
+            losses = f"training loss {point['train_loss']:.4f}, validation {point['validation_loss']:.4f}"
+            progress.note(f"step {point['step']}: {losses}")
+            track(point)
         progress.advance_to(training.step)
         if gang.rank == 0 and (ended or time.monotonic() - saved > 60 * config.checkpoint_minutes):
             training.save(checkpoint)
@@ -227,7 +229,3 @@ def _be_deterministic() -> None:
     # Nothing reads unfilled memory, and filling it took 5 % of the time of WaveNet's steps.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module
     torch.backends.cudnn.deterministic = True
-
-
-def _line(point: Point) -> str:
-    return f"step {point['step']}: training loss {point['train_loss']:.4f}, validation {point['validation_loss']:.4f}"

@@ -51,9 +51,7 @@ class Clip:
     @property
     def span(self) -> tuple[float, float] | None:
         """Begin and end of a segment within its file, in seconds; None: the clip is a whole recording."""
-        if self.segment is None:
-            return None
-        return self.start / self.sample_rate, (self.start + self.num_samples) / self.sample_rate
+        return None if self.segment is None else self.part.span(self.sample_rate)
 
     @property
     def name(self) -> str:
@@ -66,11 +64,8 @@ def clip_name(path: str, span: tuple[float, float] | None) -> str:
 
     Spans are in seconds with six decimals, so that no two segments of a file with a rate up to 1 MHz share a name.
     """
-    return path if span is None else f"{path}#t={','.join(_seconds(each) for each in span)}"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+    seconds = ",".join(f"{each:.6f}".rstrip("0").rstrip(".") for each in span or ())
+    return path if span is None else f"{path}#t={seconds}"
 
 
 @dataclass(frozen=True, kw_only=True)

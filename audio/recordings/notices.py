@@ -75,24 +75,23 @@ def _divided_recordings(clips: Collection[Clip]) -> int:
 
 def _uneven_shares(clips: Collection[Clip], config: SplitConfig) -> tuple[str, ...]:
     """Return a notice if a random split is much larger or smaller than requested because some clips stay together."""
-    drawn = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
+    random_splits = [split for split in SPLITS if config.fraction(split) > 0 and not config.names(split)]
     groups = {clip.group for clip in clips if clip.group is not None}
     together = groups if groups and not config.shared_groups else {clip.path for clip in clips}
     if config.by not in ("hash", "group") or len(together) == len(clips):
         return ()
     held = Counter(clip.split for clip in clips)
-    if all(1 / TOLERATED < held[split] / len(clips) / config.fraction(split) < TOLERATED for split in drawn):
+    if all(1 / TOLERATED < held[split] / len(clips) / config.fraction(split) < TOLERATED for split in random_splits):
         return ()
-    asked = {split: config.fraction(split) for split in SPLITS}
-    asked["train"] = 1 - sum(asked.values())
-    shares = " / ".join(f"{100 * asked[split]:g}" for split in SPLITS)
+    wanted = {split: config.fraction(split) for split in SPLITS}
+    wanted["train"] = 1 - sum(wanted.values())
+    shares = " / ".join(f"{100 * wanted[split]:g}" for split in SPLITS)
     counts = " / ".join(str(held[split]) for split in SPLITS)
-    noun = "groups" if together is groups else "recordings"
-    remedy = "add recordings"
+    noun, remedy = "recordings", "add recordings"
     if together is groups:
-        remedy = (
-            "hold each group out once (compare.folds=group), let groups be divided (corpus.split.shared_groups=true), "
-            "or add groups"
+        remedies = (
+            "hold each group out once (compare.folds=group), let groups be divided (corpus.split.shared_groups=true)"
         )
+        noun, remedy = "groups", f"{remedies}, or add groups"
     notice = f"{len(together)} {noun} stay whole, so train / validation / test hold {counts} clips, not {shares} %"
     return (f"{notice}: {remedy}",)

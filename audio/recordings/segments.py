@@ -156,7 +156,7 @@ def _cut_into_usable(
     pieces = [replace(base, part=part, whole=False, trimmed=0) for part in kept]
     if pieces:  # trimmed ends count once
         pieces[0] = replace(pieces[0], trimmed=base.trimmed)
-    name = path if base.known.span is None else clip_name(path, _seconds(base.part, found.sample_rate))
+    name = path if base.known.span is None else clip_name(path, base.part.span(found.sample_rate))
     rejected = []
     for reason in dict.fromkeys(fault for fault in faults if fault is not None):
         left_out = [part for part, fault in zip(parts, faults, strict=True) if fault == reason]
@@ -187,10 +187,6 @@ def _summarise(name: str, parts: Sequence[Part], total: int, fault: tuple[str, s
     first = parts[0].start / sample_rate
     reason = f"{what} segments: {len(parts)} of {total} ({seconds:.1f} s; the first at {first:.1f} s), {rule}"
     return Rejected(path=name, reason=reason, segments=len(parts))
-
-
-def _seconds(part: Part, sample_rate: int) -> tuple[float, float]:
-    return part.start / sample_rate, (part.start + part.num_samples) / sample_rate
 
 
 def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> Clip:

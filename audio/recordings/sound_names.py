@@ -22,10 +22,8 @@ def sound_names(clips: Sequence[str]) -> list[str]:
     inside = [_inside(name) for name in clips]
     short = [_without_extension(name) for name in inside]
     often = Counter(short)
-    names = [
-        _fitting(brief if often[brief] == 1 else _with_span(full)) for brief, full in zip(short, inside, strict=True)
-    ]
-    return [f"{name}.wav" for name in _numbered(names)]
+    unique = [brief if often[brief] == 1 else _with_span(full) for brief, full in zip(short, inside, strict=True)]
+    return [f"{name}.wav" for name in _numbered([_fitting(name) for name in unique])]
 
 
 def partial_name(name: str, taken: Collection[str]) -> str:

@@ -74,7 +74,9 @@ def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int]) -> Pr
         numbers = (folder / WEIGHTS).stat().st_size // 4  # they are read at once
         if numbers > LAYERS * MOST_NUMBERS_OF_A_LAYER:
             raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {LAYERS} layers has fewer")
-        tensors = _rename(load_file(folder / WEIGHTS))
+        stored = {name: tensor for name, tensor in load_file(folder / WEIGHTS).items() if not name.startswith(_HEADS)}
+        renamed = {_PREFIX.sub("", name): tensor.float() for name, tensor in stored.items()}  # as without a head
+        tensors = {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
         require_finite(tensors)
         fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
         epsilon = _number(config, "layer_norm_eps", 1e-12)
@@ -139,12 +141,6 @@ def _stored_grid(config: Mapping[str, object], kind: str) -> tuple[int, int]:
         return BANDS, (int(_number(config, "max_length", 1024)) - PATCH) // STRIDE + 1
     side = int(_number(config, "image_size", 224)) // PATCH
     return side, side
-
-
-def _rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights to the names of a model without a head."""
-    renamed = {_PREFIX.sub("", name): tensor for name, tensor in tensors.items() if not name.startswith(_HEADS)}
-    return {name: tensor.float() for name, tensor in renamed.items() if not name.startswith(_HEADS)}
 
 
 def _adapt(

@@ -84,7 +84,7 @@ def test_a_disk_is_judged_where_a_folder_will_be(tmp_path: Path, monkeypatch: py
 def test_brackets_in_findings_are_no_markup() -> None:
     text = io.StringIO()
     doctor.show(
-        [doctor.finding("x[bold]", "y", well=False, remedy="pip install 'a[b]'")], Console(file=text, width=100)
+        [doctor.Finding("x[bold]", "y", well=False, remedy="pip install 'a[b]'")], Console(file=text, width=100)
     )
     assert "x[bold]" in text.getvalue()
     assert "pip install 'a[b]'" in text.getvalue()
