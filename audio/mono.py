@@ -60,9 +60,8 @@ def _array(samples: object, name: str) -> npt.NDArray[np.floating]:
         return array.astype(np.float64) / FULL_SCALE[array.dtype]
     if not array.size and array.dtype != object:
         return array.astype(np.float32)
-    raise InputError(
-        f"{name} are {array.dtype}, whose full scale is not known; give floating point in [-1, 1], int16 or int32"
-    )
+    problem = f"{name} are {array.dtype}, whose full scale is not known"
+    raise InputError(f"{problem}; give floating point in [-1, 1], int16 or int32")
 
 
 def _channels(shape: tuple[int, ...], name: str) -> int:
@@ -70,7 +69,5 @@ def _channels(shape: tuple[int, ...], name: str) -> int:
     axes = [axis for axis in (0, 1) if shape[axis] == 1] or [axis for axis in (0, 1) if 1 < shape[axis] <= MAX_CHANNELS]
     if len(axes) == 1 or shape == (1, 1):
         return axes[0]
-    raise InputError(
-        f"{name} have the shape {shape}, in which channels cannot be told from samples; give one channel, or their "
-        "mean: samples.mean(axis)"
-    )
+    problem = f"{name} have the shape {shape}, in which channels cannot be told from samples"
+    raise InputError(f"{problem}; give one channel, or their mean: samples.mean(axis)")

@@ -54,10 +54,8 @@ def _require_one_length(name: str, milliseconds: float | None, default: float, o
     """Refuse a length that is given in both units, or in none. A value in samples replaces the default."""
     if samples is not None:
         if milliseconds not in (None, default):
-            raise InputError(
-                f"audio.{name} is {milliseconds:g} and audio.{other} is {samples}, but only one "
-                f"may be given: leave the other out, or set audio.{name}=null or audio.{other}=null"
-            )
+            problem = f"audio.{name} is {milliseconds:g} and audio.{other} is {samples}, but only one may be given"
+            raise InputError(f"{problem}: leave the other out, or set audio.{name}=null or audio.{other}=null")
         return
     if milliseconds is None:
         both = f"audio.{name} and audio.{other} are both null"

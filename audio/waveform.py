@@ -37,10 +37,8 @@ class Waveform:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32:
-            raise InputError(
-                f"samples are {self.samples.dtype} of shape {self.samples.shape}; a waveform is mono float32 "
-                "(samples,): average the channels and cast"
-            )
+            problem = f"samples are {self.samples.dtype} of shape {self.samples.shape}"
+            raise InputError(f"{problem}; a waveform is mono float32 (samples,): average the channels and cast")
         require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
 
     @property

@@ -146,9 +146,8 @@ def require_size(weights: Path, numbers: int) -> None:
     """
     size = weights.stat().st_size
     if not 4 * numbers <= size <= 4 * numbers + MAX_HEADER:
-        raise InputError(
-            f"{CONFIG} describes {numbers} numbers, which are {4 * numbers} bytes, and {WEIGHTS} has {size} bytes"
-        )
+        problem = f"{CONFIG} describes {numbers} numbers, which are {4 * numbers} bytes"
+        raise InputError(f"{problem}, and {WEIGHTS} has {size} bytes")
 
 
 def read_header(weights: Path) -> Header:

@@ -44,7 +44,5 @@ def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -
     try:
         yield from pool.map(work, jobs, chunksize=8)
     except BrokenProcessPool as error:  # the kernel kills a process where memory runs out
-        raise InputError(
-            "the system ended a worker process, most likely because memory ran out; nothing finished is lost: go on "
-            "with the same command and workers=1"
-        ) from error
+        problem = "the system ended a worker process, most likely because memory ran out"
+        raise InputError(f"{problem}; nothing finished is lost: go on with the same command and workers=1") from error

@@ -129,9 +129,8 @@ def _clips(file: Path, paths: object) -> tuple[str, ...]:
 
 def _floats(file: Path, key: str, array: Array, paths: tuple[str, ...]) -> FloatArray:
     if not KEY.fullmatch(key):
-        raise InputError(
-            f"{file} has an array {key!r}; name each layer or layer:pooling, of letters, digits, '_', '.' and '-'"
-        )
+        problem = f"{file} has an array {key!r}"
+        raise InputError(f"{problem}; name each layer or layer:pooling, of letters, digits, '_', '.' and '-'")
     if array.dtype not in (np.float16, np.float32, np.float64):
         raise InputError(f"{file}: {key} has the type {array.dtype}; it must be floats of 16, 32 or 64 bits")
     if array.ndim != 2 or len(array) != len(paths) or not array.size:

@@ -16,10 +16,8 @@ def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> f
     This is the result of a model that knows the frequencies of codes but nothing of their order.
     """
     if not any(codes.values.size for codes in train) or not any(codes.values.size for codes in validation):
-        raise InputError(
-            f"there are {len(train)} train and {len(validation)} validation clips; perplexity needs codes in both: "
-            "have corpus.split give both some recordings"
-        )
+        problem = f"there are {len(train)} train and {len(validation)} validation clips"
+        raise InputError(f"{problem}; perplexity needs codes in both: have corpus.split give both some recordings")
     codes_format = (*train, *validation)[0].format
     for codes in (*train, *validation):
         require_same_codebook(codes_format, codes.format, owner="the unigram model")

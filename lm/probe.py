@@ -44,8 +44,7 @@ class ProbeConfig:
         ascending = 0 < self.penalty_low <= self.penalty_high < float("inf")
         rule = "choose values of C with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
         require(ascending, "probe.penalty_low", f"{self.penalty_low} and penalty_high {self.penalty_high}", rule)
-        shares = list(self.learning_curve)
-        rule = "list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1"
+        rule, shares = "list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1", list(self.learning_curve)
         ascending = shares == sorted(set(shares)) and all(0 < share <= 1 for share in shares)
         require(ascending, "probe.learning_curve", shares, rule)
         rule = "give what stands between labels, or null for one label"
@@ -208,10 +207,8 @@ def shared_tries(candidates: int, tries: int, *, of: str) -> tuple[int, ...]:
         InputError: there are no candidates, or more than tries.
     """
     if not 1 <= candidates <= tries:
-        raise InputError(
-            f"{of} has {candidates} candidates, and every method has {tries} tries; offer 1 to {tries}, or raise "
-            "probe.tries, which is the same for all methods"
-        )
+        problem = f"{of} has {candidates} candidates, and every method has {tries} tries"
+        raise InputError(f"{problem}; offer 1 to {tries}, or raise probe.tries, which is the same for all methods")
     return tuple(tries // candidates + (place < tries % candidates) for place in range(candidates))
 
 
@@ -287,8 +284,7 @@ def _ranking(scores: FloatArray, targets: BoolArray) -> Rankings:
 
 def _require_rows(features: FloatArray, task: ProbeTask, of: str) -> None:
     if features.ndim != 2 or len(features) != len(task.targets):
-        raise InputError(
-            f"{of} has features of shape {features.shape}; give one row for each of {len(task.targets)} clips"
-        )
+        problem = f"{of} has features of shape {features.shape}"
+        raise InputError(f"{problem}; give one row for each of {len(task.targets)} clips")
     if not np.isfinite(features).all():
         raise InputError(f"{of} has features that are not finite; look for broken or silent clips")

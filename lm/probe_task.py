@@ -52,9 +52,8 @@ class ProbeTask:
             )
         classes = tuple(sorted({name for each in names for name in each}))
         if len(classes) < 2:
-            raise InputError(
-                f"all {known.sum()} clips with a label have {classes[0]!r}; a probe needs at least 2 classes"
-            )
+            problem = f"all {known.sum()} clips with a label have {classes[0]!r}"
+            raise InputError(f"{problem}; a probe needs at least 2 classes")
         rows = {split: np.flatnonzero(known & (np.array(splits) == split)) for split in SPLITS}
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
@@ -62,10 +61,8 @@ class ProbeTask:
         targets = _targets(names, classes)
         absent = {split: _absent(classes, targets[row]) for split, row in rows.items()}
         if lost := absent["train"]:
-            raise InputError(
-                f"{len(lost)} of {len(classes)} classes have no train clip ({', '.join(lost[:5])}); a probe learns "
-                f"from some of each: {remedy}, or leave these classes out"
-            )
+            problem = f"{len(lost)} of {len(classes)} classes have no train clip ({', '.join(lost[:5])})"
+            raise InputError(f"{problem}; a probe learns from some of each: {remedy}, or leave these classes out")
         unlabelled = int((~known).sum())
         return cls(
             classes=classes,

@@ -75,10 +75,8 @@ class Codes:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != self.format.streams or self.values.dtype != np.int32:
-            raise InputError(
-                f"values are {self.values.dtype} of shape {self.values.shape}; codes are int32 (time, "
-                f"{self.format.streams})"
-            )
+            problem = f"values are {self.values.dtype} of shape {self.values.shape}"
+            raise InputError(f"{problem}; codes are int32 (time, {self.format.streams})")
         require(self.num_samples >= 0, "num_samples", self.num_samples, "it must be 0 or more")
         steps = self.format.steps(self.num_samples)
         given = f"{self.num_samples}, which takes {steps} time steps of {self.format.samples_per_code} samples"

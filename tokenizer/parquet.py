@@ -165,44 +165,36 @@ def _read_footer(file: Path) -> _Footer:
     try:
         schema = pq.read_schema(file)
     except UNREADABLE as error:
-        raise InputError(
-            f"{file} is not a Parquet file ({first_line(error)}); name one that wordless encode wrote"
-        ) from error
+        problem = f"{file} is not a Parquet file ({first_line(error)})"
+        raise InputError(f"{problem}; name one that wordless encode wrote") from error
     about = schema.metadata or {}
     if METADATA_KEY not in about:
-        raise InputError(
-            f"{file} holds no codes (its schema has no {METADATA_KEY.decode()}); name a file that wordless encode wrote"
-        )
+        problem = f"{file} holds no codes (its schema has no {METADATA_KEY.decode()})"
+        raise InputError(f"{problem}; name a file that wordless encode wrote")
     try:
         format = build(CodesFormat, cast(Mapping[str, object], parse_json(about[METADATA_KEY])), name="")
     except InputError as error:
-        raise InputError(
-            f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)}); "
-            "name a file that wordless encode wrote"
-        ) from error
+        problem = f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)})"
+        raise InputError(f"{problem}; name a file that wordless encode wrote") from error
     return _Footer(format=format, columns=shard_schema.require_columns(schema, file), memory=memory)
 
 
 def _shards(folder: Path) -> list[Path]:
     if not (folder / COMPLETE).is_file():
-        raise InputError(
-            f"{folder} has no {COMPLETE}: it is not a codes folder, or not whole; run the command that writes it again"
-        )
+        problem = f"{folder} has no {COMPLETE}: it is not a codes folder, or not whole"
+        raise InputError(f"{problem}; run the command that writes it again")
     shards = read_json(folder / COMPLETE).get("shards")
     there = sum(1 for _ in folder.glob("codes-*.parquet"))
     if type(shards) is not int or not 1 <= shards <= there:
-        raise InputError(
-            f"{folder / COMPLETE} tells of {shortened(shards)} shards, and {there} are there; run the command that "
-            "writes them again"
-        )
+        problem = f"{folder / COMPLETE} tells of {shortened(shards)} shards, and {there} are there"
+        raise InputError(f"{problem}; run the command that writes them again")
     return [shard_path(folder, number) for number in range(shards)]
 
 
 def _require_same_format(file: Path, found: CodesFormat, format: CodesFormat) -> None:
     if found.codebook != format.codebook:
-        raise InputError(
-            f"{file} is of codebook {found.codebook}, the shards before it of {format.codebook}; write them apart"
-        )
+        problem = f"{file} is of codebook {found.codebook}, the shards before it of {format.codebook}"
+        raise InputError(f"{problem}; write them apart")
     require_same_codebook(format, found, owner=f"the first shard beside {file}")
 
 
@@ -212,9 +204,8 @@ def _readable(file: Path) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        raise InputError(
-            f"{file} cannot be read ({first_line(error)}): it is damaged; write it again (wordless encode)"
-        ) from error
+        problem = f"{file} cannot be read ({first_line(error)}): it is damaged"
+        raise InputError(f"{problem}; write it again (wordless encode)") from error
     except InputError as error:
         raise InputError(f"{file}, {error}") from error
 

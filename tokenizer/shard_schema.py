@@ -54,10 +54,8 @@ def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
             raise InputError(f"{file} has {count} {field.name!r}; name a file that wordless encode wrote")
         found = schema.field(places[0]).type
         if not _fits(found, field.type):
-            raise InputError(
-                f"{file} has the column {field.name!r} of type {found}; it must be {field.type}: name a file that "
-                "wordless encode wrote"
-            )
+            problem = f"{file} has the column {field.name!r} of type {found}"
+            raise InputError(f"{problem}; it must be {field.type}: name a file that wordless encode wrote")
     return wanted
 
 
@@ -81,17 +79,13 @@ def require_memory(groups: Sequence[RowGroup], file: Path) -> int:
             (group.size, MAX_GROUP_BYTES, "bytes"),
         ):
             if not 0 <= found <= most:
-                raise InputError(
-                    f"{file} has a row group of {found} {what}; at most {most} are read at once: write it with smaller "
-                    "row groups"
-                )
+                problem = f"{file} has a row group of {found} {what}"
+                raise InputError(f"{problem}; at most {most} are read at once: write it with smaller row groups")
     return sum(BYTES_PER_CODE * group.values + BYTES_PER_CLIP * group.rows for group in groups)
 
 
 def require_room(needed: int, path: Path) -> None:
     """Refuse codes that need more memory than the machine has."""
     if needed > (there := machine_memory()):
-        raise InputError(
-            f"{path} holds codes that take {needed / 1e9:.1f} GB of memory, and this machine has {there / 1e9:.1f} GB; "
-            "split it into several files"
-        )
+        problem = f"{path} holds codes that take {needed / 1e9:.1f} GB of memory"
+        raise InputError(f"{problem}, and this machine has {there / 1e9:.1f} GB; split it into several files")

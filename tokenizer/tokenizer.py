@@ -296,10 +296,8 @@ class Tokenizer(nn.Module):
         named = _describe(saved.fingerprints.codebook, config.levels, config.codebook_size)
         found = _describe(tokenizer.format.codebook, *tokenizer.codebooks.shape[:2])
         if named != found or saved.fingerprints.tokenizer != tokenizer.format.tokenizer:
-            raise InputError(
-                f"{folder} names codebook {named}, its weights are of {found}: the files do not belong together; copy "
-                "the whole folder again from the run that made it"
-            )
+            problem = f"{folder} names codebook {named}, its weights are of {found}: the files do not belong together"
+            raise InputError(f"{problem}; copy the whole folder again from the run that made it")
         return tokenizer.to(device)
 
     def _weights(self) -> dict[str, Tensor]:

@@ -74,10 +74,8 @@ def read_units(path: Path, format: CodesFormat) -> list[CodedClip]:
 
 def _units(clip: CodedClip, deduplicate: bool) -> list[int]:
     if clip.codes.format.streams != 1:
-        raise InputError(
-            f"{clip.name} has {clip.codes.format.streams} streams; text units hold one: write Parquet "
-            "(format=parquet) instead"
-        )
+        problem = f"{clip.name} has {clip.codes.format.streams} streams"
+        raise InputError(f"{problem}; text units hold one: write Parquet (format=parquet) instead")
     values = clip.codes.values[:, 0]
     if deduplicate and len(values):
         values = values[np.concatenate([[True], values[1:] != values[:-1]])]
@@ -118,9 +116,8 @@ def _parse(line: str, format: CodesFormat, *, where: str) -> CodedClip:
         values = _values(units, format)
         codes = Codes(values=values, num_samples=len(values) * format.samples_per_code, format=format)
     except InputError as error:
-        raise InputError(
-            f"{where}: not a line of units ({first_line(error)}); write name|1 2 3, or JSON with file_name and units"
-        ) from error
+        problem = f"{where}: not a line of units ({first_line(error)})"
+        raise InputError(f"{problem}; write name|1 2 3, or JSON with file_name and units") from error
     return CodedClip(path=name, codes=codes)
 
 

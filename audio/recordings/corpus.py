@@ -54,10 +54,8 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         _ = self.segments  # refuses contradictory values
         if not self.root and not self.table:
-            raise InputError(
-                "neither corpus.root nor corpus.table is given; name the folder of your recordings, corpus.root=PATH, "
-                "or a table that lists them, corpus.table=FILE"
-            )
+            problem = "neither corpus.root nor corpus.table is given; name the folder of your recordings"
+            raise InputError(f"{problem}, corpus.root=PATH, or a table that lists them, corpus.table=FILE")
         if not self.extensions:
             raise InputError("corpus.extensions is empty; name at least one, such as wav")
         fields = self.fields
@@ -184,10 +182,8 @@ def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
         relative = _relative(root, row)
         rows = described.setdefault(relative, [])
         if any(row.description.span == other.span for other in rows):
-            raise InputError(
-                f"{row.where}: {relative} is listed twice; give each recording one row, or each of its parts another "
-                "start and end"
-            )
+            problem = f"{row.where}: {relative} is listed twice"
+            raise InputError(f"{problem}; give each recording one row, or each of its parts another start and end")
         if config.split.by == "table" and row.description.split is None and "split" not in config.fields:
             raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
         rows.append(row.description)

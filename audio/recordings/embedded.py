@@ -173,9 +173,8 @@ def _lock(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}; choose another cache folder, or store.root=PATH"
-        ) from error
+        problem = f"{path} cannot be written: {error.strerror}"
+        raise InputError(f"{problem}; choose another cache folder, or store.root=PATH") from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -193,10 +192,8 @@ def _check_voices(voices: set[str]) -> None:
     for voice in sorted(voices):
         language, _, variant = voice.partition("+")
         if language not in languages or variant not in variants:
-            raise InputError(
-                f"this eSpeak NG (espeakng-loader {_engine_version()}) has no voice {voice}; "
-                "install espeakng-loader 0.2.4, or set corpus.root to recordings of your own"
-            )
+            problem = f"this eSpeak NG (espeakng-loader {_engine_version()}) has no voice {voice}"
+            raise InputError(f"{problem}; install espeakng-loader 0.2.4, or set corpus.root to recordings of your own")
 
 
 @cache

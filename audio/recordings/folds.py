@@ -61,17 +61,14 @@ def _fold(manifest: Manifest, by: FoldBy, values: Sequence[str], place: int) -> 
 def _values(clips: Sequence[Clip], by: FoldBy) -> list[str]:
     without = [clip.path for clip in clips if _value(clip, by) is None]
     if without:
-        raise InputError(
-            f"{len(without)} of {len(clips)} clips have no {by} ({without[0]}), and folds are made by {by}: put "
-            f"{{{by}}} into corpus.pattern, or a column {by} into corpus.table"
-        )
+        problem = f"{len(without)} of {len(clips)} clips have no {by} ({without[0]}), and folds are made by {by}"
+        raise InputError(f"{problem}: put {{{by}}} into corpus.pattern, or a column {by} into corpus.table")
     values = sorted({value for clip in clips if (value := _value(clip, by)) is not None})
     if len(values) < FEWEST:
         found = f" ({', '.join(values)})" if values else ""
-        raise InputError(
-            f"the clips are of {len(values)} {by}s{found}; folds need at least {FEWEST}, to train, to validate and to "
-            "test: add recordings of others, or measure on one split"
-        )
+        problem = f"the clips are of {len(values)} {by}s{found}"
+        rule = f"folds need at least {FEWEST}, to train, to validate and to test"
+        raise InputError(f"{problem}; {rule}: add recordings of others, or measure on one split")
     return values
 
 

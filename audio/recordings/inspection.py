@@ -93,10 +93,8 @@ def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
 def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:
     """Refuse values computed from a clip that are NaN or infinite, or did not fit into the type of their array."""
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-        raise InputError(
-            f"{clip.name}: its {what} hold values that are not finite, and nothing can be trained on them; leave the "
-            "recording out, or check the options of audio"
-        )
+        problem = f"{clip.name}: its {what} hold values that are not finite, and nothing can be trained on them"
+        raise InputError(f"{problem}; leave the recording out, or check the options of audio")
 
 
 def _measurements(

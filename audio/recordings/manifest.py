@@ -182,9 +182,8 @@ def _cells(clip: Clip, columns: Sequence[str]) -> tuple[str, ...]:
     cells = tuple("" if value is None else str(value) for value in values)
     for name, cell in zip(columns, cells, strict=True):
         if not writable(cell):
-            raise InputError(
-                f"{name} of clip {clip.path!r} is {cell!r}; leave tabs, line breaks and broken Unicode out"
-            )
+            problem = f"{name} of clip {clip.path!r} is {cell!r}"
+            raise InputError(f"{problem}; leave tabs, line breaks and broken Unicode out")
     return cells
 
 

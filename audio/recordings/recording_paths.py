@@ -70,10 +70,8 @@ def find_paths(root: Path, extensions: Collection[str], *, option: str, remedy: 
             unreadable += [path] if suffix in UNREADABLE else []
     if not paths:
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
-        raise InputError(
-            f"{option}={root} holds no recordings{most}; looked for {' '.join(f'.{each}' for each in extensions)}, in "
-            f"sub-folders too: check the path, convert other formats to WAV or FLAC{remedy}"
-        )
+        problem = f"{option}={root} holds no recordings{most}; looked for {' '.join(f'.{each}' for each in extensions)}"
+        raise InputError(f"{problem}, in sub-folders too: check the path, convert other formats to WAV or FLAC{remedy}")
     return sorted([*paths, *unreadable])  # inspection sets the unreadable ones aside
 
 
@@ -113,9 +111,8 @@ def require_folder(text: str, source: str) -> Path:
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{source}: {path} does not exist; name the folder of your recordings (corpus.root=PATH)"
-        ) from error
+        problem = f"{source}: {path} does not exist"
+        raise InputError(f"{problem}; name the folder of your recordings (corpus.root=PATH)") from error
     except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
         raise InputError(f"{source}: {text!r:.200} is not a path; name the folder of your recordings") from error
     except OSError as error:

@@ -58,10 +58,8 @@ class SegmentConfig:
     def _require_nothing_else(self) -> None:
         for name, plain in (("overlap_seconds", 0.0), ("silence_dbfs", None)):
             if (given := getattr(self, name)) != plain:
-                raise InputError(
-                    f"corpus.segment_{name} is {given:g}, but corpus.segment_seconds is null, so that nothing is cut: "
-                    "give corpus.segment_seconds, too, such as 10"
-                )
+                problem = f"corpus.segment_{name} is {given:g}, but corpus.segment_seconds is null"
+                raise InputError(f"{problem}, so that nothing is cut: give corpus.segment_seconds, too, such as 10")
 
     def cut(self, part: Part, sample_rate: int) -> list[Part]:
         """Cut a part of a recording into segments, in order of time; a part no longer than one segment stays whole."""

@@ -53,9 +53,8 @@ class SplitConfig:
             )
         for name in (*self.train, *self.validation, *self.test):
             if isinstance(name, int) and abs(name) > LARGEST:
-                raise InputError(
-                    f"corpus.split names a number of {name.bit_length()} bits; write numbers of at most 63 bits"
-                )
+                problem = f"corpus.split names a number of {name.bit_length()} bits"
+                raise InputError(f"{problem}; write numbers of at most 63 bits")
         if self.by in ("hash", "table") and self.all_names:
             raise InputError(f"corpus.split.by={self.by} takes no names; choose group, index, folder or fold")
         if self.by == "index" and not (self.validation or self.test):
@@ -121,9 +120,8 @@ def index_range(name: str) -> range:
     first, dash, last = name.partition("-")
     begin, end = whole_number(first), whole_number(last if dash else first)
     if begin is None or end is None or end < begin:
-        raise InputError(
-            f"corpus.split names the index {name!r:.40}; write a number such as '7' or a range such as '0-4'"
-        )
+        problem = f"corpus.split names the index {name!r:.40}"
+        raise InputError(f"{problem}; write a number such as '7' or a range such as '0-4'")
     return range(begin, end + 1)
 
 
@@ -324,10 +322,8 @@ def require_whole_groups(clips: Iterable[Clip], advice: str) -> None:
     for clip in clips:
         other = clip if clip.group is None else first.setdefault(clip.group, clip)
         if other.split != clip.split:
-            raise InputError(
-                f"group {clip.group!r} stands in two splits ({other.path} in {other.split}, {clip.path} in "
-                f"{clip.split}){advice}"
-            )
+            places = f"{other.path} in {other.split}, {clip.path} in {clip.split}"
+            raise InputError(f"group {clip.group!r} stands in two splits ({places}){advice}")
 
 
 def _some(values: Collection[str], most: int = 8) -> str:

@@ -32,10 +32,8 @@ class ConvEncoderConfig:
             values = getattr(self, name)
             require(min(values, default=0) >= 1, f"encoder.{name}", values, "give each block a number of 1 or more")
             if len(values) != len(self.channels):
-                raise InputError(
-                    f"encoder.{name} has {len(values)} numbers and encoder.channels {len(self.channels)}; give each "
-                    "block one of each"
-                )
+                problem = f"encoder.{name} has {len(values)} numbers and encoder.channels {len(self.channels)}"
+                raise InputError(f"{problem}; give each block one of each")
         require(self.bands >= 1, "encoder.bands", self.bands, "it must be 1 (the mean over all bands) or more")
 
     @property

@@ -60,30 +60,21 @@ def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairBatches:
-    """Training batches of two views of each clip.
-
-    Raises:
-        InputError: there are too few clips to contrast.
-    """
+    """Training batches of two views of each clip, of which there must be two or more."""
 
     views: AugmentedClips
     temperature: float
 
     def __post_init__(self) -> None:
-        count = len(self.views.clips)
-        if count < 2:
+        if (count := len(self.views.clips)) < 2:
             raise InputError(f"there are {count} clips to contrast; SimCLR needs 2 or more: add recordings")
 
     def batch(self, step: int, part: int, parts: int) -> PairBatch:
         """Return share ``part`` of ``parts`` of the batch of a step."""
         clips, views = self.views.batch(step, part, parts, views=2)
-        spectrograms = nn.utils.rnn.pad_sequence([row for view, _ in views for row in view], batch_first=True)
-        return PairBatch(
-            spectrograms=spectrograms,
-            lengths=torch.cat([lengths for _, lengths in views]),
-            clips=torch.from_numpy(clips),
-            temperature=self.temperature,
-        )
+        frames = nn.utils.rnn.pad_sequence([row for view, _ in views for row in view], batch_first=True)
+        lengths, numbers = torch.cat([lengths for _, lengths in views]), torch.from_numpy(clips)
+        return PairBatch(spectrograms=frames, lengths=lengths, clips=numbers, temperature=self.temperature)
 
 
 def validation_pairs(

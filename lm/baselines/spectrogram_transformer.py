@@ -252,7 +252,5 @@ def _require_frames(filter_banks: Tensor, lengths: Tensor) -> None:
         raise InputError(f"filter banks have shape {tuple(filter_banks.shape)}; they must be (batch, time, {N_MELS})")
     shortest, longest = int(lengths.min()), int(lengths.max())
     if shortest < 1 or longest > filter_banks.shape[1]:
-        raise InputError(
-            f"lengths are {shortest} to {longest} frames of {filter_banks.shape[1]}; each must be at least 1 and end "
-            "within the batch"
-        )
+        problem = f"lengths are {shortest} to {longest} frames of {filter_banks.shape[1]}"
+        raise InputError(f"{problem}; each must be at least 1 and end within the batch")

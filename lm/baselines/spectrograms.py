@@ -36,9 +36,8 @@ class Spectrograms:
             InputError: the offsets do not cover the frames.
         """
         if int(offsets[-1]) != len(frames):
-            raise InputError(
-                f"offsets end at frame {offsets[-1]} of {len(frames)}; they must cover all: make the spectrograms again"
-            )
+            problem = f"offsets end at frame {offsets[-1]} of {len(frames)}"
+            raise InputError(f"{problem}; they must cover all: make the spectrograms again")
         places = np.stack([np.zeros(len(offsets) - 1, np.int64), offsets[:-1], offsets[1:]], axis=1)
         return cls(sources=(frames,), places=places)
 

@@ -120,11 +120,7 @@ class LabelledSplit:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledBatches:
-    """Training batches of augmented clips.
-
-    Raises:
-        InputError: there are no clips, or not one target for each.
-    """
+    """Training batches of augmented clips; there must be a target for each."""
 
     views: AugmentedClips
     targets: Tensor  # as in `LabelledBatch`, of all clips
@@ -136,12 +132,8 @@ class LabelledBatches:
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
         """Return share ``part`` of ``parts`` of the batch of a step."""
         clips, [(spectrograms, lengths)] = self.views.batch(step, part, parts, views=1)
-        return LabelledBatch(
-            spectrograms=spectrograms,
-            lengths=lengths,
-            targets=self.targets[torch.from_numpy(clips)],
-            label_smoothing=self.label_smoothing,
-        )
+        targets, smoothing = self.targets[torch.from_numpy(clips)], self.label_smoothing
+        return LabelledBatch(spectrograms=spectrograms, lengths=lengths, targets=targets, label_smoothing=smoothing)
 
 
 def validation_clips(clips: Spectrograms, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:
