@@ -26,7 +26,7 @@ from pipelines.stages.codes import codes, views
 from pipelines.stages.health import health
 from pipelines.stages.language_model import CodedCorpus, language_model
 from pipelines.stages.probe import require_probeable
-from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, heard_sample
+from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import GPT, PROBE
@@ -89,7 +89,7 @@ def make_folds(
         "store.root=PATH",
         reused=True,
         seconds=trainings * (manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)),
-        vectors=trainings * len(manifest.clips) * len(settings.probed),
+        vectors=trainings * len(manifest.clips) * len(settings.probed_methods),
     )
     for fold in folds:
         _require_clips(fold.manifest, settings)
@@ -114,12 +114,12 @@ def make_stages(
     """
     wanted = settings.stages
     sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
-    heard = heard_sample(session, manifest, settings.audio, settings.tokenizer)
-    trained = autoencoder(session, sample, settings.audio, settings.tokenizer, heard=heard)
+    inputs = input_sample(session, manifest, settings.audio, settings.tokenizer)
+    trained = autoencoder(session, sample, settings.audio, settings.tokenizer, inputs)
     tokens = codebook(session, sample, trained, settings.audio, settings.tokenizer)
     coded = codes(session, manifest, tokens)
     healthy = health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)
-    made = [sample, heard, trained, tokens, coded, healthy]
+    made = [sample, inputs, trained, tokens, coded, healthy]
     model = None
     if "lm" in wanted or settings.probes(GPT):
         own = _coded(session, manifest, tokens, settings, coded)
@@ -161,7 +161,7 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
             f"there are {train} train clips, and lm.contrast_weight has the GPT tell 2 or more apart: add recordings, "
             "or use lm.contrast_weight=0"
         )
-    for method in settings.probed:
+    for method in settings.probed_methods:
         method.require_clips(manifest)
 
 

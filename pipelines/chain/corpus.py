@@ -1,5 +1,6 @@
 """The recordings of a command: the embedded corpus, or the user's own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,17 +84,9 @@ def read_corpus(
     if not gang.rank:
         gang.barrier()
     name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else _folder_name(manifest.root)
-    trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
-    segments = f"{_segments_of(manifest)}, " if manifest.has_segments else ""
-    left_out = sum(each.segments for each in rejected)
-    dropped = f", {counted(left_out, 'segment')} left out (reasons: {REJECTED})" if left_out else ""
-    terminal.say(
-        f"corpus    {name}: {counted(len(manifest.clips), 'clip')}, {segments}{manifest.seconds / 60:.1f} minutes, "
-        f"{sum(not each.segments for each in rejected)} set aside{dropped}{trimmed}"
-    )
     notices = division_notices(manifest.clips, config.split)
-    for notice in (*notices, *length_notices(manifest.clips, config.segment_seconds)):
-        terminal.say(f"corpus    {notice}")
+    for line in (_summary(name, manifest, rejected), *notices, *length_notices(manifest.clips, config.segment_seconds)):
+        terminal.say(f"corpus    {line}")
     return Corpus(name=name, manifest=manifest, rejected=rejected, notices=notices)
 
 
@@ -103,7 +96,14 @@ def _folder_name(root: Path) -> str:
     return whole.name or str(whole)
 
 
-def _segments_of(manifest: Manifest) -> str:
-    segments = [clip.path for clip in manifest.clips if clip.segment is not None]
-    files = len(set(segments))
-    return f"{len(segments)} of them segments of {counted(files, 'recording')}"
+def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected]) -> str:
+    """Count clips, segments, minutes, and what was left out."""
+    clips, segments = len(manifest.clips), [clip.path for clip in manifest.clips if clip.segment is not None]
+    left_out = sum(each.segments for each in rejected)
+    files = f"{len(segments)} of them segments of {counted(len(set(segments)), 'recording')}, " if segments else ""
+    dropped = f", {counted(left_out, 'segment')} left out (reasons: {REJECTED})" if left_out else ""
+    trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
+    return (
+        f"{name}: {counted(clips, 'clip')}, {files}{manifest.seconds / 60:.1f} minutes, "
+        f"{sum(not each.segments for each in rejected)} set aside{dropped}{trimmed}"
+    )

@@ -94,21 +94,21 @@ def probe_run(config: dict[str, object]) -> None:
     if gang.rank:
         return
     measured = entry.read_json(PROBE)
-    compared = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
-    print_table(as_table(compared))
+    record = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
+    print_table(as_table(record))
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"  # for each corpus and options
-    _save(settings, path, measured, compared, terminal)
+    _save(settings, path, measured, record, terminal)
 
 
 def _save(
-    settings: ProbeRunConfig, path: Path, measured: object, compared: Mapping[str, object], terminal: Terminal
+    settings: ProbeRunConfig, path: Path, measured: object, record: Mapping[str, object], terminal: Terminal
 ) -> None:
     """Write the figures as JSON and the table as Markdown beside them, and print their paths."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, measured)
-        write_aside(path.with_suffix(".md"), as_markdown(compared))
+        write_aside(path.with_suffix(".md"), as_markdown(record))
     except OSError as error:
         if settings.output is not None or error.errno not in NO_PERMISSION:
             raise

@@ -25,7 +25,7 @@ def compare_methods(
 
     SimCLR is also trained on ``unlabelled``, as the GPT is.
     """
-    methods = settings.compare.compared
+    methods = settings.compare.all_methods
     study = Study(
         session=session,
         manifest=manifest,

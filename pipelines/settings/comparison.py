@@ -27,11 +27,11 @@ class ComparisonConfig:
     features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.features_file`
 
     def __post_init__(self) -> None:
-        if not self.compared:
+        if not self.all_methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
 
     @property
-    def compared(self) -> tuple[Method, ...]:
+    def all_methods(self) -> tuple[Method, ...]:
         """The methods, each once, in the order of the option, then the features that the user brings."""
         for place, name in enumerate(self.methods):
             match_choice(tuple(METHODS), name, option=f"compare.methods[{place}]")

@@ -90,13 +90,13 @@ class RunSettings:
         return replace(self, seed=self.seed + number, seeds=1, **moved)
 
     @property
-    def probed(self) -> tuple[Method, ...]:
+    def probed_methods(self) -> tuple[Method, ...]:
         """The methods that are probed."""
-        return self.compare.compared if "probe" in self.stages else ()
+        return self.compare.all_methods if "probe" in self.stages else ()
 
     def probes(self, method: str) -> bool:
         """Return whether the method of this name is probed."""
-        return any(one.name == method for one in self.probed)
+        return any(one.name == method for one in self.probed_methods)
 
     @property
     def judges(self) -> bool:
@@ -110,7 +110,7 @@ class RunSettings:
 
     def _require_comparable(self) -> None:
         """Refuse methods that cannot be made, or that offer more candidates than a probe has tries."""
-        for method in self.probed:
+        for method in self.probed_methods:
             shared_tries(method.candidates(self, len(POOLINGS)), self.probe.tries, of=method.name)
             method.require_options(self)
 
@@ -145,7 +145,7 @@ class RunSettings:
         """Refuse batches that processes and accumulation steps cannot divide equally; only for compared methods."""
         processes = _processes()
         judge = [METHODS["supervised"]] if self.trains_supervised else []
-        trainings = [each.training for each in dict.fromkeys([*self.probed, *judge]) if each.training]
+        trainings = [each.training for each in dict.fromkeys([*self.probed_methods, *judge]) if each.training]
         baselines = [(f"{one.option}.batches", one.options(self)) for one in trainings]
         for name, size, accumulation in (
             ("lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),

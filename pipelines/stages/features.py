@@ -44,8 +44,8 @@ def signal_features(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        heard = session.each("log-mel and bottlenecks", partial(audio_features, encoder), manifest.clips)
-        wanted = ({key: row for key, row in rows.items() if method_of_key(key) in methods} for rows in heard)
+        rows = session.each("log-mel and bottlenecks", partial(audio_features, encoder), manifest.clips)
+        wanted = ({key: vector for key, vector in row.items() if method_of_key(key) in methods} for row in rows)
         write_features(folder, stacked_rows(wanted))
 
     return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make, files=[FEATURES])
@@ -62,16 +62,16 @@ def audio_features(encoder: Encoder, clip: Clip) -> dict[str, FloatArray]:
     num_samples = resampled_length(clip.num_samples, clip.sample_rate, audio.sample_rate)
     steps = tokenizer.format.steps(num_samples)
     frames, twice = steps * tokenizer.patch_frames, audio.remove_mean != "none"
-    heard, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
-    pools = RunningPools({heard: frames, **({recorded: frames} if twice else {}), "bottleneck": steps})
+    own, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
+    pools = RunningPools({own: frames, **({recorded: frames} if twice else {}), "bottleneck": steps})
     blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
     pool_recorded = (lambda piece: pools.add(recorded, piece.cpu().numpy())) if twice else (lambda piece: None)
     for spectrogram, bottlenecks in signals(tokenizer, blocks, num_samples, as_recorded=pool_recorded):
-        pools.add(heard, spectrogram.cpu().numpy())
+        pools.add(own, spectrogram.cpu().numpy())
         pools.add("bottleneck", bottlenecks.cpu().numpy())
     features = pools.pooled
     if audio.remove_mean == "clip":
-        del features[f"{heard}:mean"]
+        del features[f"{own}:mean"]
     for row in features.values():
         require_finite(row, clip, "pooled log-mel and bottlenecks")
     return features

@@ -112,7 +112,7 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
     return session.obtain(recipe, title, make, files=[SAMPLE, "sample.json"])
 
 
-def heard_sample(
+def input_sample(
     session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings
 ) -> Entry | None:
     """Draw the same columns with a random dynamic range for each clip; None without ``dynamic_ranges``.
@@ -157,11 +157,11 @@ def _columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> di
 
 
 def autoencoder(
-    session: Session, sample: Entry, audio: SpectrogramConfig, settings: TokenizerSettings, heard: Entry | None = None
+    session: Session, sample: Entry, audio: SpectrogramConfig, settings: TokenizerSettings, inputs: Entry | None = None
 ) -> Entry:
     """Train the autoencoder on the sample, in one process and thread; more would change last bits, and so codes.
 
-    Its inputs are the columns of ``heard``, its targets those of ``sample``.
+    Its inputs are the columns of ``inputs``, its targets those of ``sample``.
     """
     height, fit = settings.patch.height(audio.n_mels), settings.fit
     config = {"batch_size": settings.batch_size, "max_formants": settings.max_formants, "fit": numeric(fit)}
@@ -169,7 +169,7 @@ def autoencoder(
         "autoencoder",
         1,
         config={"autoencoder": asdict(settings.autoencoder), "height": height, **config},
-        inputs={"sample": sample.key, **({"heard": heard.key} if heard else {})},
+        inputs={"sample": sample.key, **({"heard": inputs.key} if inputs else {})},
     )
 
     def make(folder: Path) -> None:
@@ -182,7 +182,7 @@ def autoencoder(
             seed=fit.seed,
             frames=settings.patch.frames,
             max_formants=settings.max_formants,
-            inputs=_patches(sample, "train", height, columns_of=heard) if heard else None,
+            inputs=_patches(sample, "train", height, columns_of=inputs) if inputs else None,
         )
         validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
         loss, alone = reconstruction_loss, session.alone()

@@ -66,9 +66,9 @@ class Session:
         """Return the same session without the other processes, for work that is too small to share."""
         return replace(self, gang=Alone(self.gang.device))
 
-    def each(self, title: str, work: Callable[[J], R], jobs: Sequence[J], *, unit: str = "clips") -> Iterator[R]:
+    def each(self, title: str, work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
         """Give the results of ``work`` for each job, in order, computed by all workers, and show the progress."""
-        with self.terminal.working(title, len(jobs), unit) as progress, encoding_pool(self.workers) as pool:
+        with self.terminal.working(title, len(jobs), "clips") as progress, encoding_pool(self.workers) as pool:
             for done, result in enumerate(in_order(work, jobs, pool), 1):
                 yield result
                 progress.advance_to(done)

@@ -1,11 +1,9 @@
 """The store: the result of each stage, under a key of everything that decides it.
 
-An entry is a folder ``<root>/<stage>/<key>``. It is written as ``<key>.partial`` and renamed when it is complete. It
-holds the files that its stage declares; other files in the partial folder, left by a killed run, are removed.
-A killed run leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename, so nothing is
-trained twice. ``entry.json`` has the recipe of the entry and the hash of each file. ``timings.json``, the only file
-that may differ between two runs, has the costs, and size and time of change of each file; files are hashed again only
-if these differ.
+An entry is a folder ``<root>/<stage>/<key>``, written as ``<key>.partial`` and renamed when complete. A killed run
+leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename, so nothing is trained twice.
+``entry.json`` has the recipe of the entry and the hash of each file. ``timings.json``, the only file that may differ
+between two runs, has the costs, and size and time of change of each file; files are hashed again only if these differ.
 """
 
 import fcntl
@@ -80,11 +78,11 @@ class Entry:
         return _costs(_recorded(self.folder / TIMINGS))
 
 
+@dataclass(frozen=True)
 class Store:
     """Entries below one root folder, which any number of processes may share."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    root: Path
 
     def find(self, recipe: Recipe) -> Entry | None:
         """Find the entry of ``recipe``; None if it has not been made.
@@ -101,10 +99,11 @@ class Store:
             )
         recorded = _recorded(folder / ENTRY)
         _renew_timings(folder, recorded["files"])
-        if recorded["libraries"] != library_versions():
-            differing = _differing(recorded["libraries"])
+        libraries, current = recorded["libraries"], library_versions()
+        if libraries != current:
+            others = [f"{name} {version}" for name, version in libraries.items() if current.get(name) != version]
             remedy = "delete it to make it again with what is installed now"
-            warnings.warn(f"{folder} was made with {differing}; {remedy}", stacklevel=2)
+            warnings.warn(f"{folder} was made with {', '.join(others) or 'fewer libraries'}; {remedy}", stacklevel=2)
         shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
         return Entry(stage=recipe.stage, key=recipe.key, folder=folder, reused=True)
 
@@ -273,12 +272,6 @@ def _stamp(path: Path) -> list[int]:
     """Return size and time of change, which differ if a file was written again."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-def _differing(recorded: Mapping[str, str]) -> str:
-    current = library_versions()
-    others = [f"{name} {version}" for name, version in recorded.items() if current.get(name) != version]
-    return ", ".join(others) or "fewer libraries"
 
 
 def library_versions() -> dict[str, str]:

@@ -25,7 +25,7 @@ from pipelines.stages.health import health
 from pipelines.stages.listening import listening
 from pipelines.stages.spectrogram_transformer import ast_features
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
-from pipelines.stages.tokenizer import frame_sample, heard_sample
+from pipelines.stages.tokenizer import frame_sample, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import TIMINGS, Entry, Store
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, playback_of, sweep
@@ -146,7 +146,7 @@ def test_what_is_heard_in_other_ranges_is_cut_off_alike(trimmed: Manifest, cut: 
         folder=tmp_path,
         workers=1,
     )
-    entries = [heard_sample(session, each, settings.audio, settings.tokenizer) for each in (trimmed, cut)]
+    entries = [input_sample(session, each, settings.audio, settings.tokenizer) for each in (trimmed, cut)]
     contents = {(entry.folder / "sample.safetensors").read_bytes() for entry in entries if entry}
     assert len(contents) == 1
 

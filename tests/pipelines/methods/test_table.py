@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
 def test_each_method_is_an_option_and_counts_its_candidates(method: Method, tmp_path: Path) -> None:
     settings = run_settings(composed(tmp_path, f"compare.methods=[{method.name}]", "probe.tries=99"))
-    assert settings.compare.compared == (method,)
+    assert settings.compare.all_methods == (method,)
     assert method.candidates(settings, len(POOLINGS)) > 0
     assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
     if method.training:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from audio.recordings.manifest import read_manifest
 from foundation.progress import Terminal
 from pipelines.settings.run import run_settings
-from pipelines.stages.tokenizer import frame_sample, heard_sample
+from pipelines.stages.tokenizer import frame_sample, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from tests.pipelines.conftest import FinishedRun
@@ -30,7 +30,7 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
         store=Store(tmp_path), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=tmp_path, workers=1
     )
     options = replace(settings.tokenizer, dynamic_ranges=ranges)
-    entry = heard_sample(session, manifest, settings.audio, options)
+    entry = input_sample(session, manifest, settings.audio, options)
     assert entry is not None
     heard = load_file(entry.folder / "sample.safetensors")["train"]
     sample = frame_sample(session, manifest, settings.audio, options)
@@ -38,4 +38,4 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
     assert heard.shape == plain.shape == (50, settings.tokenizer.patch.frames, settings.audio.n_mels)
     assert torch.equal(heard, plain) == alike
     assert bool((heard >= plain - 1e-5).all())
-    assert heard_sample(session, manifest, settings.audio, settings.tokenizer) is None
+    assert input_sample(session, manifest, settings.audio, settings.tokenizer) is None
