@@ -35,13 +35,14 @@ def compare_methods(
         unlabelled=unlabelled,
         task=probe_task(manifest, settings.probe.label_separator),
     )
-    made = [make_features(study, features, methods) for features in dict.fromkeys(each.features for each in methods)]
-    entries = [entry for each in made for entry in each.features]
+    functions = dict.fromkeys(method.features for method in methods)
+    made = {function: make_features(study, function, methods) for function in functions}
+    entries = [each.features for each in made.values()]
     labelled = frozenset(method.name for method in methods if method.labels == "train")
     rows = probe_methods(session, manifest, entries, settings.probe, labelled=labelled)
-    scores = {of: entry for each in made for of, entry in each.scores.items()}
+    scores = {method.head.name: made[method.features].features for method in methods if method.head}
     together = collect_probes(session, manifest, rows, settings.probe, scores=scores)
-    return [*(entry for each in made for entry in each.trained), *entries, *rows, together]
+    return [*(entry for each in made.values() for entry in each.trained), *entries, *rows, together]
 
 
 def make_features(study: Study, features: Callable[[Study], Made], methods: Sequence[Method]) -> Made:
@@ -52,7 +53,7 @@ def make_features(study: Study, features: Callable[[Study], Made], methods: Sequ
     """
     made = features(study)
     wanted = [method.name for method in methods if method.features == features]
-    found = list(features_by_method([entry.folder / FEATURES for entry in made.features]))
+    found = list(features_by_method([made.features.folder / FEATURES]))
     if sorted(found) != sorted(wanted):
         file, keys = inspect.getsourcefile(getattr(features, "func", features)), ", ".join(found) or "no method"
         raise InputError(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def _bags(study: Study) -> Made:
     from pipelines.stages.features import code_features
 
-    return Made(features=(code_features(study.session, study.codec.codes),))
+    return Made(features=code_features(study.session, study.codec.codes))
 
 
 def _states(study: Study) -> Made:
@@ -22,14 +22,14 @@ def _states(study: Study) -> Made:
     own, codec = study.options.compare, study.codec
     assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
     entry = gpt_features(study.session, codec.codes, codec.lm, attentive=own.attentive, surprise=own.surprise)
-    return Made(features=(entry,))
+    return Made(features=entry)
 
 
 def _untrained_states(study: Study) -> Made:
     from pipelines.stages.features import random_gpt_features
 
     own = study.options.lm
-    return Made(features=(random_gpt_features(study.session, study.codec.codes, own.gpt, seed=own.fit.seed),))
+    return Made(features=random_gpt_features(study.session, study.codec.codes, own.gpt, seed=own.fit.seed))
 
 
 def _candidates(options: Options, poolings: int) -> int:

@@ -25,19 +25,18 @@ def _simclr(study: Study) -> Made:
     own, extra = study.spectrograms, study.unlabelled_spectrograms
     trained = simclr(study.session, own, extra, study.options.baselines)
     data = (own, unlabelled_entry(extra)) if extra else (own,)
-    return Made(trained=(*data, trained), features=(_encoded(study, SIMCLR.name, trained),))
+    return Made(trained=(*data, trained), features=_encoded(study, SIMCLR.name, trained))
 
 
 def _supervised(study: Study) -> Made:
     from pipelines.stages.baselines import supervised
 
     trained = supervised(study.session, study.spectrograms, study.labels, study.options.baselines)
-    features = _encoded(study, SUPERVISED.name, trained)
-    return Made(trained=(study.spectrograms, trained), features=(features,), scores={SUPERVISED_HEAD.name: features})
+    return Made(trained=(study.spectrograms, trained), features=_encoded(study, SUPERVISED.name, trained))
 
 
 def _untrained(study: Study) -> Made:
-    return Made(features=(_encoded(study, RANDOM_CONV.name, None),))
+    return Made(features=_encoded(study, RANDOM_CONV.name, None))
 
 
 def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
@@ -75,13 +74,6 @@ SIMCLR = Method(
     ),
     require_clips=_require_two,
 )
-SUPERVISED_HEAD = Row(
-    name="supervised_head",
-    kind="supervised",
-    title="supervised CNN, own head",
-    line=Line(marker="^", filled=False),
-    places=("groups", "summary", "key figures"),
-)
 SUPERVISED = Method(
     row=Row(
         name="supervised",
@@ -90,7 +82,13 @@ SUPERVISED = Method(
         line=Line(marker="^"),
         places=("learning curves",),
     ),
-    head=SUPERVISED_HEAD,
+    head=Row(
+        name="supervised_head",
+        kind="supervised",
+        title="supervised CNN, own head",
+        line=Line(marker="^", filled=False),
+        places=("groups", "summary", "key figures"),
+    ),
     labels="train",
     candidates=_candidates,
     features=_supervised,

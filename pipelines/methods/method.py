@@ -5,8 +5,8 @@ These files are read before any option is checked, so they import nothing slow: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -57,9 +57,8 @@ class Training:
 class Made:
     """The entries that a method adds to a run."""
 
+    features: Entry  # features.safetensors with keys ``method[/layer]:pooling``, for the probes
     trained: tuple[Entry, ...] = ()  # trained models, preceded by their training data
-    features: tuple[Entry, ...] = ()  # features.safetensors with keys ``method[/layer]:pooling``, for the probes
-    scores: Mapping[str, Entry] = field(default_factory=dict)  # by row: entries that hold class scores as well
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,7 @@ class Method:
     """Everything about a method of the comparison."""
 
     row: Row
-    head: Row | None = None  # the row of the classifier with which the representation was trained
+    head: Row | None = None  # the classifier with which it was trained: its features hold class scores as well
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     # how many keys it writes, from the options and the number of poolings
     candidates: Callable[[Options, int], int] = lambda options, poolings: poolings
@@ -95,5 +94,7 @@ def _pool_frames(row: Row, frames: Callable[[SpectrogramConfig], Frames], study:
     from pipelines.stages.features import frame_features
 
     audio = study.options.audio
-    entry = frame_features(study.session, study.manifest, frames(audio), method=row.name, sample_rate=audio.sample_rate)
-    return Made(features=(entry,))
+    rate = audio.sample_rate
+    return Made(
+        features=frame_features(study.session, study.manifest, frames(audio), method=row.name, sample_rate=rate)
+    )

@@ -78,4 +78,4 @@ def _features(name: str, file: Path, study: Study) -> Made:
         write_features(folder, {f"{name}/{keys[key]}": values for key, values in arrays.items()})
 
     entry = study.session.obtain(recipe, f"{name} of {len(clips)} clips from {file}", make, files=[FEATURES])
-    return Made(features=(replace(entry, stage=f"own_{name}"),))
+    return Made(features=replace(entry, stage=f"own_{name}"))

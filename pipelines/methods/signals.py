@@ -30,7 +30,7 @@ def signal_entry(session: Session, manifest: Manifest, codec: Codec, methods: Co
 
 def _features(study: Study) -> Made:
     """Make one entry with the features of both methods, if both are compared."""
-    return Made(features=(signal_entry(study.session, study.manifest, study.codec, study.wanted & SIGNALS),))
+    return Made(features=signal_entry(study.session, study.manifest, study.codec, study.wanted & SIGNALS))
 
 
 LOG_MEL = Method(

@@ -24,8 +24,7 @@ def _features(study: Study) -> Made:
     session, manifest, own = study.session, study.manifest, study.options.ast
     banks = filter_banks(session, manifest)
     trained = ast(session, manifest, banks, study.labels, own)
-    features = ast_features(session, manifest, trained, own.model)
-    return Made(trained=(banks, trained), features=(features,), scores={AST_HEAD.name: features})
+    return Made(trained=(banks, trained), features=ast_features(session, manifest, trained, own.model))
 
 
 def _untrained_features(study: Study) -> Made:
@@ -33,7 +32,7 @@ def _untrained_features(study: Study) -> Made:
 
     own = study.options.ast
     untrained = replace(own.model, weights=None)
-    return Made(features=(ast_features(study.session, study.manifest, None, untrained, seed=own.fit.seed),))
+    return Made(features=ast_features(study.session, study.manifest, None, untrained, seed=own.fit.seed))
 
 
 def _require_weights(options: Options) -> None:
@@ -45,7 +44,6 @@ def _require_weights(options: Options) -> None:
         require_weights(Path(own.weights), own.size)
 
 
-AST_HEAD = Row(name="ast_head", kind="supervised", title="AST, own head")
 AST = Method(
     row=Row(
         name="ast",
@@ -54,7 +52,7 @@ AST = Method(
         line=Line(marker="v", filled=False, dashes="--"),
         places=("learning curves", "summary"),
     ),
-    head=AST_HEAD,
+    head=Row(name="ast_head", kind="supervised", title="AST, own head"),
     labels="train",
     candidates=_candidates,
     features=_features,

@@ -90,7 +90,7 @@ def _samples(samples: FloatArray) -> FloatArray:
 def _copied(study: Study) -> Made:
     """Make features under the name that the file had from which this one was copied."""
     entry = frame_features(study.session, study.manifest, partial(_samples), method="mfcc", sample_rate=4000)
-    return Made(features=(entry,))
+    return Made(features=entry)
 
 
 def test_features_with_the_name_of_another_method_are_refused(
