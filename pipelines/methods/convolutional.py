@@ -21,10 +21,13 @@ def _candidates(options: Options, poolings: int) -> int:
 def _simclr(study: Study) -> Made:
     from pipelines.methods.study import unlabelled_entry
     from pipelines.stages.baselines import simclr
+    from pipelines.stages.stored_arrays import spectrograms
 
-    own, extra = study.spectrograms, study.unlabelled_spectrograms
-    trained = simclr(study.session, own, extra, study.options.baselines)
-    data = (own, unlabelled_entry(extra)) if extra else (own,)
+    session, options, data, extra = study.session, study.options, [study.spectrograms], None
+    if study.unlabelled is not None:
+        extra = spectrograms(session, study.unlabelled, options.audio, study.codec.sample)
+        data.append(unlabelled_entry(extra))
+    trained = simclr(session, study.spectrograms, extra, options.baselines)
     return Made(trained=(*data, trained), features=_encoded(study, SIMCLR.name, trained))
 
 

@@ -79,13 +79,6 @@ class Study:
         """Log-mel of the training and validation clips."""
         return spectrograms(self.session, self.manifest, self.options.audio, self.codec.sample)
 
-    @cached_property
-    def unlabelled_spectrograms(self) -> Entry | None:
-        """Log-mel of the unlabelled recordings."""
-        if self.unlabelled is None:
-            return None
-        return spectrograms(self.session, self.unlabelled, self.options.audio, self.codec.sample)
-
     @property
     def labels(self) -> Labels:
         """The labels of the clips."""
