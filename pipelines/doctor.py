@@ -68,10 +68,10 @@ def examine(config: dict[str, object]) -> None:
     findings = [
         *interpreter(),
         *libraries(),
-        *loaded("devices", devices, failed="PyTorch does not load", remedy="make clean install"),
-        *loaded("libsndfile", sound, failed="does not load", remedy="pip install --force-reinstall soundfile"),
-        *loaded("vocoder engine", engine, failed="none", remedy="make clean install"),
-        *loaded("espeak-ng", speech, failed="does not load", remedy=NO_SPEECH),
+        *look_at("devices", devices, failed="PyTorch does not load", remedy="make clean install"),
+        *look_at("libsndfile", sound, failed="does not load", remedy="pip install --force-reinstall soundfile"),
+        *look_at("vocoder engine", engine, failed="none", remedy="make clean install"),
+        *look_at("espeak-ng", speech, failed="does not load", remedy=NO_SPEECH),
         memory(),
         disk("store", settings.store.root, remedy="choose another place: store.root=..."),
         disk("runs", settings.runs, remedy="choose another place: hydra.run.dir=..."),
@@ -81,7 +81,7 @@ def examine(config: dict[str, object]) -> None:
         raise SystemExit(1)
 
 
-def loaded(name: str, look: Callable[[], Iterable[Finding]], *, failed: str, remedy: str) -> Iterator[Finding]:
+def look_at(name: str, look: Callable[[], Iterable[Finding]], *, failed: str, remedy: str) -> Iterator[Finding]:
     """Give the findings of ``look``, or one that says which library does not load."""
     try:
         yield from look()
@@ -90,7 +90,7 @@ def loaded(name: str, look: Callable[[], Iterable[Finding]], *, failed: str, rem
 
 
 def interpreter() -> Iterator[Finding]:
-    """Python and the platform: fairseq2 is built for few."""
+    """Check Python and the platform: fairseq2 is built for few."""
     found = f"{platform.python_version()}, {sys.executable}"
     fits = (3, 10) <= sys.version_info < (3, 13)
     yield Finding("python", found, well=fits, remedy="install Python 3.10, 3.11 or 3.12, then: make clean install")
@@ -150,7 +150,7 @@ def library(need: Need, others: Iterable[Need] = ()) -> Finding:
 
 
 def devices() -> Iterator[Finding]:
-    """Cores, threads and accelerators as PyTorch sees them."""
+    """List cores, threads and accelerators as PyTorch sees them."""
     import torch  # here, since it takes seconds
 
     yield Finding("cpu", f"{cores()} cores, {torch.get_num_threads()} threads (OMP_NUM_THREADS sets them)")
@@ -165,7 +165,7 @@ def devices() -> Iterator[Finding]:
 
 
 def sound() -> Iterator[Finding]:
-    """What reads recordings."""
+    """Check the library that reads recordings."""
     import soundfile
 
     formats = soundfile.available_formats()
@@ -177,7 +177,7 @@ def sound() -> Iterator[Finding]:
 
 
 def engine() -> Iterator[Finding]:
-    """What makes a vocoder's sound here; without numba it is slow."""
+    """Name the engine that makes a vocoder's sound here; without numba it is slow."""
     import torch
 
     from vocoder.engines.choice import choose_engine
@@ -188,7 +188,7 @@ def engine() -> Iterator[Finding]:
 
 
 def speech() -> Iterator[Finding]:
-    """The eSpeak NG engine and its voices, which come through pip and speak the embedded corpus."""
+    """Check eSpeak NG and its voices, which come through pip and speak the embedded corpus."""
     import espeakng_loader
 
     ctypes.CDLL(espeakng_loader.get_library_path())
@@ -197,7 +197,7 @@ def speech() -> Iterator[Finding]:
 
 
 def memory() -> Finding:
-    """Main memory of the machine."""
+    """Check the main memory of the machine."""
     total = machine_memory()
     well, found = total >= NEEDED_MEMORY, f"{total / GIGABYTE:.1f} GB"
     remedy = f"the default run likes {NEEDED_MEMORY / GIGABYTE:.0f} GB: begin with experiment=smoke"
@@ -205,7 +205,7 @@ def memory() -> Finding:
 
 
 def disk(name: str, folder: Path, *, remedy: str) -> Finding:
-    """Free space, and the right to write, where a folder is or will be."""
+    """Check free space, and the right to write, where a folder is or will be."""
     place = existing(str(folder))
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):

@@ -20,7 +20,7 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from foundation.errors import InputError
-from pipelines.commandline.claims import held
+from pipelines.commandline.claims import hold
 from pipelines.commandline.command import leave
 from pipelines.commandline.folder_callback import ending_the_command
 from pipelines.commandline.overrides import command_line
@@ -73,7 +73,7 @@ def going_on() -> Iterator[None]:
         return
     hydra = HydraConfig.get()
     try:
-        with held(Path(hydra.runtime.output_dir), option="hydra.sweep.subdir"):
+        with hold(Path(hydra.runtime.output_dir), option="hydra.sweep.subdir"):
             yield
     except Exception as error:
         problem = (

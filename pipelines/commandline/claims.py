@@ -38,17 +38,17 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
     folder = make_new(wanted) if new else wanted
     folder.mkdir(parents=True, exist_ok=True)
     _CLAIMS.callback(discard, [folder, *(parent for parent in made if parent != wanted)] if new or made else [])
-    _CLAIMS.enter_context(held(folder, option=option, lock=lock))
+    _CLAIMS.enter_context(hold(folder, option=option, lock=lock))
     return folder
 
 
 def make_new(wanted: Path) -> Path:
     """Create a new folder: ``wanted``, or the first free one of ``wanted_2``, ``wanted_3`` and so on."""
     others = (wanted.with_name(f"{wanted.name}_{number}") for number in count(2))
-    return next(folder for folder in chain([wanted], others) if made_now(folder))
+    return next(folder for folder in chain([wanted], others) if create(folder))
 
 
-def made_now(folder: Path) -> bool:
+def create(folder: Path) -> bool:
     """Create a folder and return True, or False if the name is taken. Only one of several processes gets True."""
     while True:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def made_now(folder: Path) -> bool:
 
 
 @contextmanager
-def held(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
+def hold(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
     """Hold the lock of a folder during the block."""
     with (folder / lock).open("a") as handle:
         try:

@@ -24,8 +24,8 @@ from foundation.parent import end_with_parent, is_started_by_another
 from foundation.text import escape
 from pipelines.commandline.claims import claims
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.overrides import prepare, quote, typed
-from pipelines.commandline.refusals import advised, explain, options_of, os_problem, resolved
+from pipelines.commandline.overrides import prepare, quote, remember
+from pipelines.commandline.refusals import add_advice, explain, options_of, os_problem, resolved
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
@@ -46,7 +46,7 @@ def command(
         open_streams()
         words, full = sys.argv[1:], os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
         with (
-            typed(words),
+            remember(words),
             mendable(name, paths, None, full=full),
             hydra_that_raises(),
             folder_options() as elsewhere,
@@ -117,7 +117,7 @@ def mendable(name: str, paths: frozenset[str], config: DictConfig | None, *, ful
         if full:
             traceback.print_exc()
         # Each machine reports its own problems, such as a full disk. All other errors are the same on every rank.
-        leave(name, advised(name, str(problem)), code=2, everywhere=not isinstance(error, InputError))
+        leave(name, add_advice(name, str(problem)), code=2, everywhere=not isinstance(error, InputError))
 
 
 def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:

@@ -45,19 +45,19 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
 def candidates(words: Sequence[str], commands: Iterable[str]) -> list[str]:
-    """What may stand in the place of the last of the words after ``wordless``; finished words end in a space.
+    """List what may stand in the place of the last word after ``wordless``; finished words end in a space.
 
     bash takes ``=`` and ``:`` for words of their own: then only what follows the last of them is given back.
     """
-    whole = joined(words) or [""]
+    whole = join_words(words) or [""]
     typed, last = whole[-1], words[-1] if words else ""
     found = [word for word in _possible(whole[:-1], typed, commands) if word.startswith(typed)]
     before = typed if last in ("=", ":") else typed.removesuffix(last)
     return [word.removeprefix(before) for word in found]
 
 
-def joined(words: Sequence[str]) -> list[str]:
-    """The words as the user sees them: what bash divides at ``=`` and ``:`` is one word again."""
+def join_words(words: Sequence[str]) -> list[str]:
+    """Join the words that bash divides at ``=`` and ``:``, so that they are as the user sees them."""
     whole: list[str] = []
     before = ""
     for word in words:
@@ -70,7 +70,7 @@ def joined(words: Sequence[str]) -> list[str]:
 
 
 def _possible(before: Sequence[str], typed: str, commands: Iterable[str]) -> list[str]:
-    """Words that may come next, whatever is typed of them already."""
+    """List the words that may come next, whatever is typed of them already."""
     match before:
         case []:
             return [f"{word} " for word in (*commands, "help", "--help", "--version", "--completion")]
@@ -106,14 +106,14 @@ def _of_command(known: Index, before: Sequence[str], typed: str) -> list[str]:
 
 
 def _by_level(typed: str, names: Iterable[str], *, leaf: str) -> list[str]:
-    """Names up to the next dot: ``lm.`` for ``l``, ``lm.gpt.`` for ``lm.g``."""
+    """List names up to the next dot: ``lm.`` for ``l``, ``lm.gpt.`` for ``lm.g``."""
     level = typed.count(".") + 1
     parts = [name.split(".") for name in names]
     return [*dict.fromkeys(".".join(each[:level]) + ("." if len(each) > level else leaf) for each in parts)]
 
 
 def _values(known: Index, name: str) -> list[str]:
-    """Values of an option or choices of a group; none where any text, number or path may stand."""
+    """List the values of an option or the choices of a group; none where any text, number or path may stand."""
     if name in known.groups:
         return [f"{choice} " for choice in known.groups[name].choices]
     option = known.options.get(name)

@@ -45,9 +45,9 @@ def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
 
 
 def command_help(name: str, topic: str, words: Sequence[str], *, often: Sequence[str] = ()) -> str:
-    """Help of a command about a topic, with the values that command-line ``words`` give.
+    """Write the help of a command about a topic, with the values that command-line ``words`` give.
 
-    Without a topic it names every option; of a command with options that are used ``often`` it names those, and groups.
+    Without a topic, the help names every option, or the groups and the options that are used ``often``.
     """
     page = _Page.of(name, words)
     if topic and topic != ALL:
@@ -80,12 +80,12 @@ class _Page:
         hydra = {key: option.value for key, option in known.options.items() if key.startswith(f"{HYDRA}.")}
         with open_dict(config):
             del config[HYDRA]
-        values = {key: shown(value) for key, value in leaves(plain(config, resolve=True))}
+        values = {key: format_value(value) for key, value in leaves(plain(config, resolve=True))}
         given = {key: value for key, _, value in (word.partition("=") for word in options) if key in hydra}
         return cls(name=name, index=known, values={**values, **hydra, **given}, groups=groups)
 
     def overview(self, often: Sequence[str]) -> Iterator[str]:
-        """The options at the top, those that are used often, and the groups."""
+        """Give the options at the top, those that are used often, and the groups."""
         top = [name for name in self.values if "." not in name]
         yield from ["Options of the whole command", *_rows(map(self._row, top)), ""]
         yield from ["Options used most", *_rows(map(self._row, often)), ""]
@@ -95,7 +95,7 @@ class _Page:
         yield from [*_rows((name, self._choice(name), self._explanation(name)) for name in names), ""]
 
     def about(self, topic: str) -> Iterator[str]:
-        """One option, or the options and choices of one group."""
+        """Give one option, or the options and choices of one group."""
         names = [name for name in self.values if f"{name}.".startswith(f"{topic}.")]
         if not names and topic not in self.groups:
             known = {part for name in self.values for part in accumulate(name.split("."), "{}.{}".format)}
@@ -135,15 +135,15 @@ class _Page:
 
 
 def _searched(switches: Sequence[str]) -> Iterator[str]:
-    """Options that make `compose` look where ``--config-dir`` tells Hydra to look."""
+    """Give options that make `compose` look where ``--config-dir`` tells Hydra to look."""
     words = [part for switch in switches for part in switch.split("=", 1)]
     for switch, value in pairwise(words):
         if switch in CONFIG_DIR:
             yield f"hydra.searchpath=[{quote(f'file://{Path(value).absolute()}')}]"
 
 
-def shown(value: object) -> str:
-    """A value as it is written on the command line."""
+def format_value(value: object) -> str:
+    """Write a value as on the command line."""
     match value:
         case None | bool():
             return "null" if value is None else str(value).lower()
@@ -152,13 +152,13 @@ def shown(value: object) -> str:
         case str():
             return value or '""'
         case list():
-            return f"[{', '.join(map(shown, value))}]"
+            return f"[{', '.join(map(format_value, value))}]"
         case _:
             return str(value)
 
 
 def _rows(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """Lines of a table of names, values and explanations, as wide as the terminal."""
+    """Give the lines of a table of names, values and explanations, as wide as the terminal."""
     table = list(rows)
     width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
     first = min(max((len(name) for name, _, _ in table), default=0), LONGEST_NAME)

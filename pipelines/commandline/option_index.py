@@ -69,12 +69,12 @@ def index(command: str) -> Index:
     run = index("run") if command != "run" else Index()
     sections = {name: text or run.sections.get(name, "") for name, text in sections.items()}
     groups = {name: replace(group, explanation=sections[name]) for name, group in groups.items()}
-    options = {name: _explained(option, {**options, **run.options}) for name, option in options.items()}
+    options = {name: _explain(option, {**options, **run.options}) for name, option in options.items()}
     return Index(notes=own.notes, options=options, sections=sections, groups=groups)
 
 
-def _explained(option: Option, others: dict[str, Option]) -> Option:
-    """The option with the explanation of its namesake, such as ``tokenizer.fit.steps`` for ``lm.fit.steps``."""
+def _explain(option: Option, others: dict[str, Option]) -> Option:
+    """Return the option with the explanation of its namesake, such as ``tokenizer.fit.steps`` for ``lm.fit.steps``."""
     if option.explanation:
         return option
     tail = option.name.split(".")[-2:]

@@ -19,7 +19,7 @@ def options_page(page: str) -> str:
 
 
 def _command(name: str) -> Iterator[str]:
-    """Sections of one command: the options of each section, then the choices of each group."""
+    """Give the sections of one command: the options of each section, then the choices of each group."""
     known = index(name)
     yield from ["", f"## `wordless {name}`", "", COMMANDS[name]]
     for section, names in sections_of(known.options).items():
@@ -33,7 +33,7 @@ def _command(name: str) -> Iterator[str]:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """Lines of a Markdown table. All columns but the last one hold code."""
+    """Give the lines of a Markdown table. All columns but the last one hold code."""
     yield from ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in rows:
         *code, text = (cell.replace("|", r"\|").replace("\n", " ") for cell in row)

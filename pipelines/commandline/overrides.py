@@ -37,7 +37,7 @@ _TYPED: ContextVar[tuple[str, ...] | None] = ContextVar("_TYPED", default=None)
 
 
 @contextmanager
-def typed(words: Sequence[str]) -> Iterator[None]:
+def remember(words: Sequence[str]) -> Iterator[None]:
     """Remember the words as the shell passed them while a command runs: `prepare` changes ``sys.argv`` for Hydra."""
     token = _TYPED.set(tuple(words))
     try:

@@ -43,8 +43,8 @@ def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
             return InputError(f"{error.override!r} does not parse: {first_line(error)}; {remedy}")
         case MissingConfigException():
             return missing_option(error)
-        case ConfigCompositionException() if rejected(error, words):
-            return unknown_option(rejected(error, words), name=name, words=words)
+        case ConfigCompositionException() if rejected_key(error, words):
+            return unknown_option(rejected_key(error, words), name=name, words=words)
         case _:
             return InputError(with_cause(error))
 
@@ -60,7 +60,7 @@ def missing_option(error: MissingConfigException) -> InputError:
     return InputError(f"{group}={option} does not exist; {suggestion(option, error.options or [])}")
 
 
-def rejected(error: Exception, words: Sequence[str]) -> str:
+def rejected_key(error: Exception, words: Sequence[str]) -> str:
     """Return the key that Hydra could not override, or "" for any other error."""
     quoted = first_line(error).partition("'")[2].rpartition("'")[0]
     keys = {word.partition("=")[0].lstrip("+~") for word in words}
@@ -95,7 +95,7 @@ def plain(config: DictConfig, *, resolve: bool = False) -> dict[str, object]:
 
 
 def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted name and value of each option in nested dictionaries."""
+    """Give dotted name and value of each option in nested dictionaries."""
     for key, value in values.items():
         name = f"{prefix}.{key}".lstrip(".")
         if isinstance(value, dict) and value:
@@ -161,7 +161,7 @@ def existing(path: str) -> Path:
     return next(folder for folder in (place, *place.parents) if folder.exists())
 
 
-def advised(name: str, message: str) -> str:
+def add_advice(name: str, message: str) -> str:
     """Return the message of the command ``name``, with a note on the options in it that only another command takes.
 
     For example, a message of `audio` may name ``corpus.root=...``, which ``wordless encode`` does not take.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.refusals import MENTION, OWNERS, advised, is_option, options_of
+from pipelines.commandline.refusals import MENTION, OWNERS, add_advice, is_option, options_of
 
 ROOT = Path(__file__).parents[3]
 # The form of an option, and an argument of a Python function.
@@ -71,7 +71,7 @@ def test_the_modules_of_a_command_name_its_own_options(command: str) -> None:
 def test_a_command_says_whose_option_it_does_not_take(command: str) -> None:
     """Every message, in every command: packages do not know which command they work for."""
     for _, message in EVERY_MESSAGE:
-        told = advised(command, message)
+        told = add_advice(command, message)
         for mention in MENTION.findall(message):
             owners = [owner for owner in OWNERS if is_option(mention, options_of(owner))]
             if owners and command not in owners:
@@ -81,10 +81,10 @@ def test_a_command_says_whose_option_it_does_not_take(command: str) -> None:
 
 
 def test_advice_of_another_command() -> None:
-    told = advised("encode", "x holds no recordings; name another folder, corpus.root=PATH")
+    told = add_advice("encode", "x holds no recordings; name another folder, corpus.root=PATH")
     assert told.endswith("corpus.root=PATH (corpus.root is an option of wordless run, not of wordless encode)")
-    assert advised("run", "name another folder, corpus.root=PATH") == "name another folder, corpus.root=PATH"
-    assert advised("decode", "choose synthesis=griffin_lim") == "choose synthesis=griffin_lim"
+    assert add_advice("run", "name another folder, corpus.root=PATH") == "name another folder, corpus.root=PATH"
+    assert add_advice("decode", "choose synthesis=griffin_lim") == "choose synthesis=griffin_lim"
 
 
 def test_the_commands_themselves_say_it(

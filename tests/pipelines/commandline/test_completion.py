@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.completion import SCRIPTS, candidates, joined
+from pipelines.commandline.completion import SCRIPTS, candidates, join_words
 from tests.pipelines.tiny_chain import ROOT
 
 
@@ -51,7 +51,7 @@ def test_options_and_groups_come_after_a_command() -> None:
 
 
 def test_words_that_bash_divides_are_joined() -> None:
-    assert joined(["run", "a", "=", "b", "c=d", "e", "=", "x", ":", "y"]) == ["run", "a=b", "c=d", "e=x:y"]
+    assert join_words(["run", "a", "=", "b", "c=d", "e", "=", "x", ":", "y"]) == ["run", "a=b", "c=d", "e=x:y"]
 
 
 BASH = f"""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.model import LanguageModel
-from pipelines.commandline.overrides import command_line, prepare, typed
+from pipelines.commandline.overrides import command_line, prepare, remember
 from pipelines.results.provenance import CHECKOUT, commit_of, parameters, provenance
 from pipelines.run import PATHS, TEXTS
 from pipelines.store.store import Entry, write_json
@@ -31,7 +31,7 @@ ODD_WORDS = (
 
 
 def test_a_shell_repeats_the_command_word_for_word() -> None:
-    with typed(ODD_WORDS):
+    with remember(ODD_WORDS):
         told = command_line("run")
     assert shlex.split(told) == ["wordless", "run", *ODD_WORDS]
     assert prepare(shlex.split(told)[2:], PATHS, TEXTS) == prepare(ODD_WORDS, PATHS, TEXTS)
@@ -41,7 +41,7 @@ def test_a_shell_repeats_the_command_word_for_word() -> None:
 
 @given(st.lists(st.text()))
 def test_any_words_are_repeated(words: list[str]) -> None:
-    with typed(words):
+    with remember(words):
         assert shlex.split(command_line("run"))[2:] == words
 
 
