@@ -76,8 +76,7 @@ def examine(config: dict[str, object]) -> None:
         disk("store", settings.store.root, remedy="choose another place: store.root=..."),
         disk("runs", settings.runs, remedy="choose another place: hydra.run.dir=..."),
     ]
-    show(findings, Console())
-    if any(one.state == "missing" for one in findings):
+    if show(findings, Console()):
         raise SystemExit(1)
 
 
@@ -215,8 +214,8 @@ def disk(name: str, folder: Path, *, remedy: str) -> Finding:
     return Finding(name, found, well=free >= BASE_BYTES, remedy=need)
 
 
-def show(findings: list[Finding], console: Console) -> None:
-    """Print a line for each finding, its remedy below it, and how many need something done."""
+def show(findings: list[Finding], console: Console) -> list[str]:
+    """Print a line for each finding, and its remedy below it; print and return the names of what is missing."""
     colours = {"ok": "green", "optional": "yellow", "missing": "bold red"}
     width = max(len(one.name) for one in findings)
     for one in findings:
@@ -226,6 +225,7 @@ def show(findings: list[Finding], console: Console) -> None:
             console.print(" " * (width + 11) + f"to do: {escape(one.remedy)}", soft_wrap=True)
     missing = [one.name for one in findings if one.state == "missing"]
     console.print(escape(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there"))
+    return missing
 
 
 main = command("doctor", examine, paths=frozenset({"store.root", "runs"}))

@@ -1,14 +1,16 @@
 """``wordless store``: the entries of a store, their sizes, and whether their files are as they were written."""
 
+import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.text import escape
 from pipelines.commandline.command import command
 from pipelines.store.store import ENTRY, StoreConfig, faults
+
+KEY = re.compile("[0-9a-f]{16}")  # the final name of an entry's folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,8 @@ def list_store(config: dict[str, object]) -> None:
     root = settings.store.root
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of a run, such as store.root=store")
-    folders = sorted(folder for folder in root.glob("*/*") if folder.is_dir() and _is_entry(folder))
+    found_folders = (folder for folder in root.glob("*/*") if folder.is_dir())
+    folders = sorted(each for each in found_folders if (each / ENTRY).exists() or KEY.fullmatch(each.name))
     damaged, total = [], 0
     for folder in folders:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -39,12 +42,6 @@ def list_store(config: dict[str, object]) -> None:
         several = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
         remedy = "delete each damaged entry, and the command that made it makes it again"
         raise InputError(f"{damaged[0]}{several} changed since it was written, as listed above; {remedy}")
-
-
-def _is_entry(folder: Path) -> bool:
-    """Whether a folder of the store is an entry under its final name: 16 hexadecimal digits."""
-    name = folder.name
-    return (folder / ENTRY).exists() or (len(name) == 16 and not set(name) - set("0123456789abcdef"))
 
 
 _main = command("store", list_store, paths=frozenset({"store.root"}))

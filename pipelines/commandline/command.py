@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -59,9 +59,8 @@ def command(
                 if request:
                     print(command_help(name, topic, sys.argv[1:], often=often), flush=True)
                     return
-                hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)(
-                    _job(name, task, paths, full=full)
-                )()
+                run = hydra.main(version_base="1.3", config_path="pkg://conf", config_name=name)
+                run(_job(name, task, paths, full=full))()
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, name=name, words=sys.argv[1:]) from error
             sys.stdout.flush()
@@ -168,12 +167,9 @@ def folders(config: DictConfig | None, paths: frozenset[str]) -> list[str]:
 @contextmanager
 def hydra_that_raises() -> Iterator[None]:
     """Make Hydra raise its errors; without this variable it prints them and exits with code 1."""
-    before: Any = os.environ.get(FULL_ERROR)
+    before = os.environ.get(FULL_ERROR, "0")
     os.environ[FULL_ERROR] = "1"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[FULL_ERROR]
-        else:
-            os.environ[FULL_ERROR] = before
+        os.environ[FULL_ERROR] = before
