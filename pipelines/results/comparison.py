@@ -7,9 +7,11 @@ and Student's t over the folds. With several seeds, a clip counts as right by th
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, Literal, cast
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from foundation.errors import InputError
 from lm.comparison import FloatArray, Hits, Outcome, Rankings, bootstrap, by_fold, difference, interval, measure
@@ -36,42 +38,39 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
         InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of tries, a
             seed of a fold is missing, or folds by group test a group twice.
     """
-    study = _Study(probes=per_fold)
+    study = _Study(probes=per_fold, config=config)
     _require_alike(study)
     if by == "group":
         _require_groups_apart(study)
-    outcomes = [_outcome(study, name) for name in study.names]
-    values = by_fold(outcomes)
-    draws = bootstrap(outcomes, resamples=config.resamples, seed=config.seed)
-    methods = [_method(study, of, values, draws, outcomes, config) for of in study.methods]
-    multi_label = bool(study.first["multi_label"])
+    first = study.first
     record: ComparisonRecord = {
         "protocol": PROTOCOLS[by],
         "by": by,
-        "metric": "mean_average_precision" if multi_label else "accuracy",
+        "metric": "mean_average_precision" if first["multi_label"] else "accuracy",
         "folds": study.names,
         "seeds": study.seeds,
-        "classes": list(study.first["classes"]),
-        "clips": sum(outcome.clips for outcome in outcomes),
-        "unlabelled": study.first["unlabelled"],
+        "classes": list(first["classes"]),
+        "clips": sum(outcome.clips for outcome in study.outcomes),
+        "unlabelled": first["unlabelled"],
         "notices": sorted({notice for probed in per_fold.values() for notice in probed["notices"]}),
-        "tries": max(_tries(study.first).values()),
+        "tries": max(_tries(first).values()),
         "confidence": config.confidence,
-        "methods": sorted(methods, key=lambda row: -row["value"]),
-        "differences": _differences(study, values, draws, config),
+        "methods": sorted((_method(study, of) for of in study.methods), key=lambda row: -row["value"]),
+        "differences": _differences(study),
         "layers": {of: rows for of in study.methods if (rows := _layers(study, of))},
         "learning_curves": {of: points for of in study.methods if (points := _learning_curve(study, of))},
     }
-    if not multi_label:
-        record["confusion"] = {of: _confusion(study, of) for of in study.methods if of == GPT}
+    if not first["multi_label"]:
+        record["confusion"] = {GPT: _confusion(study, GPT)} if GPT in study.methods else {}
     return record
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Study:
-    """The probes of every fold and seed, checked to be comparable."""
+    """The probes of every fold and seed, and what their methods reach."""
 
     probes: Mapping[tuple[str, int], Probed]
+    config: ProbeConfig
 
     @cached_property
     def names(self) -> list[str]:
@@ -81,6 +80,11 @@ class _Study:
     @cached_property
     def seeds(self) -> list[int]:
         return sorted({seed for _, seed in self.probes})
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Each fold with each seed, folds first."""
+        return list(product(self.names, self.seeds))
 
     @cached_property
     def methods(self) -> list[str]:
@@ -96,16 +100,29 @@ class _Study:
         return [self.probes[name, seed] for seed in self.seeds]
 
     def rows(self, of: str) -> dict[tuple[str, int], Mapping[str, Any]]:
-        """Return the results of one method for each fold and seed, folds first."""
-        places = [(name, seed) for name in self.names for seed in self.seeds]
-        return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in places}
+        """Return the results of one method for each fold and seed."""
+        return {place: next(row for row in self.probes[place]["methods"] if row["of"] == of) for place in self.places}
+
+    @cached_property
+    def outcomes(self) -> list[Outcome]:
+        """The outcomes of every method on the test clips of each fold, over the seeds."""
+        return [_outcome(self, name) for name in self.names]
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """The values of the methods, ``(folds, methods)``."""
+        return by_fold(self.outcomes)
+
+    @cached_property
+    def draws(self) -> FloatArray:
+        """Bootstrapped values of the methods, ``(resamples, methods)``."""
+        return bootstrap(self.outcomes, resamples=self.config.resamples, seed=self.config.seed)
 
 
 def _require_alike(study: _Study) -> None:
     """Refuse different classes, methods, candidates or tries, and different test clips of the seeds of a fold."""
-    places = [(name, seed) for name in study.names for seed in study.seeds]
-    missing = [f"{name!r} with seed {seed}" for name, seed in places if (name, seed) not in study.probes]
-    if missing or not places:
+    missing = [f"{name!r} with seed {seed}" for name, seed in study.places if (name, seed) not in study.probes]
+    if missing or not study.probes:
         raise InputError(f"a comparison lacks the probes of {', '.join(missing) or 'any fold'}; run them first")
     for (name, seed), probed in study.probes.items():
         for what, one, other in (
@@ -146,7 +163,6 @@ def _tested(probed: Probed) -> list[object]:
 
 
 def _outcome(study: _Study, name: str) -> Outcome:
-    """Collect the outcomes of every method on the test clips of one fold, over the seeds."""
     first = study.of_fold(name)[0]
     rows = [[study.rows(of)[name, seed] for seed in study.seeds] for of in study.methods]  # (methods, seeds)
     if first["multi_label"]:
@@ -157,13 +173,10 @@ def _outcome(study: _Study, name: str) -> Outcome:
     return Hits(hits=np.array([np.mean([np.array(row["predictions"]) == truth for row in seeds], 0) for seeds in rows]))
 
 
-def _method(
-    study: _Study, of: str, values: FloatArray, draws: FloatArray, outcomes: Sequence[Outcome], config: ProbeConfig
-) -> MethodRow:
-    """Build one row of the comparison from values ``(folds, methods)`` and draws ``(resamples, methods)``."""
+def _method(study: _Study, of: str) -> MethodRow:
     number, rows = study.methods.index(of), study.rows(of)
-    low, high = interval(draws[:, number], config.confidence)
-    mine = values[:, number]
+    low, high = interval(study.draws[:, number], study.config.confidence)
+    mine = study.values[:, number]
     return {
         "of": of,
         "kind": row_of(of).kind,
@@ -179,16 +192,16 @@ def _method(
             for (name, seed), row in rows.items()
             if row["tries"]
         },
-        "groups": _groups(study, number, outcomes),
+        "groups": _groups(study, number),
     }
 
 
-def _groups(study: _Study, number: int, outcomes: Sequence[Outcome]) -> dict[str, float]:
+def _groups(study: _Study, number: int) -> dict[str, float]:
     """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
     parts: dict[str, list[tuple[float, int]]] = {}
-    for name, outcome in zip(study.names, outcomes, strict=True):
+    for name, outcome in zip(study.names, study.outcomes, strict=True):
         groups = np.array([group or "" for group in study.of_fold(name)[0]["groups"]])
-        for group in sorted({*groups.tolist()} - {""}):
+        for group in {*groups.tolist()} - {""}:
             members = (groups == group).astype(np.float64)
             parts.setdefault(group, []).append((float(measure(outcome, members[None])[0, number]), int(members.sum())))
     return {
@@ -197,15 +210,15 @@ def _groups(study: _Study, number: int, outcomes: Sequence[Outcome]) -> dict[str
     }
 
 
-def _differences(study: _Study, values: FloatArray, draws: FloatArray, config: ProbeConfig) -> list[DifferenceRow]:
-    """Compare the GPT with every other method, the strongest first; values and draws as in `_method`."""
+def _differences(study: _Study) -> list[DifferenceRow]:
+    """Compare the GPT with every other method, the strongest first."""
     if GPT not in study.methods:
         return []
     gpt, rows = study.methods.index(GPT), []
     for other, against in enumerate(study.methods):
         if other != gpt:
-            found = difference(values, draws, gpt, other, confidence=config.confidence)
-            folds = dict(zip(study.names, (values[:, gpt] - values[:, other]).tolist(), strict=True))
+            found = difference(study.values, study.draws, gpt, other, confidence=study.config.confidence)
+            folds = dict(zip(study.names, (study.values[:, gpt] - study.values[:, other]).tolist(), strict=True))
             rows.append(cast(DifferenceRow, {"of": GPT, "against": against, "folds": folds, **asdict(found)}))
     return sorted(rows, key=lambda row: row["value"])
 
@@ -213,15 +226,12 @@ def _differences(study: _Study, values: FloatArray, draws: FloatArray, config: P
 def _layers(study: _Study, of: str) -> list[LayerRow]:
     """List each layer with the pooling that is best on validation, means over the folds; all layers last."""
     best = [best_poolings(row["candidates"]) for row in study.rows(of).values()]
-    names = [name for name in best[0] if "/" in name]
-    return [
-        {
-            "of": name,
-            "validation": float(np.mean([each[name]["validation_accuracy"] for each in best])),
-            "test": float(np.mean([each[name]["test_accuracy"] for each in best])),
-        }
-        for name in sorted(names, key=lambda name: name.startswith(f"{of}/all_"))
-    ]
+    names = sorted((name for name in best[0] if "/" in name), key=lambda name: name.startswith(f"{of}/all_"))
+
+    def mean(name: str, split: str) -> float:
+        return float(np.mean([each[name][f"{split}_accuracy"] for each in best]))
+
+    return [{"of": name, "validation": mean(name, "validation"), "test": mean(name, "test")} for name in names]
 
 
 def best_poolings(candidates: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -241,8 +251,7 @@ def _learning_curve(study: _Study, of: str) -> list[SharePoint]:
     """
     rows = study.rows(of)
     folds = [[rows[name, seed]["learning_curve"] for seed in study.seeds] for name in study.names]
-    shares = range(len(folds[0][0]))
-    points = [_mean_point([[curve[place] for curve in seeds] for seeds in folds]) for place in shares]
+    points = [_mean_point([[curve[place] for curve in seeds] for seeds in folds]) for place in range(len(folds[0][0]))]
     whole = next((point["clips"] for point in points if point["share"] == 1), None)
     for point in points:
         point["share"] = point["clips"] / whole if whole else point["share"]
@@ -260,22 +269,13 @@ def _mean_point(folds: Sequence[Sequence[Mapping[str, float]]]) -> SharePoint:
 
     values = mean("test_accuracy")
     below, above = (float(np.linalg.norm(values - mean(name)) / len(folds)) for name in ("low", "high"))
-    value = float(values.mean())
-    return {
-        "share": folds[0][0]["share"],
-        "clips": float(mean("clips").mean()),
-        "value": value,
-        "low": value - below,
-        "high": value + above,
-    }
+    share, clips, value = folds[0][0]["share"], float(mean("clips").mean()), float(values.mean())
+    return {"share": share, "clips": clips, "value": value, "low": value - below, "high": value + above}
 
 
 def _confusion(study: _Study, of: str) -> list[list[float]]:
     """Test clips of each true class (rows) by answer (columns), over all folds; mean over the seeds."""
-    numbers = {name: number for number, name in enumerate(study.first["classes"])}
-    counts = np.zeros((len(numbers), len(numbers)))
-    for place, row in study.rows(of).items():
-        for truth, answer in zip(study.probes[place]["truth"], row["predictions"], strict=True):
-            counts[numbers[truth], numbers[answer]] += 1
+    answers = [(study.probes[place]["truth"], row["predictions"]) for place, row in study.rows(of).items()]
+    counts = sum(confusion_matrix(*each, labels=study.first["classes"]) for each in answers)
     means: list[list[float]] = (counts / len(study.seeds)).tolist()
     return means
