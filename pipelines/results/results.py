@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +25,7 @@ from vocoder.kinds.wavenet import WAVENET
 FoldSeed = tuple[str, int]  # the test fold, and the seed
 
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
+CODEBOOK_FIGURES = ("perplexity", "used_codes", "dead_codes", "bits_per_second", "reconstruction_mse", "quantised_mse")
 
 
 def write_results(
@@ -57,9 +57,7 @@ def write_results(
     if only:
         content |= _of_one_run(only, manifest)
         heard = sound_figures(only, manifest, settings.probe, protocol=protocol)
-        # Validation clips of a vocoder for several codebooks use a mix of them, not the run's own.
-        own_codebook = settings.vocoder.codebook_sizes is None
-        figures = [*_collected(only, protocol, vocoder=own_codebook), *heard, *figures]
+        figures = [*_on_validation(only, settings, protocol), *heard, *figures]
     if all("probe" in entries for entries in made.values()):
         compared = _comparison(made, settings)
         content["comparison"] = compared
@@ -70,9 +68,8 @@ def write_results(
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
     """Collect the figures that exist once if everything was trained once."""
-    content: dict[str, object] = {
-        "curves": {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
-    }
+    curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
+    content: dict[str, object] = {"curves": curves}
     if "health" in entries:
         health = entries["health"].read_json("health.json")
         kmeans = entries["tokenizer"].read_json("kmeans.json")
@@ -82,12 +79,25 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
     return content
 
 
-def _collected(entries: Mapping[str, Entry], protocol: str, *, vocoder: bool) -> Iterator[Figure]:
-    """Collect the validation figures of a run's parts, and the rate of the codes."""
-    collectors = {"vocoder": _vocoder} if vocoder else {}
-    for stage, collect in {**collectors, "tokenizer": _rate, "health": _tokenizer, "lm": _language_model}.items():
-        for figure in collect(entries[stage]) if stage in entries else ():
-            yield figure if collect is _rate else replace(figure, protocol=protocol, split="validation")
+def _on_validation(entries: Mapping[str, Entry], settings: RunSettings, protocol: str) -> Iterator[Figure]:
+    """Collect the figures of a run's parts on validation clips, and the codes per second."""
+    shared: dict[str, Any] = {"protocol": protocol, "split": "validation"}
+    # Validation clips of a vocoder for several codebooks use a mix of them, not the run's own.
+    if "vocoder" in entries and settings.vocoder.codebook_sizes is None:
+        yield from _bits_per_sample(entries["vocoder"], shared)
+    if tokenizer := entries.get("tokenizer"):
+        yield Figure(stage="tokenizer", name="codes_per_second", value=_rate(tokenizer), artifact=tokenizer.key)
+    if health := entries.get("health"):
+        shared_by_tokenizer: dict[str, Any] = {**shared, "stage": "tokenizer", "artifact": health.key}
+        record: Mapping[str, Any] = health.read_json("health.json")
+        for name in CODEBOOK_FIGURES:
+            yield Figure(name=name, value=record[name], **shared_by_tokenizer)
+        for change, share in record["stability"].items():
+            yield Figure(name="stability", of=change, value=share, **shared_by_tokenizer)
+    if lm := entries.get("lm"):
+        perplexities: Mapping[str, Any] = lm.read_json("perplexity.json")
+        for name, value in perplexities.items():
+            yield Figure(stage="lm", name=name, value=value, artifact=lm.key, **shared)
 
 
 def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSettings) -> ComparisonRecord:
@@ -108,9 +118,9 @@ def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSetti
 
 def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
     """Give the methods' figures, means over the folds, and the GPT's difference to each other method."""
-    keys, metric, seeds = [entries["probe"].key for entries in made.values()], compared["metric"], compared["seeds"]
-    shared: dict[str, Any] = {"stage": "probe", "artifact": " ".join(keys), "seeds": len(seeds), "split": "test"}
-    shared["protocol"] = compared["protocol"]
+    metric, keys = compared["metric"], " ".join(entries["probe"].key for entries in made.values())
+    shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "split": "test"}
+    shared |= {"artifact": keys, "seeds": len(compared["seeds"])}
     for row in compared["methods"]:
         yield Figure(name=metric, of=row["of"], value=row["value"], low=row["low"], high=row["high"], **shared)
         for name, value in (("macro_f1", row["macro_f1"]), ("mean_average_precision", row["mean_average_precision"])):
@@ -121,52 +131,37 @@ def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, E
         yield Figure(name="difference", of=of, value=one["value"], low=one["low"], high=one["high"], **shared)
 
 
-def _rate(entry: Entry) -> Iterator[Figure]:
-    """Give the codes per second over all streams, a property of the tokenizer."""
-    values = entry.read_json("config.json")
+def _rate(tokenizer: Entry) -> float:
+    """Compute the codes per second over all streams."""
+    values = tokenizer.read_json("config.json")
     del values["fingerprints"]
-    tokenizer = build(TokenizerConfig, values, name="tokenizer")
-    rate = tokenizer.audio.sample_rate / tokenizer.samples_per_code * tokenizer.streams
-    yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=entry.key)
+    config = build(TokenizerConfig, values, name="tokenizer")
+    return config.audio.sample_rate / config.samples_per_code * config.streams
 
 
-def _tokenizer(entry: Entry) -> Iterator[Figure]:
-    health: Mapping[str, Any] = entry.read_json("health.json")
-    for name in ("perplexity", "used_codes", "dead_codes", "bits_per_second", "reconstruction_mse", "quantised_mse"):
-        yield Figure(stage="tokenizer", name=name, value=health[name], artifact=entry.key)
-    for change, share in health["stability"].items():
-        yield Figure(stage="tokenizer", name="stability", of=change, value=share, artifact=entry.key)
-
-
-def _language_model(entry: Entry) -> Iterator[Figure]:
-    perplexities: Mapping[str, Any] = entry.read_json("perplexity.json")
-    for name, value in perplexities.items():
-        yield Figure(stage="lm", name=name, value=value, artifact=entry.key)
-
-
-def _vocoder(entry: Entry) -> Iterator[Figure]:
+def _bits_per_sample(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:
     """Give the cross entropy of a sample's mu-law level, given earlier levels and codes, over validation crops.
 
     It is that of the kept weights, and comparable between vocoders of one sample rate, number of levels and set of
     crops.
     """
-    curve: Mapping[str, Any] = entry.read_json(CURVE)
-    shared: dict[str, Any] = {"stage": "vocoder", "name": "bits_per_sample", "of": WAVENET.key, "artifact": entry.key}
-    for point in curve["curve"]:
-        if point["step"] == curve["kept_step"]:
-            yield Figure(value=point["validation_loss"] / math.log(2), **shared)
+    record: Mapping[str, Any] = entry.read_json(CURVE)
+    for point in record["curve"]:
+        if point["step"] == record["kept_step"]:
+            bits, of = point["validation_loss"] / math.log(2), WAVENET.key
+            yield Figure(stage="vocoder", name="bits_per_sample", of=of, value=bits, artifact=entry.key, **shared)
 
 
 def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
     """Give each layer of each method with its best pooling on validation."""
     probed: Mapping[str, Any] = entry.read_json(PROBE)
     metric = "mean_average_precision" if probed["multi_label"] else "accuracy"
-    shared: dict[str, Any] = {"stage": "probe", "name": metric, "artifact": entry.key}
+    shared: dict[str, Any] = {"stage": "probe", "protocol": protocol, "split": "test", "artifact": entry.key}
     for row in probed["methods"]:
         for of, each in best_poolings(row["candidates"]).items():
             if "/" in of:
-                values = {"value": each["test_accuracy"], "low": each["low"], "high": each["high"]}
-                yield Figure(of=of, **values, protocol=protocol, split="test", **shared)
+                low, high = each["low"], each["high"]
+                yield Figure(name=metric, of=of, value=each["test_accuracy"], low=low, high=high, **shared)
 
 
 def _costs(entry: Entry) -> Iterator[Figure]:
