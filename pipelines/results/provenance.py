@@ -42,7 +42,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
         ranks=gang.size,
         parameters={entry.stage: parameters(entry.folder) for entry in entries if (entry.folder / CURVE).is_file()},
         libraries=library_versions(),
-        config=_without_home(config),
+        config={name: _without_home(value, str(Path.home())) for name, value in config.items()},
     )
 
 
@@ -69,18 +69,11 @@ def parameters(folder: Path) -> int:
 
 
 def _git(checkout: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "--no-optional-locks", "-C", str(checkout), *words],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=10,
-    )
-    return done.stdout.strip()
+    command = ["git", "--no-optional-locks", "-C", str(checkout), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
 def _cpu() -> str:
-    """Return the model of the processor."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")
@@ -90,26 +83,20 @@ def _cpu() -> str:
 
 
 def _system() -> str:
-    """Return the operating system and its kernel."""
     kernel = f"{platform.system()} {platform.release()}"
     with suppress(OSError):
         return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
     return kernel
 
 
-def _without_home(config: Mapping[str, object]) -> dict[str, object]:
-    """Replace the user's home folder in the config by ``~``, which the command line accepts."""
-    home = str(Path("~").expanduser())
-
-    def shortened(value: object) -> object:
-        match value:
-            case str() if home != "/" and (value == home or value.startswith(f"{home}/")):
-                return f"~{value[len(home) :]}"
-            case Mapping():
-                return {name: shortened(each) for name, each in value.items()}
-            case list() | tuple():
-                return [shortened(each) for each in value]
-            case _:
-                return value
-
-    return {name: shortened(value) for name, value in config.items()}
+def _without_home(value: object, home: str) -> object:
+    """Replace the user's home folder in an option by ``~``, which the command line accepts."""
+    match value:
+        case str() if home != "/" and (value == home or value.startswith(f"{home}/")):
+            return f"~{value[len(home) :]}"
+        case Mapping():
+            return {name: _without_home(each, home) for name, each in value.items()}
+        case list() | tuple():
+            return [_without_home(each, home) for each in value]
+        case _:
+            return value
