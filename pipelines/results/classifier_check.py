@@ -4,7 +4,7 @@ Label accuracy of decoded clips says something about a vocoder only where the cl
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +16,7 @@ from pipelines.stages.decoded import CLIPS
 from pipelines.stages.playback import JUDGES, JudgeName
 from pipelines.stages.recognition import RECOGNISED
 from pipelines.store.store import Entry
+from vocoder.kinds.table import ORIGINAL
 
 GOOD_ENOUGH = 0.95  # label accuracy on originals above which mistakes come from the sound rather than the classifier
 TOO_WEAK = 0.8  # label accuracy on originals below which figures of decoded sound mean little
@@ -49,14 +50,19 @@ class OriginalsRecognised:
 
 def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsRecognised | None:
     """Compare the classifier's answers to the originals with the manifest's labels; None without labels."""
-    labels = {clip.name: clip.label for clip in manifest.clips}
-    answers = [(labels.get(row["path"]), row["heard"]["original"]) for row in recognised.read_rows(RECOGNISED, "clips")]
-    known = [(label, answer) for label, answer in answers if label is not None]
+    known = labelled_rows(recognised, manifest)
     if not known:
         return None
     ((guess, guessed),) = Counter(label for label, _ in known).most_common(1)
-    right = sum(label == answer for label, answer in known)
+    right = sum(label == heard[ORIGINAL] for label, heard in known)
     return OriginalsRecognised(right=right, clips=len(known), guess=guess, guessed=guessed)
+
+
+def labelled_rows(recognised: Entry, manifest: Manifest) -> list[tuple[str, Mapping[str, str]]]:
+    """List the label of each judged clip, and the label that the classifier names by kind of sound."""
+    labels = {clip.name: clip.label for clip in manifest.clips}
+    rows = recognised.read_rows(RECOGNISED, "clips")
+    return [(label, row["heard"]) for row in rows if (label := labels.get(row["path"])) is not None]
 
 
 def judge_of(recognised: Entry) -> JudgeName:
@@ -96,10 +102,8 @@ def _remedies(found: OriginalsRecognised, decoded: Entry, manifest: Manifest) ->
     rows = decoded.read_rows(CLIPS, "clips")
     cut = [row for row in rows if is_cut(row)]
     if len(cut) > OFTEN * len(rows):
-        yield (
-            f"raise listening.seconds, since {len(cut)} of {len(rows)} clips are longer than the "
-            f"{cut[0]['seconds']:g} s that are judged"
-        )
+        longer = f"{len(cut)} of {len(rows)} clips are longer than the {cut[0]['seconds']:g} s that are judged"
+        yield f"raise listening.seconds, since {longer}"
     if not manifest.trimmed_seconds:
         yield "cut silent ends off with corpus.inspection.trim_db=40"
     if not found.beats_guessing and len(rows) < len(manifest.of("test")):

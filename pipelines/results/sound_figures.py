@@ -12,7 +12,7 @@ import numpy as np
 from audio.recordings.manifest import Manifest
 from lm.comparison import Hits, bootstrap, by_fold, difference, interval
 from lm.probe import ProbeConfig
-from pipelines.results.classifier_check import judge_of, unreliable_classifier
+from pipelines.results.classifier_check import judge_of, labelled_rows, unreliable_classifier
 from pipelines.results.figures import Figure
 from pipelines.stages.decoded import CLIPS, GUARD, JUDGED
 from pipelines.stages.listening import LISTENING
@@ -24,7 +24,7 @@ from vocoder.kinds.wavenet import WAVENET
 
 COUNTED = ("stoi", "pesq", "pitch_error")  # figures that some clips lack: their clips are counted
 
-Rows = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
 
 
 def sound_figures(
@@ -36,15 +36,23 @@ def sound_figures(
     """
     if "listening" not in entries:
         return
-    shared = {"stage": "vocoder", "protocol": protocol, "split": "test"}
+
+    def shared(stage: str) -> dict[str, Any]:
+        return {"stage": "vocoder", "protocol": protocol, "split": "test", "artifact": entries[stage].key}
+
     if "recognised" in entries:
-        yield from _labels(entries["recognised"], manifest, config, shared)
-    if "decoded" in entries:
-        yield from _runaway_blocks(entries["decoded"], shared)
-    of = "judged" if "judged" in entries else "listening"
-    name = JUDGED if of == "judged" else LISTENING
-    yield from _means(entries[of].read_rows(name, "clips"), config, {**shared, "artifact": entries[of].key})
-    yield from _of_language(entries["listening"], config, {**shared, "artifact": entries["listening"].key})
+        yield from _labels(entries["recognised"], manifest, config, shared("recognised"))
+    if "decoded" in entries and (entries["decoded"].folder / GUARD).exists():
+        counts: Row = entries["decoded"].read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
+        for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
+            yield Figure(name=name, of=WAVENET.key, value=count, **shared("decoded"))
+    of, name = ("judged", JUDGED) if "judged" in entries else ("listening", LISTENING)
+    rows = entries[of].read_rows(name, "clips")
+    for kind in dict.fromkeys(kind for row in rows for kind in row["sounds"]):
+        figures = [row["sounds"][kind] for row in rows if kind in row["sounds"]]
+        for name in dict.fromkeys(name for row in figures for name in row):
+            yield from _mean(name, kind, [row[name] for row in figures], config, shared(of))
+    yield from _of_language(entries["listening"], config, shared("listening"))
 
 
 def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
@@ -68,17 +76,15 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
     return record
 
 
-def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
+def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) -> Iterator[Figure]:
     """Give the label accuracy of each kind of sound, and WaveNet's relative to the other kinds and the originals."""
-    labels = {clip.name: clip.label for clip in manifest.clips}
-    rows = [row for row in entry.read_rows(RECOGNISED, "clips") if labels.get(row["path"]) is not None]
+    rows = labelled_rows(entry, manifest)
     if not rows:
         return
-    kinds = tuple(rows[0]["heard"])
-    hits = np.array([[row["heard"][kind] == labels[row["path"]] for row in rows] for kind in kinds], np.float64)
+    kinds = tuple(rows[0][1])
+    hits = np.array([[heard[kind] == label for label, heard in rows] for kind in kinds], np.float64)
     outcome = Hits(hits=hits)
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
-    shared = {**shared, "artifact": entry.key}
     for column, kind in enumerate(kinds):
         low, high = interval(draws[:, column], config.confidence)
         yield Figure(name="label_accuracy", of=kind, value=float(hits[column].mean()), low=low, high=high, **shared)
@@ -90,32 +96,16 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Mappi
     if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
         least = 1 / (2 * len(rows))  # a resample may have no right answer
         low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
-        value = float(hits[one].mean() / hits[original].mean())
-        name, of = "label_accuracy_ratio", f"{WAVENET.key} / {ORIGINAL}"
-        yield Figure(name=name, of=of, value=value, low=low, high=high, **shared)
+        name, of, value = (
+            "label_accuracy_ratio",
+            f"{WAVENET.key} / {ORIGINAL}",
+            hits[one].mean() / hits[original].mean(),
+        )
+        yield Figure(name=name, of=of, value=float(value), low=low, high=high, **shared)
 
 
-def _runaway_blocks(entry: Entry, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Give the number of decoded blocks that were drawn again, and of those that stayed runaway."""
-    if (entry.folder / GUARD).exists():
-        counts: Mapping[str, Any] = entry.read_json(GUARD)
-        for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
-            yield Figure(name=name, of=WAVENET.key, value=count, artifact=entry.key, **shared)
-
-
-def _means(rows: Rows, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
-    """Average each figure of each kind of sound over the clips that have it, and count them."""
-    kinds = dict.fromkeys(kind for row in rows for kind in row["sounds"])
-    for kind in kinds:
-        names = dict.fromkeys(name for row in rows for name in row["sounds"].get(kind, {}))
-        for name in names:
-            values = [row["sounds"][kind][name] for row in rows if kind in row["sounds"]]
-            yield from _mean(name, kind, values, config, shared)
-
-
-def _mean(
-    name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Mapping[str, Any]
-) -> Iterator[Figure]:
+def _mean(name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Row) -> Iterator[Figure]:
+    """Average a figure over the clips that have it, and count them if some may lack it."""
     known = np.array([value for value in values if value is not None], np.float64)
     if len(known):
         draws = bootstrap([Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
@@ -125,26 +115,25 @@ def _mean(
         yield Figure(name=f"{name}_clips", of=of, value=len(known), **shared)
 
 
-def _of_language(entry: Entry, config: ProbeConfig, shared: Mapping[str, Any]) -> Iterator[Figure]:
+def _of_language(entry: Entry, config: ProbeConfig, shared: Row) -> Iterator[Figure]:
     """Give the figures of generated sounds: levels, diversity of the codes, and the model's perplexity of both."""
-    said: dict[str, list[Mapping[str, Any]]] = {}
+    said: dict[str, list[Row]] = {}
     for row in entry.read_rows(LISTENING, "said"):
-        said.setdefault(at_temperature(row["kind"], row["temperature"]), []).append(row)
-    for of, several in said.items():
-        for name in dict.fromkeys(name for row in several for name in row["figures"]):
-            values = _clip_means(several, name)
+        said.setdefault(f"{row['kind']}@{row['temperature']:g}", []).append(row)
+    for of, rows in said.items():
+        for name in dict.fromkeys(name for row in rows for name in row["figures"]):
+            values = _clip_means(rows, name)
             if name == "prompt_seconds":  # chosen, not measured
                 yield Figure(name=name, of=of, value=float(np.mean(values)), **shared)
             else:
                 yield from _mean(name, of, values, config, shared)
     for row in entry.read_rows(LISTENING, "diversity"):
-        of = at_temperature(row["of"], row["temperature"])
         for name, value in row.items():
             if name not in ("of", "temperature", "sounds") and value is not None:
-                yield Figure(name=name, of=of, value=value, **shared)
+                yield Figure(name=name, of=f"{row['of']}@{row['temperature']:g}", value=value, **shared)
 
 
-def _clip_means(rows: Rows, name: str) -> list[float]:
+def _clip_means(rows: Sequence[Row], name: str) -> list[float]:
     """Average a figure over the continuations of each clip, which share a prompt; unprompted sounds stay separate."""
     values: dict[object, list[float]] = {}
     for number, row in enumerate(rows):
@@ -152,8 +141,3 @@ def _clip_means(rows: Rows, name: str) -> list[float]:
             begun = ("sound", number) if row["clip"] is None else ("clip", row["clip"])
             values.setdefault(begun, []).append(value)
     return [float(np.mean(each)) for each in values.values()]
-
-
-def at_temperature(kind: str, temperature: float) -> str:
-    """Name the sounds of one kind at one temperature in figures."""
-    return f"{kind}@{temperature:g}"
