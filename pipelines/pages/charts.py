@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -233,20 +233,11 @@ def _draw_curve(axes: Axes, each: Series) -> None:
 
 def _plot(axes: Axes, across: Sequence[float], up: Sequence[float], each: Series) -> None:
     """Draw the line and the markers of a series."""
-    look = each.look
-    axes.plot(
-        across,
-        up,
-        linestyle=look.dashes or "none",
-        marker=look.marker,
-        color=look.colour,
-        markerfacecolor=look.colour if look.filled else PAPER,
-        markersize=look.size,
-        linewidth=look.width,
-        alpha=look.alpha,
-        drawstyle="steps-post" if each.shape == "steps" else "default",
-        label=each.label or None,
-    )
+    look, face = each.look, each.look.colour if each.look.filled else PAPER
+    marker: dict[str, Any] = {"marker": look.marker, "markerfacecolor": face, "markersize": look.size}
+    line: dict[str, Any] = {"linestyle": look.dashes or "none", "linewidth": look.width, "color": look.colour}
+    steps = "steps-post" if each.shape == "steps" else "default"
+    axes.plot(across, up, drawstyle=steps, alpha=look.alpha, label=each.label or None, **marker, **line)
 
 
 def _draw_level(axes: Axes, label: str, level: float) -> None:
@@ -282,6 +273,5 @@ def _write_legend_above(figure: Figure) -> None:
 
 
 def _legend_columns(labels: Sequence[str]) -> int:
-    """As many columns as fit."""
     lengths = sorted((len(label) for label in labels), reverse=True)
     return next((count for count in (3, 2) if sum(lengths[:count]) + 4 * count <= LEGEND_LETTERS), 1)

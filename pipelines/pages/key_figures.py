@@ -26,24 +26,21 @@ class KeyFigure:
 
 def key_figures(results: Results) -> list[KeyFigure]:
     """List the figures that a reader asks for first, as far as the run has them."""
-
-    def of(stage: str, name: str, kind: str | None = None) -> float | None:
-        return value_of(results, stage, name, kind)
-
+    of = partial(value_of, results)
     size = len(results["codebook"]["counts"]) if "codebook" in results else None
     comparison = results.get("comparison")
     unigram, coded = of("lm", "unigram_perplexity"), of("tokenizer", "bits_per_second")
     kinds = {"{} of the originals": ORIGINAL, **{f"{{}} by {kind.title}": kind.key for kind in reversed(UNLEARNED)}}
     labels = {note: of("vocoder", "label_accuracy", kind) for note, kind in kinds.items()}
-    griffin_lim = of("vocoder", "log_mel_distance", GRIFFIN_LIM.key)
-    distance, decibels = {f"{{}} by {GRIFFIN_LIM.title}": griffin_lim}, partial(quantity, unit="dB")
+    distance = {f"{{}} by {GRIFFIN_LIM.title}": of("vocoder", "log_mel_distance", GRIFFIN_LIM.key)}
+    wavenet, decibels = WAVENET.title, partial(quantity, unit="dB")
     return [
         *_figure("codebook perplexity", of("tokenizer", "perplexity"), number, {"of {} codes": size}),
         *_figure("language model perplexity", of("lm", "perplexity"), number, {"{} by frequencies alone": unigram}),
         *_figure("bits per second", of("lm", "bits_per_second"), number, {"{} without a language model": coded}),
         *(_probe_figures(comparison) if comparison else []),
-        *_figure("of WaveNet's clips recognised", of("vocoder", "label_accuracy", WAVENET.key), percent, labels),
-        *_figure("WaveNet's log-mel distance", of("vocoder", "log_mel_distance", WAVENET.key), decibels, distance),
+        *_figure(f"of {wavenet}'s clips recognised", of("vocoder", "label_accuracy", WAVENET.key), percent, labels),
+        *_figure(f"{wavenet}'s log-mel distance", of("vocoder", "log_mel_distance", WAVENET.key), decibels, distance),
     ]
 
 
@@ -53,13 +50,12 @@ def _probe_figures(comparison: ComparisonRecord) -> list[KeyFigure]:
     if gpt is None:
         return []
     beside = {f"{{}} by {BAG_OF_CODES.row.title}": bag["value"] if bag else None}
-    found = _figure(f"probe {metric_of(comparison)} of the GPT", gpt["value"], percent, beside)
-    for rival in shown_in("key figures", [row["of"] for row in comparison["methods"]]):
-        if other := method_of(comparison, rival):
-            note = f"{percent(other['value'])} by {full_name(rival)}"
-            difference = points(gpt["value"] - other["value"])
-            found.append(KeyFigure(value=difference, name=f"points over {full_name(rival)}", note=note))
-    return found
+    figures = _figure(f"probe {metric_of(comparison)} of the GPT", gpt["value"], percent, beside)
+    values = {row["of"]: row["value"] for row in comparison["methods"]}
+    for rival in shown_in("key figures", values):
+        gain, note = points(gpt["value"] - values[rival]), f"{percent(values[rival])} by {full_name(rival)}"
+        figures.append(KeyFigure(value=gain, name=f"points over {full_name(rival)}", note=note))
+    return figures
 
 
 def _figure(

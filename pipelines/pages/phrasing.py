@@ -39,18 +39,8 @@ NAMES = {
     "noise": "after a little noise",
     "shift": "after a small shift in time",
 }
-# Units that need fewer words beside the name of their figure.
-UNITS = {
-    "bit/s": "",
-    "bit/sample": "",
-    "codes": "",
-    "codes/s": "",
-    "STOI": "",
-    "clips": "",
-    "full scale": "",
-    "dB re full scale": "dBFS",
-    "normalised log-mel squared": "",
-}
+# Units that are not repeated beside the name of their figure.
+IN_NAME = ("bit/s", "bit/sample", "codes", "codes/s", "STOI", "clips", "full scale", "normalised log-mel squared")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -111,8 +101,10 @@ def quantity(value: float | None, unit: str) -> str:
             return duration(math.nan if value is None else value)
         case "bytes":
             return f"{number(None if value is None else value / 1e9)} GB"
+        case _ if unit in IN_NAME:
+            return number(value)
         case _:
-            return f"{number(value)} {UNITS.get(unit, unit)}".rstrip()
+            return f"{number(value)} {unit.replace('dB re full scale', 'dBFS')}"
 
 
 def metric_of(comparison: ComparisonRecord) -> str:

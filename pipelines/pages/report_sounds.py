@@ -45,7 +45,7 @@ def clip_sounds(results: Results) -> list[ClipSounds]:
         ClipSounds(
             name=clip_name(clip),
             path=clip["path"],
-            place=f"from {clip.get('start', 0.0):.2f} s of {clip['clip_seconds']:.1f} s" if is_cut(clip) else None,
+            place=f"from {clip['start']:.2f} s of {clip['clip_seconds']:.1f} s" if is_cut(clip) else None,
             sounds=[
                 Sound(title=title, file=f"{number}_{kind}.wav", figures=clip["sounds"][kind], last=kind in LAST)
                 for kind, title in sorted(TITLES.items(), key=lambda item: item[0] in LAST)
@@ -76,14 +76,14 @@ def embedded_sounds(folder: Path, results: Results) -> dict[str, str | None]:
         InputError: a file is missing.
     """
     clips, left = clip_sounds(results), MAX_SOUND_BYTES
-    of_clips = [sound for clip in clips for sound in clip.sounds]
-    generated = [*said_sounds(results, None), *(sound for clip in clips for sound in clip.continuations)]
+    sounds = [sound for clip in clips for sound in clip.sounds] + said_sounds(results, None)
+    sounds += [sound for clip in clips for sound in clip.continuations]
     sources: dict[str, str | None] = {}
-    for sound in sorted([*of_clips, *generated], key=lambda sound: sound.last):
+    for sound in sorted(sounds, key=lambda sound: sound.last):
         path = sound_path(folder, sound.file)
         left -= path.stat().st_size
-        data = base64.b64encode(path.read_bytes()).decode() if left >= 0 else None
-        sources[sound.file] = None if data is None else f"data:audio/wav;base64,{data}"
+        data = f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}" if left >= 0 else None
+        sources[sound.file] = data
     return sources
 
 

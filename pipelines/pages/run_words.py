@@ -20,6 +20,7 @@ from pipelines.store.stored_features import GPT
 
 MAX_FOLDS = 8  # that a sentence names
 MAX_LINES = 12  # methods in a terminal
+BETTER, WORSE, UNDECIDED = "The GPT is better than", "The GPT is worse than", "The interval includes 0 for"
 
 
 def summary(results: Results) -> list[str]:
@@ -47,20 +48,17 @@ def _recordings(results: Results) -> str:
     corpus = results.get("corpus")
     if not corpus:
         return "recordings"
-    clips, seconds = sum(corpus["clips"].values()), sum(corpus["seconds"].values())
-    recordings = corpus.get("recordings")  # only where clips are segments of recordings
-    what = (
-        f"{counted(clips, 'clip')} of {counted(recordings, 'recording')}" if recordings else counted(clips, "recording")
-    )
-    return f"{what} ({duration(seconds)} of sound)"
+    clips, whole = sum(corpus["clips"].values()), corpus.get("recordings")  # only where clips are their segments
+    named = f"{counted(clips, 'clip')} of {counted(whole, 'recording')}" if whole else counted(clips, "recording")
+    return f"{named} ({duration(sum(corpus['seconds'].values()))} of sound)"
 
 
 def setting(comparison: ComparisonRecord) -> str:
     """Write under which conditions the methods were compared."""
     folds = comparison["folds"]
-    named = f" ({', '.join(folds)})" if 1 < len(folds) <= MAX_FOLDS else ""
+    named = f" ({', '.join(folds)})" if len(folds) <= MAX_FOLDS else ""
     parts = [
-        *([f"{counted(len(folds), 'fold')}{named}"] if len(folds) > 1 else []),
+        *([f"{counted(len(folds), 'fold')}{named}"] if has_folds(comparison) else []),
         counted(len(comparison.get("seeds", [])), "seed"),
         counted(comparison.get("clips", 0), "test clip"),
         counted(len(comparison["classes"]), "class", "classes"),
@@ -76,17 +74,11 @@ def standing(comparison: ComparisonRecord) -> list[str]:
     rows = [row for row in comparison.get("differences", []) if row["of"] == GPT]
     known = {row["against"]: row for row in rows}
     shown = [known[name] for name in shown_in("summary", known)] or rows[:MAX_FOLDS]
-    sentences = {
-        "The GPT is better than": [row for row in shown if row["low"] > 0],
-        "The GPT is worse than": [row for row in shown if row["high"] < 0],
-        "The interval includes 0 for": [row for row in shown if row["low"] <= 0 <= row["high"]],
-    }
-    named = {row["against"]: f"{full_name(row['against'])}: {difference(row, comparison)}" for row in shown}
-    return [
-        f"{begin} {'; '.join(named[row['against']] for row in several)}."
-        for begin, several in sentences.items()
-        if several
-    ]
+    sentences: dict[str, list[str]] = {BETTER: [], WORSE: [], UNDECIDED: []}
+    for row in shown:
+        begin = BETTER if row["low"] > 0 else WORSE if row["high"] < 0 else UNDECIDED
+        sentences[begin].append(f"{full_name(row['against'])}: {difference(row, comparison)}")
+    return [f"{begin} {'; '.join(several)}." for begin, several in sentences.items() if several]
 
 
 def difference(row: DifferenceRow, comparison: ComparisonRecord) -> str:
@@ -105,21 +97,17 @@ def _interval(low: float, high: float) -> str:
 def candidates(row: MethodRow) -> str:
     """List what validation chose, the most frequent first, with the number of folds where they differ."""
     counts = Counter(row.get("chosen", {}).values())
-    if len(counts) < 2:
-        return next(iter(counts), "–")
-    return ", ".join(f"{name} ({count}×)" for name, count in counts.most_common())
+    return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
 
 
 def _method_lines(comparison: ComparisonRecord) -> Iterator[str]:
-    """Write the best methods and the differences in columns."""
     if not has_folds(comparison):
         yield setting(comparison)
     shown = comparison["methods"][:MAX_LINES]
     width = max((len(full_name(row["of"])) for row in shown), default=0)
     for row in shown:
-        interval = f"{percent(row['value'])} ({percent(row['low'])} to {percent(row['high'])})"
-        f1 = f"macro F1 {percent(row.get('macro_f1'))}"
-        yield f"{full_name(row['of']):{width}}  {interval}  {f1}  {candidates(row)}"
+        value = f"{percent(row['value'])} ({percent(row['low'])} to {percent(row['high'])})"
+        yield f"{full_name(row['of']):{width}}  {value}  macro F1 {percent(row.get('macro_f1'))}  {candidates(row)}"
     for each in comparison.get("differences", [])[:MAX_LINES]:
         against = f"{full_name(each['of'])} against {full_name(each['against'])}"
         yield f"{against:{width + 12}}  {difference(each, comparison)}"

@@ -61,18 +61,13 @@ class CodebookRecord(TypedDict):
     verdict: str | None  # description of a collapse
 
 
-class ExcerptPlace(TypedDict, total=False):
-    """The position of an excerpt in its clip; older runs do not have it."""
-
-    start: float  # seconds from the beginning of the clip
-    seconds: float  # of the excerpt
-    clip_seconds: float  # of the whole clip
-
-
-class ExcerptRecord(ExcerptPlace):
+class ExcerptRecord(TypedDict):
     """The decoded part of a clip: the loudest excerpt of a longer clip."""
 
     path: str
+    start: float  # seconds from the beginning of the clip
+    seconds: float  # of the excerpt
+    clip_seconds: float  # of the whole clip
 
 
 class ClipRecord(ExcerptRecord):
@@ -221,7 +216,7 @@ def read_pictures(folder: Path) -> Pictures:
 
 def is_cut(excerpt: ExcerptRecord) -> bool:
     """Whether only a part of the clip was decoded."""
-    return excerpt.get("seconds", 0.0) < excerpt.get("clip_seconds", 0.0)
+    return excerpt["seconds"] < excerpt["clip_seconds"]
 
 
 def rows(figures: Iterable[Figure], stage: str) -> list[Figure]:

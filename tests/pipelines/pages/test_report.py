@@ -52,10 +52,9 @@ def listening(clips: int, label: str) -> dict[str, object]:
     kinds = {"original": LEVELS, "noise_vocoder": decoded, "griffin_lim": decoded, "wavenet": decoded, "prompt": LEVELS}
     continued = [said(f"{n}_continuation_{t:g}_0.wav", n, t) for n in range(clips) for t in (0.7, 1.0)]
     varied = {"sounds": 2, "distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": None}
+    whole = {"label": label, "group": "voice", "start": 0.0, "seconds": 1.0, "clip_seconds": 1.0, "sounds": kinds}
     return {
-        "clips": [
-            {"path": f"{label}/{n}.wav", "label": label, "group": "voice", "sounds": kinds} for n in range(clips)
-        ],
+        "clips": [{"path": f"{label}/{n}.wav", **whole} for n in range(clips)],
         "said": [*continued, said("unconditional_1_0.wav", None, 1.0)],
         "diversity": [
             {"of": "continuation", "temperature": 0.7, **varied, "perplexity": 8.5, "recoded_perplexity": 12.5}
