@@ -50,7 +50,7 @@ class HearModel(nn.Module):
 
     @property
     def sample_rate(self) -> int:
-        """Hz of the audio that it expects."""
+        """Sample rate of the expected audio in Hz."""
         return self.tokenizer.format.sample_rate
 
     @property
@@ -65,30 +65,25 @@ class HearModel(nn.Module):
 
 
 def load_model(model_file_path: str = "") -> HearModel:
-    """The model of a run's folder, on the CPU.
+    """Load the model of a run's folder, on the CPU.
 
-    Its layers and pooling are those that the probe chose on validation where the folder holds a probe.json; else the
-    middle third of the layers, over the sound's three thirds.
-
-    Raises:
-        InputError: no path is given, or there is no run with a tokenizer and a language model that belong together.
+    Its layers and pooling are those that the probe chose on validation. Without a probe.json they are the middle third
+    of the layers, over the sound's three thirds.
     """
     if not str(model_file_path):
-        raise InputError(
-            "model_file_path is empty, and no weights come with the package; give the folder of a run of wordless, "
-            "such as load_model('runs/<date>_<time>')"
-        )
+        problem = "model_file_path is empty, and no weights come with the package"
+        raise InputError(f"{problem}; give the folder of a run of wordless, such as load_model('runs/<date>_<time>')")
     folder = Path(model_file_path)
     tokenizer = Tokenizer.from_pretrained(part_of(folder, "tokenizer"))
     language_model = LanguageModel.from_pretrained(part_of(folder, "lm"))
-    layers, pooling = _chosen(folder / PROBE, language_model.gpt.config.layers)
+    layers, pooling = _choose(folder / PROBE, language_model.gpt.config.layers)
     return HearModel(tokenizer, language_model, layers=layers, pooling=pooling)
 
 
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
-    """Sounds ``(n_sounds, n_samples)`` in [-1, 1] at the model's rate -> ``(n_sounds, scene_embedding_size)`` float32.
+    """Embed sounds ``(n_sounds, n_samples)`` in [-1, 1] at the model's rate: ``(n_sounds, scene_embedding_size)``.
 
-    On the device of the audio.
+    The result is float32, on the device of the audio.
 
     Raises:
         InputError: the audio is not of that shape, not of floating point, empty or not finite.
@@ -99,13 +94,10 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
 
 
 def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:
-    """Embeddings ``(n_sounds, n_timestamps, timestamp_embedding_size)`` and timestamps ``(n_sounds, n_timestamps)``.
+    """Compute ``(n_sounds, n_timestamps, timestamp_embedding_size)`` and timestamps ``(n_sounds, n_timestamps)``.
 
-    Both float32, timestamps in milliseconds, on the device of the audio; a code whose centre lies after the sound's
-    end has none. A state has heard the sound up to the end of its code, and nothing after it.
-
-    Raises:
-        InputError: as `get_scene_embeddings`.
+    Both are float32, on the device of the audio; timestamps are in milliseconds. A code whose centre lies after the
+    sound's end has none. A state has read the sound up to the end of its code.
     """
     codes = _codes(audio, model)
     step = codes[0].format.samples_per_code
@@ -117,25 +109,19 @@ def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, T
 
 
 def _codes(audio: object, model: HearModel) -> list[Codes]:
-    """Codes of each sound: each is encoded alone, in blocks that do not depend on its company."""
+    """Encode each sound by itself."""
     if not isinstance(audio, Tensor) or audio.ndim != 2 or not audio.is_floating_point() or 0 in audio.shape:
         given = f"{audio.dtype} of shape {tuple(audio.shape)}" if isinstance(audio, Tensor) else type(audio).__name__
-        raise InputError(
-            f"audio is {given}; it must be floating point, (n_sounds, n_samples), a tensor with at least one of each"
-        )
+        problem = f"audio is {given}; it must be floating point, (n_sounds"
+        raise InputError(f"{problem}, n_samples), a tensor with at least one of each")
     return [model.tokenizer.encode(mono(sound, name="audio"), model.sample_rate) for sound in audio]
 
 
-def _middle_third(layers: int) -> tuple[int, ...]:
-    """The layers, counted from 1, that neither the first nor the last third holds; one at least."""
-    first = layers // 3 + 1
-    return tuple(range(first, max(layers - layers // 3, first) + 1))
-
-
-def _chosen(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
-    """Layers and pooling that a probe chose, such as ``gpt/layer_3:thirds``; the default where there was none."""
+def _choose(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
+    """Return the layers and the pooling that a probe chose, such as ``gpt/layer_3:thirds``, or else the default."""
     if not probe.is_file():
-        return _middle_third(layers), "thirds"
+        first = layers // 3 + 1
+        return tuple(range(first, max(layers - layers // 3, first) + 1)), "thirds"
     try:
         methods = cast(Sequence[Mapping[str, object]], read_json(probe)["methods"])
         (chosen,) = (str(method["chosen"]) for method in methods if method["of"] == GPT)
@@ -144,8 +130,6 @@ def _chosen(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
     found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers):(\w+)", chosen)
     pooling = next((pooling for pooling in POOLINGS if found and pooling == found[2]), None)
     if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
-        raise InputError(
-            f"{probe} chose {render(chosen)}, which a model of {layers} layers does not give step by step; delete it "
-            "to take the middle layers"
-        )
+        problem = f"{probe} chose {render(chosen)}, which a model of {layers} layers does not give step by step"
+        raise InputError(f"{problem}; delete it to take the middle layers")
     return (int(found[1]),) if found[1] else tuple(range(1, layers + 1)), pooling
