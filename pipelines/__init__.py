@@ -1,1 +1,1 @@
-"""Commands, stages, the store, the one training loop and the report: what chains the packages."""
+"""Commands, stages, the store and the report: what chains the packages."""

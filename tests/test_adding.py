@@ -16,6 +16,7 @@ from pipelines.methods.method import Method
 from tests.vocoder.sounds import random_table
 from vocoder.kinds.kind import Kind
 from vocoder.sampling import Sampling
+from vocoder.synthesis import create_synthesis
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
@@ -60,7 +61,8 @@ def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) ->
     kind, table = imported["sines"].SINES, random_table()
     assert isinstance(kind, Kind)
     codes = table.codes([1, 2, 3])
-    one, other = (kind.create(table, Sampling(seed=seed)).sounds([codes], [None])[0].samples for seed in (0, 1))
+    syntheses = [create_synthesis(kind, table, Sampling(seed=seed)) for seed in (0, 1)]
+    one, other = (synthesis.sounds([codes], [None])[0].samples for synthesis in syntheses)
     assert len(one) == codes.num_samples
     assert np.abs(one).max() > 0
     assert not np.array_equal(one, other)

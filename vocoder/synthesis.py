@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, join_codes
 from vocoder.continuing import Prompt, after
 from vocoder.generation import Progress
-from vocoder.kinds.kind import Stream
+from vocoder.kinds.kind import Kind, Stream
 from vocoder.postfilter import in_force
 from vocoder.runaway import RunawayGuard
 from vocoder.sampling import Sampling
@@ -171,6 +172,28 @@ class Unlearned:
                 f"audio.remove_mean={removal} took each mel band's mean off before the codes, and nothing puts it "
                 f"back: sound by {self.name} has another loudness and colour than the recording"
             )
+
+
+def create_synthesis(
+    kind: Kind, tokenizer: CodeMeanings, sampling: Sampling, *, folder: Path | None = None, device: str = "cpu"
+) -> Synthesis:
+    """Create the synthesis that makes one kind of sound of a tokenizer's codes.
+
+    Args:
+        kind: of the sound.
+        tokenizer: says what the codes mean.
+        sampling: how the sound is drawn.
+        folder: of the trained vocoder; only learned kinds read it.
+        device: of the trained vocoder.
+
+    Raises:
+        InputError: the folder holds no vocoder, or one that does not belong to the tokenizer or to the group.
+    """
+    if kind.import_stream is not None:
+        return Unlearned(kind.import_stream(), tokenizer, sampling, name=kind.title)
+    assert folder is not None, "learned kinds are created from a folder"
+    vocoder = Vocoder.from_pretrained(folder, device=device, engine=sampling.engine, postfilter=sampling.postfilter)
+    return Trained(vocoder, tokenizer, sampling)
 
 
 @contextmanager

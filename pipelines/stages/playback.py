@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from audio.excerpts import Excerpt, read_loudest
@@ -21,7 +22,7 @@ from vocoder.engines.choice import choose_engine, precision
 from vocoder.kinds.table import KINDS
 from vocoder.postfilter import in_force
 from vocoder.sampling import EngineChoice, Sampling, require_strength
-from vocoder.synthesis import Synthesis
+from vocoder.synthesis import Synthesis, create_synthesis
 
 JudgeName = Literal["probe", "supervised"]
 JUDGES: dict[JudgeName, str] = {"probe": "a linear probe of log-mel", "supervised": "a supervised network"}
@@ -101,7 +102,8 @@ class Playback:
             temperature=own.vocoder_temperature, seed=own.seed, postfilter=own.postfilter, engine=own.engine
         )
         folder = self.vocoder.folder
-        return tokenizer, {kind.key: kind.create(tokenizer, sampling, folder=folder, device=device) for kind in KINDS}
+        create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=folder, device=device)
+        return tokenizer, {kind.key: create(kind) for kind in KINDS}
 
     def excerpt(self, clip: Clip, tokenizer: Tokenizer) -> Excerpt:
         """Read the excerpt of a clip: its loudest ``config.seconds``, or all of a shorter one.

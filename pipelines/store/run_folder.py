@@ -53,8 +53,10 @@ def open_synthesis(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Samp
         raise InputError(
             f"group={sampling.group}, but {kind.title} knows no groups; leave it out, or choose synthesis={WAVENET.key}"
         )
+    from vocoder.synthesis import create_synthesis
+
     folder = vocoder_of(model, kind)
     try:
-        return kind.create(tokenizer, sampling, folder=folder, device=device)
+        return create_synthesis(kind, tokenizer, sampling, folder=folder, device=device)
     except InputError as error:
         raise InputError(f"model={model}: {error}") from error

@@ -13,6 +13,7 @@ from vocoder.continuing import Prompt
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY, KINDS, ORIGINAL, UNLEARNED
 from vocoder.sampling import Sampling
+from vocoder.synthesis import create_synthesis
 from vocoder.unlearned import griffin_lim, noise_vocoder
 
 
@@ -29,7 +30,7 @@ def test_the_table_is_read_without_pytorch() -> None:
 @pytest.mark.parametrize("kind", UNLEARNED, ids=lambda kind: kind.key)
 def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt(kind: Kind) -> None:
     table, progress = random_table(), list[tuple[int, int]]()
-    synthesis = kind.create(table, Sampling(seed=3))
+    synthesis = create_synthesis(kind, table, Sampling(seed=3))
     codes = table.codes([1, 2, 3], 3 * SAMPLES_PER_CODE - 37)
     sound, empty = synthesis.sounds(
         [codes, table.codes([])], [None, "anna"], progress=lambda done, steps: progress.append((done, steps))
@@ -48,6 +49,7 @@ def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt
 def test_a_kind_is_the_vocoder_of_its_name(vocoder: ModuleType) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])
-    made = BY_KEY[vocoder.__name__.rpartition(".")[2]].create(table, Sampling(seed=5)).sounds([codes], [None])[0]
+    kind = BY_KEY[vocoder.__name__.rpartition(".")[2]]
+    made = create_synthesis(kind, table, Sampling(seed=5)).sounds([codes], [None])[0]
     pieces = [piece.numpy() for piece in vocoder.stream(codes, table, seed=5)]
     assert np.array_equal(made.samples, np.concatenate(pieces))

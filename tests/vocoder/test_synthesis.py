@@ -9,7 +9,7 @@ from tests.vocoder.sounds import SPECTROGRAM, random_table, tiny_config
 from vocoder.kinds.table import KINDS
 from vocoder.runaway import LoudnessRange
 from vocoder.sampling import Sampling
-from vocoder.synthesis import Trained, speaking
+from vocoder.synthesis import Trained, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
 
@@ -29,7 +29,7 @@ def test_nothing_is_told_where_nothing_is_odd() -> None:
     vocoder = Vocoder(create_wavenet(tiny_config(), seed=0), "tok-1", loudness=LoudnessRange(lowest=-110, highest=0))
     with speaking([Trained(vocoder, table, Sampling())], told.append):
         vocoder.decode(table.codes([1, 2]), table)
-    unlearned = [kind.create(table, Sampling()) for kind in KINDS if not kind.learned]
+    unlearned = [create_synthesis(kind, table, Sampling()) for kind in KINDS if not kind.learned]
     with speaking(unlearned, told.append):
         pass
     assert told == []

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-
-from vocoder.sampling import Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from tokenizer.codes import CodeMeanings, Codes
-    from vocoder.synthesis import Synthesis
 
 
 class Stream(Protocol):
@@ -47,26 +43,3 @@ class Kind:
     def heading(self) -> str:
         """The title at the beginning of a line."""
         return self.title[0].upper() + self.title[1:]
-
-    def create(
-        self, tokenizer: CodeMeanings, sampling: Sampling, *, folder: Path | None = None, device: str = "cpu"
-    ) -> Synthesis:
-        """Create the synthesis that makes this sound of a tokenizer's codes.
-
-        Args:
-            tokenizer: says what the codes mean.
-            sampling: how the sound is drawn.
-            folder: of the trained vocoder; only learned kinds read it.
-            device: of the trained vocoder.
-
-        Raises:
-            InputError: the folder holds no vocoder, or one that does not belong to the tokenizer or to the group.
-        """
-        from vocoder.synthesis import Trained, Unlearned
-        from vocoder.vocoder import Vocoder
-
-        if self.import_stream is not None:
-            return Unlearned(self.import_stream(), tokenizer, sampling, name=self.title)
-        assert folder is not None, "learned kinds are created from a folder"
-        vocoder = Vocoder.from_pretrained(folder, device=device, engine=sampling.engine, postfilter=sampling.postfilter)
-        return Trained(vocoder, tokenizer, sampling)

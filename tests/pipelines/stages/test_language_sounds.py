@@ -22,6 +22,7 @@ from vocoder.continuing import Prompt
 from vocoder.judging.metrics import sound_levels
 from vocoder.kinds.wavenet import WAVENET
 from vocoder.sampling import Sampling
+from vocoder.synthesis import create_synthesis
 
 RATE = 4000
 
@@ -36,7 +37,7 @@ def said(run_folder: Path, tmp_path: Path) -> list[dict[str, Any]]:
     loud = Waveform(samples=np.sign(sweep(0.4, RATE)).astype(np.float32), sample_rate=RATE)
     prompts = [(Prompt(waveform=loud, codes=tokenizer.encode(loud)), None)]
     config = replace(LISTENING, continuation_seconds=0.2, unconditional=1)
-    wavenet = WAVENET.create(tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
+    wavenet = create_synthesis(WAVENET, tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
     rows = language_sounds(session, tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)["said"]
     assert isinstance(rows, list)
     return rows

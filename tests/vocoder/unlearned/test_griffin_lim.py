@@ -23,6 +23,7 @@ from tokenizer.codes import Codes
 from vocoder.judging.metrics import log_mel_distance
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.sampling import Sampling
+from vocoder.synthesis import create_synthesis
 from vocoder.unlearned import frame_blocks, griffin_lim
 from vocoder.unlearned.frame_blocks import BLOCK_FRAMES, CodeFrames
 
@@ -45,7 +46,7 @@ def codes_of_frames(log_mel: torch.Tensor, config: SpectrogramConfig, *, num_sam
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
-    return GRIFFIN_LIM.create(table, Sampling(seed=seed)).sounds([codes], [None])[0]
+    return create_synthesis(GRIFFIN_LIM, table, Sampling(seed=seed)).sounds([codes], [None])[0]
 
 
 def envelope(samples: np.ndarray) -> np.ndarray:

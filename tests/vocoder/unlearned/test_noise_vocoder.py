@@ -24,11 +24,12 @@ from vocoder.frames import log_mel_of
 from vocoder.judging.metrics import log_mel_distance
 from vocoder.kinds.noise_vocoder import NOISE_VOCODER
 from vocoder.sampling import Sampling
+from vocoder.synthesis import create_synthesis
 from vocoder.unlearned import frame_blocks
 
 
 def decode(codes: Codes, table: Table, *, seed: int = 0) -> Waveform:
-    return NOISE_VOCODER.create(table, Sampling(seed=seed)).sounds([codes], [None])[0]
+    return create_synthesis(NOISE_VOCODER, table, Sampling(seed=seed)).sounds([codes], [None])[0]
 
 
 @pytest.mark.parametrize("index", [0, 1])
