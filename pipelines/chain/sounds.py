@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from audio.recordings.manifest import Manifest
 from lm.probe_task import ProbeTask
-from pipelines.methods.signals import SIGNALS, signal_entry
+from pipelines.methods.signals import SIGNALS
 from pipelines.methods.study import Codec
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
 from pipelines.stages.codes import codes
 from pipelines.stages.decoded import decode_clips, measure_clips
+from pipelines.stages.features import signal_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
 from pipelines.stages.playback import Playback
@@ -83,6 +84,7 @@ def _judge(
         classifier = supervised(session, shown, Labels.of(manifest, task), settings.baselines)
         judge = network_judge(classifier, codec.sample, settings.audio, settings.baselines.encoder)
         return judge, [shown, classifier]
-    features = signal_entry(session, manifest, codec, (SIGNALS & {*settings.compare.methods}) | {LOG_MEL})
+    methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
+    features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
     (chosen,) = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=LOG_MEL)
     return probe_judge(codec.tokenizer, features, chosen, task, settings.probe), [features, chosen]

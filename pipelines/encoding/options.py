@@ -28,21 +28,20 @@ class EncodeConfig:
     def __post_init__(self) -> None:
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
         require(self.clips_per_shard >= 1, "clips_per_shard", self.clips_per_shard, "a shard holds at least 1")
-        if self.format == "parquet" and self.deduplicate:
-            remedy = "choose format=name_units, fairseq or jsonl"
-            raise InputError(f"deduplicate=true, but format=parquet keeps durations; {remedy}")
-        if self.format != "parquet" and self.output.suffix.lower() == ".parquet":
+        if self.format == "parquet":
+            if self.deduplicate:
+                remedy = "choose format=name_units, fairseq or jsonl"
+                raise InputError(f"deduplicate=true, but format=parquet keeps durations; {remedy}")
+            possible = "a file ending in .parquet, or a folder of shards"
+            if self.output.suffix.lower() in UNITS:
+                possible += "; text units need format=name_units, fairseq or jsonl"
+            return require_kind(self.output, (".parquet",), possible=possible)
+        if self.output.suffix.lower() == ".parquet":
             problem = f"output={self.output}, but format={self.format} is text"
             raise InputError(f"{problem}; name a text file, or format=parquet")
         if self.format == "fairseq" and self.output.suffix == ".tsv":
             raise InputError(f"output={self.output}, but its .tsv will list the recordings; name the units .km")
-        if self.format == "parquet":
-            possible = "a file ending in .parquet, or a folder of shards"
-            if self.output.suffix.lower() in UNITS:
-                possible += "; text units need format=name_units, fairseq or jsonl"
-            require_kind(self.output, (".parquet",), possible=possible)
-        else:
-            require_kind(self.output, UNITS, possible="a text file, such as units.txt, .km or .jsonl")
+        require_kind(self.output, UNITS, possible="a text file, such as units.txt, .km or .jsonl")
 
     @property
     def in_shards(self) -> bool:

@@ -79,11 +79,7 @@ SIMCLR = Method(
 )
 SUPERVISED = Method(
     row=Row(
-        name="supervised",
-        kind="supervised",
-        title="supervised CNN",
-        line=Line(marker="^"),
-        places=("learning curves",),
+        name="supervised", kind="supervised", title="supervised CNN", line=Line(marker="^"), places=("learning curves",)
     ),
     head=Row(
         name="supervised_head",

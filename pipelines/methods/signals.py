@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 from pipelines.methods.method import Line, Made, Method, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from audio.recordings.manifest import Manifest
-    from pipelines.methods.study import Codec, Options, Study
-    from pipelines.store.session import Session
-    from pipelines.store.store import Entry
+    from pipelines.methods.study import Options, Study
 
 
 def _log_mel_candidates(options: Options, poolings: int) -> int:
@@ -21,16 +16,14 @@ def _log_mel_candidates(options: Options, poolings: int) -> int:
     return poolings * (1 if removal == "none" else 2) - (removal == "clip")
 
 
-def signal_entry(session: Session, manifest: Manifest, codec: Codec, methods: Collection[str]) -> Entry:
-    """Make the entry of pooled log-mel or bottlenecks of every clip, as ``methods`` names them."""
-    from pipelines.stages.features import signal_features
-
-    return signal_features(session, manifest, codec.tokenizer, autoencoder=codec.autoencoder.key, methods=methods)
-
-
 def _features(study: Study) -> Made:
     """Make one entry with the features of both methods, if both are compared."""
-    return Made(features=signal_entry(study.session, study.manifest, study.codec, study.wanted & SIGNALS))
+    from pipelines.stages.features import signal_features
+
+    codec, methods = study.codec, study.wanted & SIGNALS
+    return Made(
+        features=signal_features(study.session, study.manifest, codec.tokenizer, codec.autoencoder.key, methods)
+    )
 
 
 LOG_MEL = Method(

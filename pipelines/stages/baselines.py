@@ -79,7 +79,7 @@ def simclr(session: Session, spectrograms: Entry, extra: Entry | None, settings:
         batches = PairBatches(views=views, temperature=temperature)
         pairs = validation_pairs(held_out, own.batches, own.augmentation, std=std, temperature=temperature)
         model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-        session.train("SimCLR", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
+        session.train("simclr", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
         _save(session, folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
     return session.obtain(recipe, f"SimCLR, {own.fit.steps} steps", make, files=TRAINED, together=True)
@@ -106,7 +106,7 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
             train, held_out, own.batches, own.augmentation, std=std, label_smoothing=smoothing
         )
         option, loss = "baselines.supervised.fit", labelling.loss
-        session.train("supervised encoder", option, model, batches, validation, loss, own.fit, folder)
+        session.train("supervised", option, model, batches, validation, loss, own.fit, folder)
         about = {"encoder": asdict(settings.encoder), "head": asdict(own.head), **labels.options}
         _save(session, folder, model, about)
 

@@ -33,7 +33,7 @@ Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,
 
 
 def signal_features(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, *, autoencoder: str, methods: Collection[str]
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, autoencoder: str, methods: Collection[str]
 ) -> Entry:
     """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
 

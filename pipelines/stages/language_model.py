@@ -93,7 +93,7 @@ def language_model(
         batches = _training_batches(model.gpt, [*train, *more], settings, processes=session.gang.size)
         held_out = _validation_batches(model.gpt, validation, settings)
         trained, objective = _objective(model.gpt, settings)
-        session.train("language model", "lm.fit", trained, batches, held_out, objective, fit, folder)
+        session.train("lm", "lm.fit", trained, batches, held_out, objective, fit, folder)
         if session.gang.rank == 0:
             model.save_pretrained(folder)
             write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in train], validation))

@@ -64,7 +64,8 @@ def language_sounds(
     for row, more in zip(rows, new, strict=True):
         sound = joined_sound(row.prompt.waveform, more) if row.prompt else more
         sound.write(folder / row.file)
-        again.append(_encode_again(tokenizer, row, sound))
+        start = len(row.prompt.codes.values) if row.prompt else 0
+        again.append(tokenizer.encode(sound).crop(start, start + len(row.codes.values)))  # its new part
     said = [_describe(*each) for each in zip(rows, new, again, strict=True)]
     return {"said": said, "diversity": _diversity(model, rows, again)}
 
@@ -86,12 +87,6 @@ def _generate(
         _Generated(clip=clip, number=number, temperature=temperature, prompt=prompt, group=group, codes=own)
         for (clip, prompt, group, number), own in zip(wanted, codes, strict=True)
     ]
-
-
-def _encode_again(tokenizer: Tokenizer, row: _Generated, sound: Waveform) -> Codes:
-    """Encode the new part of a sound again."""
-    start = len(row.prompt.codes.values) if row.prompt else 0
-    return tokenizer.encode(sound).crop(start, start + len(row.codes.values))
 
 
 def _describe(row: _Generated, new: Waveform, again: Codes) -> dict[str, object]:

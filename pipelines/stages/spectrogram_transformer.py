@@ -69,7 +69,7 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
         classes = labels.classes
         model = create_classifier(config, longest, len(classes), multi_label=labels.multi_label, seed=fit.seed)
         _normalise(model.encoder, config, banks)
-        session.train("AST", "ast.fit", model, batches, validation, loss, fit, folder)
+        session.train("ast", "ast.fit", model, batches, validation, loss, fit, folder)
         if session.gang.rank == 0:
             save_classifier(model, config, classes, folder)
 

@@ -13,7 +13,7 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.workers import encoding_pool, in_order
 from pipelines.store.store import Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.store.training_curve import CURVE, TENSORBOARD
+from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name
 from training.fit import B, Batches, LossFunction, fit
 from training.gangs import Alone, Gang
 from training.record import Point
@@ -75,7 +75,7 @@ class Session:
 
     def train(
         self,
-        title: str,
+        stage: str,
         option: str,
         model: nn.Module,
         batches: Batches[B],
@@ -88,6 +88,7 @@ class Session:
 
         ``option`` is the name of the config on the command line.
         """
+        title = training_name(stage)
         with self.terminal.working(title, config.steps, "steps") as progress:
             report = fit(
                 model,
