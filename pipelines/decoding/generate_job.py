@@ -21,23 +21,28 @@ from vocoder.synthesis import Synthesis, speaking
 
 def generate_sounds(settings: GenerateConfig) -> None:
     """Generate codes, decode them to sound, and write both."""
-    terminal, own, kind = Terminal(), settings, settings.kind
-    sampling = Sampling(temperature=own.temperature, top_k=own.top_k, top_p=own.top_p, max_repeats=own.max_repeats)
-    device = str(choose_device(own.device))
-    tokenizer = Tokenizer.from_pretrained(part_of(own.model, "tokenizer"), device=device)
-    synthesis = open_synthesis(own.model, tokenizer, kind, own.sampling, device=device) if kind else None
-    prompt = _prompt(own.prompt, tokenizer)
-    model = LanguageModel.from_pretrained(part_of(own.model, "lm"), device=device)
+    terminal, kind = Terminal(), settings.kind
+    sampling = Sampling(
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        max_repeats=settings.max_repeats,
+    )
+    device = str(choose_device(settings.device))
+    tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
+    synthesis = open_synthesis(settings.model, tokenizer, kind, settings.sampling, device=device) if kind else None
+    prompt = _prompt(settings.prompt, tokenizer)
+    model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
-    terminal.say(f"generating {own.num_samples} times {own.seconds:g} s of codes")
-    prompts = [prompt.codes if prompt else None] * own.num_samples
-    codes = model.generate_batch(prompts, seconds=own.seconds, sampling=sampling, seed=own.seed)
+    terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
+    prompts = [prompt.codes if prompt else None] * settings.num_samples
+    codes = model.generate_batch(prompts, seconds=settings.seconds, sampling=sampling, seed=settings.seed)
     sounds = _sounds(prompt, codes, synthesis, terminal) if synthesis else []
-    if prompt is not None and own.include_prompt:
+    if prompt is not None and settings.include_prompt:
         codes = [join_codes(prompt.codes, more) for more in codes]
         sounds = [joined_sound(prompt.waveform, more) for more in sounds]
-    _write(own, codes, sounds)
-    terminal.say(f"{len(codes)} samples: {own.output}")
+    _write(settings, codes, sounds)
+    terminal.say(f"{len(codes)} samples: {settings.output}")
 
 
 def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:

@@ -1,11 +1,13 @@
 """Options of ``wordless decode`` and ``wordless generate``."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.configuration import match_choice
 from foundation.devices import Device
 from foundation.errors import InputError
+from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.table import BY_KEY, CHOICES
@@ -81,13 +83,12 @@ class GenerateConfig:
     engine: EngineChoice
 
     def __post_init__(self) -> None:
-        if not 0 < self.seconds < float("inf"):
-            raise InputError(f"seconds is {self.seconds}; ask for more than 0 seconds of new sound")
-        if self.num_samples < 1:
-            raise InputError(f"num_samples is {self.num_samples}; ask for at least 1")
+        rule = "ask for more than 0 seconds of new sound"
+        require(0 < self.seconds < math.inf, "seconds", self.seconds, rule)
+        require(self.num_samples >= 1, "num_samples", self.num_samples, "ask for at least 1")
         match_choice((*CHOICES, NONE), self.synthesis, option="synthesis")
-        if not 0 <= self.vocoder_temperature < float("inf"):
-            raise InputError(f"vocoder_temperature is {self.vocoder_temperature}; choose 0 or more, 1 as learned")
+        temperature = self.vocoder_temperature
+        require(0 <= temperature < math.inf, "vocoder_temperature", temperature, "choose 0 or more, 1 as learned")
         _ = self.sampling  # refuses values that are out of range
         require_kind(self.output, (".wav",), possible="a new folder, or for a single sample a file ending in .wav")
         if self.single and self.num_samples > 1:
