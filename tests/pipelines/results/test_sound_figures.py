@@ -150,7 +150,9 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
     assert record["recognised"] == [{"of": "x"}]
     assert record["judge"] == "a linear probe of log-mel"
     assert [row["start"] for row in record["excerpts"]] == [0.25] * 4
-    assert "100% of the original recordings (4 of 4 clips), and always answering 'one' would be" in record["warning"]
+    assert (
+        "100% of the original recordings (4 of 4 clips). The answer 'one' for every clip would be" in record["warning"]
+    )
 
 
 def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Path) -> None:
