@@ -23,6 +23,7 @@ from pipelines.results.run_record import DiversityRow, Pictures, Results, read_p
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
 from vocoder.kinds.table import JUDGED_KINDS, KINDS
+from vocoder.kinds.wavenet import WAVENET
 
 # fmt: off
 SOUND_FIGURES = (
@@ -63,7 +64,9 @@ def write_report(folder: Path) -> Path:
         model=GPT,
         splits=SPLITS,
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
+        vocoder=WAVENET.title,
         explanations=[kind.explanation for kind in KINDS if kind.key in kinds],
+        caveats=[kind.caveat for kind in KINDS if kind.key in kinds and kind.caveat],
         sound_figures=SOUND_FIGURES,
         adding=lambda stage: adding_command(results, stage),
     )

@@ -27,9 +27,6 @@ from pipelines.store.stored_features import GPT
 from vocoder.kinds.table import CHOICES, ORIGINAL
 from vocoder.kinds.wavenet import WAVENET
 
-HTML, CSV = "sweep.html", "sweep.csv"
-TEMPLATE = "sweep.html.jinja"
-KILLED = "it was stopped before its end"
 CSV_COLUMNS = ("stage", "figure", "of", "value", "low", "high", "unit", "protocol", "split", "seeds", "run", "artifact")
 
 Column = tuple[str, Callable[[Point], Figure | None]]  # heading, reader
@@ -50,10 +47,10 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
     outcomes = [_outcome(sweep, job) for job in jobs]
     points = [outcome for outcome in outcomes if isinstance(outcome, Point)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, Job)]
-    runs = Runs(options=swept(jobs), finished=points)
-    write_aside(sweep / CSV, _csv(runs))
-    write_aside(sweep / HTML, _page(sweep, runs, failures, command))
-    return Written(html=sweep / HTML, csv=sweep / CSV, points=points, failures=failures)
+    runs, html, table = Runs(options=swept(jobs), finished=points), sweep / "sweep.html", sweep / "sweep.csv"
+    write_aside(table, _csv(runs))
+    write_aside(html, _page(sweep, runs, failures, command=command, csv=table.name))
+    return Written(html=html, csv=table, points=points, failures=failures)
 
 
 def _outcome(sweep: Path, job: Job) -> Point | Job:
@@ -61,15 +58,14 @@ def _outcome(sweep: Path, job: Job) -> Point | Job:
     if job.state == "failed":
         return job
     if job.state == "unfinished":
-        return replace(job, state="failed", reason=KILLED)
+        return replace(job, state="failed", reason="it was stopped before its end")
     try:
         return Point(job=job, results=read_results(sweep / job.folder))
     except InputError as error:
         return replace(job, state="failed", reason=str(error))
 
 
-def _page(sweep: Path, runs: Runs, failures: list[Job], command: str) -> str:
-    """Draw the comparison of the runs as HTML."""
+def _page(sweep: Path, runs: Runs, failures: list[Job], *, command: str, csv: str) -> str:
     probed = dict.fromkeys(
         row.of
         for point in runs.points
@@ -77,7 +73,7 @@ def _page(sweep: Path, runs: Runs, failures: list[Job], command: str) -> str:
         if (row.stage, row.name) == ("probe", runs.metric) and row.of and "/" not in row.of
     )
     return draw(
-        TEMPLATE,
+        "sweep.html.jinja",
         runs=runs,
         verdict=verdict(runs),
         doubt=doubt(runs),
@@ -89,8 +85,9 @@ def _page(sweep: Path, runs: Runs, failures: list[Job], command: str) -> str:
         report_of=lambda job: quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None,
         failures=failures,
         stages=reuse(runs.points),
+        vocoder=WAVENET.title,
         command=command,
-        csv=CSV,
+        csv=csv,
     )
 
 

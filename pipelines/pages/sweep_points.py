@@ -1,7 +1,9 @@
 """The finished runs of a sweep: their figures, the lines that they form, and which run is best."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -110,8 +112,9 @@ class Runs:
     @cached_property
     def best(self) -> Point | None:
         """The run with the best probe of the GPT, the first among equals; None without probes."""
-        judged = (lambda point: point.validation) if self.by_validation else (lambda point: point.value(*self.probe))
-        return max(self._probed, key=judged, default=None)
+        if self.by_validation:
+            return max(self._probed, key=lambda point: point.validation, default=None)
+        return max(self._probed, key=lambda point: point.value(*self.probe), default=None)
 
     @property
     def best_line(self) -> list[Point]:
@@ -154,11 +157,10 @@ def swept(jobs: Sequence[Job]) -> tuple[str, ...]:
 
 def magnitude(value: str) -> float:
     """Read a finite number; infinite for any other value."""
-    try:
-        number = float(value)
-    except ValueError:
-        return math.inf
-    return number if math.isfinite(number) else math.inf
+    with suppress(ValueError):
+        if math.isfinite(number := float(value)):
+            return number
+    return math.inf
 
 
 def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
@@ -177,12 +179,9 @@ def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
 
 def reuse(points: Iterable[Point]) -> dict[str, tuple[int, int]]:
     """Count by stage how often it was computed and how often it was reused."""
-    counts: dict[str, tuple[int, int]] = {}
-    for point in points:
-        for stage in point.results.get("stages", []):
-            computed, reused = counts.get(stage["stage"], (0, 0))
-            counts[stage["stage"]] = (computed + (not stage["reused"]), reused + stage["reused"])
-    return counts
+    stages = [stage for point in points for stage in point.results.get("stages", [])]
+    counts = Counter((stage["stage"], stage["reused"]) for stage in stages)
+    return {stage["stage"]: (counts[stage["stage"], False], counts[stage["stage"], True]) for stage in stages}
 
 
 def _options(job: Job, names: Sequence[str]) -> str:

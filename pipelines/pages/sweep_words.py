@@ -38,7 +38,6 @@ def doubt(runs: Runs) -> str:
 
 
 def _reaching(runs: Runs, others: Sequence[Point], best: Point, figure: FigureName) -> str:
-    """Write whose intervals reach the value of the best run."""
     value, rivals = best.value(*figure), [point for point in others if point is not best]
     close = [runs.name(point.job) for point in rivals if point.estimate(*figure)[2] >= value]
     return f"The intervals of these runs reach the best value, too: {'; '.join(close)}." if close else ""

@@ -97,8 +97,5 @@ def method_of(comparison: ComparisonRecord, of: str) -> MethodRow | None:
 
 def guessing(comparison: ComparisonRecord) -> float | None:
     """Compute the accuracy of always answering the most frequent class; None if a clip may have several labels."""
-    for counts in comparison.get("confusion", {}).values():
-        clips = [sum(row) for row in counts]
-        if sum(clips):
-            return max(clips) / sum(clips)
-    return None
+    tables = ([sum(row) for row in counts] for counts in comparison.get("confusion", {}).values())
+    return next((max(clips) / sum(clips) for clips in tables if sum(clips)), None)

@@ -21,8 +21,7 @@ def as_markdown(section: Mapping[str, Any]) -> str:
 def print_table(table: Table) -> None:
     """Print a complete table; a narrower terminal wraps its lines."""
     console = Console()
-    wide = console.options.update(max_width=WIDEST)
-    needed = Measurement.get(console, wide, table).maximum
+    needed = Measurement.get(console, console.options.update(max_width=WIDEST), table).maximum
     Console(width=max(console.width, needed)).print(table)
 
 
@@ -37,7 +36,6 @@ def as_table(section: Mapping[str, Any]) -> Table:
 
 
 def _cells(section: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Write one row of text for each method."""
     ahead = {row["against"]: row for row in section["differences"]}
     for row in section["methods"]:
         other = ahead.get(row["of"])

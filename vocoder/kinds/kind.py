@@ -29,6 +29,7 @@ class Kind:
     key: str  # names it in results.json, in names of WAV files and in synthesis=...
     title: str  # names it in charts and tables
     explanation: str  # a sentence of the report: how codes become this sound
+    caveat: str = ""  # sentences of the report: how to read figures of this sound
     marker: str  # of matplotlib
     import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
     played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room

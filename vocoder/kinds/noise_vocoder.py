@@ -13,6 +13,8 @@ NOISE_VOCODER = Kind(
     key="noise_vocoder",
     title="noise vocoder",
     explanation="The noise vocoder gives noise the spectrum of the codes.",
+    caveat="Noise has no voice. Where noise is recognised as often, label accuracy measures the codes; "
+    "pitch and voicing measure the voice.",
     marker="x",
     import_stream=_import_stream,
     version=0,
