@@ -114,13 +114,11 @@ def dot_chart(
         axes.grid(axis="x")
         _write_legend_above(figure)
 
-    values = [
-        (place, value) for each in series if each.label for place, value in zip(each.places, each.values, strict=True)
-    ]
-    first = dict(reversed(values))  # of each row
+    first: dict[float, float] = {}  # value of each row
+    for each in reversed([each for each in series if each.label]):
+        first |= dict(zip(reversed(each.places), reversed(each.values), strict=True))
     listed = "; ".join(f"{row} {percent(first[place])}" for place, row in enumerate(rows) if place in first)
-    height = 110 + row_height * len(rows)
-    return inline_svg(draw, name=name, description=f"{title}. {listed}", height=height)
+    return inline_svg(draw, name=name, description=f"{title}. {listed}", height=110 + row_height * len(rows))
 
 
 def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float, columns: int = 1) -> Markup:
@@ -193,7 +191,6 @@ def _draw_picture(axes: Axes, picture: Picture) -> None:
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
-    """Draw the series of a panel, its lines and its horizontal axis."""
     for each in panel.series:
         _draw_curve(axes, each)
     for label, level in panel.levels.items():
@@ -232,7 +229,6 @@ def _draw_curve(axes: Axes, each: Series) -> None:
 
 
 def _plot(axes: Axes, across: Sequence[float], up: Sequence[float], each: Series) -> None:
-    """Draw the line and the markers of a series."""
     look, face = each.look, each.look.colour if each.look.filled else PAPER
     marker: dict[str, Any] = {"marker": look.marker, "markerfacecolor": face, "markersize": look.size}
     line: dict[str, Any] = {"linestyle": look.dashes or "none", "linewidth": look.width, "color": look.colour}
@@ -257,9 +253,8 @@ def _write_percent(axis: Axis) -> None:
 def _write_title(axes: Axes, title: str, *, with_legend: bool) -> None:
     """Write the title of a panel and, between title and panel, its legend."""
     labels = axes.get_legend_handles_labels()[1] if with_legend else []
-    columns = _legend_columns(labels)
+    columns, place = _legend_columns(labels), (-0.02, 0.98)
     if labels:
-        place = (-0.02, 0.98)
         axes.legend(loc="lower left", bbox_to_anchor=place, ncols=columns, labelcolor=INK, columnspacing=1.2)
     axes.set_title(title, pad=8 + 15 * math.ceil(len(labels) / columns))
 
@@ -268,8 +263,7 @@ def _write_legend_above(figure: Figure) -> None:
     """Write the legend of the first axes above the figure, where it covers nothing."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if labels:
-        columns = _legend_columns(labels)
-        figure.legend(handles=handles, loc="outside upper left", ncols=columns, labelcolor=INK)
+        figure.legend(handles=handles, loc="outside upper left", ncols=_legend_columns(labels), labelcolor=INK)
 
 
 def _legend_columns(labels: Sequence[str]) -> int:

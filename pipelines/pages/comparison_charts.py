@@ -64,16 +64,11 @@ def _methods(comparison: ComparisonRecord) -> Markup:
         look = Look(colour=INK, marker="|", size=9, alpha=0.45)
         values, places = [value for value, _ in ticks], [place for _, place in ticks]
         series.append(Series(label=f"one {fold_noun(comparison)}", look=look, places=places, values=values))
-    level = guessing(comparison)
-    return dot_chart(
-        [full_name(row["of"]) for row in rows],
-        series,
-        name="comparison",
-        title=f"Test {metric_of(comparison)} of {len(rows)} methods, the best first",
-        across=f"test {metric_of(comparison)}",
-        marked=kinds.index(GPT) if GPT in kinds else None,
-        level=(f"guess: {percent(level)}", level) if level else None,
-    )
+    ratio, across = guessing(comparison), f"test {metric_of(comparison)}"
+    level = (f"guess: {percent(ratio)}", ratio) if ratio else None
+    names, marked = [full_name(row["of"]) for row in rows], kinds.index(GPT) if GPT in kinds else None
+    title = f"Test {metric_of(comparison)} of {len(rows)} methods, the best first"
+    return dot_chart(names, series, name="comparison", title=title, across=across, marked=marked, level=level)
 
 
 def line_look(of: str) -> Look:
@@ -127,20 +122,13 @@ def _learning_curves(comparison: ComparisonRecord) -> Markup:
     curves, series = comparison["learning_curves"], []
     shown = shown_in("learning curves", curves)
     for of in shown:
-        points = curves[of]
-        clips, values = [point["clips"] for point in points], [point["value"] for point in points]
-        low, high = ([point[end] for point in points if of == GPT] for end in ("low", "high"))
-        look = line_look(of)
-        series.append(Series(label=full_name(of), look=look, places=clips, values=values, low=low, high=high))
+        clips, values, low, high = ([point[name] for point in curves[of]] for name in ("clips", "value", "low", "high"))
+        line = Series(label=full_name(of), look=line_look(of), places=clips, values=values)
+        series.append(replace(line, low=low, high=high) if of == GPT else line)
     shares = {point["clips"]: point["share"] for of in shown for point in curves[of]}
-    panel = Panel(
-        title=f"test {metric_of(comparison)}",
-        series=series,
-        across="labelled training clips, and their share",
-        ticks={clips: f"{round(clips):,}\n{_share(share)}" for clips, share in shares.items()},
-        logarithmic=True,
-        percent=True,
-    )
+    ticks = {clips: f"{round(clips):,}\n{_share(share)}" for clips, share in shares.items()}
+    title, across = f"test {metric_of(comparison)}", "labelled training clips, and their share"
+    panel = Panel(title=title, series=series, across=across, ticks=ticks, logarithmic=True, percent=True)
     return curve_chart([panel], name="learning", title="Test values by number of labels", height=290)
 
 
@@ -174,9 +162,8 @@ def _groups(comparison: ComparisonRecord) -> Markup:
         places = [place for place, group in enumerate(groups) if group in values]
         look = replace(line_look(of), dashes="", size=5)
         series.append(Series(label=full_name(of), look=look, places=places, values=[values[groups[p]] for p in places]))
-    metric = f"test {metric_of(comparison)}"
-    title = f"{metric.capitalize()} in {len(groups)} groups"
-    return dot_chart(groups, series, name="groups", title=title, across=metric, row_height=17)
+    across, title = f"test {metric_of(comparison)}", f"Test {metric_of(comparison)} in {len(groups)} groups"
+    return dot_chart(groups, series, name="groups", title=title, across=across, row_height=17)
 
 
 def confusions(classes: Sequence[str], counts: Counts) -> list[tuple[tuple[str, str], float]]:

@@ -1,6 +1,7 @@
 """Spectrograms of a report: sounds, and what the tokenizer keeps of them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,13 @@ MAX_FRAMES = 400  # of a reconstruction
 def sound_spectrograms(number: int, sounds: Mapping[Path, Sound], *, name: str) -> Markup:
     """Draw the sounds of clip ``number``; the loudest point of the first sound, the original, is the brightest."""
     longest = min(max(soundfile.info(path).duration for path in sounds), MAX_SECONDS)
-    read = [_spectrogram(path, longest) for path in sounds]
-    loudest = float(read[0][0].max(initial=-RANGE_DB))
-    pictures = [
-        Picture(
-            title=sound.title,
-            values=levels,
-            seconds=seconds,
-            kilohertz=rate / 2000,
-            limits=(loudest - RANGE_DB, loudest),
-            marked=sound.figures.get("prompt_seconds"),  # where the language model takes over
-        )
-        for sound, (levels, seconds, rate) in zip(sounds.values(), read, strict=True)
-    ]
+    pictures: list[Picture] = []
+    for path, sound in sounds.items():
+        levels, seconds, rate = _spectrogram(path, longest)
+        loudest = pictures[0].limits[1] if pictures else float(levels.max(initial=-RANGE_DB))
+        limits, prompt = (loudest - RANGE_DB, loudest), sound.figures.get("prompt_seconds")  # then the GPT takes over
+        picture = Picture(title=sound.title, values=levels, seconds=seconds, limits=limits, marked=prompt)
+        pictures.append(replace(picture, kilohertz=rate / 2000))
     height = 40 + 85 * len(pictures)
     return spectrogram_chart(pictures, name=f"sounds-{number}", title=f"Spectrograms of {name}", height=height)
 
@@ -68,16 +63,11 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, codebook_
     shown = seconds * len(rows["codes"]) / max(len(pictures[f"{number}:codes"]), 1)
     low, high = (float(value) for value in np.quantile(rows["original"], [0.01, 0.99]))
     images = [
-        Picture(
-            title=title,
-            values=rows[kind],
-            seconds=shown,
-            limits=(0, codebook_size - 1) if kind == "codes" else (low, high),
-            colours="cividis" if kind == "codes" else "magma",
-            height=0.5 + 0.5 * rows[kind].shape[1] if kind == "codes" else 4.0,
-        )
+        Picture(title=title, values=rows[kind], seconds=shown, limits=(low, high), height=4.0)
         for kind, title in RECONSTRUCTED.items()
     ]
+    strip, colours = (0, codebook_size - 1), "cividis"
+    images[-1] = replace(images[-1], limits=strip, colours=colours, height=0.5 + 0.5 * rows["codes"].shape[1])
     title = f"Log-mel spectrograms and codes of {name}"
     return spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=330)
 

@@ -77,7 +77,6 @@ def shortened(text: str, length: int = 28) -> str:
 
 
 def _page_element(svg: str, description: str) -> Markup:
-    """Turn a stand-alone SVG file into an element of a page."""
     root = ElementTree.fromstring(svg)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
@@ -97,11 +96,7 @@ def _page_element(svg: str, description: str) -> Markup:
 
 def _adapted(name: str, value: str) -> str:
     """Replace matplotlib's colours and font by the page's, and remove line breaks from data URIs."""
-    match name:
-        case "style":
-            value = re.sub("font-family: [^;]+(; )?", "", value)
-            return re.sub("#[0-9a-f]{6}", lambda found: VARIABLES.get(found.group(), found.group()), value)
-        case "href":
-            return "".join(value.split())
-        case _:
-            return value
+    if name == "style":
+        value = re.sub("font-family: [^;]+(; )?", "", value)
+        return re.sub("#[0-9a-f]{6}", lambda found: VARIABLES.get(found.group(), found.group()), value)
+    return "".join(value.split()) if name == "href" else value

@@ -55,12 +55,10 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> Written:
 
 def _outcome(sweep: Path, job: Job) -> Point | Job:
     """Read the results of a finished job; give the job with its reason where it failed."""
-    if job.state == "failed":
-        return job
     if job.state == "unfinished":
         return replace(job, state="failed", reason="it was stopped before its end")
     try:
-        return Point(job=job, results=read_results(sweep / job.folder))
+        return job if job.state == "failed" else Point(job=job, results=read_results(sweep / job.folder))
     except InputError as error:
         return replace(job, state="failed", reason=str(error))
 

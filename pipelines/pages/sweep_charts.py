@@ -75,8 +75,7 @@ def _recognition(runs: Runs, points: Sequence[Point]) -> Markup:
 def _panels(runs: Runs) -> Iterator[Panel]:
     """Make a panel for the probe, the error and the stability, where runs have these figures and differ in them."""
     if runs.best is not None:
-        value = runs.best.value(*runs.probe)
-        look = Look(colour=INK, marker="o", filled=False, size=11)
+        look, value = Look(colour=INK, marker="o", filled=False, size=11), runs.best.value(*runs.probe)
         ring = Series(label="best", look=look, places=[_place(runs, runs.best)], values=[value])
         bag, plain = ("probe", runs.metric, BAG), Look(colour=ORANGE, dashes="--", marker="s", size=4, width=1.3)
         curves = (

@@ -76,12 +76,12 @@ def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest)
     if found is None or (found.rate >= TOO_WEAK and found.beats_guessing):
         return None
     judge = judge_of(recognised)
-    remedies = [*_remedies(found, decoded, manifest), BETTER[judge]]
+    remedies = "; ".join([*_remedies(found, decoded, manifest), BETTER[judge]])
     guessing = f" The answer {found.guess!r} for every clip would be right about {found.guessed / found.clips:.0%}."
     return (
         f"label accuracy says little about the vocoders in this run. The classifier, {JUDGES[judge]}, recognises only "
         f"{found.rate:.0%} of the original recordings ({found.right} of {found.clips} clips)."
-        f"{'' if found.beats_guessing else guessing} What helps: {'; '.join(remedies)}"
+        f"{'' if found.beats_guessing else guessing} What helps: {remedies}"
     )
 
 

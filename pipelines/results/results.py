@@ -123,7 +123,8 @@ def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, E
     shared |= {"artifact": keys, "seeds": len(compared["seeds"])}
     for row in compared["methods"]:
         yield Figure(name=metric, of=row["of"], value=row["value"], low=row["low"], high=row["high"], **shared)
-        for name, value in (("macro_f1", row["macro_f1"]), ("mean_average_precision", row["mean_average_precision"])):
+        others = {"macro_f1": row["macro_f1"], "mean_average_precision": row["mean_average_precision"]}
+        for name, value in others.items():
             if name != metric and value is not None:
                 yield Figure(name=name, of=row["of"], value=value, **shared)
     for one in compared["differences"]:

@@ -5,6 +5,7 @@ Launchers run jobs in this process, in others, or on other machines, which share
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,6 +14,7 @@ from foundation.files import write_aside
 from foundation.text import escape_values
 
 NOTES = ".jobs"
+QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
 State = Literal["unfinished", "finished", "failed"]
 
 
@@ -31,8 +33,8 @@ class Job:
 
 def options(words: list[str]) -> dict[str, str]:
     """Parse Hydra's override words to option -> value, without quotes and ``+``."""
-    pairs = (word.partition("=") for word in words)
-    return {name.lstrip("+"): _unquoted(value) for name, _, value in pairs}
+    pairs = (word.lstrip("+").partition("=") for word in words)
+    return {name: value[1:-1] if QUOTED.fullmatch(value) else value for name, _, value in pairs}
 
 
 def note(sweep: Path, job: Job) -> None:
@@ -68,8 +70,3 @@ def read_job(path: Path) -> Job:
 def relative(folder: Path, sweep: Path) -> str:
     """Return a run's path relative to the sweep's folder, so that both can be moved together."""
     return Path(os.path.relpath(folder.absolute(), sweep.absolute())).as_posix()
-
-
-def _unquoted(value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value
