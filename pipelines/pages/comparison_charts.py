@@ -138,7 +138,6 @@ def _share(share: float) -> str:
 
 
 def _group_values(comparison: ComparisonRecord) -> dict[str, dict[str, float]]:
-    """Values by method, then group."""
     groups = {row["of"]: row["groups"] for row in comparison["methods"] if row.get("groups")}
     return {of: groups[of] for of in shown_in("groups", groups)}
 

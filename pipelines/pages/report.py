@@ -5,7 +5,7 @@ results give the same bytes. The page leaves out what a run did not make, and sa
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import soundfile
@@ -42,6 +42,7 @@ def write_report(folder: Path) -> Path:
         InputError: the results, or a sound that they name, are missing or broken.
     """
     results = read_results(folder)
+    clips, unconditional = report_sounds.clip_sounds(results), report_sounds.said_sounds(results, None)
     comparison = results.get("comparison")
     kinds = {row.of for row in results["figures"]}
     page = draw(
@@ -55,11 +56,11 @@ def write_report(folder: Path) -> Path:
         charts=dict(report_charts(results)),
         reconstructions=list(_reconstructions(folder, results, read_pictures(folder))),
         listening="listening" in results,
-        clips=report_sounds.clip_sounds(results),
-        unconditional=report_sounds.said_sounds(results, None),
-        sources=report_sounds.embedded_sounds(folder, results),
+        clips=clips,
+        unconditional=unconditional,
+        sources=report_sounds.embedded_sounds(folder, clips, unconditional),
         excerpts=report_sounds.excerpt_sentence(results),
-        spectrograms=list(_spectrograms(folder, results)),
+        spectrograms=list(_spectrograms(folder, clips)),
         generated=list(_generated(results)),
         model=GPT,
         splits=SPLITS,
@@ -98,9 +99,9 @@ def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iter
             yield name, reconstruction(number, pictures, seconds=seconds, codebook_size=size, name=name)
 
 
-def _spectrograms(folder: Path, results: Results) -> Iterator[tuple[str, Markup]]:
+def _spectrograms(folder: Path, clips: Sequence[report_sounds.ClipSounds]) -> Iterator[tuple[str, Markup]]:
     """Draw the sounds of each clip, and its last continuation."""
-    for number, clip in enumerate(report_sounds.clip_sounds(results)[:MAX_PICTURES]):
+    for number, clip in enumerate(clips[:MAX_PICTURES]):
         by_file = {sound.file: sound for sound in clip.sounds}
         judged = [by_file[file] for kind in JUDGED_KINDS if (file := f"{number}_{kind}.wav") in by_file]
         sounds = {report_sounds.sound_path(folder, sound.file): sound for sound in (*judged, *clip.continuations[-1:])}

@@ -67,18 +67,18 @@ def said_sounds(results: Results, clip: int | None) -> list[Sound]:
     ]
 
 
-def embedded_sounds(folder: Path, results: Results) -> dict[str, str | None]:
-    """Read the sounds of a run as data URIs by file; None where the page has no more room.
+def embedded_sounds(folder: Path, clips: Sequence[ClipSounds], unconditional: Sequence[Sound]) -> dict[str, str | None]:
+    """Read the sounds of clips and those without a prompt as data URIs by file; None where the page has no more room.
 
     Clips come first, one after the other; then the language model, then the kinds of sound that are played last.
 
     Raises:
         InputError: a file is missing.
     """
-    clips, left = clip_sounds(results), MAX_SOUND_BYTES
-    sounds = [sound for clip in clips for sound in clip.sounds] + said_sounds(results, None)
+    sounds = [*(sound for clip in clips for sound in clip.sounds), *unconditional]
     sounds += [sound for clip in clips for sound in clip.continuations]
     sources: dict[str, str | None] = {}
+    left = MAX_SOUND_BYTES
     for sound in sorted(sounds, key=lambda sound: sound.last):
         path = sound_path(folder, sound.file)
         left -= path.stat().st_size

@@ -97,7 +97,7 @@ def _run_columns(runs: Runs) -> Iterator[Column]:
     if any(math.isfinite(point.rate) for point in runs.points):
         yield _column("LM bit/s", "lm", "bits_per_second")
         yield _column("LM perplexity", "lm", "perplexity")
-    yield "nominal bit/s", _nominal_rate
+    yield "nominal bit/s", lambda point: point.nominal_rate
     yield _column("error through the codebook", "tokenizer", "quantised_mse")
     yield _column("without the codebook", "tokenizer", "reconstruction_mse")
     yield _column("used codes", "tokenizer", "used_codes")
@@ -121,10 +121,6 @@ def _column(heading: str, stage: str, name: str, of: str | None = None) -> Colum
     return heading, lambda point: point.figure(stage, name, of)
 
 
-def _nominal_rate(point: Point) -> Figure:
-    return Figure(stage="tokenizer", name="bits_per_second", value=point.nominal_rate, artifact="")
-
-
 def _csv(runs: Runs) -> str:
     """Write tidy CSV: one row for each figure of each run, with the run's swept options and bitrates."""
     written = io.StringIO()
@@ -134,7 +130,7 @@ def _csv(runs: Runs) -> str:
     for point in runs.finished:
         shared: dict[str, object] = {name: point.job.overrides.get(name, "") for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": point.job.codebook_size, "run": point.job.folder}
-        shared |= {"nominal_bits_per_second": point.nominal_rate, "lm_bits_per_second": point.rate}
+        shared |= {"nominal_bits_per_second": point.nominal_rate.value, "lm_bits_per_second": point.rate}
         for row in point.results["figures"]:
             cells = {**row.as_row(), **shared, "figure": row.name}
             writer.writerow({name: "" if value != value else value for name, value in cells.items()})  # no NaN

@@ -50,10 +50,11 @@ class Point:
         return self.estimate(stage, name, of)[0]
 
     @property
-    def nominal_rate(self) -> float:
+    def nominal_rate(self) -> Figure:
         """Bits per second of codes, of all streams, that are each written with log2(codebook size) bits."""
-        size = self.job.codebook_size
-        return math.nan if size is None else math.log2(size) * self.value("tokenizer", "codes_per_second")
+        bits = math.log2(self.job.codebook_size) if self.job.codebook_size else math.nan
+        rate = bits * self.value("tokenizer", "codes_per_second")
+        return Figure(stage="tokenizer", name="bits_per_second", value=rate, artifact="")
 
     @property
     def rate(self) -> float:
