@@ -36,11 +36,10 @@ def opening(results: Results) -> list[str]:
     sentences = [f"This run {verb} {_recordings(results)}."]
     if comparison and has_folds(comparison):
         sentences.append(setting(comparison))
-    gpt, bag = (method_of(comparison, of) if comparison else None for of in (GPT, BAG_OF_CODES.name))
-    if comparison and gpt:
+    if comparison and (gpt := method_of(comparison, GPT)):
+        bag, reached = method_of(comparison, BAG_OF_CODES.name), f"{percent(gpt['value'])} test {metric_of(comparison)}"
         beside = f"; {percent(bag['value'])} on counts of codes, without the order of codes" if bag else ""
-        metric = metric_of(comparison)
-        sentences.append(f"A linear probe on the GPT's states reaches {percent(gpt['value'])} test {metric}{beside}.")
+        sentences.append(f"A linear probe on the GPT's states reaches {reached}{beside}.")
     return sentences
 
 
@@ -83,15 +82,11 @@ def standing(comparison: ComparisonRecord) -> list[str]:
 
 def difference(row: DifferenceRow, comparison: ComparisonRecord) -> str:
     """Write a difference with its interval and p-value and, where there are folds, the interval over folds."""
-    written = f"{points(row['value'])} points ({_interval(row['low'], row['high'])}, {significance(row.get('p'))}"
+    over_clips = f"{points(row['low'])} to {points(row['high'])}, {significance(row.get('p'))}"
     low, high = row.get("fold_low"), row.get("fold_high")
-    if has_folds(comparison) and low is not None and high is not None:
-        written += f"; {_interval(low, high)} over {fold_noun(comparison)}s"
-    return f"{written})"
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{points(low)} to {points(high)}"
+    known = has_folds(comparison) and low is not None and high is not None
+    over_folds = f"; {points(low)} to {points(high)} over {fold_noun(comparison)}s" if known else ""
+    return f"{points(row['value'])} points ({over_clips}{over_folds})"
 
 
 def candidates(row: MethodRow) -> str:
@@ -139,6 +134,5 @@ def option_lines(config: Mapping[str, object], prefix: str = "") -> Iterator[str
 
 
 def _machine(machine: MachineRecord) -> str:
-    memory = machine["memory"]
-    size = "" if memory is None else f", {memory / 1e9:.0f} GB of memory"
+    size = "" if machine["memory"] is None else f", {machine['memory'] / 1e9:.0f} GB of memory"
     return f"{machine['cpu']}, {counted(machine['cores'], 'core')}{size}"

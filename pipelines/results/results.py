@@ -52,7 +52,12 @@ def write_results(
         "versions": source["libraries"],
         "provenance": source,
     }
-    figures = [figure for entries in made.values() for entry in entries.values() for figure in _costs(entry)]
+    figures = [
+        Figure(stage=entry.stage, name=name, value=value, artifact=entry.key)
+        for entries in made.values()
+        for entry in entries.values()
+        for name, value in entry.costs.items()
+    ]
     only = next(iter(made.values())) if len(made) == 1 else {}
     if only:
         content |= _of_one_run(only, manifest)
@@ -163,11 +168,6 @@ def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
             if "/" in of:
                 low, high = each["low"], each["high"]
                 yield Figure(name=metric, of=of, value=each["test_accuracy"], low=low, high=high, **shared)
-
-
-def _costs(entry: Entry) -> Iterator[Figure]:
-    for name, value in entry.costs.items():
-        yield Figure(stage=entry.stage, name=name, value=value, artifact=entry.key)
 
 
 def _stages(entries: Mapping[str, Entry], place: FoldSeed, *, several: bool) -> Iterator[dict[str, object]]:
