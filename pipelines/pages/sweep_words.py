@@ -9,6 +9,7 @@ from vocoder.kinds.wavenet import WAVENET
 
 SHOWN = 0.0005  # a smaller difference would be written as 0.0 points
 MAX_OTHERS = 3  # runs that are compared with the best where values have no order
+ERROR: FigureName = ("tokenizer", "quantised_mse", None)
 STABILITY: FigureName = ("tokenizer", "stability", "noise")
 
 
@@ -67,17 +68,13 @@ def _recognition(runs: Runs, recognised: Sequence[Point]) -> str:
 def _ends(runs: Runs) -> str:
     """Write what codes lose and how stable they are at both ends of the longest line."""
     line = max(runs.lines.values(), key=len)
-    first, last = line[0], line[-1]
-    if first is last:
-        return f"Only {runs.name(first.job)} has finished: there is nothing to compare."
-    changes = []
-    for title, written, figure in (
-        (full_name("quantised_mse"), number, ("tokenizer", "quantised_mse", None)),
-        ("codes that stay the same under noise", percent, STABILITY),
-    ):
-        ends = [point.value(*figure) for point in (first, last)]
-        if all(map(math.isfinite, ends)):
-            changes.append(f"{title} {written(ends[0])} to {written(ends[1])}")
+    first, last = runs.name(line[0].job), runs.name(line[-1].job)
+    if len(line) == 1:
+        return f"Only {first} has finished: there is nothing to compare."
+    errors, shares = ([point.value(*figure) for point in (line[0], line[-1])] for figure in (ERROR, STABILITY))
+    error = f"{full_name('quantised_mse')} {number(errors[0])} to {number(errors[1])}"
+    share = f"codes that stay the same under noise {percent(shares[0])} to {percent(shares[1])}"
+    changes = [text for text, ends in ((error, errors), (share, shares)) if all(map(math.isfinite, ends))]
     if not changes:
         return "The runs of this sweep have no figures to compare."
-    return f"From {runs.name(first.job)} to {runs.name(last.job)}: {'; '.join(changes)}."
+    return f"From {first} to {last}: {'; '.join(changes)}."
