@@ -1,6 +1,7 @@
 """Hidden states of the language model for whole recordings, pooled over time or per time step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,20 +12,29 @@ from lm.pooling import POOLINGS, FloatArray, Pooling, pool, pooling_weights
 from lm.windows import Window, windows
 from tokenizer.codes import Codes
 
+States = Literal["residual", "inner"]  # of each layer, which probes may read
+RESIDUAL: tuple[States, ...] = ("residual",)
 Passage = tuple[int, Window]  # the index of a clip, and one of its windows
 
 
 @torch.no_grad()
 def embed(
-    model: LanguageModel, clips: Sequence[Codes], *, poolings: Sequence[Pooling] = POOLINGS, batch_tokens: int = 8192
+    model: LanguageModel,
+    clips: Sequence[Codes],
+    *,
+    poolings: Sequence[Pooling] = POOLINGS,
+    batch_tokens: int = 8192,
+    inner: bool = False,
 ) -> dict[Pooling, FloatArray]:
     """Compute each pooling ``(1 + layers, clips, parts * model_dim)``, embeddings first, without begin-of-sequence.
 
+    With ``inner`` the result is `GPT.inner_activations`, pooled to ``(layers, clips, parts * ffn_dim)``.
     Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
     with a recording's length.
     """
     parts = [len(pooling_weights(1, pooling)) for pooling in poolings]
-    pooled = _pool(model, clips, [_weights(codes, poolings) for codes in clips], batch_tokens)
+    states = model.gpt.inner_activations if inner else model.gpt.hidden_states
+    pooled = _pool(model, clips, [_weights(codes, poolings) for codes in clips], batch_tokens, states)
     split = np.split(pooled, np.cumsum(parts)[:-1], axis=2)
     return {pooling: part.reshape(*part.shape[:2], -1) for pooling, part in zip(poolings, split, strict=True)}
 
@@ -38,52 +48,74 @@ def embed_attentively(
     ``surprises`` are nats per code ``(time, streams)`` of each clip: minus `LanguageModel.log_probabilities`.
     """
     weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
-    return _pool(model, clips, weights, batch_tokens)[:, :, 0]
+    return _pool(model, clips, weights, batch_tokens, model.gpt.hidden_states)[:, :, 0]
 
 
 def layer_features(
-    model: LanguageModel, clips: Sequence[Codes], *, attentive: bool = False, surprise: bool = False
+    model: LanguageModel,
+    clips: Sequence[Codes],
+    *,
+    of: Collection[States] = RESIDUAL,
+    attentive: bool = False,
+    surprise: bool = False,
 ) -> dict[str, FloatArray]:
-    """Compute ``(clips, dim)`` of each layer and pooling (``layer_1:mean``), and of all layers (``all_layers``).
+    """Compute ``(clips, dim)`` of each layer and pooling.
 
-    Embeddings are left out, because pooled embeddings are equivalent to a bag of codes. ``attentive`` adds a pooling
-    weighted by the model's surprise at each code. ``surprise`` adds ``all_and_surprise``: all layers, and the mean
-    surprise of each third.
+    ``of`` names what is pooled: ``residual`` is the states between layers (``layer_1:mean``, and ``all_layers:mean``
+    side by side), ``inner`` the inner activations (``inner_1:mean``, ``all_inner:mean``). Embeddings are left out,
+    because pooled embeddings are equivalent to a bag of codes.
+
+    With residual states, ``attentive`` adds their pooling weighted by the model's surprise at each code, and
+    ``surprise`` adds ``all_and_surprise``: all layers, and the mean surprise of each third.
     """
     tensors: dict[str, FloatArray] = {}
-    for pooling, states in embed(model, clips).items():
-        tensors |= _by_layer(pooling, states)
+    for pooling, states in embed(model, clips).items() if "residual" in of else ():
+        tensors |= _by_layer(pooling, states[1:])
+    for pooling, states in embed(model, clips, inner=True).items() if "inner" in of else ():
+        tensors |= _by_layer(pooling, states, layer="inner", together="all_inner")
     if not (attentive or surprise):
         return tensors
     nats = [-model.log_probabilities(codes) for codes in clips]  # (time, streams) of each clip
     if attentive:
-        tensors |= _by_layer("attentive", embed_attentively(model, clips, nats))
+        tensors |= _by_layer("attentive", embed_attentively(model, clips, nats)[1:])
     if surprise:
         thirds = np.stack([pool(each, "thirds") for each in nats])
         tensors["all_and_surprise:thirds"] = np.concatenate([tensors["all_layers:thirds"], thirds], axis=1)
     return tensors
 
 
-def _by_layer(pooling: str, states: FloatArray) -> dict[str, FloatArray]:
-    """Split ``(1 + layers, clips, dim)`` into a tensor for each layer, and one for all."""
-    tensors = {f"layer_{layer}:{pooling}": np.ascontiguousarray(states[layer]) for layer in range(1, len(states))}
-    return {**tensors, f"all_layers:{pooling}": np.concatenate(list(states[1:]), axis=1)}
+def _by_layer(
+    pooling: str, states: FloatArray, *, layer: str = "layer", together: str = "all_layers"
+) -> dict[str, FloatArray]:
+    """Split ``(layers, clips, dim)`` into a tensor for each layer, and one for all."""
+    tensors = {f"{layer}_{number}:{pooling}": np.ascontiguousarray(each) for number, each in enumerate(states, start=1)}
+    return {**tensors, f"{together}:{pooling}": np.concatenate(list(states), axis=1)}
 
 
-def _pool(model: LanguageModel, clips: Sequence[Codes], weights: Sequence[FloatArray], batch_tokens: int) -> FloatArray:
-    """Compute ``(1 + layers, clips, parts, model_dim)`` from each clip's weights ``(parts, time * streams)``."""
+def _pool(
+    model: LanguageModel,
+    clips: Sequence[Codes],
+    weights: Sequence[FloatArray],
+    batch_tokens: int,
+    states_of: Callable[[Tensor], Tensor],
+) -> FloatArray:
+    """Compute ``(layers, clips, parts, dim)`` from each clip's weights ``(parts, time * streams)``.
+
+    ``states_of`` maps tokens ``(batch, positions)`` to states ``(layers, batch, positions, dim)``.
+    """
     for codes in clips:
         model.require_own(codes)
-    config, streams = model.gpt.config, model.format.streams
-    pooled = np.zeros((1 + config.layers, len(clips), len(weights[0]), config.model_dim), np.float32)
+    streams, pooled = model.format.streams, np.zeros(0, np.float32)
     for batch in _batches(clips, model.gpt.capacity, batch_tokens):
         rows = [model.tokens(clips[index].values[window.start : window.stop]) for index, window in batch]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
-        states = model.gpt.hidden_states(padded)  # (1 + layers, batch, positions, model_dim)
+        states = states_of(padded)
+        if not pooled.size:
+            pooled = np.zeros((len(states), len(clips), len(weights[0]), states.shape[3]), np.float32)
         for row, (index, window) in enumerate(batch):
             shares = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams])
             first = 1 + (window.counted - window.start) * streams
-            counted = states[:, row, first : first + shares.shape[1]]  # (1 + layers, codes, model_dim)
+            counted = states[:, row, first : first + shares.shape[1]]  # (layers, codes, dim)
             pooled[:, index] += (shares.to(states.device) @ counted).cpu().numpy()
     return pooled
 

@@ -8,6 +8,7 @@ their options.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -179,6 +180,27 @@ class GPT(nn.Module):
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
         stacked = torch.stack([embedded, *states])
+        return self.vocabulary.over_codes(stacked) if self.by_step else stacked
+
+    @torch.no_grad()
+    def inner_activations(self, tokens: Tensor) -> Tensor:
+        """Map tokens ``(batch, positions)`` to inner activations ``(layers, batch, positions, ffn_dim)``.
+
+        They are what the output projection of each feed-forward network reads: the product of gate and inner
+        projection. Each of them detects a pattern in the past (Geva et al., "Transformer Feed-Forward Layers Are
+        Key-Value Memories", 2021, arXiv:2012.14913). Positions are those of `hidden_states`.
+        """
+        activations: list[Tensor] = []
+
+        def keep(projection: nn.Module, inputs: tuple[Tensor]) -> None:
+            activations.append(inputs[0])
+
+        with ExitStack() as hooks:
+            for layer in self.transformer.decoder.layers:
+                projection = layer.get_submodule("ffn.output_proj")
+                hooks.callback(projection.register_forward_pre_hook(keep).remove)
+            self.transformer.decoder(*self._embed(tokens))
+        stacked = torch.stack(activations)
         return self.vocabulary.over_codes(stacked) if self.by_step else stacked
 
 

@@ -21,20 +21,27 @@ def _states(study: Study) -> Made:
 
     own, codec = study.options.compare, study.codec
     assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
-    entry = gpt_features(study.session, codec.codes, codec.lm, attentive=own.attentive, surprise=own.surprise)
-    return Made(features=entry)
+    weighted = {"attentive": own.attentive, "surprise": own.surprise}
+    return Made(features=gpt_features(study.session, codec.codes, codec.lm, states=own.states, **weighted))
 
 
 def _untrained_states(study: Study) -> Made:
     from pipelines.stages.features import random_gpt_features
 
-    own = study.options.lm
-    return Made(features=random_gpt_features(study.session, study.codec.codes, own.gpt, seed=own.fit.seed))
+    own, states = study.options.lm, study.options.compare.states
+    entry = random_gpt_features(study.session, study.codec.codes, own.gpt, states=states, seed=own.fit.seed)
+    return Made(features=entry)
+
+
+def _untrained_candidates(options: Options, poolings: int) -> int:
+    """Count the candidates: all layers side by side are one more layer."""
+    return (options.lm.gpt.layers + 1) * poolings * len(options.compare.states)
 
 
 def _candidates(options: Options, poolings: int) -> int:
-    """Count the candidates: all layers side by side are one more layer; two options of the comparison add more."""
-    return (options.lm.gpt.layers + 1) * (poolings + options.compare.attentive) + options.compare.surprise
+    """Count the candidates; two options of the comparison add to those of the untrained GPT."""
+    weighted = (options.lm.gpt.layers + 1) * options.compare.attentive + options.compare.surprise
+    return _untrained_candidates(options, poolings) + weighted
 
 
 BAG_OF_CODES = Method(
@@ -54,6 +61,6 @@ GPT = Method(
 )
 RANDOM_GPT = Method(
     row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=("summary",)),
-    candidates=lambda options, poolings: (options.lm.gpt.layers + 1) * poolings,
+    candidates=_untrained_candidates,
     features=_untrained_states,
 )

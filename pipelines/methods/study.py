@@ -7,6 +7,7 @@ from typing import Protocol
 from audio.recordings.manifest import Manifest
 from audio.spectrogram import SpectrogramConfig
 from lm.baselines.spectrograms import SpectrogramBatchConfig
+from lm.embeddings import States
 from lm.probe_task import ProbeTask
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.labels import Labels
@@ -30,6 +31,8 @@ class TrainingOptions(Protocol):
 class CompareOptions(Protocol):
     """Options of the comparison that methods read."""
 
+    @property
+    def states(self) -> tuple[States, ...]: ...
     @property
     def attentive(self) -> bool: ...
     @property

@@ -79,7 +79,7 @@ def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest)
     remedies = "; ".join([*_remedies(found, decoded, manifest), BETTER[judge]])
     guessing = f" The answer {found.guess!r} for every clip would be right about {found.guessed / found.clips:.0%}."
     return (
-        f"label accuracy says little about the vocoders in this run. The classifier, {JUDGES[judge]}, recognises only "
+        f"label accuracy says little about the vocoders in this run. The classifier, {JUDGES[judge]}, recognises "
         f"{found.rate:.0%} of the original recordings ({found.right} of {found.clips} clips)."
         f"{'' if found.beats_guessing else guessing} What helps: {remedies}"
     )

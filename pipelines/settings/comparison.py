@@ -9,6 +9,7 @@ from audio.recordings.folds import Fold, folds
 from audio.recordings.manifest import Manifest
 from foundation.configuration import match_choice
 from foundation.errors import InputError
+from lm.embeddings import States
 from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
@@ -22,13 +23,19 @@ class ComparisonConfig:
 
     methods: tuple[str, ...]  # names in the table of methods
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
-    attentive: bool  # offer a pooling weighted by the GPT's surprise as well
+    states: tuple[States, ...]  # of the GPT's layers, which probes may read
+    attentive: bool  # offer a pooling of residual states weighted by the GPT's surprise as well
     surprise: bool  # offer all layers with the GPT's mean surprise in each third as well
     features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.features_file`
 
     def __post_init__(self) -> None:
         if not self.all_methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
+        if not self.states or len({*self.states}) != len(self.states):
+            raise InputError(f"compare.states is {list(self.states)}; list residual, inner or both, each once")
+        for option in ("attentive", "surprise"):
+            if getattr(self, option) and "residual" not in self.states:
+                raise InputError(f"compare.{option}=true needs residual states; add residual to compare.states")
 
     @property
     def all_methods(self) -> tuple[Method, ...]:

@@ -6,7 +6,7 @@ choose from.
 """
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from audio.reading import read_blocks, resampled_length
 from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash, recordings_hash
 from foundation.threads import one_thread
-from lm.embeddings import layer_features
+from lm.embeddings import RESIDUAL, States, layer_features
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, RunningPools, bag_of_codes, pool
@@ -93,24 +93,32 @@ def code_features(session: Session, codes_entry: Entry) -> Entry:
 
 
 def gpt_features(
-    session: Session, codes_entry: Entry, model_entry: Entry, *, attentive: bool = False, surprise: bool = False
+    session: Session,
+    codes_entry: Entry,
+    model_entry: Entry,
+    *,
+    states: Sequence[States] = RESIDUAL,
+    attentive: bool = False,
+    surprise: bool = False,
 ) -> Entry:
     """Compute the pooled states of a language model: see `lm.embeddings.layer_features`."""
-    config = {"poolings": POOLINGS, "attentive": attentive, "surprise": surprise}
+    config = {"poolings": POOLINGS, "attentive": attentive, "surprise": surprise, **_states(states)}
     recipe = Recipe("gpt_features", 1, config=config, inputs={"codes": codes_entry.key, "lm": model_entry.key})
 
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
         clips = read_codes(codes_entry.folder)[1]
-        states = layer_features(model, [clip.codes for clip in clips], attentive=attentive, surprise=surprise)
-        write_features(folder, states, of=GPT)
+        codes = [clip.codes for clip in clips]
+        write_features(folder, layer_features(model, codes, of=states, attentive=attentive, surprise=surprise), of=GPT)
 
     return session.obtain(recipe, "states of the GPT", make, files=[FEATURES])
 
 
-def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig, *, seed: int) -> Entry:
+def random_gpt_features(
+    session: Session, codes_entry: Entry, config: GPTConfig, *, states: Sequence[States], seed: int
+) -> Entry:
     """Compute states of an untrained GPT: a baseline for the architecture without learning."""
-    options = {"poolings": POOLINGS, "gpt": asdict(config), "seed": seed}
+    options = {"poolings": POOLINGS, "gpt": asdict(config), "seed": seed, **_states(states)}
     recipe = Recipe("random_gpt_features", 1, config=options, inputs={"codes": codes_entry.key})
 
     @one_thread()
@@ -118,7 +126,7 @@ def random_gpt_features(session: Session, codes_entry: Entry, config: GPTConfig,
         codes_format, clips = read_codes(codes_entry.folder)
         model = LanguageModel.create(config, codes_format, seed=seed)
         model.gpt.to(session.gang.device).eval()
-        write_features(folder, layer_features(model, [clip.codes for clip in clips]), of="random_gpt")
+        write_features(folder, layer_features(model, [clip.codes for clip in clips], of=states), of="random_gpt")
 
     return session.obtain(recipe, "states of an untrained GPT", make, files=[FEATURES])
 
@@ -146,3 +154,8 @@ def _pooled(frames: Frames, method: str, sample_rate: int, root: Path, clip: Cli
         made = frames(np.concatenate([np.zeros(0, np.float32), *blocks]))
         require_finite(made, clip, method)
         return {f"{method}:{pooling}": pool(made, pooling) for pooling in POOLINGS}
+
+
+def _states(states: Sequence[States]) -> dict[str, object]:
+    """Return the recipe's part about the states; residual states add nothing, so their entries keep their key."""
+    return {} if tuple(states) == RESIDUAL else {"states": sorted(states)}

@@ -1,7 +1,12 @@
-"""Slow oracles of the language model's objectives, written as plainly as the formula."""
+"""Slow oracles of the language model and its objectives, written as plainly as the formula."""
 
 import math
 from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lm.gpt import GPT
 
 
 def nt_xent_by_loops(vectors: Sequence[Sequence[float]], clips: Sequence[int], temperature: float) -> float:
@@ -23,3 +28,43 @@ def nt_xent_by_loops(vectors: Sequence[Sequence[float]], clips: Sequence[int], t
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
     product = sum(a * b for a, b in zip(one, other, strict=True))
     return product / math.sqrt(sum(a * a for a in one)) / math.sqrt(sum(b * b for b in other))
+
+
+@torch.no_grad()
+def inner_activations(gpt: GPT, embedded: Tensor) -> list[Tensor]:
+    """What the output projection of each feed-forward network reads, by the formulas of Touvron et al. 2023.
+
+    ``embedded`` is the first layer's input ``(positions, model_dim)``; the result has ``(positions, ffn_dim)`` for each
+    layer.
+    """
+    config, x, found = gpt.config, embedded, []
+    dim = config.model_dim // config.heads
+    future = torch.full((len(x), len(x)), -torch.inf).triu(1)
+    for layer in range(config.layers):
+        weights = dict(gpt.transformer.decoder.layers[layer].named_parameters())
+        normed = x * (x.square().mean(1, keepdim=True) + 1e-5).rsqrt() * weights["self_attn_layer_norm.weight"]
+        heads = []
+        for head in range(config.heads):
+            rows = slice(head * dim, (head + 1) * dim)
+            query, key, value = (normed @ weights[f"self_attn.{name}_proj.weight"][rows].t() for name in "qkv")
+            attention = (_turned(query, config.rope_theta) @ _turned(key, config.rope_theta).t()) / dim**0.5
+            heads.append((attention + future).softmax(1) @ value)
+        x = x + torch.cat(heads, 1) @ weights["self_attn.output_proj.weight"].t()
+        normed = x * (x.square().mean(1, keepdim=True) + 1e-5).rsqrt() * weights["ffn_layer_norm.weight"]
+        gate, inner = (normed @ weights[f"ffn.{name}_proj.weight"].t() for name in ("gate", "inner"))
+        found.append(gate * gate.sigmoid() * inner)
+        x = x + found[-1] @ weights["ffn.output_proj.weight"].t()
+    return found
+
+
+def _turned(vectors: Tensor, theta: float) -> Tensor:
+    """Turn each pair of ``(positions, dim)`` by its position times the frequency of the pair."""
+    positions, dim = vectors.shape
+    turned = torch.zeros_like(vectors)
+    for position in range(positions):
+        for pair in range(0, dim, 2):
+            angle = torch.tensor(position * theta ** (-pair / dim))
+            a, b = vectors[position, pair], vectors[position, pair + 1]
+            turned[position, pair] = a * angle.cos() - b * angle.sin()
+            turned[position, pair + 1] = a * angle.sin() + b * angle.cos()
+    return turned

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from foundation.errors import InputError
-from lm.embeddings import embed, embed_attentively, states_over_time
+from lm.embeddings import embed, embed_attentively, layer_features, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, pool
 from tests.lm.tiny import TINY, random_codes
@@ -20,6 +20,29 @@ def test_batched_embeddings_are_the_pools_of_each_clips_states(model: LanguageMo
         for pooling in POOLINGS:
             expected = [pool(layer, pooling) for layer in states]
             np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
+
+
+def test_batched_inner_activations_are_the_pools_of_each_clips_own(model: LanguageModel) -> None:
+    streams = model.format.streams
+    clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 1, 8)]  # each within one window
+    embedded = embed(model, clips, inner=True)
+    for index, codes in enumerate(clips):
+        inner = model.gpt.inner_activations(model.tokens(codes.values)[None])[:, 0, 1:]  # (layers, codes, ffn_dim)
+        over_time = inner.unflatten(1, (-1, streams)).mean(2).numpy()
+        for pooling in POOLINGS:
+            expected = [pool(layer, pooling) for layer in over_time]
+            np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
+
+
+def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> None:
+    clips = [random_codes(6, streams=model.format.streams)]
+    both = layer_features(model, clips, of=("residual", "inner"))
+    names = [f"layer_{n}" for n in (1, 2)] + ["all_layers"] + [f"inner_{n}" for n in (1, 2)] + ["all_inner"]
+    assert {*both} == {f"{name}:{pooling}" for name in names for pooling in POOLINGS}
+    inner = layer_features(model, clips, of=("inner",))
+    assert {*inner} == {key for key in both if "inner" in key}
+    assert all(np.array_equal(inner[key], both[key]) for key in inner)
+    assert both["all_inner:thirds"].shape == (1, 3 * TINY.layers * TINY.ffn_dim)
 
 
 def test_shapes_are_layers_clips_features(model: LanguageModel) -> None:

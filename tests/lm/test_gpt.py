@@ -10,6 +10,7 @@ from foundation.errors import InputError
 from lm.gpt import CachedGPT, GPTConfig, create_gpt
 from lm.model import LanguageModel
 from lm.vocabulary import Vocabulary
+from tests.lm import reference
 from tests.lm.tiny import TINY, codes_format, random_codes
 
 
@@ -59,6 +60,19 @@ def test_the_last_hidden_state_is_what_the_logits_are_made_of(model: LanguageMod
         torch.testing.assert_close(expected, model.gpt(tokens[:, :-1]))
     else:
         torch.testing.assert_close(logits, transformer.final_proj(model.gpt.decoded(tokens)))
+
+
+@torch.no_grad()
+def test_inner_activations_are_those_of_the_formulas(model: LanguageModel) -> None:
+    gpt, tokens = model.gpt, _inputs(model)[None]
+    found = gpt.inner_activations(tokens)
+    assert found.shape == (TINY.layers, 1, tokens.shape[1], TINY.ffn_dim)
+    streams = model.format.streams if gpt.by_step else 1
+    places = [0, *range(1, tokens.shape[1], streams)]  # of begin-of-sequence, and of the first code of each position
+    expected = reference.inner_activations(gpt, gpt.hidden_states(tokens)[0, 0, places])
+    torch.testing.assert_close(found[:, 0, places], torch.stack(expected))
+    assert torch.equal(gpt.inner_activations(tokens), found)
+    assert not any(layer.ffn.output_proj._forward_pre_hooks for layer in gpt.transformer.decoder.layers)
 
 
 @torch.no_grad()

@@ -26,7 +26,14 @@ FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),
     *("lm.views.warps=1", "lm.contrast_weight=0.5"),
     *("audio.dynamic_range=40", "tokenizer.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
-    *("audio.remove_mean=clip", "tokenizer.max_formants=0.1", "compare.attentive=true", "compare.surprise=true"),
+    *(
+        "audio.remove_mean=clip",
+        "tokenizer.max_formants=0.1",
+        "compare.attentive=true",
+        "compare.surprise=true",
+        "probe.tries=16",
+        "compare.states=[residual,inner]",
+    ),
     "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv]",
 )
 METHODS = {"log_mel", "bag_of_codes", "gpt", "simclr", "supervised", "supervised_head", "random_conv"}
@@ -67,7 +74,7 @@ def probed(compared: Path) -> list[dict[str, dict[str, Any]]]:
 
 def test_each_fold_is_probed_with_as_many_tries_for_each_method(compared: Path) -> None:
     for rows in probed(compared):
-        assert {row["tries"] for of, row in rows.items() if of != "supervised_head"} == {12}
+        assert {row["tries"] for of, row in rows.items() if of != "supervised_head"} == {16}
 
 
 def test_every_method_offers_as_many_candidates_as_were_counted(compared: Path) -> None:
@@ -82,6 +89,12 @@ def test_pooling_by_surprise_and_surprise_itself_are_candidates_where_they_are_a
         found = {each["of"] for each in rows["gpt"]["candidates"]}
         assert {f"gpt/{layer}:attentive" for layer in ("layer_1", "layer_2", "all_layers")} <= found
         assert any(of.startswith("gpt/all_and_surprise:") for of in found)
+
+
+def test_inner_activations_are_candidates_where_they_are_asked_for(compared: Path) -> None:
+    for rows in probed(compared):
+        found = {each["of"] for each in rows["gpt"]["candidates"]}
+        assert {f"gpt/{layer}:thirds" for layer in ("layer_1", "inner_1", "inner_2", "all_inner")} <= found
 
 
 def protocols(folder: Path) -> set[str | None]:

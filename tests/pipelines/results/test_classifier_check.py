@@ -57,7 +57,7 @@ def test_the_warning_blames_the_classifier_and_names_what_helps(tmp_path: Path) 
     warning = unreliable_classifier(*judged(tmp_path, manifest, wrong=15), manifest)
     assert warning is not None
     for told in (
-        "recognises only 25% of the original recordings (5 of 20 clips)",
+        "recognises 25% of the original recordings (5 of 20 clips)",
         "The answer 'yes' for every clip would be right about 60%",
         "label accuracy says little about the vocoders",
         "raise listening.seconds, since 20 of 20 clips are longer than the 2 s that are judged",
@@ -74,7 +74,7 @@ def test_a_probe_that_fails_gives_way_to_a_network(tmp_path: Path) -> None:
     (tmp_path / "fails").mkdir()
     warning = unreliable_classifier(*judged(tmp_path / "fails", manifest, wrong=15, judge="probe"), manifest)
     assert warning is not None
-    assert "The classifier, a linear probe of log-mel, recognises only 25%" in warning
+    assert "The classifier, a linear probe of log-mel, recognises 25%" in warning
     assert warning.endswith("let a trained network judge with listening.judge=supervised")
     notice = fair_classifier(judged(tmp_path, manifest, wrong=2, judge="probe")[0], manifest)
     assert notice is not None

@@ -23,6 +23,7 @@ MANIFEST = Manifest(root=Path("here"), clips=tuple(clip(group, number) for group
 PLAIN: dict[str, Any] = {
     "methods": ("gpt",),
     "folds": "group",
+    "states": ("residual",),
     "attentive": False,
     "surprise": False,
 }
@@ -63,3 +64,17 @@ def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:
 def test_a_comparison_of_nothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"compare\.methods"):
         config(methods=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"states": ()}, r"compare\.states is \[\]; list residual, inner or both"),
+        ({"states": ("inner", "inner")}, r"compare\.states is \['inner', 'inner'\]; list"),
+        ({"states": ("inner",), "attentive": True}, r"compare\.attentive=true needs residual states"),
+        ({"states": ("inner",), "surprise": True}, r"compare\.surprise=true needs residual states"),
+    ],
+)
+def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        config(**changes)
