@@ -129,7 +129,7 @@ def _require_alike(study: _Study) -> None:
             ("classes", probed["classes"], study.first["classes"]),
             ("methods or candidates", _offered(probed), _offered(study.first)),
             ("numbers of tries", _tries(probed), _tries(study.first)),
-            ("test clips", _tested(probed), _tested(study.of_fold(name)[0])),
+            *(("test clips", probed[key], study.of_fold(name)[0][key]) for key in ("clips", "truth")),
         ):
             if one != other:
                 raise InputError(
@@ -156,10 +156,6 @@ def _offered(probed: Probed) -> dict[str, list[str]]:
 
 def _tries(probed: Probed) -> dict[str, int]:
     return {row["of"]: row["tries"] for row in probed["methods"]}
-
-
-def _tested(probed: Probed) -> list[object]:
-    return [probed["clips"], probed["truth"]]
 
 
 def _outcome(study: _Study, name: str) -> Outcome:

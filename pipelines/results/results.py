@@ -47,7 +47,12 @@ def write_results(
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
         "corpus": _corpus(manifest, rejected, name) | ({"notices": list(notices)} if notices else {}),
-        "stages": [row for place, entries in made.items() for row in _stages(entries, place, several=len(made) > 1)],
+        "stages": [
+            {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **entry.costs}
+            | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
+            for (fold, seed), entries in made.items()
+            for entry in entries.values()
+        ],
         "command": source["command"],
         "versions": source["libraries"],
         "provenance": source,
@@ -168,12 +173,6 @@ def _layers(entry: Entry, protocol: str) -> Iterator[Figure]:
             if "/" in of:
                 low, high = each["low"], each["high"]
                 yield Figure(name=metric, of=of, value=each["test_accuracy"], low=low, high=high, **shared)
-
-
-def _stages(entries: Mapping[str, Entry], place: FoldSeed, *, several: bool) -> Iterator[dict[str, object]]:
-    for entry in entries.values():
-        where = {"fold": place[0], "seed": place[1]} if several else {}
-        yield {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **entry.costs, **where}
 
 
 def _corpus(manifest: Manifest, rejected: Sequence[Rejected], name: str) -> dict[str, object]:
