@@ -62,7 +62,7 @@ class Edges:
 
     @classmethod
     def of(cls, rises: Iterable[Iterable[int]], falls: Iterable[Iterable[int]]) -> "Edges":
-        """Build edges from lists of pairs, as JSON gives them; any other lists are a `ValueError`."""
+        """Build edges from lists of pairs, as JSON gives them. Other lists raise `ValueError`."""
         pairs = [tuple((block, depth) for block, depth in steps) for steps in (rises, falls)]
         return cls(rises=pairs[0], falls=pairs[1])
 

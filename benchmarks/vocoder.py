@@ -117,7 +117,8 @@ def engines_here(*, gpu: bool) -> list[Engine]:
 def measure(model: WaveNet, engine: Engine, clips: int, repeats: int) -> tuple[float, float]:
     """Measure samples of all clips per second of time and of processor time; the best of several tries.
 
-    Each try takes about `SECONDS_EACH`; a shorter one before tells how many samples that is.
+    A short try first estimates the speed, so that each later try takes about `SECONDS_EACH`. One more try warms up and
+    is not counted.
 
     Raises:
         InputError: the engine does not run where the model is; another would be measured in its place.

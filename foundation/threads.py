@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 
 def use_threads(count: int | None) -> int:
-    """Set the threads of PyTorch, FAISS and BLAS, and return PyTorch's; None keeps the number that each chose."""
+    """Set the threads of PyTorch, FAISS and BLAS; None keeps each library's own number. Return PyTorch's number."""
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)  # for libraries that are loaded later
         torch.set_num_threads(count)

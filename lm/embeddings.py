@@ -1,12 +1,13 @@
 """Hidden states of the language model for whole recordings, pooled over time or per time step."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from foundation.errors import InputError
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, Pooling, pool, pooling_weights
 from lm.windows import Window, windows
@@ -33,8 +34,7 @@ def embed(
     with a recording's length.
     """
     parts = [len(pooling_weights(1, pooling)) for pooling in poolings]
-    states = model.gpt.inner_activations if inner else model.gpt.hidden_states
-    pooled = _pool(model, clips, [_weights(codes, poolings) for codes in clips], batch_tokens, states)
+    pooled = _pool(model, clips, [_weights(codes, poolings) for codes in clips], batch_tokens, inner=inner)
     split = np.split(pooled, np.cumsum(parts)[:-1], axis=2)
     return {pooling: part.reshape(*part.shape[:2], -1) for pooling, part in zip(poolings, split, strict=True)}
 
@@ -48,7 +48,7 @@ def embed_attentively(
     ``surprises`` are nats per code ``(time, streams)`` of each clip: minus `LanguageModel.log_probabilities`.
     """
     weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
-    return _pool(model, clips, weights, batch_tokens, model.gpt.hidden_states)[:, :, 0]
+    return _pool(model, clips, weights, batch_tokens)[:, :, 0]
 
 
 def layer_features(
@@ -61,13 +61,15 @@ def layer_features(
 ) -> dict[str, FloatArray]:
     """Compute ``(clips, dim)`` of each layer and pooling.
 
-    ``of`` names what is pooled: ``residual`` is the states between layers (``layer_1:mean``, and ``all_layers:mean``
-    side by side), ``inner`` the inner activations (``inner_1:mean``, ``all_inner:mean``). Embeddings are left out,
-    because pooled embeddings are equivalent to a bag of codes.
+    ``of`` names the states to pool: ``residual``, the states between layers (``layer_1:mean``, and ``all_layers:mean``
+    side by side), and ``inner``, the inner activations (``inner_1:mean``, ``all_inner:mean``). Embeddings are left
+    out, because pooled embeddings are equivalent to a bag of codes.
 
     With residual states, ``attentive`` adds their pooling weighted by the model's surprise at each code, and
     ``surprise`` adds ``all_and_surprise``: all layers, and the mean surprise of each third.
     """
+    if (attentive or surprise) and "residual" not in of:
+        raise InputError(f"of is {sorted(of)}; attentive and surprise pool residual states: add residual")
     tensors: dict[str, FloatArray] = {}
     for pooling, states in embed(model, clips).items() if "residual" in of else ():
         tensors |= _by_layer(pooling, states[1:])
@@ -97,21 +99,20 @@ def _pool(
     clips: Sequence[Codes],
     weights: Sequence[FloatArray],
     batch_tokens: int,
-    states_of: Callable[[Tensor], Tensor],
+    *,
+    inner: bool = False,
 ) -> FloatArray:
-    """Compute ``(layers, clips, parts, dim)`` from each clip's weights ``(parts, time * streams)``.
-
-    ``states_of`` maps tokens ``(batch, positions)`` to states ``(layers, batch, positions, dim)``.
-    """
+    """Compute ``(layers, clips, parts, dim)`` from each clip's weights ``(parts, time * streams)``; see `embed`."""
     for codes in clips:
         model.require_own(codes)
-    streams, pooled = model.format.streams, np.zeros(0, np.float32)
+    gpt, config, streams = model.gpt, model.gpt.config, model.format.streams
+    layers, dim = (config.layers, config.ffn_dim) if inner else (1 + config.layers, config.model_dim)
+    pooled = np.zeros((layers, len(clips), len(weights[0]), dim), np.float32)
     for batch in _batches(clips, model.gpt.capacity, batch_tokens):
         rows = [model.tokens(clips[index].values[window.start : window.stop]) for index, window in batch]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
-        states = states_of(padded)
-        if not pooled.size:
-            pooled = np.zeros((len(states), len(clips), len(weights[0]), states.shape[3]), np.float32)
+        # (layers, batch, positions, dim)
+        states = gpt.inner_activations(padded) if inner else gpt.hidden_states(padded)
         for row, (index, window) in enumerate(batch):
             shares = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams])
             first = 1 + (window.counted - window.start) * streams

@@ -59,7 +59,7 @@ class GPTConfig:
         rule = f"choose one of {', '.join(known)}"
         require(self.interleaving in known, "lm.gpt.interleaving", repr(self.interleaving), rule)
         given = f"{self.rope_theta} and lm.gpt.init_std {self.init_std}"
-        require(min(self.rope_theta, self.init_std) > 0, "lm.gpt.rope_theta", given, "both must be above 0")
+        require(self.rope_theta > 0 and self.init_std > 0, "lm.gpt.rope_theta", given, "both must be above 0")
 
     def parameters(self, vocabulary: Vocabulary) -> int:
         """Return the number of weights; the output projection is the embedding and counts once."""
@@ -186,13 +186,13 @@ class GPT(nn.Module):
     def inner_activations(self, tokens: Tensor) -> Tensor:
         """Map tokens ``(batch, positions)`` to inner activations ``(layers, batch, positions, ffn_dim)``.
 
-        They are what the output projection of each feed-forward network reads: the product of gate and inner
-        projection. Each of them detects a pattern in the past (Geva et al., "Transformer Feed-Forward Layers Are
-        Key-Value Memories", 2021, arXiv:2012.14913). Positions are those of `hidden_states`.
+        The inner activations are the inputs of each feed-forward network's output projection: the SiLU of the gate
+        times the inner projection. Each activation detects a pattern in the past (Geva et al., "Transformer
+        Feed-Forward Layers Are Key-Value Memories", 2021, arXiv:2012.14913). Positions are those of `hidden_states`.
         """
         activations: list[Tensor] = []
 
-        def keep(projection: nn.Module, inputs: tuple[Tensor]) -> None:
+        def keep(_module: nn.Module, inputs: tuple[Tensor]) -> None:
             activations.append(inputs[0])
 
         with ExitStack() as hooks:

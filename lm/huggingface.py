@@ -22,6 +22,9 @@ ROTATED = ("q_proj.weight", "k_proj.weight")
 _NAMES = {  # parts of names
     "decoder_frontend.embed.": "model.embed_tokens.",
     "decoder.layers.": "model.layers.",
+    ".self_attn.q_proj.": ".self_attn.q_proj.",
+    ".self_attn.k_proj.": ".self_attn.k_proj.",
+    ".self_attn.v_proj.": ".self_attn.v_proj.",
     ".self_attn.output_proj.": ".self_attn.o_proj.",
     ".self_attn_layer_norm.": ".input_layernorm.",
     ".ffn.gate_proj.": ".mlp.gate_proj.",
@@ -39,7 +42,7 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     tokens are those of `lm.vocabulary`: a sequence begins with ``bos_token_id`` and has no end token. With one stream
     its `generate` draws from the same probabilities as `LanguageModel`; with several it does not know the next stream.
 
-    A model that reads several codes at a position is refused: the Llama layout cannot.
+    A model that reads several codes at a position is refused, because the Llama layout cannot represent it.
     """
     if model.gpt.by_step:
         raise InputError(
@@ -94,9 +97,10 @@ def _convert(state: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
 
 
 def _name(name: str) -> str:
-    for part, replacement in _NAMES.items():
-        name = name.replace(part, replacement)
-    assert name.startswith("model.")
+    parts = [part for part in _NAMES if part in name]
+    assert len(parts) == 1 + name.startswith("decoder.layers."), f"{name} has no name of Hugging Face's"
+    for part in parts:
+        name = name.replace(part, _NAMES[part])
     return name
 
 

@@ -106,7 +106,9 @@ class LanguageModel:
 
     @torch.no_grad()
     def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None) -> Tensor:
-        """Compute the states of some layers (0: embeddings; None: all) for each code ``(layers, codes, model_dim)``.
+        """Compute the states of some layers (0: embeddings; None: all) for each code.
+
+        The result is ``(layers, time * streams, model_dim)``.
 
         State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. A recording
         longer than the context is read in windows; only the wanted layers are kept in memory.

@@ -134,7 +134,8 @@ def fit_penalties(
 ) -> ProbeResult:
     """Fit standardised features ``(clips, dim)`` of each split with several penalties; return the result of the best.
 
-    ``targets`` are ``(clips, classes)``, ``penalties`` values of C, ascending: each fit starts from the previous one.
+    ``targets`` are ``(clips, classes)``, ``penalties`` values of C, ascending: each fit starts from the solution of the
+    previous fit.
     """
     rotated = rotate_to_row_space(features)
     classifier = LogisticProbe(
@@ -168,8 +169,8 @@ def scores_of_others(
 ) -> FloatArray:
     """Compute the probability of each class ``(others, classes)`` for sounds that are not clips of the task.
 
-    The training clips of ``features (clips, dim)`` are fitted with each of the ``penalties`` in turn, of which the last
-    one gives the scores of ``others (others, dim)``.
+    The training clips of ``features (clips, dim)`` are fitted with each penalty in turn. The last fit scores ``others``
+    ``(others, dim)``.
     """
     rows = {"train": task.rows["train"], "others": len(features) + np.arange(len(others))}
     rotated = rotate_to_row_space(standardise(np.concatenate([features, others]), rows))

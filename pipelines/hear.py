@@ -94,10 +94,11 @@ def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
 
 
 def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, Tensor]:
-    """Compute ``(n_sounds, n_timestamps, timestamp_embedding_size)`` and timestamps ``(n_sounds, n_timestamps)``.
+    """Compute embeddings ``(n_sounds, n_timestamps, timestamp_embedding_size)`` and their timestamps.
 
-    Both are float32, on the device of the audio; timestamps are in milliseconds. A code whose centre lies after the
-    sound's end has none. A state has read the sound up to the end of its code.
+    Timestamps are ``(n_sounds, n_timestamps)`` in milliseconds; both are float32, on the device of the audio. A code
+    whose centre lies after the sound's end has no embedding. An embedding depends on the sound up to the end of its
+    code, and on nothing after it.
     """
     codes = _codes(audio, model)
     step = codes[0].format.samples_per_code
@@ -112,8 +113,10 @@ def _codes(audio: object, model: HearModel) -> list[Codes]:
     """Encode each sound by itself."""
     if not isinstance(audio, Tensor) or audio.ndim != 2 or not audio.is_floating_point() or 0 in audio.shape:
         given = f"{audio.dtype} of shape {tuple(audio.shape)}" if isinstance(audio, Tensor) else type(audio).__name__
-        problem = f"audio is {given}; it must be floating point, (n_sounds"
-        raise InputError(f"{problem}, n_samples), a tensor with at least one of each")
+        problem = f"audio is {given}"
+        raise InputError(
+            f"{problem}; it must be floating point, (n_sounds, n_samples), a tensor with at least one of each"
+        )
     return [model.tokenizer.encode(mono(sound, name="audio"), model.sample_rate) for sound in audio]
 
 
@@ -130,6 +133,6 @@ def _choose(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
     found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers):(\w+)", chosen)
     pooling = next((pooling for pooling in POOLINGS if found and pooling == found[2]), None)
     if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
-        problem = f"{probe} chose {render(chosen)}, which a model of {layers} layers does not give step by step"
+        problem = f"{probe} chose {render(chosen)}; HEAR reads the states of the model's {layers} layers"
         raise InputError(f"{problem}; delete it to take the middle layers")
     return (int(found[1]),) if found[1] else tuple(range(1, layers + 1)), pooling

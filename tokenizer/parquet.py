@@ -61,10 +61,10 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
     ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
 
     Raises:
-        InputError: a clip does not fit: its codes' format or number, or a segment without ``segments``.
+        InputError: a clip has codes of another format, has too many codes, or is a segment while ``segments`` is false.
     """
     about = {METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()}
-    schema = shard_schema.columns(segments=segments).with_metadata(about)
+    schema = shard_schema.choose_columns(segments=segments).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for group in _groups(clips):
             for clip in group:

@@ -36,7 +36,7 @@ TEXTS = ("path", "split", "label", "group")
 OPTIONAL = ("label", "group", *SPAN_COLUMNS)  # columns with missing values
 
 
-def columns(*, segments: bool) -> pa.Schema:
+def choose_columns(*, segments: bool) -> pa.Schema:
     """Return the columns of a file, with or without those of segments."""
     return pa.schema([*COLUMNS, *SPANS]) if segments else COLUMNS
 
@@ -46,7 +46,7 @@ def require_columns(schema: pa.Schema, file: Path) -> pa.Schema:
 
     Columns of segments are read only if the file has them; additional columns are ignored.
     """
-    wanted = columns(segments=any(name in schema.names for name in SPAN_COLUMNS))
+    wanted = choose_columns(segments=any(name in schema.names for name in SPAN_COLUMNS))
     for field in wanted:
         places = schema.get_all_field_indices(field.name)
         if len(places) != 1:

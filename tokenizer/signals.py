@@ -35,7 +35,7 @@ def signals(
     padding = np.zeros(-num_samples % tokenizer.config.samples_per_code, np.float32)
     frames = PATCHES_AT_ONCE * tokenizer.patch_frames
     pieces = log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=frames)
-    for piece in subtract_mean(_show(pieces, as_recorded), audio.remove_mean):
+    for piece in subtract_mean(_observe(pieces, as_recorded), audio.remove_mean):
         spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
         yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
 
@@ -46,7 +46,7 @@ def _with_mean(tokenizer: Tokenizer) -> LogMel:
     return LogMel(replace(tokenizer.config.audio, remove_mean="none")).to(tokenizer.mean.device)
 
 
-def _show(pieces: Iterable[Tensor], see: Callable[[Tensor], None]) -> Iterator[Tensor]:
+def _observe(pieces: Iterable[Tensor], observer: Callable[[Tensor], None]) -> Iterator[Tensor]:
     for piece in pieces:
-        see(piece)
+        observer(piece)
         yield piece

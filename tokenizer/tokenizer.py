@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -153,12 +153,14 @@ class Tokenizer(nn.Module):
         Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see `audio.mono`.
 
         Raises:
-            InputError: samples without a rate, or samples that `audio.mono` refuses.
+            InputError: samples without a rate, a rate that is no number, or samples that `audio.mono` refuses.
         """
         if not isinstance(waveform, Waveform):
             if sample_rate is None:
                 problem = "sample_rate is missing; samples alone do not say how fast they were taken"
                 raise InputError(f"{problem}: give it in Hz")
+            if getattr(sample_rate, "ndim", None) == 0:  # an array or a tensor of one number
+                sample_rate = cast(Any, sample_rate).item()
             rule = "give a number of Hz, such as 16000"
             require(isinstance(sample_rate, Real), "sample_rate", repr(sample_rate), rule)
             waveform = Waveform(samples=mono(waveform), sample_rate=sample_rate)

@@ -189,7 +189,7 @@ class Crops:
                 )
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
-        """Return share ``part`` of ``parts`` of the batch of ``step``; it must be possible to divide it equally."""
+        """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
         if self.config.batch_size % parts:
             raise InputError(
                 f"vocoder.crops.batch_size is {self.config.batch_size}; processes times accumulation steps are "

@@ -28,7 +28,7 @@ from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet
 
 CHUNK_FRAMES = 64  # frames whose conditions and random numbers are made together
 TO_DRAW = -1  # marks a level that is to be drawn
-DEFAULT = Sampling()
+AS_LEARNED = Sampling(temperature=1.0)
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
@@ -48,7 +48,7 @@ def generate(
     model: WaveNet,
     inputs: Sequence[GenerationInput],
     *,
-    sampling: Sampling = DEFAULT,
+    sampling: Sampling = AS_LEARNED,
     engine: EngineChoice = "auto",
     guard: RunawayGuard | None = None,
     progress: Progress | None = None,
@@ -102,7 +102,7 @@ def generate_blocks(
     *,
     group: int = UNKNOWN_GROUP,
     prompt: Tensor | None = None,
-    sampling: Sampling = DEFAULT,
+    sampling: Sampling = AS_LEARNED,
     engine: EngineChoice = "auto",
     guard: RunawayGuard | None = None,
 ) -> Iterator[Tensor]:
@@ -157,7 +157,9 @@ class _Run:
         self.recent = torch.zeros(len(clips), 0, dtype=torch.int64)  # the levels that the guard looks back at
 
     def advance(self, windows: Sequence[Tensor]) -> Tensor:
-        """Generate levels ``(clips, frames * hop_length)`` int32 of the next frames, as many as the longest clip has.
+        """Generate levels ``(clips, frames * hop_length)`` int32 of the next frames.
+
+        Their number is that of the longest window.
 
         Args:
             windows: conditions of each clip, ``(own frames + 2 * look_ahead_frames, inputs)``; empty after its end,

@@ -40,7 +40,7 @@ class PostFilter:
 
     Args:
         config: the front end of the codes.
-        strength: share of the difference that is corrected, 0 to 1.
+        strength: share of the difference that is corrected, 0 to 1, which `Vocoder` checks.
         prompt: samples at the beginning that are a recording. They and frames that overlap them are not filtered; the
             filter fades in within a window, so nothing clicks.
     """

@@ -42,7 +42,7 @@ class Rendering:
         self.prompt = None if prompt is None else _levels(as_waveform(prompt, config.sample_rate), config)
         strength, begin = in_force(postfilter, tokenizer.front_end), 0 if self.prompt is None else len(self.prompt)
         self.filter = PostFilter(tokenizer.front_end, strength=strength, prompt=begin) if strength else None
-        self.num_samples = 0  # that the codes so far stand for
+        self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
         """Give the network's conditions ``(frames, inputs)``, block by block."""

@@ -1,4 +1,4 @@
-"""Decoding of codes to sound: its protocol, and the two classes that make all kinds of sound speak it."""
+"""The protocol of decoding codes to sound, and its implementations: by a trained vocoder, and without learning."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,7 +64,7 @@ class Synthesis(Protocol):
 
 
 class Trained:
-    """WaveNet as a synthesis: a trained vocoder with its own tokenizer, and sampling options whose group it knows."""
+    """WaveNet as a synthesis. A tokenizer or group that the vocoder was not trained with is refused."""
 
     def __init__(self, vocoder: Vocoder, tokenizer: CodeMeanings, sampling: Sampling) -> None:
         vocoder.require_tokenizer(tokenizer)

@@ -19,11 +19,10 @@ from vocoder.generation import GenerationInput, Progress, generate, generate_blo
 from vocoder.model_card import model_card
 from vocoder.rendering import Rendering, as_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
-from vocoder.sampling import EngineChoice, Sampling, require_strength
+from vocoder.sampling import TEMPERATURE, EngineChoice, Sampling, require_strength
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
 
-TEMPERATURE = 0.7  # a classifier recognises most decoded validation clips from 0.5 to 0.7: docs/results.md
-SAMPLING = Sampling(temperature=TEMPERATURE)
+SAMPLING = Sampling()
 NO_GROUPS = (
     "it was trained without groups: give none, or train one on a corpus whose groups are named (corpus.pattern with "
     "{group}, or corpus.table)"
@@ -138,10 +137,10 @@ class Vocoder:
         prompts: Sequence[Waveform | Samples | None] | None = None,
         progress: Progress | None = None,
     ) -> list[Waveform]:
-        """Decode several clips; on the CPU each sounds as `decode` with the same seed decodes it alone.
+        """Decode several clips; on the CPU each sounds as `decode` with the same sampling decodes it alone.
 
         Args:
-            sampling: temperature, top_p and seed of each clip.
+            sampling: temperature, top_p and seed of each clip; engine and post-filter are those of the vocoder.
             groups: of each clip; None: that of ``sampling``.
             prompts: the recorded beginning of each clip, as in `continue_from`; None: no clip has one.
 
@@ -212,7 +211,7 @@ class Vocoder:
         Args:
             blocks: codes of one sound in order, of any length; all except the last hold whole codes.
             tokenizer: decodes the codes to log-mel.
-            sampling: temperature, top_p, seed and group.
+            sampling: temperature, top_p, seed and group; engine and post-filter are those of the vocoder.
             prompt: recorded beginning of the sound, at the vocoder's rate. Unlike in `continue_from`, the result begins
                 with it, in the network's mu-law levels.
 
@@ -262,7 +261,7 @@ class Vocoder:
                 )
 
     def group_index(self, group: str | None) -> int:
-        """Return the index of a training group; -1 for None. A refusal of another group names those most like it."""
+        """Return the index of a training group; -1 for None. The error for an unknown group names similar ones."""
         known = self.model.config.groups
         if group is None:
             return UNKNOWN_GROUP

@@ -239,5 +239,5 @@ def _placeholder_clips(path: str, described: Sequence[Description], config: Corp
                 sample_rate=1_000_000,
                 size=0,
                 sha256="",
-                **known.of_clip(),
+                **known.clip_fields(),
             )

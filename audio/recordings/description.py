@@ -37,8 +37,8 @@ class Description:
     split: Split | None = None
     span: Span | None = None  # None: the whole recording
 
-    def of_clip(self) -> dict[str, Any]:
-        """Return the fields as arguments of a `Clip`, which trains unless a split is known."""
+    def clip_fields(self) -> dict[str, Any]:
+        """Return the fields of a `Clip` by name; without a known split, the split is train."""
         return {**{name: getattr(self, name) for name in FIELDS}, "split": self.split or "train"}
 
 

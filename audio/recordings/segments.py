@@ -197,5 +197,5 @@ def _clip(path: str, segment: int | None, piece: _Piece, found: Measurement) -> 
         sample_rate=found.sample_rate,
         size=found.size,
         sha256=found.sha256,
-        **piece.known.of_clip(),
+        **piece.known.clip_fields(),
     )

@@ -143,7 +143,7 @@ def _splits_by_value(example: Mapping[str, str], config: SplitConfig) -> dict[st
     """Return the split that names each value; ``example`` has the path of a clip for each value."""
     found: dict[str, list[Split]] = {value: [] for value in example}
     for split in SPLITS:
-        for value in {value for name in config.names(split) for value in _values_of(name, example.keys(), config)}:
+        for value in {value for name in config.names(split) for value in _find_values(name, example.keys(), config)}:
             found[value].append(split)
     for value, splits in found.items():
         if len(splits) > 1:
@@ -153,8 +153,8 @@ def _splits_by_value(example: Mapping[str, str], config: SplitConfig) -> dict[st
     return {value: splits[0] if splits else remaining for value, splits in found.items()}
 
 
-def _values_of(name: str, values: Collection[str], config: SplitConfig) -> Collection[str]:
-    """Return the values that a name given for a split stands for: a range of indices, or a pattern of folders."""
+def _find_values(name: str, values: Collection[str], config: SplitConfig) -> Collection[str]:
+    """Return the values that a name stands for: a group or fold itself, a range of indices, or a pattern of folders."""
     if config.by in ("group", "fold"):
         fitting = [name] if name in values else []
     elif config.by == "index":

@@ -60,7 +60,7 @@ def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairBatches:
-    """Training batches of two views of each clip, of which there must be two or more."""
+    """Training batches of two views of each clip. There must be at least two clips."""
 
     views: AugmentedClips
     temperature: float

@@ -62,7 +62,7 @@ def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_labe
     names = [(label,) if isinstance(label, str) else tuple(label) for label in labels]
     for unknown in sorted({name for each in names for name in each} - set(number)):
         raise InputError(f"the label {unknown!r} is none of {len(number)} classes; name it among the classes")
-    targets = torch.zeros(len(names), len(classes))
+    targets = torch.zeros(len(names), max(len(classes), 1))
     for row, each in enumerate(names):
         if len(each) != 1 and not multi_label:
             raise InputError(f"a clip has {len(each)} labels; give each exactly one, or set multi_label")

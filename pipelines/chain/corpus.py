@@ -97,7 +97,7 @@ def _folder_name(root: Path) -> str:
 
 
 def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected]) -> str:
-    """Count clips, segments, minutes, and what was left out."""
+    """Write a line with the numbers of clips, segments and minutes, and what was left out."""
     clips, segments = len(manifest.clips), [clip.path for clip in manifest.clips if clip.segment is not None]
     left_out = sum(each.segments for each in rejected)
     files = f"{len(segments)} of them segments of {counted(len(set(segments)), 'recording')}, " if segments else ""

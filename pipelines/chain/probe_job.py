@@ -97,7 +97,8 @@ def probe_run(config: dict[str, object]) -> None:
     record = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
     print_table(as_table(record))
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
-    path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"  # for each corpus and options
+    # one file for each corpus and set of options
+    path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
     _save(settings, path, measured, record, terminal)
 
 

@@ -49,7 +49,7 @@ def make_features(study: Study, features: Callable[[Study], Made], methods: Sequ
     """Make the features of all methods that share the function ``features``.
 
     Raises:
-        InputError: their keys begin with the name of another method, such as that of a file that was copied.
+        InputError: their keys begin with the name of another method, as after a method's file was copied.
     """
     made = features(study)
     wanted = [method.name for method in methods if method.features == features]
@@ -57,7 +57,7 @@ def make_features(study: Study, features: Callable[[Study], Made], methods: Sequ
     if sorted(found) != sorted(wanted):
         file, keys = inspect.getsourcefile(getattr(features, "func", features)), ", ".join(found) or "no method"
         raise InputError(
-            f"{file} makes features with the keys of {keys} for the method {', '.join(wanted)}: begin the keys with "
+            f"the method {', '.join(wanted)} makes features with the keys of {keys}, in {file}: begin the keys with "
             f"the method's own name, as in {wanted[0]}:mean"
         )
     return made

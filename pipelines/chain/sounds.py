@@ -17,7 +17,14 @@ from pipelines.stages.labels import Labels
 from pipelines.stages.listening import listening
 from pipelines.stages.playback import Playback
 from pipelines.stages.probe import probe_methods
-from pipelines.stages.recognition import LOG_MEL, Judge, label_task, network_judge, probe_judge, recognise_labels
+from pipelines.stages.recognition import (
+    LOG_MEL,
+    Judge,
+    create_network_judge,
+    create_probe_judge,
+    label_task,
+    recognise_labels,
+)
 from pipelines.stages.stored_arrays import spectrograms, waveforms
 from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
@@ -38,11 +45,11 @@ def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, cod
         audio=settings.audio,
         config=settings.listening,
     )
-    played = listening(playback, codec.lm)
+    sounds_entry = listening(playback, codec.lm)
     others = [entry for each in coded for entry in (each.tokenizer, each.codes) if settings.vocoder.codebook_sizes]
-    made = [sound, *others, wavenet, played]
+    made = [sound, *others, wavenet, sounds_entry]
     if settings.listening.judged_clips:
-        made += _figures(playback, settings, codec, played)
+        made += _figures(playback, settings, codec, sounds_entry)
     return made
 
 
@@ -54,11 +61,12 @@ def _coded(session: Session, manifest: Manifest, settings: RunSettings, codec: C
         sized = replace(settings.tokenizer, codebook_size=size)
         tokens = codebook(session, codec.sample, codec.autoencoder, settings.audio, sized)
         coded = codes(session, manifest, tokens)
-        named = (replace(entry, stage=f"{entry.stage}_{size}") for entry in (tokens, coded))  # among a run's entries
+        # Entries of other sizes have names of their own in a run.
+        named = (replace(entry, stage=f"{entry.stage}_{size}") for entry in (tokens, coded))
         yield CodedIn(*named)
 
 
-def _figures(playback: Playback, settings: RunSettings, codec: Codec, played: Entry) -> list[Entry]:
+def _figures(playback: Playback, settings: RunSettings, codec: Codec, sounds_entry: Entry) -> list[Entry]:
     """Decode clips and measure them; if clips have labels, also the labels that a classifier recognises."""
     session, manifest = playback.session, playback.manifest
     decoded = decode_clips(playback)
@@ -67,7 +75,7 @@ def _figures(playback: Playback, settings: RunSettings, codec: Codec, played: En
     if task is None:
         return made
     judge, learned = _judge(session, manifest, settings, codec, task)
-    labels = recognise_labels(session, judge, decoded, played, task.classes)
+    labels = recognise_labels(session, judge, decoded, sounds_entry, task.classes)
     if warning := unreliable_classifier(labels, decoded, manifest):
         session.terminal.say(f"WARNING   {warning}")
     if notice := fair_classifier(labels, manifest):
@@ -82,9 +90,9 @@ def _judge(
     if settings.listening.judge == "supervised":
         shown = spectrograms(session, manifest, settings.audio, codec.sample)
         classifier = supervised(session, shown, Labels.of(manifest, task), settings.baselines)
-        judge = network_judge(classifier, codec.sample, settings.audio, settings.baselines.encoder)
+        judge = create_network_judge(classifier, codec.sample, settings.audio, settings.baselines.encoder)
         return judge, [shown, classifier]
     methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
     features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
     (chosen,) = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=LOG_MEL)
-    return probe_judge(codec.tokenizer, features, chosen, task, settings.probe), [features, chosen]
+    return create_probe_judge(codec.tokenizer, features, chosen, task, settings.probe), [features, chosen]

@@ -14,7 +14,7 @@ from foundation.errors import InputError
 from foundation.nearest import suggestion
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
-from pipelines.commandline.option_index import HYDRA, Group, Index, index, sections_of
+from pipelines.commandline.option_index import HYDRA, Group, Index, group_by_section, index
 from pipelines.commandline.overrides import quote, separate
 from pipelines.commandline.refusals import leaves, plain
 
@@ -106,7 +106,7 @@ class _Page:
 
     def sections(self, names: Iterable[str]) -> Iterator[str]:
         """Give the options below each heading."""
-        for section, within in sections_of(names).items():
+        for section, within in group_by_section(names).items():
             explanation = self.index.sections.get(section, "")
             yield f"{section}: {explanation}" if explanation else section or "Options"
             yield from [*_rows(map(self._row, within)), ""]

@@ -113,7 +113,7 @@ def _collect(file: Index, node: yaml.MappingNode, lines: list[str], prefix: str)
 
 
 def _defaults(node: yaml.SequenceNode, lines: list[str]) -> Iterator[tuple[str, Group]]:
-    """Give the config groups of a defaults list; a file that a file of a group builds on is a group ""."""
+    """Give the config groups of a defaults list. A plain file, on which another one builds, has the group name ""."""
     for item in node.value:
         match item:
             case yaml.MappingNode():
@@ -125,7 +125,7 @@ def _defaults(node: yaml.SequenceNode, lines: list[str]) -> Iterator[tuple[str, 
                 yield "", Group(chosen=name, explanation="")
 
 
-def sections_of(names: Iterable[str]) -> dict[str, list[str]]:
+def group_by_section(names: Iterable[str]) -> dict[str, list[str]]:
     """Group dotted names by what stands before their last dot."""
     sections: dict[str, list[str]] = {}
     for name in names:

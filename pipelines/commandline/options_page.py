@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import index, sections_of
+from pipelines.commandline.option_index import group_by_section, index
 
 PAGE = Path(__file__).parents[2] / "docs/options.md"
 MARKER = "<!-- python -m pipelines.commandline.options_page writes everything below this line -->\n"
@@ -22,7 +22,7 @@ def _command(name: str) -> Iterator[str]:
     """Give the sections of one command: the options of each section, then the choices of each group."""
     known = index(name)
     yield from ["", f"## `wordless {name}`", "", COMMANDS[name]]
-    for section, names in sections_of(known.options).items():
+    for section, names in group_by_section(known.options).items():
         explanation = known.sections.get(section, "")
         yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]
         rows = ((name, known.options[name].value, known.options[name].explanation) for name in names)

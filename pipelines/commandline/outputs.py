@@ -12,7 +12,8 @@ from pipelines.commandline.refusals import existing
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20
 BYTES_PER_SECOND = 60_000
-BYTES_PER_VECTOR = 60_000  # all layers and poolings of one clip by one method; of convolutional encoders, as measured
+# All layers and poolings of one clip by one method: 60 kB of a convolutional encoder, 135 kB of inner states.
+BYTES_PER_VECTOR = 135_000
 
 # Suffixes of files. An output with any other suffix, such as "codes.v2", is taken for a folder.
 ARRAYS = ("npz", "npy", "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "onnx", "safetensors")
@@ -24,9 +25,9 @@ FILES = frozenset(f".{suffix}" for suffix in (*ARRAYS, *TABLES, *PAGES, *SOUNDS,
 
 
 def require_kind(output: Path, written: Collection[str], *, possible: str) -> None:
-    """Refuse an output whose suffix is that of a file, and none of those that the command writes, such as ".wav".
+    """Refuse an output whose suffix names a kind of file that the command does not write.
 
-    ``possible`` says what the user can name instead.
+    ``written`` lists the suffixes that it writes, such as ".wav"; ``possible`` says what the user can name instead.
     """
     suffix = output.suffix.lower()
     if suffix in FILES and suffix not in written:

@@ -43,10 +43,10 @@ def explain(error: Exception, *, name: str, words: Sequence[str]) -> InputError:
             return InputError(f"{error.override!r} does not parse: {first_line(error)}; {remedy}")
         case MissingConfigException():
             return missing_option(error)
-        case ConfigCompositionException() if rejected_key(error, words):
-            return unknown_option(rejected_key(error, words), name=name, words=words)
+        case ConfigCompositionException() if find_rejected_key(error, words):
+            return unknown_option(find_rejected_key(error, words), name=name, words=words)
         case _:
-            return InputError(with_cause(error))
+            return InputError(join_cause(error))
 
 
 def missing_option(error: MissingConfigException) -> InputError:
@@ -60,7 +60,7 @@ def missing_option(error: MissingConfigException) -> InputError:
     return InputError(f"{group}={option} does not exist; {suggestion(option, error.options or [])}")
 
 
-def rejected_key(error: Exception, words: Sequence[str]) -> str:
+def find_rejected_key(error: Exception, words: Sequence[str]) -> str:
     """Return the key that Hydra could not override, or "" for any other error."""
     quoted = first_line(error).partition("'")[2].rpartition("'")[0]
     keys = {word.partition("=")[0].lstrip("+~") for word in words}
@@ -104,7 +104,7 @@ def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str
             yield name, value
 
 
-def with_cause(error: BaseException) -> str:
+def join_cause(error: BaseException) -> str:
     """Return the first lines of an error and of its cause."""
     cause = error.__cause__
     return f"{first_line(error)}: {first_line(cause)}" if cause is not None and first_line(cause) else first_line(error)

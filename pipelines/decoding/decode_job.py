@@ -24,7 +24,6 @@ from vocoder.engines.choice import choose_engine
 from vocoder.postfilter import in_force
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
 
-UNIT = "s of sound"  # of progress
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 
 
@@ -125,7 +124,10 @@ def _decode(sounds: Sequence[Sound], synthesis: Synthesis, settings: DecodeConfi
     def rate(seconds: float) -> str:
         return f"{seconds / max(time.monotonic() - started, 1e-9):.2f} times real time"
 
-    with speaking([synthesis], terminal.say), terminal.working("decoding", max(round(total), 1), UNIT) as progress:
+    with (
+        speaking([synthesis], terminal.say),
+        terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
+    ):
 
         def advance(seconds: float) -> None:
             progress.advance_to(int(done + seconds))

@@ -109,7 +109,8 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
                 progress.advance_to(done)
             _write(shard, results, encoder.format)
         encoded = Encoded.of(shards, encoder.format.sample_rate)
-        progress.note(f"{encoded.seconds / max(time.monotonic() - started, 1e-9):.3g} times real time")
+        rate = encoded.seconds / max(time.monotonic() - started, 1e-9)
+        progress.note(f"{rate:,.0f} times real time" if rate >= 10 else f"{rate:.1f} times real time")
     return encoded
 
 

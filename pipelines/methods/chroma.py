@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Row, frame_method
+from pipelines.methods.method import Line, Row, describe_frame_method
 
 if TYPE_CHECKING:
     from lm.pooling import FloatArray
@@ -25,7 +25,7 @@ def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> 
     return frames
 
 
-CHROMA = frame_method(
+CHROMA = describe_frame_method(
     Row(
         name="chroma",
         kind="signal",

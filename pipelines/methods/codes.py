@@ -21,8 +21,11 @@ def _states(study: Study) -> Made:
 
     own, codec = study.options.compare, study.codec
     assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
-    weighted = {"attentive": own.attentive, "surprise": own.surprise}
-    return Made(features=gpt_features(study.session, codec.codes, codec.lm, states=own.states, **weighted))
+    attentive, surprise = own.attentive, own.surprise
+    entry = gpt_features(
+        study.session, codec.codes, codec.lm, states=own.states, attentive=attentive, surprise=surprise
+    )
+    return Made(features=entry)
 
 
 def _untrained_states(study: Study) -> Made:

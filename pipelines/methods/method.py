@@ -66,7 +66,7 @@ class Method:
     """Everything about a method of the comparison."""
 
     row: Row
-    head: Row | None = None  # the classifier with which it was trained: its features hold class scores as well
+    head: Row | None = None  # the classifier that was trained with it; its features entry then has class scores
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     # how many keys it writes, from the options and the number of poolings
     candidates: Callable[[Options, int], int] = lambda options, poolings: poolings
@@ -81,7 +81,7 @@ class Method:
         return self.row.name
 
 
-def frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames]) -> Method:
+def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames]) -> Method:
     """Describe a method that pools frames over each clip and needs no training.
 
     ``frames`` returns the function that computes them, with its options for the run's front end: samples

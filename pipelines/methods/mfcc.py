@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Row, frame_method
+from pipelines.methods.method import Line, Row, describe_frame_method
 
 if TYPE_CHECKING:
     from lm.pooling import FloatArray
@@ -35,7 +35,7 @@ def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, ho
     return frames
 
 
-MFCC = frame_method(
+MFCC = describe_frame_method(
     Row(
         name="mfcc",
         kind="signal",

@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, Look]] = {
     "other": ("other", Look(colour=INK, marker="v", filled=False)),
 }
 NUMBER = re.compile(r"_(\d+)$")  # of a layer
+INNER = "inner"  # in the names of candidates that are activations within a layer
 MAX_GROUPS, MAX_CLASSES = 40, 40  # rows that can be read
 MAX_PANELS = 8
 MAX_CONFUSIONS = 3  # that a description names
@@ -87,8 +88,12 @@ def layered_methods(comparison: ComparisonRecord) -> list[str]:
 
 
 def in_order(rows: Sequence[LayerRow]) -> list[LayerRow]:
-    """Sort numbered layers by number; what is made of several layers comes last."""
-    return sorted(rows, key=lambda row: int(found[1]) if (found := NUMBER.search(row["of"])) else 10**9)
+    """Sort numbered layers by number, what is made of several layers last; inner activations come after the states."""
+
+    def place(row: LayerRow) -> tuple[bool, int]:
+        return INNER in row["of"], int(found[1]) if (found := NUMBER.search(row["of"])) else 10**9
+
+    return sorted(rows, key=place)
 
 
 def _layers(comparison: ComparisonRecord, names: Sequence[str]) -> Markup:
@@ -114,7 +119,8 @@ def _layer_panel(title: str, rows: Sequence[LayerRow]) -> Panel:
 
 def _layer_label(of: str) -> str:
     found = NUMBER.search(of)
-    return found[1] if found else of.rpartition("/")[2].partition("_")[0][:6]
+    label = found[1] if found else of.rpartition("/")[2].partition("_")[0][:6]
+    return f"{INNER} {label}" if INNER in of else label
 
 
 def _learning_curves(comparison: ComparisonRecord) -> Markup:

@@ -68,7 +68,7 @@ def said_sounds(results: Results, clip: int | None) -> list[Sound]:
 
 
 def embedded_sounds(folder: Path, clips: Sequence[ClipSounds], unconditional: Sequence[Sound]) -> dict[str, str | None]:
-    """Read the sounds of clips and those without a prompt as data URIs by file; None where the page has no more room.
+    """Read the sounds of clips and the unconditional sounds as data URIs by file; None where the page has no room.
 
     Clips come first, one after the other; then the language model, then the kinds of sound that are played last.
 

@@ -33,7 +33,7 @@ def sound_spectrograms(number: int, sounds: Mapping[Path, Sound], *, name: str) 
     for path, sound in sounds.items():
         levels, seconds, rate = _spectrogram(path, longest)
         loudest = pictures[0].limits[1] if pictures else float(levels.max(initial=-RANGE_DB))
-        limits, prompt = (loudest - RANGE_DB, loudest), sound.figures.get("prompt_seconds")  # then the GPT takes over
+        limits, prompt = (loudest - RANGE_DB, loudest), sound.figures.get("prompt_seconds")  # the GPT goes on
         picture = Picture(title=sound.title, values=levels, seconds=seconds, limits=limits, marked=prompt)
         pictures.append(replace(picture, kilohertz=rate / 2000))
     height = 40 + 85 * len(pictures)

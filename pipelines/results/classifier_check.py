@@ -50,16 +50,16 @@ class OriginalsRecognised:
 
 def originals_recognised(recognised: Entry, manifest: Manifest) -> OriginalsRecognised | None:
     """Compare the classifier's answers to the originals with the manifest's labels; None without labels."""
-    known = labelled_rows(recognised, manifest)
+    known = read_labelled_rows(recognised, manifest)
     if not known:
         return None
     ((guess, guessed),) = Counter(label for label, _ in known).most_common(1)
-    right = sum(label == heard[ORIGINAL] for label, heard in known)
+    right = sum(label == answers[ORIGINAL] for label, answers in known)
     return OriginalsRecognised(right=right, clips=len(known), guess=guess, guessed=guessed)
 
 
-def labelled_rows(recognised: Entry, manifest: Manifest) -> list[tuple[str, Mapping[str, str]]]:
-    """List the label of each judged clip, and the label that the classifier names by kind of sound."""
+def read_labelled_rows(recognised: Entry, manifest: Manifest) -> list[tuple[str, Mapping[str, str]]]:
+    """List the label of each judged clip, and the classifier's answer to each kind of its sound."""
     labels = {clip.name: clip.label for clip in manifest.clips}
     rows = recognised.read_rows(RECOGNISED, "clips")
     return [(label, row["heard"]) for row in rows if (label := labels.get(row["path"])) is not None]
@@ -77,7 +77,9 @@ def unreliable_classifier(recognised: Entry, decoded: Entry, manifest: Manifest)
         return None
     judge = judge_of(recognised)
     remedies = "; ".join([*_remedies(found, decoded, manifest), BETTER[judge]])
-    guessing = f" The answer {found.guess!r} for every clip would be right about {found.guessed / found.clips:.0%}."
+    guessing = (
+        f" The answer {found.guess!r} for every clip would be right for {found.guessed / found.clips:.0%} of them."
+    )
     return (
         f"label accuracy says little about the vocoders in this run. The classifier, {JUDGES[judge]}, recognises "
         f"{found.rate:.0%} of the original recordings ({found.right} of {found.clips} clips)."

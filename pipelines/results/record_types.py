@@ -23,7 +23,7 @@ def require_record(kind: Any, value: object, place: str) -> None:
     elif origin in (dict, Mapping):
         for key, item in _of_type(dict, value, place).items():
             require_record(parts[1], item, f"{place}.{key}")
-    elif origin in (Union, UnionType):  # a type or None
+    elif origin in (Union, UnionType):  # a type or None; other unions and Literal are not supported
         if value is not None:
             require_record(next(part for part in parts if part is not NoneType), value, place)
     elif not (kind is object or type(value) is kind or (kind is float and type(value) is int)):

@@ -66,8 +66,8 @@ def write_results(
     only = next(iter(made.values())) if len(made) == 1 else {}
     if only:
         content |= _of_one_run(only, manifest)
-        heard = sound_figures(only, manifest, settings.probe, protocol=protocol)
-        figures = [*_on_validation(only, settings, protocol), *heard, *figures]
+        of_sounds = sound_figures(only, manifest, settings.probe, protocol=protocol)
+        figures = [*_on_validation(only, settings, protocol), *of_sounds, *figures]
     if all("probe" in entries for entries in made.values()):
         compared = _comparison(made, settings)
         content["comparison"] = compared
@@ -98,12 +98,12 @@ def _on_validation(entries: Mapping[str, Entry], settings: RunSettings, protocol
     if tokenizer := entries.get("tokenizer"):
         yield Figure(stage="tokenizer", name="codes_per_second", value=_rate(tokenizer), artifact=tokenizer.key)
     if health := entries.get("health"):
-        shared_by_tokenizer: dict[str, Any] = {**shared, "stage": "tokenizer", "artifact": health.key}
+        of_tokenizer: dict[str, Any] = {**shared, "stage": "tokenizer", "artifact": health.key}
         record: Mapping[str, Any] = health.read_json("health.json")
         for name in CODEBOOK_FIGURES:
-            yield Figure(name=name, value=record[name], **shared_by_tokenizer)
+            yield Figure(name=name, value=record[name], **of_tokenizer)
         for change, share in record["stability"].items():
-            yield Figure(name="stability", of=change, value=share, **shared_by_tokenizer)
+            yield Figure(name="stability", of=change, value=share, **of_tokenizer)
     if lm := entries.get("lm"):
         perplexities: Mapping[str, Any] = lm.read_json("perplexity.json")
         for name, value in perplexities.items():

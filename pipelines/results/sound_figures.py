@@ -12,7 +12,7 @@ import numpy as np
 from audio.recordings.manifest import Manifest
 from lm.comparison import Hits, bootstrap, by_fold, difference, interval
 from lm.probe import ProbeConfig
-from pipelines.results.classifier_check import judge_of, labelled_rows, unreliable_classifier
+from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
 from pipelines.results.figures import Figure
 from pipelines.stages.decoded import CLIPS, GUARD, JUDGED
 from pipelines.stages.listening import LISTENING
@@ -78,11 +78,11 @@ def listening_record(entries: Mapping[str, Entry], manifest: Manifest) -> dict[s
 
 def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) -> Iterator[Figure]:
     """Give the label accuracy of each kind of sound, and WaveNet's relative to the other kinds and the originals."""
-    rows = labelled_rows(entry, manifest)
+    rows = read_labelled_rows(entry, manifest)
     if not rows:
         return
     kinds = tuple(rows[0][1])
-    hits = np.array([[heard[kind] == label for label, heard in rows] for kind in kinds], np.float64)
+    hits = np.array([[answers[kind] == label for label, answers in rows] for kind in kinds], np.float64)
     outcome = Hits(hits=hits)
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
     for column, kind in enumerate(kinds):
@@ -96,12 +96,8 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) 
     if hits[original].any():  # the part of the originals' label accuracy that WaveNet's sound keeps
         least = 1 / (2 * len(rows))  # a resample may have no right answer
         low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
-        name, of, value = (
-            "label_accuracy_ratio",
-            f"{WAVENET.key} / {ORIGINAL}",
-            hits[one].mean() / hits[original].mean(),
-        )
-        yield Figure(name=name, of=of, value=float(value), low=low, high=high, **shared)
+        of, value = f"{WAVENET.key} / {ORIGINAL}", float(hits[one].mean() / hits[original].mean())
+        yield Figure(name="label_accuracy_ratio", of=of, value=value, low=low, high=high, **shared)
 
 
 def _mean(name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Row) -> Iterator[Figure]:

@@ -32,7 +32,7 @@ class ComparisonConfig:
         if not self.all_methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
         if not self.states or len({*self.states}) != len(self.states):
-            raise InputError(f"compare.states is {list(self.states)}; list residual, inner or both, each once")
+            raise InputError(f"compare.states is {list(self.states)}; choose [residual], [inner] or [residual,inner]")
         for option in ("attentive", "surprise"):
             if getattr(self, option) and "residual" not in self.states:
                 raise InputError(f"compare.{option}=true needs residual states; add residual to compare.states")

@@ -74,7 +74,7 @@ def _largest(group: str, config: object) -> tuple[str, int, object]:
         values, defaults = (
             each if isinstance(each, tuple) else (each,) for each in (getattr(config, field.name), field.default)
         )
-        if {type(number) for number in (*values, *defaults)} == {int}:
+        if values and {type(number) for number in (*values, *defaults)} == {int}:
             value, default = max(values), max(defaults)
             found.append((value / max(default, 1), f"{group}.{field.name}", value, default))
     return max(found)[1:]

@@ -125,46 +125,48 @@ def baseline_features(
     audio: SpectrogramConfig,
     sample: Entry,
     method: str,
-    trained: Entry | None,
+    encoder: Entry | None,
     settings: BaselineSettings,
 ) -> Entry:
     """Compute the pooled features of every block of an encoder, and of all blocks side by side, from the recordings.
 
     A supervised encoder also gives its class probabilities: ``scores (clips, classes)``.
     """
-    network = {"encoder": asdict(settings.encoder), "seed": None if trained else settings.seed}
+    network = {"encoder": asdict(settings.encoder), "seed": None if encoder else settings.seed}
     config = {"method": method, "poolings": POOLINGS, "audio": asdict(audio), **network}
-    inputs = {"encoder": trained.key if trained else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
+    inputs = {"encoder": encoder.key if encoder else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
-    device, classifier = str(session.gang.device), trained if method == "supervised" else None
-    read = block_reader(manifest.root, audio, sample, settings.encoder, trained, seed=settings.seed, device=device)
+    device, classifier = str(session.gang.device), encoder if method == "supervised" else None
+    read = create_block_reader(
+        manifest.root, audio, sample, settings.encoder, encoder, seed=settings.seed, device=device
+    )
 
     def make(folder: Path) -> None:
         rows = stacked_rows(session.each(method, read, manifest.clips))
-        scores = last_block_scores(classifier, settings.encoder, rows) if classifier else None
+        scores = score_last_block(classifier, settings.encoder, rows) if classifier else None
         write_features(folder, rows, of=method, scores=scores)
 
     files = [FEATURES, SCORES] if classifier else [FEATURES]
     return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=files)
 
 
-def block_reader(
+def create_block_reader(
     root: Path,
     audio: SpectrogramConfig,
     sample: Entry,
     config: ConvEncoderConfig,
-    trained: Entry | None,
+    encoder: Entry | None,
     *,
     seed: int = 0,
     device: str,
 ) -> Callable[[Clip], dict[str, FloatArray]]:
     """Return a function that pools the blocks of an encoder for a clip below ``root``, in any process."""
     reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
-    loader = EncoderLoader(folder=trained.folder if trained else None, config=config, seed=seed, device=device)
+    loader = EncoderLoader(folder=encoder.folder if encoder else None, config=config, seed=seed, device=device)
     return partial(block_features, loader, reader)
 
 
-def last_block_scores(classifier: Entry, config: ConvEncoderConfig, pooled: Mapping[str, FloatArray]) -> FloatArray:
+def score_last_block(classifier: Entry, config: ConvEncoderConfig, pooled: Mapping[str, FloatArray]) -> FloatArray:
     """Apply a supervised head to the last of the pooled blocks: probabilities ``(clips, classes)``."""
     last = f"block_{len(config.channels)}"
     return head_scores(classifier.folder, {pooling: pooled[f"{last}:{pooling}"] for pooling in POOLINGS})

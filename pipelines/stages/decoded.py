@@ -37,9 +37,11 @@ def decode_clips(playback: Playback) -> Entry:
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
-        excerpts = [playback.excerpt(clip, tokenizer) for clip in clips]
-        for number, excerpt in enumerate(excerpts):
+        rows = []
+        for number, clip in enumerate(clips):
+            excerpt = playback.excerpt(clip, tokenizer)
             excerpt.waveform.write(folder / wav_name(number, ORIGINAL))
+            rows.append(excerpt_row(clip, excerpt))
         codes = [tokenizer.encode(sound_of(folder, number, ORIGINAL)) for number in range(len(clips))]
         with speaking([*syntheses.values()], lambda notice: session.terminal.say(f"decoded   {notice}")):
             for kind, sounds in playback.speak(syntheses, clips, codes, title="decoding test clips"):
@@ -47,7 +49,6 @@ def decode_clips(playback: Playback) -> Entry:
                     sound.write(folder / wav_name(number, kind))
         if (guard := syntheses[WAVENET.key].guard) is not None:
             write_json(folder / GUARD, {"found": guard.found, "left": guard.left})
-        rows = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
         write_json(folder / CLIPS, {"clips": rows})
 
     wavs = [wav_name(number, kind) for number in range(len(clips)) for kind in JUDGED_KINDS]

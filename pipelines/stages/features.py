@@ -115,7 +115,7 @@ def gpt_features(
 
 
 def random_gpt_features(
-    session: Session, codes_entry: Entry, config: GPTConfig, *, states: Sequence[States], seed: int
+    session: Session, codes_entry: Entry, config: GPTConfig, *, seed: int, states: Sequence[States] = RESIDUAL
 ) -> Entry:
     """Compute states of an untrained GPT: a baseline for the architecture without learning."""
     options = {"poolings": POOLINGS, "gpt": asdict(config), "seed": seed, **_states(states)}

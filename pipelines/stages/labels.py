@@ -33,7 +33,7 @@ class Labels:
 
     @property
     def options(self) -> dict[str, object]:
-        """What a model keeps of them."""
+        """The classes, and whether a clip may have several: part of a recipe and of a saved model."""
         return {"classes": list(self.classes), "multi_label": self.multi_label}
 
     def batches(

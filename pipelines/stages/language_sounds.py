@@ -74,7 +74,9 @@ def _generate(
     model: LanguageModel, prompts: Sequence[tuple[Prompt, str | None]], config: ListeningConfig, *, temperature: float
 ) -> list[_Generated]:
     wanted: list[tuple[int | None, Prompt | None, str | None, int]] = [
-        (clip, *prompt, number) for clip, prompt in enumerate(prompts) for number in range(config.continuations)
+        (clip, prompt, group, number)
+        for clip, (prompt, group) in enumerate(prompts)
+        for number in range(config.continuations)
     ]
     wanted += [(None, None, None, number) for number in range(config.unconditional)]
     codes = model.generate_batch(

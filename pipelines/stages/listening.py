@@ -23,14 +23,14 @@ from vocoder.synthesis import speaking
 
 LISTENING = "listening.json"
 PICTURES = "pictures.safetensors"
-ELSEWHERE = ("judged_clips", "judge", "engine")  # options that do not decide this entry
+NOT_IN_KEY = ("judged_clips", "judge", "engine")  # options that do not decide this entry
 
 
 def listening(playback: Playback, model: Entry | None) -> Entry:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds."""
     session, config = playback.session, playback.config
     clips = playback.choose(config.clips)
-    options = {name: value for name, value in asdict(config).items() if name not in ELSEWHERE}
+    options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
     recipe = playback.recipe("listening", 7, clips, options, lm=model.key if model else "")
 
     def make(folder: Path) -> None:

@@ -73,15 +73,16 @@ class Playback:
     config: ListeningConfig
 
     def choose(self, count: int) -> list[Clip]:
-        """Choose some of the test clips."""
+        """Choose ``count`` test clips at random."""
         return choose_randomly(self.manifest.of("test"), count, seed=self.config.seed)
 
     def recipe(
         self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: str
     ) -> Recipe:
-        """Return the recipe of a stage that plays ``clips``: its config and inputs, and what else decides sound here.
+        """Return the recipe of a stage that plays ``clips``, with its own ``config`` and ``inputs``.
 
-        That is the post-filter if it is active, the precision of the engine, the kinds of sound, and the voices.
+        The recipe also holds the active post-filter, the engine's precision, the versions of the kinds of sound, and
+        the clips' groups.
         """
         engine = choose_engine(self.config.engine, self.session.gang.device.type).engine
         here = {"postfilter": in_force(self.config.postfilter, self.audio), "precision": precision(engine)}

@@ -22,7 +22,7 @@ from lm.baselines.encoder import ConvEncoderConfig
 from lm.pooling import FloatArray
 from lm.probe import ProbeConfig, penalties_up_to, scores_of_others
 from lm.probe_task import ProbeTask
-from pipelines.stages.baselines import block_reader, last_block_scores
+from pipelines.stages.baselines import create_block_reader, score_last_block
 from pipelines.stages.decoded import decoded_paths, wav_name
 from pipelines.stages.features import audio_features
 from pipelines.stages.listening import LISTENING
@@ -50,7 +50,7 @@ class Judge:
     scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
 
 
-def probe_judge(tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig) -> Judge:
+def create_probe_judge(tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig) -> Judge:
     """Return the linear probe of log-mel that the comparison chose on validation.
 
     The probe's key also depends on the features and the labels. It is fitted again, since the store keeps its figures
@@ -70,17 +70,19 @@ def probe_judge(tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask
     return Judge(name="probe", inputs={"probe": probe.key}, describe=describe, scores=scores)
 
 
-def network_judge(classifier: Entry, sample: Entry, audio: SpectrogramConfig, encoder: ConvEncoderConfig) -> Judge:
+def create_network_judge(
+    classifier: Entry, sample: Entry, audio: SpectrogramConfig, encoder: ConvEncoderConfig
+) -> Judge:
     """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
 
     def describe(root: Path, device: str) -> Describe:
-        return block_reader(root, audio, sample, encoder, classifier, device=device)
+        return create_block_reader(root, audio, sample, encoder, classifier, device=device)
 
     return Judge(
         name="supervised",
         inputs={"classifier": classifier.key, "sample": sample.key},
         describe=describe,
-        scores=partial(last_block_scores, classifier, encoder),
+        scores=partial(score_last_block, classifier, encoder),
     )
 
 

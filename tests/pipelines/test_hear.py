@@ -116,9 +116,12 @@ def test_the_layer_that_the_probe_chose_is_taken(run: Path, tmp_path: Path) -> N
     codes = model.tokenizer.encode(audio[0].numpy(), model.sample_rate)
     expected = embed(model.language_model, [codes])["mean"][1]
     np.testing.assert_allclose(get_scene_embeddings(audio, model), expected, atol=1e-6)
-    (run / "probe.json").write_text(json.dumps({"methods": [{"of": "gpt", "chosen": "gpt/layer_9:mean"}]}))
-    with pytest.raises(InputError, match=r"chose gpt/layer_9:mean, which a model of 6 layers .* delete it"):
-        load_model(str(run))
+    for chosen in ("gpt/layer_9:mean", "gpt/inner_2:mean"):
+        (run / "probe.json").write_text(json.dumps({"methods": [{"of": "gpt", "chosen": chosen}]}))
+        with pytest.raises(
+            InputError, match=rf"chose {chosen}; HEAR reads the states of the model's 6 layers; delete it"
+        ):
+            load_model(str(run))
     (run / "probe.json").write_text("{}")
     with pytest.raises(InputError, match="names no choice of the method gpt"):
         load_model(str(run))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,6 +151,8 @@ def test_samples_need_a_rate(tokenizer: Tokenizer) -> None:
         tokenizer.encode(LONG)
     with pytest.raises(InputError, match="sample_rate is '44100'; give a number of Hz"):
         tokenizer.encode(LONG, "44100")  # type: ignore[arg-type]  # refused
+    rate: Any = np.array(RATE)  # as numpy.load gives it
+    assert np.array_equal(tokenizer.encode(LONG, rate).values, tokenizer.encode(LONG, RATE).values)
     assert np.array_equal(
         tokenizer.encode(Waveform(samples=LONG, sample_rate=RATE)).values, tokenizer.encode(LONG, RATE).values
     )

@@ -85,6 +85,6 @@ def test_without_a_prompt_a_sound_begins() -> None:
     alone, after_prompt = Trained(vocoder, table, Sampling(seed=3)).sounds(
         [codes, codes], [None, None], prompts=[None, prompt]
     )
-    np.testing.assert_array_equal(alone.samples, vocoder.decode(codes, table, temperature=1.0, seed=3).samples)
+    np.testing.assert_array_equal(alone.samples, vocoder.decode(codes, table, seed=3).samples)
     assert len(after_prompt.samples) == codes.num_samples
     assert len(after(alone, 100).samples) == codes.num_samples - 100

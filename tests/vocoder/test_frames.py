@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,8 @@ from foundation.errors import InputError
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from tokenizer.codes import Codes
 from vocoder.frames import code_frames, mean_level
-from vocoder.vocoder import SAMPLING, Vocoder
+from vocoder.sampling import Sampling
+from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNetConfig, create_wavenet
 
 EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}
@@ -70,7 +69,7 @@ def test_a_vocoder_of_each_kind_speaks(changes: dict[str, object]) -> None:
     codes = table.codes([1, 2, 3, 4, 5])
     sound = vocoder.decode(codes, table, seed=1)
     assert len(sound.samples) == 5 * SAMPLES_PER_CODE
-    streamed = vocoder.stream(iter([codes.crop(0, 2), codes.crop(2, 5)]), table, replace(SAMPLING, seed=1))
+    streamed = vocoder.stream(iter([codes.crop(0, 2), codes.crop(2, 5)]), table, Sampling(seed=1))
     np.testing.assert_array_equal(np.concatenate([each.samples for each in streamed]), sound.samples)
 
 

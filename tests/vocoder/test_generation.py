@@ -150,9 +150,8 @@ def test_top_p_leaves_the_most_probable_levels(engine: Literal["torch", "numba"]
     model = create_wavenet(tiny_config(levels=4), seed=0).eval()
     torch.nn.init.zeros_(model.output.weight)
     model.output.bias.data = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
-    levels = torch.cat(
-        generate(model, [clip(12, seed) for seed in range(8)], sampling=Sampling(top_p=0.65), engine=engine)
-    )
+    clips, sampling = [clip(12, seed) for seed in range(8)], Sampling(temperature=1, top_p=0.65)
+    levels = torch.cat(generate(model, clips, sampling=sampling, engine=engine))
     shares = levels.bincount(minlength=4) / len(levels)
     torch.testing.assert_close(shares, torch.tensor([0.0, 0.0, 3 / 7, 4 / 7]), atol=0.02, rtol=0)
 

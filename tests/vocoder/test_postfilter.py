@@ -23,7 +23,8 @@ from tests.vocoder.sounds import (
 from tokenizer.codes import Codes
 from vocoder.judging.metrics import log_mel_distance
 from vocoder.postfilter import PostFilter, in_force
-from vocoder.vocoder import SAMPLING, Vocoder
+from vocoder.sampling import Sampling
+from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
 
 HOP = SPECTROGRAM.hop_length
@@ -151,7 +152,7 @@ def test_a_stream_goes_on_from_a_prompt_as_the_whole_does() -> None:
     codes = table.codes([code % 12 for code in range(70)])
     heard = Waveform(samples=own.decode(codes, table, seed=5).samples[:6001], sample_rate=8000)
     blocks: list[Codes] = [codes.crop(start, start + 9) for start in range(0, 70, 9)]
-    pieces = [piece.samples for piece in own.stream(blocks, table, replace(SAMPLING, seed=5), prompt=heard)]
+    pieces = [piece.samples for piece in own.stream(blocks, table, Sampling(seed=5), prompt=heard)]
     assert np.array_equal(np.concatenate(pieces)[6001:], own.continue_from(heard, codes, table, seed=5).samples)
 
 

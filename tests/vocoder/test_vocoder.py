@@ -13,7 +13,8 @@ from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_ta
 from tokenizer.codes import Codes
 from vocoder.model_card import model_card
 from vocoder.runaway import LoudnessRange
-from vocoder.vocoder import SAMPLING, Vocoder
+from vocoder.sampling import Sampling
+from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
 
 
@@ -33,7 +34,7 @@ def test_decodes_to_the_sample(vocoder: Vocoder) -> None:
 def test_batch_equals_one_by_one(vocoder: Vocoder) -> None:
     table = random_table()
     codes = [table.codes([1, 2]), table.codes([4]), table.codes([])]
-    together = vocoder.decode_batch(codes, table, replace(SAMPLING, seed=3), groups=["jackson", None, "george"])
+    together = vocoder.decode_batch(codes, table, Sampling(seed=3), groups=["jackson", None, "george"])
     for sound, one, group in zip(together, codes, ["jackson", None, "george"], strict=True):
         assert np.array_equal(sound.samples, vocoder.decode(one, table, group=group, seed=3).samples)
 
@@ -203,7 +204,7 @@ def test_a_stream_equals_the_whole(vocoder: Vocoder, size: int, count: int) -> N
     table = random_table()
     codes = table.codes([code % 12 for code in range(count)], max(count * SAMPLES_PER_CODE - 37, 0))
     blocks = [codes.crop(start, start + size) for start in range(0, count, size)]
-    pieces = list(vocoder.stream(iter(blocks), table, replace(SAMPLING, group="george", seed=3)))
+    pieces = list(vocoder.stream(iter(blocks), table, Sampling(group="george", seed=3)))
     whole = vocoder.decode(codes, table, group="george", seed=3)
     assert np.array_equal(np.concatenate([np.zeros(0, np.float32), *(p.samples for p in pieces)]), whole.samples)
 

@@ -19,7 +19,9 @@ WARM_UP_STEPS = 3  # before a capture, as libraries choose and load their kernel
 
 
 class TorchStreams:
-    """Clips side by side, step after step: the `vocoder.engines.choice.Streams` that other engines are tested with.
+    """Clips side by side, step after step; the other engines are tested against this one.
+
+    It implements `vocoder.engines.choice.Streams`.
 
     Args:
         model: the network; its device is theirs.

@@ -58,7 +58,7 @@ def test_the_warning_blames_the_classifier_and_names_what_helps(tmp_path: Path) 
     assert warning is not None
     for told in (
         "recognises 25% of the original recordings (5 of 20 clips)",
-        "The answer 'yes' for every clip would be right about 60%",
+        "The answer 'yes' for every clip would be right for 60% of them",
         "label accuracy says little about the vocoders",
         "raise listening.seconds, since 20 of 20 clips are longer than the 2 s that are judged",
         "corpus.inspection.trim_db=40",

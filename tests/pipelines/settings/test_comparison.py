@@ -69,8 +69,8 @@ def test_a_comparison_of_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"states": ()}, r"compare\.states is \[\]; list residual, inner or both"),
-        ({"states": ("inner", "inner")}, r"compare\.states is \['inner', 'inner'\]; list"),
+        ({"states": ()}, r"compare\.states is \[\]; choose \[residual\]"),
+        ({"states": ("inner", "inner")}, r"compare\.states is \['inner', 'inner'\]; choose"),
         ({"states": ("inner",), "attentive": True}, r"compare\.attentive=true needs residual states"),
         ({"states": ("inner",), "surprise": True}, r"compare\.surprise=true needs residual states"),
     ],

@@ -21,6 +21,7 @@ from vocoder.engines.choice import Engine, Streams, choose_engine, side_by_side,
 from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
+from vocoder.generation import AS_LEARNED
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
@@ -170,7 +171,7 @@ def drawn(streams: Streams, model: WaveNet, clips: range, sampling: Sampling) ->
     return torch.cat([first, streams.advance(conditions[:, 1:], asked[:, hop:], draws[:, hop:], sampling)], dim=1)
 
 
-@pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.6, top_p=0.8), Sampling(temperature=0)])
+@pytest.mark.parametrize("sampling", [AS_LEARNED, Sampling(temperature=0.6, top_p=0.8), Sampling(temperature=0)])
 @pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16"])
 def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling) -> None:
     model = lively(tiny_config(levels=32))
@@ -184,7 +185,7 @@ def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling
     assert len(together.unique()) > 8
 
 
-@pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.6, top_p=0.8), Sampling(temperature=0)])
+@pytest.mark.parametrize("sampling", [AS_LEARNED, Sampling(temperature=0.6, top_p=0.8), Sampling(temperature=0)])
 def test_engines_draw_alike(sampling: Sampling) -> None:
     """Rounding parts two engines where a draw falls between the two; on so few samples it does not."""
     model = lively(tiny_config(levels=32))
@@ -200,9 +201,9 @@ def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: 
     conditions = torch.randn(2, 3, 6, 16, generator=torch.Generator().manual_seed(1)).to(device)
     draws, asked = torch.rand(2, 60, generator=torch.Generator().manual_seed(2)), torch.full((2, 60), -1)
     with torch.inference_mode():
-        free = streams[0].advance(conditions, asked, draws, Sampling())
+        free = streams[0].advance(conditions, asked, draws, AS_LEARNED)
         asked[0, :37] = free[0, :37]
-        assert torch.equal(streams[1].advance(conditions, asked, draws, Sampling()), free)
+        assert torch.equal(streams[1].advance(conditions, asked, draws, AS_LEARNED), free)
 
 
 @pytest.mark.parametrize("name", ["torch", "numba", "numba_bf16", "cuda_graph"])
@@ -210,12 +211,12 @@ def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: 
 def test_goes_back_to_a_state(name: str, clips: int) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))
     streams = engine(name, model, clips)
-    first = drawn(streams, model, range(clips), Sampling())
+    first = drawn(streams, model, range(clips), AS_LEARNED)
     go_back = streams.bookmark()
-    second = drawn(streams, model, range(clips), Sampling())
+    second = drawn(streams, model, range(clips), AS_LEARNED)
     for _ in range(2):
         go_back()
-        assert torch.equal(drawn(streams, model, range(clips), Sampling()), second)
+        assert torch.equal(drawn(streams, model, range(clips), AS_LEARNED), second)
     assert not torch.equal(first, second)
 
 
