@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from foundation.errors import InputError
 from foundation.files import remove
+from foundation.memory import keep_freed_memory
 from foundation.progress import Progress
 from training.checkpoint import CheckpointError
 from training.gangs import Gang
@@ -43,6 +44,7 @@ class Batches(Protocol[B_co]):
         """Return part ``part`` of ``parts`` equal shares of the batch of ``step``."""
 
 
+@keep_freed_memory()
 def fit(
     model: nn.Module,
     batches: Batches[B],
