@@ -25,6 +25,7 @@ from safetensors import safe_open
 
 from foundation.errors import InputError
 from foundation.saved_models import first_line
+from foundation.text import counted
 
 FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
@@ -72,7 +73,9 @@ def read_features(file: Path) -> FeaturesFile:
     except InputError:
         raise
     except Exception as error:  # damaged files raise exceptions of NumPy, zipfile, zlib, tokenize, PyArrow and others
-        raise InputError(f"{file} cannot be read ({first_line(error)}); write it again, without pickles") from error
+        raise InputError(
+            f"{file} cannot be read ({first_line(error)}); write it again without pickles, paths as text (dtype=str)"
+        ) from error
     known = _clips(file, paths)
     if not arrays:
         raise InputError(f"{file} has no features beside the paths; add an array (clips, dims) for each layer")
@@ -140,7 +143,9 @@ def _floats(file: Path, key: str, array: Array, paths: tuple[str, ...]) -> Float
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if bad.size:
         names = [paths[row] for row in bad]
-        raise InputError(f"{file}: {key} is NaN or infinite for {len(names)} clips: {_listed(names)}; compute it again")
+        raise InputError(
+            f"{file}: {key} is NaN or infinite for {counted(len(names), 'clip')}: {_listed(names)}; compute it again"
+        )
     return values
 
 

@@ -114,7 +114,8 @@ def _require_same_engine(settings: DecodeConfig, job: Mapping[str, object]) -> N
 def _decode(sounds: Sequence[Sound], synthesis: Synthesis, settings: DecodeConfig, terminal: Terminal) -> None:
     waiting = [sound for sound in sounds if not sound.path.exists()]
     if len(waiting) < len(sounds):
-        terminal.say(f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already: {settings.output}")
+        there = f"{len(sounds) - len(waiting)} of {len(sounds)} sounds are there already"
+        terminal.say(f"{there}: {settings.output}; delete a sound to have it made again")
     if not waiting:
         return
     if settings.group is None and (notice := unknown_groups(synthesis, [sound.clip.group for sound in waiting])):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pipelines.store.store import Entry
 
@@ -42,6 +42,11 @@ class Row:
     title: str  # in tables, charts and sentences
     line: Line = Line()
     places: tuple[Place, ...] = ()  # that show it, in a chart of few methods or a sentence
+
+    def __post_init__(self) -> None:
+        for given, known in (((self.kind,), get_args(Kind)), (self.places, get_args(Place))):
+            if unknown := sorted({*given} - {*known}):
+                raise ValueError(f"the method {self.name} has {unknown[0]!r}; choose among {', '.join(known)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from audio.recordings.folds import Fold
 from audio.recordings.manifest import Manifest
 from foundation.errors import InputError
+from foundation.text import counted
 from lm.learning_curve import learning_curve
 from lm.pooling import FloatArray
 from lm.probe import ProbeConfig, probe_method, require_equal_counts, scored_method
@@ -75,7 +76,7 @@ def _probe(
             curve = learning_curve(candidates[winner.of], task, winner, of_curve, threads=threads)
         write_json(folder / PROBE, method_record(result, curve, multi_label=task.multi_label))
 
-    title = f"{of}: linear probes of {len(task.classes)} classes, {len(candidates)} candidates"
+    title = f"{of}: linear probes of {len(task.classes)} classes, {counted(len(candidates), 'candidate')}"
     return replace(session.obtain(recipe, title, make, files=[PROBE]), stage=f"probed_{of}")
 
 

@@ -100,7 +100,7 @@ def test_features_with_the_name_of_another_method_are_refused(
     method = Method(row=row, features=_copied)
     monkeypatch.setitem(METHODS, "levels", method)
     message = (
-        r"test_representations\.py makes features with the keys of mfcc for the method levels: .*, as in levels:mean"
+        r"the method levels makes features with the keys of mfcc, in .*test_representations\.py: .*, as in levels:mean"
     )
     with pytest.raises(InputError, match=message):
         entries_of(finished_run, store, "stages=[probe]", "compare.methods=[levels]")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,3 +69,15 @@ def test_the_table_is_read_without_heavy_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"kind": "signals"}, r"the method mine has 'signals'; choose among signal, codes"),
+        ({"kind": "signal", "places": ("learning_curves",)}, r"has 'learning_curves'; choose among learning curves"),
+    ],
+)
+def test_a_row_of_an_unknown_kind_or_place_is_refused_where_it_is_written(row: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Row(name="mine", title="mine", **row)
