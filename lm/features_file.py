@@ -74,7 +74,7 @@ def read_features(file: Path) -> FeaturesFile:
         raise
     except Exception as error:  # damaged files raise exceptions of NumPy, zipfile, zlib, tokenize, PyArrow and others
         raise InputError(
-            f"{file} cannot be read ({first_line(error)}); write it again without pickles, paths as text (dtype=str)"
+            f"{file} cannot be read ({first_line(error)}); write it again without pickles, with paths as text"
         ) from error
     known = _clips(file, paths)
     if not arrays:
