@@ -89,7 +89,7 @@ def make_folds(
         "store.root=PATH",
         reused=True,
         seconds=trainings * (manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)),
-        vectors=trainings * len(manifest.clips) * len(settings.probed_methods),
+        vectors=trainings * len(manifest.clips) * len(settings.probed_methods) * len(settings.compare.states),
     )
     for fold in folds:
         _require_clips(fold.manifest, settings)

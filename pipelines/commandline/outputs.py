@@ -12,8 +12,7 @@ from pipelines.commandline.refusals import existing
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20
 BYTES_PER_SECOND = 60_000
-# All layers and poolings of one clip by one method: 60 kB of a convolutional encoder, 135 kB of inner states.
-BYTES_PER_VECTOR = 135_000
+BYTES_PER_VECTOR = 60_000  # all layers and poolings of one clip by one method; of convolutional encoders, as measured
 
 # Suffixes of files. An output with any other suffix, such as "codes.v2", is taken for a folder.
 ARRAYS = ("npz", "npy", "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "onnx", "safetensors")

@@ -71,7 +71,8 @@ class Method:
     """Everything about a method of the comparison."""
 
     row: Row
-    head: Row | None = None  # the classifier that was trained with it; its features entry then has class scores
+    # row of the classifier that was trained with the representation; the entry of features then holds class scores, too
+    head: Row | None = None
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     # how many keys it writes, from the options and the number of poolings
     candidates: Callable[[Options, int], int] = lambda options, poolings: poolings

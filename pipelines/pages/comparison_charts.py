@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[str, Look]] = {
     "other": ("other", Look(colour=INK, marker="v", filled=False)),
 }
 NUMBER = re.compile(r"_(\d+)$")  # of a layer
-INNER = "inner"  # in the names of candidates that are activations within a layer
+INNER = re.compile(r"/(all_)?inner(_|$)")  # of activations within a layer
 MAX_GROUPS, MAX_CLASSES = 40, 40  # rows that can be read
 MAX_PANELS = 8
 MAX_CONFUSIONS = 3  # that a description names
@@ -91,7 +91,7 @@ def in_order(rows: Sequence[LayerRow]) -> list[LayerRow]:
     """Sort numbered layers by number, what is made of several layers last; inner activations come after the states."""
 
     def place(row: LayerRow) -> tuple[bool, int]:
-        return INNER in row["of"], int(found[1]) if (found := NUMBER.search(row["of"])) else 10**9
+        return bool(INNER.search(row["of"])), int(found[1]) if (found := NUMBER.search(row["of"])) else 10**9
 
     return sorted(rows, key=place)
 
@@ -120,7 +120,7 @@ def _layer_panel(title: str, rows: Sequence[LayerRow]) -> Panel:
 def _layer_label(of: str) -> str:
     found = NUMBER.search(of)
     label = found[1] if found else of.rpartition("/")[2].partition("_")[0][:6]
-    return f"{INNER} {label}" if INNER in of else label
+    return f"inner {label}" if INNER.search(of) else label
 
 
 def _learning_curves(comparison: ComparisonRecord) -> Markup:

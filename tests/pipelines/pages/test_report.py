@@ -467,6 +467,15 @@ def test_layers_stand_in_the_order_of_their_numbers() -> None:
     assert [row["of"] for row in in_order(rows)] == ["gpt/layer_2", "gpt/layer_10", "gpt/all_layers"]
 
 
+def test_inner_activations_follow_the_states_of_all_layers() -> None:
+    names = ["gpt/all_inner", "gpt/inner_2", "gpt/layer_1", "gpt/inner_1", "gpt/all_layers"]
+    rows = [LayerRow(of=of, validation=0.5, test=0.5) for of in names]
+    expected = ["gpt/layer_1", "gpt/all_layers", "gpt/inner_1", "gpt/inner_2", "gpt/all_inner"]
+    assert [row["of"] for row in in_order(rows)] == expected
+    own = [LayerRow(of=of, validation=0.5, test=0.5) for of in ("inner_ear/layer_2", "inner_ear/layer_1")]
+    assert [row["of"] for row in in_order(own)] == ["inner_ear/layer_1", "inner_ear/layer_2"]
+
+
 def test_groups_stand_by_their_means() -> None:
     assert ranked_groups({"gpt": {"b": 0.9, "a": 0.2}, "simclr": {"b": 0.1, "a": 0.4, "c": 0.8}}) == ["c", "b", "a"]
 
