@@ -29,6 +29,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "store": (),
     "encoding": (_COMMANDLINE, _STORE),
     "decoding": (_COMMANDLINE, _STORE),
+    "scoring": (_COMMANDLINE, _STORE, "pipelines.encoding"),
     "stages": (_STORE,),
     "methods": (_STORE, _STAGES),
     "settings": (_COMMANDLINE, _STORE, _STAGES, _METHODS),

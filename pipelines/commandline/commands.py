@@ -7,6 +7,7 @@ COMMANDS = {
     "encode": "recordings -> codes (Parquet, or text units that other tools read)",
     "generate": "a language model continues a prompt, or speaks from silence",
     "decode": "codes -> sound",
+    "score": "how probable does the language model find recordings? nats, bits per second, perplexity",
     "probe": "what do the representations know? linear probes on labels",
     "report": "draw report.html from the results of a run",
     "store": "what a store holds, and whether it is as it was written: wordless store --verify",

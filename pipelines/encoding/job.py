@@ -104,7 +104,7 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
                 progress.advance_to(start + len(paths))
                 continue
             results = []
-            for done, result in enumerate(in_order(partial(_encode_recording, encoder), paths, pool), start + 1):
+            for done, result in enumerate(in_order(partial(encode_recording, encoder), paths, pool), start + 1):
                 results.append(result)
                 progress.advance_to(done)
             _write(shard, results, encoder.format)
@@ -114,7 +114,8 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
     return encoded
 
 
-def _encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
+def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
+    """Encode one recording, or say why it is set aside."""
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
     rate = encoder.tokenizer.config.audio.sample_rate

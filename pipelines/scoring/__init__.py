@@ -1,0 +1,1 @@
+"""``wordless score``: log-probabilities of recordings."""

@@ -1,0 +1,99 @@
+"""``wordless score``, on recordings of several formats."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from audio.recordings.manifest import read_rejected
+from foundation.errors import InputError
+from lm.model import LanguageModel
+from pipelines.score import score
+from tests.pipelines.tiny_chain import called
+from tokenizer.tokenizer import Tokenizer
+
+
+def options(model: Path, recordings: Path | str, **others: object) -> dict[str, object]:
+    """The config that the command line composes."""
+    return {"model": str(model), "input": str(recordings), "output": None, "device": "cpu", "workers": 1, **others}
+
+
+def test_lines_and_tables_hold_the_models_probabilities(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("scores.tsv", "scores.json", "scores.parquet", "scores.txt"):
+        score(options(run_folder, recordings, output=str(tmp_path / name)))
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    model = LanguageModel.from_pretrained(run_folder / "lm")
+    rows = json.loads((tmp_path / "scores.json").read_text())
+    assert [row["path"] for row in rows] == [
+        str(recordings / name)
+        for name in ("a.wav", "b.flac", "c.ogg", "d.wav", "more of them/a.wav", "more of them/e.wav")
+    ]
+    for row in rows:
+        nats = model.log_probabilities(tokenizer.encode_file(Path(row["path"]))).astype(float)
+        assert row["log_probability"] == pytest.approx(nats.sum(), rel=1e-6)
+        assert row["nats_per_code"] == pytest.approx(-nats.mean(), rel=1e-6)
+    assert pq.read_table(tmp_path / "scores.parquet").to_pylist() == rows
+    head, *lines = (tmp_path / "scores.tsv").read_text().splitlines()
+    assert [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines] == [
+        {name: str(value) for name, value in row.items()} for row in rows
+    ]
+    assert (tmp_path / "scores.txt").read_text().splitlines()[0] == f"a {-rows[0]['nats_per_code']}"
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 4 * (1 + len(rows))
+    assert printed[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
+
+
+def test_several_places_are_named_in_brackets(
+    run_folder: Path, recordings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    score(options(run_folder, f"[{recordings / 'a.wav'}, {recordings / 'more of them'}]"))
+    paths = [line.split("  ")[-1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert paths == [str(recordings / name) for name in ("a.wav", "more of them/a.wav", "more of them/e.wav")]
+
+
+def test_files_that_cannot_be_read_are_set_aside(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.wav").write_bytes((recordings / "a.wav").read_bytes())
+    (tmp_path / "in/broken.wav").write_bytes(b"RIFF")
+    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.tsv")))
+    assert [each.path for each in read_rejected(tmp_path / "scores.tsv.rejected.tsv")] == [
+        str(tmp_path / "in/broken.wav")
+    ]
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    with pytest.raises(InputError, match=r"no recording can be read"):
+        score(options(run_folder, tmp_path / "in/broken.wav"))
+    assert "broken.wav" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"output": "scores.xlsx"}, r"^output=scores.xlsx looks like"),
+        ({"output": "scores"}, r"^output is scores; name a file ending in .tsv"),
+        ({"input": "[]"}, r"^input=\[\] names no recording; "),
+        ({"input": "nowhere"}, r"^input=nowhere does not exist; "),
+        ({"workers": -1}, r"^workers is -1; "),
+    ],
+)
+def test_wrong_options_are_refused(run_folder: Path, recordings: Path, wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        score({**options(run_folder, recordings), **wrong})
+
+
+def test_an_output_is_not_overwritten(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "scores.tsv").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        score(options(run_folder, recordings, output=str(tmp_path / "scores.tsv")))
+
+
+def test_the_command_line_takes_brackets(run_folder: Path, recordings: Path) -> None:
+    done = called(f"model={run_folder}", f"input=[{recordings / 'a.wav'},{recordings / 'b.flac'}]", command="score")
+    assert done.returncode == 0, done.stderr
+    assert [line.split("  ")[-1] for line in done.stdout.splitlines()[1:]] == [
+        str(recordings / name) for name in ("a.wav", "b.flac")
+    ]
