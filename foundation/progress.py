@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from foundation.text import escape
 
 SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_SHARED_LINES = 60.0  # where several processes write lines
 
 
 class Progress:
@@ -34,20 +35,35 @@ class Progress:
 
 
 class Terminal:
-    """The log of a run, for people to read. Silent in all processes except the first."""
+    """The log of a run, for people to read. Silent in all processes except the first.
 
-    def __init__(self, *, silent: bool = False) -> None:
+    Where several processes share the log, ``place`` says in front of each line which part of the run it is about. There
+    are no bars then, because bars of several processes would overwrite each other.
+    """
+
+    def __init__(self, *, silent: bool = False, place: str = "") -> None:
         silent = silent or os.environ.get("RANK", "0") != "0"  # torchrun numbers the processes
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
+        self._place = place
 
     def say(self, line: str) -> None:
         """Print one line; control characters in it are escaped."""
-        self.console.print(escape(line), markup=False)
+        self.console.print(escape(f"{self._place}  {line}" if self._place else line), markup=False)
+
+    @contextmanager
+    def computing(self, what: str, title: str) -> Iterator[None]:
+        """Print what the block computes: before the block, or after it with its seconds if processes share the log."""
+        started = time.monotonic()
+        if not self._place:
+            self.say(f"computing {what}  {title}")
+        yield
+        if self._place:
+            self.say(f"finished  {what}  {title}, {time.monotonic() - started:.0f} s")
 
     @contextmanager
     def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
         """Show the progress of ``total`` items of work."""
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self._place:
             with self._bars() as bars:
                 task = bars.add_task(f"{title} ({unit})", total=total, note="")
                 yield Progress(
@@ -72,11 +88,12 @@ class Terminal:
 
     def _lines(self, title: str, unit: str) -> Callable[[int, int, int], None]:
         started = last = time.monotonic()
+        patience = SECONDS_BETWEEN_SHARED_LINES if self._place else SECONDS_BETWEEN_LINES
 
         def show(first: int, done: int, total: int) -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last < SECONDS_BETWEEN_LINES and done < total:
+            if now - last < patience and (self._place or done < total):
                 return
             last = now
             rate = (done - first) / max(now - started, 1e-9)

@@ -11,6 +11,7 @@ from foundation.files import replace_folder, write_aside
 from foundation.progress import Terminal
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
+from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.sounds import make_sounds
 from pipelines.commandline.outputs import require_space
@@ -96,13 +97,21 @@ def make_folds(
     if "probe" in settings.stages:
         for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
             session.terminal.say(f"probe     {notice}")
-    made = {}
-    for fold in folds:
-        for seeded in seeds:
-            if trainings > 1:
-                session.terminal.say(f"fold      {fold.name} held out for test, seed {seeded.seed}")
-            made[fold.name, seeded.seed] = make_stages(session, fold.manifest, seeded, unlabelled)
-    return made
+    pairs = {
+        (fold.name, seeded.seed): Pair(
+            place=f"{fold.name}, seed {seeded.seed}" if trainings > 1 else "",
+            manifest=fold.manifest,
+            settings=seeded,
+            unlabelled=unlabelled,
+        )
+        for fold in folds
+        for seeded in seeds
+    }
+    return make_pairs(session, pairs, _make_pair, parallel=settings.parallel_pairs)
+
+
+def _make_pair(session: Session, pair: Pair) -> dict[str, Entry]:
+    return make_stages(session, pair.manifest, pair.settings, pair.unlabelled)
 
 
 def make_stages(

@@ -22,6 +22,7 @@ from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.model_memory import require_memory
+from pipelines.settings.parallel import choose_parallel, require_parallel
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings
 from pipelines.stages.playback import ListeningConfig
@@ -59,6 +60,7 @@ class RunSettings:
     device: Device
     workers: int
     threads: int | None  # per process; None: as many as it may use. Part of a training's key
+    parallel: int | None  # (fold, seed) pairs at the same time; None: as many as the cores allow with `threads` each
     store: StoreConfig
 
     def __post_init__(self) -> None:
@@ -75,6 +77,7 @@ class RunSettings:
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
         rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
         require(self.threads is None or 1 <= self.threads <= MAX_THREADS, "threads", self.threads, rule)
+        require_parallel(self.parallel, threads=self.threads, device=self.device)
         if self.quick and self.compare.folds is None:
             raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
         require(self.seeds >= 1, "seeds", self.seeds, "choose 1 or more")
@@ -97,6 +100,11 @@ class RunSettings:
     def probes(self, method: str) -> bool:
         """Return whether the method of this name is probed."""
         return any(one.name == method for one in self.probed_methods)
+
+    @property
+    def parallel_pairs(self) -> int:
+        """Largest number of (fold, seed) pairs that are trained at the same time."""
+        return choose_parallel(self.parallel, threads=self.threads, device=self.device)
 
     @property
     def judges(self) -> bool:

@@ -34,6 +34,7 @@ class Session:
     terminal: Terminal
     folder: Path  # of the run
     workers: int  # processes that read and encode recordings
+    place: str = ""  # fold and seed, where a run has several
 
     def obtain(
         self, recipe: Recipe, title: str, make: Callable[[Path], None], *, files: Sequence[str], together: bool = False
@@ -56,8 +57,8 @@ class Session:
             if reused:
                 self.terminal.say(f"reused    {recipe.stage:<12} {recipe.key}")
             elif leader or together:
-                self.terminal.say(f"computing {recipe.stage:<12} {recipe.key}  {title}")
-                with self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe)) as partial:
+                making = self.store.making(recipe, files) if leader else nullcontext(self.store.partial(recipe))
+                with self.terminal.computing(f"{recipe.stage:<12} {recipe.key}", title), making as partial:
                     make(partial)
         self.gang.barrier()
         return Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
@@ -100,7 +101,7 @@ class Session:
                 option=option,
                 checkpoint=checkpoints_of(folder) / CHECKPOINT,
                 progress=progress,
-                track=self._tracker(title),
+                track=self._tracker(training_name(stage, self.place)),
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:

@@ -1,0 +1,126 @@
+"""Folds and seeds at the same time: the same bytes as one after the other, and nothing left running."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundation.errors import InputError
+from pipelines.settings.parallel import choose_parallel
+from pipelines.settings.run import run_settings
+from tests.killing import Call, call
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import TINY, composed, run, stored
+
+FOLDS = ("stages=[tokenizer,probe]", "compare.folds=group", "quick=true", "threads=1")
+SIGNALS = (*FOLDS, "compare.methods=[bag_of_codes,mfcc]")  # folds share the features of MFCC
+TRAINED = ("compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.steps=400", "lm.fit.checkpoint_minutes=0")
+
+
+def stages(folder: Path) -> list[dict[str, Any]]:
+    """What results.json says of the stages, but for their costs."""
+    rows = json.loads((folder / "results.json").read_text())["stages"]
+    return [{name: row[name] for name in ("stage", "key", "reused", "fold", "seed")} for row in rows]
+
+
+def comparison(folder: Path) -> object:
+    return json.loads((folder / "results.json").read_text())["comparison"]
+
+
+def test_folds_at_the_same_time_give_the_bytes_of_one_after_the_other(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    for name, words in (("one", ()), ("two", ("parallel=2",))):
+        shutil.copytree(finished_run.store / "embedded", tmp_path / name / "embedded")
+        assert run(tmp_path / name, tmp_path / f"run_{name}", *SIGNALS, *words) == 0
+    assert stored(tmp_path / "two") == stored(tmp_path / "one")
+    assert not list((tmp_path / "two").glob("*/*.partial"))
+    first, second = stages(tmp_path / "run_one"), stages(tmp_path / "run_two")
+    assert second == first
+    assert {row["reused"] for row in first} == {False, True}
+    assert comparison(tmp_path / "run_two") == comparison(tmp_path / "run_one")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("parallel=0",), "parallel is 0"),
+        (("parallel=2",), "add threads=1"),
+    ],
+)
+def test_a_wrong_number_of_pairs_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        run_settings(composed(tmp_path, *words))
+
+
+def test_processes_of_torchrun_train_one_pair_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(InputError, match="parallel=2 under torchrun"):
+        run_settings(composed(tmp_path, "parallel=2", "threads=1"))
+    assert choose_parallel(None, threads=1, device="cpu") == 1
+
+
+def test_without_a_number_the_cores_and_threads_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: 6)
+    assert [choose_parallel(None, threads=threads, device="cpu") for threads in (1, 2, 4, 8)] == [6, 3, 1, 1]
+    assert choose_parallel(None, threads=None, device="cpu") == 1
+    assert choose_parallel(4, threads=2, device="cpu") == 4
+
+
+def words(place: Path, *more: str) -> tuple[str, ...]:
+    return (*TINY, *FOLDS, *TRAINED, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}", *more)
+
+
+@pytest.fixture(scope="module")
+def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folds with trainings."""
+    place = tmp_path_factory.mktemp("folds")
+    assert call("run", *words(place), place=place).code == 0
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
+    number: signal.Signals, one_after_the_other: Path, tmp_path: Path
+) -> None:
+    running = Call("run", *words(tmp_path, "parallel=2"), place=tmp_path)
+    while len(list(tmp_path.glob("store/lm/*.checkpoints/fit.safetensors"))) < 2:
+        assert not running.ended_within(0.05), running.told
+    running.end(number)
+    done = running.wait()  # it waits for all processes of the run
+    assert done.code == (130 if number is signal.SIGINT else -number), done.told
+    assert "Traceback" not in done.told
+    assert call("run", *words(tmp_path, "parallel=2"), place=tmp_path).code == 0
+    assert stored(tmp_path / "store") == stored(one_after_the_other / "store")
+
+
+@pytest.mark.slow
+def test_an_error_of_a_fold_ends_the_run_in_one_line(one_after_the_other: Path, tmp_path: Path) -> None:
+    shutil.copytree(one_after_the_other / "store", tmp_path / "store")
+    damaged = min(tmp_path.glob("store/codes/*/*.parquet"))
+    damaged.write_bytes(b"damaged")
+    kept = damaged.parent.name
+    for entry in tmp_path.glob("store/codes/*/"):
+        if entry.name != kept:  # so that the other fold has something to do
+            shutil.rmtree(entry)
+    done = call("run", *words(tmp_path, "parallel=2"), place=tmp_path)
+    assert done.code == 2, done.told
+    assert f"wordless run: {damaged} has changed" in done.told
+    assert "Traceback" not in done.told
+
+
+@pytest.mark.slow
+def test_a_worker_that_the_system_ends_is_named_with_a_remedy(tmp_path: Path) -> None:
+    running = Call("run", *words(tmp_path, "parallel=2"), place=tmp_path)
+    while not (workers := running.children("spawn_main")):
+        assert not running.ended_within(0.05), running.told
+    os.kill(workers[0], signal.SIGKILL)
+    done = running.wait()
+    assert done.code == 2, done.told
+    assert "go on with the same command and parallel=1" in done.told
