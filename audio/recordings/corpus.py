@@ -76,7 +76,6 @@ def build_manifest(
     cache: Path | None = None,
     progress: Progress | None = None,
     set_aside: Callable[[Sequence[Rejected]], None] | None = None,
-    option: str = "corpus.root",
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
@@ -85,12 +84,11 @@ def build_manifest(
         cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
         progress: called with the number of files done and in all.
         set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
-        option: name of the option that holds the root, for messages.
 
     Raises:
         InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
     """
-    root, described, unmatched = find_recordings(config, option=option)
+    root, described, unmatched = find_recordings(config)
     _require_divisible(described, config)
     fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
     if set_aside:
@@ -98,7 +96,7 @@ def build_manifest(
     recordings = counted(len(described), "recording")
     if not fit:
         raise InputError(
-            f"{option}={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); "
+            f"corpus.root={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); "
             "check the files, or loosen corpus.inspection"
         )
     clips: list[Clip] = []
@@ -109,7 +107,7 @@ def build_manifest(
         unused += left_out
     if not clips:
         raise InputError(
-            f"{option}={root}: nothing of its {recordings} can be used ({frequent_reasons(unused)}); "
+            f"corpus.root={root}: nothing of its {recordings} can be used ({frequent_reasons(unused)}); "
             "check start and end in the table, choose a lower corpus.segment_silence_dbfs, or loosen corpus.inspection"
         )
     divided, undivided = _split(clips, config.split, unused)
@@ -141,15 +139,13 @@ def _split(
         raise InputError(f"{error}; set aside before: {frequent_reasons(unused)}") from error
 
 
-def find_recordings(
-    config: CorpusConfig, *, option: str = "corpus.root"
-) -> tuple[Path, Described, tuple[Rejected, ...]]:
+def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Rejected, ...]]:
     """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
     A recording has several descriptions if a table names several parts of it. Nothing is decoded, so that most mistakes
     show quickly.
     """
-    root, listed = _find_in_table(config) if config.table else _find_in_folder(config, option)
+    root, listed = _find_in_table(config) if config.table else _find_in_folder(config)
     if config.pattern is None:
         labelled = {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()}
         return root, labelled, ()
@@ -169,9 +165,9 @@ def find_recordings(
     return root, described, tuple(Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
 
 
-def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described]:
-    root = require_folder(config.root or "", option, option=option)
-    paths = find_paths(root, config.extensions, option=option, remedy=", or set corpus.extensions")
+def _find_in_folder(config: CorpusConfig) -> tuple[Path, Described]:
+    root = require_folder(config.root or "", "corpus.root")
+    paths = find_paths(root, config.extensions, option="corpus.root", remedy=", or set corpus.extensions")
     return root, dict.fromkeys(paths, (Description(),))
 
 

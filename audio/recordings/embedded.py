@@ -1,6 +1,7 @@
 """The embedded corpus: spoken digits and other words by many eSpeak NG voices, synthesised locally and offline.
 
 File ``{word}_{voice}_{take}.wav``: label = word, group = voice. Takes of a word by a voice differ in speed and pitch.
+With ``sentences`` the voices speak sentences instead: label = last word of the sentence (`matrix_sentences`).
 The engine's silence is kept: 12 ms before the word and at most 14 ms after it (measured over 104 voices).
 """
 
@@ -12,7 +13,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from audio.recordings.matrix_sentences import MOST_SENTENCES, training_sentences
 from foundation.errors import InputError
 from foundation.files import named_write_errors, os_number
 from foundation.ranges import require
@@ -28,6 +30,7 @@ from foundation.seeds import require_seed
 from foundation.versions import version_of
 
 PATTERN = "{label}_{group}_{index}.wav"
+PHONES = "phones.json"  # that the engine writes beside the sounds
 
 # The ten digits, then common commands, then words that differ in length and sounds. A smaller corpus has the first
 # words.
@@ -61,12 +64,15 @@ class EmbeddedConfig:
     voices: int = len(VOICES)  # number of voices, from the first
     words: int = len(WORDS)  # number of words, from the first; the ten digits come first
     takes: int = 3  # of each word by each voice, at different speeds and pitches
+    sentences: int = 0  # that each voice speaks instead of words; 0: words
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, value, most in (("voices", self.voices, len(VOICES)), ("words", self.words, len(WORDS))):
             require(1 <= value <= most, f"embedded.{name}", value, f"choose 1 to {most}")
         require(1 <= self.takes <= 100, "embedded.takes", self.takes, "choose 1 to 100")
+        rule = f"choose 0 (single words) to {MOST_SENTENCES}"
+        require(0 <= self.sentences <= MOST_SENTENCES, "embedded.sentences", self.sentences, rule)
         require_seed(self.seed, "embedded.seed")
 
 
@@ -87,8 +93,20 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
     A clip's speed and pitch depend on the seed and its own voice, word and take, so a larger corpus does not change
     them.
     """
+    if config.sentences:
+        return tuple(each for voice in range(config.voices) for each in _sentences(config, voice))
     places = product(range(config.voices), range(config.words), range(config.takes))
-    return tuple(_utterance(config.seed, voice, word, take) for voice, word, take in places)
+    return tuple(
+        utterance(WORDS[word], f"{WORDS[word]}_{VOICES[voice]}_{take}", voice, place=word, take=take, seed=config.seed)
+        for voice, word, take in places
+    )
+
+
+def _sentences(config: EmbeddedConfig, voice: int) -> Iterator[Utterance]:
+    """Give the sentences of one voice; every voice has sentences of its own."""
+    for number, sentence in enumerate(training_sentences(config.sentences, seed=[config.seed, voice])):
+        name = f"{sentence.label}_{VOICES[voice]}_{number}"
+        yield utterance(sentence.text, name, voice, place=number, seed=config.seed)
 
 
 def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
@@ -100,8 +118,17 @@ def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
         InputError: eSpeak NG is missing, lacks a voice, or fails.
         OSError: the disk is full; nothing half-written is left.
     """
-    spoken = utterances(config)
-    request = {"seed": config.seed, "volume": _VOLUME, "utterances": [asdict(each) for each in spoken]}
+    return speak(utterances(config), cache, seed=config.seed)
+
+
+def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool = False) -> Path:
+    """Return the folder of the utterances' WAV files below ``cache``, synthesised now if it is missing.
+
+    With ``phones`` the texts are phonemes in eSpeak's notation, such as ``[[h'aUs]]``, and the folder has the times of
+    all phones: see `read_phones`.
+    """
+    request = {"seed": seed, "volume": _VOLUME, "utterances": [asdict(each) for each in spoken]}
+    request |= {"phones": True} if phones else {}
     text = json.dumps({"engine": _engine_version(), **request}, sort_keys=True)
     folder = cache / f"embedded-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if not _whole(folder, len(spoken)):
@@ -112,16 +139,35 @@ def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
     return folder
 
 
-def _utterance(seed: int, voice: int, word: int, take: int) -> Utterance:
+def utterance(text: str, name: str, voice: int, *, place: int, take: int = 0, seed: int) -> Utterance:
+    """Return what to say, in which voice, at a speed and pitch that follow from seed, voice, place and take.
+
+    ``place`` is the number of the word or sentence. Utterances of one place have one speed and pitch in each take.
+    """
     # Multiples of irrational numbers spread the takes evenly, however many there are, from a random start.
-    speed, pitch = (np.random.default_rng([seed, voice, word]).random(2) + take * _STEPS) % 1.0
+    speed, pitch = (np.random.default_rng([seed, voice, place]).random(2) + take * _STEPS) % 1.0
     return Utterance(
-        file=f"{WORDS[word]}_{VOICES[voice]}_{take}.wav",
-        text=WORDS[word],
+        file=f"{name}.wav",
+        text=text,
         voice=VOICES[voice],
         speed=round(float(np.interp(speed, (0, 1), _SPEEDS))),
         pitch=round(float(np.interp(pitch, (0, 1), _PITCHES))),
     )
+
+
+def transcribe(texts: Sequence[str], languages: Sequence[str]) -> dict[str, list[list[str]]]:
+    """Write texts in eSpeak's phonemes, by language: ``house`` is ``["h", "'aU", "s"]``; "'" and "," mark stress."""
+    _engine_version()
+    written = json.loads(_run_engine(json.dumps({"transcribe": list(texts), "languages": list(languages)})))
+    return {language: [text.strip().split("_") for text in each] for language, each in written.items()}
+
+
+def read_phones(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
+    """Read the phones of each file of a folder of `speak`: name, begin and end in seconds."""
+    return {
+        file: [(str(name), float(start), float(end)) for name, start, end in phones]
+        for file, phones in json.loads((folder / PHONES).read_text()).items()
+    }
 
 
 def _speak(request: dict[str, object], folder: Path) -> None:
@@ -141,8 +187,11 @@ def _speak(request: dict[str, object], folder: Path) -> None:
         raise
 
 
-def _run_engine(request: str) -> None:
-    """Run the engine on the request; the engine exits when its end of a pipe shows that this process is gone."""
+def _run_engine(request: str) -> str:
+    """Run the engine on the request, and return what it prints.
+
+    The engine exits when its end of a pipe shows that this process is gone.
+    """
     lifeline, held = os.pipe()
     # without the variable that would give this engine the data of another eSpeak
     environment = {name: value for name, value in os.environ.items() if name != "ESPEAK_DATA_PATH"}
@@ -159,6 +208,7 @@ def _run_engine(request: str) -> None:
         if number := os_number(RuntimeError(reason)):
             raise OSError(number, os.strerror(number))
         raise InputError(f"eSpeak NG failed ({reason}); run wordless doctor, or give recordings of your own")
+    return done.stdout
 
 
 def _whole(folder: Path, count: int) -> bool:

@@ -1,6 +1,5 @@
 """The whole chain: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from foundation.errors import InputError
 from foundation.files import replace_folder, write_aside
 from foundation.progress import Terminal
 from foundation.threads import use_threads
-from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus
+from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
+from pipelines.chain.language_tests import judge_language_model, require_language_tests
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.sounds import make_sounds
-from pipelines.chain.unlabelled import read_unlabelled, require_sources
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.methods.study import Codec, unlabelled_entry
@@ -45,21 +44,21 @@ PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied i
 def run_chain(config: dict[str, object], folder: Path) -> None:
     """Make or reuse the entries of the wanted stages, and write the run's ``folder``."""
     settings = run_settings(config)
+    require_language_tests(settings)
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
     use_threads(settings.threads)
     terminal = Terminal()
     probed = "probe" in settings.stages
-    require_sources(settings)
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
     recordings = corpus_config(undivided, settings.embedded, store, probed=probed, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder)
-        unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
+        unlabelled = read_unlabelled(settings, store, gang=gang, terminal=terminal)
         terminal.say(f"audio     {rates(settings)}")
-        seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
+        seconds = corpus.manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)
         workers = choose_workers(settings.workers, seconds=seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=folder, workers=workers)
         made = make_folds(session, corpus.manifest, unlabelled, settings)
@@ -78,7 +77,7 @@ def rates(settings: RunSettings) -> str:
 
 
 def make_folds(
-    session: Session, manifest: Manifest, unlabelled: Sequence[Manifest], settings: RunSettings
+    session: Session, manifest: Manifest, unlabelled: Manifest | None, settings: RunSettings
 ) -> dict[FoldSeed, dict[str, Entry]]:
     """Check that each fold has what the stages need, and make the entries of every fold and seed.
 
@@ -92,7 +91,7 @@ def make_folds(
         settings.store.root,
         "store.root=PATH",
         reused=True,
-        seconds=trainings * (manifest.seconds + sum(each.seconds for each in unlabelled)),
+        seconds=trainings * (manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)),
         vectors=trainings * len(manifest.clips) * len(settings.probed_methods) * len(settings.compare.states),
     )
     for fold in folds:
@@ -118,12 +117,11 @@ def _make_pair(session: Session, pair: Pair) -> dict[str, Entry]:
 
 
 def make_stages(
-    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest] = ()
+    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Manifest | None = None
 ) -> dict[str, Entry]:
     """Make the entries that the wanted stages need, by stage, in the order of the data.
 
-    Entries made from ``unlabelled`` clips have that prefix: ``unlabelled_codes``, of the second source
-    ``unlabelled_2_codes``.
+    Entries made from ``unlabelled`` clips have that prefix: ``unlabelled_codes``.
     """
     wanted = settings.stages
     sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
@@ -134,12 +132,14 @@ def make_stages(
     healthy = health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)
     made = [sample, inputs, trained, tokens, coded, healthy]
     model = None
-    if "lm" in wanted or settings.probes(GPT):
+    if {"lm", "zerospeech"} & {*wanted} or settings.probes(GPT):
         own = _coded(session, manifest, tokens, settings, coded)
-        others = [_coded(session, each, tokens, settings) for each in unlabelled]
+        others = _coded(session, unlabelled, tokens, settings) if unlabelled else None
         model = language_model(session, own, settings.lm, unlabelled=others)
-        more = [(entry, place) for place, each in enumerate(others) for entry in (each.codes, each.views) if entry]
-        made += [own.views, *(unlabelled_entry(*each) for each in more), model]
+        more = (others.codes, others.views) if others else ()
+        made += [own.views, *(unlabelled_entry(entry) for entry in more if entry), model]
+        if "zerospeech" in wanted:
+            made += judge_language_model(session, settings, tokens, [coded, *more[:1]], model)
     codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
     if "probe" in wanted:
         made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.pages import phrasing, run_words
+from pipelines.pages import language_words, phrasing, run_words
 from pipelines.results import comparison_record, run_record
 
 FILTERS = (
@@ -16,6 +16,8 @@ FILTERS = (
     phrasing.significance,
     phrasing.metric_of,
     phrasing.counted,
+    language_words.item_noun,
+    language_words.pair_test_sentence,
     run_words.candidates,
     run_words.setting,
     run_words.standing,

@@ -30,6 +30,8 @@ NAMES = {
     "distinct_1": "different codes",
     "distinct_2": "different pairs",
     "distinct_3": "different triples",
+    "unigram": "frequencies of codes",
+    "bigram": "frequencies of pairs of codes",
     "unigram_perplexity": "perplexity of code frequencies alone",
     "reconstruction_mse": "squared error through the autoencoder",
     "quantised_mse": "squared error through the codebook",

@@ -62,6 +62,7 @@ def write_report(folder: Path) -> Path:
         excerpts=report_sounds.excerpt_sentence(results),
         spectrograms=list(_spectrograms(folder, clips)),
         generated=list(_generated(results)),
+        language_tests=results.get("zerospeech", {}),
         model=GPT,
         splits=SPLITS,
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
@@ -79,6 +80,7 @@ def adding_command(results: Results, stage: str) -> str:
     """Write the command that repeats a run with one more stage. It reuses the finished stages."""
     parts = {"tokenizer": "codebook" in results, "lm": "lm" in results.get("curves", {})}
     parts |= {"probe": results.get("comparison") is not None, "vocoder": "listening" in results}
+    parts |= {"zerospeech": "zerospeech" in results}
     stages = [part for part, present in parts.items() if present or part == stage]
     try:
         words = shlex.split(results.get("command", "wordless run"))

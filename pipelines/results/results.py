@@ -14,6 +14,7 @@ from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import RESULTS, Provenance
 from pipelines.results.sound_figures import listening_record, sound_figures
+from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
 from pipelines.settings.run import RunSettings
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import PROBE
@@ -73,6 +74,9 @@ def write_results(
         content["comparison"] = compared
         layers = _layers(only["probe"], compared["protocol"]) if only else ()
         figures = [*_compared(compared, made), *layers, *figures]
+    if tests := zerospeech_record(made, settings.probe):
+        content["zerospeech"] = tests
+        figures = [*zerospeech_figures(tests, made), *figures]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 

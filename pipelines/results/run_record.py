@@ -16,6 +16,7 @@ from foundation.text import escape_values
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
 from pipelines.results.record_types import require_record
+from pipelines.results.zerospeech_record import ZerospeechRecord
 from tokenizer.kmeans_report import KMeansSummary
 from training.record import TrainingRecord
 
@@ -168,6 +169,7 @@ class Results(TypedDict, total=False):
     codebook: CodebookRecord
     comparison: ComparisonRecord  # of the methods that were probed
     listening: ListeningRecord
+    zerospeech: ZerospeechRecord  # tests of the language model
     stages: list[StageRecord]
     command: str
     versions: dict[str, str]

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import PATTERN, EmbeddedConfig
@@ -29,12 +29,12 @@ from pipelines.stages.playback import ListeningConfig
 from pipelines.stages.spectrogram_transformer import AstSettings
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.vocoder import VocoderSettings
+from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 
-Stage = Literal["tokenizer", "lm", "probe", "vocoder", "report"]
+Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "report"]
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 SEEDED = ("tokenizer", "lm", "compare", "baselines", "ast", "vocoder")  # options of trainings and of their data
-EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 
 
@@ -47,14 +47,14 @@ class RunSettings:
     audio: SpectrogramConfig
     tokenizer: TokenizerSettings
     lm: LanguageModelSettings
-    unlabelled: tuple[str, ...] | None  # additional recordings for pre-training: "embedded", and folders
-    unlabelled_hours: float | None  # of them all together; None: everything
+    unlabelled: Literal["embedded"] | None  # additional recordings for pre-training
     compare: ComparisonConfig
     baselines: BaselineSettings
     ast: AstSettings
     probe: ProbeConfig
     vocoder: VocoderSettings
     listening: ListeningConfig
+    zerospeech: ZerospeechConfig
     stages: tuple[Stage, ...]
     seed: int
     seeds: int  # number of trainings of everything, with consecutive seeds from `seed` on
@@ -74,9 +74,8 @@ class RunSettings:
         self._require_pairs()
         self._require_one_run()
         self._require_comparable()
-        self._require_unlabelled()
         if not self.stages:
-            raise InputError("stages is empty; name at least one of tokenizer, lm, probe, vocoder, report")
+            raise InputError(f"stages is empty; name at least one of {', '.join(get_args(Stage))}")
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
         rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
         require(self.threads is None or 1 <= self.threads <= MAX_THREADS, "threads", self.threads, rule)
@@ -124,20 +123,6 @@ class RunSettings:
         for method in self.probed_methods:
             shared_tries(method.candidates(self, len(POOLINGS)), self.probe.tries, of=method.name)
             method.require_options(self)
-
-    def _require_unlabelled(self) -> None:
-        """Refuse a source that is named twice, and hours of nothing."""
-        sources, hours = self.unlabelled or (), self.unlabelled_hours
-        if twice := [source for source in sources if sources.count(source) > 1]:
-            raise InputError(f"unlabelled names {twice[0]} twice; name each folder once")
-        if hours is None:
-            return
-        require(hours >= 0, "unlabelled_hours", hours, "choose null (all), 0 (none) or a number of hours")
-        if hours and not sources:
-            raise InputError(
-                f"unlabelled_hours is {hours:g}, but unlabelled names no recordings: add unlabelled=embedded or "
-                "unlabelled=[FOLDER], or leave unlabelled_hours out"
-            )
 
     def _require_pairs(self) -> None:
         """Refuse a contrastive loss without two views of each clip, and several clips in each process."""
@@ -209,9 +194,8 @@ def _processes() -> int:
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """Build the settings from a composed config; without root and table the corpus is the embedded one."""
     values = with_samples(with_embedded_corpus(config))
-    for name in ("stages", "unlabelled"):  # a single value needs no brackets
-        if isinstance(values.get(name), str):
-            values[name] = [values[name]]
+    if isinstance(values.get("stages"), str):
+        values["stages"] = [values["stages"]]
     return build(RunSettings, values, name="")
 
 

@@ -1,0 +1,30 @@
+"""The tests of the language model in ``results.json``, as the report reads them."""
+
+from typing import TypedDict
+
+
+class JudgedRow(TypedDict):
+    """The accuracy of one model."""
+
+    of: str  # gpt, random_gpt, bigram or unigram
+    value: float  # mean over items and seeds
+    low: float  # interval over items
+    high: float
+    seeds: list[float]  # accuracy of each training
+
+
+class PairTestRecord(TypedDict):
+    """A test by pairs of utterances of which one is right; chance is 0.5."""
+
+    test: str  # spot_the_word or word_order
+    items: int  # words or sentences
+    pairs: int  # over all items and voices
+    voices: int
+    example: list[str]  # an item, and what stands against it
+    models: list[JudgedRow]
+
+
+class ZerospeechRecord(TypedDict, total=False):
+    """All tests."""
+
+    pairs: PairTestRecord

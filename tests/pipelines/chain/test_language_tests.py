@@ -1,0 +1,98 @@
+"""The stage zerospeech: tests of the GPT by pairs of utterances, from the run to its report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio.recordings.embedded import EmbeddedConfig, speak
+from foundation.errors import InputError
+from lm.model import LanguageModel
+from pipelines.chain.language_tests import require_language_tests
+from pipelines.results.zerospeech import pair_test
+from pipelines.settings.run import RunSettings, run_settings
+from pipelines.stages.zerospeech import MODELS, ZerospeechConfig
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import composed, run
+from tokenizer.tokenizer import Tokenizer
+
+WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.rounds=1")
+
+
+@pytest.fixture(scope="module")
+def judged(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with the tests, on the models of the finished run."""
+    folder = tmp_path_factory.mktemp("judged") / "run"
+    assert run(finished_run.store, folder, *WORDS) == 0
+    return folder
+
+
+def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRun, judged: Path) -> None:
+    """Two words give two made-up words in each of two voices; the oracle scores them one by one."""
+    found = json.loads((judged / "results.json").read_text())["zerospeech"]["pairs"]
+    assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
+    assert tuple(row["of"] for row in found["models"]) == MODELS
+    asked = ZerospeechConfig(voices=2, rounds=1, sentences=1, seed=0).pairs(EmbeddedConfig(voices=5, words=2))
+    spoken = speak(asked.utterances, finished_run.store / "embedded", seed=0, phones=True)
+    tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    gpt = LanguageModel.from_pretrained(finished_run.folder / "lm")
+
+    def score(file: str) -> float:
+        return float(gpt.log_probabilities(tokenizer.encode_file(spoken / file)).mean())
+
+    right = [score(pair.right) > score(pair.wrong) for pair in asked.pairs]
+    assert found["models"][0]["value"] == pytest.approx(np.mean(right))
+
+
+def test_figures_and_report_show_the_test(judged: Path) -> None:
+    figures = json.loads((judged / "results.json").read_text())["figures"]
+    rows = [row for row in figures if row["stage"] == "zerospeech"]
+    assert [(row["name"], row["of"]) for row in rows] == [("spot_the_word", name) for name in MODELS]
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+    page = (judged / "report.html").read_text()
+    assert "pairs of a real and a made-up word, spoken by 2 voices that the GPT was not trained on" in page
+
+
+def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
+    accuracies = {name: [[0.0, 1.0, 0.5, 1.0], [1.0, 1.0, 0.5, 0.0]] for name in MODELS}
+    entries: list[dict[str, Any]] = [
+        {
+            "test": "word_order",
+            "items": list("abcd"),
+            "pairs": 8,
+            "voices": 2,
+            "example": ["a", "b"],
+            "accuracies": {name: each[seed] for name, each in accuracies.items()},
+        }
+        for seed in range(2)
+    ]
+    config = run_settings(composed(Path("store"), "probe.resamples=2000")).probe
+    row = pair_test(entries, config)["models"][0]
+    assert row["value"] == pytest.approx(np.mean([0.5, 1, 0.5, 0.5]))
+    assert row["seeds"] == pytest.approx([0.625, 0.625])
+    rng = np.random.default_rng(1)
+    means = [np.mean(rng.choice([0.5, 1, 0.5, 0.5], size=4)) for _ in range(2000)]
+    assert [row["low"], row["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.13)
+
+
+def settings(*words: str) -> RunSettings:
+    return run_settings(composed(Path("store"), *words))
+
+
+def test_a_gpt_that_cannot_know_the_answers_is_not_asked() -> None:
+    require_language_tests(settings("corpus.root=elsewhere"))
+    require_language_tests(settings("stages=[zerospeech]", "corpus.root=elsewhere", "unlabelled=embedded"))
+    with pytest.raises(InputError, match=r"not trained on this corpus: .* add unlabelled=embedded"):
+        require_language_tests(settings("stages=[zerospeech]", "corpus.root=elsewhere"))
+    with pytest.raises(InputError, match=r"^embedded.voices is 45, .*choose embedded.voices=40 or fewer"):
+        require_language_tests(settings("stages=[zerospeech]", "embedded.voices=45"))
+    with pytest.raises(InputError, match=r"^embedded.words is 1; "):
+        settings("embedded.words=1").zerospeech.pairs(EmbeddedConfig(voices=5, words=1))
+
+
+@pytest.mark.parametrize("name", ["voices", "rounds", "sentences"])
+def test_wrong_options_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=rf"^zerospeech.{name} is 0; "):
+        settings(f"zerospeech.{name}=0")
