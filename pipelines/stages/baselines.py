@@ -68,7 +68,7 @@ def simclr(session: Session, spectrograms: Entry, extra: Entry | None, settings:
     own = settings.simclr
     config = {**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit)}
     inputs = {"spectrograms": spectrograms.key, "extra": extra.key if extra else ""}
-    recipe = Recipe("simclr", 1, config=config, inputs=inputs)
+    recipe = Recipe("simclr", 2, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
@@ -96,7 +96,7 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
     known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
     config = {**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit), **labels.options}
     inputs = {"spectrograms": spectrograms.key, "labels": text_hash(json.dumps(known))}
-    recipe = Recipe("supervised", 1, config=config, inputs=inputs)
+    recipe = Recipe("supervised", 2, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         model = create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed)

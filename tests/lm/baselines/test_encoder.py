@@ -54,6 +54,23 @@ def test_statistics_are_those_of_the_frames_inside() -> None:
     torch.testing.assert_close(block.first_norm.running_var, 0.9 + 0.1 * values.var(0))
 
 
+def test_norms_compute_in_the_memory_layout_of_the_weights() -> None:
+    """In another layout, training takes a third longer."""
+    encoder, layouts = create_encoder(CONFIG, seed=0).train(), []
+
+    def keep(_norm: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        layouts.append((inputs[0].shape, inputs[0].stride()))
+        output.register_hook(lambda gradient: layouts.append((gradient.shape, gradient.stride())))
+
+    for block in encoder.stages:
+        for name in ("first_norm", "second_norm"):
+            block.get_submodule(name).register_forward_hook(keep)
+    encoder(_clips(), LENGTHS)[0].square().sum().backward()
+    assert len(layouts) == 2 * 2 * len(CONFIG.channels)
+    for (_, channels, time, mels), strides in layouts:
+        assert strides == (channels * time * mels, 1, channels * mels, channels)
+
+
 def test_blocks_have_the_frames_that_their_hops_say() -> None:
     assert CONFIG.hops == (2, 4, 4)
     for (states, lengths), hop, channels in zip(
