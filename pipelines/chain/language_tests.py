@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from foundation.errors import InputError
 from pipelines.chain.corpus import FOLDER
 from pipelines.settings.run import EMBEDDED, RunSettings
+from pipelines.stages.abx import abx
 from pipelines.stages.zerospeech import spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
@@ -25,15 +26,13 @@ def require_language_tests(settings: RunSettings) -> None:
 def judge_language_model(
     session: Session, settings: RunSettings, tokens: Entry, trained_on: Sequence[Entry], model: Entry
 ) -> list[Entry]:
-    """Judge the GPT by pairs of utterances; ``trained_on`` are the codes that it was trained on."""
-    pairs = spoken_pairs(
-        session,
-        tokens,
-        trained_on,
-        model,
-        settings.zerospeech,
-        embedded=settings.embedded,
-        cache=session.store.root / FOLDER,
-        seed=settings.lm.fit.seed,
-    )
-    return [pairs]
+    """Judge the GPT by pairs of utterances and, in a corpus of words, by its phones.
+
+    ``trained_on`` are the codes that the GPT was trained on.
+    """
+    tests, embedded = settings.zerospeech, settings.embedded
+    cache, seed = session.store.root / FOLDER, settings.lm.fit.seed
+    pairs = spoken_pairs(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
+    if embedded.sentences:
+        return [pairs]
+    return [pairs, abx(session, tokens, model, tests, embedded=embedded, cache=cache, seed=seed)]

@@ -16,6 +16,7 @@ FILTERS = (
     phrasing.significance,
     phrasing.metric_of,
     phrasing.counted,
+    language_words.abx_sentence,
     language_words.item_noun,
     language_words.pair_test_sentence,
     run_words.candidates,

@@ -1,9 +1,9 @@
 """The sentences about the tests of the language model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipelines.pages.phrasing import counted, full_name, percent
-from pipelines.results.zerospeech_record import PairTestRecord
+from pipelines.results.zerospeech_record import AbxRecord, JudgedRow, PairTestRecord, ZerospeechRecord
 from pipelines.store.stored_features import GPT
 
 QUESTIONS = {  # test -> both utterances of a pair, the right one, what an item is
@@ -28,9 +28,29 @@ def item_noun(test: PairTestRecord) -> str:
     return QUESTIONS.get(test["test"], UNKNOWN)[2]
 
 
-def pair_test_lines(test: PairTestRecord) -> Iterator[str]:
-    """Write the accuracy of each model with its interval, a line for each."""
-    width = max(len(full_name(row["of"])) for row in test["models"])
-    for row in test["models"]:
+def abx_sentence(test: AbxRecord) -> str:
+    """Write what the ABX test asks, and how often codes and states of the GPT are wrong."""
+    errors = {row["of"]: row["value"] for row in test["representations"]}
+    layers = [value for name, value in errors.items() if name.startswith(f"{GPT}/")]
+    of_layers = f", the GPT's layers in {percent(min(layers))} to {percent(max(layers))}" if layers else ""
+    return (
+        "ABX: is a phone nearer to the same phone of another voice than to another phone between the same neighbours? "
+        f"Codes are wrong in {percent(errors.get('codes'))}{of_layers}; guessing is wrong in {percent(0.5)}."
+    )
+
+
+def language_lines(tests: ZerospeechRecord) -> Iterator[str]:
+    """Write each test in a sentence, and a line for each model or representation."""
+    if pairs := tests.get("pairs"):
+        yield pair_test_sentence(pairs)
+        yield from _lines(pairs["models"])
+    if phones := tests.get("phones"):
+        yield abx_sentence(phones)
+        yield from _lines(phones["representations"])
+
+
+def _lines(rows: Sequence[JudgedRow]) -> Iterator[str]:
+    width = max(len(full_name(row["of"])) for row in rows)
+    for row in rows:
         interval = f"{percent(row['low'])} to {percent(row['high'])}"
         yield f"{full_name(row['of']):{width}}  {percent(row['value'])} ({interval})"

@@ -30,6 +30,8 @@ NAMES = {
     "distinct_1": "different codes",
     "distinct_2": "different pairs",
     "distinct_3": "different triples",
+    "codes": "codes",
+    "abx_error": "ABX error",
     "unigram": "frequencies of codes",
     "bigram": "frequencies of pairs of codes",
     "unigram_perplexity": "perplexity of code frequencies alone",

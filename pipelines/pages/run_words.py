@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
-from pipelines.pages.language_words import pair_test_lines, pair_test_sentence
+from pipelines.pages.language_words import language_lines
 from pipelines.pages.phrasing import counted, duration, full_name, metric_of, number, percent, points, significance
 from pipelines.results.comparison_record import (
     ComparisonRecord,
@@ -27,7 +27,7 @@ BETTER, WORSE, UNDECIDED = "The GPT is better than", "The GPT is worse than", "T
 def summary(results: Results) -> list[str]:
     """List what a run prints at its end: two sentences, then a line for each method and each difference."""
     comparison, tests = results.get("comparison"), results.get("zerospeech", {})
-    known = [pair_test_sentence(tests["pairs"]), *pair_test_lines(tests["pairs"])] if "pairs" in tests else []
+    known = language_lines(tests) if tests else ()
     return [*opening(results), *known, *(_method_lines(comparison) if comparison else [])]
 
 

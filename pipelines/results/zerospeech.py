@@ -1,6 +1,6 @@
 """The tests of the language model: figures with intervals, from the entries of every fold and seed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,21 +8,27 @@ import numpy as np
 from lm.comparison import Hits, bootstrap, interval, measure
 from lm.probe import ProbeConfig
 from pipelines.results.figures import Figure
-from pipelines.results.zerospeech_record import JudgedRow, PairTestRecord, ZerospeechRecord
+from pipelines.results.zerospeech_record import AbxRecord, JudgedRow, PairTestRecord, ZerospeechRecord
+from pipelines.stages.abx import ERRORS
 from pipelines.stages.zerospeech import MODELS, PAIRS
 from pipelines.store.store import Entry
 
 Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # by test fold and seed, then by stage
-SPOKEN_PAIRS = "spoken_pairs"  # the stage
+SPOKEN_PAIRS, ABX = "spoken_pairs", "abx"  # the stages
 
 
 def zerospeech_record(made: Made, config: ProbeConfig) -> ZerospeechRecord:
     """Summarise the tests of all folds and seeds; empty where there are none."""
     record: ZerospeechRecord = {}
-    judged = [entries[SPOKEN_PAIRS].read_json(PAIRS) for entries in made.values() if SPOKEN_PAIRS in entries]
-    if judged:
+    if judged := _read(made, SPOKEN_PAIRS, PAIRS):
         record["pairs"] = pair_test(judged, config)
+    if discriminated := _read(made, ABX, ERRORS):
+        record["phones"] = abx_test(discriminated, config)
     return record
+
+
+def _read(made: Made, stage: str, file: str) -> list[dict[str, Any]]:
+    return [entries[stage].read_json(file) for entries in made.values() if stage in entries]
 
 
 def pair_test(judged: list[dict[str, Any]], config: ProbeConfig) -> PairTestRecord:
@@ -31,30 +37,64 @@ def pair_test(judged: list[dict[str, Any]], config: ProbeConfig) -> PairTestReco
     All items have the same voices, so the interval says what other words or sentences would give, not other voices.
     """
     first = judged[0]
-    accuracies = np.array([[each["accuracies"][name] for name in MODELS] for each in judged])  # (seeds, models, items)
-    outcome = Hits(hits=accuracies.mean(0))
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
-    rows = []
-    for number, (name, value) in enumerate(zip(MODELS, measure(outcome)[0], strict=True)):
-        low, high = interval(draws[:, number], config.confidence)
-        each = accuracies[:, number].mean(1).tolist()
-        rows.append(JudgedRow(of=name, value=float(value), low=low, high=high, seeds=each))
     return PairTestRecord(
         test=first["test"],
         items=len(first["items"]),
         pairs=first["pairs"],
         voices=first["voices"],
         example=first["example"],
-        models=rows,
+        models=_summarise([each["accuracies"] for each in judged], MODELS, config),
     )
 
 
+def abx_test(judged: list[dict[str, Any]], config: ProbeConfig) -> AbxRecord:
+    """Average the ABX error of each pair of phones over trainings; the interval resamples pairs of phones."""
+    first = judged[0]
+    return AbxRecord(
+        phones=first["phones"],
+        pairs=len(first["pairs"]),
+        tokens=first["tokens"],
+        voices=first["voices"],
+        representations=_summarise([each["errors"] for each in judged], first["representations"], config),
+    )
+
+
+def _summarise(
+    trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str], config: ProbeConfig
+) -> list[JudgedRow]:
+    """Average each name's values over trainings and items, with a bootstrap interval over items."""
+    values = np.array([[each[name] for name in names] for each in trainings])  # (trainings, names, items)
+    outcome = Hits(hits=values.mean(0))
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
+    rows = []
+    for number, (name, value) in enumerate(zip(names, measure(outcome)[0], strict=True)):
+        low, high = interval(draws[:, number], config.confidence)
+        rows.append(
+            JudgedRow(of=name, value=float(value), low=low, high=high, seeds=values[:, number].mean(1).tolist())
+        )
+    return rows
+
+
 def zerospeech_figures(record: ZerospeechRecord, made: Made) -> Iterator[Figure]:
-    """Give the accuracy of each model."""
+    """Give the accuracy of each model, and the ABX error of each representation."""
     if pairs := record.get("pairs"):
-        keys = " ".join(entries[SPOKEN_PAIRS].key for entries in made.values())
-        shared: dict[str, Any] = {"stage": "zerospeech", "name": pairs["test"], "artifact": keys, "split": "test"}
-        shared |= {"protocol": "voices held out"}
-        for row in pairs["models"]:
-            value, low, high = row["value"], row["low"], row["high"]
-            yield Figure(of=row["of"], value=value, low=low, high=high, seeds=len(row["seeds"]), **shared)
+        yield from _figures(pairs["test"], pairs["models"], made, SPOKEN_PAIRS)
+    if phones := record.get("phones"):
+        yield from _figures("abx_error", phones["representations"], made, ABX)
+
+
+def _figures(name: str, rows: Sequence[JudgedRow], made: Made, stage: str) -> Iterator[Figure]:
+    keys = " ".join(entries[stage].key for entries in made.values())
+    for row in rows:
+        yield Figure(
+            stage="zerospeech",
+            name=name,
+            of=row["of"],
+            value=row["value"],
+            low=row["low"],
+            high=row["high"],
+            protocol="voices held out",
+            split="test",
+            seeds=len(row["seeds"]),
+            artifact=keys,
+        )

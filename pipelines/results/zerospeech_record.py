@@ -4,7 +4,7 @@ from typing import TypedDict
 
 
 class JudgedRow(TypedDict):
-    """The accuracy of one model."""
+    """The accuracy of one model, or the error of one representation."""
 
     of: str  # gpt, random_gpt, bigram or unigram
     value: float  # mean over items and seeds
@@ -24,7 +24,18 @@ class PairTestRecord(TypedDict):
     models: list[JudgedRow]
 
 
+class AbxRecord(TypedDict):
+    """ABX errors of phones between the same neighbours, across speakers; chance is 0.5."""
+
+    phones: int
+    pairs: int  # of phones that stand between the same neighbours
+    tokens: int
+    voices: int
+    representations: list[JudgedRow]  # error instead of accuracy, over pairs of phones; of: codes, gpt/layer_1 ...
+
+
 class ZerospeechRecord(TypedDict, total=False):
     """All tests."""
 
     pairs: PairTestRecord
+    phones: AbxRecord

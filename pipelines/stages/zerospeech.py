@@ -93,7 +93,7 @@ def spoken_pairs(
 
     @one_thread()
     def make(partial: Path) -> None:
-        codes = _encode(session, tokens, folder, [each.file for each in asked.utterances])
+        codes = encode_utterances(session, tokens, folder, [each.file for each in asked.utterances])
         models = _models(session, trained_on, model_entry, seed=seed)
         pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
         accuracies = {}
@@ -112,7 +112,8 @@ def _describe(test: Test, asked: SpokenPairs) -> dict[str, object]:
     return {"test": test, "voices": len(voices), "pairs": len(asked.pairs), "example": [first.item, first.other]}
 
 
-def _encode(session: Session, tokens: Entry, folder: Path, files: Sequence[str]) -> dict[str, Codes]:
+def encode_utterances(session: Session, tokens: Entry, folder: Path, files: Sequence[str]) -> dict[str, Codes]:
+    """Encode the utterances of a folder; codes by file."""
     encoder = Encoder(folder=tokens.folder, root=folder, device=str(session.gang.device))
     codes = {}
     with session.terminal.working("encoding", len(files), "utterances") as progress:

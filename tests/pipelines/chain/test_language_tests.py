@@ -46,13 +46,25 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     assert found["models"][0]["value"] == pytest.approx(np.mean(right))
 
 
+def test_phones_are_told_apart_by_codes_and_layers(finished_run: FinishedRun, judged: Path) -> None:
+    found = json.loads((judged / "results.json").read_text())["zerospeech"]["phones"]
+    layers = LanguageModel.from_pretrained(finished_run.folder / "lm").gpt.config.layers
+    names = [f"{model}/layer_{layer}" for model in ("gpt", "random_gpt") for layer in range(1, layers + 1)]
+    assert [row["of"] for row in found["representations"]] == ["bottleneck", "codes", *names]
+    assert (found["phones"], found["pairs"], found["voices"]) == (2, 1, 2)  # z and w before the same vowel
+    assert all(0 <= row["value"] <= 1 for row in found["representations"])
+
+
 def test_figures_and_report_show_the_test(judged: Path) -> None:
     figures = json.loads((judged / "results.json").read_text())["figures"]
     rows = [row for row in figures if row["stage"] == "zerospeech"]
-    assert [(row["name"], row["of"]) for row in rows] == [("spot_the_word", name) for name in MODELS]
+    judging = [(row["name"], row["of"]) for row in rows if row["name"] == "spot_the_word"]
+    assert judging == [("spot_the_word", name) for name in MODELS]
+    assert [row["of"] for row in rows if row["name"] == "abx_error"][:2] == ["bottleneck", "codes"]
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
     page = (judged / "report.html").read_text()
     assert "pairs of a real and a made-up word, spoken by 2 voices that the GPT was not trained on" in page
+    assert "ABX errors for 2 phones in 2 voices" in page
 
 
 def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
