@@ -76,6 +76,7 @@ def build_manifest(
     cache: Path | None = None,
     progress: Progress | None = None,
     set_aside: Callable[[Sequence[Rejected]], None] | None = None,
+    option: str = "corpus.root",
 ) -> tuple[Manifest, tuple[Rejected, ...]]:
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
@@ -84,11 +85,12 @@ def build_manifest(
         cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
         progress: called with the number of files done and in all.
         set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
+        option: name of the option that holds the root, for messages.
 
     Raises:
         InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
     """
-    root, described, unmatched = find_recordings(config)
+    root, described, unmatched = find_recordings(config, option=option)
     _require_divisible(described, config)
     fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
     if set_aside:
@@ -96,7 +98,7 @@ def build_manifest(
     recordings = counted(len(described), "recording")
     if not fit:
         raise InputError(
-            f"corpus.root={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); "
+            f"{option}={root}: none of its {recordings} can be used ({frequent_reasons(unfit)}); "
             "check the files, or loosen corpus.inspection"
         )
     clips: list[Clip] = []
@@ -107,7 +109,7 @@ def build_manifest(
         unused += left_out
     if not clips:
         raise InputError(
-            f"corpus.root={root}: nothing of its {recordings} can be used ({frequent_reasons(unused)}); "
+            f"{option}={root}: nothing of its {recordings} can be used ({frequent_reasons(unused)}); "
             "check start and end in the table, choose a lower corpus.segment_silence_dbfs, or loosen corpus.inspection"
         )
     divided, undivided = _split(clips, config.split, unused)
@@ -139,13 +141,15 @@ def _split(
         raise InputError(f"{error}; set aside before: {frequent_reasons(unused)}") from error
 
 
-def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Rejected, ...]]:
+def find_recordings(
+    config: CorpusConfig, *, option: str = "corpus.root"
+) -> tuple[Path, Described, tuple[Rejected, ...]]:
     """Find the root, the descriptions of each recording by path, and the files that do not fit the pattern.
 
     A recording has several descriptions if a table names several parts of it. Nothing is decoded, so that most mistakes
     show quickly.
     """
-    root, listed = _find_in_table(config) if config.table else _find_in_folder(config)
+    root, listed = _find_in_table(config) if config.table else _find_in_folder(config, option)
     if config.pattern is None:
         labelled = {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()}
         return root, labelled, ()
@@ -165,9 +169,9 @@ def find_recordings(config: CorpusConfig) -> tuple[Path, Described, tuple[Reject
     return root, described, tuple(Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
 
 
-def _find_in_folder(config: CorpusConfig) -> tuple[Path, Described]:
-    root = require_folder(config.root or "", "corpus.root")
-    paths = find_paths(root, config.extensions, option="corpus.root", remedy=", or set corpus.extensions")
+def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described]:
+    root = require_folder(config.root or "", option, option=option)
+    paths = find_paths(root, config.extensions, option=option, remedy=", or set corpus.extensions")
     return root, dict.fromkeys(paths, (Description(),))
 
 

@@ -105,14 +105,14 @@ def expand_home(text: str, source: str) -> Path:
         raise InputError(f"{source}: {text} does not exist ({error}); write the whole path") from error
 
 
-def require_folder(text: str, source: str) -> Path:
-    """Return the path if it is a folder that may be listed."""
+def require_folder(text: str, source: str, *, option: str = "corpus.root") -> Path:
+    """Return the path if it is a folder that may be listed; ``source`` gave it, and ``option`` can name another."""
     path = expand_home(text, source)
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
         problem = f"{source}: {path} does not exist"
-        raise InputError(f"{problem}; name the folder of your recordings (corpus.root=PATH)") from error
+        raise InputError(f"{problem}; name the folder of your recordings ({option}=PATH)") from error
     except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
         raise InputError(f"{source}: {text!r:.200} is not a path; name the folder of your recordings") from error
     except OSError as error:

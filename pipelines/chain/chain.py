@@ -1,5 +1,6 @@
 """The whole chain: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from foundation.errors import InputError
 from foundation.files import replace_folder, write_aside
 from foundation.progress import Terminal
 from foundation.threads import use_threads
-from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus, read_unlabelled
+from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.sounds import make_sounds
+from pipelines.chain.unlabelled import read_unlabelled, require_sources
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.methods.study import Codec, unlabelled_entry
@@ -50,15 +52,16 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     use_threads(settings.threads)
     terminal = Terminal()
     probed = "probe" in settings.stages
+    require_sources(settings)
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
     recordings = corpus_config(undivided, settings.embedded, store, probed=probed, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder)
-        unlabelled = read_unlabelled(settings, store, gang=gang, terminal=terminal)
+        unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
         terminal.say(f"audio     {rates(settings)}")
-        seconds = corpus.manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)
+        seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
         workers = choose_workers(settings.workers, seconds=seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=folder, workers=workers)
         made = make_folds(session, corpus.manifest, unlabelled, settings)
@@ -77,7 +80,7 @@ def rates(settings: RunSettings) -> str:
 
 
 def make_folds(
-    session: Session, manifest: Manifest, unlabelled: Manifest | None, settings: RunSettings
+    session: Session, manifest: Manifest, unlabelled: Sequence[Manifest], settings: RunSettings
 ) -> dict[FoldSeed, dict[str, Entry]]:
     """Check that each fold has what the stages need, and make the entries of every fold and seed.
 
@@ -91,7 +94,7 @@ def make_folds(
         settings.store.root,
         "store.root=PATH",
         reused=True,
-        seconds=trainings * (manifest.seconds + (unlabelled.seconds if unlabelled else 0.0)),
+        seconds=trainings * (manifest.seconds + sum(each.seconds for each in unlabelled)),
         vectors=trainings * len(manifest.clips) * len(settings.probed_methods) * len(settings.compare.states),
     )
     for fold in folds:
@@ -117,11 +120,12 @@ def _make_pair(session: Session, pair: Pair) -> dict[str, Entry]:
 
 
 def make_stages(
-    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Manifest | None = None
+    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest] = ()
 ) -> dict[str, Entry]:
     """Make the entries that the wanted stages need, by stage, in the order of the data.
 
-    Entries made from ``unlabelled`` clips have that prefix: ``unlabelled_codes``.
+    Entries made from ``unlabelled`` clips have that prefix: ``unlabelled_codes``, of the second source
+    ``unlabelled_2_codes``.
     """
     wanted = settings.stages
     sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
@@ -134,12 +138,13 @@ def make_stages(
     model = None
     if {"lm", "zerospeech"} & {*wanted} or settings.probes(GPT):
         own = _coded(session, manifest, tokens, settings, coded)
-        others = _coded(session, unlabelled, tokens, settings) if unlabelled else None
+        others = [_coded(session, each, tokens, settings) for each in unlabelled]
         model = language_model(session, own, settings.lm, unlabelled=others)
-        more = (others.codes, others.views) if others else ()
-        made += [own.views, *(unlabelled_entry(entry) for entry in more if entry), model]
+        more = [(entry, place) for place, each in enumerate(others) for entry in (each.codes, each.views) if entry]
+        made += [own.views, *(unlabelled_entry(*each) for each in more), model]
         if "zerospeech" in wanted:
-            made += judge_language_model(session, settings, tokens, [coded, *more[:1]], model)
+            heard = [coded, *(each.codes for each in others)]
+            made += judge_language_model(session, settings, tokens, heard, model)
     codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
     if "probe" in wanted:
         made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)

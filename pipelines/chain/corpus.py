@@ -12,7 +12,7 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted
 from lm.probe_task import require_labels
-from pipelines.settings.run import EMBEDDED, RunSettings, choose_workers
+from pipelines.settings.run import EMBEDDED, choose_workers
 from training.gangs import Gang
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
@@ -30,38 +30,42 @@ class Corpus:
 
 
 def corpus_config(
-    config: CorpusConfig, embedded: EmbeddedConfig, store: Path, *, probed: bool, terminal: Terminal
+    config: CorpusConfig,
+    embedded: EmbeddedConfig,
+    store: Path,
+    *,
+    probed: bool,
+    terminal: Terminal,
+    option: str = "corpus.root",
 ) -> CorpusConfig:
-    """Return the corpus options; faults of folder, names or labels are refused before any recording is decoded."""
+    """Return the corpus options; faults of folder, names or labels are refused before any recording is decoded.
+
+    ``option`` names the option of the folder in messages.
+    """
     if config.root == EMBEDDED:
         terminal.say("corpus    the embedded corpus; its voices are synthesised once, which takes some seconds")
         return replace(config, root=str(embedded_corpus(embedded, store / FOLDER)))
-    _, described, _ = find_recordings(config)
+    _, described, _ = find_recordings(config, option=option)
     if probed:
         require_labels([description.label for several in described.values() for description in several])
     return config
 
 
-def read_unlabelled(settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal) -> Manifest | None:
-    """Read additional recordings for pre-training, all in the training split and without labels; None without them."""
-    if settings.unlabelled is None:
-        return None
-    if settings.corpus.root == EMBEDDED:
-        raise InputError("unlabelled=embedded adds the embedded corpus, which this run is on already; leave it out")
-    plain = CorpusConfig(root=EMBEDDED, inspection=settings.corpus.inspection)
-    config = corpus_config(plain, settings.embedded, store, probed=False, terminal=terminal)
-    manifest = read_corpus(config, store, workers=settings.workers, gang=gang, terminal=terminal).manifest
-    return replace(manifest, clips=tuple(replace(clip, label=None, split="train") for clip in manifest.clips))
-
-
 def read_corpus(
-    config: CorpusConfig, store: Path, *, workers: int, gang: Gang, terminal: Terminal, folder: Path | None = None
+    config: CorpusConfig,
+    store: Path,
+    *,
+    workers: int,
+    gang: Gang,
+    terminal: Terminal,
+    folder: Path | None = None,
+    option: str = "corpus.root",
 ) -> Corpus:
     """Inspect and divide the recordings; rank 0 decodes them first, the others use its cached measurements.
 
     Raises:
         InputError: the recordings make no corpus. The files that were set aside are then listed in the run's
-            ``folder``.
+            ``folder``. ``option`` names the option of the recordings' folder in the message.
     """
     if gang.rank:
         gang.barrier()
@@ -74,6 +78,7 @@ def read_corpus(
                 cache=store / "inspected.jsonl",
                 progress=progress.advance_to,
                 set_aside=unfit.extend,
+                option=option,
             )
     except InputError as error:
         if folder is None or not unfit:

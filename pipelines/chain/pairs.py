@@ -1,6 +1,6 @@
 """The folds and seeds of a run, one after the other or several at the same time; the entries have the same bytes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ class Pair:
     place: str  # for people; empty if it is the only pair
     manifest: Manifest
     settings: RunSettings
-    unlabelled: Manifest | None
+    unlabelled: Sequence[Manifest]
 
 
 Make = Callable[[Session, Pair], Made]

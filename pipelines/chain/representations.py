@@ -19,7 +19,7 @@ from pipelines.store.stored_features import FEATURES, features_by_method
 
 
 def compare_methods(
-    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, *, unlabelled: Manifest | None
+    session: Session, manifest: Manifest, settings: RunSettings, codec: Codec, *, unlabelled: Sequence[Manifest]
 ) -> list[Entry]:
     """Train the baselines, compute the features of every wanted method, and probe them.
 
@@ -32,7 +32,7 @@ def compare_methods(
         options=settings,
         wanted=frozenset(method.name for method in methods),
         codec=codec,
-        unlabelled=unlabelled,
+        unlabelled=tuple(unlabelled),
         task=probe_task(manifest, settings.probe.label_separator),
     )
     functions = dict.fromkeys(method.features for method in methods)

@@ -23,10 +23,9 @@ def _simclr(study: Study) -> Made:
     from pipelines.stages.baselines import simclr
     from pipelines.stages.stored_arrays import spectrograms
 
-    session, options, data, extra = study.session, study.options, [study.spectrograms], None
-    if study.unlabelled is not None:
-        extra = spectrograms(session, study.unlabelled, options.audio, study.codec.sample)
-        data.append(unlabelled_entry(extra))
+    session, options = study.session, study.options
+    extra = [spectrograms(session, each, options.audio, study.codec.sample) for each in study.unlabelled]
+    data = [study.spectrograms, *(unlabelled_entry(entry, place) for place, entry in enumerate(extra))]
     trained = simclr(session, study.spectrograms, extra, options.baselines)
     return Made(trained=(*data, trained), features=_encoded(study, SIMCLR.name, trained))
 

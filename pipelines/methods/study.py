@@ -11,7 +11,7 @@ from lm.embeddings import States
 from lm.probe_task import ProbeTask
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.labels import Labels
-from pipelines.stages.language_model import LanguageModelSettings
+from pipelines.stages.language_model import LanguageModelSettings, unlabelled_prefix
 from pipelines.stages.spectrogram_transformer import AstSettings
 from pipelines.stages.stored_arrays import spectrograms
 from pipelines.store.session import Session
@@ -74,7 +74,7 @@ class Study:
     options: Options
     wanted: frozenset[str]  # names of the methods
     codec: Codec
-    unlabelled: Manifest | None  # more recordings, for training without labels
+    unlabelled: tuple[Manifest, ...]  # more recordings, for training without labels
     task: ProbeTask
 
     @cached_property
@@ -88,6 +88,6 @@ class Study:
         return Labels.of(self.manifest, self.task)
 
 
-def unlabelled_entry(entry: Entry) -> Entry:
-    """Return the entry under another name, because the corpus has one of the same stage."""
-    return replace(entry, stage=f"unlabelled_{entry.stage}")
+def unlabelled_entry(entry: Entry, place: int) -> Entry:
+    """Return the entry of a source of unlabelled clips under another name, because the corpus has the same stage."""
+    return replace(entry, stage=f"{unlabelled_prefix(place)}{entry.stage}")

@@ -35,6 +35,7 @@ from pipelines.store.store import StoreConfig
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "report"]
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 SEEDED = ("tokenizer", "lm", "compare", "baselines", "ast", "vocoder")  # options of trainings and of their data
+EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 
 
@@ -47,7 +48,8 @@ class RunSettings:
     audio: SpectrogramConfig
     tokenizer: TokenizerSettings
     lm: LanguageModelSettings
-    unlabelled: Literal["embedded"] | None  # additional recordings for pre-training
+    unlabelled: tuple[str, ...] | None  # additional recordings for pre-training: "embedded", and folders
+    unlabelled_hours: float | None  # of them all together; None: everything
     compare: ComparisonConfig
     baselines: BaselineSettings
     ast: AstSettings
@@ -74,6 +76,7 @@ class RunSettings:
         self._require_pairs()
         self._require_one_run()
         self._require_comparable()
+        self._require_unlabelled()
         if not self.stages:
             raise InputError(f"stages is empty; name at least one of {', '.join(get_args(Stage))}")
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
@@ -123,6 +126,20 @@ class RunSettings:
         for method in self.probed_methods:
             shared_tries(method.candidates(self, len(POOLINGS)), self.probe.tries, of=method.name)
             method.require_options(self)
+
+    def _require_unlabelled(self) -> None:
+        """Refuse a source that is named twice, and hours of nothing."""
+        sources, hours = self.unlabelled or (), self.unlabelled_hours
+        if twice := [source for source in sources if sources.count(source) > 1]:
+            raise InputError(f"unlabelled names {twice[0]} twice; name each folder once")
+        if hours is None:
+            return
+        require(hours >= 0, "unlabelled_hours", hours, "choose null (all), 0 (none) or a number of hours")
+        if hours and not sources:
+            raise InputError(
+                f"unlabelled_hours is {hours:g}, but unlabelled names no recordings: add unlabelled=embedded or "
+                "unlabelled=[FOLDER], or leave unlabelled_hours out"
+            )
 
     def _require_pairs(self) -> None:
         """Refuse a contrastive loss without two views of each clip, and several clips in each process."""
@@ -194,8 +211,9 @@ def _processes() -> int:
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """Build the settings from a composed config; without root and table the corpus is the embedded one."""
     values = with_samples(with_embedded_corpus(config))
-    if isinstance(values.get("stages"), str):
-        values["stages"] = [values["stages"]]
+    for name in ("stages", "unlabelled"):  # a single value needs no brackets
+        if isinstance(values.get(name), str):
+            values[name] = [values[name]]
     return build(RunSettings, values, name="")
 
 

@@ -1,7 +1,7 @@
 """Baseline encoders of spectrograms: training (SimCLR, supervised) and features of recordings."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -63,17 +63,17 @@ class BaselineSettings:
     seed: int  # of the untrained encoder
 
 
-def simclr(session: Session, spectrograms: Entry, extra: Entry | None, settings: BaselineSettings) -> Entry:
-    """Train SimCLR on the training clips and on ``extra`` unlabelled clips; the entry holds its weights."""
+def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:
+    """Train SimCLR on the training clips and on each ``extra`` source of clips; the entry holds its weights."""
     own = settings.simclr
     config = {**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit)}
-    inputs = {"spectrograms": spectrograms.key, "extra": extra.key if extra else ""}
+    inputs = {"spectrograms": spectrograms.key, "extra": "", **_named("extra", extra)}
     recipe = Recipe("simclr", 2, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
-        if extra:
-            train = train.followed_by(stored_spectrograms(extra, "train")[0])
+        for source in extra:
+            train = train.followed_by(stored_spectrograms(source, "train")[0])
         std, temperature = stored_std(spectrograms), own.contrast.temperature
         views = AugmentedClips(train, own.batches, own.augmentation, std=std)
         batches = PairBatches(views=views, temperature=temperature)
@@ -83,6 +83,11 @@ def simclr(session: Session, spectrograms: Entry, extra: Entry | None, settings:
         _save(session, folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
     return session.obtain(recipe, f"SimCLR, {own.fit.steps} steps", make, files=TRAINED, together=True)
+
+
+def _named(name: str, entries: Sequence[Entry]) -> dict[str, str]:
+    """Name the keys of several entries; the first has the bare name, so a single entry keeps the recipe's key."""
+    return {f"{name}_{place}" if place > 1 else name: entry.key for place, entry in enumerate(entries, start=1)}
 
 
 def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: BaselineSettings) -> Entry:

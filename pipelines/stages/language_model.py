@@ -76,19 +76,21 @@ class CodedCorpus:
 
 
 def language_model(
-    session: Session, corpus: CodedCorpus, settings: LanguageModelSettings, *, unlabelled: CodedCorpus | None = None
+    session: Session, corpus: CodedCorpus, settings: LanguageModelSettings, *, unlabelled: Sequence[CodedCorpus] = ()
 ) -> Entry:
     """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
 
-    The codes of ``unlabelled`` are used for training as well; validation uses only the corpus.
+    The codes of each source of ``unlabelled`` clips are used for training as well; validation uses only the corpus.
     """
     fit = settings.fit
-    inputs = _inputs("", corpus) | (_inputs("unlabelled_", unlabelled) if unlabelled else {})
+    inputs = _inputs("", corpus)
+    for place, source in enumerate(unlabelled):
+        inputs |= _inputs(unlabelled_prefix(place), source)
     recipe = Recipe("lm", 1, config=_config(settings), inputs=inputs)
 
     def make(folder: Path) -> None:
         train, validation = _views(corpus)
-        more = _views(unlabelled)[0] if unlabelled else []
+        more = [views for source in unlabelled for views in _views(source)[0]]
         model = LanguageModel.create(settings.gpt, read_codes(corpus.codes.folder)[0], seed=fit.seed)
         batches = _training_batches(model.gpt, [*train, *more], settings, processes=session.gang.size)
         held_out = _validation_batches(model.gpt, validation, settings)
@@ -99,6 +101,11 @@ def language_model(
             write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in train], validation))
 
     return session.obtain(recipe, f"GPT, {fit.steps} steps", make, files=[*MODEL, CURVE, PERPLEXITY], together=True)
+
+
+def unlabelled_prefix(place: int) -> str:
+    """Return the prefix of names of the unlabelled source at a place, from 0; the first source has no number."""
+    return f"unlabelled_{place + 1}_" if place else "unlabelled_"
 
 
 def _config(settings: LanguageModelSettings) -> dict[str, object]:

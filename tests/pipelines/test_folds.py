@@ -135,9 +135,9 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path:
 # Who hears what
 
 
-def made(store: Path, manifest: Manifest, unlabelled: Manifest | None) -> Mapping[str, Path]:
+def made(store: Path, manifest: Manifest, *unlabelled: Manifest, methods: str = "gpt,simclr") -> Mapping[str, Path]:
     """Folders of the entries of one fold, by stage."""
-    words = ("stages=[lm,probe]", "compare.methods=[gpt,simclr]", "lm.views.warps=1")
+    words = ("stages=[lm,probe]", f"compare.methods=[{methods}]", "lm.views.warps=1")
     settings = run_settings(composed(store, *words))
     session = Session(store=Store(store), gang=Alone(torch.device("cpu")), terminal=Terminal(), folder=store, workers=1)
     return {stage: entry.folder for stage, entry in make_stages(session, manifest, settings, unlabelled).items()}
@@ -175,6 +175,12 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     assert clips_behind(tmp_path, "simclr", folders["simclr"]) == wanted
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "spectrograms")} <= set(folders)
     assert {*folders.values()} == {*entries(tmp_path)}  # all that was made is told, each once
+    parts = (replace(whole, clips=others[:3]), replace(whole, clips=others[3:]))
+    apart = made(tmp_path, manifest, *parts, methods="gpt")
+    assert {f"unlabelled_{stage}" for stage in ("codes", "views", "2_codes", "2_views")} <= set(apart)
+    assert apart["lm"] != folders["lm"]
+    weights = [(each["lm"] / "model.safetensors").read_bytes() for each in (apart, folders)]
+    assert weights[0] == weights[1]  # two folders are one folder with the clips of both
 
 
 # What is refused

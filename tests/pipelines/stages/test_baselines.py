@@ -166,7 +166,7 @@ def test_workers_change_no_byte(session: Session, manifest: Manifest, stored: En
 
 @pytest.fixture(scope="module")
 def contrasted(session: Session, stored: Entry) -> Entry:
-    return simclr(session, stored, None, SETTINGS)
+    return simclr(session, stored, (), SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def labelled(session: Session, manifest: Manifest, stored: Entry) -> Entry:
 def test_one_seed_gives_the_same_bytes(manifest: Manifest, contrasted: Entry, labelled: Entry, tmp_path: Path) -> None:
     session = _session(tmp_path)
     stored = spectrograms(session, manifest, AUDIO, _sample(session, manifest))
-    again = simclr(session, stored, None, SETTINGS), supervised(session, stored, _labels(manifest), SETTINGS)
+    again = simclr(session, stored, (), SETTINGS), supervised(session, stored, _labels(manifest), SETTINGS)
     for entry, other in zip((contrasted, labelled), again, strict=True):
         assert not other.reused
         assert {"model.safetensors", "config.json"} <= set(_hashes(entry))
@@ -193,9 +193,15 @@ def test_simclr_hears_clips_that_nothing_is_known_of(
     clips = tuple(_clip(tmp_path, f"{number}.wav", _sound("rises", number), None, "train") for number in range(9))
     more = spectrograms(session, Manifest(root=tmp_path, clips=clips), AUDIO, sample)
     assert len(stored_spectrograms(more, "train")[0]) == 9
-    with_more = simclr(session, stored, more, SETTINGS)
+    with_more = simclr(session, stored, [more], SETTINGS)
     assert with_more.key != contrasted.key
     assert _hashes(with_more) != _hashes(contrasted)
+    parts = [
+        spectrograms(session, Manifest(root=tmp_path, clips=part), AUDIO, sample) for part in (clips[:4], clips[4:])
+    ]
+    apart = simclr(session, stored, parts, SETTINGS)  # two folders are one folder with the clips of both
+    assert apart.key != with_more.key
+    assert _hashes(apart)["model.safetensors"] == _hashes(with_more)["model.safetensors"]
 
 
 def test_labels_of_test_clips_and_clips_without_label_are_not_used(

@@ -1,0 +1,54 @@
+"""Selection of recordings for pre-training: copies are left out, and a part of given length is chosen."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from audio.recordings.manifest import Clip, Manifest
+from foundation.errors import InputError
+
+SECONDS_PER_HOUR = 3600.0
+ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
+
+
+def without_copies(manifest: Manifest, known: Collection[str]) -> Manifest:
+    """Leave out the clips of files with the same bytes as a known file, wherever the files lie.
+
+    ``known`` holds the SHA-256 of files. A copy in another format has other bytes and is not recognised.
+    """
+    return replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.sha256 not in known))
+
+
+def first_hours(manifests: Sequence[Manifest], hours: float, *, option: str) -> tuple[Manifest, ...]:
+    """Select at most ``hours`` of sound from several manifests together.
+
+    Clips are taken in the order of the SHA-256 of their names, up to the first clip that does not fit. Such a part does
+    not depend on the place of the folders, and it contains every smaller part.
+
+    Raises:
+        InputError: the manifests hold less, or the first clip is longer; ``option`` names the option of the hours.
+    """
+    clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
+    held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
+    if hours > held:
+        raise InputError(
+            f"{option}={hours:g}, but the unlabelled recordings hold {held:.3g} hours: choose {option}=null (all), or "
+            "add folders to unlabelled; embedded.takes and embedded.words enlarge the embedded corpus"
+        )
+    chosen: list[set[str]] = [set() for _ in manifests]
+    left = hours * SECONDS_PER_HOUR
+    for clip, source in sorted(clips, key=lambda one: (_place(one[0]), one[1])):
+        left -= clip.seconds
+        if left < -ROUNDING:
+            break
+        chosen[source].add(clip.name)
+    if not any(chosen):
+        raise InputError(f"{option}={hours:g} is shorter than the first clip; choose more, or 0 (none)")
+    return tuple(
+        replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.name in names))
+        for manifest, names in zip(manifests, chosen, strict=True)
+    )
+
+
+def _place(clip: Clip) -> bytes:
+    return hashlib.sha256(clip.name.encode(errors="surrogatepass")).digest()

@@ -1,0 +1,98 @@
+"""Recordings without labels that the GPT and SimCLR are trained on beside the corpus."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from audio.recordings.corpus import CorpusConfig
+from audio.recordings.manifest import Manifest, write_rejected
+from audio.recordings.recording_paths import require_folder
+from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, without_copies
+from audio.recordings.splits import SplitConfig
+from foundation.errors import InputError
+from foundation.progress import Terminal
+from foundation.text import counted
+from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
+from pipelines.settings.run import EMBEDDED, EMBEDDED_SOURCE, RunSettings
+from training.gangs import Gang
+
+REJECTED = "rejected_unlabelled.tsv"  # in the folder of a run
+ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
+
+
+def require_sources(settings: RunSettings) -> None:
+    """Refuse the corpus itself and folders that do not exist as sources, before any recording is decoded."""
+    for source in settings.unlabelled or ():
+        if source == EMBEDDED_SOURCE and settings.corpus.root == EMBEDDED:
+            raise InputError("unlabelled=embedded adds the embedded corpus, which this run is on already; leave it out")
+        if source != EMBEDDED_SOURCE:
+            require_folder(source, "unlabelled", option="unlabelled")
+
+
+def read_unlabelled(
+    settings: RunSettings, corpus: Manifest, store: Path, *, gang: Gang, terminal: Terminal, folder: Path | None = None
+) -> tuple[Manifest, ...]:
+    """Read the recordings of each source of ``unlabelled``: all of them for training, and without labels.
+
+    Files that the corpus or an earlier source holds as well are left out. ``unlabelled_hours`` limits the sound of all
+    sources together. Unusable files are listed in the run's ``folder``.
+
+    Raises:
+        InputError: a source has no usable recording of its own, or there are fewer hours than wanted.
+    """
+    if not settings.unlabelled or settings.unlabelled_hours == 0:
+        return ()
+    known, found, rejected = {clip.sha256 for clip in corpus.clips}, [], []
+    for source in settings.unlabelled:
+        read = _read_source(source, settings, store, gang=gang, terminal=terminal, folder=folder)
+        rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
+        found.append(_own_clips(source, read, known, terminal))
+        known |= {clip.sha256 for clip in found[-1].clips}
+    if folder is not None and not gang.rank:
+        write_rejected(rejected, folder / REJECTED)
+    if settings.unlabelled_hours is not None:
+        found = _limit(found, settings.unlabelled_hours, terminal)
+    return tuple(found)
+
+
+def _read_source(
+    source: str, settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal, folder: Path | None
+) -> Corpus:
+    """Read a folder as the corpus is read, with its lengths and silence; embedded words are never cut."""
+    own = settings.corpus
+    config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=ALL_TRAIN)
+    if source != EMBEDDED_SOURCE:
+        cut = {name: getattr(own, name) for name in ("segment_seconds", "segment_overlap_seconds")}
+        silence = own.segment_silence_dbfs
+        config = replace(
+            config, root=source, labels="none", extensions=own.extensions, segment_silence_dbfs=silence, **cut
+        )
+    config = corpus_config(config, settings.embedded, store, probed=False, terminal=terminal, option="unlabelled")
+    return read_corpus(
+        config, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder, option="unlabelled"
+    )
+
+
+def _own_clips(source: str, read: Corpus, known: set[str], terminal: Terminal) -> Manifest:
+    """Return the clips that no earlier source has, for training and without labels."""
+    own = without_copies(read.manifest, known)
+    if copies := len(read.manifest.clips) - len(own.clips):
+        clips = f"{copies:,} of {counted(len(read.manifest.clips), 'clip')}"
+        terminal.say(
+            f"corpus    {read.name}: {clips} left out, because the corpus or an earlier folder has the same file"
+        )
+    if not own.clips:
+        raise InputError(
+            f"unlabelled={source}: the corpus or an earlier folder has all of its files as well; name other recordings"
+        )
+    return replace(own, clips=tuple(replace(clip, label=None, split="train") for clip in own.clips))
+
+
+def _limit(found: Sequence[Manifest], hours: float, terminal: Terminal) -> list[Manifest]:
+    """Select the wanted hours; a source of which nothing is taken is left out."""
+    chosen = [each for each in first_hours(found, hours, option="unlabelled_hours") if each.clips]
+    seconds, held = (sum(each.seconds for each in group) for group in (chosen, found))
+    clips = sum(len(each.clips) for each in chosen)
+    parts = f"{seconds / SECONDS_PER_HOUR:.3g} of {held / SECONDS_PER_HOUR:.3g} hours, {counted(clips, 'clip')}"
+    terminal.say(f"corpus    of the unlabelled recordings {parts} are used")
+    return chosen

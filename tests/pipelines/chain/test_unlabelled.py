@@ -1,0 +1,126 @@
+"""Recordings without labels for pre-training: folders beside the embedded corpus."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audio.recordings.manifest import SPLITS, Manifest, read_manifest, read_rejected
+from foundation.errors import InputError
+from foundation.progress import Terminal
+from pipelines.chain.unlabelled import REJECTED, read_unlabelled, require_sources
+from pipelines.settings.run import RunSettings, run_settings
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import composed
+from training.gangs import Alone
+
+RATE = 8000
+NO_CORPUS = Manifest(root=Path(), clips=())
+
+
+def settings_of(store: Path, *words: str) -> RunSettings:
+    return run_settings(composed(store, "corpus.root=elsewhere", *words))
+
+
+def read(settings: RunSettings, store: Path, corpus: Manifest = NO_CORPUS) -> tuple[Manifest, ...]:
+    alone, silent = Alone(torch.device("cpu")), Terminal(silent=True)
+    return read_unlabelled(settings, corpus, store, gang=alone, terminal=silent, folder=store / "run")
+
+
+def sounds(folder: Path, *names: str, seconds: float = 0.2) -> Path:
+    """A folder of noise, another one in each file."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng([*name.encode(), len(str(folder))]).normal(0, 0.1, round(seconds * RATE))
+        soundfile.write(path, noise, RATE)
+    return folder
+
+
+def known_corpus(run: FinishedRun) -> Manifest:
+    (root,) = (run.store / "embedded").glob("embedded-*/")
+    return read_manifest(run.folder / "manifest.tsv", root)
+
+
+def test_unlabelled_recordings_are_all_for_training_and_have_no_label(finished_run: FinishedRun) -> None:
+    """They are those of the finished run, which has labels and three splits."""
+    known = known_corpus(finished_run)
+    assert {clip.split for clip in known.clips} == set(SPLITS)
+    assert all(clip.label for clip in known.clips)
+    settings = settings_of(finished_run.store, "unlabelled=embedded")
+    (found,) = read(settings, finished_run.store)
+    assert {(clip.split, clip.label) for clip in found.clips} == {("train", None)}
+    assert {(clip.path, clip.sha256) for clip in found.clips} == {(clip.path, clip.sha256) for clip in known.clips}
+
+
+def test_folders_stand_beside_the_embedded_corpus(finished_run: FinishedRun, tmp_path: Path) -> None:
+    """Sub-folders give no labels, long recordings are cut as those of the corpus, and bad files are listed."""
+    one, two = sounds(tmp_path / "one", "dog/a.wav", "b.flac"), sounds(tmp_path / "two", "c.ogg", seconds=0.5)
+    (one / "bad.wav").write_text("no sound")
+    words = (f"unlabelled=[embedded,{one},{two}]", "corpus.segment_seconds=0.2")
+    embedded, first, second = read(settings_of(finished_run.store, *words), finished_run.store)
+    assert len(embedded.clips) == len(known_corpus(finished_run).clips)
+    assert [clip.path for clip in first.clips] == ["b.flac", "dog/a.wav"]
+    assert [clip.span for clip in second.clips] == [(0.0, 0.2), (0.2, 0.4), (0.4, 0.5)]
+    assert {(clip.split, clip.label) for each in (first, second) for clip in each.clips} == {("train", None)}
+    (listed,) = read_rejected(finished_run.store / "run" / REJECTED)
+    assert listed.path == f"{one}/bad.wav"
+
+
+def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Path) -> None:
+    """A test recording must not be trained on, under whichever name."""
+    one, two = sounds(tmp_path / "one", "a.wav", "b.wav", "c.wav"), sounds(tmp_path / "two", "d.wav")
+    shutil.copy(one / "b.wav", two / "other name.wav")
+    settings = settings_of(tmp_path, f"unlabelled=[{one},{two}]")
+    whole, _ = read(settings, tmp_path)
+    corpus = replace(whole, clips=tuple(replace(clip, split="test") for clip in whole.clips[:1]))
+    first, second = read(settings, tmp_path, corpus)
+    assert [clip.path for clip in first.clips] == ["b.wav", "c.wav"]
+    assert [clip.path for clip in second.clips] == ["d.wav"]
+    shutil.rmtree(two)
+    shutil.copytree(one, two)
+    with pytest.raises(InputError, match=r"unlabelled=.*two: the corpus or an earlier folder has all of its files"):
+        read(settings, tmp_path, corpus)
+
+
+def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
+    one, two = (sounds(tmp_path / name, *(f"{name}{number}.wav" for number in range(9))) for name in ("one", "two"))
+    words = f"unlabelled=[{one},{two}]"
+    hours = [read(settings_of(tmp_path, words, f"unlabelled_hours={5 * 0.2 * n / 3600}"), tmp_path) for n in (1, 3)]
+    few, many = ({clip.name for manifest in each for clip in manifest.clips} for each in hours)
+    assert (len(few), len(many)) == (5, 15)
+    assert few < many
+    assert read(settings_of(tmp_path, words, "unlabelled_hours=0"), tmp_path) == ()
+    with pytest.raises(InputError, match=r"unlabelled_hours=1, but the unlabelled recordings hold 0\.001 hours"):
+        read(settings_of(tmp_path, words, "unlabelled_hours=1"), tmp_path)
+
+
+def test_nothing_is_unlabelled_unless_asked_for(tmp_path: Path) -> None:
+    assert read(settings_of(tmp_path), tmp_path) == ()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("unlabelled=[embedded,embedded]",), "unlabelled names embedded twice"),
+        (("unlabelled_hours=2",), "unlabelled names no recordings"),
+        (("unlabelled=embedded", "unlabelled_hours=-1"), "unlabelled_hours is -1"),
+    ],
+)
+def test_contradictions_are_refused_before_anything_is_read(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        settings_of(tmp_path, *words)
+
+
+def test_the_corpus_itself_and_a_folder_that_does_not_exist_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="which this run is on already"):
+        require_sources(settings_of(tmp_path, "corpus.root=null", "unlabelled=embedded"))
+    with pytest.raises(InputError, match=r"unlabelled: .*nowhere does not exist; .*\(unlabelled=PATH\)"):
+        require_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/nowhere]"))
