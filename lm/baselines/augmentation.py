@@ -2,17 +2,18 @@
 
 Crops, mixtures and masks as in contrastive learning of audio (Saeed et al., arXiv:2010.10915; Niizumi et al., BYOL-A,
 arXiv:2103.06695) and in SpecAugment (Park et al., arXiv:1904.08779). Gain and mixtures are exact where the sound is
-well above the front end's floor.
+well above the front end's floor. Blur and flips are those of images (`lm.baselines.image_augmentation`).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
 from audio.warping import warp
 from foundation.ranges import require
+from lm.baselines.image_augmentation import blur, draw_share, flip_bands, flip_time
 
 NATS_PER_DB = math.log(10) / 10  # of power
 
@@ -32,15 +33,28 @@ class AugmentationConfig:
     time_mask: float = 0.2  # longest masked passage, as a share of the clip
     mel_masks: int = 1  # number of masked ranges of bands
     mel_mask: float = 0.2  # widest masked range, as a share of the bands
+    blocks: int = 0  # number of removed rectangles of time and bands
+    block: float = 0.3  # largest sides of a rectangle, as shares of the clip and of the bands
+    blur: float = 0.0  # largest standard deviation of a Gaussian blur, in frames and in bands
+    time_flip: float = 0.0  # share of the clips that are reversed in time
+    mel_flip: float = 0.0  # share of the clips whose bands are reversed
 
     def __post_init__(self) -> None:
         require(0 < self.crop <= 1, "augmentation.crop", self.crop, "choose a share above 0, or 1 to keep whole clips")
-        for name in ("speed", "formant", "gain_db", "mix_db", "noise", "time_masks", "mel_masks"):
+        for name in ("speed", "formant", "gain_db", "mix_db", "noise", "time_masks", "mel_masks", "blocks", "blur"):
             amount = getattr(self, name)
             require(amount >= 0, f"augmentation.{name}", amount, "it must be 0 (none) or more")
-        for name in ("mix", "time_mask", "mel_mask"):
+        for name in ("mix", "time_mask", "mel_mask", "block", "time_flip", "mel_flip"):
             share = getattr(self, name)
             require(0 <= share <= 1, f"augmentation.{name}", share, "choose a share of 0 to 1")
+
+    @property
+    def numeric(self) -> dict[str, object]:
+        """Its options as part of a recipe; blocks, blur and flips add nothing where there are none."""
+        options = asdict(self)
+        absent = [name for name in ("blocks", "blur", "time_flip", "mel_flip") if not options[name]]
+        without = {*absent, *(["block"] if "blocks" in absent else [])}
+        return {name: value for name, value in options.items() if name not in without}
 
 
 def augment(
@@ -51,17 +65,26 @@ def augment(
     All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
     """
     views, lengths = _crop_and_warp(spectrograms, lengths, config, generator)
+    if config.time_flip:
+        views = flip_time(views, lengths, draw_share(len(views), config.time_flip, generator))
+    if config.mel_flip:
+        views = flip_bands(views, draw_share(len(views), config.mel_flip, generator))
     views = _mix(views, lengths, config, generator, std)
     size, time, mels = views.shape
     views = views + _spread(size, generator)[:, None, None] * (config.gain_db * NATS_PER_DB / std)
     if config.noise:
         levels = config.noise * torch.rand(size, 1, 1, generator=generator)
         views = views + levels * torch.randn(views.shape, generator=generator)
+    if config.blur:
+        views = blur(views, lengths, config.blur * torch.rand(size, generator=generator), largest=config.blur)
     blotted = torch.zeros(size, time, mels, dtype=torch.bool)
     for _ in range(config.time_masks):
         blotted |= _passage(lengths, time, config.time_mask, generator)[:, :, None]
     for _ in range(config.mel_masks):
         blotted |= _passage(torch.full((size,), mels), mels, config.mel_mask, generator)[:, None, :]
+    for _ in range(config.blocks):
+        passage = _passage(lengths, time, config.block, generator)
+        blotted |= passage[:, :, None] & _passage(torch.full((size,), mels), mels, config.block, generator)[:, None, :]
     blotted |= (torch.arange(time) >= lengths[:, None])[:, :, None]
     return views.masked_fill(blotted, 0.0), lengths
 

@@ -66,7 +66,7 @@ class BaselineSettings:
 def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settings: BaselineSettings) -> Entry:
     """Train SimCLR on the training clips and on each ``extra`` source of clips; the entry holds its weights."""
     own = settings.simclr
-    config = {**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit)}
+    config = {**_options(own), "encoder": asdict(settings.encoder)}
     inputs = {"spectrograms": spectrograms.key, "extra": "", **_named("extra", extra)}
     recipe = Recipe("simclr", 2, config=config, inputs=inputs)
 
@@ -85,6 +85,11 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
     return session.obtain(recipe, f"SimCLR, {own.fit.steps} steps", make, files=TRAINED, together=True)
 
 
+def _options(own: SimclrSettings | SupervisedSettings) -> dict[str, object]:
+    """Return the options that decide the weights."""
+    return {**asdict(own), "augmentation": own.augmentation.numeric, "fit": numeric(own.fit)}
+
+
 def _named(name: str, entries: Sequence[Entry]) -> dict[str, str]:
     """Name the keys of several entries; the first has the bare name, so a single entry keeps the recipe's key."""
     return {f"{name}_{place}" if place > 1 else name: entry.key for place, entry in enumerate(entries, start=1)}
@@ -99,7 +104,7 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
     stored = [stored_spectrograms(spectrograms, split) for split in TRAINED_ON]
     # Clips without a label are in the key as None, because they decide the training set as the labels do.
     known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
-    config = {**asdict(own), "encoder": asdict(settings.encoder), "fit": numeric(own.fit), **labels.options}
+    config = {**_options(own), "encoder": asdict(settings.encoder), **labels.options}
     inputs = {"spectrograms": spectrograms.key, "labels": text_hash(json.dumps(known))}
     recipe = Recipe("supervised", 2, config=config, inputs=inputs)
 

@@ -56,6 +56,7 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
         LabelledSplit.of(*split_filter_banks(banks, manifest, split), labels.by_clip) for split in TRAINED_ON
     )
     options = {**asdict(settings), "model": _sizes(config), "fit": numeric(fit), **labels.options}
+    options["augmentation"] = settings.augmentation.numeric
     labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
     inputs = {"filter_banks": banks.key, "labels": labels_hash, "weights": weights_hash(config.weights)}
     recipe = Recipe("ast", 1, config=options, inputs=inputs)

@@ -1,5 +1,6 @@
 """Slow oracles of the baselines: what a fast path computes, written as plainly as the formula."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -27,3 +28,21 @@ def _neighbours(position: float, count: int) -> tuple[int, int, float]:
     clamped = min(max(position, 0.0), count - 1.0)
     lower = int(clamped)
     return lower, min(lower + 1, count - 1), clamped - lower
+
+
+def blurred_by_loops(spectrogram: Sequence[Sequence[float]], deviation: float, radius: int) -> list[list[float]]:
+    """Every point: the mean of its neighbours inside the clip, weighted by a Gaussian of their distance."""
+    time, mels = len(spectrogram), len(spectrogram[0])
+    rows = []
+    for t in range(time):
+        row = []
+        for m in range(mels):
+            total = weights = 0.0
+            for other in range(max(t - radius, 0), min(t + radius + 1, time)):
+                for band in range(max(m - radius, 0), min(m + radius + 1, mels)):
+                    weight = math.exp(-((other - t) ** 2 + (band - m) ** 2) / (2 * deviation**2))
+                    total += weight * spectrogram[other][band]
+                    weights += weight
+            row.append(total / weights)
+        rows.append(row)
+    return rows
