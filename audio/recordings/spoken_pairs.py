@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from audio.recordings.embedded import VOICES, WORDS, Utterance, transcribe, utterance
+from audio.recordings.embedded import VOICES, Utterance, transcribe, utterance
 from audio.recordings.matrix_sentences import order_pairs
+from audio.recordings.words import WORDS
 
 STRESS = ("'", ",")  # that begin the name of a stressed vowel
 Phonemes = tuple[str, ...]

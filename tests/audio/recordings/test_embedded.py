@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from audio.recordings.corpus import CorpusConfig, build_manifest
-from audio.recordings.embedded import PATTERN, VOICES, WORDS, EmbeddedConfig, embedded_corpus, utterances
+from audio.recordings.embedded import PATTERN, VOICES, EmbeddedConfig, embedded_corpus, utterances
+from audio.recordings.words import DEFAULT, WORDS
 from foundation.errors import InputError
 
 SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
@@ -96,13 +97,18 @@ def test_the_whole_corpus_is_large_and_varied() -> None:
     assert len({each.text for each in whole}) >= 20
     assert len({each.file for each in whole}) == len(whole)
     takes = {(each.voice, each.text, each.speed, each.pitch) for each in utterances(EmbeddedConfig(voices=2, takes=20))}
-    assert len(takes) == 2 * len(WORDS) * 20
+    assert len(takes) == 2 * EmbeddedConfig().words * 20
     assert {each.speed for each in whole} >= set(range(140, 200))
 
 
 def test_a_part_keeps_speeds_and_pitches_of_the_whole() -> None:
-    whole = {each.file: each for each in utterances(EmbeddedConfig())}
-    assert all(whole[each.file] == each for each in utterances(SMALL))
+    """More words and takes make hours of sound, and the default corpus is a part of them."""
+    whole = {each.file: each for each in utterances(EmbeddedConfig(words=len(WORDS), takes=6))}
+    assert all(whole[each.file] == each for config in (SMALL, EmbeddedConfig()) for each in utterances(config))
+    assert len(whole) == len(VOICES) * 300 * 6
+    assert WORDS[: len(DEFAULT)] == DEFAULT
+    assert len({*WORDS}) == len(WORDS)
+    assert all(word.isalpha() and word.islower() for word in WORDS)
 
 
 @pytest.mark.slow
@@ -113,7 +119,7 @@ def test_the_whole_corpus_lasts_half_an_hour(tmp_path: Path) -> None:
     assert len(set(contents(folder).values())) == len(utterances(EmbeddedConfig()))
 
 
-@pytest.mark.parametrize("values", [{"voices": 0}, {"voices": 1_000}, {"words": 31}, {"takes": 0}, {"seed": -1}])
+@pytest.mark.parametrize("values", [{"voices": 0}, {"voices": 1_000}, {"words": 301}, {"takes": 0}, {"seed": -1}])
 def test_values_out_of_range_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(InputError, match=r"^embedded\.\w+ is .*; choose"):
         EmbeddedConfig(**values)

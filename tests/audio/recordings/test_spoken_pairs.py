@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, read_phones, speak, transcribe, utterances
+from audio.recordings.embedded import VOICES, EmbeddedConfig, read_phones, speak, transcribe, utterances
 from audio.recordings.matrix_sentences import HELD_OUT, MOST_SENTENCES, SLOTS, TRAINING, order_pairs, training_sentences
 from audio.recordings.spoken_pairs import exchange, held_out_voices, made_up_words, sentence_pairs, word_pairs
+from audio.recordings.words import DEFAULT
 from foundation.errors import InputError
 
 
 def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
     asked = word_pairs(held_out_voices(8), words=30, rounds=3, seed=0)  # all eight accents
     by_file = {each.file: each for each in asked.utterances}
-    real = {each.text for each in asked.utterances if each.file.partition("_")[0] in WORDS}
+    real = {each.text for each in asked.utterances if each.file.partition("_")[0] in DEFAULT}
     assert len(asked.pairs) == 8 * 3 * 20
     for pair in asked.pairs:
         right, wrong = by_file[pair.right], by_file[pair.wrong]
@@ -28,8 +29,8 @@ def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
 
 
 def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
-    written = transcribe(WORDS, ["en-us"])["en-us"]
-    phonemes = {word: tuple(each) for word, each in zip(WORDS, written, strict=True)}
+    written = transcribe(DEFAULT, ["en-us"])["en-us"]
+    phonemes = {word: tuple(each) for word, each in zip(DEFAULT, written, strict=True)}
     chosen = made_up_words([phonemes], rounds=2)
     words = [word for word, _ in chosen]
     assert Counter(sound for word in words for sound in phonemes[word]) == Counter(
