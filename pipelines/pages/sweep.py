@@ -17,6 +17,7 @@ from foundation.files import write_aside
 from pipelines.pages.environment import draw
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.sweep_charts import sweep_charts
+from pipelines.pages.sweep_methods import probed_methods
 from pipelines.pages.sweep_points import BAG, SOUND, Point, Runs, reuse, swept
 from pipelines.pages.sweep_words import doubt, verdict
 from pipelines.results.figures import Figure
@@ -64,12 +65,6 @@ def _outcome(sweep: Path, job: Job) -> Point | Job:
 
 
 def _page(sweep: Path, runs: Runs, failures: list[Job], *, command: str, csv: str) -> str:
-    probed = dict.fromkeys(
-        row.of
-        for point in runs.points
-        for row in point.results["figures"]
-        if (row.stage, row.name) == ("probe", runs.metric) and row.of and "/" not in row.of
-    )
     return draw(
         "sweep.html.jinja",
         runs=runs,
@@ -79,7 +74,7 @@ def _page(sweep: Path, runs: Runs, failures: list[Job], *, command: str, csv: st
         columns=[*_run_columns(runs)],
         sounding=[point for point in runs.points if any(point.figure(*figure) for figure in SOUND)],
         sound_columns=[*_sound_columns()],
-        probe_columns=[_column(full_name(of), "probe", runs.metric, of) for of in probed],
+        probe_columns=[_column(full_name(of), "probe", runs.metric, of) for of in probed_methods(runs)],
         report_of=lambda job: quote(f"{job.folder}/{REPORT}") if (sweep / job.folder / REPORT).is_file() else None,
         failures=failures,
         stages=reuse(runs.points),

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pipelines.pages.charts import Look, Panel, Series, curve_chart, dot_chart
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.svg import BLUE, GREEN, INK, MUTED, ORANGE, shortened
+from pipelines.pages.sweep_methods import methods_chart
 from pipelines.pages.sweep_points import BAG, RECOGNISED, FigureName, Point, Runs, pareto
 from vocoder.kinds.table import KINDS, ORIGINAL, UNLEARNED
 
@@ -56,6 +57,8 @@ def sweep_charts(runs: Runs) -> Iterator[tuple[str, Markup]]:
     if panels := [*_panels(runs)]:
         panels[-1] = replace(panels[-1], across=runs.options[0] if runs.options else "")
         yield "tradeoff", curve_chart(panels, name="tradeoff", title="Figures by run", height=60 + 165 * len(panels))
+    if (methods := methods_chart(runs)) is not None:
+        yield "methods", methods
     if any(math.isfinite(point.rate + point.value(*runs.probe)) for point in runs.points):
         yield "bitrate", _bitrate(runs)
 

@@ -15,6 +15,7 @@ from pipelines.store.stored_features import GPT
 from vocoder.kinds.wavenet import WAVENET
 
 CODEBOOK_SIZE = "tokenizer.codebook_size"
+ACROSS = ("unlabelled_hours", CODEBOOK_SIZE)  # options that go from left to right, whichever was given first
 METRICS = ("accuracy", "mean_average_precision")  # of probes; a sweep is judged by the first that its runs have
 BAG = BAG_OF_CODES.name
 
@@ -150,10 +151,10 @@ class Runs:
 
 
 def swept(jobs: Sequence[Job]) -> tuple[str, ...]:
-    """List the options that differ between jobs: the codebook size first, the others as they were given."""
+    """List the options that differ between jobs: hours and codebook size first, the others as they were given."""
     names = list(dict.fromkeys(name for job in jobs for name in job.overrides))
     varying = [name for name in names if len({job.overrides.get(name) for job in jobs}) > 1]
-    return tuple(sorted(varying, key=lambda name: name != CODEBOOK_SIZE))
+    return tuple(sorted(varying, key=lambda name: ACROSS.index(name) if name in ACROSS else len(ACROSS)))
 
 
 def magnitude(value: str) -> float:

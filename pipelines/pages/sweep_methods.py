@@ -1,0 +1,72 @@
+"""The chart of all probed methods over the swept option: who gains how much, and whether the gap closes."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from markupsafe import Markup
+
+from pipelines.methods.table import ROWS
+from pipelines.pages.charts import Panel, Series, curve_chart
+from pipelines.pages.comparison_charts import line_look
+from pipelines.pages.phrasing import full_name
+from pipelines.pages.svg import shortened
+from pipelines.pages.sweep_points import BAG, Point, Runs
+from pipelines.store.stored_features import GPT
+
+ASIDE = 0.05  # between the intervals of two methods at one value, in distances of two values
+POINTS = 100.0  # percentage points
+
+
+def methods_chart(runs: Runs) -> Markup | None:
+    """Draw each method's probe over the first option, and how far the GPT is ahead of it; a pair of panels per line.
+
+    None unless the option is a number, and another method than the GPT and the bag of codes depends on it: the chart of
+    figures by run has these two.
+    """
+    names = probed_methods(runs)
+    if (
+        len(runs.values) < 2
+        or not runs.is_ordered
+        or not any(_depends(runs, of) for of in names if of not in (GPT, BAG))
+    ):
+        return None
+    panels = [panel for name, line in runs.lines.items() for panel in _panels(runs, name, line, names)]
+    panels[-1] = replace(panels[-1], across=runs.options[0])
+    return curve_chart(panels, name="methods", title="Methods by run", height=60 + 190 * len(panels))
+
+
+def probed_methods(runs: Runs) -> list[str]:
+    """List the methods that any run has probed, in the order of the table of methods."""
+    rows = [row for point in runs.points for row in point.results["figures"]]
+    found = dict.fromkeys(row.of for row in rows if (row.stage, row.name) == ("probe", runs.metric) and row.of)
+    names = [of for of in found if "/" not in of]
+    return sorted(names, key=lambda of: [*ROWS].index(of) if of in ROWS else len(ROWS))
+
+
+def _depends(runs: Runs, of: str) -> bool:
+    """Whether the probe of a method differs between the runs that have one."""
+    values = {point.value("probe", runs.metric, of) for point in runs.points}
+    return sum(map(math.isfinite, values)) > 1
+
+
+def _panels(runs: Runs, name: str, line: Sequence[Point], names: Sequence[str]) -> Iterator[Panel]:
+    ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
+    where = f", {shortened(name, 40)}" if name else ""
+    accuracies = [_series(runs, line, (runs.metric, of), of, place) for place, of in enumerate(names)]
+    yield Panel(title=f"{full_name(runs.metric)} on test{where}", series=accuracies, ticks=ticks, percent=True)
+    others = [(place, of) for place, of in enumerate(names) if of != GPT]
+    ahead = [_series(runs, line, ("difference", f"{GPT} - {of}"), of, place, scale=POINTS) for place, of in others]
+    if any(each.values for each in ahead):
+        yield Panel(title=f"GPT ahead by, points{where}", series=ahead, ticks=ticks, levels={"level": 0.0})
+
+
+def _series(
+    runs: Runs, line: Sequence[Point], figure: tuple[str, str], of: str, number: int, *, scale: float = 1.0
+) -> Series:
+    """Make the series of one figure where runs have it; methods stand a little beside each other."""
+    points = [point for point in line if point.figure("probe", *figure)]
+    estimates = [[scale * end for end in point.estimate("probe", *figure)] for point in points]
+    values, low, high = ([each[end] for each in estimates] for end in range(3))
+    places = [runs.values.index(runs.first(point)) + ASIDE * number for point in points]
+    return Series(label=full_name(of), look=line_look(of), places=places, values=values, low=low, high=high, bars=True)

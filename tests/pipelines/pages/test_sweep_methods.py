@@ -1,0 +1,66 @@
+"""The chart of all methods over a swept number, such as hours of pre-training."""
+
+from collections.abc import Mapping
+
+from pipelines.pages.sweep_methods import methods_chart, probed_methods
+from pipelines.pages.sweep_points import Point, Runs, swept
+from pipelines.results.figures import Figure
+from pipelines.results.sweep_jobs import Job
+
+HOURS = ("8", "0", "0.5", "2")
+ACCURACY = {"gpt": (0.86, 0.6, 0.7, 0.8), "simclr": (0.81, 0.7, 0.75, 0.8), "bag_of_codes": (0.5,) * 4}
+
+
+def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> list[Figure]:
+    probed = [
+        Figure(
+            stage="probe", name="accuracy", of=of, value=values[place], low=values[place] - 0.02, high=1, artifact=""
+        )
+        for of, values in accuracy.items()
+    ]
+    gpt = accuracy["gpt"][place]
+    ahead = [
+        Figure(stage="probe", name="difference", of=f"gpt - {of}", value=gpt - values[place], artifact="")
+        for of, values in accuracy.items()
+        if of != "gpt"
+    ]
+    return [*probed, *ahead]
+
+
+def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
+    """A sweep over hours, of one source or of several; its jobs end in no order."""
+    points = []
+    for source in sources or ("embedded",):
+        for place, hours in enumerate(HOURS):
+            words = {"seed": "1", "unlabelled": source, "unlabelled_hours": hours}
+            job = Job(number=len(points), overrides=words, folder=str(len(points)), codebook_size=128)
+            points.append(Point(job=job, results={"figures": rows(place, accuracy)}))  # type: ignore[typeddict-item]  # no more is read
+    return Runs(options=swept([point.job for point in points]), finished=points)
+
+
+def test_a_line_for_each_method_from_few_hours_to_many() -> None:
+    drawn = methods_chart(runs(ACCURACY))
+    assert drawn is not None
+    text = str(drawn).replace("\N{NO-BREAK SPACE}", " ")
+    assert "accuracy on test, GPT: 60.0 % to 86.0 %; accuracy on test, SimCLR: 70.0 % to 81.0 %" in text
+    assert "GPT ahead by, points, SimCLR: −10.0 to 5.00; GPT ahead by, points, bag of codes: 10.0 to 36" in text
+
+
+def test_each_source_has_panels_of_its_own() -> None:
+    both = runs(ACCURACY, "embedded", "[a, b]")
+    assert both.options == ("unlabelled_hours", "unlabelled")
+    drawn = str(methods_chart(both))
+    for source in ("unlabelled=embedded", "unlabelled=[a, b]"):
+        assert f"accuracy on test, {source}, SimCLR: 70.0" in drawn
+        assert f"GPT ahead by, points, {source}, SimCLR" in drawn
+
+
+def test_methods_stand_in_the_order_of_their_table() -> None:
+    assert probed_methods(runs(ACCURACY)) == ["gpt", "simclr", "bag_of_codes"]
+
+
+def test_nothing_is_drawn_where_only_the_gpt_and_its_codes_differ() -> None:
+    constant = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"], "log_mel": (0.5,) * 4}
+    assert methods_chart(runs(constant)) is None
+    words = Runs(options=("unlabelled",), finished=runs(ACCURACY, "embedded", "[a, b]").finished)
+    assert methods_chart(words) is None  # values without an order
