@@ -143,8 +143,8 @@ def make_stages(
         more = [(entry, place) for place, each in enumerate(others) for entry in (each.codes, each.views) if entry]
         made += [own.views, *(unlabelled_entry(*each) for each in more), model]
         if "zerospeech" in wanted:
-            heard = [coded, *(each.codes for each in others)]
-            made += judge_language_model(session, settings, tokens, heard, model)
+            trained_on = [coded, *(each.codes for each in others)]
+            made += judge_language_model(session, settings, tokens, trained_on, model)
     codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
     if "probe" in wanted:
         made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
