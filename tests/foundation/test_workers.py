@@ -18,15 +18,10 @@ def wait(seconds: float) -> int:
     return torch.get_num_threads()
 
 
-def test_results_come_as_soon_as_they_are_there() -> None:
-    jobs = {"late": 1.0, "early": 0.0}
-    done = list(as_finished(wait, jobs, processes=2, threads=3, remedy="processes=1"))
-    assert sorted(done) == [("early", 3), ("late", 3)]
-    assert not multiprocessing.active_children()
-
-
-def test_an_error_stops_the_other_jobs() -> None:
-    jobs = {"endless": 3600.0, "wrong": -1.0}
+def test_results_come_as_they_are_finished_and_an_error_stops_all_other_jobs() -> None:
+    jobs = {"endless": 3600.0, "short": 0.0, "wrong": -1.0}
+    results = as_finished(wait, jobs, processes=2, threads=3, remedy="processes=1")
+    assert next(results) == ("short", 3)
     with pytest.raises(InputError, match="seconds is -1"):
-        list(as_finished(wait, jobs, processes=2, threads=1, remedy="processes=1"))
+        next(results)
     assert not multiprocessing.active_children()

@@ -7,8 +7,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from audio.recordings.manifest import read_manifest
 from foundation.errors import InputError
 from pipelines.settings.parallel import choose_parallel
 from pipelines.settings.run import run_settings
@@ -17,7 +19,6 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, composed, run, stored
 
 FOLDS = ("stages=[tokenizer,probe]", "compare.folds=group", "quick=true", "threads=1")
-SIGNALS = (*FOLDS, "compare.methods=[bag_of_codes,mfcc]")  # folds share the features of MFCC
 TRAINED = ("compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.steps=400", "lm.fit.checkpoint_minutes=0")
 
 
@@ -34,9 +35,13 @@ def comparison(folder: Path) -> object:
 def test_folds_at_the_same_time_give_the_bytes_of_one_after_the_other(
     finished_run: FinishedRun, tmp_path: Path
 ) -> None:
+    paths = [clip.path for clip in read_manifest(finished_run.folder / "manifest.tsv", tmp_path).clips]
+    vectors = np.random.default_rng(0).normal(size=(len(paths), 4))
+    np.savez(tmp_path / "mine.npz", paths=np.array(paths), mine=vectors)  # the folds share this entry
+    compared = ("compare.methods=[bag_of_codes]", f"compare.features={{mine: {tmp_path / 'mine.npz'}}}")
     for name, words in (("one", ()), ("two", ("parallel=2",))):
         shutil.copytree(finished_run.store / "embedded", tmp_path / name / "embedded")
-        assert run(tmp_path / name, tmp_path / f"run_{name}", *SIGNALS, *words) == 0
+        assert run(tmp_path / name, tmp_path / f"run_{name}", *FOLDS, *compared, *words) == 0
     assert stored(tmp_path / "two") == stored(tmp_path / "one")
     assert not list((tmp_path / "two").glob("*/*.partial"))
     first, second = stages(tmp_path / "run_one"), stages(tmp_path / "run_two")
