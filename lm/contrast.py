@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from foundation.ranges import require_positive
-from lm.pooling import Pooling, pool_batch, pooling_parts
+from lm.pooling import Means, pool_batch, pooling_parts
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastConfig:
     """Options of the contrastive loss."""
 
-    pooling: Pooling = "thirds"  # over time, of the head's inputs
+    pooling: Means = "thirds"  # over time, of the head's inputs
     hidden: int = 256  # of the projection head
     dim: int = 128  # of the head's outputs
     temperature: float = 0.1
@@ -36,7 +36,7 @@ def projection_head(dim: int, config: ContrastConfig) -> nn.Sequential:
     )
 
 
-def project(head: nn.Sequential, frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+def project(head: nn.Sequential, frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
     """Project frames ``(batch, time, dim)`` of lengths ``(batch,)`` to unit vectors ``(batch, config.dim)``."""
     return nn.functional.normalize(head(pool_batch(frames, lengths, pooling)).float(), dim=1)
 

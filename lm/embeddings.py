@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foundation.errors import InputError
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, Pooling, pool, pooling_weights
+from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of, pool, pooling_weights, takes_max
 from lm.windows import Window, windows
 from tokenizer.codes import Codes
 
@@ -33,10 +33,17 @@ def embed(
     Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
     with a recording's length.
     """
-    parts = [len(pooling_weights(1, pooling)) for pooling in poolings]
-    pooled = _pool(model, clips, [_weights(codes, poolings) for codes in clips], batch_tokens, inner=inner)
-    split = np.split(pooled, np.cumsum(parts)[:-1], axis=2)
-    return {pooling: part.reshape(*part.shape[:2], -1) for pooling, part in zip(poolings, split, strict=True)}
+    means = means_of(poolings)
+    weights = [_weights(codes, means) for codes in clips]
+    sums, largest = _pool(model, clips, weights, batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
+    ends = np.cumsum([len(pooling_weights(1, each)) for each in means])[:-1]
+    parts = dict(zip(means, np.split(sums, ends, axis=2), strict=True))  # (layers, clips, parts, dim) of each
+    return {pooling: _side_by_side(assemble(pooling, parts, largest)) for pooling in poolings}
+
+
+def _side_by_side(parts: FloatArray) -> FloatArray:
+    """Lay the parts ``(layers, clips, parts, dim)`` side by side: ``(layers, clips, parts * dim)``."""
+    return parts.reshape(*parts.shape[:2], -1)
 
 
 def embed_attentively(
@@ -48,7 +55,7 @@ def embed_attentively(
     ``surprises`` are nats per code ``(time, streams)`` of each clip: minus `LanguageModel.log_probabilities`.
     """
     weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
-    return _pool(model, clips, weights, batch_tokens)[:, :, 0]
+    return _pool(model, clips, weights, batch_tokens)[0][:, :, 0]
 
 
 def layer_features(
@@ -56,6 +63,7 @@ def layer_features(
     clips: Sequence[Codes],
     *,
     of: Collection[States] = RESIDUAL,
+    poolings: Sequence[Pooling] = POOLINGS,
     attentive: bool = False,
     surprise: bool = False,
 ) -> dict[str, FloatArray]:
@@ -71,9 +79,9 @@ def layer_features(
     if (attentive or surprise) and "residual" not in of:
         raise InputError(f"of is {sorted(of)}; attentive and surprise pool residual states: add residual")
     tensors: dict[str, FloatArray] = {}
-    for pooling, states in embed(model, clips).items() if "residual" in of else ():
+    for pooling, states in embed(model, clips, poolings=poolings).items() if "residual" in of else ():
         tensors |= _by_layer(pooling, states[1:])
-    for pooling, states in embed(model, clips, inner=True).items() if "inner" in of else ():
+    for pooling, states in embed(model, clips, poolings=poolings, inner=True).items() if "inner" in of else ():
         tensors |= _by_layer(pooling, states, layer="inner", together="all_inner")
     if not (attentive or surprise):
         return tensors
@@ -82,7 +90,8 @@ def layer_features(
         tensors |= _by_layer("attentive", embed_attentively(model, clips, nats)[1:])
     if surprise:
         thirds = np.stack([pool(each, "thirds") for each in nats])
-        tensors["all_and_surprise:thirds"] = np.concatenate([tensors["all_layers:thirds"], thirds], axis=1)
+        states = np.concatenate(list(embed(model, clips, poolings=["thirds"])["thirds"][1:]), axis=1)
+        tensors["all_and_surprise:thirds"] = np.concatenate([states, thirds], axis=1)
     return tensors
 
 
@@ -101,13 +110,18 @@ def _pool(
     batch_tokens: int,
     *,
     inner: bool = False,
-) -> FloatArray:
-    """Compute ``(layers, clips, parts, dim)`` from each clip's weights ``(parts, time * streams)``; see `embed`."""
+    largest: bool = False,
+) -> tuple[FloatArray, FloatArray]:
+    """Compute ``(layers, clips, parts, dim)`` from each clip's weights ``(parts, time * streams)``; see `embed`.
+
+    The second result has the largest magnitudes over time ``(layers, clips, 1, dim)``, zeros without ``largest``.
+    """
     for codes in clips:
         model.require_own(codes)
     gpt, config, streams = model.gpt, model.gpt.config, model.format.streams
     layers, dim = (config.layers, config.ffn_dim) if inner else (1 + config.layers, config.model_dim)
     pooled = np.zeros((layers, len(clips), len(weights[0]), dim), np.float32)
+    peaks = np.zeros((layers, len(clips) if largest else 0, 1, dim), np.float32)
     for batch in _batches(clips, model.gpt.capacity, batch_tokens):
         rows = [model.tokens(clips[index].values[window.start : window.stop]) for index, window in batch]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
@@ -118,7 +132,9 @@ def _pool(
             first = 1 + (window.counted - window.start) * streams
             counted = states[:, row, first : first + shares.shape[1]]  # (layers, codes, dim)
             pooled[:, index] += (shares.to(states.device) @ counted).cpu().numpy()
-    return pooled
+            if largest:
+                peaks[:, index, 0] = np.maximum(peaks[:, index, 0], counted.abs().amax(1).cpu().numpy())
+    return pooled, peaks
 
 
 def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:
@@ -128,9 +144,10 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
     return by_step.mean(2).transpose(0, 1).flatten(1)
 
 
-def _weights(codes: Codes, poolings: Sequence[Pooling]) -> FloatArray:
-    """Return the weight of each code in each part of all poolings ``(parts, time * streams)``."""
-    weights = np.concatenate([pooling_weights(len(codes.values), pooling) for pooling in poolings])
+def _weights(codes: Codes, means: Sequence[Means]) -> FloatArray:
+    """Return the weight of each code in each part of all means ``(parts, time * streams)``."""
+    none = np.zeros((0, len(codes.values)), np.float32)
+    weights = np.concatenate([none, *(pooling_weights(len(codes.values), each) for each in means)])
     return np.repeat(weights / codes.format.streams, codes.format.streams, axis=1)
 
 

@@ -1,7 +1,13 @@
-"""Pooling of time steps to one vector per recording, the same for every compared representation."""
+"""Pooling of time steps to one vector per recording, the same for every compared representation.
 
-from collections.abc import Mapping
-from typing import Literal, get_args
+- ``mean``: the mean over the whole recording.
+- ``thirds``: the means over its three thirds, side by side.
+- ``max``: of each feature, the largest magnitude over time. It finds what happens once, however short it is.
+- ``thirds_max``: the three means, followed by the largest magnitudes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +18,15 @@ from foundation.errors import InputError
 from tokenizer.codes import Codes
 
 FloatArray = npt.NDArray[np.float32]
-Pooling = Literal["mean", "thirds"]
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+F = TypeVar("F", bound=np.floating)
+Means = Literal["mean", "thirds"]
+Pooling = Literal["mean", "thirds", "max", "thirds_max"]
+POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison
+ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+_MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
 
 
-def pooling_weights(steps: int, pooling: Pooling) -> FloatArray:
-    """Return the weight of each time step in each part ``(parts, steps)``; every row sums to one."""
-    parts = pooling_parts(steps, pooling)
-    weights = np.zeros((len(parts), steps), np.float32)
-    for row, part in zip(weights, parts, strict=True):
-        row[part.start : part.stop] = 1 / len(part)
-    return weights
-
-
-def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
+def pooling_parts(steps: int, pooling: Means) -> tuple[range, ...]:
     """Return the time steps of each part.
 
     If the steps cannot be divided by three, thirds share the step at their border, so no third is empty even with one
@@ -37,46 +38,93 @@ def pooling_parts(steps: int, pooling: Pooling) -> tuple[range, ...]:
     return tuple(range(part * steps // parts, -(-(part + 1) * steps // parts)) for part in range(parts))
 
 
-class RunningPools:
-    """Incremental `pool` of several named sequences of frames that arrive in blocks; only sums are kept in memory."""
+def pooling_weights(steps: int, pooling: Means) -> FloatArray:
+    """Return the weight of each time step in each part ``(parts, steps)``; every row sums to one."""
+    parts = pooling_parts(steps, pooling)
+    weights = np.zeros((len(parts), steps), np.float32)
+    for row, part in zip(weights, parts, strict=True):
+        row[part.start : part.stop] = 1 / len(part)
+    return weights
 
-    def __init__(self, steps: Mapping[str, int]) -> None:
+
+def pooled_parts(pooling: Pooling) -> int:
+    """Return how many vectors of features a pooling lays side by side."""
+    means = _MEANS[pooling]
+    return (0 if means is None else len(pooling_parts(1, means))) + takes_max(pooling)
+
+
+def means_of(poolings: Iterable[Pooling]) -> tuple[Means, ...]:
+    """Return the means that some poolings need, each once."""
+    return tuple(dict.fromkeys(means for pooling in poolings if (means := _MEANS[pooling]) is not None))
+
+
+def assemble(pooling: Pooling, means: Mapping[Means, npt.NDArray[F]], largest: npt.NDArray[F]) -> npt.NDArray[F]:
+    """Join the parts of a pooling ``(..., parts, dim)``: its means, and the largest magnitudes ``(..., 1, dim)``."""
+    wanted = _MEANS[pooling]
+    parts = [] if wanted is None else [means[wanted]]
+    return np.concatenate([*parts, largest] if takes_max(pooling) else parts, axis=-2)
+
+
+def takes_max(pooling: Pooling) -> bool:
+    """Return whether a pooling has the largest magnitudes, as its last part."""
+    return pooling in ("max", "thirds_max")
+
+
+class RunningPools:
+    """Incremental `pool` of several named sequences of frames that arrive in blocks.
+
+    Only sums and largest magnitudes are kept in memory.
+    """
+
+    def __init__(self, steps: Mapping[str, int], poolings: Sequence[Pooling] = POOLINGS) -> None:
         """Prepare for sequences of the given numbers of time steps."""
+        self._poolings = tuple(poolings)
+        self._means = means_of(poolings)
         self._parts = {
-            (name, pooling): pooling_parts(count, pooling) for name, count in steps.items() for pooling in POOLINGS
+            (name, means): pooling_parts(count, means) for name, count in steps.items() for means in self._means
         }
-        self._sums: dict[tuple[str, Pooling], list[npt.NDArray[np.float64]]] = {
+        self._sums: dict[tuple[str, Means], list[npt.NDArray[np.float64]]] = {
             key: [np.zeros(())] * len(parts) for key, parts in self._parts.items()
         }
+        self._largest: dict[str, npt.NDArray[np.float64]] = {name: np.zeros(()) for name in steps}
         self._seen = dict.fromkeys(steps, 0)
 
     def add(self, name: str, frames: npt.NDArray[np.floating]) -> None:
         """Add the next frames ``(time, features)`` of one sequence."""
         seen = self._seen[name]
-        for pooling in POOLINGS:
-            sums = self._sums[name, pooling]
-            for number, part in enumerate(self._parts[name, pooling]):
-                own = frames[max(part.start - seen, 0) : max(part.stop - seen, 0)]
-                sums[number] = sums[number] + own.sum(0, dtype=np.float64)
+        for (of, means), parts in self._parts.items():
+            if of == name:
+                sums = self._sums[name, means]
+                for number, part in enumerate(parts):
+                    own = frames[max(part.start - seen, 0) : max(part.stop - seen, 0)]
+                    sums[number] = sums[number] + own.sum(0, dtype=np.float64)
+        if len(frames) and any(map(takes_max, self._poolings)):
+            self._largest[name] = np.maximum(self._largest[name], np.abs(frames).max(0))
         self._seen[name] += len(frames)
 
     @property
     def pooled(self) -> dict[str, FloatArray]:
         """The vectors ``name:pooling`` -> ``(parts * features,)``, once all frames were added."""
-        return {
-            f"{name}:{pooling}": np.concatenate(
-                [total / len(part) for total, part in zip(self._sums[name, pooling], parts, strict=True)]
-            ).astype(np.float32)
-            for (name, pooling), parts in self._parts.items()
-        }
+        return {f"{name}:{pooling}": self._vector(name, pooling) for name in self._seen for pooling in self._poolings}
+
+    def _vector(self, name: str, pooling: Pooling) -> FloatArray:
+        means = {each: self._mean(name, each) for each in self._means}
+        return assemble(pooling, means, self._largest[name][None]).reshape(-1).astype(np.float32)
+
+    def _mean(self, name: str, means: Means) -> npt.NDArray[np.float64]:
+        """Divide the sums by the numbers of steps ``(parts, features)``."""
+        sums, parts = self._sums[name, means], self._parts[name, means]
+        return np.stack([total / len(part) for total, part in zip(sums, parts, strict=True)])
 
 
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
-    """Pool ``(time, features)`` to ``(parts * features,)``: the mean over the whole, or the means of the thirds."""
-    return (pooling_weights(len(frames), pooling) @ frames.astype(np.float32)).reshape(-1)
+    """Pool ``(time, features)`` to ``(parts * features,)``."""
+    values = frames.astype(np.float32)
+    means = {each: pooling_weights(len(values), each) @ values for each in means_of([pooling])}
+    return assemble(pooling, means, np.abs(values).max(0, keepdims=True)).reshape(-1)
 
 
-def pool_batch(frames: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
     """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
     weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
     for clip, length in enumerate(lengths.tolist()):
@@ -89,9 +137,11 @@ def bag_of_codes(codes: Codes, pooling: Pooling) -> FloatArray:
 
     The result equals `pool` of one-hot codes.
     """
-    weights = pooling_weights(len(codes.values), pooling)
-    bags = np.zeros((len(weights), codes.format.streams, codes.format.codebook_size), np.float32)
-    for part, shares in enumerate(weights):
-        for stream in range(codes.format.streams):
+    weights = [pooling_weights(len(codes.values), each) for each in means_of([pooling])]
+    bags = np.zeros((pooled_parts(pooling), codes.format.streams, codes.format.codebook_size), np.float32)
+    for stream in range(codes.format.streams):
+        for part, shares in enumerate(np.concatenate(weights) if weights else ()):
             np.add.at(bags[part, stream], codes.values[:, stream], shares)
+        if takes_max(pooling):
+            bags[-1, stream, codes.values[:, stream]] = 1
     return bags.reshape(-1)

@@ -26,7 +26,7 @@ from foundation.errors import InputError
 from foundation.json_values import read_json
 from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, Pooling, pooling_parts
+from lm.pooling import ALL_POOLINGS, Pooling, pooled_parts
 from pipelines.store.run_folder import part_of
 from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import Codes, require_same_codebook
@@ -61,7 +61,7 @@ class HearModel(nn.Module):
     @property
     def scene_embedding_size(self) -> int:
         """Dimensions of an embedding of a whole sound."""
-        return self.timestamp_embedding_size * len(pooling_parts(1, self.pooling))
+        return self.timestamp_embedding_size * pooled_parts(self.pooling)
 
 
 def load_model(model_file_path: str = "") -> HearModel:
@@ -131,7 +131,7 @@ def _choose(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{probe} names no choice of the method {GPT}; delete it to take the middle layers") from error
     found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers):(\w+)", chosen)
-    pooling = next((pooling for pooling in POOLINGS if found and pooling == found[2]), None)
+    pooling = next((pooling for pooling in ALL_POOLINGS if found and pooling == found[2]), None)
     if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
         problem = f"{probe} chose {render(chosen)}; HEAR reads the states of the model's {layers} layers"
         raise InputError(f"{problem}; delete it to take the middle layers")

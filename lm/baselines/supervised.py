@@ -11,7 +11,7 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrograms import AugmentedClips, Spectrograms
-from lm.pooling import Pooling, pool_batch, pooling_parts
+from lm.pooling import Means, pool_batch, pooling_parts
 
 Label = str | Sequence[str]  # a class, or any number of classes
 VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
@@ -21,7 +21,7 @@ VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
 class HeadConfig:
     """Options of the classification head."""
 
-    pooling: Pooling = "thirds"  # of the last block's frames
+    pooling: Means = "thirds"  # of the last block's frames
     dropout: float = 0.3
     label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
 

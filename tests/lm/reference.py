@@ -30,6 +30,18 @@ def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
     return product / math.sqrt(sum(a * a for a in one)) / math.sqrt(sum(b * b for b in other))
 
 
+def pooled_by_loops(frames: Sequence[Sequence[float]], pooling: str) -> list[float]:
+    """Pool ``(time, features)`` feature by feature: means of the parts, then the largest magnitude over time."""
+    steps, parts = len(frames), {"mean": 1, "thirds": 3, "max": 0, "thirds_max": 3}[pooling]
+    vector: list[float] = []
+    for part in range(parts):
+        own = frames[math.floor(part * steps / parts) : math.ceil((part + 1) * steps / parts)]
+        vector += [sum(column) / len(own) for column in zip(*own, strict=True)]
+    if "max" in pooling:
+        vector += [max(abs(value) for value in column) for column in zip(*frames, strict=True)]
+    return vector
+
+
 @torch.no_grad()
 def inner_activations(gpt: GPT, embedded: Tensor) -> list[Tensor]:
     """What the output projection of each feed-forward network reads, by the formulas of Touvron et al. 2023.

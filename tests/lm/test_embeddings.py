@@ -6,7 +6,7 @@ import pytest
 from foundation.errors import InputError
 from lm.embeddings import embed, embed_attentively, layer_features, states_over_time
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, pool
+from lm.pooling import ALL_POOLINGS, POOLINGS, FloatArray, Pooling, pool
 from tests.lm.tiny import TINY, random_codes
 
 
@@ -14,23 +14,30 @@ from tests.lm.tiny import TINY, random_codes
 def test_batched_embeddings_are_the_pools_of_each_clips_states(model: LanguageModel, batch_tokens: int) -> None:
     streams = model.format.streams
     clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 60, 1, 24, 9)]
-    embedded = embed(model, clips, batch_tokens=batch_tokens)
+    embedded = embed(model, clips, poolings=ALL_POOLINGS, batch_tokens=batch_tokens)
     for index, codes in enumerate(clips):
-        states = model.hidden_states(codes).unflatten(1, (-1, streams)).mean(2).numpy()  # (layers, time, model_dim)
-        for pooling in POOLINGS:
-            expected = [pool(layer, pooling) for layer in states]
+        states = model.hidden_states(codes).numpy()  # (layers, time * streams, model_dim)
+        for pooling in ALL_POOLINGS:
+            expected = [_pooled(layer, streams, pooling) for layer in states]
             np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
+
+
+def _pooled(states: FloatArray, streams: int, pooling: Pooling) -> FloatArray:
+    """Means are over time steps of all streams together, the largest magnitude is over all positions."""
+    means = pool(states.reshape(-1, streams, states.shape[1]).mean(1), pooling)
+    if "max" in pooling:
+        means[-states.shape[1] :] = np.abs(states).max(0)
+    return means
 
 
 def test_batched_inner_activations_are_the_pools_of_each_clips_own(model: LanguageModel) -> None:
     streams = model.format.streams
     clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 1, 8)]  # each within one window
-    embedded = embed(model, clips, inner=True)
+    embedded = embed(model, clips, poolings=ALL_POOLINGS, inner=True)
     for index, codes in enumerate(clips):
         inner = model.gpt.inner_activations(model.tokens(codes.values)[None])[:, 0, 1:]  # (layers, codes, ffn_dim)
-        over_time = inner.unflatten(1, (-1, streams)).mean(2).numpy()
-        for pooling in POOLINGS:
-            expected = [pool(layer, pooling) for layer in over_time]
+        for pooling in ALL_POOLINGS:
+            expected = [_pooled(layer, streams, pooling) for layer in inner.numpy()]
             np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
 
 

@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import InputError
-from lm.pooling import POOLINGS, Pooling, RunningPools, bag_of_codes, pool, pool_batch, pooling_weights
+from lm.pooling import (
+    ALL_POOLINGS,
+    POOLINGS,
+    Means,
+    Pooling,
+    RunningPools,
+    bag_of_codes,
+    pool,
+    pool_batch,
+    pooled_parts,
+    pooling_weights,
+)
+from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
 
 
@@ -18,13 +30,13 @@ def test_mean_and_thirds_of_nine_steps() -> None:
 
 
 @given(steps=st.integers(1, 100), pooling=st.sampled_from(POOLINGS))
-def test_parts_are_means_and_together_see_every_step(steps: int, pooling: Pooling) -> None:
+def test_parts_are_means_and_together_see_every_step(steps: int, pooling: Means) -> None:
     weights = pooling_weights(steps, pooling)
     np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
     assert (weights.sum(axis=0) > 0).all()
 
 
-@given(steps=st.integers(1, 40), streams=st.integers(1, 3), pooling=st.sampled_from(POOLINGS))
+@given(steps=st.integers(1, 40), streams=st.integers(1, 3), pooling=st.sampled_from(ALL_POOLINGS))
 def test_a_bag_of_codes_is_the_pool_of_one_hot_codes(steps: int, streams: int, pooling: Pooling) -> None:
     codes = random_codes(steps, streams=streams)
     one_hot = np.eye(7, dtype=np.float32)[codes.values].reshape(steps, -1)
@@ -36,18 +48,26 @@ def test_nothing_cannot_be_pooled() -> None:
         pool(np.zeros((0, 3), np.float32), "mean")
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@given(steps=st.integers(1, 40), pooling=st.sampled_from(ALL_POOLINGS))
+def test_pooling_is_what_loops_find(steps: int, pooling: Pooling) -> None:
+    frames = np.random.default_rng(steps).normal(size=(steps, 3)).astype(np.float32)
+    found = pool(frames, pooling)
+    np.testing.assert_allclose(found, pooled_by_loops(frames.tolist(), pooling), atol=1e-6)
+    assert len(found) == 3 * pooled_parts(pooling)
+
+
+@pytest.mark.parametrize("pooling", ALL_POOLINGS)
 @pytest.mark.parametrize("steps", [1, 2, 7, 300])
 def test_frames_in_blocks_are_pooled_as_the_whole(steps: int, pooling: Pooling) -> None:
     frames = np.random.default_rng(0).normal(size=(steps, 5)).astype(np.float32)
-    running = RunningPools({"frames": steps})
+    running = RunningPools({"frames": steps}, ALL_POOLINGS)
     for start in range(0, steps, 4):
         running.add("frames", frames[start : start + 4])
     np.testing.assert_allclose(running.pooled[f"frames:{pooling}"], pool(frames, pooling), atol=1e-6)
 
 
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=4), pooling=st.sampled_from(POOLINGS))
-def test_a_batch_is_pooled_as_each_clip_is(lengths: list[int], pooling: Pooling) -> None:
+def test_a_batch_is_pooled_as_each_clip_is(lengths: list[int], pooling: Means) -> None:
     frames = torch.randn(len(lengths), 20, 3, generator=torch.Generator().manual_seed(0))
     found = pool_batch(frames, torch.tensor(lengths), pooling)
     wanted = [pool(clip[:length].numpy(), pooling) for clip, length in zip(frames, lengths, strict=True)]
