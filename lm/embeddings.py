@@ -10,6 +10,7 @@ from torch import Tensor
 from foundation.errors import InputError
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of, pool, pooling_weights, takes_max
+from lm.vectors import ONE_HEARING, VectorConfig
 from lm.windows import Window, windows
 from tokenizer.codes import Codes
 
@@ -63,7 +64,7 @@ def layer_features(
     clips: Sequence[Codes],
     *,
     of: Collection[States] = RESIDUAL,
-    poolings: Sequence[Pooling] = POOLINGS,
+    vectors: VectorConfig = ONE_HEARING,
     attentive: bool = False,
     surprise: bool = False,
 ) -> dict[str, FloatArray]:
@@ -71,7 +72,7 @@ def layer_features(
 
     ``of`` names the states to pool: ``residual``, the states between layers (``layer_1:mean``, and ``all_layers:mean``
     side by side), and ``inner``, the inner activations (``inner_1:mean``, ``all_inner:mean``). Embeddings are left
-    out, because pooled embeddings are equivalent to a bag of codes.
+    out, because pooled embeddings are equivalent to a bag of codes. ``vectors`` has the poolings and layers.
 
     With residual states, ``attentive`` adds their pooling weighted by the model's surprise at each code, and
     ``surprise`` adds ``all_and_surprise``: all layers, and the mean surprise of each third.
@@ -79,15 +80,15 @@ def layer_features(
     if (attentive or surprise) and "residual" not in of:
         raise InputError(f"of is {sorted(of)}; attentive and surprise pool residual states: add residual")
     tensors: dict[str, FloatArray] = {}
-    for pooling, states in embed(model, clips, poolings=poolings).items() if "residual" in of else ():
-        tensors |= _by_layer(pooling, states[1:])
-    for pooling, states in embed(model, clips, poolings=poolings, inner=True).items() if "inner" in of else ():
-        tensors |= _by_layer(pooling, states, layer="inner", together="all_inner")
+    for pooling, states in embed(model, clips, poolings=vectors.poolings).items() if "residual" in of else ():
+        tensors |= _by_layer(pooling, states[1:], vectors)
+    for pooling, states in embed(model, clips, poolings=vectors.poolings, inner=True).items() if "inner" in of else ():
+        tensors |= _by_layer(pooling, states, vectors, layer="inner", together="all_inner")
     if not (attentive or surprise):
         return tensors
     nats = [-model.log_probabilities(codes) for codes in clips]  # (time, streams) of each clip
     if attentive:
-        tensors |= _by_layer("attentive", embed_attentively(model, clips, nats)[1:])
+        tensors |= _by_layer("attentive", embed_attentively(model, clips, nats)[1:], vectors)
     if surprise:
         thirds = np.stack([pool(each, "thirds") for each in nats])
         states = np.concatenate(list(embed(model, clips, poolings=["thirds"])["thirds"][1:]), axis=1)
@@ -96,11 +97,14 @@ def layer_features(
 
 
 def _by_layer(
-    pooling: str, states: FloatArray, *, layer: str = "layer", together: str = "all_layers"
+    pooling: str, states: FloatArray, vectors: VectorConfig, *, layer: str = "layer", together: str = "all_layers"
 ) -> dict[str, FloatArray]:
-    """Split ``(layers, clips, dim)`` into a tensor for each layer, and one for all."""
-    tensors = {f"{layer}_{number}:{pooling}": np.ascontiguousarray(each) for number, each in enumerate(states, start=1)}
-    return {**tensors, f"{together}:{pooling}": np.concatenate(list(states), axis=1)}
+    """Split ``(layers, clips, dim)`` into a tensor for each wanted layer, and one for all."""
+    numbers = vectors.numbers(len(states))
+    tensors = {f"{layer}_{number}:{pooling}": np.ascontiguousarray(states[number - 1]) for number in numbers}
+    if "together" in vectors.layers:
+        tensors[f"{together}:{pooling}"] = np.concatenate(list(states), axis=1)
+    return tensors
 
 
 def _pool(

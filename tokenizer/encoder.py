@@ -6,9 +6,11 @@ from pathlib import Path
 
 from audio.blocks import skip_samples
 from audio.reading import read_blocks
+from audio.recordings.hearings import Hearing
 from audio.recordings.manifest import Clip
 from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
+from tokenizer.signals import codes_of_blocks
 from tokenizer.tokenizer import Tokenizer
 
 Job = tuple[Clip, int]  # a clip, and the frames of it to skip
@@ -45,3 +47,15 @@ def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
     blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
     codes = encoder.tokenizer.encode_blocks(skip_samples(blocks, offset * audio.hop_length), audio.sample_rate)
     return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset)
+
+
+def encode_hearing(encoder: Encoder, job: tuple[Clip, Hearing]) -> CodedClip:
+    """Encode one clip in one hearing."""
+    clip, hearing = job
+    audio = encoder.tokenizer.config.audio
+    blocks, num_samples = (
+        hearing.blocks(encoder.root, clip, audio.sample_rate),
+        hearing.num_samples(clip, audio.sample_rate),
+    )
+    codes = codes_of_blocks(encoder.tokenizer, blocks, num_samples, dynamic_range=hearing.decibels(audio.dynamic_range))
+    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from audio.reading import read_blocks, resampled_length
+from audio.reading import read_blocks
+from audio.recordings.hearings import AS_RECORDED, Hearing, hearings
 from audio.recordings.manifest import Clip
 from audio.waveform import FloatArray
 from lm.baselines.filter_bank import PATCH, SAMPLE_RATE, STRIDE, filter_bank_stream, patches_of
@@ -21,14 +22,15 @@ from lm.baselines.spectrogram_transformer import (
 )
 from lm.baselines.supervised import class_scores
 from lm.pooling import RunningPools
+from lm.vectors import ONE_HEARING, VectorConfig, average
 
 PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
 SCORES = "scores"  # key of the class probabilities ``(classes,)`` of a fine-tuned model
 
 
-def patches_along(clip: Clip) -> int:
+def patches_along(clip: Clip, hearing: Hearing = AS_RECORDED) -> int:
     """Return the number of patches along time that cover a recording."""
-    return patches_of(resampled_length(clip.num_samples, clip.sample_rate, SAMPLE_RATE))
+    return patches_of(hearing.num_samples(clip, SAMPLE_RATE))
 
 
 def stored_filter_banks(root: Path, clip: Clip) -> Iterator[FloatArray]:
@@ -50,6 +52,7 @@ class AstReader:
     frames: int  # length that position embeddings are fitted to, if the model is not fine-tuned
     seed: int
     device: str
+    vectors: VectorConfig = ONE_HEARING
 
 
 @lru_cache(maxsize=1)
@@ -61,14 +64,22 @@ def _load(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
     return model.encoder, model
 
 
-@torch.inference_mode()
 def ast_layers(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
-    """Compute each pooling of each layer of a clip, its clip vector, and `SCORES` if the model was fine-tuned."""
+    """Compute each pooling of each layer of a clip, its clip vector, and `SCORES` if the model was fine-tuned.
+
+    Each is the average over the hearings.
+    """
+    heard = hearings(reader.vectors.hearings, spread=reader.vectors.hearing_rates)
+    return average(_layers(reader, clip, hearing) for hearing in heard)
+
+
+@torch.inference_mode()
+def _layers(reader: AstReader, clip: Clip, hearing: Hearing) -> dict[str, FloatArray]:
     encoder, model = _load(reader)
-    layers, patches = reader.config.layers, patches_along(clip)
-    pools = RunningPools({f"layer_{layer}": patches for layer in layers})
+    layers, patches = reader.config.layers, patches_along(clip, hearing)
+    pools = RunningPools({f"layer_{layer}": patches for layer in layers}, reader.vectors.poolings)
     vector = torch.zeros(encoder.width, device=reader.device)
-    blocks = read_blocks(reader.root / clip.path, SAMPLE_RATE, part=clip.part)
+    blocks = hearing.blocks(reader.root, clip, SAMPLE_RATE)
     for piece in filter_bank_stream(blocks, patches=reader.config.patches):
         lengths = torch.tensor([len(piece)], device=reader.device)
         states = encoder.states(piece[None].to(reader.device), lengths, layers=layers)

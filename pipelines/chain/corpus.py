@@ -11,7 +11,7 @@ from audio.recordings.notices import division_notices, length_notices
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted
-from lm.probe_task import require_labels
+from lm.probing.task import require_labels
 from pipelines.settings.run import EMBEDDED, choose_workers
 from training.gangs import Gang
 

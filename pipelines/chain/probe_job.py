@@ -15,7 +15,7 @@ from foundation.devices import Device, choose_device
 from foundation.files import NO_PERMISSION, file_hash, write_aside
 from foundation.progress import Terminal
 from lm.model import LanguageModel
-from lm.probe import ProbeConfig
+from lm.probing.probe import ProbeConfig
 from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.signals import SIGNALS
@@ -23,7 +23,7 @@ from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.run import RunSettings, choose_workers, with_embedded_corpus
 from pipelines.stages.codes import codes
-from pipelines.stages.features import code_features, gpt_features, signal_features
+from pipelines.stages.features import HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
@@ -86,8 +86,8 @@ def probe_run(config: dict[str, object]) -> None:
         coded = codes(session, corpus.manifest, tokens)
         pooled = [
             signal_features(session, corpus.manifest, tokens, autoencoder=tokens.key, methods=SIGNALS),
-            code_features(session, coded),
-            gpt_features(session, coded, model),
+            code_features(session, HeardCodes(codes=coded)),
+            gpt_features(session, HeardCodes(codes=coded), model),
         ]
         methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=())
         entry = collect_probes(session, corpus.manifest, methods, settings.probe)

@@ -33,7 +33,7 @@ def compare_methods(
         wanted=frozenset(method.name for method in methods),
         codec=codec,
         unlabelled=tuple(unlabelled),
-        task=probe_task(manifest, settings.probe.label_separator),
+        task=probe_task(manifest, settings.probe),
     )
     functions = dict.fromkeys(method.features for method in methods)
     made = {function: make_features(study, function, methods) for function in functions}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from audio.recordings.manifest import Manifest
-from lm.probe_task import ProbeTask
+from lm.probing.task import ProbeTask
 from pipelines.methods.signals import SIGNALS
 from pipelines.methods.study import Codec
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
@@ -71,7 +71,7 @@ def _figures(playback: Playback, settings: RunSettings, codec: Codec, sounds_ent
     session, manifest = playback.session, playback.manifest
     decoded = decode_clips(playback)
     made = [decoded, measure_clips(session, codec.tokenizer, playback.vocoder, decoded)]
-    task = label_task(session, manifest, settings.probe.label_separator)
+    task = label_task(session, manifest, settings.probe)
     if task is None:
         return made
     judge, learned = _judge(session, manifest, settings, codec, task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Line, Made, Method, Row
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def _bags(study: Study) -> Made:
     from pipelines.stages.features import code_features
 
-    return Made(features=code_features(study.session, study.codec.codes))
+    return Made(trained=study.coded.entries, features=code_features(study.session, study.coded))
 
 
 def _states(study: Study) -> Made:
@@ -23,27 +24,29 @@ def _states(study: Study) -> Made:
     assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
     attentive, surprise = own.attentive, own.surprise
     entry = gpt_features(
-        study.session, codec.codes, codec.lm, states=own.states, attentive=attentive, surprise=surprise
+        study.session, study.coded, codec.lm, states=own.states, attentive=attentive, surprise=surprise
     )
-    return Made(features=entry)
+    return Made(trained=study.coded.entries, features=entry)
 
 
 def _untrained_states(study: Study) -> Made:
     from pipelines.stages.features import random_gpt_features
 
     own, states = study.options.lm, study.options.compare.states
-    entry = random_gpt_features(study.session, study.codec.codes, own.gpt, states=states, seed=own.fit.seed)
-    return Made(features=entry)
+    entry = random_gpt_features(study.session, study.coded, own.gpt, states=states, seed=own.fit.seed)
+    return Made(trained=study.coded.entries, features=entry)
 
 
 def _untrained_candidates(options: Options, poolings: int) -> int:
-    """Count the candidates: all layers side by side are one more layer."""
-    return (options.lm.gpt.layers + 1) * poolings * len(options.compare.states)
+    """Count the candidates: layers, and all of them side by side."""
+    return options.compare.vectors.of_network(options.lm.gpt.layers) * len(options.compare.states)
 
 
 def _candidates(options: Options, poolings: int) -> int:
     """Count the candidates; two options of the comparison add to those of the untrained GPT."""
-    weighted = (options.lm.gpt.layers + 1) * options.compare.attentive + options.compare.surprise
+    own = options.compare
+    layers = replace(own.vectors, poolings=("mean",)).of_network(options.lm.gpt.layers)
+    weighted = layers * own.attentive + own.surprise
     return _untrained_candidates(options, poolings) + weighted
 
 

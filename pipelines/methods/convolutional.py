@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def _candidates(options: Options, poolings: int) -> int:
-    """Count the candidates; all blocks side by side are one more block."""
-    return (len(options.baselines.encoder.channels) + 1) * poolings
+    """Count the candidates: blocks, and all of them side by side."""
+    return options.compare.vectors.of_network(len(options.baselines.encoder.channels))
 
 
 def _simclr(study: Study) -> Made:
@@ -46,7 +46,7 @@ def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
 
     own = study.options
     return baseline_features(
-        study.session, study.manifest, own.audio, study.codec.sample, method, encoder, own.baselines
+        study.session, study.manifest, own.audio, study.codec.sample, method, encoder, own.baselines, study.vectors
     )
 
 

@@ -101,6 +101,7 @@ def _pool_frames(row: Row, frames: Callable[[SpectrogramConfig], Frames], study:
 
     audio = study.options.audio
     rate = audio.sample_rate
-    return Made(
-        features=frame_features(study.session, study.manifest, frames(audio), method=row.name, sample_rate=rate)
+    entry = frame_features(
+        study.session, study.manifest, frames(audio), method=row.name, sample_rate=rate, vectors=study.vectors
     )
+    return Made(features=entry)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def _log_mel_candidates(options: Options, poolings: int) -> int:
     """Count the candidates: removing a mean gives a second kind of log-mel; a constant mean is left out."""
     removal = options.audio.remove_mean
-    return poolings * (1 if removal == "none" else 2) - (removal == "clip")
+    left_out = removal == "clip" and "mean" in options.compare.vectors.poolings
+    return poolings * (1 if removal == "none" else 2) - left_out
 
 
 def _features(study: Study) -> Made:
@@ -22,7 +23,9 @@ def _features(study: Study) -> Made:
 
     codec, methods = study.codec, study.wanted & SIGNALS
     return Made(
-        features=signal_features(study.session, study.manifest, codec.tokenizer, codec.autoencoder.key, methods)
+        features=signal_features(
+            study.session, study.manifest, codec.tokenizer, codec.autoencoder.key, methods, study.vectors
+        )
     )
 
 

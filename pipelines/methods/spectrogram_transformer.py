@@ -24,7 +24,9 @@ def _features(study: Study) -> Made:
     session, manifest, own = study.session, study.manifest, study.options.ast
     banks = filter_banks(session, manifest)
     trained = ast(session, manifest, banks, study.labels, own)
-    return Made(trained=(banks, trained), features=ast_features(session, manifest, trained, own.model))
+    return Made(
+        trained=(banks, trained), features=ast_features(session, manifest, trained, own.model, vectors=study.vectors)
+    )
 
 
 def _untrained_features(study: Study) -> Made:
@@ -32,7 +34,8 @@ def _untrained_features(study: Study) -> Made:
 
     own = study.options.ast
     untrained = replace(own.model, weights=None)
-    return Made(features=ast_features(study.session, study.manifest, None, untrained, seed=own.fit.seed))
+    entry = ast_features(study.session, study.manifest, None, untrained, seed=own.fit.seed, vectors=study.vectors)
+    return Made(features=entry)
 
 
 def _require_weights(options: Options) -> None:

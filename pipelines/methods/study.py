@@ -4,12 +4,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
+from audio.recordings.hearings import hearings
 from audio.recordings.manifest import Manifest
 from audio.spectrogram import SpectrogramConfig
 from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.embeddings import States
-from lm.probe_task import ProbeTask
+from lm.probing.task import ProbeTask
+from lm.vectors import VectorConfig
 from pipelines.stages.baselines import BaselineSettings
+from pipelines.stages.codes import heard_codes
+from pipelines.stages.features import HeardCodes
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import LanguageModelSettings, unlabelled_prefix
 from pipelines.stages.spectrogram_transformer import AstSettings
@@ -31,6 +35,8 @@ class TrainingOptions(Protocol):
 class CompareOptions(Protocol):
     """Options of the comparison that methods read."""
 
+    @property
+    def vectors(self) -> VectorConfig: ...
     @property
     def states(self) -> tuple[States, ...]: ...
     @property
@@ -81,6 +87,19 @@ class Study:
     def spectrograms(self) -> Entry:
         """Log-mel of the training and validation clips."""
         return spectrograms(self.session, self.manifest, self.options.audio, self.codec.sample)
+
+    @property
+    def vectors(self) -> VectorConfig:
+        """How clips become vectors."""
+        return self.options.compare.vectors
+
+    @cached_property
+    def coded(self) -> HeardCodes:
+        """The codes of the clips in all hearings."""
+        own = self.vectors
+        heard = hearings(own.hearings, spread=own.hearing_rates)
+        others = heard_codes(self.session, self.manifest, self.codec.tokenizer, heard)
+        return HeardCodes(codes=self.codec.codes, heard=others, vectors=own)
 
     @property
     def labels(self) -> Labels:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lm.comparison import Hits, bootstrap, interval, measure
-from lm.probe import ProbeConfig
+from lm.probing.probe import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.zerospeech_record import AbxRecord, JudgedRow, PairTestRecord, ZerospeechRecord
 from pipelines.stages.abx import ERRORS

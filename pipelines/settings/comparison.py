@@ -10,6 +10,8 @@ from audio.recordings.manifest import Manifest
 from foundation.configuration import match_choice
 from foundation.errors import InputError
 from lm.embeddings import States
+from lm.pooling import Pooling
+from lm.vectors import ONE_HEARING, Layers, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
@@ -23,12 +25,17 @@ class ComparisonConfig:
 
     methods: tuple[str, ...]  # names in the table of methods
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
+    layers: tuple[Layers, ...] = ONE_HEARING.layers  # of a network that are candidates
+    poolings: tuple[Pooling, ...] = ONE_HEARING.poolings  # over time, for every method
+    hearings: int = 1  # of each clip, for every method
+    hearing_rates: float = ONE_HEARING.hearing_rates  # ratio: hearings are up to so much slower or faster
     states: tuple[States, ...]  # of the GPT's layers, which probes may read
     attentive: bool  # offer a pooling of residual states weighted by the GPT's surprise as well
     surprise: bool  # offer all layers with the GPT's mean surprise in each third as well
     features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.features_file`
 
     def __post_init__(self) -> None:
+        self._require_hearings()
         if not self.all_methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
         if not self.states or len({*self.states}) != len(self.states):
@@ -36,6 +43,22 @@ class ComparisonConfig:
         for option in ("attentive", "surprise"):
             if getattr(self, option) and "residual" not in self.states:
                 raise InputError(f"compare.{option}=true needs residual states; add residual to compare.states")
+
+    def _require_hearings(self) -> None:
+        """Refuse options of vectors, and several hearings beside the user's features, which have one."""
+        self.vectors  # noqa: B018  # refuses its options
+        if self.hearings > 1 and self.features:
+            raise InputError(
+                f"compare.hearings is {self.hearings}, but compare.features.{min(self.features)} has one vector for "
+                "each clip, and every method has as many hearings: choose compare.hearings=1, or leave the features out"
+            )
+
+    @property
+    def vectors(self) -> VectorConfig:
+        """How clips become vectors, for every method."""
+        return VectorConfig(
+            layers=self.layers, poolings=self.poolings, hearings=self.hearings, hearing_rates=self.hearing_rates
+        )
 
     @property
     def all_methods(self) -> tuple[Method, ...]:

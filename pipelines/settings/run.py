@@ -16,8 +16,7 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
 from lm.batches import MIN_PAIRS
-from lm.pooling import POOLINGS
-from lm.probe import ProbeConfig, shared_tries
+from lm.probing.probe import ProbeConfig, shared_tries
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS
 from pipelines.settings.comparison import ComparisonConfig
@@ -124,7 +123,7 @@ class RunSettings:
     def _require_comparable(self) -> None:
         """Refuse methods that cannot be made, or that offer more candidates than a probe has tries."""
         for method in self.probed_methods:
-            shared_tries(method.candidates(self, len(POOLINGS)), self.probe.tries, of=method.name)
+            shared_tries(method.candidates(self, len(self.compare.poolings)), self.probe.tries, of=method.name)
             method.require_options(self)
 
     def _require_unlabelled(self) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from lm.baselines.spectrogram_reader import SpectrogramReader
 from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
 from lm.baselines.supervised import HeadConfig, LabelledSplit, create_classifier
 from lm.contrast import ContrastConfig
-from lm.pooling import POOLINGS, FloatArray
+from lm.pooling import FloatArray
+from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
@@ -137,27 +138,36 @@ def baseline_features(
     method: str,
     encoder: Entry | None,
     settings: BaselineSettings,
+    vectors: VectorConfig = ONE_HEARING,
 ) -> Entry:
     """Compute the pooled features of every block of an encoder, and of all blocks side by side, from the recordings.
 
     A supervised encoder also gives its class probabilities: ``scores (clips, classes)``.
     """
     network = {"encoder": asdict(settings.encoder), "seed": None if encoder else settings.seed}
-    config = {"method": method, "poolings": POOLINGS, "audio": asdict(audio), **network}
+    config = {"method": method, **vectors.key, "audio": asdict(audio), **network}
     inputs = {"encoder": encoder.key if encoder else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     device, classifier = str(session.gang.device), encoder if method == "supervised" else None
+    read_vectors = _with_head(vectors, settings.supervised.head) if classifier else vectors
     read = create_block_reader(
-        manifest.root, audio, sample, settings.encoder, encoder, seed=settings.seed, device=device
+        manifest.root, audio, sample, settings.encoder, encoder, seed=settings.seed, device=device, vectors=read_vectors
     )
 
     def make(folder: Path) -> None:
         rows = stacked_rows(session.each(method, read, manifest.clips))
         scores = score_last_block(classifier, settings.encoder, rows) if classifier else None
-        write_features(folder, rows, of=method, scores=scores)
+        wanted = vectors.keys(len(settings.encoder.channels), layer="block", together="all_blocks")
+        write_features(folder, {key: rows[key] for key in wanted}, of=method, scores=scores)
 
     files = [FEATURES, SCORES] if classifier else [FEATURES]
     return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=files)
+
+
+def _with_head(vectors: VectorConfig, head: HeadConfig) -> VectorConfig:
+    """Add the vectors that a head reads: the last block under its own pooling."""
+    poolings = dict.fromkeys([*vectors.poolings, head.pooling])
+    return replace(vectors, poolings=tuple(poolings), layers=("each", "together"))
 
 
 def create_block_reader(
@@ -169,14 +179,16 @@ def create_block_reader(
     *,
     seed: int = 0,
     device: str,
+    vectors: VectorConfig = ONE_HEARING,
 ) -> Callable[[Clip], dict[str, FloatArray]]:
     """Return a function that pools the blocks of an encoder for a clip below ``root``, in any process."""
     reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
     loader = EncoderLoader(folder=encoder.folder if encoder else None, config=config, seed=seed, device=device)
-    return partial(block_features, loader, reader)
+    return partial(block_features, loader, reader, vectors=vectors)
 
 
 def score_last_block(classifier: Entry, config: ConvEncoderConfig, pooled: Mapping[str, FloatArray]) -> FloatArray:
     """Apply a supervised head to the last of the pooled blocks: probabilities ``(clips, classes)``."""
     last = f"block_{len(config.channels)}"
-    return head_scores(classifier.folder, {pooling: pooled[f"{last}:{pooling}"] for pooling in POOLINGS})
+    parts = {key.removeprefix(f"{last}:"): vectors for key, vectors in pooled.items() if key.startswith(f"{last}:")}
+    return head_scores(classifier.folder, parts)

@@ -1,4 +1,4 @@
-"""Encoding of recordings: every clip, and augmented views of the training clips for pre-training."""
+"""Encoding of recordings: every clip, its other hearings, and views of the training clips for pre-training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from audio.recordings.hearings import Hearing
 from audio.recordings.manifest import SPLITS, Manifest, audio_hash
 from foundation.workers import encoding_pool, in_order
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished
-from tokenizer.encoder import Encoder, encode_clip
+from tokenizer.encoder import Encoder, encode_clip, encode_hearing
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.views import ViewsConfig, encode_view
 
@@ -24,6 +25,20 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
     recipe = Recipe("codes", 2, config={}, inputs=inputs)
     jobs = [(clip, 0) for clip in manifest.clips]
     return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_clip, f"encoding {len(jobs)} clips")
+
+
+def heard_codes(
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, hearings: Sequence[Hearing]
+) -> Entry | None:
+    """Encode every clip in each hearing but the first, hearing after hearing; None if there is only one."""
+    others = hearings[1:]
+    if not others:
+        return None
+    jobs = [(clip, hearing) for hearing in others for clip in manifest.clips]
+    inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)}
+    recipe = Recipe("heard_codes", 1, config={"hearings": [asdict(each) for each in others]}, inputs=inputs)
+    title = f"encoding {len(manifest.clips)} clips in {len(others)} other hearings"
+    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_hearing, title)
 
 
 def views(

@@ -10,7 +10,7 @@ from audio.recordings.manifest import Manifest
 from lm.baselines.augmentation import AugmentationConfig
 from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
 from lm.baselines.supervised import Label, LabelledBatch, LabelledBatches, LabelledSplit, validation_clips
-from lm.probe_task import ProbeTask
+from lm.probing.task import ProbeTask
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Linear probes of all representations, on the same clips and splits, with the same number of tries."""
 
 import json
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from audio.recordings.folds import Fold
 from audio.recordings.manifest import Manifest
 from foundation.errors import InputError
 from foundation.text import counted
-from lm.learning_curve import learning_curve
 from lm.pooling import FloatArray
-from lm.probe import ProbeConfig, probe_method, require_equal_counts, scored_method
-from lm.probe_record import method_record
-from lm.probe_task import ProbeTask
+from lm.probing.cross_validation import divisions
+from lm.probing.learning_curve import learning_curve
+from lm.probing.probe import ProbeConfig, probe_method, require_equal_counts, scored_method
+from lm.probing.record import method_record
+from lm.probing.task import ProbeTask
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
 from pipelines.store.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
@@ -42,13 +44,13 @@ def probe_methods(
         only: the one method to probe; None: all.
         labelled: methods that were trained on all training labels, for which a learning curve means nothing.
     """
-    task = probe_task(manifest, config.label_separator)
+    task = probe_task(manifest, config)
     keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
     entries = []
     for of, candidates in features_by_method(list(keys)).items():
         if only in (None, of):
             features = " ".join(keys[file] for file in candidates.files)
-            inputs = {"features": features, "labels": _labels_hash(manifest)}
+            inputs = {"features": features, "labels": _labels_hash(manifest), **_parts_hash(task)}
             shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
             entries.append(_probe(session, task, config, of, candidates, inputs, shares))
     return tuple(entries)
@@ -64,7 +66,7 @@ def _probe(
     shares: tuple[float, ...],
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
-    recipe = Recipe("probed", 1, config={**asdict(config), "of": of}, inputs=inputs)
+    recipe = Recipe("probed", 1, config={**_options(config), "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -93,14 +95,15 @@ def collect_probes(
     ``scores`` has, by method, entries with ``scores.safetensors``: class probabilities ``scores (clips, classes)`` of a
     classifier's own, classes in the order of their names. Different numbers of tries are refused.
     """
-    task = probe_task(manifest, config.label_separator)
+    task = probe_task(manifest, config)
     heads = sorted((scores or {}).items())
     inputs = {
         "methods": " ".join(entry.key for entry in probed),
         "scores": " ".join(f"{of}:{entry.key}" for of, entry in heads),
         "labels": _labels_hash(manifest),
+        **_parts_hash(task),
     }
-    recipe = Recipe("probe", 4, config=asdict(config), inputs=inputs)
+    recipe = Recipe("probe", 4, config=_options(config), inputs=inputs)
 
     def make(folder: Path) -> None:
         rows = [entry.read_json(PROBE) for entry in probed]
@@ -111,6 +114,18 @@ def collect_probes(
         write_json(folder / PROBE, {**_describe(task, manifest), "methods": rows})
 
     return session.obtain(recipe, f"{len(probed) + len(heads)} methods side by side", make, files=[PROBE])
+
+
+def _options(config: ProbeConfig) -> dict[str, object]:
+    """Return the recipe's options; those that came later leave no trace at their default, so entries keep their key."""
+    plain = ProbeConfig()
+    later = {name: getattr(config, name) for name in ("classifier", "choose_by", "power")}
+    kept = {name: value for name, value in asdict(config).items() if name not in later}
+    return {**kept, **{name: value for name, value in later.items() if value != getattr(plain, name)}}
+
+
+def _parts_hash(task: ProbeTask) -> dict[str, str]:
+    return {} if task.parts is None else {"parts": text_hash(json.dumps(task.parts))}
 
 
 def _labels_hash(manifest: Manifest) -> str:
@@ -132,13 +147,15 @@ def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
     }
 
 
-def probe_task(manifest: Manifest, label_separator: str | None = None, *, folds_by: str | None = None) -> ProbeTask:
+def probe_task(manifest: Manifest, config: ProbeConfig, *, folds_by: str | None = None) -> ProbeTask:
     """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds."""
     labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
-    if folds_by is None:
-        return ProbeTask.of(labels, splits, label_separator=label_separator)
-    remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
-    return ProbeTask.of(labels, splits, label_separator=label_separator, remedy=remedy)
+    by = config.choose_by
+    parts = None if by == "validation" else [getattr(clip, by) for clip in manifest.clips]
+    separator, remedy = config.label_separator, "change corpus.split so that each has any"
+    if folds_by is not None:
+        remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
+    return ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, parts=parts)
 
 
 def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:
@@ -150,7 +167,9 @@ def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | N
     notices: dict[str, list[str]] = {}
     for fold in folds:
         try:
-            task = probe_task(fold.manifest, config.label_separator, folds_by=by)
+            task = probe_task(fold.manifest, config, folds_by=by)
+            if task.parts is not None:
+                deque(divisions(task), maxlen=0)  # refuses parts that cannot be held out
         except InputError as error:
             if by is None:
                 raise

@@ -20,8 +20,8 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.errors import InputError
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.pooling import FloatArray
-from lm.probe import ProbeConfig, penalties_up_to, scores_of_others
-from lm.probe_task import ProbeTask
+from lm.probing.probe import ProbeConfig, penalties_up_to, scores_of_others
+from lm.probing.task import ProbeTask
 from pipelines.stages.baselines import create_block_reader, score_last_block
 from pipelines.stages.decoded import decoded_paths, wav_name
 from pipelines.stages.features import audio_features
@@ -86,10 +86,10 @@ def create_network_judge(
     )
 
 
-def label_task(session: Session, manifest: Manifest, label_separator: str | None) -> ProbeTask | None:
+def label_task(session: Session, manifest: Manifest, config: ProbeConfig) -> ProbeTask | None:
     """Return the task of recognising labels; None, after a printed reason, if there are no labels."""
     try:
-        task = probe_task(manifest, label_separator)
+        task = probe_task(manifest, config)
     except InputError as error:
         session.terminal.say(f"vocoder   no label accuracy: {error}")
         return None

@@ -21,7 +21,7 @@ from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
 from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import LabelledSplit, loss
-from lm.pooling import POOLINGS
+from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
@@ -87,7 +87,13 @@ def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:
 
 
 def ast_features(
-    session: Session, manifest: Manifest, ast_entry: Entry | None, config: AstConfig, *, seed: int = 0
+    session: Session,
+    manifest: Manifest,
+    ast_entry: Entry | None,
+    config: AstConfig,
+    *,
+    seed: int = 0,
+    vectors: VectorConfig = ONE_HEARING,
 ) -> Entry:
     """Compute pooled states of some layers and the clip vector of every clip, under the keys of `features`.
 
@@ -99,7 +105,7 @@ def ast_features(
     multiples of ``config.patches`` times 100 ms.
     """
     method = "ast" if ast_entry or config.weights else "random_ast"
-    options = {"method": method, "model": _sizes(config), "poolings": POOLINGS, "seed": seed}
+    options = {"method": method, "model": _sizes(config), **vectors.key, "seed": seed}
     weights = ast_entry.key if ast_entry else weights_hash(config.weights)
     inputs = {"recordings": recordings_hash(manifest), "weights": weights}
     recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
@@ -110,6 +116,7 @@ def ast_features(
         frames=frames_of(min(max(map(patches_along, manifest.clips), default=1), config.patches)),
         seed=seed,
         device=str(session.gang.device),
+        vectors=vectors,
     )
 
     def make(folder: Path) -> None:

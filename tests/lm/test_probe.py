@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from foundation.errors import InputError
-from lm.logistic import rotate_to_row_space
-from lm.probe import (
+from lm.probing.logistic import rotate_to_row_space
+from lm.probing.probe import (
     MethodResult,
     ProbeConfig,
     ProbeResult,
@@ -22,7 +22,7 @@ from lm.probe import (
     scores_of_others,
     shared_tries,
 )
-from lm.probe_task import ProbeTask
+from lm.probing.task import ProbeTask
 
 CONFIG = ProbeConfig(tries=6, resamples=200)
 

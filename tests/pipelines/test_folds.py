@@ -12,7 +12,6 @@ import torch
 
 from audio.recordings.manifest import Manifest, read_manifest
 from foundation.progress import Terminal
-from lm.pooling import POOLINGS
 from pipelines.chain.chain import make_stages
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
@@ -31,12 +30,14 @@ FOLDS = (
         "tokenizer.max_formants=0.1",
         "compare.attentive=true",
         "compare.surprise=true",
-        "probe.tries=16",
+        "probe.tries=24",
         "compare.states=[residual,inner]",
     ),
-    "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv]",
+    *("compare.hearings=2", "compare.poolings=[thirds,thirds_max]"),
+    *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
+    "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv,mfcc]",
 )
-METHODS = {"log_mel", "bag_of_codes", "gpt", "simclr", "supervised", "supervised_head", "random_conv"}
+METHODS = {"log_mel", "bag_of_codes", "gpt", "simclr", "supervised", "supervised_head", "random_conv", "mfcc"}
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +75,12 @@ def probed(compared: Path) -> list[dict[str, dict[str, Any]]]:
 
 def test_each_fold_is_probed_with_as_many_tries_for_each_method(compared: Path) -> None:
     for rows in probed(compared):
-        assert {row["tries"] for of, row in rows.items() if of != "supervised_head"} == {16}
+        assert {row["tries"] for of, row in rows.items() if of != "supervised_head"} == {24}
 
 
 def test_every_method_offers_as_many_candidates_as_were_counted(compared: Path) -> None:
     settings = run_settings(composed(compared / "store", *FOLDS))
-    counted = {method.name: method.candidates(settings, len(POOLINGS)) for method in settings.compare.all_methods}
+    counted = {method.name: method.candidates(settings, 2) for method in settings.compare.all_methods}
     for rows in probed(compared):
         assert {of: len(row["candidates"]) for of, row in rows.items() if of != "supervised_head"} == counted
 

@@ -13,7 +13,7 @@ from foundation.progress import Terminal
 from foundation.threads import use_threads
 from lm.gpt import GPTConfig
 from pipelines.settings.run import run_settings
-from pipelines.stages.features import random_gpt_features
+from pipelines.stages.features import HeardCodes, random_gpt_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, Store
 from pipelines.store.stored_features import FEATURES
@@ -72,7 +72,10 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
     try:
         for threads in (1, 2, 3, 5):
             use_threads(threads)
-            features = random_gpt_features(session_of(tmp_path / str(threads)), entry, config, seed=0).folder / FEATURES
+            features = (
+                random_gpt_features(session_of(tmp_path / str(threads)), HeardCodes(codes=entry), config, seed=0).folder
+                / FEATURES
+            )
             centroids, _ = fit_codebook(points, codebook_size=64, iterations=3, seed=0)
             hashes.add((file_hash(features), centroids.tobytes()))
     finally:

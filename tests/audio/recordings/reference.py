@@ -19,3 +19,13 @@ def first_hours_by_loop(sources: Sequence[Mapping[str, int]], milliseconds: floa
             break
         taken[number].append(name)
     return [[name for name in each if name in names] for each, names in zip(sources, taken, strict=True)]
+
+
+def radical_inverse(number: int, base: int) -> float:
+    """Mirror the digits of a number at the point: van der Corput, 1935. In base 2, 6 = 110 becomes 0.011 = 3/8."""
+    value, weight = 0.0, 1.0
+    while number:
+        weight /= base
+        value += weight * (number % base)
+        number //= base
+    return value

@@ -16,8 +16,8 @@ from audio.recordings.folds import Fold, folds
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from lm.probe import ProbeConfig
-from lm.probe_task import require_labels
+from lm.probing.probe import ProbeConfig
+from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import comparison
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable

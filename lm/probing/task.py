@@ -25,6 +25,7 @@ class ProbeTask:
     multi_label: bool  # whether a clip may have several labels
     unlabelled: int  # number of clips that are left out
     notices: tuple[str, ...]  # limits of the figures, a line each
+    parts: Sequence[str | None] | None = None  # of each clip: what cross-validation holds out together
 
     @classmethod
     def of(
@@ -34,6 +35,7 @@ class ProbeTask:
         *,
         label_separator: str | None = None,
         remedy: str = "change corpus.split so that each has any",
+        parts: Sequence[str | None] | None = None,
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
@@ -71,6 +73,7 @@ class ProbeTask:
             multi_label=label_separator is not None,
             unlabelled=unlabelled,
             notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=len(labels))),
+            parts=parts,
         )
 
     def names(self, targets: BoolArray) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:

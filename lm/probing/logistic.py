@@ -27,11 +27,16 @@ R = TypeVar("R")
 SMALLEST_VARIANCE = 1e-12
 
 
-def standardise(features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, FloatArray]:
+def standardise(
+    features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]], *, power: float = 1.0
+) -> dict[str, FloatArray]:
     """Standardise ``(clips, dim)`` to ``(clips of the split, dim)`` by split: mean 0 and deviation 1 over train.
 
-    ``rows`` are the clips of each split, ``(clips of the split,)``.
+    ``rows`` are the clips of each split, ``(clips of the split,)``. Before it, ``power`` is applied to magnitudes:
+    ``sign(x) |x|^power``.
     """
+    if power != 1:
+        features = (np.sign(features) * np.abs(features) ** power).astype(np.float32)
     scaler = StandardScaler().fit(features[rows["train"]])
     return {split: scaler.transform(features[chosen].astype(np.float32)) for split, chosen in rows.items()}
 

@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 
 from lm.comparison import bootstrap, interval
-from lm.logistic import side_by_side, standardise
-from lm.probe import FloatArray, ProbeConfig, ProbeResult, fit_penalties, outcome, penalty_grid
-from lm.probe_task import BoolArray, ProbeTask, RowArray
+from lm.probing.logistic import side_by_side, standardise
+from lm.probing.probe import FloatArray, ProbeConfig, ProbeResult, fit_penalties, outcome, penalty_grid
+from lm.probing.task import BoolArray, ProbeTask, RowArray
 
 DRAWS = 5  # of the clips with labels, per share
 
@@ -40,7 +40,7 @@ def learning_curve(
     """
     train = task.rows["train"]
     orders = [label_order(task.targets[train], seed=config.seed, draw=draw) for draw in range(DRAWS)]
-    scaled = standardise(features, task.rows)
+    scaled = standardise(features, task.rows, power=config.power)
     points: list[LearningPoint] = []
     for share in config.learning_curve:
         kept = [np.sort(order.first(share)) for order in orders]

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from lm.learning_curve import LearningPoint
-from lm.probe import MethodResult
+from lm.probing.learning_curve import LearningPoint
+from lm.probing.probe import MethodResult
 
 FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 

@@ -1,14 +1,17 @@
 """Linear probes: how well a linear classifier predicts labels from a representation.
 
 Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016 (arXiv:1610.01644). The same
-protocol for every method: frozen features, standardised on train, no augmentation, logistic regression. A method may
-offer several candidates (layers, poolings). All methods have the same number of tries, which their candidates share; a
-try is one penalty for one candidate. Validation chooses among the tries, and test is measured once, for the winner.
+protocol for every method: frozen features, standardised on train, no augmentation, one kind of linear classifier. A
+method may offer several candidates (layers, poolings). All methods have the same number of tries, which their
+candidates share; a try is one penalty for one candidate. Validation, or cross-validation over the groups of training
+and validation, chooses among the tries. In both cases the winner is fitted on train, and test is measured once.
 Test results of the other candidates are computed for charts by layer, and choose nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +21,10 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
 from lm.comparison import Hits, Outcome, Rankings, bootstrap, interval, measure
-from lm.logistic import LogisticProbe, rotate_to_row_space, side_by_side, standardise
-from lm.probe_task import BoolArray, ProbeTask
+from lm.probing.cross_validation import Rows, mean_over_divisions
+from lm.probing.logistic import LogisticProbe, rotate_to_row_space, side_by_side, standardise
+from lm.probing.ridge import RidgeProbe
+from lm.probing.task import BoolArray, ProbeTask
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -28,10 +33,16 @@ FloatArray = npt.NDArray[np.float32]
 class ProbeConfig:
     """Options of probes and of their intervals."""
 
+    classifier: Literal["logistic", "ridge"] = "logistic"  # the same for all methods
+    # what chooses: the validation clips, or cross-validation that holds out each group or given fold once
+    choose_by: Literal["validation", "group", "fold"] = "validation"
+    # of the features' magnitudes, before they are standardised: 0.5 is the signed square root (power normalisation,
+    # Perronnin et al., "Improving the Fisher kernel for large-scale image classification", 2010)
+    power: float = 1.0
     tries: int = 36  # (candidate, penalty) pairs per method, for any number of candidates
-    penalty_low: float = 1e-4  # C of the logistic regression, the strongest regularisation
+    penalty_low: float = 1e-4  # C, the strongest regularisation
     penalty_high: float = 10.0
-    max_iterations: int = 100  # of L-BFGS for each C, starting from the previous solution
+    max_iterations: int = 100  # of logistic regression's L-BFGS for each C, starting from the previous solution
     label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
     learning_curve: tuple[float, ...] = (0.01, 0.05, 0.1, 1.0)  # shares of the train labels, ascending; empty: none
     resamples: int = 1000  # of the test clips, for intervals
@@ -44,6 +55,7 @@ class ProbeConfig:
         ascending = 0 < self.penalty_low <= self.penalty_high < float("inf")
         rule = "choose values of C with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
         require(ascending, "probe.penalty_low", f"{self.penalty_low} and penalty_high {self.penalty_high}", rule)
+        require(0 < self.power <= 1, "probe.power", self.power, "choose 1 (none), or less and above 0, such as 0.5")
         rule, shares = "list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1", list(self.learning_curve)
         ascending = shares == sorted(set(shares)) and all(0 < share <= 1 for share in shares)
         require(ascending, "probe.learning_curve", shares, rule)
@@ -120,7 +132,52 @@ def probe(
     _require_rows(features, task, of)
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
     penalties = penalty_grid(tries or config.tries, config)
-    return fit_penalties(standardise(features, task.rows), targets, task, config, of=of, penalties=penalties)
+    standard = standardise(features, task.rows, power=config.power)
+    if config.choose_by == "validation":
+        return fit_penalties(standard, targets, task, config, of=of, penalties=penalties)
+    reached = mean_over_divisions(task, partial(_accuracies, features, task, config, penalties))
+    tried = tuple(
+        Try(of=of, penalty=penalty, validation_accuracy=float(mean))
+        for penalty, mean in zip(penalties, reached, strict=True)
+    )
+    best = max(tried, key=lambda each: each.validation_accuracy)
+    *_, scores = _scores(standard, "test", targets["train"], task, config, penalties[: tried.index(best) + 1])
+    return _result(of, best, scores, task, config, tried)
+
+
+def _accuracies(
+    features: FloatArray, task: ProbeTask, config: ProbeConfig, penalties: Sequence[float], rows: Rows
+) -> list[float]:
+    """Fit one division of cross-validation with each penalty; return the accuracy on its part that is held out."""
+    standard = standardise(features, rows, power=config.power)
+    scores = _scores(standard, "validation", task.targets[rows["train"]], task, config, penalties)
+    return [accuracy(each, task.targets[rows["validation"]], task) for each in scores]
+
+
+def _scores(
+    standard: Mapping[str, FloatArray],
+    split: str,
+    targets: BoolArray,
+    task: ProbeTask,
+    config: ProbeConfig,
+    penalties: Sequence[float],
+) -> Iterator[FloatArray]:
+    """Give the scores ``(clips, classes)`` of a split after the fit of each penalty in turn to ``targets`` of train."""
+    classifier, prepared = create_classifier(standard, targets, task, config)
+    for penalty in penalties:
+        classifier.fit(penalty)
+        yield classifier.scores(prepared[split])
+
+
+def create_classifier(
+    standard: Mapping[str, FloatArray], targets: BoolArray, task: ProbeTask, config: ProbeConfig
+) -> tuple[LogisticProbe | RidgeProbe, Mapping[str, FloatArray]]:
+    """Create the classifier of train's standardised features ``(clips, dim)``, and the features it reads, by split."""
+    if config.classifier == "ridge":
+        return RidgeProbe(standard["train"], targets), standard
+    rotated = rotate_to_row_space(standard)
+    limit = config.max_iterations
+    return LogisticProbe(rotated["train"], targets, multi_label=task.multi_label, max_iterations=limit), rotated
 
 
 def fit_penalties(
@@ -137,17 +194,14 @@ def fit_penalties(
     ``targets`` are ``(clips, classes)``, ``penalties`` values of C, ascending: each fit starts from the solution of the
     previous fit.
     """
-    rotated = rotate_to_row_space(features)
-    classifier = LogisticProbe(
-        rotated["train"], targets["train"], multi_label=task.multi_label, max_iterations=config.max_iterations
-    )
+    classifier, prepared = create_classifier(features, targets["train"], task, config)
     tries: list[Try] = []
     scores = np.zeros((0, 0), np.float32)
     for penalty in penalties:
         classifier.fit(penalty)
-        reached = accuracy(classifier.scores(rotated["validation"]), targets["validation"], task)
+        reached = accuracy(classifier.scores(prepared["validation"]), targets["validation"], task)
         if not tries or reached > max(each.validation_accuracy for each in tries):
-            scores = classifier.scores(rotated["test"])
+            scores = classifier.scores(prepared["test"])
         tries.append(Try(of=of, penalty=penalty, validation_accuracy=reached))
     best = max(tries, key=lambda each: each.validation_accuracy)
     return _result(of, best, scores, task, config, tuple(tries))
@@ -173,12 +227,9 @@ def scores_of_others(
     ``(others, dim)``.
     """
     rows = {"train": task.rows["train"], "others": len(features) + np.arange(len(others))}
-    rotated = rotate_to_row_space(standardise(np.concatenate([features, others]), rows))
-    targets, limit = task.targets[rows["train"]], config.max_iterations
-    classifier = LogisticProbe(rotated["train"], targets, multi_label=task.multi_label, max_iterations=limit)
-    for penalty in penalties:
-        classifier.fit(penalty)
-    return classifier.scores(rotated["others"])
+    standard = standardise(np.concatenate([features, others]), rows, power=config.power)
+    *_, scores = _scores(standard, "others", task.targets[rows["train"]], task, config, penalties)
+    return scores
 
 
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:

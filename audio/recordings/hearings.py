@@ -1,0 +1,80 @@
+"""Hearings: fixed ways to listen to a recording, whose features a comparison averages.
+
+A code is brittle: a slightly different voice gets another code. An average over several hearings of the same recording
+is not. Every hearing reads the recording at another rate, as a tape that runs slower or faster: pitch, formants and
+tempo change together (Ko et al., "Audio augmentation for speech recognition", 2015). It also begins a few milliseconds
+later, and hears a wider or narrower range of levels, where the front end bounds it. Because a hearing changes samples,
+every method can have the same hearings.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audio.blocks import skip_samples
+from audio.reading import read_blocks, resampled_length
+from audio.recordings.manifest import Clip
+from audio.waveform import FloatArray
+
+LATEST = 0.02  # seconds: begins of hearings are spread from 0 to here
+RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hearing:
+    """One way to listen to a recording."""
+
+    rate: float = 1.0  # samples per sample of the recording: above 1 is slower, and lower
+    skipped: float = 0.0  # seconds left out at the beginning
+    dynamic_range: float = 1.0  # ratio to the front end's own
+
+    def decibels(self, own: float | None) -> float | None:
+        """Return the dynamic range in dB for a front end of ``own`` dB; None: the front end bounds nothing."""
+        return None if own is None else own * self.dynamic_range
+
+    def num_samples(self, clip: Clip, sample_rate: int) -> int:
+        """Count the samples of a clip at the front end's ``sample_rate``: at least one is left."""
+        return self._read(clip, sample_rate) - self._skipped(clip, sample_rate)
+
+    def blocks(self, root: Path, clip: Clip, sample_rate: int) -> Iterator[FloatArray]:
+        """Read a clip below ``root`` as `audio.reading.read_blocks` does, in this hearing."""
+        blocks = read_blocks(root / clip.path, self._read_rate(sample_rate), part=clip.part)
+        skipped = self._skipped(clip, sample_rate)
+        return skip_samples(blocks, skipped) if skipped else blocks
+
+    def _read_rate(self, sample_rate: int) -> int:
+        return round(sample_rate * self.rate)
+
+    def _read(self, clip: Clip, sample_rate: int) -> int:
+        return resampled_length(clip.num_samples, clip.sample_rate, self._read_rate(sample_rate))
+
+    def _skipped(self, clip: Clip, sample_rate: int) -> int:
+        return min(round(self.skipped * sample_rate), self._read(clip, sample_rate) - 1)
+
+
+AS_RECORDED = Hearing()
+
+
+def hearings(count: int, *, spread: float) -> tuple[Hearing, ...]:
+    """List the first ``count`` hearings; the first is the recording as it is.
+
+    Rates lie between ``1 / (1 + spread)`` and ``1 + spread``, evenly on a log scale. All three amounts follow a Halton
+    sequence, so that any number of hearings covers them evenly (Halton, 1960).
+    """
+    if count == 1:
+        return (AS_RECORDED,)
+    from scipy.stats.qmc import Halton  # slow to import
+
+    points = Halton(3, scramble=False).random(count)[1:]  # the first point is a corner
+    low, high = RANGES
+    others = (
+        Hearing(
+            rate=float(np.exp((2 * rate - 1) * np.log1p(spread))),
+            skipped=float(skipped * LATEST),
+            dynamic_range=float(low + (high - low) * share),
+        )
+        for rate, skipped, share in points
+    )
+    return (AS_RECORDED, *others)

@@ -1,0 +1,1 @@
+"""Linear probes of representations: tasks, classifiers, choice and learning curves."""

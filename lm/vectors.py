@@ -1,0 +1,81 @@
+"""How a clip becomes a vector: frames are pooled over time, and vectors are averaged over hearings.
+
+Every method of a comparison has the same poolings and hearings.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from foundation.errors import InputError
+from foundation.ranges import require
+from lm.pooling import POOLINGS, FloatArray, Pooling
+
+Layers = Literal["each", "last", "together"]
+MOST_HEARINGS = 100  # twelve are as good as more, and each one costs as much as the first
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorConfig:
+    """Poolings and hearings."""
+
+    poolings: tuple[Pooling, ...] = POOLINGS
+    layers: tuple[Layers, ...] = ("each", "together")  # of a network: each one, the last one, all side by side
+    hearings: int = 1
+    hearing_rates: float = 0.25  # ratio: hearings are up to so much slower or faster
+
+    def __post_init__(self) -> None:
+        if not self.poolings or len({*self.poolings}) != len(self.poolings):
+            rule = f"name each of {', '.join(get_args(Pooling))} at most once, and at least one"
+            raise InputError(f"compare.poolings is {list(self.poolings)}; {rule}")
+        if not self.layers or len({*self.layers}) != len(self.layers):
+            rule = "choose some of each, last and together"
+            raise InputError(f"compare.layers is {list(self.layers)}; {rule}")
+        rule = f"choose 1 (the recording as it is) to {MOST_HEARINGS}"
+        require(1 <= self.hearings <= MOST_HEARINGS, "compare.hearings", self.hearings, rule)
+        rule = "choose a ratio of at least 0 and at most 1, such as 0.25"
+        require(0 <= self.hearing_rates <= 1, "compare.hearing_rates", self.hearing_rates, rule)
+
+    @property
+    def key(self) -> dict[str, object]:
+        """The part of a recipe that decides the vectors; a single hearing and the default layers add nothing."""
+        layers = {} if self.layers == ONE_HEARING.layers else {"layers": self.layers}
+        heard = {"hearings": self.hearings, "hearing_rates": self.hearing_rates}
+        others = heard if self.hearings > 1 else {}
+        return {"poolings": self.poolings, **layers, **others}
+
+    def of_network(self, count: int) -> int:
+        """Count the vectors of a network of ``count`` layers."""
+        return len(self.keys(count, layer="", together=""))
+
+    def keys(self, count: int, *, layer: str, together: str) -> list[str]:
+        """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""
+        names = [f"{layer}_{number}" for number in self.numbers(count)]
+        names += [together] if "together" in self.layers else []
+        return [f"{name}:{pooling}" for pooling in self.poolings for name in names]
+
+    def numbers(self, count: int) -> tuple[int, ...]:
+        """Return the numbers of the layers that are read by themselves, from 1 to ``count``."""
+        if "each" in self.layers:
+            return tuple(range(1, count + 1))
+        return (count,) if "last" in self.layers else ()
+
+
+ONE_HEARING = VectorConfig()
+
+
+def average(vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    """Average the arrays of each key over hearings; all have the same keys and shapes. One hearing is returned as is.
+
+    The sum is in float64, so it hardly depends on the order.
+    """
+    total: dict[str, npt.NDArray[np.float64]] = {}
+    hearing_count = 0
+    for row in vectors:
+        hearing_count += 1
+        for key, values in row.items():
+            total[key] = total.get(key, np.zeros(())) + values.astype(np.float64)
+    return {key: (values / hearing_count).astype(np.float32) for key, values in total.items()}
