@@ -16,7 +16,7 @@ from pipelines.chain.language_tests import judge_language_model, require_languag
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.sounds import make_sounds
-from pipelines.chain.unlabelled import read_unlabelled, require_sources
+from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.methods.study import Codec, unlabelled_entry
@@ -60,6 +60,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             require_space(folder, "hydra.run.dir=PATH")
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder)
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
+        corpus = noted(corpus, unlabelled)
         terminal.say(f"audio     {rates(settings)}")
         seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
         workers = choose_workers(settings.workers, seconds=seconds)

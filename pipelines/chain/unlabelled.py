@@ -55,6 +55,16 @@ def read_unlabelled(
     return tuple(found)
 
 
+def noted(corpus: Corpus, unlabelled: Sequence[Manifest]) -> Corpus:
+    """Return the corpus with a notice for the report: how much sound pre-training has beside it."""
+    if not unlabelled:
+        return corpus
+    clips = counted(sum(len(each.clips) for each in unlabelled), "other clip")
+    hours = sum(each.seconds for each in unlabelled) / SECONDS_PER_HOUR
+    notice = f"The GPT and SimCLR were also trained on {clips} without labels ({hours:.3g} hours)"
+    return replace(corpus, notices=(*corpus.notices, notice))
+
+
 def _read_source(
     source: str, settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal, folder: Path | None
 ) -> Corpus:

@@ -12,7 +12,8 @@ import torch
 from audio.recordings.manifest import SPLITS, Manifest, read_manifest, read_rejected
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.chain.unlabelled import REJECTED, read_unlabelled, require_sources
+from pipelines.chain.corpus import Corpus
+from pipelines.chain.unlabelled import REJECTED, noted, read_unlabelled, require_sources
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
@@ -97,6 +98,16 @@ def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
     assert read(settings_of(tmp_path, words, "unlabelled_hours=0"), tmp_path) == ()
     with pytest.raises(InputError, match=r"unlabelled_hours=1, but the unlabelled recordings hold 0\.001 hours"):
         read(settings_of(tmp_path, words, "unlabelled_hours=1"), tmp_path)
+
+
+def test_the_report_says_how_much_is_unlabelled(tmp_path: Path) -> None:
+    corpus = Corpus(name="own", manifest=NO_CORPUS, rejected=(), notices=("uneven",))
+    found = read(settings_of(tmp_path, f"unlabelled={sounds(tmp_path / 'one', 'a.wav', 'b.wav', seconds=9)}"), tmp_path)
+    assert noted(corpus, found).notices == (
+        "uneven",
+        "The GPT and SimCLR were also trained on 2 other clips without labels (0.005 hours)",
+    )
+    assert noted(corpus, ()) == corpus
 
 
 def test_nothing_is_unlabelled_unless_asked_for(tmp_path: Path) -> None:
