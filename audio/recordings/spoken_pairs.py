@@ -43,17 +43,18 @@ def held_out_voices(count: int) -> range:
     return range(len(VOICES) - count, len(VOICES))
 
 
-def word_pairs(voices: Sequence[int], *, words: int, rounds: int, seed: int) -> SpokenPairs:
+def word_pairs(voices: Sequence[int], *, words: int, known: int, rounds: int, seed: int) -> SpokenPairs:
     """Pair each of the first ``words`` words with ``rounds`` made-up words, in every voice.
 
-    All words are given to the engine as phonemes, the real ones too, so that nothing but the phonemes differs.
+    A made-up word is none of the first ``known`` words, those of the corpus. All words are given to the engine as
+    phonemes, the real ones too, so that nothing but the phonemes differs.
     """
     languages = {VOICES[voice]: VOICES[voice].partition("+")[0] for voice in voices}
     written = {
-        language: {word: tuple(phonemes) for word, phonemes in zip(WORDS[:words], each, strict=True)}
-        for language, each in transcribe(WORDS[:words], sorted({*languages.values()})).items()
+        language: {word: tuple(phonemes) for word, phonemes in zip(WORDS[:known], each, strict=True)}
+        for language, each in transcribe(WORDS[:known], sorted({*languages.values()})).items()
     }
-    chosen = made_up_words(list(written.values()), rounds=rounds)
+    chosen = made_up_words(list(written.values()), WORDS[: min(words, known)], rounds=rounds)
     pairs: list[SpokenPair] = []
     spoken: dict[str, Utterance] = {}
     for voice in voices:
@@ -84,15 +85,18 @@ def sentence_pairs(voices: Sequence[int], *, count: int, seed: int) -> SpokenPai
     return SpokenPairs(pairs=tuple(pairs), utterances=tuple(spoken))
 
 
-def made_up_words(accents: Sequence[Mapping[str, Phonemes]], *, rounds: int) -> list[tuple[str, str]]:
+def made_up_words(
+    accents: Sequence[Mapping[str, Phonemes]], words: Sequence[str], *, rounds: int
+) -> list[tuple[str, str]]:
     """Choose (word, donor): the word with the beginning of the donor is a made-up word, in all accents.
 
     In each round every word gives its beginning, the consonant before its stressed vowel, to one word at most. So the
     made-up words of a round have the beginnings and the endings of the real ones, and frequencies of sounds do not
-    tell them apart. A made-up word is not a word of the corpus in any accent; it may be an English word that the corpus
-    lacks. Words that begin with a vowel or with two consonants are left out.
+    tell them apart. ``accents`` have the phonemes of all words of the corpus. A made-up word is none of them in any
+    accent; it may be an English word that the corpus lacks. Words that begin with a vowel or with two consonants are
+    left out.
     """
-    words = [word for word in accents[0] if all(len(_beginning(each[word])) == 1 for each in accents)]
+    words = [word for word in words if all(len(_beginning(each[word])) == 1 for each in accents)]
     beginnings = np.array([_beginning(accents[0][word])[0] for word in words])
     possible = np.array([[_is_made_up(accents, word, donor) for donor in words] for word in words])
     chosen: list[tuple[str, str]] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from audio.reading import read
 from audio.recordings.embedded import EmbeddedConfig, read_phones, speak
@@ -82,10 +83,14 @@ def _tokens(
 def _representations(
     session: Session, tokens: Entry, model_entry: Entry, folder: Path, codes: Mapping[str, Codes], *, seed: int
 ) -> Iterator[tuple[str, Frames]]:
-    """Give each representation by name, one at a time: bottlenecks, codes, and states of all layers of both GPTs."""
+    """Give each representation by name, one at a time.
+
+    These are bottlenecks, the centroids of their codes, the codes themselves, and states of all layers of both GPTs.
+    """
     device = str(session.gang.device)
     tokenizer = Tokenizer.from_pretrained(tokens.folder, device=device)
     yield "bottleneck", {file: _bottlenecks(tokenizer, folder / file) for file in codes}
+    yield "centroids", {file: _centroids(tokenizer, clip) for file, clip in codes.items()}
     yield CODES, {file: clip.values for file, clip in codes.items()}
     gpt = LanguageModel.from_pretrained(model_entry.folder, device=device)
     untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=seed)
@@ -96,6 +101,12 @@ def _representations(
         for layer in layers:
             own = slice((layer - 1) * gpt.gpt.config.model_dim, layer * gpt.gpt.config.model_dim)
             yield f"{name}/layer_{layer}", {file: each[:, own] for file, each in states.items()}
+
+
+def _centroids(tokenizer: Tokenizer, codes: Codes) -> npt.NDArray[Any]:
+    """Look up the vectors that codes stand for: ``(time, bands * bottleneck)``."""
+    values = torch.from_numpy(codes.values).to(tokenizer.centroids.device)
+    return np.asarray(tokenizer.quantised(values).flatten(1).cpu().numpy())
 
 
 def _bottlenecks(tokenizer: Tokenizer, file: Path) -> npt.NDArray[Any]:

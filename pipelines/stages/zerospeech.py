@@ -10,6 +10,7 @@ from typing import Literal
 
 from audio.recordings.embedded import VOICES, EmbeddedConfig, speak
 from audio.recordings.spoken_pairs import SpokenPairs, held_out_voices, sentence_pairs, word_pairs
+from audio.recordings.words import WORDS
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.threads import one_thread
@@ -32,6 +33,7 @@ class ZerospeechConfig:
     """Options of the tests."""
 
     voices: int  # the last voices of the embedded corpus, which speak the tests
+    words: int  # words of the corpus that are asked, from the first
     rounds: int  # made-up words for each word
     sentences: int  # held-out sentences, each with the same words in another order
     seed: int  # of speeds and pitches
@@ -39,6 +41,7 @@ class ZerospeechConfig:
     def __post_init__(self) -> None:
         most = len(VOICES) - 1
         require(1 <= self.voices <= most, "zerospeech.voices", self.voices, f"choose 1 to {most}")
+        require(2 <= self.words <= len(WORDS), "zerospeech.words", self.words, f"choose 2 to {len(WORDS)}")
         require(1 <= self.rounds <= 9, "zerospeech.rounds", self.rounds, "choose 1 to 9")
         require(1 <= self.sentences <= 500, "zerospeech.sentences", self.sentences, "choose 1 to 500")
 
@@ -60,7 +63,7 @@ class ZerospeechConfig:
         voices = held_out_voices(self.voices)
         if embedded.sentences:
             return sentence_pairs(voices, count=self.sentences, seed=self.seed)
-        found = word_pairs(voices, words=embedded.words, rounds=self.rounds, seed=self.seed)
+        found = word_pairs(voices, words=self.words, known=embedded.words, rounds=self.rounds, seed=self.seed)
         require(bool(found.pairs), "embedded.words", embedded.words, "made-up words need more words to be made of")
         return found
 

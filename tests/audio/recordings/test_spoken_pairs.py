@@ -15,7 +15,7 @@ from foundation.errors import InputError
 
 
 def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
-    asked = word_pairs(held_out_voices(8), words=30, rounds=3, seed=0)  # all eight accents
+    asked = word_pairs(held_out_voices(8), words=30, known=30, rounds=3, seed=0)  # all eight accents
     by_file = {each.file: each for each in asked.utterances}
     real = {each.text for each in asked.utterances if each.file.partition("_")[0] in DEFAULT}
     assert len(asked.pairs) == 8 * 3 * 20
@@ -31,7 +31,7 @@ def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
 def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
     written = transcribe(DEFAULT, ["en-us"])["en-us"]
     phonemes = {word: tuple(each) for word, each in zip(DEFAULT, written, strict=True)}
-    chosen = made_up_words([phonemes], rounds=2)
+    chosen = made_up_words([phonemes], DEFAULT, rounds=2)
     words = [word for word, _ in chosen]
     assert Counter(sound for word in words for sound in phonemes[word]) == Counter(
         sound for word, donor in chosen for sound in exchange(phonemes, word, donor)
@@ -44,11 +44,12 @@ def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
 def test_an_impossible_exchange_is_left_out() -> None:
     """ "fin" with the beginning of "tan" is the word "tin"."""
     words = {"fin": ("f", "'I", "n"), "tin": ("t", "'I", "n"), "tan": ("t", "'a", "n"), "up": ("'V", "p")}
-    assert made_up_words([words], rounds=2) == [("tan", "fin")]
+    assert made_up_words([words], list(words), rounds=2) == [("tan", "fin")]
+    assert made_up_words([words], ["fin", "tan"], rounds=2) == [("tan", "fin")]
 
 
 def test_phones_have_times_within_the_sound(tmp_path: Path) -> None:
-    asked = word_pairs(held_out_voices(1), words=30, rounds=1, seed=0)
+    asked = word_pairs(held_out_voices(1), words=30, known=30, rounds=1, seed=0)
     folder = speak(asked.utterances[:4], tmp_path, seed=0, phones=True)
     for file, phones in read_phones(folder).items():
         assert 2 <= len(phones) <= 8
@@ -65,7 +66,9 @@ def test_words_as_phonemes_sound_like_words_as_text(tmp_path: Path) -> None:
     text = next(
         each for each in utterances(EmbeddedConfig(voices=52, takes=1)) if each.file == f"five_{VOICES[51]}_0.wav"
     )
-    asked = next(each for each in word_pairs([51], words=30, rounds=1, seed=0).utterances if each.file == text.file)
+    asked = next(
+        each for each in word_pairs([51], words=30, known=30, rounds=1, seed=0).utterances if each.file == text.file
+    )
     plain, phonemes = speak([text], tmp_path, seed=0), speak([asked], tmp_path, seed=0, phones=True)
     one, other = (soundfile.read(folder / text.file)[0] for folder in (plain, phonemes))
     assert abs(len(one) - len(other)) < 0.01 * len(one)

@@ -34,7 +34,7 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     found = json.loads((judged / "results.json").read_text())["zerospeech"]["pairs"]
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
     assert tuple(row["of"] for row in found["models"]) == MODELS
-    asked = ZerospeechConfig(voices=2, rounds=1, sentences=1, seed=0).pairs(EmbeddedConfig(voices=5, words=2))
+    asked = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=1, seed=0).pairs(EmbeddedConfig(voices=5, words=2))
     spoken = speak(asked.utterances, finished_run.store / "embedded", seed=0, phones=True)
     tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     gpt = LanguageModel.from_pretrained(finished_run.folder / "lm")
@@ -50,7 +50,7 @@ def test_phones_are_told_apart_by_codes_and_layers(finished_run: FinishedRun, ju
     found = json.loads((judged / "results.json").read_text())["zerospeech"]["phones"]
     layers = LanguageModel.from_pretrained(finished_run.folder / "lm").gpt.config.layers
     names = [f"{model}/layer_{layer}" for model in ("gpt", "random_gpt") for layer in range(1, layers + 1)]
-    assert [row["of"] for row in found["representations"]] == ["bottleneck", "codes", *names]
+    assert [row["of"] for row in found["representations"]] == ["bottleneck", "centroids", "codes", *names]
     assert (found["phones"], found["pairs"], found["voices"]) == (2, 1, 2)  # z and w before the same vowel
     assert all(0 <= row["value"] <= 1 for row in found["representations"])
 
@@ -60,7 +60,7 @@ def test_figures_and_report_show_the_test(judged: Path) -> None:
     rows = [row for row in figures if row["stage"] == "zerospeech"]
     judging = [(row["name"], row["of"]) for row in rows if row["name"] == "spot_the_word"]
     assert judging == [("spot_the_word", name) for name in MODELS]
-    assert [row["of"] for row in rows if row["name"] == "abx_error"][:2] == ["bottleneck", "codes"]
+    assert [row["of"] for row in rows if row["name"] == "abx_error"][:2] == ["bottleneck", "centroids"]
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
     page = (judged / "report.html").read_text()
     assert "pairs of a real and a made-up word, spoken by 2 voices that the GPT was not trained on" in page
