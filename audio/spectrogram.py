@@ -136,10 +136,11 @@ def log_mel_stream(
     The blocks are one recording from its start. Its range is bounded and its mean removed as the front end says;
     ``dynamic_range`` in dB overrides the front end's own.
     """
-    return log_mel.relative(_frames_stream(log_mel, blocks, frames=frames), dynamic_range=dynamic_range)
+    return log_mel.relative(frames_stream(log_mel, blocks, frames=frames), dynamic_range=dynamic_range)
 
 
-def _frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int) -> Iterator[Tensor]:
+def frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int) -> Iterator[Tensor]:
+    """Compute the frames ``(time, mels)`` of `log_mel_stream` before their range is bounded and their mean removed."""
     config = log_mel.config
     history = np.zeros(config.left_context, dtype=np.float32)
     for block in equal_blocks(blocks, frames * config.hop_length):

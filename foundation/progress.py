@@ -72,7 +72,8 @@ class Terminal:
                     total,
                 )
         else:
-            yield Progress(self._lines(title, unit), lambda line: self.say(f"  {title}: {line}"), total)
+            note = (lambda line: None) if self._place else (lambda line: self.say(f"  {title}: {line}"))
+            yield Progress(self._lines(title, unit), note, total)
 
     def _bars(self) -> Bars:
         return Bars(

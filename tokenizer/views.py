@@ -4,8 +4,9 @@ A view is the same sound cut into patches from another frame on, or warped: play
 other formants. Nothing that is probed, validated or tested is ever warped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -13,9 +14,8 @@ from torch import Tensor
 
 from audio.reading import read_blocks
 from audio.recordings.manifest import Clip
-from audio.spectrogram import log_mel_stream, require_ranges
+from audio.spectrogram import frames_stream, require_ranges
 from audio.warping import warp
-from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import named_seed, require_seed
@@ -80,15 +80,29 @@ def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
     clip, view = job
     if view.speed == view.formants == 1 and view.dynamic_range is None:
         return encode_clip(encoder, (clip, view.offset_frames))
-    blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
-    codes = _encode_warped(encoder.tokenizer, blocks, view)
+    audio = encoder.tokenizer.front_end
+    short = clip.seconds * audio.sample_rate <= FRAMES_AT_ONCE * audio.hop_length
+    codes = _encode_warped(encoder.tokenizer, _kept_frames(encoder, clip) if short else _frames(encoder, clip), view)
     return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=view.offset_frames)
 
 
 @torch.inference_mode()
-def _encode_warped(tokenizer: Tokenizer, blocks: Iterable[FloatArray], view: View) -> Codes:
+def _frames(encoder: Encoder, clip: Clip) -> Iterator[Tensor]:
+    """Give the clip's log-mel ``(time, mels)`` piece by piece, as all warped views have it before their own range."""
+    blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
+    yield from frames_stream(encoder.tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE)
+
+
+@lru_cache(maxsize=1)
+def _kept_frames(encoder: Encoder, clip: Clip) -> tuple[Tensor, ...]:
+    """Return all pieces; they are kept for the other views of the clip, which follow one after the other."""
+    return tuple(_frames(encoder, clip))
+
+
+@torch.inference_mode()
+def _encode_warped(tokenizer: Tokenizer, frames: Iterable[Tensor], view: View) -> Codes:
     values = []
-    for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE, dynamic_range=view.dynamic_range):
+    for piece in tokenizer.log_mel.relative(frames, dynamic_range=view.dynamic_range):
         warped = _warp(piece, view)[view.offset_frames :]
         whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
         if len(whole):
