@@ -32,10 +32,11 @@ def abx_sentence(test: AbxRecord) -> str:
     """Write what the ABX test asks, and how often codes and states of the GPT are wrong."""
     errors = {row["of"]: row["value"] for row in test["representations"]}
     layers = [value for name, value in errors.items() if name.startswith(f"{GPT}/")]
-    of_layers = f", the GPT's layers in {percent(min(layers))} to {percent(max(layers))}" if layers else ""
+    of_layers = f", states of the GPT's layers in {percent(min(layers))} to {percent(max(layers))}" if layers else ""
     return (
         "ABX: is a phone nearer to the same phone of another voice than to another phone between the same neighbours? "
-        f"Codes are wrong in {percent(errors.get('codes'))}{of_layers}; guessing is wrong in {percent(0.5)}."
+        f"Centroids of codes are wrong in {percent(errors.get('centroids'))}{of_layers}; guessing is wrong in "
+        f"{percent(0.5)}. Codes that are only compared as equal or not are wrong in {percent(errors.get('codes'))}."
     )
 
 

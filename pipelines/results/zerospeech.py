@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from lm.comparison import Hits, bootstrap, interval, measure
+from lm.comparison import FloatArray, Hits, bootstrap, difference, interval, measure
 from lm.probing.probe import ProbeConfig
 from pipelines.results.figures import Figure
-from pipelines.results.zerospeech_record import AbxRecord, JudgedRow, PairTestRecord, ZerospeechRecord
+from pipelines.results.zerospeech_record import AbxRecord, AdvantageRow, JudgedRow, PairTestRecord, ZerospeechRecord
 from pipelines.stages.abx import ERRORS
 from pipelines.stages.zerospeech import MODELS, PAIRS
 from pipelines.store.store import Entry
@@ -36,14 +36,15 @@ def pair_test(judged: list[dict[str, Any]], config: ProbeConfig) -> PairTestReco
 
     All items have the same voices, so the interval says what other words or sentences would give, not other voices.
     """
-    first = judged[0]
+    first, accuracies = judged[0], [each["accuracies"] for each in judged]
     return PairTestRecord(
         test=first["test"],
         items=len(first["items"]),
         pairs=first["pairs"],
         voices=first["voices"],
         example=first["example"],
-        models=_summarise([each["accuracies"] for each in judged], MODELS, config),
+        models=_summarise(accuracies, MODELS, config),
+        advantages=list(_advantages(accuracies, MODELS, config)),
     )
 
 
@@ -63,16 +64,31 @@ def _summarise(
     trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str], config: ProbeConfig
 ) -> list[JudgedRow]:
     """Average each name's values over trainings and items, with a bootstrap interval over items."""
-    values = np.array([[each[name] for name in names] for each in trainings])  # (trainings, names, items)
-    outcome = Hits(hits=values.mean(0))
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
+    outcome, draws = _resample(trainings, names, config)
     rows = []
     for number, (name, value) in enumerate(zip(names, measure(outcome)[0], strict=True)):
         low, high = interval(draws[:, number], config.confidence)
-        rows.append(
-            JudgedRow(of=name, value=float(value), low=low, high=high, seeds=values[:, number].mean(1).tolist())
-        )
+        seeds = [float(np.mean(each[name])) for each in trainings]
+        rows.append(JudgedRow(of=name, value=float(value), low=low, high=high, seeds=seeds))
     return rows
+
+
+def _advantages(
+    trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str], config: ProbeConfig
+) -> Iterator[AdvantageRow]:
+    """Compare the first name with each other, on the same resampled items."""
+    outcome, draws = _resample(trainings, names, config)
+    for number, name in enumerate(names[1:], 1):
+        found = difference(measure(outcome), draws, 0, number, confidence=config.confidence)
+        yield AdvantageRow(against=name, value=found.value, low=found.low, high=found.high, p=found.p)
+
+
+def _resample(
+    trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str], config: ProbeConfig
+) -> tuple[Hits, FloatArray]:
+    """Average values over trainings, and bootstrap their means over items: ``(resamples, names)``."""
+    outcome = Hits(hits=np.mean([[each[name] for name in names] for each in trainings], axis=0))
+    return outcome, bootstrap([outcome], resamples=config.resamples, seed=config.seed)
 
 
 def zerospeech_figures(record: ZerospeechRecord, made: Made) -> Iterator[Figure]:

@@ -13,6 +13,16 @@ class JudgedRow(TypedDict):
     seeds: list[float]  # accuracy of each training
 
 
+class AdvantageRow(TypedDict):
+    """The accuracy of the GPT minus that of another model on the same items."""
+
+    against: str
+    value: float
+    low: float  # interval over items, paired
+    high: float
+    p: float  # two-sided
+
+
 class PairTestRecord(TypedDict):
     """A test by pairs of utterances of which one is right; chance is 0.5."""
 
@@ -22,6 +32,7 @@ class PairTestRecord(TypedDict):
     voices: int
     example: list[str]  # an item, and what stands against it
     models: list[JudgedRow]
+    advantages: list[AdvantageRow]
 
 
 class AbxRecord(TypedDict):

@@ -81,7 +81,13 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
         for seed in range(2)
     ]
     config = run_settings(composed(Path("store"), "probe.resamples=2000")).probe
-    row = pair_test(entries, config)["models"][0]
+    entries[0]["accuracies"]["unigram"] = [0.0, 0.0, 0.5, 0.0]
+    record = pair_test(entries, config)
+    bigram, unigram, _ = record["advantages"]
+    assert (bigram["value"], bigram["low"], bigram["high"]) == (0, 0, 0)
+    assert unigram["value"] == pytest.approx(np.mean([0, 0.5, 0, 0.5]))  # per item, the mean of both seeds
+    assert 0 <= unigram["low"] < unigram["value"] < unigram["high"] <= 0.5
+    row = record["models"][0]
     assert row["value"] == pytest.approx(np.mean([0.5, 1, 0.5, 0.5]))
     assert row["seeds"] == pytest.approx([0.625, 0.625])
     rng = np.random.default_rng(1)
