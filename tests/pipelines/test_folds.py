@@ -198,6 +198,7 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
         (("compare.folds=fold", "stages=[lm,probe]"), "no fold"),
         (("compare.folds=group", "embedded.voices=2", "stages=[lm,probe]"), "at least 3"),
         (("unlabelled=embedded",), "unlabelled=embedded"),
+        (("unlabelled=[nowhere]",), "unlabelled: nowhere does not exist"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
