@@ -6,11 +6,11 @@ from pathlib import Path
 
 from audio.blocks import skip_samples
 from audio.reading import read_blocks
-from audio.recordings.hearings import Hearing
+from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import Clip
-from tokenizer.codes import CodesFormat
+from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip
-from tokenizer.signals import codes_of_blocks
+from tokenizer.signals import codes_of_frames
 from tokenizer.tokenizer import Tokenizer
 
 Job = tuple[Clip, int]  # a clip, and the frames of it to skip
@@ -49,13 +49,13 @@ def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
     return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset)
 
 
-def encode_hearing(encoder: Encoder, job: tuple[Clip, Hearing]) -> CodedClip:
-    """Encode one clip in one hearing."""
-    clip, hearing = job
-    audio = encoder.tokenizer.config.audio
-    blocks, num_samples = (
-        hearing.blocks(encoder.root, clip, audio.sample_rate),
-        hearing.num_samples(clip, audio.sample_rate),
-    )
-    codes = codes_of_blocks(encoder.tokenizer, blocks, num_samples, dynamic_range=hearing.decibels(audio.dynamic_range))
-    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split)
+def encode_hearing(heard: HeardFrames, encoder: Encoder, job: tuple[Clip, int]) -> CodedClip:
+    """Encode one clip in one of its stored hearings, by the hearing's place from 0."""
+    clip, place = job
+    return CodedClip(path=clip.path, span=clip.span, codes=_heard_codes(encoder, heard, clip)[place], split=clip.split)
+
+
+@lru_cache(maxsize=1)
+def _heard_codes(encoder: Encoder, heard: HeardFrames, clip: Clip) -> list[Codes]:
+    """Encode all stored hearings of a clip at once; they are kept for the other hearings, which follow."""
+    return codes_of_frames(encoder.tokenizer, heard.of(clip))

@@ -20,27 +20,43 @@ PATCHES_AT_ONCE = 500
 
 @torch.inference_mode()
 def signals(
-    tokenizer: Tokenizer,
-    blocks: Iterable[FloatArray],
-    num_samples: int,
-    *,
-    as_recorded: Callable[[Tensor], None] = lambda piece: None,
-    dynamic_range: float | None = None,
+    tokenizer: Tokenizer, pieces: Iterable[Tensor], *, as_recorded: Callable[[Tensor], None] = lambda piece: None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Give normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece.
 
-    ``blocks`` are ``num_samples`` samples at the tokenizer's rate. ``as_recorded`` is called with each piece of the
-    log-mel ``(time, mels)`` before ``audio.remove_mean`` and normalisation. ``dynamic_range`` in dB overrides the front
-    end's own.
+    ``pieces`` are the log-mel ``(time, mels)`` of a recording's whole patches, before ``audio.remove_mean``;
+    ``as_recorded`` is called with each of them.
     """
-    audio = tokenizer.config.audio
-    # the same frames as the codes have
-    padding = np.zeros(-num_samples % tokenizer.config.samples_per_code, np.float32)
-    frames = PATCHES_AT_ONCE * tokenizer.patch_frames
-    pieces = log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=frames, dynamic_range=dynamic_range)
-    for piece in subtract_mean(_observe(pieces, as_recorded), audio.remove_mean):
+    for piece in subtract_mean(_observe(pieces, as_recorded), tokenizer.config.audio.remove_mean):
         spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
         yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
+
+
+def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray], num_samples: int) -> Iterator[Tensor]:
+    """Give the log-mel of ``num_samples`` samples at the tokenizer's rate, whose blocks arrive, before mean removal.
+
+    The last patch is padded with silence, so these are the frames that the codes have.
+    """
+    padding = np.zeros(-num_samples % tokenizer.config.samples_per_code, np.float32)
+    frames = PATCHES_AT_ONCE * tokenizer.patch_frames
+    return log_mel_stream(_with_mean(tokenizer), chain(blocks, [padding]), frames=frames)
+
+
+def whole_patches(frames: Tensor, patch_frames: int) -> Tensor:
+    """Repeat the last of the frames ``(time, mels)`` until the last patch is whole."""
+    return torch.cat([frames, frames[-1:].expand(-len(frames) % patch_frames, -1)])
+
+
+def codes_of_frames(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> list[Codes]:
+    """Encode the log-mel ``(time, mels)`` of each recording, before ``audio.remove_mean``, all in one batch.
+
+    The last patch of each is made whole.
+    """
+    size, how = tokenizer.patch_frames, tokenizer.config.audio.remove_mean
+    whole = [torch.cat([*subtract_mean([whole_patches(frames, size)], how)]) for frames in recordings]
+    values = torch.split(tokenizer.encode_spectrogram(torch.cat(whole)), [len(frames) // size for frames in whole])
+    step = tokenizer.config.samples_per_code
+    return [Codes(values=each.numpy(), num_samples=len(each) * step, format=tokenizer.format) for each in values]
 
 
 @lru_cache(maxsize=1)
@@ -53,14 +69,3 @@ def _observe(pieces: Iterable[Tensor], observer: Callable[[Tensor], None]) -> It
     for piece in pieces:
         observer(piece)
         yield piece
-
-
-def codes_of_blocks(
-    tokenizer: Tokenizer, blocks: Iterable[FloatArray], num_samples: int, *, dynamic_range: float | None = None
-) -> Codes:
-    """Encode ``num_samples`` samples at the tokenizer's rate; ``dynamic_range`` in dB overrides the front end's own."""
-    padding = np.zeros(-num_samples % tokenizer.config.samples_per_code, np.float32)
-    frames = PATCHES_AT_ONCE * tokenizer.patch_frames
-    pieces = log_mel_stream(tokenizer.log_mel, chain(blocks, [padding]), frames=frames, dynamic_range=dynamic_range)
-    values = torch.cat([tokenizer.encode_spectrogram(piece) for piece in pieces]).numpy()
-    return Codes(values=values, num_samples=num_samples, format=tokenizer.format)

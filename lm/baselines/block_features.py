@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from audio.recordings.hearings import hearings
+from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import Clip
 from foundation.saved_models import CONFIG, WEIGHTS
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.baselines.spectrogram_reader import SpectrogramReader
+from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader
 from lm.baselines.supervised import class_scores
 from lm.pooling import FloatArray, Pooling, RunningPools
 from lm.vectors import ONE_HEARING, VectorConfig, average
@@ -49,17 +49,22 @@ def _part(folder: Path, name: str) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def block_features(
-    loader: EncoderLoader, reader: SpectrogramReader, clip: Clip, vectors: VectorConfig = ONE_HEARING
+    loader: EncoderLoader,
+    reader: SpectrogramReader,
+    clip: Clip,
+    vectors: VectorConfig = ONE_HEARING,
+    heard: HeardFrames | None = None,
 ) -> dict[str, FloatArray]:
     """Compute each block's frames under each pooling, ``block_1:mean`` and so on, and those of all blocks side by side.
 
     A recording is read in pieces of `PIECE_FRAMES` frames from its start, so memory does not grow with its length. The
-    encoder does not see the previous piece: some frames at each border see silence instead. All hearings of a piece
-    share a batch, and their vectors are averaged.
+    encoder does not see the previous piece: some frames at each border see silence instead. The clip and its stored
+    hearings share a batch, and their vectors are averaged.
     """
-    encoder, heard = _load(loader), hearings(vectors.hearings, spread=vectors.hearing_rates)
-    pools = [_pools(encoder.config, reader.num_frames(clip, hearing), vectors.poolings) for hearing in heard]
-    for pieces in zip_longest(*(reader.pieces(clip, hearing) for hearing in heard)):
+    encoder, others = _load(loader), [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
+    lengths = [reader.num_frames(clip), *map(len, others)]
+    pools = [_pools(encoder.config, frames, vectors.poolings) for frames in lengths]
+    for pieces in zip_longest(reader.pieces(clip), *(torch.split(each, PIECE_FRAMES) for each in others)):
         present = [number for number, piece in enumerate(pieces) if piece is not None]
         for name, number, states in _blocks(encoder, [pieces[number] for number in present], loader.device):
             pools[present[number]].add(name, states)

@@ -7,10 +7,12 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from audio.recordings.hearings import AS_RECORDED, Hearing
+from audio.mean_removal import subtract_mean
+from audio.reading import read_blocks, resampled_length
 from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 
@@ -25,18 +27,25 @@ class SpectrogramReader:
     audio: SpectrogramConfig
     sample: Path  # folder of the statistics
 
-    def num_frames(self, clip: Clip, hearing: Hearing = AS_RECORDED) -> int:
+    def num_frames(self, clip: Clip) -> int:
         """Count the frames of a recording: the last hop is padded with silence, so there is at least one."""
-        return -(-hearing.num_samples(clip, self.audio.sample_rate) // self.audio.hop_length)
+        return -(-self._num_samples(clip) // self.audio.hop_length)
 
-    def pieces(self, clip: Clip, hearing: Hearing = AS_RECORDED) -> Iterator[Tensor]:
+    def pieces(self, clip: Clip) -> Iterator[Tensor]:
         """Give normalised log-mel ``(time, mels)`` of a recording, `PIECE_FRAMES` frames at a time."""
         log_mel, mean, std = _front_end(self.audio, self.sample)
-        silence = np.zeros(-hearing.num_samples(clip, self.audio.sample_rate) % self.audio.hop_length, np.float32)
-        blocks = chain(hearing.blocks(self.root, clip, self.audio.sample_rate), [silence])
-        decibels = hearing.decibels(self.audio.dynamic_range)
-        for piece in log_mel_stream(log_mel, blocks, frames=PIECE_FRAMES, dynamic_range=decibels):
+        silence = np.zeros(-self._num_samples(clip) % self.audio.hop_length, np.float32)
+        blocks = chain(read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part), [silence])
+        for piece in log_mel_stream(log_mel, blocks, frames=PIECE_FRAMES):
             yield (piece - mean) / std
+
+    def normalised(self, frames: Tensor) -> Tensor:
+        """Normalise a recording's log-mel ``(time, mels)`` of this front end, from which no mean was removed."""
+        _, mean, std = _front_end(self.audio, self.sample)
+        return (torch.cat([*subtract_mean([frames], self.audio.remove_mean)]) - mean) / std
+
+    def _num_samples(self, clip: Clip) -> int:
+        return resampled_length(clip.num_samples, clip.sample_rate, self.audio.sample_rate)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def _bags(study: Study) -> Made:
     from pipelines.stages.features import code_features
 
-    return Made(trained=study.coded.entries, features=code_features(study.session, study.coded))
+    return Made(
+        trained=(*study.heard_entries, *study.coded.entries), features=code_features(study.session, study.coded)
+    )
 
 
 def _states(study: Study) -> Made:
@@ -26,7 +28,7 @@ def _states(study: Study) -> Made:
     entry = gpt_features(
         study.session, study.coded, codec.lm, states=own.states, attentive=attentive, surprise=surprise
     )
-    return Made(trained=study.coded.entries, features=entry)
+    return Made(trained=(*study.heard_entries, *study.coded.entries), features=entry)
 
 
 def _untrained_states(study: Study) -> Made:
@@ -34,7 +36,7 @@ def _untrained_states(study: Study) -> Made:
 
     own, states = study.options.lm, study.options.compare.states
     entry = random_gpt_features(study.session, study.coded, own.gpt, states=states, seed=own.fit.seed)
-    return Made(trained=study.coded.entries, features=entry)
+    return Made(trained=(*study.heard_entries, *study.coded.entries), features=entry)
 
 
 def _untrained_candidates(options: Options, poolings: int) -> int:

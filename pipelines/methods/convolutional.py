@@ -27,18 +27,20 @@ def _simclr(study: Study) -> Made:
     extra = [spectrograms(session, each, options.audio, study.codec.sample) for each in study.unlabelled]
     data = [study.spectrograms, *(unlabelled_entry(entry, place) for place, entry in enumerate(extra))]
     trained = simclr(session, study.spectrograms, extra, options.baselines)
-    return Made(trained=(*data, trained), features=_encoded(study, SIMCLR.name, trained))
+    return Made(trained=(*data, trained, *study.heard_entries), features=_encoded(study, SIMCLR.name, trained))
 
 
 def _supervised(study: Study) -> Made:
     from pipelines.stages.baselines import supervised
 
     trained = supervised(study.session, study.spectrograms, study.labels, study.options.baselines)
-    return Made(trained=(study.spectrograms, trained), features=_encoded(study, SUPERVISED.name, trained))
+    return Made(
+        trained=(study.spectrograms, trained, *study.heard_entries), features=_encoded(study, SUPERVISED.name, trained)
+    )
 
 
 def _untrained(study: Study) -> Made:
-    return Made(features=_encoded(study, RANDOM_CONV.name, None))
+    return Made(trained=study.heard_entries, features=_encoded(study, RANDOM_CONV.name, None))
 
 
 def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
@@ -46,7 +48,15 @@ def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
 
     own = study.options
     return baseline_features(
-        study.session, study.manifest, own.audio, study.codec.sample, method, encoder, own.baselines, study.vectors
+        study.session,
+        study.manifest,
+        own.audio,
+        study.codec.sample,
+        method,
+        encoder,
+        own.baselines,
+        study.vectors,
+        study.heard,
     )
 
 

@@ -23,9 +23,10 @@ def _features(study: Study) -> Made:
 
     codec, methods = study.codec, study.wanted & SIGNALS
     return Made(
+        trained=study.heard_entries,
         features=signal_features(
-            study.session, study.manifest, codec.tokenizer, codec.autoencoder.key, methods, study.vectors
-        )
+            study.session, study.manifest, codec.tokenizer, codec.autoencoder.key, methods, study.vectors, study.heard
+        ),
     )
 
 

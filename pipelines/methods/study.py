@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
+from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.hearings import hearings
 from audio.recordings.manifest import Manifest
 from audio.spectrogram import SpectrogramConfig
@@ -17,7 +18,7 @@ from pipelines.stages.features import HeardCodes
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import LanguageModelSettings, unlabelled_prefix
 from pipelines.stages.spectrogram_transformer import AstSettings
-from pipelines.stages.stored_arrays import spectrograms
+from pipelines.stages.stored_arrays import heard_frames, spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from training.state import FitConfig
@@ -94,12 +95,25 @@ class Study:
         return self.options.compare.vectors
 
     @cached_property
+    def heard(self) -> tuple[Entry, HeardFrames] | None:
+        """Log-mel of the clips in all hearings but the first; None for one hearing."""
+        own = self.vectors
+        return heard_frames(
+            self.session, self.manifest, self.options.audio, hearings(own.hearings, spread=own.hearing_rates)
+        )
+
+    @property
+    def heard_entries(self) -> tuple[Entry, ...]:
+        """The entry of `heard`, if there is one."""
+        return (self.heard[0],) if self.heard else ()
+
+    @cached_property
     def coded(self) -> HeardCodes:
         """The codes of the clips in all hearings."""
-        own = self.vectors
-        heard = hearings(own.hearings, spread=own.hearing_rates)
-        others = heard_codes(self.session, self.manifest, self.codec.tokenizer, heard)
-        return HeardCodes(codes=self.codec.codes, heard=others, vectors=own)
+        others = None
+        if self.heard is not None:
+            others = heard_codes(self.session, self.manifest, self.codec.tokenizer, self.heard)
+        return HeardCodes(codes=self.codec.codes, heard=others, vectors=self.vectors)
 
     @property
     def labels(self) -> Labels:

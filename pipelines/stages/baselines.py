@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from foundation.saved_models import CONFIG, WEIGHTS, write_tensors
@@ -23,6 +24,7 @@ from lm.baselines.supervised import HeadConfig, LabelledSplit, create_classifier
 from lm.contrast import ContrastConfig
 from lm.pooling import FloatArray
 from lm.vectors import ONE_HEARING, VectorConfig
+from pipelines.stages.features import heard_key
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_spectrograms, stored_std
 from pipelines.store.session import Session
@@ -139,6 +141,7 @@ def baseline_features(
     encoder: Entry | None,
     settings: BaselineSettings,
     vectors: VectorConfig = ONE_HEARING,
+    heard: tuple[Entry, HeardFrames] | None = None,
 ) -> Entry:
     """Compute the pooled features of every block of an encoder, and of all blocks side by side, from the recordings.
 
@@ -147,11 +150,20 @@ def baseline_features(
     network = {"encoder": asdict(settings.encoder), "seed": None if encoder else settings.seed}
     config = {"method": method, **vectors.key, "audio": asdict(audio), **network}
     inputs = {"encoder": encoder.key if encoder else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
+    inputs |= heard_key(heard)
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     device, classifier = str(session.gang.device), encoder if method == "supervised" else None
     read_vectors = _with_head(vectors, settings.supervised.head) if classifier else vectors
     read = create_block_reader(
-        manifest.root, audio, sample, settings.encoder, encoder, seed=settings.seed, device=device, vectors=read_vectors
+        manifest.root,
+        audio,
+        sample,
+        settings.encoder,
+        encoder,
+        seed=settings.seed,
+        device=device,
+        vectors=read_vectors,
+        heard=heard,
     )
 
     def make(folder: Path) -> None:
@@ -180,11 +192,12 @@ def create_block_reader(
     seed: int = 0,
     device: str,
     vectors: VectorConfig = ONE_HEARING,
+    heard: tuple[Entry, HeardFrames] | None = None,
 ) -> Callable[[Clip], dict[str, FloatArray]]:
     """Return a function that pools the blocks of an encoder for a clip below ``root``, in any process."""
     reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
     loader = EncoderLoader(folder=encoder.folder if encoder else None, config=config, seed=seed, device=device)
-    return partial(block_features, loader, reader, vectors=vectors)
+    return partial(block_features, loader, reader, vectors=vectors, heard=heard[1] if heard else None)
 
 
 def score_last_block(classifier: Entry, config: ConvEncoderConfig, pooled: Mapping[str, FloatArray]) -> FloatArray:

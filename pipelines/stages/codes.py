@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from audio.recordings.hearings import Hearing
+from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import SPLITS, Manifest, audio_hash
 from foundation.workers import encoding_pool, in_order
 from pipelines.store.session import Session
@@ -28,17 +28,17 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
 
 
 def heard_codes(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, hearings: Sequence[Hearing]
-) -> Entry | None:
-    """Encode every clip in each hearing but the first, hearing after hearing; None if there is only one."""
-    others = hearings[1:]
-    if not others:
-        return None
-    jobs = [(clip, hearing) for hearing in others for clip in manifest.clips]
-    inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)}
-    recipe = Recipe("heard_codes", 1, config={"hearings": [asdict(each) for each in others]}, inputs=inputs)
-    title = f"encoding {len(manifest.clips)} clips in {len(others)} other hearings"
-    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_hearing, title)
+    session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: tuple[Entry, HeardFrames]
+) -> Entry:
+    """Encode every clip in each of its stored hearings; those of a clip follow one after the other."""
+    frames_entry, frames = heard
+    others = frames.hearings - 1
+    jobs = [(clip, place) for clip in manifest.clips for place in range(others)]
+    manifest_hash = audio_hash(manifest, SPLITS)
+    inputs = {"tokenizer": tokenizer_entry.key, "frames": frames_entry.key, "manifest": manifest_hash}
+    recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
+    title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
+    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, partial(encode_hearing, frames), title)
 
 
 def views(

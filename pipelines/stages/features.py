@@ -6,16 +6,19 @@ choose from.
 """
 
 import inspect
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
-from audio.recordings.hearings import AS_RECORDED, Hearing, hearings
+from audio.reading import read_blocks, resampled_length
+from audio.recordings.heard_frames import HeardFrames
+from audio.recordings.hearings import Hearing, hearings
 from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash, recordings_hash
 from foundation.threads import one_thread
@@ -30,7 +33,8 @@ from pipelines.store.stored_features import FEATURES, GPT, method_of_key, stacke
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
-from tokenizer.signals import signals
+from tokenizer.signals import log_mel_pieces, signals, whole_patches
+from tokenizer.tokenizer import Tokenizer
 
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
@@ -42,32 +46,36 @@ def signal_features(
     autoencoder: str,
     methods: Collection[str],
     vectors: VectorConfig = ONE_HEARING,
+    heard: tuple[Entry, HeardFrames] | None = None,
 ) -> Entry:
     """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
 
     They are the same for every codebook of an autoencoder; ``autoencoder`` is its key or fingerprint.
     """
     inputs = {"autoencoder": autoencoder, "manifest": audio_hash(manifest, SPLITS)}
+    inputs |= heard_key(heard)
     recipe = Recipe("signal_features", 2, config={**vectors.key, "methods": sorted(methods)}, inputs=inputs)
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        rows = session.each("log-mel and bottlenecks", partial(audio_vectors, encoder, vectors), manifest.clips)
+        work = partial(audio_vectors, encoder, heard[1] if heard else None, vectors.poolings)
+        rows = session.each("log-mel and bottlenecks", work, manifest.clips)
         wanted = ({key: vector for key, vector in row.items() if method_of_key(key) in methods} for row in rows)
         write_features(folder, stacked_rows(wanted))
 
     return session.obtain(recipe, f"log-mel and bottlenecks of {len(manifest.clips)} clips", make, files=[FEATURES])
 
 
-def audio_vectors(encoder: Encoder, vectors: VectorConfig, clip: Clip) -> dict[str, FloatArray]:
-    """Average `audio_features` over the hearings of a clip."""
-    heard = hearings(vectors.hearings, spread=vectors.hearing_rates)
-    return average(audio_features(encoder, clip, hearing, poolings=vectors.poolings) for hearing in heard)
-
-
-def audio_features(
-    encoder: Encoder, clip: Clip, hearing: Hearing = AS_RECORDED, *, poolings: Sequence[Pooling] = POOLINGS
+def audio_vectors(
+    encoder: Encoder, heard: HeardFrames | None, poolings: Sequence[Pooling], clip: Clip
 ) -> dict[str, FloatArray]:
+    """Average `audio_features` over a clip and its stored hearings."""
+    others = [] if heard is None else heard.of(clip)
+    rows = (_stored_features(encoder.tokenizer, frames, poolings) for frames in others)
+    return average(chain([audio_features(encoder, clip, poolings=poolings)], rows))
+
+
+def audio_features(encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
     """Compute each pooling of a clip's normalised log-mel and bottlenecks while the clip is read.
 
     With ``audio.remove_mean`` there are two versions of log-mel: the tokenizer's, and the recorded one, which has the
@@ -75,22 +83,36 @@ def audio_features(
     """
     tokenizer = encoder.tokenizer
     audio = tokenizer.config.audio
-    num_samples = hearing.num_samples(clip, audio.sample_rate)
-    steps = tokenizer.format.steps(num_samples)
-    frames, twice = steps * tokenizer.patch_frames, audio.remove_mean != "none"
+    num_samples = resampled_length(clip.num_samples, clip.sample_rate, audio.sample_rate)
+    blocks = read_blocks(encoder.root / clip.path, audio.sample_rate, part=clip.part)
+    pieces, steps = log_mel_pieces(tokenizer, blocks, num_samples), tokenizer.format.steps(num_samples)
+    features = _pool_signals(tokenizer, pieces, steps, poolings)
+    for row in features.values():
+        require_finite(row, clip, "pooled log-mel and bottlenecks")
+    return features
+
+
+def _stored_features(tokenizer: Tokenizer, frames: Tensor, poolings: Sequence[Pooling]) -> dict[str, FloatArray]:
+    """Compute the features of stored log-mel ``(time, mels)``."""
+    whole = whole_patches(frames, tokenizer.patch_frames)
+    return _pool_signals(tokenizer, [whole], len(whole) // tokenizer.patch_frames, poolings)
+
+
+def _pool_signals(
+    tokenizer: Tokenizer, pieces: Iterable[Tensor], steps: int, poolings: Sequence[Pooling]
+) -> dict[str, FloatArray]:
+    """Pool log-mel and bottlenecks of the pieces ``(time, mels)`` of a recording of ``steps`` patches."""
+    how = tokenizer.config.audio.remove_mean
+    frames, twice = steps * tokenizer.patch_frames, how != "none"
     own, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
     pools = RunningPools({own: frames, **({recorded: frames} if twice else {}), "bottleneck": steps}, poolings)
-    blocks, decibels = hearing.blocks(encoder.root, clip, audio.sample_rate), hearing.decibels(audio.dynamic_range)
     pool_recorded = (lambda piece: pools.add(recorded, piece.cpu().numpy())) if twice else (lambda piece: None)
-    found = signals(tokenizer, blocks, num_samples, as_recorded=pool_recorded, dynamic_range=decibels)
-    for spectrogram, bottlenecks in found:
+    for spectrogram, bottlenecks in signals(tokenizer, pieces, as_recorded=pool_recorded):
         pools.add(own, spectrogram.cpu().numpy())
         pools.add("bottleneck", bottlenecks.cpu().numpy())
     features = pools.pooled
-    if audio.remove_mean == "clip":
+    if how == "clip":
         features.pop(f"{own}:mean", None)
-    for row in features.values():
-        require_finite(row, clip, "pooled log-mel and bottlenecks")
     return features
 
 
@@ -99,7 +121,7 @@ class HeardCodes:
     """The codes of a corpus: of the recordings as they are, and of the other hearings."""
 
     codes: Entry
-    heard: Entry | None = None  # clip after clip in the second hearing, then in the third, ...
+    heard: Entry | None = None  # of `stages.codes.heard_codes`
     vectors: VectorConfig = ONE_HEARING
 
     @property
@@ -114,11 +136,11 @@ class HeardCodes:
 
     def by_hearing(self) -> Iterator[list[Codes]]:
         """Give the codes of all clips in each hearing."""
-        first = [clip.codes for clip in read_codes(self.codes.folder)[1]]
-        yield first
-        others = iter(read_codes(self.heard.folder)[1]) if self.heard else iter(())
-        while following := [clip.codes for clip in islice(others, len(first))]:
-            yield following
+        yield [clip.codes for clip in read_codes(self.codes.folder)[1]]
+        if self.heard is not None:
+            others = [clip.codes for clip in read_codes(self.heard.folder)[1]]
+            places = self.vectors.hearings - 1
+            yield from (others[place::places] for place in range(places))
 
 
 def code_features(session: Session, coded: HeardCodes) -> Entry:
@@ -211,6 +233,11 @@ def _pooled(
 
     with threadpool_limits(1):  # more threads round sums in another way
         return average(map(hear, hearings(vectors.hearings, spread=vectors.hearing_rates)))
+
+
+def heard_key(heard: tuple[Entry, HeardFrames] | None) -> dict[str, str]:
+    """Return the input of a recipe; without other hearings there is none."""
+    return {} if heard is None else {"heard": heard[0].key}
 
 
 def _states(states: Sequence[States]) -> dict[str, object]:

@@ -8,8 +8,9 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,9 +20,11 @@ import torch
 from torch import Tensor
 
 from audio.reading import read_blocks, resampled_length
+from audio.recordings.heard_frames import HeardFrames
+from audio.recordings.hearings import Hearing
 from audio.recordings.inspection import require_finite
-from audio.recordings.manifest import Clip, Manifest, Split, audio_hash
-from audio.spectrogram import SpectrogramConfig
+from audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
+from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from foundation.arrays import Array, allocate, fill, write_array
 from lm.baselines.ast_features import patches_along, stored_filter_banks
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
@@ -124,6 +127,48 @@ def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig,
 
 def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> None:
     fill(frames, (piece.numpy() for piece in reader.pieces(clip)))
+
+
+def heard_frames(
+    session: Session, manifest: Manifest, audio: SpectrogramConfig, hearings: Sequence[Hearing]
+) -> tuple[Entry, HeardFrames] | None:
+    """Write log-mel of every clip in each hearing but the first, 16 bits; None if there is only one.
+
+    No mean is removed and nothing is normalised, so folds and seeds share the entry.
+    """
+    others = hearings[1:]
+    if not others:
+        return None
+    front_end = replace(audio, remove_mean="none")
+    config = {"audio": asdict(front_end), "hearings": [asdict(each) for each in others]}
+    recipe = Recipe("heard_frames", 1, config=config, inputs={"recordings": recordings_hash(manifest)})
+    folders = [str(number) for number in range(2, len(hearings) + 1)]
+
+    def make(folder: Path) -> None:
+        for name, hearing in zip(folders, others, strict=True):
+            (folder / name).mkdir(exist_ok=True)
+            lengths = [-(-hearing.num_samples(clip, audio.sample_rate) // audio.hop_length) for clip in manifest.clips]
+            write = partial(_write_hearing, manifest.root, front_end, hearing)
+            file, width = folder / name / FRAMES, (audio.n_mels,)
+            write_clips(session, f"hearing {name}", file, manifest.clips, lengths, write, dtype=np.float16, width=width)
+        write_json(folder / CLIPS, [clip.name for clip in manifest.clips])
+
+    title = f"log-mel of {len(manifest.clips)} clips in {len(others)} other hearings"
+    files = [CLIPS, *(f"{name}/{file}" for name in folders for file in (FRAMES, OFFSETS))]
+    entry = session.obtain(recipe, title, make, files=files)
+    return entry, HeardFrames(folder=entry.folder, hearings=len(hearings))
+
+
+def _write_hearing(root: Path, audio: SpectrogramConfig, hearing: Hearing, frames: Array, clip: Clip) -> None:
+    silence = np.zeros(-hearing.num_samples(clip, audio.sample_rate) % audio.hop_length, np.float32)
+    blocks = chain(hearing.blocks(root, clip, audio.sample_rate), [silence])
+    decibels = hearing.decibels(audio.dynamic_range)
+    fill(frames, (piece.numpy() for piece in log_mel_stream(_log_mel(audio), blocks, dynamic_range=decibels)))
+
+
+@lru_cache(maxsize=1)
+def _log_mel(audio: SpectrogramConfig) -> LogMel:
+    return LogMel(audio)
 
 
 def stored_std(entry: Entry) -> Tensor:

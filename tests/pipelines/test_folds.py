@@ -33,7 +33,7 @@ FOLDS = (
         "probe.tries=24",
         "compare.states=[residual,inner]",
     ),
-    *("compare.hearings=2", "compare.poolings=[thirds,thirds_max]"),
+    *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
     "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv,mfcc]",
 )

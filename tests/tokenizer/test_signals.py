@@ -1,4 +1,4 @@
-"""Codes of a clip in one of its hearings."""
+"""Codes of stored log-mel."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,19 +7,20 @@ import numpy as np
 import soundfile
 import torch
 
+from audio.mean_removal import MeanRemoval
 from audio.reading import read
-from audio.recordings.hearings import AS_RECORDED, Hearing
 from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
-from tokenizer.encoder import Encoder, encode_clip, encode_hearing
+from tokenizer.encoder import Encoder, encode_clip
+from tokenizer.signals import codes_of_frames, log_mel_pieces, whole_patches
 from tokenizer.tokenizer import Tokenizer
 
 
-def _encoder(folder: Path, dynamic_range: float | None = None) -> Encoder:
+def _encoder(folder: Path, remove_mean: MeanRemoval) -> Encoder:
     """A tokenizer whose centroids are bottlenecks of the clip, so that its codes differ."""
     plain = tiny_tokenizer(0)
-    config = replace(plain.config, audio=replace(AUDIO, dynamic_range=dynamic_range))
+    config = replace(plain.config, audio=replace(AUDIO, remove_mean=remove_mean))
     spectrogram = LogMel(config.audio)(torch.from_numpy(read(folder / "a.wav", AUDIO.sample_rate).samples)[None])
     with torch.inference_mode():
         bottlenecks = plain.bottlenecks(plain.normalise(spectrogram)).flatten(0, 2)
@@ -29,29 +30,25 @@ def _encoder(folder: Path, dynamic_range: float | None = None) -> Encoder:
     return Encoder(folder=folder / "tokenizer", root=folder)
 
 
-def test_a_recording_as_it_is_has_its_own_codes(tmp_path: Path) -> None:
+def test_codes_of_log_mel_are_those_of_the_recording(tmp_path: Path) -> None:
     clip = _clip(tmp_path)
-    encoder = _encoder(tmp_path)
-    plain, heard = encode_clip(encoder, (clip, 0)).codes, encode_hearing(encoder, (clip, AS_RECORDED)).codes
-    np.testing.assert_array_equal(plain.values, heard.values)
-    assert plain.num_samples == heard.num_samples
-    assert len({*plain.values.flat}) > 3
+    hows: tuple[MeanRemoval, ...] = ("none", "clip")
+    for how in hows:
+        encoder = _encoder(tmp_path, remove_mean=how)
+        tokenizer = encoder.tokenizer
+        samples = read(tmp_path / "a.wav", AUDIO.sample_rate).samples
+        pieces = torch.cat([*log_mel_pieces(tokenizer, [samples], len(samples))])
+        short = pieces[: 3 * tokenizer.patch_frames]
+        plain, first = codes_of_frames(tokenizer, [pieces, short])
+        np.testing.assert_array_equal(plain.values, encode_clip(encoder, (clip, 0)).codes.values)
+        assert len({*plain.values.flat}) > 3
+        assert len(first.values) == 3
 
 
-def test_another_hearing_has_the_codes_of_its_own_samples(tmp_path: Path) -> None:
-    clip = _clip(tmp_path)
-    encoder, hearing = _encoder(tmp_path), Hearing(rate=1.25, skipped=0.01)
-    samples = np.concatenate([*hearing.blocks(tmp_path, clip, AUDIO.sample_rate)])
-    found = encode_hearing(encoder, (clip, hearing)).codes
-    np.testing.assert_array_equal(found.values, encoder.tokenizer.encode(samples, AUDIO.sample_rate).values)
-    assert found.num_samples == len(samples)
-
-
-def test_a_hearing_bounds_the_range_where_the_front_end_does(tmp_path: Path) -> None:
-    clip = _clip(tmp_path)
-    encoder = _encoder(tmp_path, dynamic_range=40.0)
-    narrow = encode_hearing(encoder, (clip, Hearing(dynamic_range=0.1))).codes
-    assert not np.array_equal(narrow.values, encode_clip(encoder, (clip, 0)).codes.values)
+def test_the_last_patch_is_made_whole_by_its_last_frame() -> None:
+    frames = torch.arange(5.0)[:, None]
+    assert whole_patches(frames, 3)[:, 0].tolist() == [0, 1, 2, 3, 4, 4]
+    assert whole_patches(frames[:3], 3)[:, 0].tolist() == [0, 1, 2]
 
 
 def _clip(folder: Path) -> Clip:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
 from audio.reading import read
-from audio.recordings.hearings import hearings
+from audio.recordings.hearings import Hearing, hearings
 from audio.recordings.manifest import Clip, Manifest, Split
 from audio.spectrogram import LogMel
 from audio.waveform import FloatArray
@@ -22,13 +22,13 @@ from foundation.errors import InputError
 from foundation.files import file_hash
 from foundation.progress import Terminal
 from lm.baselines.encoder import create_encoder
-from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader, statistics
+from lm.baselines.spectrogram_reader import PIECE_FRAMES, statistics
 from lm.pooling import POOLINGS, pool
 from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.commandline.refusals import resolved
 from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
 from pipelines.stages.labels import Labels
-from pipelines.stages.stored_arrays import spectrograms, stored_spectrograms
+from pipelines.stages.stored_arrays import heard_frames, spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import TokenizerSettings, frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -303,21 +303,29 @@ def test_features_of_several_hearings_are_the_average_of_each(
     session: Session, manifest: Manifest, sample: Entry
 ) -> None:
     vectors = VectorConfig(hearings=3, poolings=("thirds_max", "max"), layers=("last", "together"))
-    entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS, vectors)
+    stored = heard_frames(session, manifest, AUDIO, hearings(3, spread=0.25))
+    entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS, vectors, stored)
     features = load_file(entry.folder / "features.safetensors")
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
-    reader = SpectrogramReader(root=manifest.root, audio=AUDIO, sample=sample.folder)
     for row, clip in enumerate(manifest.clips[:5]):
-        heard = [torch.cat([*reader.pieces(clip, hearing)]) for hearing in hearings(3, spread=0.25)]
+        heard = [_heard(manifest, clip, hearing, sample) for hearing in hearings(3, spread=0.25)]
         with torch.inference_mode():
             blocks = [encoder.blocks(each[None], torch.tensor([len(each)])) for each in heard]
         for pooling in vectors.poolings:
             frames = [[each[number][0][0].numpy() for each in blocks] for number in (0, 1)]
             pools = [np.mean([pool(one, pooling) for one in block], axis=0) for block in frames]
-            np.testing.assert_allclose(features[f"random_conv/block_2:{pooling}"][row], pools[1], atol=1e-4)
+            np.testing.assert_allclose(features[f"random_conv/block_2:{pooling}"][row], pools[1], atol=1e-2)
             together = features[f"random_conv/all_blocks:{pooling}"][row]
-            np.testing.assert_allclose(together, np.concatenate(pools), atol=1e-4)
+            np.testing.assert_allclose(together, np.concatenate(pools), atol=1e-2)
     assert set(features) == {f"random_conv/{key}" for key in vectors.keys(2, layer="block", together="all_blocks")}
+
+
+def _heard(manifest: Manifest, clip: Clip, hearing: Hearing, sample: Entry) -> torch.Tensor:
+    """Normalised log-mel of one hearing, from its samples."""
+    samples = np.concatenate([*hearing.blocks(manifest.root, clip, AUDIO.sample_rate)])
+    padded = np.pad(samples, (0, -len(samples) % AUDIO.hop_length))
+    mean, std = statistics(sample.folder)
+    return (LogMel(AUDIO)(torch.from_numpy(padded)[None])[0] - mean) / std
 
 
 def test_a_head_reads_the_last_block_whatever_is_probed(
