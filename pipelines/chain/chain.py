@@ -33,7 +33,7 @@ from pipelines.stages.probe import require_probeable
 from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.store.stored_features import GPT, PROBE
+from pipelines.store.stored_features import PROBE
 from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name
 from training.gangs import open_gang
 from training.tracking import write_tensorboard
@@ -137,7 +137,7 @@ def make_stages(
     healthy = health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)
     made = [sample, inputs, trained, tokens, coded, healthy]
     model = None
-    if {"lm", "zerospeech"} & {*wanted} or settings.probes(GPT):
+    if {"lm", "zerospeech"} & {*wanted} or any(method.reads_lm for method in settings.probed_methods):
         own = _coded(session, manifest, tokens, settings, coded)
         others = [_coded(session, each, tokens, settings) for each in unlabelled]
         model = language_model(session, own, settings.lm, unlabelled=others)

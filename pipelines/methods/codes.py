@@ -31,6 +31,15 @@ def _states(study: Study) -> Made:
     return Made(trained=(*study.heard_entries, *study.coded.entries), features=entry)
 
 
+def _filtered(study: Study) -> Made:
+    from pipelines.stages.filtered import filtered_features
+
+    codec = study.codec
+    assert codec.lm is not None, "the chain trains the language model before it filters codes"
+    entry = filtered_features(study.session, study.manifest, codec.tokenizer, codec.lm, study.vectors, study.heard)
+    return Made(trained=study.heard_entries, features=entry)
+
+
 def _untrained_states(study: Study) -> Made:
     from pipelines.stages.features import random_gpt_features
 
@@ -65,7 +74,13 @@ BAG_OF_CODES = Method(
 GPT = Method(
     row=Row(name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=("learning curves", "groups")),
     candidates=_candidates,
+    reads_lm=True,
     features=_states,
+)
+FILTERED_CODES = Method(
+    row=Row(name="filtered_codes", kind="codes", title="codes, filtered by the GPT", line=Line(marker="d", dashes=":")),
+    reads_lm=True,
+    features=_filtered,
 )
 RANDOM_GPT = Method(
     row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=("summary",)),

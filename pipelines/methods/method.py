@@ -73,6 +73,7 @@ class Method:
     row: Row
     # row of the classifier that was trained with the representation; the entry of features then holds class scores, too
     head: Row | None = None
+    reads_lm: bool = False  # whether its features are made by the run's language model
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     # how many keys it writes, from the options and the number of poolings
     candidates: Callable[[Options, int], int] = lambda options, poolings: poolings

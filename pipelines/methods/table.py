@@ -6,7 +6,7 @@ To add a method, describe it in a file of this folder and add it here. Sentences
 from collections.abc import Iterable
 
 from pipelines.methods.chroma import CHROMA
-from pipelines.methods.codes import BAG_OF_CODES, GPT, RANDOM_GPT
+from pipelines.methods.codes import BAG_OF_CODES, FILTERED_CODES, GPT, RANDOM_GPT
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
 from pipelines.methods.method import Place, Row
 from pipelines.methods.mfcc import MFCC
@@ -19,6 +19,7 @@ _ALL = (
     SIMCLR,
     AST,
     BAG_OF_CODES,
+    FILTERED_CODES,
     RANDOM_GPT,
     SUPERVISED,
     RANDOM_CONV,

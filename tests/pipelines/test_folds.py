@@ -35,9 +35,19 @@ FOLDS = (
     ),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
-    "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv,mfcc]",
+    "compare.methods=[log_mel,bag_of_codes,gpt,simclr,supervised,random_conv,mfcc,filtered_codes]",
 )
-METHODS = {"log_mel", "bag_of_codes", "gpt", "simclr", "supervised", "supervised_head", "random_conv", "mfcc"}
+METHODS = {
+    "log_mel",
+    "bag_of_codes",
+    "gpt",
+    "simclr",
+    "supervised",
+    "supervised_head",
+    "random_conv",
+    "mfcc",
+    "filtered_codes",
+}
 
 
 @pytest.fixture(scope="module")
