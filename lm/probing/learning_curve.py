@@ -13,8 +13,9 @@ from functools import partial
 import numpy as np
 
 from lm.comparison import bootstrap, interval
+from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.logistic import side_by_side, standardise
-from lm.probing.probe import FloatArray, ProbeConfig, ProbeResult, fit_penalties, outcome, penalty_grid
+from lm.probing.probe import FloatArray, ProbeResult, fit_penalties, outcome
 from lm.probing.task import BoolArray, ProbeTask, RowArray
 
 DRAWS = 5  # of the clips with labels, per share

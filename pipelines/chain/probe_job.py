@@ -15,7 +15,7 @@ from foundation.devices import Device, choose_device
 from foundation.files import NO_PERMISSION, file_hash, write_aside
 from foundation.progress import Terminal
 from lm.model import LanguageModel
-from lm.probing.probe import ProbeConfig
+from lm.probing.config import ProbeConfig
 from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.signals import SIGNALS

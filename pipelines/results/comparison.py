@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix
 
 from foundation.errors import InputError
 from lm.comparison import FloatArray, Hits, Outcome, Rankings, bootstrap, by_fold, difference, interval, measure
-from lm.probing.probe import ProbeConfig, require_equal_counts
+from lm.probing.config import ProbeConfig, require_equal_counts
 from pipelines.methods.table import row_of
 from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
 from pipelines.store.stored_features import GPT

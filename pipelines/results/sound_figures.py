@@ -11,7 +11,7 @@ import numpy as np
 
 from audio.recordings.manifest import Manifest
 from lm.comparison import Hits, bootstrap, by_fold, difference, interval
-from lm.probing.probe import ProbeConfig
+from lm.probing.config import ProbeConfig
 from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
 from pipelines.results.figures import Figure
 from pipelines.stages.decoded import CLIPS, GUARD, JUDGED

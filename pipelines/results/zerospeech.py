@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lm.comparison import FloatArray, Hits, bootstrap, difference, interval, measure
-from lm.probing.probe import ProbeConfig
+from lm.probing.config import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.zerospeech_record import AbxRecord, AdvantageRow, JudgedRow, PairTestRecord, ZerospeechRecord
 from pipelines.stages.abx import ERRORS

@@ -16,7 +16,7 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
 from lm.batches import MIN_PAIRS
-from lm.probing.probe import ProbeConfig, shared_tries
+from lm.probing.config import ProbeConfig, shared_tries
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS
 from pipelines.settings.comparison import ComparisonConfig

@@ -16,9 +16,10 @@ from audio.recordings.manifest import Manifest
 from foundation.errors import InputError
 from foundation.text import counted
 from lm.pooling import FloatArray
+from lm.probing.config import ProbeConfig, require_equal_counts
 from lm.probing.cross_validation import divisions
 from lm.probing.learning_curve import learning_curve
-from lm.probing.probe import ProbeConfig, probe_method, require_equal_counts, scored_method
+from lm.probing.probe import probe_method, scored_method
 from lm.probing.record import method_record
 from lm.probing.task import ProbeTask
 from pipelines.store.session import Session

@@ -20,7 +20,8 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.errors import InputError
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.pooling import FloatArray
-from lm.probing.probe import ProbeConfig, penalties_up_to, scores_of_others
+from lm.probing.config import ProbeConfig, penalties_up_to
+from lm.probing.probe import scores_of_others
 from lm.probing.task import ProbeTask
 from pipelines.stages.baselines import create_block_reader, score_last_block
 from pipelines.stages.decoded import decoded_paths, wav_name

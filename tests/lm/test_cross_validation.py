@@ -11,8 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from foundation.errors import InputError
+from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.cross_validation import divisions
-from lm.probing.probe import ProbeConfig, penalty_grid, probe
+from lm.probing.probe import probe
 from lm.probing.ridge import RidgeProbe
 from lm.probing.task import ProbeTask
 

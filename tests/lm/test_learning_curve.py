@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.learning_curve import DRAWS, label_order, learning_curve
 from lm.probing.logistic import standardise
-from lm.probing.probe import ProbeConfig, fit_penalties, penalty_grid, probe
+from lm.probing.probe import fit_penalties, probe
 from lm.probing.task import ProbeTask
 
 CONFIG = ProbeConfig(tries=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))

@@ -7,20 +7,16 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from foundation.errors import InputError
+from lm.probing.config import ProbeConfig, penalties_up_to, penalty_grid, require_equal_counts, shared_tries
 from lm.probing.logistic import rotate_to_row_space
 from lm.probing.probe import (
     MethodResult,
-    ProbeConfig,
     ProbeResult,
     best_candidate,
-    penalties_up_to,
-    penalty_grid,
     probe,
     probe_method,
-    require_equal_counts,
     scored_method,
     scores_of_others,
-    shared_tries,
 )
 from lm.probing.task import ProbeTask
 

@@ -14,7 +14,8 @@ from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import unigram_perplexity
 from lm.pooling import bag_of_codes
-from lm.probing.probe import ProbeConfig, ProbeTask, best_candidate, probe
+from lm.probing.config import ProbeConfig
+from lm.probing.probe import ProbeTask, best_candidate, probe
 from lm.sequences import CodeSequences
 from tokenizer.codes import Codes, CodesFormat
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from foundation.errors import InputError
-from lm.probing.probe import ProbeConfig
+from lm.probing.config import ProbeConfig
 from pipelines.methods.table import row_of
 from pipelines.results.comparison import Probed, comparison
 from pipelines.results.comparison_table import as_markdown, as_table

@@ -9,7 +9,7 @@ import torch
 
 from audio.recordings.manifest import Clip, Manifest
 from foundation.progress import Terminal
-from lm.probing.probe import ProbeConfig
+from lm.probing.config import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.stages.decoded import CLIPS, GUARD, JUDGED

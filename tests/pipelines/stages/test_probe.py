@@ -16,7 +16,7 @@ from audio.recordings.folds import Fold, folds
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from lm.probing.probe import ProbeConfig
+from lm.probing.config import ProbeConfig
 from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import comparison

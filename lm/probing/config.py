@@ -1,0 +1,88 @@
+"""Options of the probes, and the tries that all methods share: a try is one penalty for one candidate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from foundation.errors import InputError
+from foundation.ranges import require
+from foundation.seeds import require_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """Options of probes and of their intervals."""
+
+    classifier: Literal["logistic", "ridge"] = "logistic"  # the same for all methods
+    # what chooses: the validation clips, or cross-validation that holds out each group or given fold once
+    choose_by: Literal["validation", "group", "fold"] = "validation"
+    # of the features' magnitudes, before they are standardised: 0.5 is the signed square root (power normalisation,
+    # Perronnin et al., "Improving the Fisher kernel for large-scale image classification", 2010)
+    power: float = 1.0
+    tries: int = 36  # (candidate, penalty) pairs per method, for any number of candidates
+    penalty_low: float = 1e-4  # C, the strongest regularisation
+    penalty_high: float = 10.0
+    max_iterations: int = 100  # of logistic regression's L-BFGS for each C, starting from the previous solution
+    label_separator: str | None = None  # between the classes of a clip that has several: ";" for "dog;rain"
+    learning_curve: tuple[float, ...] = (0.01, 0.05, 0.1, 1.0)  # shares of the train labels, ascending; empty: none
+    resamples: int = 1000  # of the test clips, for intervals
+    confidence: float = 0.95  # probability mass of the intervals
+    seed: int = 0  # of the resamples, and of the labelled clips of a share
+
+    def __post_init__(self) -> None:
+        for name in ("tries", "max_iterations", "resamples"):
+            require(getattr(self, name) >= 1, f"probe.{name}", getattr(self, name), "choose 1 or more")
+        ascending = 0 < self.penalty_low <= self.penalty_high < float("inf")
+        rule = "choose values of C with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
+        require(ascending, "probe.penalty_low", f"{self.penalty_low} and penalty_high {self.penalty_high}", rule)
+        require(0 < self.power <= 1, "probe.power", self.power, "choose 1 (none), or less and above 0, such as 0.5")
+        rule, shares = "list shares of the labels above 0, up to 1, ascending: 0.01, 0.1, 1", list(self.learning_curve)
+        ascending = shares == sorted(set(shares)) and all(0 < share <= 1 for share in shares)
+        require(ascending, "probe.learning_curve", shares, rule)
+        rule = "give what stands between labels, or null for one label"
+        require(self.label_separator != "", "probe.label_separator", "empty", rule)
+        rule = "choose a probability between 0 and 1, such as 0.95"
+        require(0 < self.confidence < 1, "probe.confidence", self.confidence, rule)
+        require_seed(self.seed, "probe.seed")
+
+
+def shared_tries(candidates: int, tries: int, *, of: str) -> tuple[int, ...]:
+    """Divide a method's tries among its candidates; the first ones get one more if the division leaves a rest.
+
+    Raises:
+        InputError: there are no candidates, or more than tries.
+    """
+    if not 1 <= candidates <= tries:
+        problem = f"{of} has {candidates} candidates, and every method has {tries} tries"
+        raise InputError(f"{problem}; offer 1 to {tries}, or raise probe.tries, which is the same for all methods")
+    return tuple(tries // candidates + (place < tries % candidates) for place in range(candidates))
+
+
+def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
+    """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale.
+
+    The ends of the range would be poor choices: a candidate with two tries would try only them, and nothing in between.
+    """
+    low, high = np.log([config.penalty_low, config.penalty_high])
+    return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
+
+
+def require_equal_counts(counts: Mapping[str, int]) -> None:
+    """Refuse a comparison of methods with different numbers of tries; 0 means that a method has its own scores."""
+    tried = {of: count for of, count in counts.items() if count}
+    if len(set(tried.values())) > 1:
+        found = ", ".join(f"{of} {count}" for of, count in tried.items())
+        raise InputError(f"the methods were not tried equally often ({found}); give all as many tries")
+
+
+def penalties_up_to(
+    penalty: float, candidates: Sequence[str], chosen_one: str, config: ProbeConfig, *, of: str
+) -> tuple[float, ...]:
+    """Return the penalties that `probe_method` fits for one of a method's candidates, up to the chosen one.
+
+    Each fit starts from the previous solution, so fitting these in turn gives the weights that validation judged.
+    """
+    tries = dict(zip(candidates, shared_tries(len(candidates), config.tries, of=of), strict=True))
+    return tuple(each for each in penalty_grid(tries[chosen_one], config) if each <= penalty)
