@@ -37,8 +37,9 @@ def embed(
     means = means_of(poolings)
     weights = [_weights(codes, means) for codes in clips]
     sums, largest = _pool(model, clips, weights, batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
-    ends = np.cumsum([len(pooling_weights(1, each)) for each in means])[:-1]
-    parts = dict(zip(means, np.split(sums, ends, axis=2), strict=True))  # (layers, clips, parts, dim) of each
+    ends = np.cumsum([0, *(len(pooling_weights(1, each)) for each in means)])
+    places = zip(means, ends[:-1], ends[1:], strict=True)
+    parts = {each: sums[:, :, begin:end] for each, begin, end in places}  # (layers, clips, parts, dim) of each
     return {pooling: _side_by_side(assemble(pooling, parts, largest)) for pooling in poolings}
 
 

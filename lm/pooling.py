@@ -80,6 +80,8 @@ class RunningPools:
         """Prepare for sequences of the given numbers of time steps."""
         self._poolings = tuple(poolings)
         self._means = means_of(poolings)
+        for count in steps.values():
+            pooling_parts(count, "mean")  # refuses a recording of no time steps
         self._parts = {
             (name, means): pooling_parts(count, means) for name, count in steps.items() for means in self._means
         }
@@ -119,6 +121,7 @@ class RunningPools:
 
 def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
     """Pool ``(time, features)`` to ``(parts * features,)``."""
+    pooling_parts(len(frames), "mean")  # refuses a recording of no time steps
     values = frames.astype(np.float32)
     means = {each: pooling_weights(len(values), each) @ values for each in means_of([pooling])}
     return assemble(pooling, means, np.abs(values).max(0, keepdims=True)).reshape(-1)

@@ -5,6 +5,7 @@ Every method of a comparison has the same poolings and hearings.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from foundation.ranges import require
 from lm.pooling import POOLINGS, FloatArray, Pooling
 
 Layers = Literal["each", "last", "together"]
-MOST_HEARINGS = 100  # twelve are as good as more, and each one costs as much as the first
+MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class VectorConfig:
             rule = f"name each of {', '.join(get_args(Pooling))} at most once, and at least one"
             raise InputError(f"compare.poolings is {list(self.poolings)}; {rule}")
         if not self.layers or len({*self.layers}) != len(self.layers):
-            rule = "choose some of each, last and together"
+            rule = "list each, last or together, each at most once, and at least one"
             raise InputError(f"compare.layers is {list(self.layers)}; {rule}")
         rule = f"choose 1 (the recording as it is) to {MOST_HEARINGS}"
         require(1 <= self.hearings <= MOST_HEARINGS, "compare.hearings", self.hearings, rule)
@@ -41,11 +42,15 @@ class VectorConfig:
 
     @property
     def key(self) -> dict[str, object]:
-        """The part of a recipe that decides the vectors; a single hearing and the default layers add nothing."""
-        layers = {} if self.layers == ONE_HEARING.layers else {"layers": self.layers}
+        """The part of a recipe that decides the vectors of a method without layers; a single hearing adds nothing."""
         heard = {"hearings": self.hearings, "hearing_rates": self.hearing_rates}
         others = heard if self.hearings > 1 else {}
-        return {"poolings": self.poolings, **layers, **others}
+        return {"poolings": self.poolings, **others}
+
+    @property
+    def network_key(self) -> dict[str, object]:
+        """The same of a method with layers; the default layers add nothing."""
+        return self.key if self.layers == ONE_HEARING.layers else {**self.key, "layers": self.layers}
 
     def of_network(self, count: int) -> int:
         """Count the vectors of a network of ``count`` layers."""
@@ -72,9 +77,13 @@ def average(vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray
 
     The sum is in float64, so it hardly depends on the order.
     """
+    rows = iter(vectors)
+    first, second = next(rows), next(rows, None)
+    if second is None:
+        return dict(first)
     total: dict[str, npt.NDArray[np.float64]] = {}
     hearing_count = 0
-    for row in vectors:
+    for row in chain([first, second], rows):
         hearing_count += 1
         for key, values in row.items():
             total[key] = total.get(key, np.zeros(())) + values.astype(np.float64)

@@ -8,7 +8,7 @@ from audio.blocks import skip_samples
 from audio.reading import read_blocks
 from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import Clip
-from tokenizer.codes import Codes, CodesFormat
+from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
 from tokenizer.signals import codes_of_frames
 from tokenizer.tokenizer import Tokenizer
@@ -49,13 +49,7 @@ def encode_clip(encoder: Encoder, job: Job) -> CodedClip:
     return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset)
 
 
-def encode_hearing(heard: HeardFrames, encoder: Encoder, job: tuple[Clip, int]) -> CodedClip:
-    """Encode one clip in one of its stored hearings, by the hearing's place from 0."""
-    clip, place = job
-    return CodedClip(path=clip.path, span=clip.span, codes=_heard_codes(encoder, heard, clip)[place], split=clip.split)
-
-
-@lru_cache(maxsize=1)
-def _heard_codes(encoder: Encoder, heard: HeardFrames, clip: Clip) -> list[Codes]:
-    """Encode all stored hearings of a clip at once; they are kept for the other hearings, which follow."""
-    return codes_of_frames(encoder.tokenizer, heard.of(clip))
+def encode_hearings(heard: HeardFrames, encoder: Encoder, clip: Clip) -> list[CodedClip]:
+    """Encode one clip in each of its stored hearings."""
+    coded = codes_of_frames(encoder.tokenizer, heard.of(clip))
+    return [CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split) for codes in coded]

@@ -43,7 +43,10 @@ def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray], num_sampl
 
 
 def whole_patches(frames: Tensor, patch_frames: int) -> Tensor:
-    """Repeat the last of the frames ``(time, mels)`` until the last patch is whole."""
+    """Repeat the last of the frames ``(time, mels)`` until the last patch is whole.
+
+    Stored hearings have no silence after their end, with which `log_mel_pieces` fills the last patch of a recording.
+    """
     return torch.cat([frames, frames[-1:].expand(-len(frames) % patch_frames, -1)])
 
 

@@ -1,7 +1,8 @@
 """Views of a training clip: other codes of the same sound, which only pre-training sees.
 
 A view is the same sound cut into patches from another frame on, or warped: played at another speed, by a speaker with
-other formants. Nothing that is probed, validated or tested is ever warped.
+other formants. Views are for training alone. `audio.recordings.hearings` are the versions of
+clips that probes read.
 """
 
 from collections.abc import Iterable, Iterator

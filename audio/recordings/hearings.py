@@ -1,10 +1,10 @@
-"""Hearings: fixed ways to listen to a recording, whose features a comparison averages.
+"""Hearings: fixed versions of a recording, over which a comparison averages features (test-time augmentation).
 
-A code is brittle: a slightly different voice gets another code. An average over several hearings of the same recording
-is not. Every hearing reads the recording at another rate, as a tape that runs slower or faster: pitch, formants and
+A slightly different voice gets other codes. The average over several versions of a recording depends less on the
+voice. Every hearing reads the recording at another rate, as a tape that runs slower or faster: pitch, formants and
 tempo change together (Ko et al., "Audio augmentation for speech recognition", 2015). It also begins a few milliseconds
-later, and hears a wider or narrower range of levels, where the front end bounds it. Because a hearing changes samples,
-every method can have the same hearings.
+later. These two changes are made to samples, so every method can have them. A log-mel front end that limits the range
+of levels (``audio.dynamic_range``) has a wider or narrower range in each hearing, too.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,8 @@ def hearings(count: int, *, spread: float) -> tuple[Hearing, ...]:
     """List the first ``count`` hearings; the first is the recording as it is.
 
     Rates lie between ``1 / (1 + spread)`` and ``1 + spread``, evenly on a log scale. All three amounts follow a Halton
-    sequence, so that any number of hearings covers them evenly (Halton, 1960).
+    sequence (Halton, 1960), which covers them evenly with 4, 8 or 16 hearings. They are rounded, because they are part
+    of keys, and processors differ in the last digit.
     """
     if count == 1:
         return (AS_RECORDED,)
@@ -71,9 +72,9 @@ def hearings(count: int, *, spread: float) -> tuple[Hearing, ...]:
     low, high = RANGES
     others = (
         Hearing(
-            rate=float(np.exp((2 * rate - 1) * np.log1p(spread))),
-            skipped=float(skipped * LATEST),
-            dynamic_range=float(low + (high - low) * share),
+            rate=round(float(np.exp((2 * rate - 1) * np.log1p(spread))), 6),
+            skipped=round(float(skipped * LATEST), 6),
+            dynamic_range=round(float(low + (high - low) * share), 6),
         )
         for rate, skipped, share in points
     )

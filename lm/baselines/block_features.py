@@ -57,7 +57,8 @@ def block_features(
 ) -> dict[str, FloatArray]:
     """Compute each block's frames under each pooling, ``block_1:mean`` and so on, and those of all blocks side by side.
 
-    A recording is read in pieces of `PIECE_FRAMES` frames from its start, so memory does not grow with its length. The
+    A recording is read in pieces of `PIECE_FRAMES` frames from its start, so memory does not grow with its length,
+    except by the log-mel of stored hearings. The
     encoder does not see the previous piece: some frames at each border see silence instead. The clip and its stored
     hearings share a batch, and their vectors are averaged.
     """

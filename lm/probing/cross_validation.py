@@ -1,7 +1,7 @@
 """Choice by cross-validation: each part of the training and validation clips is held out once.
 
-A part is a group, such as a speaker, or a fold that the data set gives. One validation speaker is one opinion; several
-are more reliable, and no test clip is looked at.
+A part is a group, such as a speaker, or a fold that the data set gives. The choice by a single validation speaker
+depends on that speaker; a mean over several speakers depends less on each. No test clip takes part.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from foundation.errors import InputError
 from lm.probing.task import ProbeTask, RowArray
 
 Rows = Mapping[str, RowArray]
+MOST_PARTS = 50  # each costs a fit for every try
 
 
 def divisions(task: ProbeTask) -> Iterator[Rows]:
@@ -21,20 +22,21 @@ def divisions(task: ProbeTask) -> Iterator[Rows]:
     Raises:
         InputError: a clip has no part, there are fewer than two parts, or all clips of a class lie in one of them.
     """
-    parts, known = _parts(task), np.sort(np.concatenate([task.rows["train"], task.rows["validation"]]))
-    names = sorted({parts[row] for row in known})
-    if len(names) < 2:
+    known = np.sort(np.concatenate([task.rows["train"], task.rows["validation"]]))
+    parts = _parts(task, known)
+    names = sorted({*parts})
+    if not 2 <= len(names) <= MOST_PARTS:
         raise InputError(
-            f"probe.choose_by holds out parts of the training and validation clips, but all are of {names[0]!r}; "
-            "use probe.choose_by=validation"
+            f"probe.choose_by leaves out each group or fold of the training and validation clips once, and they have "
+            f"{len(names)} ({', '.join(names[:3])}); it takes 2 to {MOST_PARTS}: use probe.choose_by=validation"
         )
     for name in names:
-        held_out = np.array([parts[row] == name for row in known])
+        held_out = np.array([part == name for part in parts])
         fitted = known[~held_out]
         if lost := [task.classes[number] for number in np.flatnonzero(~task.targets[fitted].any(0))]:
             raise InputError(
-                f"without {name!r} no clip of {lost[0]!r} is left to learn from; use probe.choose_by=validation, or "
-                "record this class in other parts, too"
+                f"all training and validation clips of {lost[0]!r} are of {name!r}, which probe.choose_by leaves out "
+                "once; use probe.choose_by=validation, or add clips of other groups or folds"
             )
         yield {"train": fitted, "validation": known[held_out]}
 
@@ -45,12 +47,14 @@ def mean_over_divisions(task: ProbeTask, reached: Callable[[Rows], Sequence[floa
     return means
 
 
-def _parts(task: ProbeTask) -> Sequence[str]:
-    parts = [part for part in task.parts or () if part is not None]
-    if len(parts) < len(task.targets):
-        missing = len(task.targets) - len(parts)
+def _parts(task: ProbeTask, rows: RowArray) -> list[str]:
+    """Return the group or fold of each of the clips ``rows``."""
+    parts = [None if task.parts is None else task.parts[row] for row in rows]
+    named = [part for part in parts if part is not None]
+    if len(named) < len(parts):
         raise InputError(
-            f"{missing} of {len(task.targets)} clips have no group or fold, and probe.choose_by holds out each once; "
-            "name {group} or {fold} in corpus.pattern, or use probe.choose_by=validation"
+            f"{len(parts) - len(named)} of {len(parts)} training and validation clips have no group or fold, and "
+            "probe.choose_by leaves out each once; name {group} or {fold} in corpus.pattern, add the column to "
+            "corpus.table, or use probe.choose_by=validation"
         )
-    return parts
+    return named

@@ -1,9 +1,9 @@
 """Learning curves: test accuracy of a probe with a share of the labels, for the candidate that won with all of them.
 
-Only labels of training clips are scarce. The features of all training clips are used for standardising, and candidate
-and penalty are chosen with all labels of validation. Every share except the whole gives all of a method's tries to the
-one candidate, so the number of tries is the same for every method at every point. With few labels it matters which
-clips have one, so each share except the whole is drawn several times.
+Only labels of training clips are scarce. The features of all training clips are used for standardising. The candidate
+is the one that won with all labels; the penalty of each share is chosen with all labels of validation. Every share
+except the whole gives all of a method's tries to the one candidate, so the number of tries is the same for every method
+at every point. With few labels it matters which clips have one, so each share except the whole is drawn several times.
 """
 
 from collections.abc import Sequence

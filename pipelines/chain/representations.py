@@ -1,7 +1,8 @@
 """The representations that a run compares, and the probes of all of them.
 
-Everything is trained on the same training clips, including those without a label. Validation clips choose weights,
-layers and penalties. Test clips are only described by models that are finished.
+Everything is trained on the same training clips, including those without a label. Validation clips choose weights.
+They, or cross-validation over the groups of training and validation, choose layers and penalties. Test clips are only
+described by models that are finished.
 """
 
 import inspect

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from audio.recordings.manifest import Manifest
 from lm.probing.task import ProbeTask
+from lm.vectors import ONE_HEARING
 from pipelines.methods.signals import SIGNALS
 from pipelines.methods.study import Codec
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
@@ -94,5 +95,9 @@ def _judge(
         return judge, [shown, classifier]
     methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
     features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
-    (chosen,) = probe_methods(session, manifest, [features], settings.probe, labelled=(), only=LOG_MEL)
-    return create_probe_judge(codec.tokenizer, features, chosen, task, settings.probe), [features, chosen]
+    config = replace(settings.probe, choose_by="validation")
+    (chosen,) = probe_methods(session, manifest, [features], config, labelled=(), only=LOG_MEL)
+    made = [features, chosen]
+    if settings.compare.vectors != ONE_HEARING or config != settings.probe:  # the comparison has others of these names
+        made = [replace(entry, stage=f"judging_{entry.stage}") for entry in made]
+    return create_probe_judge(codec.tokenizer, features, chosen, task, config), made

@@ -22,6 +22,7 @@ FILTERS = (
     run_words.candidates,
     run_words.setting,
     run_words.standing,
+    comparison_record.chosen_by,
     comparison_record.fold_noun,
     comparison_record.probed_places,
 )

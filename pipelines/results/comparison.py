@@ -54,6 +54,8 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
         "unlabelled": first["unlabelled"],
         "notices": sorted({notice for probed in per_fold.values() for notice in probed["notices"]}),
         "tries": max(_tries(first).values()),
+        "classifier": config.classifier,
+        "choose_by": config.choose_by,
         "confidence": config.confidence,
         "methods": sorted((_method(study, of) for of in study.methods), key=lambda row: -row["value"]),
         "differences": _differences(study),

@@ -66,6 +66,8 @@ class ComparisonRecord(TypedDict, total=False):
     unlabelled: int  # clips
     notices: list[str]  # limits of the folds, a sentence each
     tries: int  # for each method
+    classifier: str  # of every method
+    choose_by: str  # what chose layer, pooling and penalty: validation, group or fold
     confidence: float
     methods: list[MethodRow]  # the best first
     differences: list[DifferenceRow]
@@ -83,6 +85,17 @@ def has_folds(comparison: ComparisonRecord) -> bool:
 def fold_noun(comparison: ComparisonRecord) -> str:
     """Return the unit that is left out of training together."""
     return "group" if comparison.get("by") == "group" else "fold"
+
+
+def chosen_by(comparison: ComparisonRecord) -> str:
+    """Write what chose layer, pooling and penalty, as a sentence."""
+    by = comparison.get("choose_by", "validation")
+    if by == "validation":
+        return "Validation clips choose layer, pooling and penalty."
+    return (
+        f"Cross-validation chooses layer, pooling and penalty: it leaves out each {by} of the training and validation "
+        "clips once. For a method that was trained on labels, validation clips choose. The winner is fitted on train."
+    )
 
 
 def probed_places(comparison: ComparisonRecord) -> list[str]:

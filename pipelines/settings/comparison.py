@@ -46,8 +46,7 @@ class ComparisonConfig:
 
     def _require_hearings(self) -> None:
         """Refuse options of vectors, and several hearings beside the user's features, which have one."""
-        self.vectors  # noqa: B018  # refuses its options
-        if self.hearings > 1 and self.features:
+        if self.vectors.hearings > 1 and self.features:
             raise InputError(
                 f"compare.hearings is {self.hearings}, but compare.features.{min(self.features)} has one vector for "
                 "each clip, and every method has as many hearings: choose compare.hearings=1, or leave the features out"

@@ -148,7 +148,7 @@ def baseline_features(
     A supervised encoder also gives its class probabilities: ``scores (clips, classes)``.
     """
     network = {"encoder": asdict(settings.encoder), "seed": None if encoder else settings.seed}
-    config = {"method": method, **vectors.key, "audio": asdict(audio), **network}
+    config = {"method": method, **vectors.network_key, "audio": asdict(audio), **network}
     inputs = {"encoder": encoder.key if encoder else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
     inputs |= heard_key(heard)
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)

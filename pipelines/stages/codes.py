@@ -11,7 +11,7 @@ from audio.recordings.manifest import SPLITS, Manifest, audio_hash
 from foundation.workers import encoding_pool, in_order
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished
-from tokenizer.encoder import Encoder, encode_clip, encode_hearing
+from tokenizer.encoder import Encoder, encode_clip, encode_hearings
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.views import ViewsConfig, encode_view
 
@@ -24,7 +24,8 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
     inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)}
     recipe = Recipe("codes", 2, config={}, inputs=inputs)
     jobs = [(clip, 0) for clip in manifest.clips]
-    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_clip, f"encoding {len(jobs)} clips")
+    work = partial(_alone, encode_clip)
+    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, work, f"encoding {len(jobs)} clips")
 
 
 def heard_codes(
@@ -33,12 +34,12 @@ def heard_codes(
     """Encode every clip in each of its stored hearings; those of a clip follow one after the other."""
     frames_entry, frames = heard
     others = frames.hearings - 1
-    jobs = [(clip, place) for clip in manifest.clips for place in range(others)]
     manifest_hash = audio_hash(manifest, SPLITS)
     inputs = {"tokenizer": tokenizer_entry.key, "frames": frames_entry.key, "manifest": manifest_hash}
     recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
     title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
-    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, partial(encode_hearing, frames), title)
+    work = partial(encode_hearings, frames)
+    return _encoded(session, manifest, tokenizer_entry, recipe, manifest.clips, work, title, each=others)
 
 
 def views(
@@ -53,7 +54,11 @@ def views(
     inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, ["train"])}
     recipe = Recipe("views", 2, config=options, inputs=inputs)
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
-    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, encode_view, title)
+    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, partial(_alone, encode_view), title)
+
+
+def _alone(encode: Callable[[Encoder, J], CodedClip], encoder: Encoder, job: J) -> list[CodedClip]:
+    return [encode(encoder, job)]
 
 
 def _encoded(
@@ -62,10 +67,12 @@ def _encoded(
     tokenizer_entry: Entry,
     recipe: Recipe,
     jobs: Sequence[J],
-    encode: Callable[[Encoder, J], CodedClip],
+    encode: Callable[[Encoder, J], Sequence[CodedClip]],
     title: str,
+    *,
+    each: int = 1,
 ) -> Entry:
-    """Encode each job's clip into shards; a killed run continues after the last complete shard."""
+    """Encode each job's clip, ``each`` times, into shards; a killed run continues after the last complete shard."""
     shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
 
     def make(folder: Path) -> None:
@@ -75,11 +82,11 @@ def _encoded(
             for number, shard in enumerate(shards):
                 path = shard_path(folder, number)
                 if not is_finished(path):
-                    clips = list(in_order(partial(encode, encoder), shard, pool))
+                    clips = [clip for made in in_order(partial(encode, encoder), shard, pool) for clip in made]
                     write_shard(path, clips, encoder.format, segments=manifest.has_segments)
                     note_finished(path)
                 progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
-        mark_complete(folder, shards=len(shards), clips=len(jobs))
+        mark_complete(folder, shards=len(shards), clips=each * len(jobs))
 
     names = [shard_path(Path(), number).name for number in range(len(shards))]
     return session.obtain(recipe, title, make, files=[*names, COMPLETE])

@@ -6,6 +6,7 @@ choose from.
 """
 
 import inspect
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -33,7 +35,7 @@ from pipelines.store.stored_features import FEATURES, GPT, method_of_key, stacke
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
-from tokenizer.signals import log_mel_pieces, signals, whole_patches
+from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
@@ -54,7 +56,7 @@ def signal_features(
     """
     inputs = {"autoencoder": autoencoder, "manifest": audio_hash(manifest, SPLITS)}
     inputs |= heard_key(heard)
-    recipe = Recipe("signal_features", 2, config={**vectors.key, "methods": sorted(methods)}, inputs=inputs)
+    recipe = Recipe("signal_features", 3, config={**vectors.key, "methods": sorted(methods)}, inputs=inputs)
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
@@ -78,8 +80,9 @@ def audio_vectors(
 def audio_features(encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
     """Compute each pooling of a clip's normalised log-mel and bottlenecks while the clip is read.
 
-    With ``audio.remove_mean`` there are two versions of log-mel: the tokenizer's, and the recorded one, which has the
-    level of each band. With ``remove_mean=clip`` the mean of the first is constant, and left out.
+    With ``audio.remove_mean`` there are two versions of log-mel: the tokenizer's, and the recorded one. The recorded
+    one has the level of each band above the front end's floor, so its largest magnitude is its loudest frame. With
+    ``remove_mean=clip`` the mean of the first is constant, and left out.
     """
     tokenizer = encoder.tokenizer
     audio = tokenizer.config.audio
@@ -95,7 +98,8 @@ def audio_features(encoder: Encoder, clip: Clip, *, poolings: Sequence[Pooling] 
 def _stored_features(tokenizer: Tokenizer, frames: Tensor, poolings: Sequence[Pooling]) -> dict[str, FloatArray]:
     """Compute the features of stored log-mel ``(time, mels)``."""
     whole = whole_patches(frames, tokenizer.patch_frames)
-    return _pool_signals(tokenizer, [whole], len(whole) // tokenizer.patch_frames, poolings)
+    pieces = torch.split(whole, PATCHES_AT_ONCE * tokenizer.patch_frames)
+    return _pool_signals(tokenizer, pieces, len(whole) // tokenizer.patch_frames, poolings)
 
 
 def _pool_signals(
@@ -106,7 +110,8 @@ def _pool_signals(
     frames, twice = steps * tokenizer.patch_frames, how != "none"
     own, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
     pools = RunningPools({own: frames, **({recorded: frames} if twice else {}), "bottleneck": steps}, poolings)
-    pool_recorded = (lambda piece: pools.add(recorded, piece.cpu().numpy())) if twice else (lambda piece: None)
+    floor = math.log(tokenizer.config.audio.floor)
+    pool_recorded = (lambda piece: pools.add(recorded, piece.cpu().numpy() - floor)) if twice else (lambda piece: None)
     for spectrogram, bottlenecks in signals(tokenizer, pieces, as_recorded=pool_recorded):
         pools.add(own, spectrogram.cpu().numpy())
         pools.add("bottleneck", bottlenecks.cpu().numpy())
@@ -167,7 +172,7 @@ def gpt_features(
     surprise: bool = False,
 ) -> Entry:
     """Compute the pooled states of a language model: see `lm.embeddings.layer_features`."""
-    config = {**coded.vectors.key, "attentive": attentive, "surprise": surprise, **_states(states)}
+    config = {**coded.vectors.network_key, "attentive": attentive, "surprise": surprise, **_states(states)}
     recipe = Recipe("gpt_features", 1, config=config, inputs={**coded.keys, "lm": model_entry.key})
 
     def make(folder: Path) -> None:
@@ -185,7 +190,7 @@ def random_gpt_features(
     session: Session, coded: HeardCodes, config: GPTConfig, *, seed: int, states: Sequence[States] = RESIDUAL
 ) -> Entry:
     """Compute states of an untrained GPT: a baseline for the architecture without learning."""
-    options = {**coded.vectors.key, "gpt": asdict(config), "seed": seed, **_states(states)}
+    options = {**coded.vectors.network_key, "gpt": asdict(config), "seed": seed, **_states(states)}
     recipe = Recipe("random_gpt_features", 1, config=options, inputs=coded.keys)
 
     @one_thread()

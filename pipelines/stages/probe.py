@@ -43,7 +43,8 @@ def probe_methods(
     Args:
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
         only: the one method to probe; None: all.
-        labelled: methods that were trained on all training labels, for which a learning curve means nothing.
+        labelled: methods that were trained on all training labels. A learning curve means nothing for them, and their
+            features know the labels of every training group, so validation clips choose, and never cross-validation.
     """
     task = probe_task(manifest, config)
     keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
@@ -53,7 +54,8 @@ def probe_methods(
             features = " ".join(keys[file] for file in candidates.files)
             inputs = {"features": features, "labels": _labels_hash(manifest), **_parts_hash(task)}
             shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
-            entries.append(_probe(session, task, config, of, candidates, inputs, shares))
+            own = replace(config, choose_by="validation") if of in labelled else config
+            entries.append(_probe(session, task, own, of, candidates, inputs, shares))
     return tuple(entries)
 
 

@@ -52,7 +52,7 @@ class Judge:
 
 
 def create_probe_judge(tokenizer: Entry, features: Entry, probe: Entry, task: ProbeTask, config: ProbeConfig) -> Judge:
-    """Return the linear probe of log-mel that the comparison chose on validation.
+    """Return the linear probe of log-mel that is best on validation, with mean and thirds of one hearing as candidates.
 
     The probe's key also depends on the features and the labels. It is fitted again, since the store keeps its figures
     and not its weights.

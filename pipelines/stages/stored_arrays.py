@@ -2,7 +2,7 @@
 
 ::
 
-    array    [ clip 0 ][ clip 1      ][ clip 2 ]     training clips before validation clips
+    array    [ clip 0 ][ clip 1      ][ clip 2 ]     training clips before validation clips; all clips of a hearing
     offsets  0         a              b         c
 """
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from audio.reading import read_blocks, resampled_length
-from audio.recordings.heard_frames import HeardFrames
+from audio.recordings.heard_frames import CLIPS, FRAMES, OFFSETS, HeardFrames
 from audio.recordings.hearings import Hearing
 from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
@@ -35,8 +35,8 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # in the order of the array
-FRAMES, SAMPLES, OFFSETS = "frames.npy", "samples.npy", "offsets.npy"
-CLIPS, STD, STATISTICS = "clips.json", "std.npy", "statistics.json"  # beside frames
+SAMPLES = "samples.npy"
+STD, STATISTICS = "std.npy", "statistics.json"  # beside frames
 R = TypeVar("R")
 
 

@@ -55,7 +55,7 @@ def test_ridge_is_scikit_learns_with_an_intercept() -> None:
     task = _task()
     train, test = task.rows["train"], task.rows["test"]
     for dim in (4, 300):
-        features = StandardScaler().fit(_features(task, dim)[train]).transform(_features(task, dim))
+        features = _features(task, dim) + 1  # the mean of a share of the clips is not 0
         own = Ridge(alpha=2.0).fit(features[train], task.targets[train].astype(float))
         probe_of = RidgeProbe(features[train], task.targets[train])
         probe_of.fit(0.5)
@@ -85,14 +85,14 @@ def test_each_part_of_train_and_validation_is_held_out_once_and_test_never() -> 
 
 
 def test_what_cannot_be_held_out_is_refused() -> None:
-    with pytest.raises(InputError, match="200 of 200 clips have no group or fold"):
+    with pytest.raises(InputError, match="160 of 160 training and validation clips have no group or fold"):
         list(divisions(_task(parts=False)))
     alike = ProbeTask.of(
         ["a", "b"] * 6, ["train", "train", "validation", "validation", "test", "test"] * 2, parts=["x"] * 12
     )
-    with pytest.raises(InputError, match="all are of 'x'"):
+    with pytest.raises(InputError, match="they have 1 \\(x\\)"):
         list(divisions(alike))
     labels, splits = ["a", "b", "c"] * 4, [*["train"] * 6, *["validation"] * 3, *["test"] * 3]
     parts = ["c" if label == "c" else "ab"[clip % 2] for clip, label in enumerate(labels)]
-    with pytest.raises(InputError, match="without 'c' no clip of 'c' is left"):
+    with pytest.raises(InputError, match="clips of 'c' are of 'c'"):
         list(divisions(ProbeTask.of(labels, splits, parts=parts)))

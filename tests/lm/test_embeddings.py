@@ -41,6 +41,13 @@ def test_batched_inner_activations_are_the_pools_of_each_clips_own(model: Langua
             np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
 
 
+def test_one_pooling_alone_is_that_of_all_together(model: LanguageModel) -> None:
+    clips = [random_codes(steps, streams=model.format.streams, seed=steps) for steps in (5, 9)]
+    together = embed(model, clips, poolings=ALL_POOLINGS)
+    for pooling in ALL_POOLINGS:
+        np.testing.assert_allclose(embed(model, clips, poolings=[pooling])[pooling], together[pooling], atol=1e-6)
+
+
 def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> None:
     clips = [random_codes(6, streams=model.format.streams)]
     both = layer_features(model, clips, of=("residual", "inner"))

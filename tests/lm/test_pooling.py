@@ -43,9 +43,12 @@ def test_a_bag_of_codes_is_the_pool_of_one_hot_codes(steps: int, streams: int, p
     np.testing.assert_allclose(bag_of_codes(codes, pooling), pool(one_hot, pooling), atol=1e-6)
 
 
-def test_nothing_cannot_be_pooled() -> None:
+@pytest.mark.parametrize("pooling", ALL_POOLINGS)
+def test_nothing_cannot_be_pooled(pooling: Pooling) -> None:
     with pytest.raises(InputError, match="0 time steps"):
-        pool(np.zeros((0, 3), np.float32), "mean")
+        pool(np.zeros((0, 3), np.float32), pooling)
+    with pytest.raises(InputError, match="0 time steps"):
+        RunningPools({"frames": 0}, [pooling])
 
 
 @given(steps=st.integers(1, 40), pooling=st.sampled_from(ALL_POOLINGS))

@@ -20,7 +20,9 @@ def test_vectors_are_averaged_over_hearings_key_by_key() -> None:
 def test_a_single_hearing_leaves_no_trace_in_keys() -> None:
     assert ONE_HEARING.key == {"poolings": ("mean", "thirds")}
     several = VectorConfig(hearings=3, layers=("last",))
-    assert set(several.key) == {"poolings", "layers", "hearings", "hearing_rates"}
+    assert set(several.key) == {"poolings", "hearings", "hearing_rates"}
+    assert set(several.network_key) == {*several.key, "layers"}
+    assert ONE_HEARING.network_key == ONE_HEARING.key
     assert several.key != VectorConfig(hearings=3, layers=("last",), hearing_rates=0.1).key
 
 

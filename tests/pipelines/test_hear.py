@@ -119,7 +119,8 @@ def test_the_layer_that_the_probe_chose_is_taken(run: Path, tmp_path: Path) -> N
     for chosen in ("gpt/layer_9:mean", "gpt/inner_2:mean"):
         (run / "probe.json").write_text(json.dumps({"methods": [{"of": "gpt", "chosen": chosen}]}))
         with pytest.raises(
-            InputError, match=rf"chose {chosen}; HEAR reads the states of the model's 6 layers; delete it"
+            InputError,
+            match=rf"chose {chosen}; HEAR reads the states of the model's 6 layers; compare with compare.states",
         ):
             load_model(str(run))
     (run / "probe.json").write_text("{}")

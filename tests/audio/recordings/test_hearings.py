@@ -26,9 +26,9 @@ def test_hearings_follow_a_halton_sequence_after_the_recording_as_it_is() -> Non
     assert first == AS_RECORDED
     for number, hearing in enumerate(others, start=1):
         rate, skipped, share = (radical_inverse(number, base) for base in (2, 3, 5))
-        assert hearing.rate == pytest.approx(1.25 ** (2 * rate - 1))
-        assert hearing.skipped == pytest.approx(LATEST * skipped)
-        assert hearing.dynamic_range == pytest.approx(RANGES[0] + (RANGES[1] - RANGES[0]) * share)
+        assert hearing.rate == pytest.approx(1.25 ** (2 * rate - 1), abs=1e-6)
+        assert hearing.skipped == pytest.approx(LATEST * skipped, abs=1e-6)
+        assert hearing.dynamic_range == pytest.approx(RANGES[0] + (RANGES[1] - RANGES[0]) * share, abs=1e-6)
     assert hearings(4, spread=0.25) == (first, *others[:3]), "fewer hearings are the first ones"
     assert {each.rate for each in hearings(9, spread=0.0)} == {1.0}
 

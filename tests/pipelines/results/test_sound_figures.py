@@ -183,12 +183,12 @@ def session(tmp_path: Path) -> Session:
 def test_clips_without_labels_are_not_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     splits = ("train", "train", "validation", "test")
     split = tuple(replace(each, split=split) for each, split in zip(MANIFEST.clips, splits, strict=True))  # type: ignore[arg-type]  # they are splits
-    task = label_task(session(tmp_path), replace(MANIFEST, clips=split), None)
+    task = label_task(session(tmp_path), replace(MANIFEST, clips=split), CONFIG)
     assert task is not None
     assert task.classes == ("one", "two")
-    assert label_task(session(tmp_path), replace(MANIFEST, clips=split), ";") is None
+    assert label_task(session(tmp_path), replace(MANIFEST, clips=split), replace(CONFIG, label_separator=";")) is None
     unlabelled = tuple(replace(each, label=None) for each in split)
-    assert label_task(session(tmp_path), replace(MANIFEST, clips=unlabelled), None) is None
+    assert label_task(session(tmp_path), replace(MANIFEST, clips=unlabelled), CONFIG) is None
     told = capsys.readouterr().err
     assert "no label accuracy: clips have several labels each" in told
     assert "no label accuracy: 4 of 4 clips have no label" in told
