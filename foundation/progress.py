@@ -85,6 +85,7 @@ class Terminal:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=self.console,
+            redirect_stdout=sys.stdout.isatty(),  # else rich would print a command's output, bound for a file, as log
         )
 
     def _lines(self, title: str, unit: str) -> Callable[[int, int, int], None]:

@@ -19,6 +19,8 @@ K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
 
+RESUME = "nothing finished is lost: go on with the same command and"  # and an option that needs less memory
+
 
 @contextmanager
 def encoding_pool(workers: int) -> Iterator[Executor | None]:
@@ -41,8 +43,13 @@ def _begin_trainer(threads: int) -> None:
     end_with_parent()
 
 
-def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -> Iterator[R]:
-    """Give the results of ``work`` for each job: from the pool, or computed here on one thread, as in a worker."""
+def in_order(
+    work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None, *, remedy: str = f"{RESUME} workers=1"
+) -> Iterator[R]:
+    """Give the results of ``work`` for each job: from the pool, or computed here on one thread, as in a worker.
+
+    ``remedy`` says what to do where memory runs out; by default it says that the command resumes, as most commands do.
+    """
     if pool is None:
         for job in jobs:
             with one_thread():
@@ -52,7 +59,7 @@ def in_order(work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None) -
     try:
         yield from pool.map(work, jobs, chunksize=8)
     except BrokenProcessPool as error:
-        raise _ended_worker("workers=1") from error
+        raise _ended_worker(remedy) from error
 
 
 def as_finished(
@@ -71,7 +78,7 @@ def as_finished(
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
         except BrokenProcessPool as error:
-            raise _ended_worker(remedy) from error
+            raise _ended_worker(f"{RESUME} {remedy}") from error
         except BaseException:
             for process in {*active_children()} - others:
                 process.kill()
@@ -91,4 +98,4 @@ def _no_interrupts() -> Iterator[None]:
 def _ended_worker(remedy: str) -> InputError:
     """Describe a process that the system ended, as the kernel does where memory runs out."""
     problem = "the system ended a worker process, most likely because memory ran out"
-    return InputError(f"{problem}; nothing finished is lost: go on with the same command and {remedy}")
+    return InputError(f"{problem}; {remedy}")

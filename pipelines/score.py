@@ -2,6 +2,7 @@
 
 from foundation.configuration import build
 from pipelines.commandline.command import command
+from pipelines.commandline.outputs import require_space
 from pipelines.scoring.options import ScoreConfig
 from pipelines.store.run_folder import part_of
 from pipelines.store.work_folder import require_new
@@ -12,8 +13,11 @@ def score(config: dict[str, object]) -> None:
     settings = build(ScoreConfig, config, name="")
     tokenizer, model = part_of(settings.model, "tokenizer"), part_of(settings.model, "lm")
     recordings = settings.recordings()
+    settings.require_names(recordings)
     if settings.output is not None:
         require_new(settings.output)
+        require_space(settings.output.parent, "output=PATH")
+        settings.output.parent.mkdir(parents=True, exist_ok=True)
     from pipelines.scoring.job import score_recordings  # seconds of imports, which a mistake need not wait for
 
     score_recordings(settings, recordings, tokenizer, model)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +21,7 @@ from foundation.workers import encoding_pool, in_order
 from lm.judging.scores import Score, score
 from lm.model import LanguageModel
 from pipelines.encoding.job import BYTES_FOR_WORKERS, encode_recording
-from pipelines.scoring.options import ScoreConfig
+from pipelines.scoring.options import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip
@@ -82,7 +82,8 @@ def _encode(
     fitting = workers or (cores() if place.size > BYTES_FOR_WORKERS else 1)
     total = len(place.paths)
     with encoding_pool(min(fitting, total)) as pool, terminal.working("scoring", total, "recordings") as progress:
-        results = in_order(partial(encode_recording, encoder), place.paths, pool)
+        remedy = "call the same command with workers=1, which scores all recordings again"
+        results = in_order(partial(encode_recording, encoder), place.paths, pool, remedy=remedy)
         for done, (path, result) in enumerate(zip(place.paths, results, strict=True), 1):
             yield str(place.root / path), result
             progress.advance_to(done)
@@ -123,8 +124,5 @@ def write_scores(output: Path, scored: Sequence[ScoredRecording]) -> None:
 
 
 def zerospeech_lines(scored: Sequence[ScoredRecording]) -> str:
-    """Write name and log-probability per code of each recording, as ZeroSpeech 2021 reads its tasks' submissions.
-
-    Names have neither folders nor suffixes there: a line of ``lexical/dev.txt`` is ``aAaONTsOqWs -2.031``.
-    """
-    return "".join(f"{PurePosixPath(each.path).stem} {-each.score.nats_per_code}\n" for each in scored)
+    """Write name and log-probability per code of each recording, as ZeroSpeech 2021 reads its tasks' submissions."""
+    return "".join(f"{submitted_name(each.path)} {-each.score.nats_per_code}\n" for each in scored)

@@ -1,9 +1,12 @@
 """Options of ``wordless score``."""
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from audio.recordings.manifest import writable
 from audio.recordings.recording_paths import Recordings, expand_home, recordings_at
 from foundation.devices import Device
 from foundation.errors import InputError
@@ -40,6 +43,17 @@ class ScoreConfig:
         """Find the recordings of each named place."""
         return tuple(recordings_at(place) for place in self._places())
 
+    def require_names(self, recordings: Sequence[Recordings]) -> None:
+        """Refuse folders and names that the output cannot hold, before anything is scored."""
+        if self.output is None:
+            return
+        for place in recordings:
+            if not writable(str(place.root)):
+                problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
+                raise InputError(f"{problem}, which {self.output} cannot hold; rename the folder")
+        if self.output.suffix.lower() == ".txt":
+            _require_submittable([path for place in recordings for path in place.paths], self.output)
+
     def _places(self) -> list[Path]:
         """Return the named files and folders; the brackets of several are no part of a path, unless such a path exists.
 
@@ -51,3 +65,23 @@ class ScoreConfig:
         if not all(names):
             raise InputError(f"input={self.input} names no recording; write input=a.wav or input=[a.wav,b.wav]")
         return [expand_home(name, "input") for name in names]
+
+
+def submitted_name(path: str) -> str:
+    """Return a recording's name as ZeroSpeech 2021 writes it, without folder and suffix.
+
+    A line of ``lexical/dev.txt`` is ``aAaONTsOqWs -2.031``.
+    """
+    return PurePosixPath(path).stem
+
+
+def _require_submittable(paths: Sequence[str], output: Path) -> None:
+    """Refuse names with spaces, and equal names of several recordings, which a line of ``output`` could not tell."""
+    counts = Counter(map(submitted_name, paths))
+    for name, count in counts.items():
+        if count > 1 or len(name.split()) != 1:
+            problem = f"is the name of {count} recordings" if count > 1 else "holds a space"
+            raise InputError(
+                f"output={output}: {name!r} {problem}, and a line has a name without folder, suffix and spaces, and a "
+                "score; rename recordings, or write a .tsv file"
+            )

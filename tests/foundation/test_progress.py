@@ -1,5 +1,10 @@
 """What a command says while it works."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from foundation.progress import Terminal
@@ -10,3 +15,25 @@ def test_a_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) 
     told = capsys.readouterr().err
     assert told.rstrip("\n").isprintable()
     assert "red" in told
+
+
+PRINTS_WHILE_IT_WORKS = """
+from foundation.progress import Terminal
+with Terminal().working("scoring", 1, "recordings") as progress:
+    print("a line of output")
+    progress.advance_to(1)
+"""
+
+
+def test_output_goes_to_its_file_while_a_terminal_shows_a_bar(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    try:
+        with (tmp_path / "output").open("w") as output:
+            command = [sys.executable, "-c", PRINTS_WHILE_IT_WORKS]
+            environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parents[2])}
+            subprocess.run(command, stdout=output, stderr=theirs, env=environment, check=True)
+        assert b"scoring" in os.read(ours, 10_000)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (tmp_path / "output").read_text() == "a line of output\n"

@@ -22,8 +22,9 @@ def options(model: Path, recordings: Path | str, **others: object) -> dict[str, 
 def test_lines_and_tables_hold_the_models_probabilities(
     run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("scores.tsv", "scores.json", "scores.parquet", "scores.txt"):
+    for name in ("scores.tsv", "scores.json", "scores.parquet"):
         score(options(run_folder, recordings, output=str(tmp_path / name)))
+    score(options(run_folder, recordings / "a.wav", output=str(tmp_path / "scores.txt")))
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
     model = LanguageModel.from_pretrained(run_folder / "lm")
     rows = json.loads((tmp_path / "scores.json").read_text())
@@ -40,9 +41,9 @@ def test_lines_and_tables_hold_the_models_probabilities(
     assert [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines] == [
         {name: str(value) for name, value in row.items()} for row in rows
     ]
-    assert (tmp_path / "scores.txt").read_text().splitlines()[0] == f"a {-rows[0]['nats_per_code']}"
+    assert (tmp_path / "scores.txt").read_text() == f"a {-rows[0]['nats_per_code']}\n"
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 4 * (1 + len(rows))
+    assert len(printed) == 3 * (1 + len(rows)) + 2
     assert printed[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
 
 
@@ -89,6 +90,32 @@ def test_an_output_is_not_overwritten(run_folder: Path, recordings: Path, tmp_pa
     (tmp_path / "scores.tsv").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
         score(options(run_folder, recordings, output=str(tmp_path / "scores.tsv")))
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_scored(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be written, .*it is a file; .* output=PATH"):
+        score(options(run_folder, recordings, output=str(tmp_path / "file/scores.tsv")))
+    assert capsys.readouterr().out == ""
+    score(options(run_folder, recordings / "a.wav", output=str(tmp_path / "new/folder/scores.tsv")))
+    assert (tmp_path / "new/folder/scores.tsv").is_file()
+
+
+def test_names_that_the_output_cannot_hold_are_refused(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    text = str(tmp_path / "scores.txt")
+    with pytest.raises(InputError, match=r"'a' is the name of 2 recordings, .* write a .tsv file"):
+        score(options(run_folder, recordings, output=text))
+    spoilt = tmp_path / "spo\udcffilt"
+    spoilt.mkdir()
+    for name in ("one word.wav", "b.wav"):
+        (spoilt / name).write_bytes((recordings / "a.wav").read_bytes())
+    with pytest.raises(InputError, match=r"bytes that are not UTF-8.* rename the folder"):
+        score(options(run_folder, spoilt, output=str(tmp_path / "scores.parquet")))
+    plain = spoilt.rename(tmp_path / "plain")
+    with pytest.raises(InputError, match=r"'one word' holds a space"):
+        score(options(run_folder, plain, output=text))
 
 
 def test_the_command_line_takes_brackets(run_folder: Path, recordings: Path) -> None:
