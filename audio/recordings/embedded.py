@@ -124,9 +124,9 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
     request |= {"phones": True} if phones else {}
     text = json.dumps({"engine": _engine_version(), **request}, sort_keys=True)
     folder = cache / f"embedded-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    if not _whole(folder, len(spoken)):
+    if not _whole(folder, len(spoken), phones=phones):
         with _lock(folder.with_suffix(".lock")):
-            if not _whole(folder, len(spoken)):
+            if not _whole(folder, len(spoken), phones=phones):
                 _check_voices({each.voice for each in spoken})
                 _speak(request, folder)
     return folder
@@ -204,9 +204,9 @@ def _run_engine(request: str) -> str:
     return done.stdout
 
 
-def _whole(folder: Path, count: int) -> bool:
+def _whole(folder: Path, count: int, *, phones: bool) -> bool:
     """Return whether the folder has all files; it was renamed last, but somebody may have removed files since."""
-    return sum(1 for _ in folder.glob("*.wav")) == count
+    return sum(1 for _ in folder.glob("*.wav")) == count and (not phones or (folder / PHONES).is_file())
 
 
 @contextmanager

@@ -104,7 +104,8 @@ def made_up_words(
         for word, donor in zip(*linear_sum_assignment(possible, maximize=True), strict=True):
             if possible[word, donor]:
                 chosen.append((words[word], words[donor]))
-                possible[word, beginnings == beginnings[donor]] = False  # no made-up word twice
+                # A word has no beginning twice. Two words with one ending may still give the same made-up word.
+                possible[word, beginnings == beginnings[donor]] = False
     return chosen
 
 

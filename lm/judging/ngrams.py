@@ -73,7 +73,10 @@ class Bigram:
 
 
 def fit_bigram(train: Sequence[Codes], validation: Sequence[Codes]) -> Bigram:
-    """Count pairs in training clips; the strength of the prior is that which finds validation clips most probable."""
+    """Count pairs in training clips.
+
+    The strength that gives validation clips the highest probability is chosen.
+    """
     models = [Bigram(train, strength=strength) for strength in STRENGTHS]
     return max(models, key=lambda model: sum(float(model.log_probabilities(codes).sum()) for codes in validation))
 

@@ -4,23 +4,26 @@ from collections.abc import Sequence
 
 from foundation.errors import InputError
 from pipelines.chain.corpus import FOLDER
-from pipelines.settings.run import EMBEDDED, RunSettings
-from pipelines.stages.abx import abx
+from pipelines.settings.run import EMBEDDED, EMBEDDED_SOURCE, RunSettings
+from pipelines.stages.abx import ERRORS, abx
 from pipelines.stages.zerospeech import spoken_pairs
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 
 
 def require_language_tests(settings: RunSettings) -> None:
-    """Refuse tests of a GPT that is not trained on the embedded corpus, or that is trained on the tests' voices."""
+    """Refuse a GPT without the embedded corpus, or with the tests' voices, and words that give no pairs."""
     if "zerospeech" not in settings.stages:
         return
-    if settings.corpus.root != EMBEDDED and "embedded" not in (settings.unlabelled or ()):
+    sources = () if settings.unlabelled_hours == 0 else settings.unlabelled or ()
+    if settings.corpus.root != EMBEDDED and EMBEDDED_SOURCE not in sources:
         raise InputError(
             "stages has zerospeech, which asks what the GPT learned from the embedded corpus, but the GPT is not "
-            "trained on this corpus: leave zerospeech out, add unlabelled=embedded, or leave corpus.root out"
+            "trained on this corpus: leave zerospeech out, add unlabelled=embedded and no "
+            "unlabelled_hours=0, or leave corpus.root out"
         )
     settings.zerospeech.require_unheard(settings.embedded)
+    settings.zerospeech.pairs(settings.embedded)
 
 
 def judge_language_model(
@@ -35,4 +38,11 @@ def judge_language_model(
     pairs = spoken_pairs(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
     if embedded.sentences:
         return [pairs]
-    return [pairs, abx(session, tokens, model, tests, embedded=embedded, cache=cache, seed=seed)]
+    phones = abx(session, tokens, model, tests, embedded=embedded, cache=cache, seed=seed)
+    if not phones.read_json(ERRORS)["pairs"]:
+        session.terminal.say(
+            "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
+            "zerospeech.voices=2 or more, and codes that are shorter than most phones"
+        )
+        return [pairs]
+    return [pairs, phones]

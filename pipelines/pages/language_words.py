@@ -19,7 +19,7 @@ def pair_test_sentence(test: PairTestRecord) -> str:
     row = next((row for row in test["models"] if row["of"] == GPT), None)
     share = percent(row["value"]) if row else "an unknown share"
     asked = f"Of {counted(test['pairs'], 'pair')} of {pair}, spoken by {counted(test['voices'], 'voice')}"
-    answer = f"it finds {right} more probable in {share}; guessing gives {percent(0.5)}"
+    answer = f"the GPT finds {right} more probable in {share}; guessing gives {percent(0.5)}"
     return f"{asked} that the GPT was not trained on, {answer}."
 
 

@@ -37,49 +37,51 @@ def pair_test(judged: list[dict[str, Any]], config: ProbeConfig) -> PairTestReco
     All items have the same voices, so the interval says what other words or sentences would give, not other voices.
     """
     first, accuracies = judged[0], [each["accuracies"] for each in judged]
+    resampled = _resample(accuracies, MODELS, config)
     return PairTestRecord(
         test=first["test"],
         items=len(first["items"]),
         pairs=first["pairs"],
         voices=first["voices"],
         example=first["example"],
-        models=_summarise(accuracies, MODELS, config),
-        advantages=list(_advantages(accuracies, MODELS, config)),
+        models=_summarise(accuracies, MODELS, *resampled, config.confidence),
+        advantages=list(_advantages(MODELS, *resampled, config.confidence)),
     )
 
 
 def abx_test(judged: list[dict[str, Any]], config: ProbeConfig) -> AbxRecord:
     """Average the ABX error of each pair of phones over trainings; the interval resamples pairs of phones."""
-    first = judged[0]
+    first, errors = judged[0], [each["errors"] for each in judged]
+    names = first["representations"]
     return AbxRecord(
         phones=first["phones"],
         pairs=len(first["pairs"]),
         tokens=first["tokens"],
         voices=first["voices"],
-        representations=_summarise([each["errors"] for each in judged], first["representations"], config),
+        representations=_summarise(errors, names, *_resample(errors, names, config), config.confidence),
     )
 
 
 def _summarise(
-    trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str], config: ProbeConfig
+    trainings: Sequence[Mapping[str, Sequence[float]]],
+    names: Sequence[str],
+    outcome: Hits,
+    draws: FloatArray,
+    confidence: float,
 ) -> list[JudgedRow]:
     """Average each name's values over trainings and items, with a bootstrap interval over items."""
-    outcome, draws = _resample(trainings, names, config)
     rows = []
     for number, (name, value) in enumerate(zip(names, measure(outcome)[0], strict=True)):
-        low, high = interval(draws[:, number], config.confidence)
-        seeds = [float(np.mean(each[name])) for each in trainings]
-        rows.append(JudgedRow(of=name, value=float(value), low=low, high=high, seeds=seeds))
+        low, high = interval(draws[:, number], confidence)
+        values = [float(np.mean(each[name])) for each in trainings]
+        rows.append(JudgedRow(of=name, value=float(value), low=low, high=high, trainings=values))
     return rows
 
 
-def _advantages(
-    trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str], config: ProbeConfig
-) -> Iterator[AdvantageRow]:
+def _advantages(names: Sequence[str], outcome: Hits, draws: FloatArray, confidence: float) -> Iterator[AdvantageRow]:
     """Compare the first name with each other, on the same resampled items."""
-    outcome, draws = _resample(trainings, names, config)
     for number, name in enumerate(names[1:], 1):
-        found = difference(measure(outcome), draws, 0, number, confidence=config.confidence)
+        found = difference(measure(outcome), draws, 0, number, confidence=confidence)
         yield AdvantageRow(against=name, value=found.value, low=found.low, high=found.high, p=found.p)
 
 
@@ -111,6 +113,6 @@ def _figures(name: str, rows: Sequence[JudgedRow], made: Made, stage: str) -> It
             high=row["high"],
             protocol="voices held out",
             split="test",
-            seeds=len(row["seeds"]),
+            seeds=len({seed for _, seed in made}),
             artifact=keys,
         )

@@ -7,10 +7,10 @@ class JudgedRow(TypedDict):
     """The accuracy of one model, or the error of one representation."""
 
     of: str  # gpt, random_gpt, bigram or unigram
-    value: float  # mean over items and seeds
+    value: float  # mean over items and trainings
     low: float  # interval over items
     high: float
-    seeds: list[float]  # accuracy of each training
+    trainings: list[float]  # value of each fold and seed
 
 
 class AdvantageRow(TypedDict):

@@ -41,6 +41,7 @@ def abx(
     """Compute the ABX error of each pair of phones and representation: ``abx.json``.
 
     The utterances are those of `spoken_pairs`: the made-up words give phones that stand between the same neighbours.
+    There are no pairs if there is one voice, or if codes are so long that few phones have one.
     """
     asked = config.pairs(embedded).utterances
     folder = speak(asked, cache, seed=config.seed, phones=True)
@@ -70,7 +71,7 @@ def _tokens(
     codes: Mapping[str, Codes],
     frames: Frames,
 ) -> Iterator[Token]:
-    """Give the phones of all files that last for the centre of a code at least."""
+    """Give the phones in which the centre of at least one code lies."""
     for file, spoken in phones.items():
         names = [BORDER, *(name for name, _, _ in spoken), BORDER]
         for number, (phone, start, end) in enumerate(spoken):

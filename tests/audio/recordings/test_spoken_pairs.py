@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.recordings.embedded import VOICES, EmbeddedConfig, read_phones, speak, transcribe, utterances
+from audio.recordings.embedded import PHONES, VOICES, EmbeddedConfig, read_phones, speak, transcribe, utterances
 from audio.recordings.matrix_sentences import HELD_OUT, MOST_SENTENCES, SLOTS, TRAINING, order_pairs, training_sentences
 from audio.recordings.spoken_pairs import exchange, held_out_voices, made_up_words, sentence_pairs, word_pairs
 from audio.recordings.words import DEFAULT
@@ -58,7 +58,10 @@ def test_phones_have_times_within_the_sound(tmp_path: Path) -> None:
         assert 0 <= starts[0] < 0.1
         assert soundfile.info(folder / file).duration - 0.25 < ends[-1] <= soundfile.info(folder / file).duration
         assert not any("'" in phone[0] for phone in phones)
+    before = read_phones(folder)
+    (folder / PHONES).unlink()
     assert speak(asked.utterances[:4], tmp_path, seed=0, phones=True) == folder
+    assert read_phones(folder) == before
 
 
 def test_words_as_phonemes_sound_like_words_as_text(tmp_path: Path) -> None:

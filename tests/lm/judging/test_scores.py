@@ -8,7 +8,7 @@ import torch
 from foundation.errors import InputError
 from lm.judging.scores import score
 from lm.model import LanguageModel
-from tests.lm.tiny import codes_format, random_codes
+from tests.lm.tiny import random_codes
 
 
 def one_at_a_time(model: LanguageModel, values: list[list[int]]) -> float:
@@ -45,4 +45,3 @@ def test_a_recording_without_a_code_has_no_score(model: LanguageModel) -> None:
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
     with pytest.raises(InputError, match="codebook"):
         score(model, random_codes(4, streams=model.format.streams, codebook="c2"))
-    assert codes_format(codebook="c2") != model.format

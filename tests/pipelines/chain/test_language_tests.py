@@ -1,6 +1,7 @@
 """The stage zerospeech: tests of the GPT by pairs of utterances, from the run to its report."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,9 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     assert 0 <= unigram["low"] < unigram["value"] < unigram["high"] <= 0.5
     row = record["models"][0]
     assert row["value"] == pytest.approx(np.mean([0.5, 1, 0.5, 0.5]))
-    assert row["seeds"] == pytest.approx([0.625, 0.625])
-    rng = np.random.default_rng(1)
-    means = [np.mean(rng.choice([0.5, 1, 0.5, 0.5], size=4)) for _ in range(2000)]
-    assert [row["low"], row["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.13)
+    assert row["trainings"] == pytest.approx([0.625, 0.625])
+    means = sorted(np.mean(drawn) for drawn in product([0.5, 1, 0.5, 0.5], repeat=4))  # all samples with replacement
+    assert [row["low"], row["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=1e-9)
 
 
 def settings(*words: str) -> RunSettings:
@@ -104,10 +104,13 @@ def test_a_gpt_that_cannot_know_the_answers_is_not_asked() -> None:
     require_language_tests(settings("stages=[zerospeech]", "corpus.root=elsewhere", "unlabelled=embedded"))
     with pytest.raises(InputError, match=r"not trained on this corpus: .* add unlabelled=embedded"):
         require_language_tests(settings("stages=[zerospeech]", "corpus.root=elsewhere"))
+    unheard = ("corpus.root=elsewhere", "unlabelled=embedded", "unlabelled_hours=0")
+    with pytest.raises(InputError, match=r"not trained on this corpus"):
+        require_language_tests(settings("stages=[zerospeech]", *unheard))
     with pytest.raises(InputError, match=r"^embedded.voices is 45, .*choose embedded.voices=40 or fewer"):
         require_language_tests(settings("stages=[zerospeech]", "embedded.voices=45"))
     with pytest.raises(InputError, match=r"^embedded.words is 1; "):
-        settings("embedded.words=1").zerospeech.pairs(EmbeddedConfig(voices=5, words=1))
+        require_language_tests(settings("stages=[zerospeech]", "embedded.words=1"))
 
 
 @pytest.mark.parametrize("name", ["voices", "rounds", "sentences"])
