@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from math import floor
 
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
@@ -31,8 +32,9 @@ def first_hours(manifests: Sequence[Manifest], hours: float, *, option: str) -> 
     clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
     held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
     if hours > held:
+        there = f"{floor(held * 1e4) / 1e4:g}"  # rounded down, so that this number of hours is accepted
         raise InputError(
-            f"{option}={hours:g}, but the unlabelled recordings hold {held:.3g} hours: choose {option}=null (all), or "
+            f"{option}={hours:.10g}, but the unlabelled recordings hold {there} hours: choose {option}=null (all), or "
             "add folders to unlabelled; embedded.takes and embedded.words enlarge the embedded corpus"
         )
     chosen: list[set[str]] = [set() for _ in manifests]

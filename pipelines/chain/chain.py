@@ -25,6 +25,7 @@ from pipelines.results.comparison_table import as_markdown
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed, write_results
 from pipelines.results.run_record import RESULTS, Provenance, read_results
+from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import codes, views
 from pipelines.stages.health import health
@@ -60,7 +61,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             require_space(folder, "hydra.run.dir=PATH")
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder)
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
-        corpus = noted(corpus, unlabelled)
+        corpus = noted(corpus, unlabelled, settings)
         terminal.say(f"audio     {rates(settings)}")
         seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
         workers = choose_workers(settings.workers, seconds=seconds)
@@ -103,9 +104,11 @@ def make_folds(
     if "probe" in settings.stages:
         for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
             session.terminal.say(f"probe     {notice}")
+    if settings.parallel is None and trainings > 1 and (reason := obstacle(settings.threads, settings.device)):
+        session.terminal.say(f"parallel  one fold and seed after the other: {reason}")
     pairs = {
         (fold.name, seeded.seed): Pair(
-            place=f"{fold.name}, seed {seeded.seed}" if trainings > 1 else "",
+            place=_place(fold.name, seeded.seed) if trainings > 1 else "",
             manifest=fold.manifest,
             settings=seeded,
             unlabelled=unlabelled,
@@ -114,6 +117,11 @@ def make_folds(
         for seeded in seeds
     }
     return make_pairs(session, pairs, _make_pair, parallel=settings.parallel_pairs)
+
+
+def _place(fold: str, seed: int) -> str:
+    """Name a fold and a seed for people, and for folders of curves."""
+    return f"{fold}, seed {seed}"
 
 
 def _make_pair(session: Session, pair: Pair) -> dict[str, Entry]:
@@ -137,7 +145,7 @@ def make_stages(
     healthy = health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)
     made = [sample, inputs, trained, tokens, coded, healthy]
     model = None
-    if {"lm", "zerospeech"} & {*wanted} or any(method.reads_lm for method in settings.probed_methods):
+    if settings.trains_lm:
         own = _coded(session, manifest, tokens, settings, coded)
         others = [_coded(session, each, tokens, settings) for each in unlabelled]
         model = language_model(session, own, settings.lm, unlabelled=others)
@@ -189,7 +197,7 @@ def _write_curves(folder: Path, made: dict[FoldSeed, dict[str, Entry]]) -> None:
     for (fold, seed), entries in made.items():
         for entry in entries.values():
             if entry.reused and (entry.folder / CURVE).is_file():
-                place = "" if len(made) == 1 else f"{fold}, seed {seed}"
+                place = "" if len(made) == 1 else _place(fold, seed)
                 write_tensorboard(folder / TENSORBOARD / training_name(entry.stage, place), entry.read_json(CURVE))
 
 

@@ -60,12 +60,13 @@ def read_corpus(
     terminal: Terminal,
     folder: Path | None = None,
     option: str = "corpus.root",
+    listed: str = REJECTED,
 ) -> Corpus:
     """Inspect and divide the recordings; rank 0 decodes them first, the others use its cached measurements.
 
     Raises:
         InputError: the recordings make no corpus. The files that were set aside are then listed in the run's
-            ``folder``. ``option`` names the option of the recordings' folder in the message.
+            ``folder``, in the file ``listed``. ``option`` names the option of the recordings' folder in the message.
     """
     if gang.rank:
         gang.barrier()
@@ -84,13 +85,14 @@ def read_corpus(
         if folder is None or not unfit:
             raise
         if not gang.rank:
-            write_rejected(sorted(unfit, key=lambda each: each.path), folder / REJECTED)
-        raise InputError(f"{error}; each file and its reason stand in {folder / REJECTED}") from error
+            write_rejected(sorted(unfit, key=lambda each: each.path), folder / listed)
+        raise InputError(f"{error}; each file and its reason stand in {folder / listed}") from error
     if not gang.rank:
         gang.barrier()
     name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else _folder_name(manifest.root)
     notices = division_notices(manifest.clips, config.split)
-    for line in (_summary(name, manifest, rejected), *notices, *length_notices(manifest.clips, config.segment_seconds)):
+    lengths = length_notices(manifest.clips, config.segment_seconds)
+    for line in (_summary(name, manifest, rejected, listed), *notices, *lengths):
         terminal.say(f"corpus    {line}")
     return Corpus(name=name, manifest=manifest, rejected=rejected, notices=notices)
 
@@ -101,12 +103,12 @@ def _folder_name(root: Path) -> str:
     return whole.name or str(whole)
 
 
-def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected]) -> str:
+def _summary(name: str, manifest: Manifest, rejected: Sequence[Rejected], listed: str) -> str:
     """Write a line with the numbers of clips, segments and minutes, and what was left out."""
     clips, segments = len(manifest.clips), [clip.path for clip in manifest.clips if clip.segment is not None]
     left_out = sum(each.segments for each in rejected)
     files = f"{len(segments)} of them segments of {counted(len(set(segments)), 'recording')}, " if segments else ""
-    dropped = f", {counted(left_out, 'segment')} left out (reasons: {REJECTED})" if left_out else ""
+    dropped = f", {counted(left_out, 'segment')} left out (reasons: {listed})" if left_out else ""
     trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
     return (
         f"{name}: {counted(clips, 'clip')}, {files}{manifest.seconds / 60:.1f} minutes, "

@@ -71,7 +71,7 @@ def _make_apart(make: Make, store: Path, folder: Path, workers: int, pair: Pair)
 
 
 def _reused_in_order(made: Mapping[FoldSeed, Made]) -> dict[FoldSeed, Made]:
-    """Mark as reused what one process after the other would have reused."""
+    """Mark the entries that a run of one fold after the other would have reused."""
     new = {entry.folder for entries in made.values() for entry in entries.values() if not entry.reused}
     seen: set[Path] = set()
     ordered: dict[FoldSeed, Made] = {}

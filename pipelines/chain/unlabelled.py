@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from audio.recordings.corpus import CorpusConfig
+from audio.recordings.corpus import CorpusConfig, find_recordings
 from audio.recordings.manifest import Manifest, write_rejected
-from audio.recordings.recording_paths import require_folder
+from audio.recordings.recording_paths import expand_home, require_folder
 from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, without_copies
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
@@ -16,17 +16,23 @@ from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
 from pipelines.settings.run import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from training.gangs import Gang
 
-REJECTED = "rejected_unlabelled.tsv"  # in the folder of a run
+REJECTED_UNLABELLED = "rejected_unlabelled.tsv"  # in the folder of a run
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 
 def require_sources(settings: RunSettings) -> None:
-    """Refuse the corpus itself and folders that do not exist as sources, before any recording is decoded."""
+    """Refuse the corpus itself and folders without recordings as sources, before any recording is decoded."""
+    own = settings.corpus
     for source in settings.unlabelled or ():
-        if source == EMBEDDED_SOURCE and settings.corpus.root == EMBEDDED:
-            raise InputError("unlabelled=embedded adds the embedded corpus, which this run is on already; leave it out")
-        if source != EMBEDDED_SOURCE:
-            require_folder(source, "unlabelled", option="unlabelled")
+        if source == EMBEDDED_SOURCE:
+            if own.root == EMBEDDED:
+                problem = "unlabelled=embedded adds the embedded corpus, which this run is on already"
+                raise InputError(f"{problem}; leave it out")
+            continue
+        folder = require_folder(source, "unlabelled", option="unlabelled")
+        if own.root and own.table is None and folder.resolve() == expand_home(own.root, "corpus.root").resolve():
+            raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
+        find_recordings(_source_config(source, own), option="unlabelled")
 
 
 def read_unlabelled(
@@ -40,6 +46,8 @@ def read_unlabelled(
     Raises:
         InputError: a source has no usable recording of its own, or there are fewer hours than wanted.
     """
+    if folder is not None and not gang.rank:
+        (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
     if not settings.unlabelled or settings.unlabelled_hours == 0:
         return ()
     known, found, rejected = {clip.sha256 for clip in corpus.clips}, [], []
@@ -49,19 +57,21 @@ def read_unlabelled(
         found.append(_own_clips(source, read, known, terminal))
         known |= {clip.sha256 for clip in found[-1].clips}
     if folder is not None and not gang.rank:
-        write_rejected(rejected, folder / REJECTED)
+        write_rejected(rejected, folder / REJECTED_UNLABELLED)
     if settings.unlabelled_hours is not None:
         found = _limit(found, settings.unlabelled_hours, terminal)
     return tuple(found)
 
 
-def noted(corpus: Corpus, unlabelled: Sequence[Manifest]) -> Corpus:
+def noted(corpus: Corpus, unlabelled: Sequence[Manifest], settings: RunSettings) -> Corpus:
     """Return the corpus with a notice for the report: how much sound pre-training has beside it."""
-    if not unlabelled:
+    trained = [*(["The GPT"] if settings.trains_lm else []), *(["SimCLR"] if settings.probes("simclr") else [])]
+    if not unlabelled or not trained:
         return corpus
     clips = counted(sum(len(each.clips) for each in unlabelled), "other clip")
     hours = sum(each.seconds for each in unlabelled) / SECONDS_PER_HOUR
-    notice = f"The GPT and SimCLR were also trained on {clips} without labels ({hours:.3g} hours)"
+    were = "were" if len(trained) > 1 else "was"
+    notice = f"{' and '.join(trained)} {were} also trained on {clips} without labels ({hours:.3g} hours)"
     return replace(corpus, notices=(*corpus.notices, notice))
 
 
@@ -69,18 +79,27 @@ def _read_source(
     source: str, settings: RunSettings, store: Path, *, gang: Gang, terminal: Terminal, folder: Path | None
 ) -> Corpus:
     """Read a folder as the corpus is read, with its lengths and silence; embedded words are never cut."""
-    own = settings.corpus
-    config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=ALL_TRAIN)
-    if source != EMBEDDED_SOURCE:
-        cut = {name: getattr(own, name) for name in ("segment_seconds", "segment_overlap_seconds")}
-        silence = own.segment_silence_dbfs
-        config = replace(
-            config, root=source, labels="none", extensions=own.extensions, segment_silence_dbfs=silence, **cut
-        )
+    config = _source_config(source, settings.corpus)
     config = corpus_config(config, settings.embedded, store, probed=False, terminal=terminal, option="unlabelled")
     return read_corpus(
-        config, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder, option="unlabelled"
+        config,
+        store,
+        workers=settings.workers,
+        gang=gang,
+        terminal=terminal,
+        folder=folder,
+        option="unlabelled",
+        listed=REJECTED_UNLABELLED,
     )
+
+
+def _source_config(source: str, own: CorpusConfig) -> CorpusConfig:
+    config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=ALL_TRAIN)
+    if source == EMBEDDED_SOURCE:
+        return config
+    cut = {name: getattr(own, name) for name in ("segment_seconds", "segment_overlap_seconds")}
+    silence = own.segment_silence_dbfs
+    return replace(config, root=source, labels="none", extensions=own.extensions, segment_silence_dbfs=silence, **cut)
 
 
 def _own_clips(source: str, read: Corpus, known: set[str], terminal: Terminal) -> Manifest:

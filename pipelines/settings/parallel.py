@@ -4,12 +4,16 @@ import os
 
 from foundation.devices import Device, choose_device, cores
 from foundation.errors import InputError
+from foundation.memory import machine_memory
+from foundation.parent import is_started_by_another
 from foundation.ranges import require
+
+PROCESS_BYTES = 2 * 2**30  # of main memory for each process, generously rounded
 
 
 def require_parallel(parallel: int | None, *, threads: int | None, device: Device) -> None:
     """Refuse several trainings at the same time where they would share a GPU, or would have no number of threads."""
-    rule = "choose null (as many as there are cores for), or 1 or more"
+    rule = "choose null (as many as cores and memory allow), or 1 or more"
     require(parallel is None or parallel >= 1, "parallel", parallel, rule)
     if parallel is None or parallel == 1:
         return
@@ -27,12 +31,21 @@ def require_parallel(parallel: int | None, *, threads: int | None, device: Devic
 
 
 def choose_parallel(parallel: int | None, *, threads: int | None, device: Device) -> int:
-    """Return the number of pairs at the same time; None: as many as the cores allow, one on a GPU or under torchrun."""
+    """Return the number of pairs at the same time; None: as many as cores and memory allow, or one at an `obstacle`."""
     if parallel is not None:
         return parallel
-    if threads is None or _shares_trainings() or choose_device(device).type == "cuda":
+    if threads is None or obstacle(threads, device):
         return 1
-    return max(cores() // threads, 1)
+    return max(min(cores() // threads, machine_memory() // PROCESS_BYTES), 1)
+
+
+def obstacle(threads: int | None, device: Device) -> str:
+    """Say why pairs are trained one after the other unless a number is given; empty if there is no reason."""
+    if threads is None:
+        return "parallel=null needs a number of threads, such as threads=1"
+    if is_started_by_another():
+        return "this process is one of several, which share the cores"
+    return "all processes would share the GPU" if choose_device(device).type == "cuda" else ""
 
 
 def _shares_trainings() -> bool:

@@ -106,6 +106,11 @@ class RunSettings:
         return any(one.name == method for one in self.probed_methods)
 
     @property
+    def trains_lm(self) -> bool:
+        """Whether a GPT is trained: for a stage of its own, or for a probed method."""
+        return bool({"lm", "zerospeech"} & {*self.stages}) or any(method.reads_lm for method in self.probed_methods)
+
+    @property
     def parallel_pairs(self) -> int:
         """Largest number of (fold, seed) pairs that are trained at the same time."""
         return choose_parallel(self.parallel, threads=self.threads, device=self.device)
@@ -129,6 +134,11 @@ class RunSettings:
     def _require_unlabelled(self) -> None:
         """Refuse a source that is named twice, and hours of nothing."""
         sources, hours = self.unlabelled or (), self.unlabelled_hours
+        for source in sources:
+            if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
+                raise InputError(
+                    f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
+                )
         if twice := [source for source in sources if sources.count(source) > 1]:
             raise InputError(f"unlabelled names {twice[0]} twice; name each folder once")
         if hours is None:

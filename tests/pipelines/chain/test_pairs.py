@@ -12,7 +12,7 @@ import pytest
 
 from audio.recordings.manifest import read_manifest
 from foundation.errors import InputError
-from pipelines.settings.parallel import choose_parallel
+from pipelines.settings.parallel import choose_parallel, obstacle
 from pipelines.settings.run import run_settings
 from tests.killing import Call, call
 from tests.pipelines.conftest import FinishedRun
@@ -23,7 +23,7 @@ TRAINED = ("compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.steps=400", "lm.
 
 
 def stages(folder: Path) -> list[dict[str, Any]]:
-    """What results.json says of the stages, but for their costs."""
+    """Return the stages in results.json without their costs."""
     rows = json.loads((folder / "results.json").read_text())["stages"]
     return [{name: row[name] for name in ("stage", "key", "reused", "fold", "seed")} for row in rows]
 
@@ -72,8 +72,13 @@ def test_processes_of_torchrun_train_one_pair_after_the_other(tmp_path: Path, mo
 
 def test_without_a_number_the_cores_and_threads_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: 6)
+    monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 2**40)
     assert [choose_parallel(None, threads=threads, device="cpu") for threads in (1, 2, 4, 8)] == [6, 3, 1, 1]
+    monkeypatch.setattr("pipelines.settings.parallel.machine_memory", lambda: 5 * 2**30)
+    assert choose_parallel(None, threads=1, device="cpu") == 2
     assert choose_parallel(None, threads=None, device="cpu") == 1
+    assert obstacle(1, "cpu") == ""
+    assert "threads=1" in obstacle(None, "cpu")
     assert choose_parallel(4, threads=2, device="cpu") == 4
 
 

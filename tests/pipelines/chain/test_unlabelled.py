@@ -12,8 +12,8 @@ import torch
 from audio.recordings.manifest import SPLITS, Manifest, read_manifest, read_rejected
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.chain.corpus import Corpus
-from pipelines.chain.unlabelled import REJECTED, noted, read_unlabelled, require_sources
+from pipelines.chain.corpus import REJECTED, Corpus
+from pipelines.chain.unlabelled import REJECTED_UNLABELLED, noted, read_unlabelled, require_sources
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
@@ -68,8 +68,11 @@ def test_folders_stand_beside_the_embedded_corpus(finished_run: FinishedRun, tmp
     assert [clip.path for clip in first.clips] == ["b.flac", "dog/a.wav"]
     assert [clip.span for clip in second.clips] == [(0.0, 0.2), (0.2, 0.4), (0.4, 0.5)]
     assert {(clip.split, clip.label) for each in (first, second) for clip in each.clips} == {("train", None)}
-    (listed,) = read_rejected(finished_run.store / "run" / REJECTED)
+    assert not (finished_run.store / "run" / REJECTED).exists()
+    (listed,) = read_rejected(finished_run.store / "run" / REJECTED_UNLABELLED)
     assert listed.path == f"{one}/bad.wav"
+    assert read(settings_of(finished_run.store), finished_run.store) == ()
+    assert not (finished_run.store / "run" / REJECTED_UNLABELLED).exists()
 
 
 def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Path) -> None:
@@ -103,11 +106,14 @@ def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
 def test_the_report_says_how_much_is_unlabelled(tmp_path: Path) -> None:
     corpus = Corpus(name="own", manifest=NO_CORPUS, rejected=(), notices=("uneven",))
     found = read(settings_of(tmp_path, f"unlabelled={sounds(tmp_path / 'one', 'a.wav', 'b.wav', seconds=9)}"), tmp_path)
-    assert noted(corpus, found).notices == (
+    assert noted(corpus, found, settings_of(tmp_path)).notices == (
         "uneven",
-        "The GPT and SimCLR were also trained on 2 other clips without labels (0.005 hours)",
+        "The GPT was also trained on 2 other clips without labels (0.005 hours)",
     )
-    assert noted(corpus, ()) == corpus
+    both = noted(corpus, found, settings_of(tmp_path, "compare.methods=[gpt,simclr]"))
+    assert both.notices[1].startswith("The GPT and SimCLR were also trained on 2 other clips")
+    assert noted(corpus, found, settings_of(tmp_path, "stages=[tokenizer]")) == corpus
+    assert noted(corpus, (), settings_of(tmp_path)) == corpus
 
 
 def test_nothing_is_unlabelled_unless_asked_for(tmp_path: Path) -> None:
@@ -119,6 +125,7 @@ def test_nothing_is_unlabelled_unless_asked_for(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (("unlabelled=[embedded,embedded]",), "unlabelled names embedded twice"),
+        (("unlabelled=Embedded",), "unlabelled=Embedded: name a folder, .* or embedded"),
         (("unlabelled_hours=2",), "unlabelled names no recordings"),
         (("unlabelled=embedded", "unlabelled_hours=-1"), "unlabelled_hours is -1"),
     ],
@@ -135,3 +142,9 @@ def test_the_corpus_itself_and_a_folder_that_does_not_exist_are_refused(tmp_path
         require_sources(settings_of(tmp_path, "corpus.root=null", "unlabelled=embedded"))
     with pytest.raises(InputError, match=r"unlabelled: .*nowhere does not exist; .*\(unlabelled=PATH\)"):
         require_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/nowhere]"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"^unlabelled=.*empty holds no recordings"):
+        require_sources(settings_of(tmp_path, f"unlabelled=[{tmp_path}/empty]"))
+    own = sounds(tmp_path / "own", "a.wav")
+    with pytest.raises(InputError, match=r"^unlabelled=.*own/ is the folder of the corpus; "):
+        require_sources(settings_of(tmp_path, f"corpus.root={own}", f"unlabelled=[{own}/]"))
