@@ -34,8 +34,8 @@ def flip_bands(views: Tensor, chosen: Tensor) -> Tensor:
 def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) -> Tensor:
     """Blur each clip in time and across bands by a Gaussian with its own standard deviation ``(batch,)``.
 
-    The Gaussian is cut after three of the ``largest`` deviation, and where the clip ends. Its weights inside the clip
-    sum to 1, so silence beyond the end does not leak in.
+    The Gaussian is cut at three times the ``largest`` standard deviation, and where the clip ends. Its weights inside
+    the clip sum to 1, so silence beyond the end does not leak in.
     """
     radius = math.ceil(REACH * largest)
     steps = torch.arange(-radius, radius + 1)

@@ -14,7 +14,8 @@ from pipelines.pages.svg import shortened
 from pipelines.pages.sweep_points import BAG, Point, Runs
 from pipelines.store.stored_features import GPT
 
-ASIDE = 0.05  # between the intervals of two methods at one value, in distances of two values
+ASIDE = 0.05  # at most, between the intervals of two methods at one value, in distances of two values
+SPREAD = 0.6  # of all intervals at one value, so that they do not reach those of the next value
 POINTS = 100.0  # percentage points
 
 
@@ -53,20 +54,22 @@ def _depends(runs: Runs, of: str) -> bool:
 def _panels(runs: Runs, name: str, line: Sequence[Point], names: Sequence[str]) -> Iterator[Panel]:
     ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
     where = f", {shortened(name, 40)}" if name else ""
-    accuracies = [_series(runs, line, (runs.metric, of), of, place) for place, of in enumerate(names)]
+    step = min(ASIDE, SPREAD / len(names))
+    places = [step * (number - (len(names) - 1) / 2) for number in range(len(names))]
+    accuracies = [_series(runs, line, (runs.metric, of), of, aside) for of, aside in zip(names, places, strict=True)]
     yield Panel(title=f"{full_name(runs.metric)} on test{where}", series=accuracies, ticks=ticks, percent=True)
-    others = [(place, of) for place, of in enumerate(names) if of != GPT]
-    ahead = [_series(runs, line, ("difference", f"{GPT} - {of}"), of, place, scale=POINTS) for place, of in others]
+    others = [(of, aside) for of, aside in zip(names, places, strict=True) if of != GPT]
+    ahead = [_series(runs, line, ("difference", f"{GPT} - {of}"), of, aside, scale=POINTS) for of, aside in others]
     if any(each.values for each in ahead):
         yield Panel(title=f"GPT ahead by, points{where}", series=ahead, ticks=ticks, levels={"level": 0.0})
 
 
 def _series(
-    runs: Runs, line: Sequence[Point], figure: tuple[str, str], of: str, number: int, *, scale: float = 1.0
+    runs: Runs, line: Sequence[Point], figure: tuple[str, str], of: str, aside: float, *, scale: float = 1.0
 ) -> Series:
-    """Make the series of one figure where runs have it; methods stand a little beside each other."""
+    """Make the series of one figure where runs have it, ``aside`` from the value's place, beside other methods."""
     points = [point for point in line if point.figure("probe", *figure)]
     estimates = [[scale * end for end in point.estimate("probe", *figure)] for point in points]
     values, low, high = ([each[end] for each in estimates] for end in range(3))
-    places = [runs.values.index(runs.first(point)) + ASIDE * number for point in points]
+    places = [runs.values.index(runs.first(point)) + aside for point in points]
     return Series(label=full_name(of), look=line_look(of), places=places, values=values, low=low, high=high, bars=True)

@@ -124,5 +124,8 @@ def write_scores(output: Path, scored: Sequence[ScoredRecording]) -> None:
 
 
 def zerospeech_lines(scored: Sequence[ScoredRecording]) -> str:
-    """Write name and log-probability per code of each recording, as ZeroSpeech 2021 reads its tasks' submissions."""
+    """Write each name and log-probability, as ZeroSpeech 2021 reads its tasks' submissions.
+
+    The log-probability is divided by the number of codes, so that long recordings are not less probable.
+    """
     return "".join(f"{submitted_name(each.path)} {-each.score.nats_per_code}\n" for each in scored)

@@ -125,4 +125,4 @@ class Session:
         return tensorboard(self.folder / TENSORBOARD / name, self.terminal.say)
 
     def _waiting(self, recipe: Recipe) -> None:
-        self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another run is making it")
+        self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")
