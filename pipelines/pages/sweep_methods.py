@@ -54,14 +54,19 @@ def _depends(runs: Runs, of: str) -> bool:
 def _panels(runs: Runs, name: str, line: Sequence[Point], names: Sequence[str]) -> Iterator[Panel]:
     ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
     where = f", {shortened(name, 40)}" if name else ""
-    step = min(ASIDE, SPREAD / len(names))
-    places = [step * (number - (len(names) - 1) / 2) for number in range(len(names))]
+    places = shifts(len(names))
     accuracies = [_series(runs, line, (runs.metric, of), of, aside) for of, aside in zip(names, places, strict=True)]
     yield Panel(title=f"{full_name(runs.metric)} on test{where}", series=accuracies, ticks=ticks, percent=True)
     others = [(of, aside) for of, aside in zip(names, places, strict=True) if of != GPT]
     ahead = [_series(runs, line, ("difference", f"{GPT} - {of}"), of, aside, scale=POINTS) for of, aside in others]
     if any(each.values for each in ahead):
         yield Panel(title=f"GPT ahead by, points{where}", series=ahead, ticks=ticks, levels={"level": 0.0})
+
+
+def shifts(count: int) -> list[float]:
+    """Say how far each of ``count`` methods stands from the place of a value, which is in their middle."""
+    step = min(ASIDE, SPREAD / count)
+    return [step * (number - (count - 1) / 2) for number in range(count)]
 
 
 def _series(

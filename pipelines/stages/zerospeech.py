@@ -13,6 +13,7 @@ from audio.recordings.spoken_pairs import SpokenPairs, held_out_voices, sentence
 from audio.recordings.words import WORDS
 from foundation.errors import InputError
 from foundation.ranges import require
+from foundation.text import counted
 from foundation.threads import one_thread
 from lm.judging.ngrams import Unigram, fit_bigram
 from lm.judging.pairs import Scorer, item_accuracies, mean_log_probability
@@ -106,7 +107,7 @@ def spoken_pairs(
             accuracies[name] = found.tolist()
         write_json(partial / PAIRS, {**_describe(test, asked), "items": items, "accuracies": accuracies})
 
-    title = f"{test}: {len(asked.pairs)} pairs of utterances by {config.voices} voices"
+    title = f"{test}: {len(asked.pairs)} pairs of utterances by {counted(config.voices, 'voice')}"
     return session.obtain(recipe, title, make, files=[PAIRS])
 
 

@@ -53,6 +53,8 @@ def test_all_hours_are_all_clips() -> None:
     assert first_hours([source], 1, option="hours") == (source,)
     with pytest.raises(InputError, match=r"hours=1\.5, but the unlabelled recordings hold 1 hours"):
         first_hours([source], 1.5, option="hours")
+    with pytest.raises(InputError, match=r"hours=1\.8, but the unlabelled recordings hold 1\.7999 hours"):
+        first_hours([manifest(a=6_479_900)], 1.8, option="hours")
 
 
 def test_known_files_are_left_out() -> None:

@@ -12,9 +12,10 @@ from audio.recordings.embedded import EmbeddedConfig, speak
 from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.chain.language_tests import require_language_tests
-from pipelines.results.zerospeech import pair_test
+from pipelines.results.zerospeech import pair_test, zerospeech_figures
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.zerospeech import MODELS, ZerospeechConfig
+from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
@@ -93,6 +94,15 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     assert row["trainings"] == pytest.approx([0.625, 0.625])
     means = sorted(np.mean(drawn) for drawn in product([0.5, 1, 0.5, 0.5], repeat=4))  # all samples with replacement
     assert [row["low"], row["high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=1e-9)
+    made: dict[tuple[str, int], dict[str, Entry]] = {
+        ("ann", 0): {},
+        ("ann", 1): {},
+        ("bob", 0): {},
+        ("bob", 1): {},
+    }  # two folds with two seeds each
+    for number, entries in enumerate(made.values()):
+        entries["spoken_pairs"] = Entry(stage="spoken_pairs", key=str(number), folder=Path(), reused=False)
+    assert {figure.seeds for figure in zerospeech_figures({"pairs": record}, made)} == {2}
 
 
 def settings(*words: str) -> RunSettings:
@@ -117,3 +127,9 @@ def test_a_gpt_that_cannot_know_the_answers_is_not_asked() -> None:
 def test_wrong_options_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=rf"^zerospeech.{name} is 0; "):
         settings(f"zerospeech.{name}=0")
+
+
+def test_one_voice_is_asked_for_words_but_not_for_phones(finished_run: FinishedRun, tmp_path: Path) -> None:
+    words = ("stages=[zerospeech]", "zerospeech.voices=1", "zerospeech.rounds=1")
+    assert run(finished_run.store, tmp_path / "run", *words) == 0
+    assert {*json.loads((tmp_path / "run/results.json").read_text())["zerospeech"]} == {"pairs"}

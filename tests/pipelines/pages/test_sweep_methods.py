@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from pipelines.pages.sweep_methods import methods_chart, probed_methods
+import pytest
+
+from pipelines.pages.sweep_methods import methods_chart, probed_methods, shifts
 from pipelines.pages.sweep_points import Point, Runs, swept
 from pipelines.results.figures import Figure
 from pipelines.results.sweep_jobs import Job
@@ -64,3 +66,11 @@ def test_nothing_is_drawn_where_only_the_gpt_and_its_codes_differ() -> None:
     assert methods_chart(runs(constant)) is None
     words = Runs(options=("unlabelled",), finished=runs(ACCURACY, "embedded", "[a, b]").finished)
     assert methods_chart(words) is None  # values without an order
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 40])
+def test_methods_stand_around_their_value_apart_from_the_next(count: int) -> None:
+    found = shifts(count)
+    assert sum(found) == pytest.approx(0)
+    assert found == sorted(set(found))
+    assert found[-1] - found[0] < 0.6
