@@ -98,6 +98,7 @@ def make_folds(
         reused=True,
         seconds=trainings * (manifest.seconds + sum(each.seconds for each in unlabelled)),
         vectors=trainings * len(manifest.clips) * len(settings.probed_methods) * len(settings.compare.states),
+        arrays=_hearing_bytes(manifest, settings) if settings.probed_methods else 0,
     )
     for fold in folds:
         _require_clips(fold.manifest, settings)
@@ -122,6 +123,12 @@ def make_folds(
 def _place(fold: str, seed: int) -> str:
     """Name a fold and a seed for people, and for folders of curves."""
     return f"{fold}, seed {seed}"
+
+
+def _hearing_bytes(manifest: Manifest, settings: RunSettings) -> int:
+    """Estimate the bytes of log-mel, 16 bits, of all hearings but the first."""
+    frames = manifest.seconds * settings.audio.sample_rate / settings.audio.hop_length
+    return round((settings.compare.hearings - 1) * frames * settings.audio.n_mels * 2)
 
 
 def _make_pair(session: Session, pair: Pair) -> dict[str, Entry]:
