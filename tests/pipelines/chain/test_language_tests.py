@@ -1,6 +1,7 @@
 """The stage zerospeech: tests of the GPT by pairs of utterances, from the run to its report."""
 
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.rounds
 
 @pytest.fixture(scope="module")
 def judged(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run with the tests, on the models of the finished run."""
-    folder = tmp_path_factory.mktemp("judged") / "run"
-    assert run(finished_run.store, folder, *WORDS) == 0
-    return folder
+    """The folder of a run with the tests, on the models of the finished run, beside a store of its own."""
+    place = tmp_path_factory.mktemp("judged")
+    shutil.copytree(finished_run.store, place / "store")  # other tests compare the finished run's own store
+    assert run(place / "store", place / "run", *WORDS) == 0
+    return place / "run"
 
 
 def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRun, judged: Path) -> None:
@@ -37,7 +39,7 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
     assert tuple(row["of"] for row in found["models"]) == MODELS
     asked = ZerospeechConfig(voices=2, words=30, rounds=1, sentences=1, seed=0).pairs(EmbeddedConfig(voices=5, words=2))
-    spoken = speak(asked.utterances, finished_run.store / "embedded", seed=0, phones=True)
+    spoken = speak(asked.utterances, judged.parent / "store/embedded", seed=0, phones=True)
     tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     gpt = LanguageModel.from_pretrained(finished_run.folder / "lm")
 
@@ -131,5 +133,6 @@ def test_wrong_options_are_refused(name: str) -> None:
 
 def test_one_voice_is_asked_for_words_but_not_for_phones(finished_run: FinishedRun, tmp_path: Path) -> None:
     words = ("stages=[zerospeech]", "zerospeech.voices=1", "zerospeech.rounds=1")
-    assert run(finished_run.store, tmp_path / "run", *words) == 0
+    shutil.copytree(finished_run.store, tmp_path / "store")
+    assert run(tmp_path / "store", tmp_path / "run", *words) == 0
     assert {*json.loads((tmp_path / "run/results.json").read_text())["zerospeech"]} == {"pairs"}
