@@ -42,6 +42,7 @@ def test_speed_is_split_into_parts_beside_the_bare_libraries(
     assert "times real time" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_fresh_processes(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run(

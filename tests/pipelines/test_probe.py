@@ -48,7 +48,7 @@ def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path
     assert re.search(r"[1-9]\d* of \d+ test clips are among those that", " ".join(done.stderr.split()))
 
 
-@pytest.mark.parametrize("corpus", ["fsdd", "folder"])
+@pytest.mark.parametrize("corpus", ["fsdd", pytest.param("folder", marks=pytest.mark.slow)])
 def test_a_known_data_set_and_a_pattern_need_no_quotes(
     corpus: str, finished_run: FinishedRun, fsdd: Path, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_training_goes_on_from_its_checkpoint(whole_store: Path, tmp_path: Path)
     assert {name: wanted[name] for name in stored(tmp_path / "store")} == stored(tmp_path / "store")
 
 
+@pytest.mark.slow
 def test_half_written_files_are_written_again(whole_store: Path, tmp_path: Path) -> None:
     """Whatever a killed run left half done; shards of codes and checkpoints are not among it: they are renamed."""
     store = tmp_path / "store"

@@ -88,6 +88,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     assert len({name.rpartition(".")[2] for name in logs}) == 1  # the process that wrote it: rank 0 alone
 
 
+@pytest.mark.slow
 def test_the_chain_makes_the_same_in_one_process_and_in_two(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     assert run(one, tmp_path / "alone", *FP32, *EACH_STEP, NO_REPORT) == 0

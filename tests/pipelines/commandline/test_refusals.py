@@ -291,6 +291,7 @@ cp -r "$1/store" "$1.saved"
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk(whole_store: Path, tmp_path: Path) -> None:
     """A file system without room, then one that fills up (with files) in the middle; then there is room again."""
     disk = tmp_path / "disk"

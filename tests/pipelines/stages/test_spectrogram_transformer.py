@@ -155,6 +155,7 @@ def test_folds_share_features_of_which_nothing_is_fitted(session: Session, corpu
     assert ast_features(session, fewer, None, CONFIG).key != entry.key
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corpus: Manifest, tmp_path: Path) -> None:
     trained = fine_tuned(session, corpus, labels_of(corpus), SETTINGS)
     curve = trained.read_json("curve.json")["curve"]
