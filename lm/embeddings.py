@@ -81,8 +81,11 @@ def layer_features(
     if (attentive or surprise) and "residual" not in of:
         raise InputError(f"of is {sorted(of)}; attentive and surprise pool residual states: add residual")
     tensors: dict[str, FloatArray] = {}
-    for pooling, states in embed(model, clips, poolings=vectors.poolings).items() if "residual" in of else ():
-        tensors |= _by_layer(pooling, states[1:], vectors)
+    beside_surprise: tuple[Pooling, ...] = ("thirds",) if surprise else ()
+    wanted = dict.fromkeys([*vectors.poolings, *beside_surprise])
+    residual = embed(model, clips, poolings=tuple(wanted)) if "residual" in of else {}
+    for pooling in vectors.poolings if residual else ():
+        tensors |= _by_layer(pooling, residual[pooling][1:], vectors)
     for pooling, states in embed(model, clips, poolings=vectors.poolings, inner=True).items() if "inner" in of else ():
         tensors |= _by_layer(pooling, states, vectors, layer="inner", together="all_inner")
     if not (attentive or surprise):
@@ -92,7 +95,7 @@ def layer_features(
         tensors |= _by_layer("attentive", embed_attentively(model, clips, nats)[1:], vectors)
     if surprise:
         thirds = np.stack([pool(each, "thirds") for each in nats])
-        states = np.concatenate(list(embed(model, clips, poolings=["thirds"])["thirds"][1:]), axis=1)
+        states = np.concatenate(list(residual["thirds"][1:]), axis=1)
         tensors["all_and_surprise:thirds"] = np.concatenate([states, thirds], axis=1)
     return tensors
 

@@ -23,9 +23,9 @@ class HeardFrames:
     hearings: int  # of each clip, the first one included
 
     def of(self, clip: Clip) -> list[Tensor]:
-        """Return the log-mel ``(time, mels)`` of a clip in each stored hearing, before a mean is removed.
+        """Return the log-mel ``(time, mels)`` of a clip in each stored hearing, read from 16 bits.
 
-        Its range is that of the hearing. It was stored with 16 bits.
+        The hearing's dynamic range is applied; no mean is removed.
         """
         row = _rows(self.folder)[clip.name]
         return [_frames(self.folder / str(number), row) for number in range(2, self.hearings + 1)]

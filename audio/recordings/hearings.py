@@ -26,12 +26,12 @@ RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for o
 class Hearing:
     """One way to listen to a recording."""
 
-    rate: float = 1.0  # samples per sample of the recording: above 1 is slower, and lower
+    rate: float = 1.0  # samples per sample of the recording; a rate above 1 makes the sound slower and lower
     skipped: float = 0.0  # seconds left out at the beginning
     dynamic_range: float = 1.0  # ratio to the front end's own
 
     def decibels(self, own: float | None) -> float | None:
-        """Return the dynamic range in dB for a front end of ``own`` dB; None: the front end bounds nothing."""
+        """Return the dynamic range in dB for a front end of ``own`` dB; None: the front end has no limit."""
         return None if own is None else own * self.dynamic_range
 
     def num_samples(self, clip: Clip, sample_rate: int) -> int:

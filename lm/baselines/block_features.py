@@ -57,10 +57,9 @@ def block_features(
 ) -> dict[str, FloatArray]:
     """Compute each block's frames under each pooling, ``block_1:mean`` and so on, and those of all blocks side by side.
 
-    A recording is read in pieces of `PIECE_FRAMES` frames from its start, so memory does not grow with its length,
-    except by the log-mel of stored hearings. The
-    encoder does not see the previous piece: some frames at each border see silence instead. The clip and its stored
-    hearings share a batch, and their vectors are averaged.
+    A recording is read in pieces of `PIECE_FRAMES` frames from its start, so memory does not grow with its length; the
+    log-mel of its stored hearings is in memory as a whole. The encoder does not see the previous piece: some frames at
+    each border see silence instead. The clip and its stored hearings share a batch, and their vectors are averaged.
     """
     encoder, others = _load(loader), [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
     lengths = [reader.num_frames(clip), *map(len, others)]
