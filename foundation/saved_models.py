@@ -48,7 +48,8 @@ TOKENIZER = ModelKind(name="tokenizer", part="tokenizer", key="autoencoder")
 LANGUAGE_MODEL = ModelKind(name="language model", part="lm", key="gpt")
 VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
 FINE_TUNED_AST = ModelKind(name="fine-tuned AST", part="ast", key="ast")
-KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED_AST)
+KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED_AST)  # that messages call by their names
+HASH = "weights_sha256"  # key of config.json: the hash of the weights
 
 
 def write_model(
@@ -64,7 +65,7 @@ def write_model(
     """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete.
 
     ``card`` is the text of README.md, None for none. With ``hashed`` the config ends with the hash of the weights,
-    ``weights_sha256``. ``indent`` and ``ensure_ascii`` are those of the JSON.
+    `HASH`. ``indent`` and ``ensure_ascii`` are those of the JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
@@ -75,7 +76,7 @@ def write_model(
         write_tensors(folder / WEIGHTS, weights)
     if card is not None:
         write_aside(folder / CARD, card)
-    saved = {**config, "weights_sha256": file_hash(folder / WEIGHTS)} if hashed else config
+    saved = {**config, HASH: file_hash(folder / WEIGHTS)} if hashed else config
     write_aside(folder / CONFIG, json.dumps(saved, indent=indent, ensure_ascii=ensure_ascii) + "\n")
 
 
@@ -133,10 +134,16 @@ def require_files(folder: Path, kind: ModelKind) -> None:
             named = part if (part / name).is_file() else "a folder that wordless run wrote"
             raise InputError(f"{path} {state}: {folder} holds no {kind.name}; name {named}")
     keys = find_object(folder / CONFIG) or {}
-    if kind.key not in keys and (others := [other.name for other in KINDS if other.key in keys]):
+    if kind.key not in keys and (other := _kind_of(keys)):
         beside = folder.absolute().parent / kind.part
         named = beside if (beside / CONFIG).is_file() else f"the folder {kind.part} of a run"
-        raise InputError(f"{folder} holds a {others[0]}, not a {kind.name}; name {named}")
+        raise InputError(f"{folder} holds {other}, not a {kind.name}; name {named}")
+
+
+def _kind_of(keys: Collection[str]) -> str | None:
+    """Name what the keys of a config.json belong to; None: to no model of ours."""
+    known = next((f"a {kind.name}" for kind in KINDS if kind.key in keys), None)
+    return known or ("another kind of model" if HASH in keys else None)
 
 
 def require_size(weights: Path, numbers: int) -> None:

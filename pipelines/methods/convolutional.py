@@ -10,12 +10,19 @@ from pipelines.methods.method import Line, Made, Method, Row, Training
 if TYPE_CHECKING:
     from audio.recordings.manifest import Manifest
     from pipelines.methods.study import Options, Study
+    from pipelines.stages.baselines import BaselineSettings
     from pipelines.store.store import Entry
+
+
+def _settings(options: Options) -> BaselineSettings:
+    from pipelines.stages.baselines import BaselineSettings
+
+    return options.group(BaselineSettings)
 
 
 def _candidates(options: Options, poolings: int) -> int:
     """Count the candidates: blocks, and all of them side by side."""
-    return options.compare.vectors.of_network(len(options.baselines.encoder.channels))
+    return options.compare.vectors.of_network(len(_settings(options).encoder.channels))
 
 
 def _simclr(study: Study) -> Made:
@@ -26,14 +33,14 @@ def _simclr(study: Study) -> Made:
     session, options = study.session, study.options
     extra = [spectrograms(session, each, options.audio, study.codec.sample) for each in study.unlabelled]
     data = [study.spectrograms, *(unlabelled_entry(entry, place) for place, entry in enumerate(extra))]
-    trained = simclr(session, study.spectrograms, extra, options.baselines)
+    trained = simclr(session, study.spectrograms, extra, _settings(options))
     return Made(trained=(*data, trained, *study.heard_entries), features=_encoded(study, SIMCLR.name, trained))
 
 
 def _supervised(study: Study) -> Made:
     from pipelines.stages.baselines import supervised
 
-    trained = supervised(study.session, study.spectrograms, study.labels, study.options.baselines)
+    trained = supervised(study.session, study.spectrograms, study.labels, _settings(study.options))
     return Made(
         trained=(study.spectrograms, trained, *study.heard_entries), features=_encoded(study, SUPERVISED.name, trained)
     )
@@ -54,7 +61,7 @@ def _encoded(study: Study, method: str, encoder: Entry | None) -> Entry:
         study.codec.sample,
         method,
         encoder,
-        own.baselines,
+        _settings(own),
         study.vectors,
         study.heard,
     )
@@ -81,7 +88,7 @@ SIMCLR = Method(
     features=_simclr,
     training=Training(
         option="baselines.simclr",
-        options=lambda options: options.baselines.simclr,
+        options=lambda options: _settings(options).simclr,
         loss="nats per view, among all of its batch",
     ),
     require_clips=_require_two,
@@ -101,7 +108,7 @@ SUPERVISED = Method(
     candidates=_candidates,
     features=_supervised,
     training=Training(
-        option="baselines.supervised", options=lambda options: options.baselines.supervised, loss="nats per clip"
+        option="baselines.supervised", options=lambda options: _settings(options).supervised, loss="nats per clip"
     ),
 )
 RANDOM_CONV = Method(

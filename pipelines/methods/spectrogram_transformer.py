@@ -10,18 +10,25 @@ from pipelines.methods.method import Line, Made, Method, Row, Training
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
+    from pipelines.stages.spectrogram_transformer import AstSettings
+
+
+def _settings(options: Options) -> AstSettings:
+    from pipelines.stages.spectrogram_transformer import AstSettings
+
+    return options.group(AstSettings)
 
 
 def _candidates(options: Options, poolings: int) -> int:
     """Count the candidates; the class token is one more."""
-    return len(set(options.ast.model.layers)) * poolings + 1
+    return len(set(_settings(options).model.layers)) * poolings + 1
 
 
 def _features(study: Study) -> Made:
     from pipelines.stages.spectrogram_transformer import ast, ast_features
     from pipelines.stages.stored_arrays import filter_banks
 
-    session, manifest, own = study.session, study.manifest, study.options.ast
+    session, manifest, own = study.session, study.manifest, _settings(study.options)
     banks = filter_banks(session, manifest)
     trained = ast(session, manifest, banks, study.labels, own)
     return Made(
@@ -32,7 +39,7 @@ def _features(study: Study) -> Made:
 def _untrained_features(study: Study) -> Made:
     from pipelines.stages.spectrogram_transformer import ast_features
 
-    own = study.options.ast
+    own = _settings(study.options)
     untrained = replace(own.model, weights=None)
     entry = ast_features(study.session, study.manifest, None, untrained, seed=own.fit.seed, vectors=study.vectors)
     return Made(features=entry)
@@ -42,7 +49,7 @@ def _require_weights(options: Options) -> None:
     """Refuse a folder of weights that do not fit, where one is given."""
     from lm.baselines.ast_weights import require_weights
 
-    own = options.ast.model
+    own = _settings(options).model
     if own.weights is not None:
         require_weights(Path(own.weights), own.size)
 
@@ -59,7 +66,7 @@ AST = Method(
     labels="train",
     candidates=_candidates,
     features=_features,
-    training=Training(option="ast", options=lambda options: options.ast, loss="nats per clip"),
+    training=Training(option="ast", options=_settings, loss="nats per clip"),
     require_options=_require_weights,
 )
 RANDOM_AST = Method(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.hearings import hearings
@@ -12,16 +12,16 @@ from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.embeddings import States
 from lm.probing.task import ProbeTask
 from lm.vectors import VectorConfig
-from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.codes import heard_codes
 from pipelines.stages.features import HeardCodes
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import LanguageModelSettings, unlabelled_prefix
-from pipelines.stages.spectrogram_transformer import AstSettings
 from pipelines.stages.stored_arrays import heard_frames, spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from training.state import FitConfig
+
+T = TypeVar("T")
 
 
 class TrainingOptions(Protocol):
@@ -55,10 +55,9 @@ class Options(Protocol):
     def lm(self) -> LanguageModelSettings: ...
     @property
     def compare(self) -> CompareOptions: ...
-    @property
-    def baselines(self) -> BaselineSettings: ...
-    @property
-    def ast(self) -> AstSettings: ...
+
+    def group(self, kind: type[T]) -> T:
+        """Return the options that one method or family has for itself, by their type."""
 
 
 @dataclass(frozen=True, kw_only=True)

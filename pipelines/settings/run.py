@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import PATTERN, EmbeddedConfig
@@ -31,6 +31,7 @@ from pipelines.stages.vocoder import VocoderSettings
 from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 
+T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "report"]
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 SEEDED = ("tokenizer", "lm", "compare", "baselines", "ast", "vocoder")  # options of trainings and of their data
@@ -95,6 +96,10 @@ class RunSettings:
         """
         moved = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
         return replace(self, seed=self.seed + number, seeds=1, **moved)
+
+    def group(self, kind: type[T]) -> T:
+        """Return the group of options of a type, which a method asks for its own options."""
+        return next(value for value in vars(self).values() if isinstance(value, kind))
 
     @property
     def probed_methods(self) -> tuple[Method, ...]:

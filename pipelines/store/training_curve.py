@@ -11,7 +11,9 @@ NAMES = {"lm": "language model", "simclr": "SimCLR", "supervised": "supervised e
 
 def training_name(stage: str, place: str = "") -> str:
     """Return the name of a training on the terminal and in TensorBoard; ``place`` is its fold and seed."""
-    return f"{NAMES.get(stage, stage)} {place}".strip().replace("/", "_")  # names of groups may contain "/"
+    return f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip().replace(
+        "/", "_"
+    )  # names of groups may contain "/"
 
 
 def numeric(config: FitConfig) -> dict[str, object]:
