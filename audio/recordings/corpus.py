@@ -1,6 +1,5 @@
 """Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -9,17 +8,16 @@ from typing import Literal
 from audio.recordings.description import FIELDS, Description, describe
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
-from audio.recordings.recording_paths import EXTENSIONS, expand_home, find_paths, require_folder
+from audio.recordings.recording_paths import EXTENSIONS, expand_home, find_paths, listed_path, require_folder
 from audio.recordings.segments import SegmentConfig, clips_of
+from audio.recordings.split_lists import Described, split_by_lists
 from audio.recordings.splits import SplitConfig, split_clips
-from audio.recordings.tables import Row, read_table
+from audio.recordings.tables import read_table
 from audio.recordings.templates import Template
 from foundation.errors import InputError
 from foundation.text import counted
 
 FEW = 20  # recordings; so few are inspected in moments, even long ones
-
-Described = dict[str, tuple[Description, ...]]  # descriptions of each recording, or of its parts, by path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +147,14 @@ def find_recordings(
     A recording has several descriptions if a table names several parts of it. Nothing is decoded, so that most mistakes
     show quickly.
     """
+    root, described, unmatched = _find_described(config, option)
+    if config.split.by != "lists":
+        return root, described, unmatched
+    divided, unlisted = split_by_lists(root, described, config.split)
+    return root, divided, (*unmatched, *unlisted)
+
+
+def _find_described(config: CorpusConfig, option: str) -> tuple[Path, Described, tuple[Rejected, ...]]:
     root, listed = _find_in_table(config) if config.table else _find_in_folder(config, option)
     if config.pattern is None:
         labelled = {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()}
@@ -183,7 +189,7 @@ def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
     root = require_folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
     described: dict[str, list[Description]] = {}
     for row in table.rows:
-        relative = _relative(root, row)
+        relative = listed_path(root, row.path, row.where, remedy="fix the row, or set corpus.root")
         rows = described.setdefault(relative, [])
         if any(row.description.span == other.span for other in rows):
             problem = f"{row.where}: {relative} is listed twice"
@@ -192,21 +198,6 @@ def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
             raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
         rows.append(row.description)
     return root, {path: tuple(rows) for path, rows in sorted(described.items())}
-
-
-def _relative(root: Path, row: Row) -> str:
-    """Return a row's path relative to the root, "/" between folders, "." and ".." resolved.
-
-    An absolute path may name the root as given, or with its links resolved.
-    """
-    path = Path(os.path.normpath(root.absolute() / row.path))
-    roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
-    found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
-    if not found:
-        raise InputError(f"{row.where}: {row.path} lies outside {root}; set corpus.root to a folder that holds it")
-    if not os.path.lexists(path):  # a broken link exists: it is set aside as other unreadable files are
-        raise InputError(f"{row.where}: {row.path} is not there (looked in {root}); fix the row, or set corpus.root")
-    return found[0]
 
 
 def _merge(named: Description, listed: Description) -> Description:

@@ -44,6 +44,10 @@ class Hearing:
         skipped = self._skipped(clip, sample_rate)
         return skip_samples(blocks, skipped) if skipped else blocks
 
+    def samples(self, root: Path, clip: Clip, sample_rate: int) -> FloatArray:
+        """Read a whole clip below ``root`` in this hearing ``(num_samples,)``, for methods that read waveforms."""
+        return np.concatenate([np.zeros(0, np.float32), *self.blocks(root, clip, sample_rate)])
+
     def _read_rate(self, sample_rate: int) -> int:
         return round(sample_rate * self.rate)
 

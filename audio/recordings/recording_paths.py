@@ -120,3 +120,21 @@ def require_folder(text: str, source: str, *, option: str = "corpus.root") -> Pa
     if not is_folder:
         raise InputError(f"{source}: {path} is a file; name the folder that holds it")
     return path
+
+
+def listed_path(root: Path, listed: str, where: str, *, remedy: str) -> str:
+    """Return a listed path relative to the root, "/" between folders, "." and ".." resolved.
+
+    An absolute path may name the root as given, or with its links resolved.
+
+    Raises:
+        InputError: the path lies outside the root, or is not there; the message begins with ``where``.
+    """
+    path = Path(os.path.normpath(root.absolute() / listed))
+    roots = [Path(os.path.normpath(root.absolute())), root.resolve()]
+    found = [path.relative_to(own).as_posix() for own in roots if path.is_relative_to(own)]
+    if not found:
+        raise InputError(f"{where}: {listed} lies outside {root}; set corpus.root to a folder that holds it")
+    if not os.path.lexists(path):  # a broken link exists: it is set aside as other unreadable files are
+        raise InputError(f"{where}: {listed} is not there (looked in {root}); {remedy}")
+    return found[0]

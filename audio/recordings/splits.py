@@ -30,12 +30,12 @@ from foundation.errors import InputError
 class SplitConfig:
     """Options of splitting.
 
-    ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"), or
-    patterns of top folder names ("dev-*"). With an empty ``train`` all other clips train; otherwise clips that no split
-    names are set aside.
+    ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"),
+    patterns of top folder names ("dev-*"), or text files that list clips (`audio.recordings.split_lists`). With an
+    empty ``train`` all other clips train; otherwise clips that no split names are set aside.
     """
 
-    by: Literal["hash", "group", "index", "folder", "fold", "table"] = "hash"
+    by: Literal["hash", "group", "index", "folder", "fold", "table", "lists"] = "hash"
     train: tuple[str | int, ...] = ()
     validation: tuple[str | int, ...] = ()
     test: tuple[str | int, ...] = ()
@@ -56,7 +56,11 @@ class SplitConfig:
                 problem = f"corpus.split names a number of {name.bit_length()} bits"
                 raise InputError(f"{problem}; write numbers of at most 63 bits")
         if self.by in ("hash", "table") and self.all_names:
-            raise InputError(f"corpus.split.by={self.by} takes no names; choose group, index, folder or fold")
+            raise InputError(f"corpus.split.by={self.by} takes no names; choose group, index, folder, fold or lists")
+        if self.by == "lists" and not (self.validation or self.test):
+            raise InputError(
+                "corpus.split.by=lists needs files; give corpus.split.test=[testing_list.txt] or validation"
+            )
         if self.by == "index" and not (self.validation or self.test):
             raise InputError("corpus.split.by=index needs ranges; give corpus.split.test=['0-4'] or validation")
         if self.by == "group" and self.shared_groups:
@@ -130,7 +134,7 @@ def _named_splits(clips: Sequence[Clip], config: SplitConfig) -> list[Split | No
     match config.by:
         case "hash":
             return ["train" for _ in clips]
-        case "table":
+        case "table" | "lists":  # their splits are known: see `audio.recordings.split_lists`
             return [clip.split for clip in clips]
         case _:
             values = [_value(clip, config) for clip in clips]

@@ -232,7 +232,7 @@ def _pooled(
     frames: Frames, method: str, sample_rate: int, root: Path, vectors: VectorConfig, clip: Clip
 ) -> dict[str, FloatArray]:
     def hear(hearing: Hearing) -> dict[str, FloatArray]:
-        made = frames(np.concatenate([np.zeros(0, np.float32), *hearing.blocks(root, clip, sample_rate)]))
+        made = frames(hearing.samples(root, clip, sample_rate))
         require_finite(made, clip, method)
         return {f"{method}:{pooling}": pool(made, pooling) for pooling in vectors.poolings}
 

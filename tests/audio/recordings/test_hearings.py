@@ -40,6 +40,7 @@ def test_a_hearing_is_the_recording_at_another_rate_without_its_beginning(tmp_pa
     found = np.concatenate([*hearing.blocks(tmp_path, clip, RATE)])
     assert len(found) == hearing.num_samples(clip, RATE) == 1875 - 80
     np.testing.assert_allclose(found, wanted[: len(found)], atol=1e-5)
+    np.testing.assert_array_equal(hearing.samples(tmp_path, clip, RATE), found)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 161])

@@ -213,6 +213,7 @@ def test_groups_that_give_other_fractions_than_asked_are_named_with_what_else_co
         ({"test_fraction": -0.1}, "choose fractions of 0 or more"),
         ({"by": "hash", "test": ("a",)}, "takes no names"),
         ({"by": "index"}, "needs ranges"),
+        ({"by": "lists"}, "needs files"),
         ({"by": "index", "test": ("4-0",)}, "the index '4-0'"),
         ({"by": "index", "test": ("a",)}, "the index 'a'"),
         ({"by": "group", "test": ("a",), "validation": ("a",)}, "names group 'a' twice"),
@@ -239,7 +240,7 @@ def test_any_text_is_a_range_of_indices_or_refused(name: str) -> None:
 
 
 @given(
-    by=st.sampled_from(["hash", "group", "index", "folder", "fold", "table"]),
+    by=st.sampled_from(["hash", "group", "index", "folder", "fold", "table", "lists"]),
     names=st.lists(st.text(max_size=5) | st.integers() | st.sampled_from([10**5000, "9" * 5000, "[", "*" * 50])),
     fraction=st.floats(),
 )

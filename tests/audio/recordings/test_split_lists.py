@@ -1,0 +1,110 @@
+"""Splits by the lists of a data set, in a folder like Speech Commands."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from audio.recordings.manifest import Manifest
+from audio.recordings.splits import SplitConfig
+from foundation.errors import InputError
+from tests.audio.conftest import Tone
+
+SPLIT = SplitConfig(by="lists", validation=("validation_list.txt",), test=("testing_list.txt",))
+Write = Callable[..., CorpusConfig]
+
+
+@pytest.fixture
+def commands(tmp_path: Path, tone: Tone) -> Write:
+    """Two words by three speakers, and noise; ``lists`` are the contents of the lists by their names."""
+    number = 0
+    for word in ("bed", "cat"):
+        for speaker in ("0a", "0b", "0c"):
+            tone(f"{word}/{speaker}_nohash_0.wav", seconds=0.1 + 0.01 * number)
+            number += 1
+    tone("_background_noise_/pink_noise.wav", seconds=0.5)
+
+    def write(split: SplitConfig = SPLIT, **lists: str) -> CorpusConfig:
+        for name, content in lists.items():
+            (tmp_path / f"{name}.txt").write_text(content)
+        return CorpusConfig(
+            root=str(tmp_path), pattern="{label}/{group}_nohash_{index}.wav", labels="pattern", split=split
+        )
+
+    return write
+
+
+VALIDATION, TEST = "bed/0b_nohash_0.wav\ncat/0b_nohash_0.wav\n", "bed/0c_nohash_0.wav\r\n\n ./cat/0c_nohash_0.wav "
+
+
+def divided(manifest: Manifest) -> dict[str, list[str]]:
+    return {split: [clip.path for clip in manifest.of(split)] for split in ("train", "validation", "test")}  # type: ignore[arg-type]  # splits
+
+
+def test_lists_name_the_clips_of_their_split_and_all_others_train(commands: Write) -> None:
+    manifest, rejected = build_manifest(commands(validation_list=VALIDATION, testing_list=TEST))
+    assert divided(manifest) == {
+        "train": ["bed/0a_nohash_0.wav", "cat/0a_nohash_0.wav"],
+        "validation": ["bed/0b_nohash_0.wav", "cat/0b_nohash_0.wav"],
+        "test": ["bed/0c_nohash_0.wav", "cat/0c_nohash_0.wav"],
+    }
+    assert [each.path for each in rejected] == ["_background_noise_/pink_noise.wav"]
+
+
+def test_validation_is_drawn_where_it_has_no_list(commands: Write) -> None:
+    config = commands(SplitConfig(by="lists", test=("testing_list.txt",)), testing_list=TEST)
+    found = divided(build_manifest(config)[0])
+    assert found["test"] == ["bed/0c_nohash_0.wav", "cat/0c_nohash_0.wav"]
+    assert len(found["validation"]) == len(found["train"]) == 2  # one speaker each, with both words
+
+
+def test_with_a_list_for_training_clips_of_no_list_are_set_aside(commands: Write) -> None:
+    split = SplitConfig(
+        by="lists", train=("train.txt",), validation=("validation_list.txt",), test=("testing_list.txt",)
+    )
+    config = commands(split, train="cat/0a_nohash_0.wav", validation_list=VALIDATION, testing_list=TEST)
+    manifest, rejected = build_manifest(config)
+    assert divided(manifest)["train"] == ["cat/0a_nohash_0.wav"]
+    assert ("bed/0a_nohash_0.wav", "in no split: no list of corpus.split names it") in [
+        (each.path, each.reason) for each in rejected
+    ]
+
+
+def test_a_list_may_name_what_the_corpus_leaves_out(commands: Write) -> None:
+    test = f"{TEST}\n_background_noise_/pink_noise.wav\n"
+    manifest, _ = build_manifest(commands(validation_list=VALIDATION, testing_list=test))
+    assert len(divided(manifest)["test"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "message"),
+    [
+        (
+            VALIDATION,
+            f"{TEST}\nbed/0d_nohash_0.wav",
+            r"testing_list\.txt:4: bed/0d_nohash_0\.wav is not there \(looked",
+        ),
+        (VALIDATION, "../elsewhere.wav", r"testing_list\.txt:1: \.\./elsewhere\.wav lies outside"),
+        (
+            VALIDATION,
+            VALIDATION,
+            r"list\.txt:1: bed/0b\S+ is named for test, and for validation in .*list\.txt:1; leave",
+        ),
+    ],
+)
+def test_lists_that_contradict_the_folder_are_refused_by_line(
+    commands: Write, validation: str, test: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        find_recordings(commands(validation_list=validation, testing_list=test))
+
+
+def test_lists_that_cannot_be_read_are_refused(commands: Write, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"corpus\.split\.validation names the list 'validation_list\.txt', and .*No such"
+    ):
+        find_recordings(commands(testing_list=TEST))
+    (tmp_path / "validation_list.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="it is not text in UTF-8"):
+        find_recordings(commands(testing_list=TEST))
