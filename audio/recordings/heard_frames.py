@@ -21,6 +21,7 @@ class HeardFrames:
 
     folder: Path
     hearings: int  # of each clip, the first one included
+    key: str  # of the store entry, in the recipes of what is made from the frames
 
     def of(self, clip: Clip) -> list[Tensor]:
         """Return the log-mel ``(time, mels)`` of a clip in each stored hearing, read from 16 bits.

@@ -48,17 +48,17 @@ def _untrained_states(study: Study) -> Made:
     return Made(trained=(*study.heard_entries, *study.coded.entries), features=entry)
 
 
-def _untrained_candidates(options: Options, poolings: int) -> int:
+def _untrained_candidates(options: Options) -> int:
     """Count the candidates: layers, and all of them side by side."""
     return options.compare.vectors.of_network(options.lm.gpt.layers) * len(options.compare.states)
 
 
-def _candidates(options: Options, poolings: int) -> int:
+def _candidates(options: Options) -> int:
     """Count the candidates; two options of the comparison add to those of the untrained GPT."""
     own = options.compare
     layers = replace(own.vectors, poolings=("mean",)).of_network(options.lm.gpt.layers)
     weighted = layers * own.attentive + own.surprise
-    return _untrained_candidates(options, poolings) + weighted
+    return _untrained_candidates(options) + weighted
 
 
 BAG_OF_CODES = Method(

@@ -20,7 +20,7 @@ def _settings(options: Options) -> BaselineSettings:
     return options.group(BaselineSettings)
 
 
-def _candidates(options: Options, poolings: int) -> int:
+def _candidates(options: Options) -> int:
     """Count the candidates: blocks, and all of them side by side."""
     return options.compare.vectors.of_network(len(_settings(options).encoder.channels))
 

@@ -75,8 +75,8 @@ class Method:
     head: Row | None = None
     reads_lm: bool = False  # whether its features are made by the run's language model
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
-    # how many keys it writes, from the options and the number of poolings
-    candidates: Callable[[Options, int], int] = lambda options, poolings: poolings
+    # how many keys it writes, from the options
+    candidates: Callable[[Options], int] = lambda options: len(options.compare.vectors.poolings)
     features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None
     require_options: Callable[[Options], None] = lambda options: None  # refuses options before anything is read

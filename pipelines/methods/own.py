@@ -39,7 +39,7 @@ def own_method(name: str, file: Path) -> Method:
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
     return Method(
         row=own_row(name),
-        candidates=lambda options, poolings: len(_checked(file).arrays),
+        candidates=lambda options: len(_checked(file).arrays),
         features=partial(_features, name, file),
         require_clips=partial(_require_clips, file),
     )

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
 
 
-def _log_mel_candidates(options: Options, poolings: int) -> int:
+def _log_mel_candidates(options: Options) -> int:
     """Count the candidates: removing a mean gives a second kind of log-mel; a constant mean is left out."""
     removal = options.audio.remove_mean
-    left_out = removal == "clip" and "mean" in options.compare.vectors.poolings
-    return poolings * (1 if removal == "none" else 2) - left_out
+    poolings = options.compare.vectors.poolings
+    left_out = removal == "clip" and "mean" in poolings
+    return len(poolings) * (1 if removal == "none" else 2) - left_out
 
 
 def _features(study: Study) -> Made:

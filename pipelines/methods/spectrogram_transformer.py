@@ -19,9 +19,9 @@ def _settings(options: Options) -> AstSettings:
     return options.group(AstSettings)
 
 
-def _candidates(options: Options, poolings: int) -> int:
+def _candidates(options: Options) -> int:
     """Count the candidates; the class token is one more."""
-    return len(set(_settings(options).model.layers)) * poolings + 1
+    return len(set(_settings(options).model.layers)) * len(options.compare.vectors.poolings) + 1
 
 
 def _features(study: Study) -> Made:

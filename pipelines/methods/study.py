@@ -94,17 +94,22 @@ class Study:
         return self.options.compare.vectors
 
     @cached_property
-    def heard(self) -> tuple[Entry, HeardFrames] | None:
-        """Log-mel of the clips in all hearings but the first; None for one hearing."""
+    def heard_entries(self) -> tuple[Entry, ...]:
+        """The entry with log-mel of the clips in all hearings but the first; none for one hearing."""
         own = self.vectors
-        return heard_frames(
-            self.session, self.manifest, self.options.audio, hearings(own.hearings, spread=own.hearing_rates)
-        )
+        versions = hearings(own.hearings, spread=own.hearing_rates)
+        entry = heard_frames(self.session, self.manifest, self.options.audio, versions)
+        return (entry,) if entry else ()
 
     @property
-    def heard_entries(self) -> tuple[Entry, ...]:
-        """The entry of `heard`, if there is one."""
-        return (self.heard[0],) if self.heard else ()
+    def heard(self) -> HeardFrames | None:
+        """What `heard_entries` holds; None for one hearing."""
+        entries = self.heard_entries
+        return (
+            HeardFrames(folder=entries[0].folder, hearings=self.vectors.hearings, key=entries[0].key)
+            if entries
+            else None
+        )
 
     @cached_property
     def coded(self) -> HeardCodes:

@@ -133,7 +133,7 @@ class RunSettings:
     def _require_comparable(self) -> None:
         """Refuse methods that cannot be made, or that offer more candidates than a probe has tries."""
         for method in self.probed_methods:
-            shared_tries(method.candidates(self, len(self.compare.poolings)), self.probe.tries, of=method.name)
+            shared_tries(method.candidates(self), self.probe.tries, of=method.name)
             method.require_options(self)
 
     def _require_unlabelled(self) -> None:

@@ -141,7 +141,7 @@ def baseline_features(
     encoder: Entry | None,
     settings: BaselineSettings,
     vectors: VectorConfig = ONE_HEARING,
-    heard: tuple[Entry, HeardFrames] | None = None,
+    heard: HeardFrames | None = None,
 ) -> Entry:
     """Compute the pooled features of every block of an encoder, and of all blocks side by side, from the recordings.
 
@@ -192,12 +192,12 @@ def create_block_reader(
     seed: int = 0,
     device: str,
     vectors: VectorConfig = ONE_HEARING,
-    heard: tuple[Entry, HeardFrames] | None = None,
+    heard: HeardFrames | None = None,
 ) -> Callable[[Clip], dict[str, FloatArray]]:
     """Return a function that pools the blocks of an encoder for a clip below ``root``, in any process."""
     reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
     loader = EncoderLoader(folder=encoder.folder if encoder else None, config=config, seed=seed, device=device)
-    return partial(block_features, loader, reader, vectors=vectors, heard=heard[1] if heard else None)
+    return partial(block_features, loader, reader, vectors=vectors, heard=heard)
 
 
 def score_last_block(classifier: Entry, config: ConvEncoderConfig, pooled: Mapping[str, FloatArray]) -> FloatArray:

@@ -28,17 +28,14 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
     return _encoded(session, manifest, tokenizer_entry, recipe, jobs, work, f"encoding {len(jobs)} clips")
 
 
-def heard_codes(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: tuple[Entry, HeardFrames]
-) -> Entry:
+def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: HeardFrames) -> Entry:
     """Encode every clip in each of its stored hearings; those of a clip follow one after the other."""
-    frames_entry, frames = heard
-    others = frames.hearings - 1
+    others = heard.hearings - 1
     manifest_hash = audio_hash(manifest, SPLITS)
-    inputs = {"tokenizer": tokenizer_entry.key, "frames": frames_entry.key, "manifest": manifest_hash}
+    inputs = {"tokenizer": tokenizer_entry.key, "frames": heard.key, "manifest": manifest_hash}
     recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
     title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
-    work = partial(encode_hearings, frames)
+    work = partial(encode_hearings, heard)
     return _encoded(session, manifest, tokenizer_entry, recipe, manifest.clips, work, title, each=others)
 
 

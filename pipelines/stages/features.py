@@ -48,7 +48,7 @@ def signal_features(
     autoencoder: str,
     methods: Collection[str],
     vectors: VectorConfig = ONE_HEARING,
-    heard: tuple[Entry, HeardFrames] | None = None,
+    heard: HeardFrames | None = None,
 ) -> Entry:
     """Compute log-mel, which needs only a learned normalisation, and the autoencoder's bottlenecks, pooled.
 
@@ -60,7 +60,7 @@ def signal_features(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
-        work = partial(audio_vectors, encoder, heard[1] if heard else None, vectors.poolings)
+        work = partial(audio_vectors, encoder, heard, vectors.poolings)
         rows = session.each("log-mel and bottlenecks", work, manifest.clips)
         wanted = ({key: vector for key, vector in row.items() if method_of_key(key) in methods} for row in rows)
         write_features(folder, stacked_rows(wanted))
@@ -240,9 +240,9 @@ def _pooled(
         return average(map(hear, hearings(vectors.hearings, spread=vectors.hearing_rates)))
 
 
-def heard_key(heard: tuple[Entry, HeardFrames] | None) -> dict[str, str]:
+def heard_key(heard: HeardFrames | None) -> dict[str, str]:
     """Return the input of a recipe; without other hearings there is none."""
-    return {} if heard is None else {"heard": heard[0].key}
+    return {} if heard is None else {"heard": heard.key}
 
 
 def _states(states: Sequence[States]) -> dict[str, object]:

@@ -50,7 +50,7 @@ def filtered_features(
     tokenizer: Entry,
     lm: Entry,
     vectors: VectorConfig,
-    heard: tuple[Entry, HeardFrames] | None,
+    heard: HeardFrames | None,
 ) -> Entry:
     """Compute filtered codes ``(time, streams * codebook_size)`` of each clip, pooled."""
     inputs = {"tokenizer": tokenizer.key, "lm": lm.key, "manifest": audio_hash(manifest, SPLITS), **heard_key(heard)}
@@ -59,7 +59,7 @@ def filtered_features(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer.folder, root=manifest.root, device=device)
-        own = Filter(encoder=encoder, lm=lm.folder, poolings=vectors.poolings, heard=heard[1] if heard else None)
+        own = Filter(encoder=encoder, lm=lm.folder, poolings=vectors.poolings, heard=heard)
         write_features(folder, stacked_rows(session.each("filtered codes", partial(_of_clip, own), manifest.clips)))
 
     return session.obtain(recipe, f"filtered codes of {len(manifest.clips)} clips", make, files=[FEATURES])

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from audio.reading import read_blocks, resampled_length
-from audio.recordings.heard_frames import CLIPS, FRAMES, OFFSETS, HeardFrames
+from audio.recordings.heard_frames import CLIPS, FRAMES, OFFSETS
 from audio.recordings.hearings import Hearing
 from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
@@ -131,7 +131,7 @@ def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> 
 
 def heard_frames(
     session: Session, manifest: Manifest, audio: SpectrogramConfig, hearings: Sequence[Hearing]
-) -> tuple[Entry, HeardFrames] | None:
+) -> Entry | None:
     """Write log-mel of every clip in each hearing but the first, 16 bits; None if there is only one.
 
     No mean is removed and nothing is normalised, so folds and seeds share the entry.
@@ -155,8 +155,7 @@ def heard_frames(
 
     title = f"log-mel of {len(manifest.clips)} clips in {len(others)} other hearings"
     files = [CLIPS, *(f"{name}/{file}" for name in folders for file in (FRAMES, OFFSETS))]
-    entry = session.obtain(recipe, title, make, files=files)
-    return entry, HeardFrames(folder=entry.folder, hearings=len(hearings))
+    return session.obtain(recipe, title, make, files=files)
 
 
 def _write_hearing(root: Path, audio: SpectrogramConfig, hearing: Hearing, frames: Array, clip: Clip) -> None:

@@ -90,7 +90,7 @@ def test_each_fold_is_probed_with_as_many_tries_for_each_method(compared: Path) 
 
 def test_every_method_offers_as_many_candidates_as_were_counted(compared: Path) -> None:
     settings = run_settings(composed(compared / "store", *FOLDS))
-    counted = {method.name: method.candidates(settings, 2) for method in settings.compare.all_methods}
+    counted = {method.name: method.candidates(settings) for method in settings.compare.all_methods}
     for rows in probed(compared):
         assert {of: len(row["candidates"]) for of, row in rows.items() if of != "supervised_head"} == counted
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from foundation.errors import InputError
-from lm.pooling import POOLINGS
 from pipelines.methods.method import Method, Row
 from pipelines.methods.table import METHODS, ROWS, shown_in
 from pipelines.pages.comparison_charts import KINDS, line_look
@@ -25,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 def test_each_method_is_an_option_and_counts_its_candidates(method: Method, tmp_path: Path) -> None:
     settings = run_settings(composed(tmp_path, f"compare.methods=[{method.name}]", "probe.tries=99"))
     assert settings.compare.all_methods == (method,)
-    assert method.candidates(settings, len(POOLINGS)) > 0
+    assert method.candidates(settings) > 0
     assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
     if method.training:
         assert method.training.options(settings).batches.batch_size > 0

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
 from audio.reading import read
+from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.hearings import Hearing, hearings
 from audio.recordings.manifest import Clip, Manifest, Split
 from audio.spectrogram import LogMel
@@ -303,7 +304,9 @@ def test_features_of_several_hearings_are_the_average_of_each(
     session: Session, manifest: Manifest, sample: Entry
 ) -> None:
     vectors = VectorConfig(hearings=3, poolings=("thirds_max", "max"), layers=("last", "together"))
-    stored = heard_frames(session, manifest, AUDIO, hearings(3, spread=0.25))
+    frames = heard_frames(session, manifest, AUDIO, hearings(3, spread=0.25))
+    assert frames is not None
+    stored = HeardFrames(folder=frames.folder, hearings=3, key=frames.key)
     entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS, vectors, stored)
     features = load_file(entry.folder / "features.safetensors")
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
@@ -312,8 +315,8 @@ def test_features_of_several_hearings_are_the_average_of_each(
         with torch.inference_mode():
             blocks = [encoder.blocks(each[None], torch.tensor([len(each)])) for each in heard]
         for pooling in vectors.poolings:
-            frames = [[each[number][0][0].numpy() for each in blocks] for number in (0, 1)]
-            pools = [np.mean([pool(one, pooling) for one in block], axis=0) for block in frames]
+            outputs = [[each[number][0][0].numpy() for each in blocks] for number in (0, 1)]
+            pools = [np.mean([pool(one, pooling) for one in block], axis=0) for block in outputs]
             np.testing.assert_allclose(features[f"random_conv/block_2:{pooling}"][row], pools[1], atol=1e-2)
             together = features[f"random_conv/all_blocks:{pooling}"][row]
             np.testing.assert_allclose(together, np.concatenate(pools), atol=1e-2)
