@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audio.warping import warp
 from foundation.ranges import require
+from lm.baselines.clip_batches import MakeView
 from lm.baselines.image_augmentation import blur, draw_share, flip_bands, flip_time
 
 NATS_PER_DB = math.log(10) / 10  # of power
@@ -55,6 +56,15 @@ class AugmentationConfig:
         absent = [name for name in ("blocks", "blur", "time_flip", "mel_flip") if not options[name]]
         without = {*absent, *(["block"] if "blocks" in absent else [])}
         return {name: value for name, value in options.items() if name not in without}
+
+
+def augmenting(config: AugmentationConfig, *, std: Tensor) -> MakeView:
+    """Return a function that makes a view of each clip of a batch by `augment`."""
+
+    def make_view(spectrograms: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return augment(spectrograms, lengths, config, generator, std=std)
+
+    return make_view
 
 
 def augment(

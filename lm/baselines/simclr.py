@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from foundation.errors import InputError
-from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, MakeView, StoredClips
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig, Spectrograms
 from lm.contrast import ContrastConfig, nt_xent, project, projection_head
 
 
@@ -62,7 +61,7 @@ def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
 class PairBatches:
     """Training batches of two views of each clip. There must be at least two clips."""
 
-    views: AugmentedClips
+    views: ClipViews
     temperature: float
 
     def __post_init__(self) -> None:
@@ -78,14 +77,9 @@ class PairBatches:
 
 
 def validation_pairs(
-    clips: Spectrograms,
-    config: SpectrogramBatchConfig,
-    augmentation: AugmentationConfig,
-    *,
-    std: Tensor,
-    temperature: float,
+    clips: StoredClips, config: ClipBatchConfig, make_view: MakeView, *, temperature: float
 ) -> list[PairBatch]:
     """Make fixed views of validation clips, each clip at most once, in batches as large as in training if possible."""
     fixed = replace(config, batch_size=max(min(config.batch_size, len(clips)), 2), pool_batches=1)
-    batches = PairBatches(views=AugmentedClips(clips, fixed, augmentation, std=std), temperature=temperature)
+    batches = PairBatches(views=ClipViews(clips, fixed, make_view), temperature=temperature)
     return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]

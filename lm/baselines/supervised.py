@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from foundation.errors import InputError
 from foundation.ranges import require
+from lm.baselines.clip_batches import ClipViews, StoredClips
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
-from lm.baselines.spectrograms import AugmentedClips, Spectrograms
 from lm.pooling import Means, pool_batch, pooling_parts
 
 Label = str | Sequence[str]  # a class, or any number of classes
@@ -79,20 +79,20 @@ def class_scores(logits: Tensor, *, multi_label: bool) -> Tensor:
 class LabelledBatch:
     """Clips and their targets."""
 
-    spectrograms: Tensor  # (batch, time, mels)
+    inputs: Tensor  # (batch, time, mels), or samples (batch, time)
     lengths: Tensor  # (batch,)
     targets: Tensor  # (batch,) classes, or (batch, classes) of 0 and 1
     label_smoothing: float
 
     def to(self, device: torch.device) -> "LabelledBatch":
         """Return the same batch on a device."""
-        tensors = ("spectrograms", "lengths", "targets")
+        tensors = ("inputs", "lengths", "targets")
         return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
 
 def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
     """Sum the cross entropy in nats over the clips of the batch, and their number; the mean over several labels."""
-    logits, targets = model(batch.spectrograms, batch.lengths).float(), batch.targets
+    logits, targets = model(batch.inputs, batch.lengths).float(), batch.targets
     if targets.ndim == 2:
         each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         return each.mean(1).sum(), len(logits)
@@ -104,11 +104,11 @@ def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
 class LabelledSplit:
     """The labelled clips of one split, and their labels by name in the order of the clips."""
 
-    clips: Spectrograms
+    clips: StoredClips
     labels: Mapping[str, Label]
 
     @classmethod
-    def of(cls, clips: Spectrograms, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
+    def of(cls, clips: StoredClips, names: Sequence[str], labels: Mapping[str, Label | None]) -> "LabelledSplit":
         """Select the clips that have a label in ``labels``; names with None or without an entry are left out."""
         known = {name: label for name in names if (label := labels.get(name)) is not None}
         return cls(clips=clips.of_rows([row for row, name in enumerate(names) if name in known]), labels=known)
@@ -122,7 +122,7 @@ class LabelledSplit:
 class LabelledBatches:
     """Training batches of augmented clips; there must be a target for each."""
 
-    views: AugmentedClips
+    views: ClipViews
     targets: Tensor  # as in `LabelledBatch`, of all clips
     label_smoothing: float
 
@@ -131,24 +131,26 @@ class LabelledBatches:
 
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
         """Return share ``part`` of ``parts`` of the batch of a step."""
-        clips, [(spectrograms, lengths)] = self.views.batch(step, part, parts, views=1)
+        clips, [(inputs, lengths)] = self.views.batch(step, part, parts, views=1)
         targets, smoothing = self.targets[torch.from_numpy(clips)], self.label_smoothing
-        return LabelledBatch(spectrograms=spectrograms, lengths=lengths, targets=targets, label_smoothing=smoothing)
+        return LabelledBatch(inputs=inputs, lengths=lengths, targets=targets, label_smoothing=smoothing)
 
 
-def validation_clips(clips: Spectrograms, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:
-    """Return batches of every clip once, without augmentation, the short ones first."""
+def validation_clips(
+    clips: StoredClips, targets: Tensor, *, batch_size: int, at_most: int = VALIDATION_FRAMES
+) -> list[LabelledBatch]:
+    """Return batches of every clip once, without augmentation, the short ones first; ``at_most`` frames of each."""
     _require_targets(clips, targets, "validation")
     order = np.argsort(clips.lengths, kind="stable")
     batches = []
     for rows in np.split(order, range(batch_size, len(order), batch_size)):
-        frames, lengths = clips.read(rows, at_most=VALIDATION_FRAMES)
+        frames, lengths = clips.read(rows, at_most=at_most)
         wanted = targets[torch.from_numpy(rows)]
-        batches.append(LabelledBatch(spectrograms=frames, lengths=lengths, targets=wanted, label_smoothing=0.0))
+        batches.append(LabelledBatch(inputs=frames, lengths=lengths, targets=wanted, label_smoothing=0.0))
     return batches
 
 
-def _require_targets(clips: Spectrograms, targets: Tensor, split: str) -> None:
+def _require_targets(clips: StoredClips, targets: Tensor, split: str) -> None:
     if not len(clips) or len(clips) != len(targets):
         raise InputError(
             f"there are {len(clips)} {split} clips and {len(targets)} labels of them; the supervised encoder needs "

@@ -8,7 +8,6 @@ from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.hearings import hearings
 from audio.recordings.manifest import Manifest
 from audio.spectrogram import SpectrogramConfig
-from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.embeddings import States
 from lm.probing.task import ProbeTask
 from lm.vectors import VectorConfig
@@ -24,11 +23,18 @@ from training.state import FitConfig
 T = TypeVar("T")
 
 
+class BatchOptions(Protocol):
+    """Options that the batches of all trainings of methods have."""
+
+    @property
+    def batch_size(self) -> int: ...
+
+
 class TrainingOptions(Protocol):
     """Options that all trainings of methods have."""
 
     @property
-    def batches(self) -> SpectrogramBatchConfig: ...
+    def batches(self) -> BatchOptions: ...
     @property
     def fit(self) -> FitConfig: ...
 

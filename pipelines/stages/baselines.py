@@ -14,12 +14,12 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.saved_models import CONFIG, WEIGHTS, write_tensors
 from lm.baselines import simclr as contrasting
 from lm.baselines import supervised as labelling
-from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.augmentation import AugmentationConfig, augmenting
 from lm.baselines.block_features import EncoderLoader, block_features, head_scores
+from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
 from lm.baselines.spectrogram_reader import SpectrogramReader
-from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
 from lm.baselines.supervised import HeadConfig, LabelledSplit, create_classifier
 from lm.contrast import ContrastConfig
 from lm.pooling import FloatArray
@@ -42,7 +42,7 @@ class SimclrSettings:
 
     contrast: ContrastConfig
     augmentation: AugmentationConfig
-    batches: SpectrogramBatchConfig
+    batches: ClipBatchConfig
     fit: FitConfig
 
 
@@ -52,7 +52,7 @@ class SupervisedSettings:
 
     head: HeadConfig
     augmentation: AugmentationConfig
-    batches: SpectrogramBatchConfig
+    batches: ClipBatchConfig
     fit: FitConfig
 
 
@@ -77,10 +77,9 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
         train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
         for source in extra:
             train = train.followed_by(stored_spectrograms(source, "train")[0])
-        std, temperature = stored_std(spectrograms), own.contrast.temperature
-        views = AugmentedClips(train, own.batches, own.augmentation, std=std)
-        batches = PairBatches(views=views, temperature=temperature)
-        pairs = validation_pairs(held_out, own.batches, own.augmentation, std=std, temperature=temperature)
+        make_view, temperature = augmenting(own.augmentation, std=stored_std(spectrograms)), own.contrast.temperature
+        batches = PairBatches(views=ClipViews(train, own.batches, make_view), temperature=temperature)
+        pairs = validation_pairs(held_out, own.batches, make_view, temperature=temperature)
         model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
         session.train("simclr", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
         _save(session, folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
@@ -114,10 +113,9 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
     def make(folder: Path) -> None:
         model = create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed)
         train, held_out = (LabelledSplit.of(clips, names, labels.by_clip) for clips, names in stored)
-        std, smoothing = stored_std(spectrograms), own.head.label_smoothing
-        batches, validation = labels.batches(
-            train, held_out, own.batches, own.augmentation, std=std, label_smoothing=smoothing
-        )
+        make_view = augmenting(own.augmentation, std=stored_std(spectrograms))
+        smoothing = own.head.label_smoothing
+        batches, validation = labels.batches(train, held_out, own.batches, make_view, label_smoothing=smoothing)
         option, loss = "baselines.supervised.fit", labelling.loss
         session.train("supervised", option, model, batches, validation, loss, own.fit, folder)
         about = {"encoder": asdict(settings.encoder), "head": asdict(own.head), **labels.options}

@@ -4,12 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from audio.recordings.manifest import Manifest
-from lm.baselines.augmentation import AugmentationConfig
-from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
-from lm.baselines.supervised import Label, LabelledBatch, LabelledBatches, LabelledSplit, validation_clips
+from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, MakeView
+from lm.baselines.supervised import (
+    VALIDATION_FRAMES,
+    Label,
+    LabelledBatch,
+    LabelledBatches,
+    LabelledSplit,
+    validation_clips,
+)
 from lm.probing.task import ProbeTask
 
 
@@ -40,14 +45,14 @@ class Labels:
         self,
         train: LabelledSplit,
         validation: LabelledSplit,
-        config: SpectrogramBatchConfig,
-        augmentation: AugmentationConfig,
+        config: ClipBatchConfig,
+        make_view: MakeView,
         *,
-        std: Tensor,
         label_smoothing: float,
+        at_most: int = VALIDATION_FRAMES,
     ) -> tuple[LabelledBatches, list[LabelledBatch]]:
-        """Return augmented batches of the training clips, and all validation clips."""
+        """Return batches of views of the training clips, and ``at_most`` frames of all validation clips as they are."""
         targets, held_out = (split.targets(self.classes, multi_label=self.multi_label) for split in (train, validation))
-        views = AugmentedClips(train.clips, config, augmentation, std=std)
+        views = ClipViews(train.clips, config, make_view)
         batches = LabelledBatches(views=views, targets=targets, label_smoothing=label_smoothing)
-        return batches, validation_clips(validation.clips, held_out, batch_size=config.batch_size)
+        return batches, validation_clips(validation.clips, held_out, batch_size=config.batch_size, at_most=at_most)

@@ -16,10 +16,10 @@ from foundation.ranges import require
 from lm.baselines.ast_features import SCORES as CLASS_SCORES
 from lm.baselines.ast_features import AstReader, ast_layers, patches_along
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weights_hash
-from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.augmentation import AugmentationConfig, augmenting
+from lm.baselines.clip_batches import ClipBatchConfig
 from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
-from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import LabelledSplit, loss
 from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.labels import Labels
@@ -37,7 +37,7 @@ class AstSettings:
 
     model: AstConfig
     augmentation: AugmentationConfig
-    batches: SpectrogramBatchConfig
+    batches: ClipBatchConfig
     label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
     fit: FitConfig
 
@@ -62,10 +62,9 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
     recipe = Recipe("ast", 1, config=options, inputs=inputs)
 
     def make(folder: Path) -> None:
-        std, smoothing = torch.full((N_MELS,), AUDIOSET_STATISTICS.std), settings.label_smoothing
-        batches, validation = labels.batches(
-            train, held_out, settings.batches, settings.augmentation, std=std, label_smoothing=smoothing
-        )
+        make_view = augmenting(settings.augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std))
+        smoothing = settings.label_smoothing
+        batches, validation = labels.batches(train, held_out, settings.batches, make_view, label_smoothing=smoothing)
         longest = min(int(train.clips.lengths.max()), settings.batches.max_frames)
         classes = labels.classes
         model = create_classifier(config, longest, len(classes), multi_label=labels.multi_label, seed=fit.seed)

@@ -28,9 +28,9 @@ from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from foundation.arrays import Array, allocate, fill, write_array
 from lm.baselines.ast_features import patches_along, stored_filter_banks
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
+from lm.baselines.clip_batches import StoredClips
 from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrogram_reader import SpectrogramReader, statistics
-from lm.baselines.spectrograms import Spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 
@@ -90,7 +90,7 @@ def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
 
 
 def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
-    """Write sound at one rate, 16 bits, for the vocoder."""
+    """Write sound at one rate, 16 bits, for the vocoder and for encoders of waveforms."""
     inputs = {"manifest": audio_hash(manifest, TRAINED_ON)}
     recipe = Recipe("waveforms", 1, config={"sample_rate": sample_rate}, inputs=inputs)
     clips = kept_clips(manifest)
@@ -175,11 +175,11 @@ def stored_std(entry: Entry) -> Tensor:
     return torch.from_numpy(np.load(entry.folder / STD))
 
 
-def stored_spectrograms(entry: Entry, split: Split) -> tuple[Spectrograms, list[str]]:
+def stored_spectrograms(entry: Entry, split: Split) -> tuple[StoredClips, list[str]]:
     """Return the clips of a split in an entry of `spectrograms`, read in place, and their names."""
     stored: list[tuple[str, str]] = json.loads((entry.folder / CLIPS).read_text())
     rows = [row for row, (_, own) in enumerate(stored) if own == split]
-    return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [stored[row][0] for row in rows]
+    return StoredClips.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [stored[row][0] for row in rows]
 
 
 def filter_banks(session: Session, manifest: Manifest) -> Entry:
@@ -212,10 +212,19 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     return float(sums[0]), float(sums[1]), written * N_MELS
 
 
-def split_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[Spectrograms, list[str]]:
+def split_filter_banks(entry: Entry, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
     """Return the clips of a split in an entry of `filter_banks`, read in place, and their names."""
+    return _split_clips(entry.folder / FRAMES, manifest, split)
+
+
+def split_waveforms(entry: Entry, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
+    """Return the samples of a split's clips in an entry of `waveforms`, read in place, and their names."""
+    return _split_clips(entry.folder / SAMPLES, manifest, split)
+
+
+def _split_clips(file: Path, manifest: Manifest, split: Split) -> tuple[StoredClips, list[str]]:
     rows = kept_rows(manifest, split)
-    return Spectrograms.of(*read_clips(entry.folder / FRAMES)).of_rows(rows), [clip.name for clip in manifest.of(split)]
+    return StoredClips.of(*read_clips(file)).of_rows(rows), [clip.name for clip in manifest.of(split)]
 
 
 def measured_statistics(entry: Entry) -> Statistics:

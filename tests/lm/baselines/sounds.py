@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from lm.baselines.spectrograms import Spectrograms
+from lm.baselines.clip_batches import StoredClips
 
 MELS = 16
 
 
-def ridges(clips: int, *, seed: int = 0) -> tuple[Spectrograms, list[str]]:
+def ridges(clips: int, *, seed: int = 0) -> tuple[StoredClips, list[str]]:
     """Noisy ridges and what each does."""
     rng = np.random.default_rng(seed)
     names = [("rises", "falls", "stays")[clip % 3] for clip in range(clips)]
     spectrograms = [_ridge(name, rng) for name in names]
     offsets = np.cumsum([0] + [len(each) for each in spectrograms])
-    return Spectrograms.of(np.concatenate(spectrograms).astype(np.float16), offsets), names
+    return StoredClips.of(np.concatenate(spectrograms).astype(np.float16), offsets), names
 
 
 def _ridge(name: str, rng: np.random.Generator) -> np.ndarray:

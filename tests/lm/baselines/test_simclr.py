@@ -4,20 +4,20 @@ import pytest
 import torch
 
 from foundation.errors import InputError
-from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.augmentation import AugmentationConfig, augmenting
+from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import PairBatches, create_simclr, loss, validation_pairs
-from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
 from lm.contrast import ContrastConfig
 from tests.lm.baselines.sounds import MELS, ridges
 
 ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))
-BATCHES = SpectrogramBatchConfig(batch_size=12, max_frames=25, pool_batches=2)
-STD = torch.ones(MELS)
+BATCHES = ClipBatchConfig(batch_size=12, max_frames=25, pool_batches=2)
+MAKE_VIEW = augmenting(AugmentationConfig(), std=torch.ones(MELS))
 
 
-def _batches(config: SpectrogramBatchConfig = BATCHES, clips: int = 36) -> PairBatches:
-    return PairBatches(views=AugmentedClips(ridges(clips)[0], config, AugmentationConfig(), std=STD), temperature=0.2)
+def _batches(config: ClipBatchConfig = BATCHES, clips: int = 36) -> PairBatches:
+    return PairBatches(views=ClipViews(ridges(clips)[0], config, MAKE_VIEW), temperature=0.2)
 
 
 def test_a_batch_holds_two_views_of_each_clip_and_follows_from_the_step() -> None:
@@ -42,12 +42,12 @@ def test_parts_together_are_the_whole() -> None:
 
 def test_validation_views_are_fixed_and_hold_no_clip_twice() -> None:
     clips = ridges(30)[0]
-    one, again = (validation_pairs(clips, BATCHES, AugmentationConfig(), std=STD, temperature=0.2) for _ in range(2))
+    one, again = (validation_pairs(clips, BATCHES, MAKE_VIEW, temperature=0.2) for _ in range(2))
     seen = torch.cat([batch.clips for batch in one]).tolist()
     assert len(one) == 2
     assert len(set(seen)) == len(seen) == 24
     assert all(torch.equal(a.spectrograms, b.spectrograms) for a, b in zip(one, again, strict=True))
-    (few,) = validation_pairs(clips.of_rows(range(5)), BATCHES, AugmentationConfig(), std=STD, temperature=0.2)
+    (few,) = validation_pairs(clips.of_rows(range(5)), BATCHES, MAKE_VIEW, temperature=0.2)
     assert len(few.clips) == 5
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from foundation.errors import InputError
-from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.augmentation import AugmentationConfig, augmenting
+from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
 from lm.baselines.encoder import ConvEncoderConfig
-from lm.baselines.spectrograms import AugmentedClips, SpectrogramBatchConfig
 from lm.baselines.supervised import (
     HeadConfig,
     LabelledBatches,
@@ -22,14 +22,14 @@ from tests.lm.baselines.sounds import MELS, ridges
 
 CLASSES = ("falls", "rises", "stays")
 ENCODER = ConvEncoderConfig(channels=(8, 16), time_strides=(2, 2), mel_strides=(2, 2))
-BATCHES = SpectrogramBatchConfig(batch_size=12, max_frames=40, pool_batches=2)
+BATCHES = ClipBatchConfig(batch_size=12, max_frames=40, pool_batches=2)
 CLIPS, NAMES = ridges(60)
 TARGETS = class_targets(NAMES, CLASSES, multi_label=False)
 
 
-def _batches(config: SpectrogramBatchConfig = BATCHES, targets: torch.Tensor = TARGETS) -> LabelledBatches:
+def _batches(config: ClipBatchConfig = BATCHES, targets: torch.Tensor = TARGETS) -> LabelledBatches:
     light = AugmentationConfig(crop=0.9, speed=0.1, formant=0.05, mix=0.1, time_mask=0.1, mel_mask=0.1)
-    views = AugmentedClips(CLIPS, config, light, std=torch.ones(MELS))
+    views = ClipViews(CLIPS, config, augmenting(light, std=torch.ones(MELS)))
     return LabelledBatches(views=views, targets=targets, label_smoothing=0.1)
 
 
@@ -47,7 +47,7 @@ def test_parts_together_are_the_whole() -> None:
     whole, parts = _batches().batch(3, 0, 1), [_batches().batch(3, part, 2) for part in range(2)]
     for part, batch in enumerate(parts):
         assert batch.targets.tolist() == whole.targets[part::2].tolist()
-        assert torch.equal(batch.spectrograms, whole.spectrograms[part::2, : batch.spectrograms.shape[1]])
+        assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
 
 
 def test_validation_holds_every_clip_once_as_it_is() -> None:
@@ -79,7 +79,7 @@ def test_training_tells_what_a_ridge_does(multi_label: bool) -> None:
     correct = 0
     with torch.no_grad():
         for batch in validation_clips(new, wanted, batch_size=10):
-            scores = class_scores(model.eval()(batch.spectrograms, batch.lengths), multi_label=multi_label)
+            scores = class_scores(model.eval()(batch.inputs, batch.lengths), multi_label=multi_label)
             assert multi_label or torch.allclose(scores.sum(1), torch.ones(len(scores)))
             correct += int((scores.argmax(1) == batch.targets).sum())
     assert correct >= 27

@@ -17,9 +17,9 @@ from foundation.errors import InputError
 from foundation.files import file_hash
 from foundation.progress import Terminal
 from lm.baselines.augmentation import AugmentationConfig
+from lm.baselines.clip_batches import ClipBatchConfig
 from lm.baselines.filter_bank import filter_bank, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, create_ast, load_classifier, stored_filter_bank
-from lm.baselines.spectrograms import SpectrogramBatchConfig
 from lm.baselines.supervised import Label
 from lm.pooling import POOLINGS, pool
 from pipelines.stages.labels import Labels
@@ -35,7 +35,7 @@ CONFIG = AstConfig(layers=(2, 12), patches=4)
 SETTINGS = AstSettings(
     model=CONFIG,
     augmentation=AugmentationConfig(crop=0.9, speed=0.1, formant=0.1, mix=0.0, noise=0.05, time_masks=0, mel_masks=0),
-    batches=SpectrogramBatchConfig(batch_size=6, max_frames=60),
+    batches=ClipBatchConfig(batch_size=6, max_frames=60),
     label_smoothing=0.0,
     fit=FitConfig(steps=20, lr=5e-5, warmup_steps=4, validate_every=4),
 )

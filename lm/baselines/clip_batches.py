@@ -1,6 +1,7 @@
-"""Spectrograms of many clips, read in place from disk, and the order of clips in training."""
+"""Spectrograms or waveforms of many clips, read in place from disk, and the order of clips in training."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,24 +13,28 @@ from torch import Tensor
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from foundation.seeds import require_seed
-from lm.baselines.augmentation import AugmentationConfig, augment
 from lm.batches import shuffled_batches
 from lm.sequences import IndexArray
 
-HalfArray = npt.NDArray[np.float16]
+FrameArray = npt.NDArray[np.float16] | npt.NDArray[np.int16]
+# frames of clips (batch, time, ...), their lengths (batch,), and a generator of all random choices -> a view of each
+MakeView = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 ORDER, EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Spectrograms:
-    """Normalised log-mel of clips. Sources may be `numpy.memmap`s: only requested frames are read."""
+class StoredClips:
+    """Normalised log-mel of clips, or samples in 16 bits. Sources may be `numpy.memmap`s: only what is read is loaded.
 
-    sources: tuple[HalfArray, ...]  # (frames, mels) each, the clips one after the other
+    Frames are ``(mels,)``; a frame of a waveform is a single sample.
+    """
+
+    sources: tuple[FrameArray, ...]  # (frames, ...) each, the clips one after the other
     places: IndexArray  # (clips, 3): source, first frame, end
 
     @classmethod
-    def of(cls, frames: HalfArray, offsets: IndexArray) -> "Spectrograms":
+    def of(cls, frames: FrameArray, offsets: IndexArray) -> "StoredClips":
         """Build from frames in which clip ``i`` has ``offsets[i]:offsets[i + 1]``.
 
         Raises:
@@ -50,19 +55,21 @@ class Spectrograms:
         lengths: IndexArray = self.places[:, 2] - self.places[:, 1]
         return lengths
 
-    def of_rows(self, rows: Sequence[int] | IndexArray) -> "Spectrograms":
+    def of_rows(self, rows: Sequence[int] | IndexArray) -> "StoredClips":
         """Select some of the clips."""
-        return Spectrograms(sources=self.sources, places=self.places[np.asarray(rows, np.int64)])
+        return StoredClips(sources=self.sources, places=self.places[np.asarray(rows, np.int64)])
 
-    def followed_by(self, others: "Spectrograms") -> "Spectrograms":
+    def followed_by(self, others: "StoredClips") -> "StoredClips":
         """Append other clips to these."""
         shifted = others.places + np.array([len(self.sources), 0, 0])
-        return Spectrograms(sources=self.sources + others.sources, places=np.concatenate([self.places, shifted]))
+        return StoredClips(sources=self.sources + others.sources, places=np.concatenate([self.places, shifted]))
 
     def read(
         self, clips: IndexArray, *, at_most: int, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Read clips ``(batch, time, mels)``, zeros beyond their ends, and their lengths ``(batch,)``.
+        """Read clips ``(batch, time, ...)``, zeros beyond their ends, and their lengths ``(batch,)``.
+
+        Samples are scaled to [-1, 1).
 
         Clips longer than ``at_most`` frames are cropped at a random place from ``generator``, or at their start without
         one.
@@ -71,16 +78,16 @@ class Spectrograms:
         lengths = whole.clamp(max=at_most)
         draws = torch.rand(len(clips), generator=generator, dtype=torch.float64) if generator else torch.zeros(1)
         starts = (draws * (whole - lengths + 1)).long().tolist()
-        filled = torch.zeros(len(clips), int(lengths.max()), self.sources[0].shape[1])
+        filled = torch.zeros(len(clips), int(lengths.max()), *self.sources[0].shape[1:])
         for row, (clip, start, length) in enumerate(zip(clips, starts, lengths.tolist(), strict=True)):
             source, begin, _ = self.places[clip].tolist()
             frames = self.sources[source][begin + start : begin + start + length]
             filled[row, :length] = torch.from_numpy(frames.astype(np.float32))
-        return filled, lengths
+        return filled / 32768 if self.sources[0].dtype == np.int16 else filled, lengths
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpectrogramBatchConfig:
+class ClipBatchConfig:
     """Options of training batches."""
 
     batch_size: int = 96  # clips per step, over all processes and accumulation steps
@@ -104,10 +111,31 @@ class SpectrogramBatchConfig:
         return slice(part, None, parts)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WaveformBatchConfig:
+    """Options of training batches of waveforms."""
+
+    batch_size: int = 32  # clips per step, over all processes and accumulation steps
+    max_seconds: float = 3.0  # longest crop of a clip; longer clips are cropped anew each time
+    pool_batches: int = 4  # as of `ClipBatchConfig`
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(0 < self.max_seconds < math.inf, "batches.max_seconds", self.max_seconds, "it must be positive")
+        self.at_rate(1)  # refuses all other values that are out of range
+
+    def at_rate(self, sample_rate: int) -> ClipBatchConfig:
+        """Return the options of batches in which a frame is a sample."""
+        samples = max(round(self.max_seconds * sample_rate), 1)
+        return ClipBatchConfig(
+            batch_size=self.batch_size, max_frames=samples, pool_batches=self.pool_batches, seed=self.seed
+        )
+
+
 class Order:
     """Endless shuffled epochs of clips in batches of similar length; the clips of a step follow from step and seed."""
 
-    def __init__(self, lengths: IndexArray, config: SpectrogramBatchConfig) -> None:
+    def __init__(self, lengths: IndexArray, config: ClipBatchConfig) -> None:
         self._lengths = np.minimum(lengths, config.max_frames)
         self._config = config
         self._epoch = lru_cache(maxsize=2)(self._shuffle)  # a batch may reach into the next epoch
@@ -131,17 +159,13 @@ class Order:
         return shuffled_batches(self._lengths, rng, size=size, pool_batches=pool_batches)
 
 
-class AugmentedClips:
-    """Training clips and their augmentation. As clips are mixed, every process makes the whole batch."""
+class ClipViews:
+    """Training clips and how views of them are made. As clips may be mixed, every process makes the whole batch."""
 
-    def __init__(
-        self, clips: Spectrograms, config: SpectrogramBatchConfig, augmentation: AugmentationConfig, *, std: Tensor
-    ) -> None:
-        """``std (mels,)`` is the divisor of the normalised spectrograms."""
+    def __init__(self, clips: StoredClips, config: ClipBatchConfig, make_view: MakeView) -> None:
         self.clips = clips
         self._config = config
-        self._augmentation = augmentation
-        self._std = std
+        self._make_view = make_view
         self._order = Order(clips.lengths, config)
 
     def batch(self, step: int, part: int, parts: int, *, views: int) -> tuple[IndexArray, list[tuple[Tensor, Tensor]]]:
@@ -149,11 +173,11 @@ class AugmentedClips:
         own = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
         read = self.clips.read(clips, at_most=self._config.max_frames, generator=generator)
-        made = (augment(*read, self._augmentation, generator, std=self._std) for _ in range(views))
+        made = (self._make_view(*read, generator) for _ in range(views))
         return clips[own], [trim_rows(*view, own) for view in made]
 
 
-def trim_rows(spectrograms: Tensor, lengths: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+def trim_rows(frames: Tensor, lengths: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
     """Select rows of a batch, without the frames that only other rows need."""
     own = lengths[rows]
-    return spectrograms[rows, : int(own.max())], own
+    return frames[rows, : int(own.max())], own
