@@ -50,6 +50,7 @@ VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
 FINE_TUNED_AST = ModelKind(name="fine-tuned AST", part="ast", key="ast")
 KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED_AST)  # that messages call by their names
 HASH = "weights_sha256"  # key of config.json: the hash of the weights
+RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
 
 
 def write_model(
@@ -126,6 +127,9 @@ def first_line(error: BaseException) -> str:
 
 def require_files(folder: Path, kind: ModelKind) -> None:
     """Refuse a folder that lacks a file, has something else in its place, or holds a model of another kind."""
+    if holds_rates(folder):
+        first = rate_folder(folder, 1)
+        raise InputError(f"{folder} holds a {kind.name} for each of several rates; name one of them, such as {first}")
     for name in (CONFIG, WEIGHTS):
         path = folder / name
         if not path.is_file():
@@ -144,6 +148,16 @@ def _kind_of(keys: Collection[str]) -> str | None:
     """Name what the keys of a config.json belong to; None: to no model of ours."""
     known = next((f"a {kind.name}" for kind in KINDS if kind.key in keys), None)
     return known or ("another kind of model" if HASH in keys else None)
+
+
+def holds_rates(folder: Path) -> bool:
+    """Whether a folder holds a model for each of several rates."""
+    return (folder / CONFIG).is_file() and RATES in (find_object(folder / CONFIG) or {})
+
+
+def rate_folder(folder: Path, number: int) -> Path:
+    """Return the folder of the model of a rate; rate 1 is the coarsest."""
+    return folder / f"rate_{number}"
 
 
 def require_size(weights: Path, numbers: int) -> None:

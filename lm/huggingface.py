@@ -6,7 +6,6 @@ the query and key projections are reordered.
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -58,7 +57,7 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     never = {"suppress_tokens": [vocabulary.bos, vocabulary.pad]}  # never a target in training
     _write(folder / "generation_config.json", {**special, **never})
     write_aside(folder / "README.md", export_card(model.gpt, model.format))
-    about = {"torch_dtype": "float32", "wordless": asdict(model.format)}
+    about = {"torch_dtype": "float32", "wordless": model.format.as_dict()}
     _write(folder / "config.json", {**_config(model.gpt.config, vocabulary.size), **special, **about})
 
 

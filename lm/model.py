@@ -64,7 +64,7 @@ class LanguageModel:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete."""
-        config = {"gpt": asdict(self.gpt.config), "codes": asdict(self.format)}
+        config = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
         write_model(Path(folder).expanduser(), self.gpt, config, card=model_card(self.gpt, self.format))
 
     def generate(

@@ -4,7 +4,8 @@ Code ``p`` stands for exactly the samples ``[p * samples_per_code, (p + 1) * sam
 reach beyond the recording (its patch is padded with zeros); ``num_samples`` says where the sound ends.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -22,15 +23,28 @@ MAX_SAMPLE_RATE = 1_000_000  # Hz
 
 
 @dataclass(frozen=True, kw_only=True)
+class RateFormat:
+    """What codes at one of several rates mean; codebook size and sample rate are those of all rates."""
+
+    streams: int  # codes per code length of this rate
+    samples_per_code: int
+    tokenizer: str  # fingerprints, as in `CodesFormat`
+    codebook: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CodesFormat:
     """The meaning of codes without their values: everything that recordings of one codebook share."""
 
     codebook_size: int
-    streams: int  # codes per time step: band after band, and within a band its residual levels, coarse to fine
+    # codes per time step: band after band, and within a band its residual levels, coarse to fine; of several rates, see
+    # `tokenizer.rates`
+    streams: int
     samples_per_code: int  # samples per time step
     sample_rate: int  # Hz
     tokenizer: str  # fingerprint of front end and autoencoder
     codebook: str  # fingerprint of the tokenizer and the centroids
+    rates: tuple[RateFormat, ...] = ()  # of codes at several rates, coarse to fine; (): a single rate
 
     def __post_init__(self) -> None:
         for name, most in (
@@ -43,6 +57,7 @@ class CodesFormat:
             require(1 <= value <= most, f"{name} of the codes", value, f"it must be 1 to {most}")
         for name in ("tokenizer", "codebook"):
             require(bool(getattr(self, name)), f"{name} of the codes", "empty", "it must be the fingerprint of one")
+        self._require_rates()
 
     @property
     def codes_per_second(self) -> float:
@@ -57,6 +72,30 @@ class CodesFormat:
     def steps(self, num_samples: int) -> int:
         """Compute how many time steps cover ``num_samples`` samples; the tail is padded to a whole step."""
         return -(-num_samples // self.samples_per_code)
+
+    @property
+    def formats(self) -> tuple["CodesFormat", ...]:
+        """The format of the codes of each rate alone, coarse to fine."""
+        return tuple(replace(self, rates=(), **vars(rate)) for rate in self.rates) or (self,)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the content of files. A single rate adds nothing to it, so its files are those of older versions."""
+        values = asdict(self)
+        return values if self.rates else {name: value for name, value in values.items() if name != "rates"}
+
+    def _require_rates(self) -> None:
+        """Refuse rates that do not fill a time step."""
+        if not self.rates:
+            return
+        lengths = [each.samples_per_code for each in self.formats]
+        nested = all(fine < coarse and coarse % fine == 0 for coarse, fine in pairwise(lengths))
+        whole = sum(lengths[0] // each.samples_per_code * each.streams for each in self.formats)
+        if len(lengths) < 2 or not nested or (lengths[0], whole) != (self.samples_per_code, self.streams):
+            raise InputError(
+                f"the rates of the codes have {lengths} samples per code, and a time step has {self.samples_per_code} "
+                f"samples and {self.streams} codes; the first of two or more rates must last a time step, each next "
+                "rate an equal part of the rate before it, and together they must have the codes of a time step"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,5 +1,7 @@
 """The README.md beside a tokenizer's weights."""
 
+from tokenizer.codes import CodesFormat
+
 # Only for codebooks with several levels, so that the card of a single level does not change.
 LEVELS = "| residual levels of each band, coarse to fine | {config.levels} |\n"
 MODEL_CARD = """---
@@ -27,3 +29,38 @@ codes = tokenizer.encode(samples, sample_rate)  # mono float32
 {levels}| fingerprint of front end and autoencoder | {format.tokenizer} |
 | fingerprint of the codebook | {format.codebook} |
 """
+
+
+_RATES_CARD = """---
+library_name: wordless
+tags: [audio, tokenizer, discrete-units]
+---
+# A tokenizer of sound at {count} rates
+
+A recording becomes codes at each of these rates, coarse to fine: {bits:.0f} bits per second together. The same number
+means another sound at each rate. The folders `rate_1` to `rate_{count}` hold a tokenizer each, which also works alone.
+
+| rate | codes per second | codes | bits per second | fingerprint of the codebook |
+|---|---|---|---|---|
+{rows}
+
+```python
+from tokenizer.rate_tokenizer import RateTokenizer
+from tokenizer.rates import split_rates
+
+tokenizer = RateTokenizer.from_pretrained("this/folder")
+codes = tokenizer.encode(samples, sample_rate)  # mono float32
+coarse, *finer = split_rates(codes)
+```
+"""
+
+
+def rates_card(codes_format: CodesFormat) -> str:
+    """Write Markdown about a tokenizer of several rates."""
+    formats = codes_format.formats
+    rows = [
+        f"| {number} | {own.codes_per_second:g} x {own.streams} | {own.codebook_size} | {own.bits_per_second:.0f} "
+        f"| {own.codebook} |"
+        for number, own in enumerate(formats, 1)
+    ]
+    return _RATES_CARD.format(count=len(formats), bits=codes_format.bits_per_second, rows="\n".join(rows))

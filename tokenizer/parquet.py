@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,7 +63,7 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
     Raises:
         InputError: a clip has codes of another format, has too many codes, or is a segment while ``segments`` is false.
     """
-    about = {METADATA_KEY: json.dumps(asdict(format), sort_keys=True).encode()}
+    about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
     schema = shard_schema.choose_columns(segments=segments).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         for group in _groups(clips):

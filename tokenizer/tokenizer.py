@@ -155,16 +155,8 @@ class Tokenizer(nn.Module):
         Raises:
             InputError: samples without a rate, a rate that is no number, or samples that `audio.mono` refuses.
         """
-        if not isinstance(waveform, Waveform):
-            if sample_rate is None:
-                problem = "sample_rate is missing; samples alone do not say how fast they were taken"
-                raise InputError(f"{problem}: give it in Hz")
-            if getattr(sample_rate, "ndim", None) == 0:  # an array or a tensor of one number
-                sample_rate = cast(Any, sample_rate).item()
-            rule = "give a number of Hz, such as 16000"
-            require(isinstance(sample_rate, Real), "sample_rate", repr(sample_rate), rule)
-            waveform = Waveform(samples=mono(waveform), sample_rate=sample_rate)
-        return self.encode_blocks([waveform.samples], waveform.sample_rate)
+        whole = as_waveform(waveform, sample_rate)
+        return self.encode_blocks([whole.samples], whole.sample_rate)
 
     def encode_file(self, path: Path) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
@@ -322,13 +314,44 @@ class Tokenizer(nn.Module):
         )
 
     def _gather(self, stream: Iterable[tuple[Tensor, int]]) -> Codes:
-        # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
-        values, samples = bytearray(), 0
+        gathered = GatheredCodes(self.format)
         for block, covered in stream:
-            values += block.numpy().tobytes()
-            samples += covered
-        steps = np.frombuffer(values, np.int32).reshape(-1, self.config.streams)
-        return Codes(values=steps, num_samples=samples, format=self.format)
+            gathered.add(block, covered)
+        return gathered.codes
+
+
+class GatheredCodes:
+    """The codes of a recording, which arrive block by block."""
+
+    def __init__(self, codes_format: CodesFormat) -> None:
+        self._format = codes_format
+        # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
+        self._values, self._samples = bytearray(), 0
+
+    def add(self, block: Tensor, covered: int) -> None:
+        """Add codes ``(steps, streams)`` and the number of samples that they cover."""
+        self._values += block.numpy().tobytes()
+        self._samples += covered
+
+    @property
+    def codes(self) -> Codes:
+        """All codes so far."""
+        steps = np.frombuffer(self._values, np.int32).reshape(-1, self._format.streams)
+        return Codes(values=steps, num_samples=self._samples, format=self._format)
+
+
+def as_waveform(waveform: Waveform | Samples, sample_rate: int | None) -> Waveform:
+    """Return a waveform as it is, and samples with their rate in Hz as a waveform; see `Tokenizer.encode`."""
+    if isinstance(waveform, Waveform):
+        return waveform
+    if sample_rate is None:
+        problem = "sample_rate is missing; samples alone do not say how fast they were taken"
+        raise InputError(f"{problem}: give it in Hz")
+    if getattr(sample_rate, "ndim", None) == 0:  # an array or a tensor of one number
+        sample_rate = cast(Any, sample_rate).item()
+    rule = "give a number of Hz, such as 16000"
+    require(isinstance(sample_rate, Real), "sample_rate", repr(sample_rate), rule)
+    return Waveform(samples=mono(waveform), sample_rate=sample_rate)
 
 
 def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,7 @@
 """Export to the Hugging Face Llama layout."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_the_readme_says_how_codes_become_ids_and_its_example_runs(model: Langua
     export_huggingface(model, tmp_path)
     card, config = (tmp_path / "README.md").read_text(), json.loads((tmp_path / "config.json").read_text())
     assert "no text tokenizer" in card
-    assert config["wordless"] == asdict(model.format)
+    assert config["wordless"] == model.format.as_dict()
     assert f"`{model.format.codebook}`" in card
     example = card.partition("```python\n")[2].partition("```")[0].replace("path/of/this/folder", str(tmp_path))
     prompt = model.tokens(random_codes(4, streams=model.format.streams).values)[1:].tolist()

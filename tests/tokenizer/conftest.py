@@ -9,6 +9,7 @@ from audio.waveform import FloatArray
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
 from tokenizer.patches import PatchConfig
+from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 
@@ -54,6 +55,12 @@ def fitted(patch: PatchConfig, codebook_size: int, levels: int = 1) -> Tokenizer
 def tokenizer() -> Tokenizer:
     """One stream, two frames per patch."""
     return fitted(PatchConfig(frames=2), 32)
+
+
+@pytest.fixture(scope="session")
+def rate_tokenizer() -> RateTokenizer:
+    """Codes of 8, 4 and 2 frames."""
+    return RateTokenizer([fitted(PatchConfig(frames=frames), 16) for frames in (8, 4, 2)])
 
 
 @pytest.fixture(scope="session")
