@@ -79,6 +79,8 @@ class Method:
     candidates: Callable[[Options], int] = lambda options: len(options.compare.vectors.poolings)
     features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None
+    # seconds of the shortest recording that it can read; shorter ones are set aside for all methods
+    shortest: Callable[[Options], float] = lambda options: 0.0
     require_options: Callable[[Options], None] = lambda options: None  # refuses options before anything is read
     require_clips: Callable[[Manifest], None] = lambda manifest: None  # refuses clips before anything is trained
 

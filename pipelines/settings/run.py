@@ -228,7 +228,15 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     for name in ("stages", "unlabelled"):  # a single value needs no brackets
         if isinstance(values.get(name), str):
             values[name] = [values[name]]
-    return build(RunSettings, values, name="")
+    return _with_readable_clips(build(RunSettings, values, name=""))
+
+
+def _with_readable_clips(settings: RunSettings) -> RunSettings:
+    """Return the settings with a `min_seconds` that every probed method can read."""
+    inspection = settings.corpus.inspection
+    shortest = max([inspection.min_seconds, *(method.shortest(settings) for method in settings.probed_methods)])
+    corpus = replace(settings.corpus, inspection=replace(inspection, min_seconds=shortest))
+    return replace(settings, corpus=corpus)
 
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
