@@ -21,10 +21,12 @@ from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.signals import SIGNALS
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
+from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import RunSettings, choose_workers, with_embedded_corpus
-from pipelines.stages.codes import codes
+from pipelines.stages.codes import codes, heard_codes
 from pipelines.stages.features import HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
+from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig, write_json
@@ -45,6 +47,7 @@ class ProbeRunConfig:
     output: Path | None  # JSON file; None: a file in the folder of the run, named after the corpus
     corpus: CorpusConfig
     embedded: EmbeddedConfig
+    compare: ReadingConfig
     probe: ProbeConfig
     device: Device
     workers: int
@@ -83,12 +86,7 @@ def probe_run(config: dict[str, object]) -> None:
             terminal.say(f"probe     {notice}")
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
-        coded = codes(session, corpus.manifest, tokens)
-        pooled = [
-            signal_features(session, corpus.manifest, tokens, autoencoder=tokens.key, methods=SIGNALS),
-            code_features(session, HeardCodes(codes=coded)),
-            gpt_features(session, HeardCodes(codes=coded), model),
-        ]
+        pooled = _features(session, corpus.manifest, tokens, model, settings.compare)
         methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=())
         entry = collect_probes(session, corpus.manifest, methods, settings.probe)
     if gang.rank:
@@ -100,6 +98,20 @@ def probe_run(config: dict[str, object]) -> None:
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
     _save(settings, path, measured, record, terminal)
+
+
+def _features(session: Session, manifest: Manifest, tokens: Entry, model: Entry, reading: ReadingConfig) -> list[Entry]:
+    """Pool the representations of all clips, averaged over their hearings."""
+    vectors = reading.vectors
+    audio = Tokenizer.from_pretrained(tokens.folder).config.audio
+    heard = open_heard(heard_frames(session, manifest, audio, vectors), vectors)
+    others = heard_codes(session, manifest, tokens, heard) if heard else None
+    coded = HeardCodes(codes=codes(session, manifest, tokens), heard=others, vectors=vectors)
+    return [
+        signal_features(session, manifest, tokens, tokens.key, SIGNALS, vectors, heard),
+        code_features(session, coded),
+        gpt_features(session, coded, model, states=reading.states),
+    ]
 
 
 def _save(

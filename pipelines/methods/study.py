@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import Protocol, TypeVar
 
 from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.hearings import hearings
 from audio.recordings.manifest import Manifest
 from audio.spectrogram import SpectrogramConfig
 from lm.embeddings import States
@@ -15,7 +14,7 @@ from pipelines.stages.codes import heard_codes
 from pipelines.stages.features import HeardCodes
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import LanguageModelSettings, unlabelled_prefix
-from pipelines.stages.stored_arrays import heard_frames, spectrograms
+from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from training.state import FitConfig
@@ -102,20 +101,13 @@ class Study:
     @cached_property
     def heard_entries(self) -> tuple[Entry, ...]:
         """The entry with log-mel of the clips in all hearings but the first; none for one hearing."""
-        own = self.vectors
-        versions = hearings(own.hearings, spread=own.hearing_rates)
-        entry = heard_frames(self.session, self.manifest, self.options.audio, versions)
+        entry = heard_frames(self.session, self.manifest, self.options.audio, self.vectors)
         return (entry,) if entry else ()
 
     @property
     def heard(self) -> HeardFrames | None:
         """What `heard_entries` holds; None for one hearing."""
-        entries = self.heard_entries
-        return (
-            HeardFrames(folder=entries[0].folder, hearings=self.vectors.hearings, key=entries[0].key)
-            if entries
-            else None
-        )
+        return open_heard(next(iter(self.heard_entries), None), self.vectors)
 
     @cached_property
     def coded(self) -> HeardCodes:

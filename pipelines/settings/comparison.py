@@ -20,26 +20,43 @@ QUICK_FOLDS = 2  # of a quick comparison
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonConfig:
-    """Options of the comparison: methods and folds."""
+class ReadingConfig:
+    """Options of the feature vectors that probes read."""
 
-    methods: tuple[str, ...]  # names in the table of methods
-    folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
     layers: tuple[Layers, ...] = ONE_HEARING.layers  # of a network that are candidates
     poolings: tuple[Pooling, ...] = ONE_HEARING.poolings  # over time, for every method
     hearings: int = 1  # of each clip, for every method
     hearing_rates: float = ONE_HEARING.hearing_rates  # ratio: hearings are up to so much slower or faster
     states: tuple[States, ...]  # of the GPT's layers, which probes may read
+
+    def __post_init__(self) -> None:
+        if not self.states or len({*self.states}) != len(self.states):
+            raise InputError(f"compare.states is {list(self.states)}; choose [residual], [inner] or [residual,inner]")
+        _ = self.vectors  # its rules hold before anything is read
+
+    @property
+    def vectors(self) -> VectorConfig:
+        """How clips become vectors, for every method."""
+        return VectorConfig(
+            layers=self.layers, poolings=self.poolings, hearings=self.hearings, hearing_rates=self.hearing_rates
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonConfig(ReadingConfig):
+    """Options of the comparison: methods and folds."""
+
+    methods: tuple[str, ...]  # names in the table of methods
+    folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
     attentive: bool  # offer a pooling of residual states weighted by the GPT's surprise as well
     surprise: bool  # offer all layers with the GPT's mean surprise in each third as well
     features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.features_file`
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_hearings()
         if not self.all_methods:
             raise InputError(f"compare.methods is empty; name at least one of {', '.join(METHODS)}")
-        if not self.states or len({*self.states}) != len(self.states):
-            raise InputError(f"compare.states is {list(self.states)}; choose [residual], [inner] or [residual,inner]")
         for option in ("attentive", "surprise"):
             if getattr(self, option) and "residual" not in self.states:
                 raise InputError(f"compare.{option}=true needs residual states; add residual to compare.states")
@@ -51,13 +68,6 @@ class ComparisonConfig:
                 f"compare.hearings is {self.hearings}, but compare.features.{min(self.features)} has one vector for "
                 "each clip, and every method has as many hearings: choose compare.hearings=1, or leave the features out"
             )
-
-    @property
-    def vectors(self) -> VectorConfig:
-        """How clips become vectors, for every method."""
-        return VectorConfig(
-            layers=self.layers, poolings=self.poolings, hearings=self.hearings, hearing_rates=self.hearing_rates
-        )
 
     @property
     def all_methods(self) -> tuple[Method, ...]:

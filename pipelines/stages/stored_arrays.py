@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from audio.reading import read_blocks, resampled_length
-from audio.recordings.heard_frames import CLIPS, FRAMES, OFFSETS
-from audio.recordings.hearings import Hearing
+from audio.recordings.heard_frames import CLIPS, FRAMES, OFFSETS, HeardFrames
+from audio.recordings.hearings import Hearing, hearings
 from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
@@ -31,6 +31,7 @@ from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
 from lm.baselines.clip_batches import StoredClips
 from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrogram_reader import SpectrogramReader, statistics
+from lm.vectors import VectorConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 
@@ -129,20 +130,18 @@ def _write_spectrogram(reader: SpectrogramReader, frames: Array, clip: Clip) -> 
     fill(frames, (piece.numpy() for piece in reader.pieces(clip)))
 
 
-def heard_frames(
-    session: Session, manifest: Manifest, audio: SpectrogramConfig, hearings: Sequence[Hearing]
-) -> Entry | None:
+def heard_frames(session: Session, manifest: Manifest, audio: SpectrogramConfig, vectors: VectorConfig) -> Entry | None:
     """Write log-mel of every clip in each hearing but the first, 16 bits; None if there is only one.
 
     No mean is removed and nothing is normalised, so folds and seeds share the entry.
     """
-    others = hearings[1:]
+    others = hearings(vectors.hearings, spread=vectors.hearing_rates)[1:]
     if not others:
         return None
     front_end = replace(audio, remove_mean="none")
     config = {"audio": asdict(front_end), "hearings": [asdict(each) for each in others]}
     recipe = Recipe("heard_frames", 1, config=config, inputs={"recordings": recordings_hash(manifest)})
-    folders = [str(number) for number in range(2, len(hearings) + 1)]
+    folders = [str(number) for number in range(2, vectors.hearings + 1)]
 
     def make(folder: Path) -> None:
         for name, hearing in zip(folders, others, strict=True):
@@ -156,6 +155,11 @@ def heard_frames(
     title = f"log-mel of {len(manifest.clips)} clips in {len(others)} other hearings"
     files = [CLIPS, *(f"{name}/{file}" for name in folders for file in (FRAMES, OFFSETS))]
     return session.obtain(recipe, title, make, files=files)
+
+
+def open_heard(entry: Entry | None, vectors: VectorConfig) -> HeardFrames | None:
+    """Open what `heard_frames` made for these vectors."""
+    return HeardFrames(folder=entry.folder, hearings=vectors.hearings, key=entry.key) if entry else None
 
 
 def _write_hearing(root: Path, audio: SpectrogramConfig, hearing: Hearing, frames: Array, clip: Clip) -> None:

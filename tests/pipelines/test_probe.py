@@ -27,6 +27,17 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
     assert "GPT ahead by" in " ".join(done.stdout.split())
 
 
+def test_recordings_are_probed_in_several_hearings(finished_run: FinishedRun, tmp_path: Path) -> None:
+    words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}")
+    reading = ("compare.hearings=2", "compare.poolings=[thirds_max]", "compare.layers=[last]", "compare.states=[inner]")
+    done = called(*words, *EMBEDDED, *reading, "probe.classifier=ridge", "probe.learning_curve=[]", command="probe")
+    assert done.returncode == 0, done.stderr
+    rows = {row["of"]: row for row in json.loads((tmp_path / "probe.json").read_text())["methods"]}
+    assert [each["of"] for each in rows["bag_of_codes"]["candidates"]] == ["bag_of_codes:thirds_max"]
+    assert all("inner" in each["of"] for each in rows["gpt"]["candidates"])
+    assert len([*(tmp_path / "store/heard_codes").glob("*/entry.json")]) == 1
+
+
 def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path: Path) -> None:
     trained_on = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
     run = shutil.copytree(finished_run.folder, tmp_path / "run")

@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
 from audio.reading import read
-from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.hearings import Hearing, hearings
 from audio.recordings.manifest import Clip, Manifest, Split
 from audio.spectrogram import LogMel
@@ -29,7 +28,7 @@ from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.commandline.refusals import resolved
 from pipelines.stages.baselines import BaselineSettings, baseline_features, simclr, supervised
 from pipelines.stages.labels import Labels
-from pipelines.stages.stored_arrays import heard_frames, spectrograms, stored_spectrograms
+from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms, stored_spectrograms
 from pipelines.stages.tokenizer import TokenizerSettings, frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -304,9 +303,7 @@ def test_features_of_several_hearings_are_the_average_of_each(
     session: Session, manifest: Manifest, sample: Entry
 ) -> None:
     vectors = VectorConfig(hearings=3, poolings=("thirds_max", "max"), layers=("last", "together"))
-    frames = heard_frames(session, manifest, AUDIO, hearings(3, spread=0.25))
-    assert frames is not None
-    stored = HeardFrames(folder=frames.folder, hearings=3, key=frames.key)
+    stored = open_heard(heard_frames(session, manifest, AUDIO, vectors), vectors)
     entry = baseline_features(session, manifest, AUDIO, sample, "random_conv", None, SETTINGS, vectors, stored)
     features = load_file(entry.folder / "features.safetensors")
     encoder = create_encoder(SETTINGS.encoder, seed=SETTINGS.seed).eval()
