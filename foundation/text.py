@@ -1,4 +1,6 @@
-"""Text for people: nouns in the right number, and escaping for terminals, JSON and Markdown."""
+"""Text for people: nouns in the right number, lists, and escaping for terminals, JSON and Markdown."""
+
+from collections.abc import Sequence
 
 
 def plural(count: float, one: str, several: str | None = None) -> str:
@@ -9,6 +11,11 @@ def plural(count: float, one: str, several: str | None = None) -> str:
 def counted(count: int, one: str, several: str | None = None) -> str:
     """Write a number of things: "1 recording", "2 recordings"."""
     return f"{count} {plural(count, one, several)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Write a list of words: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def escape(text: str) -> str:

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}" for name in ("commandline", "store", "stages", "methods", "settings", "results")
+_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}" for name in ("commandline", "store", "stages", "rates", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up: no circle is possible
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -31,11 +31,12 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "decoding": (_COMMANDLINE, _STORE),
     "scoring": (_COMMANDLINE, _STORE, "pipelines.encoding"),
     "stages": (_STORE,),
-    "methods": (_STORE, _STAGES),
-    "settings": (_COMMANDLINE, _STORE, _STAGES, _METHODS),
-    "results": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS),
+    "rates": (_STORE, _STAGES),
+    "methods": (_STORE, _STAGES, _RATES),
+    "settings": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS),
+    "results": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
-    "chain": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "chain": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
 }
 MOST_MODULES = 25  # at one level of the tree: more are not taken in at a glance
 

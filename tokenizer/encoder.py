@@ -10,6 +10,7 @@ from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import Clip
 from tokenizer.codes import CodesFormat
 from tokenizer.parquet import CodedClip
+from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.signals import codes_of_frames
 from tokenizer.tokenizer import Tokenizer
 
@@ -27,17 +28,22 @@ class Encoder:
     @property
     def format(self) -> CodesFormat:
         """Meaning of the codes."""
-        return self.tokenizer.format
+        return self.of_any_rates.format
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer, loaded once in each process."""
+        """The tokenizer, loaded once in each process; of several rates, the finest."""
+        return self.of_any_rates.finest
+
+    @property
+    def of_any_rates(self) -> Tokenizer | RateTokenizer:
+        """The tokenizer, which may have several rates."""
         return _load(self.folder, self.device)
 
 
 @lru_cache(maxsize=1)
-def _load(folder: Path, device: str) -> Tokenizer:
-    return Tokenizer.from_pretrained(folder, device=device)
+def _load(folder: Path, device: str) -> Tokenizer | RateTokenizer:
+    return load_tokenizer(folder, device=device)
 
 
 def encode_clip(encoder: Encoder, job: Job) -> CodedClip:

@@ -131,6 +131,11 @@ class Tokenizer(nn.Module):
         self.eval()
 
     @property
+    def finest(self) -> "Tokenizer":
+        """The tokenizer itself; of several rates it is another one: see `tokenizer.rate_tokenizer`."""
+        return self
+
+    @property
     def front_end(self) -> SpectrogramConfig:
         """The spectrogram that the codes represent."""
         return self.config.audio

@@ -10,6 +10,7 @@ from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import replace_folder, write_aside
 from foundation.progress import Terminal
+from foundation.text import listed
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
@@ -21,6 +22,7 @@ from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.methods.study import Codec, unlabelled_entry
 from pipelines.pages.run_words import summary
+from pipelines.rates.codebooks import Codebook, make_codebook, rate_tokenizer
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed, write_results
@@ -28,10 +30,8 @@ from pipelines.results.run_record import RESULTS, Provenance, read_results
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import codes, views
-from pipelines.stages.health import health
 from pipelines.stages.language_model import CodedCorpus, language_model
 from pipelines.stages.probe import require_probeable
-from pipelines.stages.tokenizer import autoencoder, codebook, frame_sample, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import PROBE
@@ -41,7 +41,13 @@ from training.tracking import write_tensorboard
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 COMPARISON = "comparison.md"
-PARTS = ("tokenizer", "lm", "vocoder", "listening")  # entries that are copied into the run folder
+# folder of a run -> the stages whose entry is copied there, the first that the run has
+PARTS = {
+    "tokenizer": ("rate_tokenizer", "tokenizer"),
+    "lm": ("lm",),
+    "vocoder": ("vocoder",),
+    "listening": ("listening",),
+}
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
@@ -74,11 +80,12 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
 
 def rates(settings: RunSettings) -> str:
     """Describe sample rate, window and hop of the front end, and the codes per second."""
-    audio, tokenizer = settings.audio, settings.tokenizer.config(settings.audio)
+    audio, tokenizers = settings.audio, [own.config(settings.audio) for own in settings.tokenizer.by_rate]
     window, hop = (1000 * samples / audio.sample_rate for samples in (audio.window_length, audio.hop_length))
-    codes, streams = audio.sample_rate / tokenizer.samples_per_code, tokenizer.streams
+    codes = listed([f"{audio.sample_rate / each.samples_per_code:.4g}" for each in tokenizers])
+    streams = tokenizers[0].streams
     where = "in 1 stream" if streams == 1 else f"in each of {streams} streams"
-    return f"{audio.sample_rate:,} Hz, window {window:.4g} ms, hop {hop:.4g} ms, {codes:.4g} codes per second {where}"
+    return f"{audio.sample_rate:,} Hz, window {window:.4g} ms, hop {hop:.4g} ms, {codes} codes per second {where}"
 
 
 def make_folds(
@@ -144,14 +151,12 @@ def make_stages(
     ``unlabelled_2_codes``.
     """
     wanted = settings.stages
-    sample = frame_sample(session, manifest, settings.audio, settings.tokenizer)
-    inputs = input_sample(session, manifest, settings.audio, settings.tokenizer)
-    trained = autoencoder(session, sample, settings.audio, settings.tokenizer, inputs)
-    tokens = codebook(session, sample, trained, settings.audio, settings.tokenizer)
-    coded = codes(session, manifest, tokens)
-    healthy = health(session, manifest, tokens, coded, settings.tokenizer.health, seed=settings.seed)
-    made = [sample, inputs, trained, tokens, coded, healthy]
-    model = None
+    *coarser, finest = make_codebooks(session, manifest, settings)
+    made: list[Entry | None] = [*finest.entries]
+    if coarser:
+        made += [entry for number, each in enumerate(coarser, 1) for entry in each.named(number)]
+        made.append(rate_tokenizer(session, [each.tokenizer for each in (*coarser, finest)]))
+    tokens, coded, model = finest.tokenizer, finest.codes, None
     if settings.trains_lm:
         own = _coded(session, manifest, tokens, settings, coded)
         others = [_coded(session, each, tokens, settings) for each in unlabelled]
@@ -161,7 +166,7 @@ def make_stages(
         if "zerospeech" in wanted:
             trained_on = [coded, *(each.codes for each in others)]
             made += judge_language_model(session, settings, tokens, trained_on, model)
-    codec = Codec(sample=sample, autoencoder=trained, tokenizer=tokens, codes=coded, lm=model)
+    codec = Codec(sample=finest.sample, autoencoder=finest.autoencoder, tokenizer=tokens, codes=coded, lm=model)
     if "probe" in wanted:
         made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
     if "vocoder" in wanted:
@@ -170,6 +175,14 @@ def make_stages(
     for entry in filter(None, made):
         by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier
     return by_stage
+
+
+def make_codebooks(session: Session, manifest: Manifest, settings: RunSettings) -> list[Codebook]:
+    """Make the codebook of each rate, coarse to fine; most runs have one."""
+    audio, seed = settings.audio, settings.seed
+    *coarser, finest = settings.tokenizer.by_rate
+    made = [make_codebook(session, manifest, audio, own, seed=seed) for own in (finest, *coarser)]
+    return [*made[1:], made[0]]
 
 
 def _coded(
@@ -218,8 +231,8 @@ def _write_folder(
     write_manifest(corpus.manifest, folder / "manifest.tsv")
     write_rejected(corpus.rejected, folder / REJECTED)
     only = next(iter(made.values())) if len(made) == 1 else {}  # models of several folds stay in the store
-    for part in PARTS:
-        replace_folder(folder / part, only[part].folder if part in only else None)
+    for part, stages in PARTS.items():
+        replace_folder(folder / part, next((only[stage].folder for stage in stages if stage in only), None))
     if "probe" in only:
         write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
     write_results(

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.recordings.sound_names import partial_name, sound_names
@@ -18,6 +18,8 @@ from pipelines.store.run_folder import open_synthesis, vocoder_of
 from pipelines.store.work_folder import JOB, REMEDY, require_own, work_folder
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.rate_tokenizer import load_tokenizer
+from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.engines.choice import choose_engine
@@ -40,8 +42,9 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     """Decode the clips that have no file yet."""
     terminal, output = Terminal(), settings.output
     device = choose_device(settings.device)
-    tokenizer = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
-    clips = _clips(settings.input, tokenizer.format, owner=f"the tokenizer {tokenizer_folder}")
+    whole = load_tokenizer(tokenizer_folder, device=str(device))
+    tokenizer = whole.finest
+    clips = _clips(settings.input, whole.format, owner=f"the tokenizer {tokenizer_folder}")
     synthesis = open_synthesis(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
     if settings.single:
         if len(clips) > 1:
@@ -59,7 +62,10 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
 
 
 def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
-    """Give the clips of codes or text units, in order; of several views of a sound, the first."""
+    """Give the clips of codes or text units, in order; of several views of a sound, the first.
+
+    Of codes at several rates, the finest are the ones that become sound.
+    """
     if path.is_dir() or path.suffix == ".parquet":
         codes_format, coded = read_codes(path)
         require_same_codebook(own, codes_format, owner=owner)
@@ -72,7 +78,7 @@ def _clips(path: Path, own: CodesFormat, *, owner: str) -> list[CodedClip]:
             raise InputError(f"input={path} is not text ({error}); {rule}") from error
     if not clips:
         raise InputError(f"input={path} holds no clip; encode some recordings first (wordless encode)")
-    return clips
+    return [replace(clip, codes=split_rates(clip.codes)[-1]) for clip in clips]
 
 
 def _sounds(folder: Path, clips: Sequence[CodedClip]) -> Iterator[Sound]:

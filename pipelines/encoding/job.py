@@ -63,9 +63,10 @@ def encode_recordings(settings: EncodeConfig, recordings: Recordings, tokenizer_
     encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
     codes_format = encoder.format
     if settings.format != "parquet" and codes_format.streams > 1:
+        has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.streams)
         raise InputError(
-            f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has "
-            f"{codes_format.streams}; choose format=parquet"
+            f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has {has}; choose "
+            "format=parquet"
         )
     clips_per_shard = settings.clips_per_shard
     job = {"codebook": codes_format.codebook, "recordings": recordings.state, "clips_per_shard": clips_per_shard}
@@ -118,9 +119,9 @@ def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:
     """Encode one recording, or say why it is set aside."""
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    rate = encoder.tokenizer.config.audio.sample_rate
+    rate = encoder.format.sample_rate
     try:
-        codes = encoder.tokenizer.encode_blocks(read_blocks(encoder.root / path, rate), rate)
+        codes = encoder.of_any_rates.encode_blocks(read_blocks(encoder.root / path, rate), rate)
     except RecordingError as error:
         return Rejected(path=path, reason=error.reason)
     except InputError as error:

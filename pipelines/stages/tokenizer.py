@@ -3,7 +3,8 @@
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from tokenizer.fitting import fit_codebooks
 from tokenizer.health import HealthConfig
 from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.patches import PatchConfig
+from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.tokenizer import TokenizerConfig
 from training.state import FitConfig
@@ -41,6 +43,7 @@ class TokenizerSettings:
     autoencoder: AutoencoderConfig
     codebook_size: int
     levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
+    rates: tuple[int, ...] | None = None  # frames per patch of each of several tokenizers, coarse to fine; None: one
     sample_patches: int  # training patches for autoencoder and codebook, at most
     kmeans_iterations: int
     batch_size: int  # patches per training step
@@ -70,6 +73,7 @@ class TokenizerSettings:
                 f"tokenizer.max_formants is {self.max_formants} and tokenizer.patch.mels {self.patch.mels}: what is "
                 "shifted out of a band is not in its patch; choose tokenizer.patch.mels=null or max_formants=0"
             )
+        self._require_rates()
         rule = "one code tells nothing: choose 2 or more"
         require(self.codebook_size >= 2, "tokenizer.codebook_size", self.codebook_size, rule)
         require_seed(self.seed, "tokenizer.seed")
@@ -79,8 +83,15 @@ class TokenizerSettings:
                 "k-means needs at least one patch per code: raise sample_patches"
             )
 
+    @property
+    def by_rate(self) -> tuple["TokenizerSettings", ...]:
+        """The settings of each rate alone, coarse to fine."""
+        own = replace(self, rates=None)
+        frames = self.rates or (self.patch.frames,)
+        return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
+
     def config(self, audio: SpectrogramConfig) -> TokenizerConfig:
-        """Return the tokenizer's config for these settings and a front end."""
+        """Return the config of the tokenizer, or of the finest of several, for these settings and a front end."""
         return TokenizerConfig(
             audio=audio,
             patch=self.patch,
@@ -88,6 +99,23 @@ class TokenizerSettings:
             codebook_size=self.codebook_size,
             levels=self.levels,
         )
+
+    def _require_rates(self) -> None:
+        """Refuse rates of which a patch is no whole number of the next finer patches, or does not end with `patch`."""
+        rates, frames = self.rates, self.patch.frames
+        if rates is None:
+            return
+        nested = (fine < coarse and coarse % fine == 0 for coarse, fine in pairwise(rates))
+        if not (2 <= len(rates) <= MOST_RATES and min(rates) >= 1 and all(nested)):
+            raise InputError(
+                f"tokenizer.rates is {list(rates)}; name 2 to {MOST_RATES} numbers of frames per patch, coarse to "
+                "fine, each a multiple of the next, such as [8,4,2]; null: one rate"
+            )
+        if rates[-1] != frames:
+            raise InputError(
+                f"tokenizer.rates is {list(rates)} and tokenizer.patch.frames {frames}; the finest rate has the "
+                f"patches that the vocoder and other methods read: add tokenizer.patch.frames={rates[-1]}"
+            )
 
 
 def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:

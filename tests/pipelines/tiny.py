@@ -15,12 +15,14 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.patches import PatchConfig
+from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
 
 AUDIO = SpectrogramConfig(sample_rate=4000, window_length=100, hop_length=40, n_mels=16)
 PATCH = PatchConfig(frames=2)
+GPT = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=64, dropout=0.0)
 LISTENING = ListeningConfig(
     clips=1,
     judged_clips=1,
@@ -49,11 +51,11 @@ def playback_of(
     )
 
 
-def tiny_tokenizer(seed: int, *, mels: int | None = None) -> Tokenizer:
+def tiny_tokenizer(seed: int, *, mels: int | None = None, frames: int = PATCH.frames) -> Tokenizer:
     """Random weights that follow from the seed; ``mels`` per patch: fewer than 16 give several streams."""
     config = TokenizerConfig(
         audio=AUDIO,
-        patch=PatchConfig(frames=PATCH.frames, mels=mels),
+        patch=PatchConfig(frames=frames, mels=mels),
         autoencoder=AutoencoderConfig(hidden=8, bottleneck=4),
         codebook_size=8,
     )
@@ -73,8 +75,21 @@ def save_tokenizer(run: Path, *, seed: int, mels: int | None = None) -> Tokenize
 def save_run(folder: Path, *, seed: int) -> Path:
     """A folder with a tokenizer, a language model and a vocoder that belong together."""
     tokenizer = save_tokenizer(folder, seed=seed)
-    gpt = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=64, dropout=0.0)
-    LanguageModel.create(gpt, tokenizer.format, seed=seed).save_pretrained(folder / "lm")
+    LanguageModel.create(GPT, tokenizer.format, seed=seed).save_pretrained(folder / "lm")
+    save_vocoder(folder, tokenizer, seed=seed)
+    return folder
+
+
+def save_rates_run(folder: Path, *, seed: int) -> Path:
+    """The same at three rates: the finest is that of `save_run`."""
+    tokenizers = [tiny_tokenizer(seed, frames=frames) for frames in (8, 4, 2)]
+    RateTokenizer(tokenizers).save_pretrained(folder / "tokenizer")
+    save_vocoder(folder, tokenizers[-1], seed=seed)
+    return folder
+
+
+def save_vocoder(folder: Path, tokenizer: Tokenizer, *, seed: int) -> None:
+    """A vocoder of a tokenizer."""
     wavenet = WaveNetConfig(
         sample_rate=AUDIO.sample_rate,
         hop_length=AUDIO.hop_length,
@@ -91,7 +106,6 @@ def save_run(folder: Path, *, seed: int) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         Vocoder(WaveNet(wavenet), tokenizer.format.tokenizer).save_pretrained(folder / "vocoder")
-    return folder
 
 
 def sweep(seconds: float, sample_rate: int, *, low: float = 200) -> FloatArray:

@@ -1,0 +1,72 @@
+"""The codebook of each rate: patches of some frames, their autoencoder, and the codes of the corpus.
+
+Each rate is made by the stages of a run that has this rate alone, so the store shares its entries with such a run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from audio.recordings.manifest import Manifest
+from audio.spectrogram import SpectrogramConfig
+from foundation.saved_models import rate_folder
+from pipelines.stages.codes import codes
+from pipelines.stages.health import health
+from pipelines.stages.tokenizer import TokenizerSettings, autoencoder, codebook, frame_sample, input_sample
+from pipelines.store.session import Session
+from pipelines.store.store import MODEL, Entry, Recipe
+from tokenizer.rate_tokenizer import RateTokenizer
+from tokenizer.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codebook:
+    """The entries of one rate."""
+
+    sample: Entry
+    inputs: Entry | None  # the same columns in other dynamic ranges
+    autoencoder: Entry
+    tokenizer: Entry
+    codes: Entry
+    health: Entry
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries in the order of the data."""
+        found = (getattr(self, field.name) for field in fields(self))
+        return tuple(entry for entry in found if entry is not None)
+
+    def named(self, number: int) -> tuple[Entry, ...]:
+        """Return the entries with names of their own in a run that has several rates."""
+        return tuple(at_rate(entry, number) for entry in self.entries)
+
+
+def at_rate(entry: Entry, number: int) -> Entry:
+    """Return the entry of a rate under another name, because the finest rate has the same stage."""
+    return replace(entry, stage=f"rate_{number}_{entry.stage}")
+
+
+def make_codebook(
+    session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings, *, seed: int
+) -> Codebook:
+    """Train the autoencoder and the codebook of one rate, encode the corpus, and measure the codebook's health."""
+    sample = frame_sample(session, manifest, audio, settings)
+    inputs = input_sample(session, manifest, audio, settings)
+    trained = autoencoder(session, sample, audio, settings, inputs)
+    tokens = codebook(session, sample, trained, audio, settings)
+    coded = codes(session, manifest, tokens)
+    healthy = health(session, manifest, tokens, coded, settings.health, seed=seed)
+    return Codebook(sample=sample, inputs=inputs, autoencoder=trained, tokenizer=tokens, codes=coded, health=healthy)
+
+
+def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:
+    """Write the tokenizers of all rates, coarse to fine, as one folder for `RateTokenizer`."""
+    folders = [rate_folder(Path(), number) for number in range(1, len(tokenizers) + 1)]
+    inputs = {str(folder): entry.key for folder, entry in zip(folders, tokenizers, strict=True)}
+    recipe = Recipe("rate_tokenizer", 1, config={}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        RateTokenizer([Tokenizer.from_pretrained(entry.folder) for entry in tokenizers]).save_pretrained(folder)
+
+    files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
+    return session.obtain(recipe, f"tokenizers of {len(tokenizers)} rates", make, files=files)

@@ -1,0 +1,62 @@
+"""The codebooks of several rates in a run."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foundation.errors import InputError
+from foundation.files import file_hash
+from pipelines.chain.chain import rates
+from pipelines.settings.run import run_settings
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import composed, run, stored
+from tokenizer.parquet import read_codes
+from tokenizer.rate_tokenizer import RateTokenizer
+from tokenizer.tokenizer import Tokenizer
+
+ONE_RATE = ("sample", "autoencoder", "tokenizer", "codes", "health")
+
+
+def test_codebooks_of_all_rates(finished_run: FinishedRun, tmp_path: Path) -> None:
+    store = shutil.copytree(finished_run.store, tmp_path / "store")
+    before = stored(store)
+    assert run(store, tmp_path / "run", "stages=[tokenizer]", "tokenizer.rates=[8,4,2]") == 0
+    made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
+    assert {stage: made[stage] for stage in ONE_RATE} == dict.fromkeys(ONE_RATE, 3)  # the finest was there
+    assert {path: digest for path, digest in stored(store).items() if path in before} == before
+    whole = RateTokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    assert [each.patch_frames for each in whole.tokenizers] == [8, 4, 2]
+    own, shared = tmp_path / "run/tokenizer/rate_3", finished_run.folder / "tokenizer"
+    for name in ("config.json", "model.safetensors", "README.md"):
+        assert file_hash(own / name) == file_hash(shared / name)
+    assert Tokenizer.from_pretrained(shared).format == whole.finest.format
+    (root,) = store.glob("embedded/embedded-*/")
+    for path in store.glob("codes/*/"):
+        codes_format, clips = read_codes(path)
+        (tokenizer,) = (each for each in whole.tokenizers if each.format == codes_format)
+        clip = next(clips)
+        assert np.array_equal(tokenizer.encode_file(root / clip.path).values, clip.codes.values)
+
+
+def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:
+    settings = run_settings(composed(tmp_path, "tokenizer.rates=[8,4,2]"))
+    assert "12.5, 25 and 50 codes per second in 1 stream" in rates(settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tokenizer.rates=[8,3,2]"], r"tokenizer.rates is \[8, 3, 2\]; name 2 to 4 numbers of frames per patch"),
+        (["tokenizer.rates=[2]"], "name 2 to 4 numbers"),
+        (["tokenizer.rates=[32,16,8,4,2]"], "name 2 to 4 numbers"),
+        (["tokenizer.rates=[2,4]"], "each a multiple of the next"),
+        (["tokenizer.rates=[2,0]"], "name 2 to 4 numbers"),
+        (["tokenizer.rates=[8,4]"], r"tokenizer.patch.frames 2; .*: add tokenizer.patch.frames=4"),
+    ],
+)
+def test_rates_that_do_not_fit_are_refused(words: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        run_settings(composed(tmp_path, *words))
