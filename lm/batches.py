@@ -25,7 +25,15 @@ MIN_WINDOWS = 4  # per step, for windows of any length
 MIN_PAIRS = 2  # contrasted at a time by each process
 UNCOUNTED = -100  # target of a position that is not counted: torch's cross entropy ignores it
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
-Row = tuple[IndexArray, IndexArray]  # tokens and targets of a window, one of each per code
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """A window of a recording."""
+
+    tokens: IndexArray  # one per code
+    targets: IndexArray  # one per code
+    conditions: IndexArray | None  # (codes, columns) of an upsampler: what it reads where it predicts each code
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +56,7 @@ class TokenBatch:
     inputs: Tensor
     targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
     codes: int  # number of counted targets; known on the host, which saves a query to the GPU
+    conditions: Tensor | None = None  # (batch, positions, columns) int64 of an upsampler: see `lm.gpt.GPT`
     pairs: Pairs | None = None  # if rows i and i + batch / 2 are two views of a clip
 
     def to(self, device: torch.device) -> "TokenBatch":
@@ -56,13 +65,15 @@ class TokenBatch:
             self,
             inputs=self.inputs.to(device, non_blocking=True),
             targets=self.targets.to(device, non_blocking=True),
+            conditions=None if self.conditions is None else self.conditions.to(device, non_blocking=True),
             pairs=self.pairs and self.pairs.to(device),
         )
 
 
 def loss(model: nn.Module, batch: TokenBatch) -> tuple[Tensor, int]:
     """Compute the summed cross entropy in nats over the codes of the batch, and their number."""
-    return cross_entropy(model(batch.inputs), batch.targets), batch.codes
+    logits = model(batch.inputs) if batch.conditions is None else model(batch.inputs, batch.conditions)
+    return cross_entropy(logits, batch.targets), batch.codes
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -163,7 +174,7 @@ class TrainingBatches:
         batch = _collate(rows, self._vocabulary)
         if self._views == 1:
             return batch
-        clips, lengths = [clip for clip, _ in examples], [len(targets) for _, targets in rows]
+        clips, lengths = [clip for clip, _ in examples], [len(row.targets) for row in rows]
         return replace(batch, pairs=Pairs(clips=torch.tensor(clips), lengths=torch.tensor(lengths)))
 
     @property
@@ -190,10 +201,11 @@ class TrainingBatches:
     def _row(self, codes: IntArray, start: int, rng: np.random.Generator) -> Row:
         """Return the window that begins at a time step, or the last whole window; some inputs are random codes."""
         start = min(start, max(len(codes) - self._capacity, 0))
-        crop = codes[start : start + self._capacity]
+        crop, conditions = _divided(codes[start : start + self._capacity], self._vocabulary)
         replaced = rng.random(crop.shape) < self._config.random_inputs
         others = rng.integers(self._vocabulary.codebook_size, size=crop.shape, dtype=np.int32)
-        return self._vocabulary.tokens(np.where(replaced, others, crop)), crop.reshape(-1).astype(np.int64)
+        tokens, targets = self._vocabulary.tokens(np.where(replaced, others, crop)), crop.reshape(-1).astype(np.int64)
+        return Row(tokens=tokens, targets=targets, conditions=conditions)
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""
@@ -230,21 +242,43 @@ def validation_batches(
 
 
 def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> Row:
-    """Return tokens and targets of a window of ``codes (time, streams)``; its uncounted codes are no targets."""
-    read = codes[window.start : window.stop]
+    """Return a window of ``codes (time, streams)``; its uncounted codes are no targets."""
+    read, conditions = _divided(codes[window.start : window.stop], vocabulary)
     targets = read.astype(np.int64)
     targets[: window.counted - window.start] = UNCOUNTED
-    return vocabulary.tokens(read), targets.reshape(-1)
+    return Row(tokens=vocabulary.tokens(read), targets=targets.reshape(-1), conditions=conditions)
+
+
+def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexArray | None]:
+    """Divide time steps ``(time, streams + columns)`` into codes and, of an upsampler, conditions of each code."""
+    codes, conditions = steps[:, : vocabulary.streams], steps[:, vocabulary.streams :]
+    if not conditions.shape[1]:
+        return codes, None
+    return codes, np.repeat(conditions, vocabulary.streams, axis=0).astype(np.int64)
 
 
 def _collate(rows: list[Row], vocabulary: Vocabulary) -> TokenBatch:
-    """Collate rows of (tokens, targets), one of each per position; every row begins with begin-of-sequence."""
-    width = max(len(tokens) for tokens, _ in rows)
+    """Collate windows; every row begins with begin-of-sequence."""
+    width = max(len(row.tokens) for row in rows)
     inputs = np.full((len(rows), width), vocabulary.pad, np.int64)
     targets = np.full((len(rows), width), UNCOUNTED, np.int64)
-    for index, (tokens, wanted) in enumerate(rows):
+    for index, row in enumerate(rows):
         inputs[index, 0] = vocabulary.bos
-        inputs[index, 1 : len(tokens)] = tokens[:-1]
-        targets[index, : len(wanted)] = wanted
-    codes = int((targets != UNCOUNTED).sum())
-    return TokenBatch(inputs=torch.from_numpy(inputs), targets=torch.from_numpy(targets), codes=codes)
+        inputs[index, 1 : len(row.tokens)] = row.tokens[:-1]
+        targets[index, : len(row.targets)] = row.targets
+    return TokenBatch(
+        inputs=torch.from_numpy(inputs),
+        targets=torch.from_numpy(targets),
+        codes=int((targets != UNCOUNTED).sum()),
+        conditions=_padded([row.conditions for row in rows if row.conditions is not None], width),
+    )
+
+
+def _padded(conditions: list[IndexArray], width: int) -> Tensor | None:
+    """Fill the conditions of each window up to the same number of positions; None if there are none."""
+    if not conditions:
+        return None
+    padded = np.zeros((len(conditions), width, conditions[0].shape[1]), np.int64)
+    for own, row in zip(padded, conditions, strict=True):
+        own[: len(row)] = row
+    return torch.from_numpy(padded)

@@ -6,28 +6,37 @@ import numpy as np
 
 from foundation.ranges import require
 from lm.model import LanguageModel
-from tokenizer.codes import Codes, IntArray, join_codes
+from lm.rate_model import RateLanguageModel
+from tokenizer.codes import Codes, IntArray
+from tokenizer.rates import split_rates
 
 NGRAMS = (1, 2, 3)
 
 
 def diversity(
-    model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes], recoded: Sequence[Codes]
+    model: LanguageModel | RateLanguageModel,
+    prompts: Sequence[Codes | None],
+    codes: Sequence[Codes],
+    recoded: Sequence[Codes],
 ) -> dict[str, float | None]:
     """Compute distinct n-grams of generated codes, and the model's perplexity of them and of the codes of their sound.
 
-    ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model.
+    ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model. Of
+    codes at several rates, n-grams are those of the finest, and the perplexity is that of all codes of a finest step.
     """
+    finest = [split_rates(each)[-1].values for each in codes]
     return {
-        **{f"distinct_{n}": distinct_ngrams([each.values for each in codes], n) for n in NGRAMS},
+        **{f"distinct_{n}": distinct_ngrams(finest, n) for n in NGRAMS},
         "perplexity": _perplexity_after(model, prompts, codes),
         "recoded_perplexity": _perplexity_after(model, prompts, recoded),
     }
 
 
-def _perplexity_after(model: LanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]) -> float | None:
+def _perplexity_after(
+    model: LanguageModel | RateLanguageModel, prompts: Sequence[Codes | None], codes: Sequence[Codes]
+) -> float | None:
     found = [
-        model.log_probabilities(each if prompt is None else join_codes(prompt, each))[-len(each.values) :]
+        model.log_probabilities_after(prompt, each)
         for prompt, each in zip(prompts, codes, strict=True)
         if len(each.values)
     ]

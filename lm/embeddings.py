@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from foundation.errors import InputError
-from lm.model import LanguageModel
+from lm.model import LanguageModel, Reading
 from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of, pool, pooling_weights, takes_max
 from lm.vectors import ONE_HEARING, VectorConfig
 from lm.windows import Window, windows
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, IntArray
 
 States = Literal["residual", "inner"]  # of each layer, which probes may read
 RESIDUAL: tuple[States, ...] = ("residual",)
@@ -35,8 +35,9 @@ def embed(
     with a recording's length.
     """
     means = means_of(poolings)
-    weights = [_weights(codes, means) for codes in clips]
-    sums, largest = _pool(model, clips, weights, batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
+    readings = [model.reading(codes) for codes in clips]
+    weights = [_weights(reading.values, means) for reading in readings]
+    sums, largest = _pool(model, readings, weights, batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
     ends = np.cumsum([0, *(len(pooling_weights(1, each)) for each in means)])
     places = zip(means, ends[:-1], ends[1:], strict=True)
     parts = {each: sums[:, :, begin:end] for each, begin, end in places}  # (layers, clips, parts, dim) of each
@@ -57,7 +58,7 @@ def embed_attentively(
     ``surprises`` are nats per code ``(time, streams)`` of each clip: minus `LanguageModel.log_probabilities`.
     """
     weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
-    return _pool(model, clips, weights, batch_tokens)[0][:, :, 0]
+    return _pool(model, [model.reading(codes) for codes in clips], weights, batch_tokens)[0][:, :, 0]
 
 
 def layer_features(
@@ -113,7 +114,7 @@ def _by_layer(
 
 def _pool(
     model: LanguageModel,
-    clips: Sequence[Codes],
+    clips: Sequence[Reading],
     weights: Sequence[FloatArray],
     batch_tokens: int,
     *,
@@ -124,17 +125,17 @@ def _pool(
 
     The second result has the largest magnitudes over time ``(layers, clips, 1, dim)``, zeros without ``largest``.
     """
-    for codes in clips:
-        model.require_own(codes)
-    gpt, config, streams = model.gpt, model.gpt.config, model.format.streams
+    gpt, config, streams = model.gpt, model.gpt.config, model.predicted.streams
     layers, dim = (config.layers, config.ffn_dim) if inner else (1 + config.layers, config.model_dim)
     pooled = np.zeros((layers, len(clips), len(weights[0]), dim), np.float32)
     peaks = np.zeros((layers, len(clips) if largest else 0, 1, dim), np.float32)
     for batch in _batches(clips, model.gpt.capacity, batch_tokens):
-        rows = [model.tokens(clips[index].values[window.start : window.stop]) for index, window in batch]
+        inputs = [model.inputs(clips[index], window) for index, window in batch]
+        rows, conditions = [tokens for tokens, _ in inputs], [each for _, each in inputs if each is not None]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
+        read = torch.nn.utils.rnn.pad_sequence(conditions, batch_first=True) if conditions else None
         # (layers, batch, positions, dim)
-        states = gpt.inner_activations(padded) if inner else gpt.hidden_states(padded)
+        states = gpt.inner_activations(padded, read) if inner else gpt.hidden_states(padded, read)
         for row, (index, window) in enumerate(batch):
             shares = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams])
             first = 1 + (window.counted - window.start) * streams
@@ -152,19 +153,19 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
     return by_step.mean(2).transpose(0, 1).flatten(1)
 
 
-def _weights(codes: Codes, means: Sequence[Means]) -> FloatArray:
-    """Return the weight of each code in each part of all means ``(parts, time * streams)``."""
-    none = np.zeros((0, len(codes.values)), np.float32)
-    weights = np.concatenate([none, *(pooling_weights(len(codes.values), each) for each in means)])
-    return np.repeat(weights / codes.format.streams, codes.format.streams, axis=1)
+def _weights(values: IntArray, means: Sequence[Means]) -> FloatArray:
+    """Return the weight of each code of ``(time, streams)`` in each part of all means ``(parts, time * streams)``."""
+    steps, streams = values.shape
+    weights = np.concatenate([np.zeros((0, steps), np.float32), *(pooling_weights(steps, each) for each in means)])
+    return np.repeat(weights / streams, streams, axis=1)
 
 
-def _batches(clips: Sequence[Codes], capacity: int, batch_tokens: int) -> Iterator[list[Passage]]:
-    passages = [(index, window) for index, codes in enumerate(clips) for window in windows(len(codes.values), capacity)]
+def _batches(clips: Sequence[Reading], capacity: int, batch_tokens: int) -> Iterator[list[Passage]]:
+    passages = [(index, window) for index, clip in enumerate(clips) for window in windows(len(clip.values), capacity)]
     passages.sort(key=lambda passage: passage[1].stop - passage[1].start)
     batch: list[Passage] = []
     for index, window in passages:
-        row_tokens = 1 + (window.stop - window.start) * clips[index].format.streams
+        row_tokens = 1 + (window.stop - window.start) * clips[index].values.shape[1]
         if batch and (len(batch) + 1) * row_tokens > batch_tokens:
             yield batch
             batch = []

@@ -13,21 +13,32 @@ from tokenizer.codes import IntArray
 
 @torch.no_grad()
 def continue_codes(
-    gpt: GPT, prompts: Sequence[IntArray], *, steps: int, sampling: Sampling, seed: int
+    gpt: GPT,
+    prompts: Sequence[IntArray],
+    *,
+    steps: int,
+    sampling: Sampling,
+    seed: int,
+    conditions: Sequence[IntArray] | None = None,
+    rate: int = 1,
 ) -> list[IntArray]:
     """Generate ``steps`` time steps ``(steps, streams)`` after each prompt ``(time, streams)``, without the prompts.
 
     Row ``i`` has its own generator, seeded by (seed, i), and starts when its own prompt is over; longer prompts are
     still being read meanwhile. When the context is full, the model reads its last half again and goes on.
+
+    An upsampler reads the ``conditions (time + steps, columns)`` of each row; ``rate`` is the number of its rate, which
+    draws other random numbers than rate 1.
     """
     streams = gpt.vocabulary.streams
     lengths = np.array([prompt.size for prompt in prompts])
     codes = np.zeros((len(prompts), lengths.max() + steps * streams), np.int32)
     for row, prompt in zip(codes, prompts, strict=True):
         row[: prompt.size] = prompt.reshape(-1)
-    generators = [np.random.default_rng([seed, index]) for index in range(len(prompts))]
+    of_rate = [] if rate == 1 else [rate]
+    generators = [np.random.default_rng([seed, index, *of_rate]) for index in range(len(prompts))]
     guard = LoopGuard(sampling.max_repeats, batch=len(prompts), streams=streams)
-    reader = _Reader(gpt)
+    reader = _Reader(gpt, None if conditions is None else _stacked(conditions, codes.shape[1] // streams))
     for position in range(codes.shape[1]):
         past = codes[:, :position]
         drawing = (lengths <= position) & (position < lengths + steps * streams)
@@ -41,11 +52,20 @@ def continue_codes(
     ]
 
 
+def _stacked(conditions: Sequence[IntArray], steps: int) -> IntArray:
+    """Stack the conditions of all rows ``(batch, steps, columns)``; nobody counts what follows the end of a row."""
+    stacked = np.zeros((len(conditions), steps, conditions[0].shape[1]), np.int32)
+    for row, own in zip(stacked, conditions, strict=True):
+        row[: len(own)] = own
+    return stacked
+
+
 class _Reader:
     """Logits of the next code; reads one token if the window goes on, and a whole window if a new one begins."""
 
-    def __init__(self, gpt: GPT) -> None:
+    def __init__(self, gpt: GPT, conditions: IntArray | None) -> None:
         self._gpt = gpt
+        self._conditions = conditions  # (batch, time, columns)
         self._cached = CachedGPT(gpt)
         self._start = 0  # codes: start of the window in the cache
         self._position: int | None = None  # codes: length of the past at the last call
@@ -61,5 +81,11 @@ class _Reader:
             self._cached, self._start = CachedGPT(self._gpt), start
             tokens = np.concatenate([np.full((len(past), 1), vocabulary.bos), tokens], axis=1)
         self._position = position
-        logits: FloatArray = self._cached.read(torch.from_numpy(tokens).to(self._gpt.device)).double().cpu().numpy()
+        device, conditions = self._gpt.device, None
+        if self._conditions is not None:
+            predicted = np.arange(position + 1 - tokens.shape[1], position + 1)  # the code after each token
+            read = self._conditions[:, predicted // vocabulary.streams]
+            conditions = torch.from_numpy(read.astype(np.int64)).to(device)
+        read_logits = self._cached.read(torch.from_numpy(tokens).to(device), conditions)
+        logits: FloatArray = read_logits.double().cpu().numpy()
         return logits

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from foundation.ranges import require, require_least
+from lm.conditions import ConditionEmbedding, Conditions
 from lm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ class GPTConfig:
         given = f"{self.rope_theta} and lm.gpt.init_std {self.init_std}"
         require(self.rope_theta > 0 and self.init_std > 0, "lm.gpt.rope_theta", given, "both must be above 0")
 
-    def parameters(self, vocabulary: Vocabulary) -> int:
+    def parameters(self, vocabulary: Vocabulary, conditions: Conditions | None = None) -> int:
         """Return the number of weights; the output projection is the embedding and counts once."""
         attention, feed_forward, norms = 4 * self.model_dim**2, 3 * self.model_dim * self.ffn_dim, 2 * self.model_dim
-        return vocabulary.size * self.model_dim + self.layers * (attention + feed_forward + norms) + self.model_dim
+        embeddings = vocabulary.size + (sum(conditions.sizes) if conditions else 0)
+        return embeddings * self.model_dim + self.layers * (attention + feed_forward + norms) + self.model_dim
 
     def positions_per_step(self, streams: int) -> int:
         """Return the positions of one time step of ``streams`` streams."""
@@ -83,14 +85,20 @@ class GPT(nn.Module):
 
     The logits cover only the codes of the stream that comes next. Tokens and logits are counted code by code, whatever
     `GPTConfig.interleaving` does inside.
+
+    An upsampler also reads ``conditions`` of coarser codes: ``(batch, positions, columns)``, where position ``p`` holds
+    what `lm.conditions` reads at the time step of code ``p``, the code that position ``p`` predicts.
     """
 
-    def __init__(self, config: GPTConfig, vocabulary: Vocabulary) -> None:
+    def __init__(self, config: GPTConfig, vocabulary: Vocabulary, conditions: Conditions | None = None) -> None:
         super().__init__()
         config.require_room(vocabulary.streams)
         self.config = config
         self.vocabulary = vocabulary
         self.transformer = _transformer(config, vocabulary)
+        self.conditions = conditions
+        dim, std = config.model_dim, config.init_std
+        self.embed_conditions = None if conditions is None else ConditionEmbedding(conditions, dim, std=std)
 
     @property
     def by_step(self) -> bool:
@@ -107,20 +115,20 @@ class GPT(nn.Module):
         """The device of the weights."""
         return next(self.parameters()).device
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, codebook_size)``.
 
         Position ``p`` of the result predicts code ``p`` of the window from tokens 0 to ``p``; with parallel streams,
         from the time steps before its own.
         """
-        return self.logits(self.decoded(tokens))[:, : tokens.shape[1]]
+        return self.logits(self.decoded(tokens, conditions))[:, : tokens.shape[1]]
 
-    def decoded(self, tokens: Tensor) -> Tensor:
+    def decoded(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Compute the normalised last states, from which the logits follow: ``(batch, positions, model_dim)``.
 
         With parallel streams the positions are begin-of-sequence and whole time steps.
         """
-        decoded: Tensor = self.transformer.decoder(*self._embed(tokens))
+        decoded: Tensor = self.transformer.decoder(*self._embed(tokens, conditions))
         return decoded
 
     def logits(self, decoded: Tensor) -> Tensor:
@@ -131,29 +139,41 @@ class GPT(nn.Module):
         codes: Tensor = logits[..., : self.vocabulary.codes]
         return codes.reshape(len(codes), -1, self.vocabulary.codebook_size)  # (N, T, S * K) -> (N, T * S, K)
 
-    def step_logits(self, steps: Tensor, state_bag: IncrementalStateBag) -> Tensor:
+    def step_logits(self, steps: Tensor, conditions: Tensor | None, state_bag: IncrementalStateBag) -> Tensor:
         """Map tokens ``(batch, time, streams)`` to logits of the time step after each ``(batch, time, streams, K)``."""
-        embedded, layout = self._embed_steps(steps)
+        embedded, layout = self._embed_steps(steps, conditions)
         decoded = self.transformer.decoder(embedded, layout, state_bag=state_bag)
         return self.logits(decoded).reshape(*steps.shape, -1)
 
-    def _embed(self, tokens: Tensor) -> tuple[Tensor, BatchLayout]:
+    def position_logits(self, tokens: Tensor, conditions: Tensor | None, state_bag: IncrementalStateBag) -> Tensor:
+        """Map tokens ``(batch, positions)`` after those in the state to logits ``(batch, positions, vocabulary)``."""
+        embedded, layout = self._embed(tokens, conditions)
+        logits: Tensor = self.transformer.final_proj(self.transformer.decoder(embedded, layout, state_bag=state_bag))
+        return logits
+
+    def _embed(self, tokens: Tensor, conditions: Tensor | None) -> tuple[Tensor, BatchLayout]:
         """Compute the first layer's inputs ``(batch, positions, model_dim)``; positions as in `decoded`."""
         from fairseq2.nn import BatchLayout
 
         if self.by_step:
-            return self._embed_steps(self.vocabulary.steps(tokens))
+            of_steps = None if conditions is None else conditions[:, :: self.vocabulary.streams]
+            return self._embed_steps(self.vocabulary.steps(tokens), of_steps)
         # Rows padded on the right are passed as full rows: attention is causal, so no position before the padding sees
         # it, and the fast causal kernel needs no mask.
+        if self.embed_conditions is not None:
+            return self._embed_steps(tokens[..., None], conditions)
         embedded, layout = self.transformer.decoder_frontend(tokens, BatchLayout.of(tokens))
         return embedded, layout
 
-    def _embed_steps(self, steps: Tensor) -> tuple[Tensor, BatchLayout]:
-        """Sum the embeddings of each time step's tokens ``(batch, time, model_dim)``."""
+    def _embed_steps(self, steps: Tensor, conditions: Tensor | None) -> tuple[Tensor, BatchLayout]:
+        """Sum the embeddings of each time step's tokens, and those of its conditions ``(batch, time, model_dim)``."""
         from fairseq2.nn import BatchLayout
 
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
         embedded = frontend.embed(steps).sum(2)  # (N, T, S, M) -> (N, T, M)
+        if self.embed_conditions is not None:
+            assert conditions is not None, "an upsampler reads coarser codes"
+            embedded = embedded + self.embed_conditions(conditions)
         return embedded if frontend.dropout is None else frontend.dropout(embedded), BatchLayout.of(steps[..., 0])
 
     def code_logits(self, logits: Tensor, *, first: int) -> Tensor:
@@ -164,7 +184,7 @@ class GPT(nn.Module):
         return codes[:, positions, (positions + first) % streams]  # (N, T, S, K) -> (N, T, K)
 
     @torch.no_grad()
-    def hidden_states(self, tokens: Tensor) -> Tensor:
+    def hidden_states(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map tokens ``(batch, positions)`` to embeddings and layers ``(1 + layers, batch, positions, model_dim)``.
 
         The last layer's states are those before the final normalisation. With parallel streams the codes of a time step
@@ -176,14 +196,14 @@ class GPT(nn.Module):
             states.append(layer_output)
             return True
 
-        embedded, layout = self._embed(tokens)
+        embedded, layout = self._embed(tokens, conditions)
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
         stacked = torch.stack([embedded, *states])
         return self.vocabulary.over_codes(stacked) if self.by_step else stacked
 
     @torch.no_grad()
-    def inner_activations(self, tokens: Tensor) -> Tensor:
+    def inner_activations(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map tokens ``(batch, positions)`` to inner activations ``(layers, batch, positions, ffn_dim)``.
 
         The inner activations are the inputs of each feed-forward network's output projection: the SiLU of the gate
@@ -199,7 +219,7 @@ class GPT(nn.Module):
             for layer in self.transformer.decoder.layers:
                 projection = layer.get_submodule("ffn.output_proj")
                 hooks.callback(projection.register_forward_pre_hook(keep).remove)
-            self.transformer.decoder(*self._embed(tokens))
+            self.transformer.decoder(*self._embed(tokens, conditions))
         stacked = torch.stack(activations)
         return self.vocabulary.over_codes(stacked) if self.by_step else stacked
 
@@ -219,40 +239,39 @@ class CachedGPT:
         self._partial: Tensor | None = None  # (batch, < streams) tokens of the incomplete time step
         self._next = torch.empty(0)  # (batch, streams, codebook_size) logits of that time step
 
-    def read(self, tokens: Tensor) -> Tensor:
+    def read(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Read the next tokens ``(batch, positions)``; return logits of the following code ``(batch, codebook_size)``.
 
         After the first call, one position at a time.
         """
         if self._gpt.by_step:
-            return self._read_steps(tokens)
-        from fairseq2.nn import BatchLayout
-
-        logits = self._gpt.transformer(tokens, BatchLayout.of(tokens), state_bag=self._state)
+            return self._read_steps(tokens, conditions)
+        logits = self._gpt.position_logits(tokens, conditions, self._state)
         self._state.increment_step_nr(tokens.shape[1])
         return self._gpt.code_logits(logits[:, -1:], first=self._state.step_nr - 1)[:, 0]
 
-    def _read_steps(self, tokens: Tensor) -> Tensor:
+    def _read_steps(self, tokens: Tensor, conditions: Tensor | None) -> Tensor:
         """Read tokens if a position is a time step: the tokens of an incomplete time step are kept for later."""
         streams = self._gpt.vocabulary.streams
         if self._partial is None:
             steps = self._gpt.vocabulary.steps(tokens)
+            conditions = None if conditions is None else conditions[:, ::streams]
             self._partial = tokens[:, 1 + (steps.shape[1] - 1) * streams :]
         else:
             waiting = torch.cat([self._partial, tokens], dim=1)
             whole = waiting.shape[1] // streams * streams
             steps, self._partial = waiting[:, :whole].reshape(len(waiting), -1, streams), waiting[:, whole:]
         if steps.shape[1]:
-            self._next = self._gpt.step_logits(steps, self._state)[:, -1]
+            self._next = self._gpt.step_logits(steps, conditions, self._state)[:, -1]
             self._state.increment_step_nr(steps.shape[1])
         return self._next[:, self._partial.shape[1]]
 
 
-def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int) -> GPT:
+def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int, conditions: Conditions | None = None) -> GPT:
     """Build a new model whose weights follow from the seed; the caller's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return GPT(config, vocabulary)
+        return GPT(config, vocabulary, conditions)
 
 
 def _transformer(config: GPTConfig, vocabulary: Vocabulary) -> TransformerLM:

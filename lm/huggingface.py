@@ -43,6 +43,8 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
 
     A model that reads several codes at a position is refused, because the Llama layout cannot represent it.
     """
+    if model.gpt.conditions is not None:
+        raise InputError(f"{model.name} reads codes of coarser rates, which the Llama layout cannot; export rate 1")
     if model.gpt.by_step:
         raise InputError(
             f"{model.name} has lm.gpt.interleaving=parallel, {model.format.streams} codes at each position, which the "

@@ -1,4 +1,8 @@
-"""The language model of one codebook: loading, saving, scoring and generating."""
+"""The language model of one codebook: loading, saving, scoring and generating.
+
+Of codes at several rates it is an upsampler: it predicts the codes of the finest rate, and reads those of the others.
+`lm.rate_model` joins such models.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +14,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import LANGUAGE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
 from foundation.seeds import require_seed
 from lm.batches import loss, validation_batches
+from lm.conditions import LOOK_AHEAD, Conditions
 from lm.generation import continue_codes
 from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.model_card import model_card
@@ -21,7 +27,8 @@ from lm.sampling import Sampling
 from lm.sequences import CodeSequences
 from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
-from tokenizer.codes import Codes, CodesFormat, IntArray, require_codes, require_same_codebook
+from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_codes, require_same_codebook
+from tokenizer.rates import split_rates
 
 # The output projection is the embedding; safetensors keeps one of the two names.
 TIED = ("transformer.decoder_frontend.embed.weight", "transformer.final_proj.weight")
@@ -34,7 +41,21 @@ class _Saved:
 
     gpt: GPTConfig
     codes: CodesFormat
+    look_ahead: int = LOOK_AHEAD  # of an upsampler
     weights_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """A recording as a language model reads it."""
+
+    values: IntArray  # (time, streams) codes that the model predicts
+    conditions: IntArray | None  # (time + 1, columns) of an upsampler; the last row is that of the code that follows
+
+    @property
+    def steps(self) -> IntArray:
+        """Codes and conditions side by side, as `lm.sequences` keeps them."""
+        return self.values if self.conditions is None else np.concatenate([self.values, self.conditions[:-1]], axis=1)
 
 
 class LanguageModel:
@@ -42,21 +63,31 @@ class LanguageModel:
 
     def __init__(self, gpt: GPT, codes_format: CodesFormat, *, name: str = "the language model") -> None:
         self.gpt = gpt.eval()
-        self.format = codes_format
+        self.format = codes_format  # of several rates, if this is an upsampler
+        self.predicted = codes_format.formats[-1]  # format of the codes that it predicts
         self.name = name  # name in messages
 
     @classmethod
-    def create(cls, config: GPTConfig, codes_format: CodesFormat, *, seed: int) -> "LanguageModel":
-        """Create an untrained model; its weights follow from the seed."""
-        return cls(create_gpt(config, Vocabulary.of(codes_format), seed=seed), codes_format)
+    def create(
+        cls, config: GPTConfig, codes_format: CodesFormat, *, seed: int, look_ahead: int = LOOK_AHEAD
+    ) -> "LanguageModel":
+        """Create an untrained model; its weights follow from the seed.
+
+        ``look_ahead`` is the number of codes of each coarser rate that an upsampler reads after the covering one.
+        """
+        vocabulary = Vocabulary.of(codes_format.formats[-1])
+        conditions = Conditions.of(codes_format, look_ahead=look_ahead)
+        return cls(create_gpt(config, vocabulary, seed=seed, conditions=conditions), codes_format)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
         """Load a model that `save_pretrained` wrote."""
         folder = Path(folder).expanduser()
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
-            require_size(folder / WEIGHTS, saved.gpt.parameters(Vocabulary.of(saved.codes)))
-            model = cls.create(saved.gpt, saved.codes, seed=0)
+            conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
+            vocabulary = Vocabulary.of(saved.codes.formats[-1])
+            require_size(folder / WEIGHTS, saved.gpt.parameters(vocabulary, conditions))
+            model = cls.create(saved.gpt, saved.codes, seed=0, look_ahead=saved.look_ahead)
             load_weights(model.gpt, folder, saved.weights_sha256, tied=TIED)
         model.name = f"the language model {folder}"
         model.gpt.to(device)
@@ -64,7 +95,9 @@ class LanguageModel:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write model.safetensors, README.md and, last, config.json: a folder with a config.json is complete."""
-        config = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
+        config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
+        if self.gpt.conditions is not None:
+            config["look_ahead"] = self.gpt.conditions.look_ahead
         write_model(Path(folder).expanduser(), self.gpt, config, card=model_card(self.gpt, self.format))
 
     def generate(
@@ -92,9 +125,13 @@ class LanguageModel:
         """
         if not prompts:
             return []
-        num_samples = round(seconds * self.format.sample_rate) if math.isfinite(seconds) else 0
+        if self.gpt.conditions is not None:
+            raise InputError(
+                f"{self.name} predicts fine codes from coarse codes, and cannot continue both: generate with "
+                "lm.rate_model.RateLanguageModel, which has a model for each rate"
+            )
+        num_samples = samples_of(seconds, self.format)
         require_seed(seed, "seed")
-        require(num_samples >= 1, "seconds", seconds, "ask for more than 0 seconds")
         continued = continue_codes(
             self.gpt,
             [self._prompt(prompt) for prompt in prompts],
@@ -113,12 +150,13 @@ class LanguageModel:
         State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. A recording
         longer than the context is read in windows; only the wanted layers are kept in memory.
         """
-        self.require_own(codes)
+        reading = self.reading(codes)
         wanted = list(range(1 + self.gpt.config.layers) if layers is None else layers)
         parts = [torch.zeros(len(wanted), 0, self.gpt.config.model_dim, device=self.gpt.device)]
-        for window in windows(len(codes.values), self.gpt.capacity):
-            states = self.gpt.hidden_states(self.tokens(codes.values[window.start : window.stop])[None])[:, 0]
-            parts.append(states[wanted, 1 + (window.counted - window.start) * self.format.streams :])
+        for window in windows(len(reading.values), self.gpt.capacity):
+            tokens, conditions = self.inputs(reading, window)
+            states = self.gpt.hidden_states(tokens[None], None if conditions is None else conditions[None])[:, 0]
+            parts.append(states[wanted, 1 + (window.counted - window.start) * self.predicted.streams :])
         return torch.cat(parts, dim=1)
 
     @torch.no_grad()
@@ -127,16 +165,20 @@ class LanguageModel:
 
         It is the distribution from which `generate` draws with the default sampling options.
         """
-        self.require_own(codes)
-        parts = [self._window_log_probabilities(codes.values, w) for w in windows(len(codes.values), self.gpt.capacity)]
-        return np.concatenate(parts) if parts else np.zeros(codes.values.shape, np.float32)
+        reading = self.reading(codes)
+        read = windows(len(reading.values), self.gpt.capacity)
+        parts = [self._window_log_probabilities(reading, window) for window in read]
+        return np.concatenate(parts) if parts else np.zeros(reading.values.shape, np.float32)
+
+    def log_probabilities_after(self, prompt: Codes | None, codes: Codes) -> FloatArray:
+        """Compute the log-probability of each code of a continuation, given the prompt: ``(time, streams)``."""
+        whole = codes if prompt is None else join_codes(prompt, codes)
+        return self.log_probabilities(whole)[len(whole.values) - len(codes.values) :]
 
     @torch.no_grad()
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the mean negative log-probability over all codes of all clips, in nats."""
-        for codes in clips:
-            self.require_own(codes)
-        sequences = CodeSequences.of([codes.values] for codes in clips)
+        sequences = CodeSequences.of([self.reading(codes).steps] for codes in clips)
         batches = validation_batches(sequences, self.gpt.vocabulary, batch_size=batch_size, capacity=self.gpt.capacity)
         total, num_codes = 0.0, 0
         for batch in batches:
@@ -153,6 +195,24 @@ class LanguageModel:
         require_codes(codes, "codes")
         require_same_codebook(self.format, codes.format, owner=self.name)
 
+    def reading(self, codes: Codes) -> Reading:
+        """Divide codes into those that the model predicts, and what it reads of coarser rates."""
+        self.require_own(codes)
+        *coarser, own = split_rates(codes)
+        if self.gpt.conditions is None:
+            return Reading(values=own.values, conditions=None)
+        conditions = self.gpt.conditions.align([each.values for each in coarser], len(own.values) + 1)
+        return Reading(values=own.values, conditions=conditions)
+
+    def inputs(self, reading: Reading, window: Window) -> tuple[Tensor, Tensor | None]:
+        """Return a window's tokens ``(1 + codes,)``, and the conditions of an upsampler ``(1 + codes, columns)``."""
+        tokens = self.tokens(reading.values[window.start : window.stop])
+        if reading.conditions is None:
+            return tokens, None
+        steps = reading.conditions[window.start : window.stop + 1]
+        repeated = np.repeat(steps, self.predicted.streams, axis=0)[: len(tokens)].astype(np.int64)
+        return tokens, torch.from_numpy(repeated).to(self.gpt.device)
+
     def tokens(self, values: IntArray) -> Tensor:
         """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``."""
         vocabulary = self.gpt.vocabulary
@@ -164,9 +224,17 @@ class LanguageModel:
         self.require_own(prompt)
         return prompt.values[: prompt.num_samples // self.format.samples_per_code]
 
-    def _window_log_probabilities(self, values: IntArray, window: Window) -> FloatArray:
-        read = values[window.start : window.stop]
-        logits = self.gpt(self.tokens(read)[None, :-1])[0]  # (time * streams, codebook_size)
+    def _window_log_probabilities(self, reading: Reading, window: Window) -> FloatArray:
+        read, (tokens, conditions) = reading.values[window.start : window.stop], self.inputs(reading, window)
+        # logits (time * streams, codebook_size)
+        logits = self.gpt(tokens[None, :-1], None if conditions is None else conditions[None, :-1])[0]
         wanted = torch.from_numpy(read.reshape(-1, 1).astype(np.int64)).to(logits.device)
         chosen: FloatArray = logits.float().log_softmax(-1).gather(1, wanted).cpu().numpy()
         return chosen.reshape(read.shape)[window.counted - window.start :]
+
+
+def samples_of(seconds: float, codes_format: CodesFormat) -> int:
+    """Return the number of samples of a length to generate."""
+    num_samples = round(seconds * codes_format.sample_rate) if math.isfinite(seconds) else 0
+    require(num_samples >= 1, "seconds", seconds, "ask for more than 0 seconds")
+    return num_samples

@@ -36,6 +36,54 @@ It knows only the sounds that it was trained on, and may continue a voice: say s
 """
 
 
+_UPSAMPLER_CARD = """---
+library_name: wordless
+tags: [audio, unit-language-model]
+---
+
+# Upsampler of a unit language model
+
+A decoder-only transformer that predicts the codes of one rate from earlier codes of this rate, and from the coarser
+codes that cover them. It works together with the models of the coarser rates, in the folders beside it.
+
+| | |
+|---|---|
+| parameters | {parameters:,} |
+| layers, width, heads | {config.layers}, {config.model_dim}, {config.heads} |
+| context | {config.context} positions ({config.interleaving}): {seconds:.1f} s |
+| codebook | {codes.codebook_size} codes x {codes.streams} stream(s), {codes.codes_per_second:g} time steps per second |
+| reads | codes of {coarser} time steps per second: the covering code and the next {conditions.look_ahead} |
+| fingerprint of the tokenizer | `{codes.tokenizer}` |
+| fingerprint of the codebook | `{codes.codebook}` |
+"""
+
+
+_RATES_CARD = """---
+library_name: wordless
+tags: [audio, unit-language-model]
+---
+
+# Unit language model of several rates
+
+A GPT continues recordings as codes of the coarsest rate, and an upsampler for each finer rate adds its codes.
+
+| rate | time steps per second | model | folder |
+|---|---|---|---|
+{rows}
+
+The fingerprint of the codebooks of all rates together is `{codes.codebook}`; codes of others are refused.
+
+```python
+from lm.rate_model import RateLanguageModel
+
+model = RateLanguageModel.from_pretrained("path/of/this/folder")
+more = model.generate(codes, seconds=3)  # codes: what the tokenizer of these codebooks made of a recording
+```
+
+It knows only the sounds that it was trained on, and may continue a voice: say so wherever what it makes is published.
+"""
+
+
 _EXPORT = """---
 library_name: transformers
 pipeline_tag: text-generation
@@ -82,12 +130,25 @@ def export_card(gpt: GPT, codes_format: CodesFormat) -> str:
 
 def model_card(gpt: GPT, codes_format: CodesFormat) -> str:
     """Write Markdown with the model's sizes, its codebook and how to call it."""
-    return _CARD.format(
+    predicted = codes_format.formats[-1]
+    card = _CARD if gpt.conditions is None else _UPSAMPLER_CARD
+    return card.format(
         parameters=sum(parameter.numel() for parameter in gpt.parameters()),
         config=gpt.config,
-        seconds=gpt.capacity / codes_format.codes_per_second,
-        codes=_escaped(codes_format),
+        seconds=gpt.capacity / predicted.codes_per_second,
+        codes=_escaped(predicted),
+        coarser=", ".join(f"{each.codes_per_second:g}" for each in codes_format.formats[:-1]),
+        conditions=gpt.conditions,
     )
+
+
+def rates_card(codes_format: CodesFormat) -> str:
+    """Write Markdown about the language models of several rates."""
+    rows = [
+        f"| {number} | {own.codes_per_second:g} | {'GPT' if number == 1 else 'upsampler'} | `rate_{number}` |"
+        for number, own in enumerate(codes_format.formats, 1)
+    ]
+    return _RATES_CARD.format(codes=_escaped(codes_format), rows="\n".join(rows))
 
 
 def _escaped(codes_format: CodesFormat) -> CodesFormat:

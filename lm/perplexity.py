@@ -8,6 +8,7 @@ import numpy as np
 from foundation.errors import InputError
 from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, require_same_codebook
+from tokenizer.rates import split_rates
 
 
 def unigram_perplexity(train: Sequence[Codes], validation: Sequence[Codes]) -> float:
@@ -33,12 +34,13 @@ def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
 
 
 def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
-    """Measure a model on validation clips, beside the frequencies of codes on train."""
+    """Measure a model on validation clips, beside the frequencies on train of the codes that it predicts."""
     nats = model.nats_per_code(validation)
+    known, held_out = ([split_rates(codes)[-1] for codes in clips] for clips in (train, validation))
     return {
         "perplexity": math.exp(nats),
-        "unigram_perplexity": unigram_perplexity(train, validation),
-        "bits_per_second": bits_per_second(nats, model.format),
+        "unigram_perplexity": unigram_perplexity(known, held_out),
+        "bits_per_second": bits_per_second(nats, model.predicted),
     }
 
 

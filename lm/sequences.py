@@ -22,7 +22,9 @@ class CodeSequences:
         InputError: there is no clip, a clip has no view, or a view has no code.
     """
 
-    values: IntArray  # (total time, streams), all sequences one after the other
+    # (total time, streams), all sequences one after the other; of an upsampler (total time, streams + columns), with
+    # what `lm.conditions` reads at each time step
+    values: IntArray
     offsets: IndexArray  # (sequences + 1,) time steps: sequence i is values[offsets[i] : offsets[i + 1]]
     first_views: IndexArray  # (clips + 1,) sequences: clip c has the views first_views[c] to first_views[c + 1] - 1
 

@@ -46,9 +46,9 @@ ARROWS = {
     "training": ("training", "foundation"),
     "audio": ("audio", "foundation"),
     "tokenizer": ("tokenizer", "audio", "foundation"),
-    "lm": ("lm", "tokenizer.codes", "foundation"),
+    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "foundation"),  # rates: the layout of codes, no tokenizer
     "lm/baselines": ("lm", "tokenizer.codes", "audio", "foundation"),
-    "vocoder": ("vocoder", "tokenizer.codes", "audio", "foundation"),
+    "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", "audio", "foundation"),
     "benchmarks": ("benchmarks", "vocoder", "tokenizer", "audio", "foundation"),
     "pipelines": PACKAGES,
     **{

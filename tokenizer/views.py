@@ -52,7 +52,10 @@ class ViewsConfig:
         require_seed(self.seed, "lm.views.seed")
 
     def of(self, name: str, patch_frames: int) -> tuple["View", ...]:
-        """Return the views of the clip ``name``; they do not depend on other clips."""
+        """Return the views of the clip ``name``; they do not depend on other clips.
+
+        Codes at several rates have the views of the coarsest rate, whose ``patch_frames`` these are.
+        """
         shifted = tuple(View(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1))
         rng = np.random.default_rng([self.seed, named_seed(name)])
         spread = np.log1p([self.max_speed, self.max_formants])
@@ -60,7 +63,13 @@ class ViewsConfig:
         offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
         ranges = [None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges)) for _ in offsets]
         warped = (
-            View(offset_frames=int(offset), speed=float(speed), formants=float(formants), dynamic_range=decibels)
+            View(
+                offset_frames=int(offset),
+                speed=float(speed),
+                formants=float(formants),
+                dynamic_range=decibels,
+                patch_frames=patch_frames,
+            )
             for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
         )
         return (*shifted, *warped)
@@ -74,10 +83,11 @@ class View:
     speed: float = 1.0  # above 1 is faster
     formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
     dynamic_range: float | None = None  # dB; None: the front end's own
+    patch_frames: int = 1  # of a warped copy, frames that fill no whole patch of so many frames are dropped
 
 
 def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
-    """Encode one clip in one view. Frames of a warped clip that fill no whole patch are dropped."""
+    """Encode one clip in one view."""
     clip, view = job
     if view.speed == view.formants == 1 and view.dynamic_range is None:
         return encode_clip(encoder, (clip, view.offset_frames))
@@ -102,10 +112,10 @@ def _kept_frames(encoder: Encoder, clip: Clip) -> tuple[Tensor, ...]:
 
 @torch.inference_mode()
 def _encode_warped(tokenizer: Tokenizer, frames: Iterable[Tensor], view: View) -> Codes:
-    values = []
+    values, size = [], max(view.patch_frames, tokenizer.patch_frames)
     for piece in tokenizer.log_mel.relative(frames, dynamic_range=view.dynamic_range):
         warped = _warp(piece, view)[view.offset_frames :]
-        whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
+        whole = warped[: len(warped) // size * size]
         if len(whole):
             values.append(tokenizer.encode_spectrogram(whole))
     steps = torch.cat(values) if values else torch.zeros(0, tokenizer.format.streams, dtype=torch.int32)

@@ -15,6 +15,7 @@ import numpy as np
 from audio.excerpts import Excerpt, block_energies, half_energy
 from audio.waveform import Waveform
 from tokenizer.codes import Codes
+from tokenizer.rates import split_rates
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +52,11 @@ class Prompt:
         _, energies = block_energies([excerpt.waveform.samples], step)
         start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
         return cls.within(excerpt.waveform, codes, start, start + length)
+
+    @property
+    def finest(self) -> "Prompt":
+        """The prompt with the codes of the finest rate alone, which a vocoder decodes."""
+        return Prompt(waveform=self.waveform, codes=split_rates(self.codes)[-1])
 
     def end(self, steps: int) -> "Prompt":
         """Return the last time steps of the prompt; all of them if it has fewer."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from foundation.ranges import require
 from lm.model import LanguageModel
 from lm.perplexity import bits_per_second
+from lm.rate_model import RateLanguageModel
 from tokenizer.codes import Codes
 
 
@@ -21,14 +22,14 @@ class Score:
     perplexity: float  # exp(nats per code)
 
 
-def score(model: LanguageModel, codes: Codes) -> Score:
-    """Score the codes of one recording.
+def score(model: LanguageModel | RateLanguageModel, codes: Codes) -> Score:
+    """Score the codes of one recording, at all rates.
 
     Raises:
         InputError: the codes are of another codebook, or there are none.
     """
-    log_probability = float(model.log_probabilities(codes).astype(float).sum())
-    count = codes.values.size
+    of_codes = model.log_probabilities(codes)
+    log_probability, count = float(of_codes.astype(float).sum()), of_codes.size
     require(count > 0, "the recording", "empty", "score a recording that is longer than one code")
     nats = -log_probability / count
     return Score(

@@ -23,6 +23,7 @@ from pipelines.commandline.overrides import command_line
 from pipelines.methods.study import Codec, unlabelled_entry
 from pipelines.pages.run_words import summary
 from pipelines.rates.codebooks import Codebook, make_codebook, rate_tokenizer
+from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed, write_results
@@ -44,7 +45,7 @@ COMPARISON = "comparison.md"
 # folder of a run -> the stages whose entry is copied there, the first that the run has
 PARTS = {
     "tokenizer": ("rate_tokenizer", "tokenizer"),
-    "lm": ("lm",),
+    "lm": ("rate_lm", "lm"),
     "vocoder": ("vocoder",),
     "listening": ("listening",),
 }
@@ -151,11 +152,17 @@ def make_stages(
     ``unlabelled_2_codes``.
     """
     wanted = settings.stages
-    *coarser, finest = make_codebooks(session, manifest, settings)
+    codebooks = make_codebooks(session, manifest, settings)
+    *coarser, finest = codebooks
     made: list[Entry | None] = [*finest.entries]
+    tokenizers = rates = None
     if coarser:
-        made += [entry for number, each in enumerate(coarser, 1) for entry in each.named(number)]
-        made.append(rate_tokenizer(session, [each.tokenizer for each in (*coarser, finest)]))
+        tokenizers = rate_tokenizer(session, [each.tokenizer for each in codebooks])
+        made += [*(entry for number, each in enumerate(coarser, 1) for entry in each.named(number)), tokenizers]
+    if settings.trains_rates:
+        corpora = rate_corpora(session, manifest, codebooks, unlabelled, settings.lm.views)
+        rates = rate_models(session, corpora, settings.lm)
+        made += rates.entries
     tokens, coded, model = finest.tokenizer, finest.codes, None
     if settings.trains_lm:
         own = _coded(session, manifest, tokens, settings, coded)
@@ -166,7 +173,16 @@ def make_stages(
         if "zerospeech" in wanted:
             trained_on = [coded, *(each.codes for each in others)]
             made += judge_language_model(session, settings, tokens, trained_on, model)
-    codec = Codec(sample=finest.sample, autoencoder=finest.autoencoder, tokenizer=tokens, codes=coded, lm=model)
+    codec = Codec(
+        sample=finest.sample,
+        autoencoder=finest.autoencoder,
+        tokenizer=tokens,
+        codes=coded,
+        lm=model,
+        codebooks=tuple(codebooks),
+        rates=rates,
+        rate_tokenizer=tokenizers,
+    )
     if "probe" in wanted:
         made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
     if "vocoder" in wanted:

@@ -46,7 +46,10 @@ def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, cod
         audio=settings.audio,
         config=settings.listening,
     )
-    sounds_entry = listening(playback, codec.lm)
+    if codec.rates is None:
+        sounds_entry = listening(playback, codec.lm)
+    else:
+        sounds_entry = listening(playback, codec.rates.together, codec.rate_tokenizer)
     others = [entry for each in coded for entry in (each.tokenizer, each.codes) if settings.vocoder.codebook_sizes]
     made = [sound, *others, wavenet, sounds_entry]
     if settings.listening.judged_clips:

@@ -8,12 +8,14 @@ from audio.waveform import Waveform
 from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from lm.model import LanguageModel
+from lm.rate_model import load_language_model
 from lm.sampling import Sampling
 from pipelines.decoding.options import GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of
 from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
+from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
+from tokenizer.rates import split_rates
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.synthesis import Synthesis, speaking
@@ -29,10 +31,11 @@ def generate_sounds(settings: GenerateConfig) -> None:
         max_repeats=settings.max_repeats,
     )
     device = str(choose_device(settings.device))
-    tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
-    synthesis = open_synthesis(settings.model, tokenizer, kind, settings.sampling, device=device) if kind else None
+    tokenizer = load_tokenizer(part_of(settings.model, "tokenizer"), device=device)
+    finest = tokenizer.finest
+    synthesis = open_synthesis(settings.model, finest, kind, settings.sampling, device=device) if kind else None
     prompt = _prompt(settings.prompt, tokenizer)
-    model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
+    model = load_language_model(part_of(settings.model, "lm"), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
     terminal.say(f"generating {settings.num_samples} times {settings.seconds:g} s of codes")
     prompts = [prompt.codes if prompt else None] * settings.num_samples
@@ -45,11 +48,11 @@ def generate_sounds(settings: GenerateConfig) -> None:
     terminal.say(f"{len(codes)} samples: {settings.output}")
 
 
-def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
-    """Encode a prompt and cut its sound to whole codes."""
+def _prompt(path: Path | None, tokenizer: Tokenizer | RateTokenizer) -> Prompt | None:
+    """Encode a prompt and cut its sound to whole codes, of several rates those of the coarsest."""
     if path is None:
         return None
-    waveform = read(path, tokenizer.config.audio.sample_rate)
+    waveform = read(path, tokenizer.format.sample_rate)
     codes = tokenizer.encode(waveform)
     steps = codes.num_samples // codes.format.samples_per_code
     if not steps:
@@ -67,7 +70,9 @@ def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, ter
         def advance(done: int, steps: int) -> None:
             progress.advance_to(total * done // max(steps, 1))
 
-        return synthesis.sounds(codes, [None] * clips, prompts=[prompt] * clips, progress=advance)
+        past = prompt.finest if prompt else None
+        finest = [split_rates(each)[-1] for each in codes]
+        return synthesis.sounds(finest, [None] * clips, prompts=[past] * clips, progress=advance)
 
 
 def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform]) -> None:

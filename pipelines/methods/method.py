@@ -74,6 +74,7 @@ class Method:
     # row of the classifier that was trained with the representation; the entry of features then holds class scores, too
     head: Row | None = None
     reads_lm: bool = False  # whether its features are made by the run's language model
+    reads_rates: bool = False  # whether they are made by the language models of several rates
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     # how many keys it writes, from the options
     candidates: Callable[[Options], int] = lambda options: len(options.compare.vectors.poolings)

@@ -10,6 +10,8 @@ from audio.spectrogram import SpectrogramConfig
 from lm.embeddings import States
 from lm.probing.task import ProbeTask
 from lm.vectors import VectorConfig
+from pipelines.rates.codebooks import Codebook
+from pipelines.rates.language_models import RateModels
 from pipelines.stages.codes import heard_codes
 from pipelines.stages.features import HeardCodes
 from pipelines.stages.labels import Labels
@@ -74,6 +76,9 @@ class Codec:
     tokenizer: Entry
     codes: Entry
     lm: Entry | None  # the language model, where the GPT is compared
+    codebooks: tuple[Codebook, ...] = ()  # of each rate, coarse to fine
+    rates: RateModels | None = None  # the language models of several rates
+    rate_tokenizer: Entry | None = None  # of several rates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +117,18 @@ class Study:
     @cached_property
     def coded(self) -> HeardCodes:
         """The codes of the clips in all hearings."""
+        return self._heard_codes(self.codec.tokenizer, self.codec.codes)
+
+    def coded_at(self, number: int, *, alone: bool = False) -> HeardCodes:
+        """The codes of a rate in all hearings, with those of all coarser rates unless it is ``alone``."""
+        *coarser, own = (self._heard_codes(each.tokenizer, each.codes) for each in self.codec.codebooks[:number])
+        return own if alone else replace(own, coarser=tuple(coarser))
+
+    def _heard_codes(self, tokenizer: Entry, codes: Entry) -> HeardCodes:
         others = None
         if self.heard is not None:
-            others = heard_codes(self.session, self.manifest, self.codec.tokenizer, self.heard)
-        return HeardCodes(codes=self.codec.codes, heard=others, vectors=self.vectors)
+            others = heard_codes(self.session, self.manifest, tokenizer, self.heard)
+        return HeardCodes(codes=codes, heard=others, vectors=self.vectors)
 
     @property
     def labels(self) -> Labels:

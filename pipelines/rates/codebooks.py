@@ -23,6 +23,7 @@ from tokenizer.tokenizer import Tokenizer
 class Codebook:
     """The entries of one rate."""
 
+    patch_frames: int
     sample: Entry
     inputs: Entry | None  # the same columns in other dynamic ranges
     autoencoder: Entry
@@ -34,7 +35,7 @@ class Codebook:
     def entries(self) -> tuple[Entry, ...]:
         """The entries in the order of the data."""
         found = (getattr(self, field.name) for field in fields(self))
-        return tuple(entry for entry in found if entry is not None)
+        return tuple(entry for entry in found if isinstance(entry, Entry))
 
     def named(self, number: int) -> tuple[Entry, ...]:
         """Return the entries with names of their own in a run that has several rates."""
@@ -56,7 +57,15 @@ def make_codebook(
     tokens = codebook(session, sample, trained, audio, settings)
     coded = codes(session, manifest, tokens)
     healthy = health(session, manifest, tokens, coded, settings.health, seed=seed)
-    return Codebook(sample=sample, inputs=inputs, autoencoder=trained, tokenizer=tokens, codes=coded, health=healthy)
+    return Codebook(
+        patch_frames=settings.patch.frames,
+        sample=sample,
+        inputs=inputs,
+        autoencoder=trained,
+        tokenizer=tokens,
+        codes=coded,
+        health=healthy,
+    )
 
 
 def rate_tokenizer(session: Session, tokenizers: Sequence[Entry]) -> Entry:

@@ -19,7 +19,7 @@ from foundation.progress import Terminal
 from foundation.text import counted, escape
 from foundation.workers import encoding_pool, in_order
 from lm.judging.scores import Score, score
-from lm.model import LanguageModel
+from lm.rate_model import load_language_model
 from pipelines.encoding.job import BYTES_FOR_WORKERS, encode_recording
 from pipelines.scoring.options import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
@@ -54,7 +54,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Recordings], to
     """Encode and score all recordings, print a line for each, and write the table."""
     terminal = Terminal()
     device = str(choose_device(settings.device))
-    model = LanguageModel.from_pretrained(lm, device=device)
+    model = load_language_model(lm, device=device)
     encoders = [Encoder(folder=tokenizer, root=place.root, device=device) for place in recordings]
     require_same_codebook(model.format, encoders[0].format, owner=model.name)
     scored: list[ScoredRecording] = []

@@ -74,6 +74,7 @@ class RunSettings:
         self.vocoder.crops.look_ahead(self.vocoder.wavenet)
         self._require_equal_shares()
         self._require_pairs()
+        self._require_rates()
         self._require_one_run()
         self._require_comparable()
         self._require_unlabelled()
@@ -112,8 +113,15 @@ class RunSettings:
 
     @property
     def trains_lm(self) -> bool:
-        """Whether a GPT is trained: for a stage of its own, or for a probed method."""
-        return bool({"lm", "zerospeech"} & {*self.stages}) or any(method.reads_lm for method in self.probed_methods)
+        """Whether a GPT over the finest codes is trained: for a stage of its own, or for a probed method."""
+        own = {"zerospeech"} if self.tokenizer.rates else {"lm", "zerospeech"}
+        return bool(own & {*self.stages}) or any(method.reads_lm for method in self.probed_methods)
+
+    @property
+    def trains_rates(self) -> bool:
+        """Whether the language models of several rates are trained."""
+        read = any(method.reads_rates for method in self.probed_methods)
+        return self.tokenizer.rates is not None and ("lm" in self.stages or read)
 
     @property
     def parallel_pairs(self) -> int:
@@ -170,6 +178,18 @@ class RunSettings:
             raise InputError(
                 f"lm.batches.batch_size is {own.batches.batch_size}; with lm.contrast_weight each process tells "
                 f"{MIN_PAIRS} pairs of windows or more apart in each accumulation step: choose {least} or more"
+            )
+
+    def _require_rates(self) -> None:
+        """Refuse models of several rates without a layer for each, and a contrastive loss, which they do not have."""
+        rates = self.tokenizer.rates
+        if rates is None or not self.trains_rates:
+            return
+        self.lm.divided(len(rates))
+        if self.lm.contrasts:
+            raise InputError(
+                f"tokenizer.rates is {list(rates)} and lm.contrast_weight {self.lm.contrast_weight}; the models of "
+                "several rates only predict codes: choose lm.contrast_weight=0 or tokenizer.rates=null"
             )
 
     def _require_one_run(self) -> None:

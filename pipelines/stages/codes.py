@@ -40,14 +40,26 @@ def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, he
 
 
 def views(
-    session: Session, manifest: Manifest, tokenizer_entry: Entry, config: ViewsConfig, *, patch_frames: int
+    session: Session,
+    manifest: Manifest,
+    tokenizer_entry: Entry,
+    config: ViewsConfig,
+    *,
+    patch_frames: int,
+    coarsest: int | None = None,
 ) -> Entry | None:
-    """Encode the augmented views of the training clips; None if there are no views."""
+    """Encode the augmented views of the training clips; None if there are no views.
+
+    ``patch_frames`` are those of the tokenizer. With ``coarsest``, the views are those of a tokenizer with so many
+    frames per patch, so that codes at several rates are of the same sound.
+    """
     clips = manifest.of("train")
-    jobs = [(clip, view) for clip in clips for view in config.of(clip.name, patch_frames)]
+    jobs = [(clip, view) for clip in clips for view in config.of(clip.name, coarsest or patch_frames)]
     if not jobs:
         return None
     options = {name: value for name, value in asdict(config).items() if (name, value) != ("dynamic_ranges", None)}
+    if coarsest not in (None, patch_frames):  # entries of a single rate keep their key
+        options["coarsest"] = coarsest
     inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, ["train"])}
     recipe = Recipe("views", 2, config=options, inputs=inputs)
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"

@@ -35,9 +35,11 @@ from pipelines.store.stored_features import FEATURES, GPT, method_of_key, stacke
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
+from tokenizer.rates import join_rates
 from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 
+BAG_OF_CODES = "bag_of_codes"  # the method
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
@@ -128,11 +130,14 @@ class HeardCodes:
     codes: Entry
     heard: Entry | None = None  # of `stages.codes.heard_codes`
     vectors: VectorConfig = ONE_HEARING
+    coarser: tuple["HeardCodes", ...] = ()  # the same clips at coarser rates, coarse to fine
 
     @property
     def keys(self) -> dict[str, str]:
         """The inputs of a recipe."""
-        return {"codes": self.codes.key, **({"heard": self.heard.key} if self.heard else {})}
+        rates = enumerate(self.coarser, 1)
+        coarser = {f"rate_{number}_{name}": key for number, each in rates for name, key in each.keys.items()}
+        return {"codes": self.codes.key, **({"heard": self.heard.key} if self.heard else {}), **coarser}
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -140,7 +145,12 @@ class HeardCodes:
         return (self.heard,) if self.heard else ()
 
     def by_hearing(self) -> Iterator[list[Codes]]:
-        """Give the codes of all clips in each hearing."""
+        """Give the codes of all clips in each hearing, joined with those of coarser rates."""
+        for rates in zip(*(each.of_own_rate() for each in (*self.coarser, self)), strict=True):
+            yield [join_rates(parts) for parts in zip(*rates, strict=True)]
+
+    def of_own_rate(self) -> Iterator[list[Codes]]:
+        """Give the codes of all clips in each hearing, at this rate alone."""
         yield [clip.codes for clip in read_codes(self.codes.folder)[1]]
         if self.heard is not None:
             others = [clip.codes for clip in read_codes(self.heard.folder)[1]]
@@ -148,13 +158,13 @@ class HeardCodes:
             yield from (others[place::places] for place in range(places))
 
 
-def code_features(session: Session, coded: HeardCodes) -> Entry:
-    """Compute the bag of codes: each code's share of the time."""
+def code_features(session: Session, coded: HeardCodes, *, of: str = BAG_OF_CODES) -> Entry:
+    """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
     poolings = coded.vectors.poolings
-    recipe = Recipe("code_features", 1, config=coded.vectors.key, inputs=coded.keys)
+    recipe = Recipe("code_features", 1, config={**coded.vectors.key, **_named(of, BAG_OF_CODES)}, inputs=coded.keys)
 
     def bags(clips: Sequence[Codes]) -> dict[str, FloatArray]:
-        return {f"bag_of_codes:{each}": np.stack([bag_of_codes(codes, each) for codes in clips]) for each in poolings}
+        return {f"{of}:{each}": np.stack([bag_of_codes(codes, each) for codes in clips]) for each in poolings}
 
     def make(folder: Path) -> None:
         write_features(folder, average(map(bags, coded.by_hearing())))
@@ -170,9 +180,11 @@ def gpt_features(
     states: Sequence[States] = RESIDUAL,
     attentive: bool = False,
     surprise: bool = False,
+    of: str = GPT,
 ) -> Entry:
-    """Compute the pooled states of a language model: see `lm.embeddings.layer_features`."""
+    """Compute the pooled states of a language model: see `lm.embeddings.layer_features`. ``of`` is the method."""
     config = {**coded.vectors.network_key, "attentive": attentive, "surprise": surprise, **_states(states)}
+    config |= _named(of, GPT)
     recipe = Recipe("gpt_features", 1, config=config, inputs={**coded.keys, "lm": model_entry.key})
 
     def make(folder: Path) -> None:
@@ -181,7 +193,7 @@ def gpt_features(
             layer_features(model, codes, of=states, vectors=coded.vectors, attentive=attentive, surprise=surprise)
             for codes in coded.by_hearing()
         )
-        write_features(folder, average(rows), of=GPT)
+        write_features(folder, average(rows), of=of)
 
     return session.obtain(recipe, "states of the GPT", make, files=[FEATURES])
 
@@ -243,6 +255,11 @@ def _pooled(
 def heard_key(heard: HeardFrames | None) -> dict[str, str]:
     """Return the input of a recipe; without other hearings there is none."""
     return {} if heard is None else {"heard": heard.key}
+
+
+def _named(of: str, plain: str) -> dict[str, object]:
+    """Return the recipe's part about the method; the plain one adds nothing, so its entries keep their key."""
+    return {} if of == plain else {"of": of}
 
 
 def _states(states: Sequence[States]) -> dict[str, object]:

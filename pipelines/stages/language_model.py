@@ -1,13 +1,14 @@
 """Training of the language model on the codes of the training clips; the weights of the best validation are kept."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
 from foundation.ranges import require, require_least
 from lm.batches import MIN_PAIRS, BatchConfig, TokenBatch, TrainingBatches, fitting_batches, loss, validation_batches
+from lm.conditions import LOOK_AHEAD, require_look_ahead
 from lm.contrast import ContrastConfig
 from lm.contrasted_gpt import ContrastedLoss, create_contrasted
 from lm.gpt import GPT, GPTConfig
@@ -24,6 +25,7 @@ from training.fit import LossFunction
 from training.state import FitConfig
 
 PERPLEXITY = "perplexity.json"
+FILES = (*MODEL, CURVE, PERPLEXITY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class LanguageModelSettings:
     batch_tokens: int  # positions per step: limits the number of windows when they are long
     views: ViewsConfig  # augmented views of the training clips
     validation_windows: int  # for the training curve, at most, evenly spaced; the final perplexity uses all
+    look_ahead: int = LOOK_AHEAD  # codes of each coarser rate that an upsampler reads after the covering one
     contrast_weight: float  # weight of NT-Xent per view relative to nats per code; 0: no contrastive loss
     contrast: ContrastConfig  # of the contrastive loss between two views of each clip
     gpt: GPTConfig
@@ -41,6 +44,7 @@ class LanguageModelSettings:
 
     def __post_init__(self) -> None:
         require_least(self, "lm", "batch_tokens", "validation_windows", least=1)
+        require_look_ahead(self.look_ahead, "lm.look_ahead")
         require(self.contrast_weight >= 0, "lm.contrast_weight", self.contrast_weight, "choose 0 (no contrast) or more")
 
     @property
@@ -53,14 +57,25 @@ class LanguageModelSettings:
         """Smallest number of windows per process and step: some for each accumulation step."""
         return self.fit.accumulation * (2 * MIN_PAIRS if self.contrasts else 1)
 
-    def fitting(self, sequences: CodeSequences, capacity: int, *, processes: int) -> BatchConfig:
+    def divided(self, rates: int) -> tuple["LanguageModelSettings", ...]:
+        """Return the settings of the model of each rate: the layers are divided among them, coarse rates first.
+
+        So all of them together have about as many weights as one GPT, and cost about as much.
+        """
+        layers = self.gpt.layers
+        rule = f"each of {rates} rates has at least one of the layers: choose {rates} or more, or fewer tokenizer.rates"
+        require(layers >= rates, "lm.gpt.layers", layers, rule)
+        shares = [layers // rates + (number < layers % rates) for number in range(rates)]
+        return tuple(replace(self, gpt=replace(self.gpt, layers=share)) for share in shares)
+
+    def fitting(self, sequences: CodeSequences, capacity: int, *, streams: int, processes: int) -> BatchConfig:
         """Limit the batch size to about ``batch_tokens`` positions; see `lm.batches.fitting_batches`."""
         return fitting_batches(
             self.batches,
             sequences,
             capacity,
             batch_tokens=self.batch_tokens,
-            positions_per_step=self.gpt.positions_per_step(sequences.values.shape[1]),
+            positions_per_step=self.gpt.positions_per_step(streams),
             least=self.least_windows,
             processes=processes,
             paired=self.contrasts,
@@ -76,31 +91,47 @@ class CodedCorpus:
 
 
 def language_model(
-    session: Session, corpus: CodedCorpus, settings: LanguageModelSettings, *, unlabelled: Sequence[CodedCorpus] = ()
+    session: Session,
+    corpus: CodedCorpus,
+    settings: LanguageModelSettings,
+    *,
+    unlabelled: Sequence[CodedCorpus] = (),
+    name: str = "lm",
 ) -> Entry:
     """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
 
     The codes of each source of ``unlabelled`` clips are used for training as well; validation uses only the corpus.
+    ``name`` is that of the training for people.
     """
     fit = settings.fit
-    inputs = _inputs("", corpus)
-    for place, source in enumerate(unlabelled):
-        inputs |= _inputs(unlabelled_prefix(place), source)
-    recipe = Recipe("lm", 1, config=_config(settings), inputs=inputs)
+    recipe = Recipe("lm", 1, config=config_of(settings), inputs=inputs_of(corpus, unlabelled))
 
     def make(folder: Path) -> None:
-        train, validation = _views(corpus)
-        more = [views for source in unlabelled for views in _views(source)[0]]
         model = LanguageModel.create(settings.gpt, read_codes(corpus.codes.folder)[0], seed=fit.seed)
-        batches = _training_batches(model.gpt, [*train, *more], settings, processes=session.gang.size)
-        held_out = _validation_batches(model.gpt, validation, settings)
-        trained, objective = _objective(model.gpt, settings)
-        session.train("lm", "lm.fit", trained, batches, held_out, objective, fit, folder)
-        if session.gang.rank == 0:
-            model.save_pretrained(folder)
-            write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in train], validation))
+        clips, more = read_views(corpus), [views for source in unlabelled for views in read_views(source).train]
+        train_model(session, folder, model, clips, settings, more=more, name=name)
 
-    return session.obtain(recipe, f"GPT, {fit.steps} steps", make, files=[*MODEL, CURVE, PERPLEXITY], together=True)
+    return session.obtain(recipe, f"GPT, {fit.steps} steps", make, files=FILES, together=True)
+
+
+def train_model(
+    session: Session,
+    folder: Path,
+    model: LanguageModel,
+    clips: "TrainingClips",
+    settings: LanguageModelSettings,
+    *,
+    more: Sequence[Sequence[Codes]],
+    name: str,
+) -> None:
+    """Train a model on all views of the clips, and of ``more`` clips; write the model and its perplexities."""
+    batches = _training_batches(model, [*clips.train, *more], settings, processes=session.gang.size)
+    held_out = _validation_batches(model, clips.validation, settings)
+    trained, objective = _objective(model.gpt, settings)
+    session.train(name, "lm.fit", trained, batches, held_out, objective, settings.fit, folder)
+    if session.gang.rank == 0:
+        model.save_pretrained(folder)
+        write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in clips.train], clips.validation))
 
 
 def unlabelled_prefix(place: int) -> str:
@@ -108,7 +139,7 @@ def unlabelled_prefix(place: int) -> str:
     return f"unlabelled_{place + 1}_" if place else "unlabelled_"
 
 
-def _config(settings: LanguageModelSettings) -> dict[str, object]:
+def config_of(settings: LanguageModelSettings) -> dict[str, object]:
     """Return the options that decide the weights."""
     parts = {"gpt": asdict(settings.gpt), "batches": asdict(settings.batches), "fit": numeric(settings.fit)}
     if settings.contrasts:  # entries without the contrastive loss keep their key
@@ -116,30 +147,49 @@ def _config(settings: LanguageModelSettings) -> dict[str, object]:
     return {**parts, "batch_tokens": settings.batch_tokens, "validation_windows": settings.validation_windows}
 
 
-def _inputs(prefix: str, corpus: CodedCorpus) -> dict[str, str]:
-    return {f"{prefix}codes": corpus.codes.key, f"{prefix}views": corpus.views.key if corpus.views else ""}
+def inputs_of(corpus: CodedCorpus, unlabelled: Sequence[CodedCorpus]) -> dict[str, str]:
+    """Return the inputs of a recipe."""
+    named = {"": corpus, **{unlabelled_prefix(place): source for place, source in enumerate(unlabelled)}}
+    return {
+        f"{prefix}{name}": entry.key if entry else ""
+        for prefix, each in named.items()
+        for name, entry in (("codes", each.codes), ("views", each.views))
+    }
 
 
-def _views(corpus: CodedCorpus) -> tuple[list[list[Codes]], list[Codes]]:
-    """Read all views of each training clip, the plain one first, and the validation clips; both without empty clips."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingClips:
+    """The codes of the clips that a language model is trained on, and chosen by; none is empty."""
+
+    train: Sequence[Sequence[Codes]]  # all views of each clip, the plain one first
+    validation: Sequence[Codes]
+
+
+def read_views(corpus: CodedCorpus) -> TrainingClips:
+    """Read all views of the training clips, and the validation clips."""
     clips = [clip for clip in read_codes(corpus.codes.folder)[1] if len(clip.codes.values)]
     views = {clip.name: [clip.codes] for clip in clips if clip.split == "train"}
     for other in read_codes(corpus.views.folder)[1] if corpus.views else ():
         if len(other.codes.values) and other.name in views:
             views[other.name].append(other.codes)
-    return list(views.values()), [clip.codes for clip in clips if clip.split == "validation"]
+    return TrainingClips(
+        train=list(views.values()), validation=[clip.codes for clip in clips if clip.split == "validation"]
+    )
 
 
 def _training_batches(
-    gpt: GPT, clips: Sequence[Sequence[Codes]], settings: LanguageModelSettings, *, processes: int
+    model: LanguageModel, clips: Sequence[Sequence[Codes]], settings: LanguageModelSettings, *, processes: int
 ) -> TrainingBatches:
-    sequences = CodeSequences.of([[codes.values for codes in views] for views in clips])
-    fitting = settings.fitting(sequences, gpt.capacity, processes=processes)
+    gpt, sequences = model.gpt, CodeSequences.of([[model.reading(codes).steps for codes in views] for views in clips])
+    fitting = settings.fitting(sequences, gpt.capacity, streams=gpt.vocabulary.streams, processes=processes)
     return TrainingBatches(sequences, gpt.vocabulary, fitting, capacity=gpt.capacity, paired=settings.contrasts)
 
 
-def _validation_batches(gpt: GPT, clips: Sequence[Codes], settings: LanguageModelSettings) -> list[TokenBatch]:
-    sequences, windows = CodeSequences.of([codes.values] for codes in clips), settings.validation_windows
+def _validation_batches(
+    model: LanguageModel, clips: Sequence[Codes], settings: LanguageModelSettings
+) -> list[TokenBatch]:
+    gpt, windows = model.gpt, settings.validation_windows
+    sequences = CodeSequences.of([model.reading(codes).steps] for codes in clips)
     batches = validation_batches(sequences, gpt.vocabulary, batch_size=32, capacity=gpt.capacity, at_most=windows)
     return list(batches)
 

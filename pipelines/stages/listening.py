@@ -14,6 +14,7 @@ from pipelines.stages.playback import Playback, excerpt_row
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import Codes
 from tokenizer.pictures import pictures
+from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
 from vocoder.judging.metrics import code_agreement, log_mel_distance, sound_levels
@@ -26,12 +27,16 @@ PICTURES = "pictures.safetensors"
 NOT_IN_KEY = ("judged_clips", "judge", "engine")  # options that do not decide this entry
 
 
-def listening(playback: Playback, model: Entry | None) -> Entry:
-    """Make WAV files, their figures and spectrograms; with a language model, also its sounds."""
+def listening(playback: Playback, model: Entry | None, rates: Entry | None = None) -> Entry:
+    """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
+
+    ``rates`` is the tokenizer of a model of several rates.
+    """
     session, config = playback.session, playback.config
     clips = playback.choose(config.clips)
     options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
-    recipe = playback.recipe("listening", 7, clips, options, lm=model.key if model else "")
+    of_rates = {"rates": rates.key} if rates else {}
+    recipe = playback.recipe("listening", 7, clips, options, lm=model.key if model else "", **of_rates)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -42,11 +47,13 @@ def listening(playback: Playback, model: Entry | None) -> Entry:
         with speaking([*syntheses.values()], lambda notice: session.terminal.say(f"listening {notice}")):
             sounds.update(playback.speak(syntheses, clips, codes, title="generating sound"))
             if model is not None:
-                prompts = [Prompt.of_excerpt(excerpt, each) for excerpt, each in zip(excerpts, codes, strict=True)]
+                coder = load_tokenizer(rates.folder, device=str(session.gang.device)) if rates else tokenizer
+                known = codes if coder is tokenizer else [coder.encode(each) for each in sounds[ORIGINAL]]
+                prompts = [Prompt.of_excerpt(excerpt, each) for excerpt, each in zip(excerpts, known, strict=True)]
                 sounds["prompt"] = [prompt.waveform for prompt in prompts]
                 voiced = [(prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
                 wavenet = syntheses[WAVENET.key]
-                generated = language_sounds(session, folder, tokenizer, wavenet, model.folder, voiced, config)
+                generated = language_sounds(session, folder, coder, wavenet, model.folder, voiced, config)
         for kind, waveforms in sounds.items():
             for number, waveform in enumerate(waveforms):
                 waveform.write(folder / wav_name(number, kind))

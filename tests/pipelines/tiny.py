@@ -10,12 +10,14 @@ from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
+from lm.rate_model import RateLanguageModel
 from pipelines.stages.playback import ListeningConfig, Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
+from tokenizer.rates import combined_format
 from tokenizer.tokenizer import Tokenizer, TokenizerConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
@@ -83,7 +85,10 @@ def save_run(folder: Path, *, seed: int) -> Path:
 def save_rates_run(folder: Path, *, seed: int) -> Path:
     """The same at three rates: the finest is that of `save_run`."""
     tokenizers = [tiny_tokenizer(seed, frames=frames) for frames in (8, 4, 2)]
-    RateTokenizer(tokenizers).save_pretrained(folder / "tokenizer")
+    whole = RateTokenizer(tokenizers)
+    whole.save_pretrained(folder / "tokenizer")
+    formats = [combined_format(whole.format.formats[:number]) for number in (1, 2, 3)]
+    RateLanguageModel([LanguageModel.create(GPT, each, seed=seed) for each in formats]).save_pretrained(folder / "lm")
     save_vocoder(folder, tokenizers[-1], seed=seed)
     return folder
 

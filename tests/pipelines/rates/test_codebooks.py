@@ -42,7 +42,7 @@ def test_codebooks_of_all_rates(finished_run: FinishedRun, tmp_path: Path) -> No
 
 
 def test_the_front_end_is_described_with_all_rates(tmp_path: Path) -> None:
-    settings = run_settings(composed(tmp_path, "tokenizer.rates=[8,4,2]"))
+    settings = run_settings(composed(tmp_path, "stages=[tokenizer]", "tokenizer.rates=[8,4,2]"))
     assert "12.5, 25 and 50 codes per second in 1 stream" in rates(settings)
 
 

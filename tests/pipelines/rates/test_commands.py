@@ -1,15 +1,24 @@
 """Commands on a run of three rates."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from audio.reading import read
 from foundation.errors import InputError
+from lm.rate_model import RateLanguageModel
 from pipelines.decode import decode
 from pipelines.encode import encode
+from pipelines.generate import generate
+from pipelines.score import score
 from tests.pipelines.decoding.test_decode import options as decoding
+from tests.pipelines.decoding.test_generate import codes_at, samples
+from tests.pipelines.decoding.test_generate import options as generating
 from tests.pipelines.encoding.test_encode import options as encoding
+from tests.pipelines.scoring.test_score import options as scoring
 from tokenizer.parquet import read_codes
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
@@ -60,3 +69,42 @@ def test_codes_of_one_rate_alone_are_refused(
 def test_the_finest_codes_are_those_of_a_run_of_this_rate(rates_run: Path, run_folder: Path, codes: Path) -> None:
     finest = split_rates(next(read_codes(codes)[1]).codes)[-1]
     assert finest.format == RateTokenizer.from_pretrained(rates_run / "tokenizer").finest.format
+
+
+def test_generate_goes_on_at_all_rates(rates_run: Path, recordings: Path, tmp_path: Path) -> None:
+    words = {"prompt": str(recordings / "c.ogg"), "num_samples": 2}
+    generate(generating(rates_run, tmp_path / "with", **words))
+    generate(generating(rates_run, tmp_path / "without", include_prompt=False, **words))
+    tokenizer = RateTokenizer.from_pretrained(rates_run / "tokenizer")
+    prompt = tokenizer.encode_file(recordings / "c.ogg")
+    steps, step = prompt.num_samples // 320, 320  # samples of a coarse code
+    model = RateLanguageModel.from_pretrained(rates_run / "lm")
+    made = model.generate(prompt, seconds=0.21, temperature=0.9, seed=0)
+    whole, new = codes_at(tmp_path / "with")[0], codes_at(tmp_path / "without")[0]
+    np.testing.assert_array_equal(new.values, made.values)
+    assert new.format == tokenizer.format
+    np.testing.assert_array_equal(whole.values, np.concatenate([prompt.values[:steps], new.values]))
+    assert (whole.num_samples, new.num_samples) == (steps * step + 840, 840)
+    heard = samples(tmp_path / "with/sample_0.wav")
+    own = np.round(read(recordings / "c.ogg", 4000).samples[: steps * step] * 32_767)
+    assert np.abs(heard[: steps * step] - own).max() <= 1  # the recording itself
+    assert len(heard) == whole.num_samples
+    decode(decoding(rates_run, tmp_path / "with/codes.parquet", tmp_path / "again"))
+    assert len(samples(tmp_path / "again/sample_1.wav")) == whole.num_samples
+
+
+def test_a_prompt_shorter_than_a_coarse_code_is_refused(rates_run: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "short.wav", np.full(300, 0.1, np.float32), 4000)
+    with pytest.raises(InputError, match=r"lasts 0.075 s, and one code 0.080 s"):
+        generate(generating(rates_run, tmp_path / "out", prompt=str(tmp_path / "short.wav")))
+
+
+def test_score_counts_all_rates(rates_run: Path, recordings: Path, tmp_path: Path) -> None:
+    score(scoring(rates_run, recordings / "a.wav", output=str(tmp_path / "scores.json")))
+    (row,) = json.loads((tmp_path / "scores.json").read_text())
+    codes = RateTokenizer.from_pretrained(rates_run / "tokenizer").encode_file(recordings / "a.wav")
+    found = RateLanguageModel.from_pretrained(rates_run / "lm").log_probabilities(codes)
+    assert row["codes"] == len(found)
+    assert row["log_probability"] == pytest.approx(float(found.sum()), rel=1e-5)
+    bits = -found.sum() / np.log(2) / len(found) * codes.format.codes_per_second * codes.format.streams
+    assert row["bits_per_second"] == pytest.approx(float(bits), rel=1e-5)

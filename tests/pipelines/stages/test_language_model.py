@@ -23,19 +23,22 @@ def test_windows_of_a_step_can_be_shared(
 ) -> None:
     settings = run_settings(composed(tmp_path, "lm.batches.batch_size=48")).lm
     settings = replace(settings, batch_tokens=batch_tokens, fit=replace(settings.fit, accumulation=accumulation))
-    assert settings.fitting(SEQUENCES, 100, processes=processes).batch_size == windows
+    assert settings.fitting(SEQUENCES, 100, streams=1, processes=processes).batch_size == windows
 
 
 def test_processes_that_cannot_share_so_few_windows_are_told_what_to_change(tmp_path: Path) -> None:
     settings = replace(run_settings(composed(tmp_path, "lm.batches.batch_size=48")).lm, batch_tokens=1000)
     with pytest.raises(InputError, match=r"lm\.batch_tokens is 1000, .* 3 processes cannot .* raise it to 4800"):
-        settings.fitting(SEQUENCES, 100, processes=3)
+        settings.fitting(SEQUENCES, 100, streams=1, processes=3)
 
 
 def test_contrasted_windows_are_shared_in_pairs(tmp_path: Path) -> None:
     settings = run_settings(composed(tmp_path, "lm.batches.batch_size=48", "lm.contrast_weight=1")).lm
     settings = replace(settings, batch_tokens=1000)
-    assert [settings.fitting(SEQUENCES, 100, processes=processes).batch_size for processes in (1, 2)] == [8, 8]
-    assert replace(settings, batch_tokens=1).fitting(SEQUENCES, 100, processes=1).batch_size == 4
+    assert [settings.fitting(SEQUENCES, 100, streams=1, processes=processes).batch_size for processes in (1, 2)] == [
+        8,
+        8,
+    ]
+    assert replace(settings, batch_tokens=1).fitting(SEQUENCES, 100, streams=1, processes=1).batch_size == 4
     with pytest.raises(InputError, match=r"4 processes cannot share them equally, of which each contrasts 2 pairs"):
-        settings.fitting(SEQUENCES, 100, processes=4)
+        settings.fitting(SEQUENCES, 100, streams=1, processes=4)

@@ -1,0 +1,141 @@
+"""Training of the language models of several rates: a GPT over the coarsest codes, and an upsampler for each finer one.
+
+An upsampler is trained on the same clips and views as the GPT. At each position of its rate it reads the codes of all
+coarser rates that cover this position, as `lm.conditions` draws it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from audio.recordings.manifest import Manifest
+from foundation.saved_models import rate_folder
+from lm.model import LanguageModel
+from lm.rate_model import RateLanguageModel
+from pipelines.rates.codebooks import Codebook, at_rate
+from pipelines.stages.codes import codes, views
+from pipelines.stages.language_model import (
+    FILES,
+    CodedCorpus,
+    LanguageModelSettings,
+    TrainingClips,
+    config_of,
+    inputs_of,
+    language_model,
+    read_views,
+    train_model,
+)
+from pipelines.store.session import Session
+from pipelines.store.store import MODEL, Entry, Recipe
+from tokenizer.codes import Codes
+from tokenizer.rates import join_rates
+from tokenizer.views import ViewsConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateCorpora:
+    """The codes of one rate."""
+
+    own: CodedCorpus
+    unlabelled: tuple[CodedCorpus, ...]  # of each source of clips without labels
+
+    @property
+    def views(self) -> tuple[Entry, ...]:
+        """The views of the corpus, if there are any."""
+        return (self.own.views,) if self.own.views else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateModels:
+    """The language models of several rates."""
+
+    corpora: tuple[RateCorpora, ...]  # of each rate, coarse to fine
+    models: tuple[Entry, ...]  # of each rate
+    together: Entry  # a folder for `RateLanguageModel`
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries in the order of the data, with names of their own."""
+        rates = enumerate(zip(self.corpora, self.models, strict=True), 1)
+        named = (at_rate(entry, number) for number, (each, model) in rates for entry in (*each.views, model))
+        return (*named, self.together)
+
+
+def rate_corpora(
+    session: Session,
+    manifest: Manifest,
+    codebooks: Sequence[Codebook],
+    unlabelled: Sequence[Manifest],
+    config: ViewsConfig,
+) -> list[RateCorpora]:
+    """Encode the views of the training clips and the clips of each unlabelled source at each rate, coarse to fine."""
+    made, coarsest = [], codebooks[0].patch_frames
+    for each in codebooks:
+        coded = partial(views, session, tokenizer_entry=each.tokenizer, config=config, patch_frames=each.patch_frames)
+        own = CodedCorpus(codes=each.codes, views=coded(manifest=manifest, coarsest=coarsest))
+        others = (
+            CodedCorpus(codes=codes(session, other, each.tokenizer), views=coded(manifest=other, coarsest=coarsest))
+            for other in unlabelled
+        )
+        made.append(RateCorpora(own=own, unlabelled=tuple(others)))
+    return made
+
+
+def rate_models(session: Session, corpora: Sequence[RateCorpora], settings: LanguageModelSettings) -> RateModels:
+    """Train the model of each rate, coarse to fine; the layers of ``settings`` are divided among them."""
+    first, *finer = settings.divided(len(corpora))
+    coarsest = corpora[0]
+    models = [language_model(session, coarsest.own, first, unlabelled=coarsest.unlabelled, name="rate_1_lm")]
+    models += [upsampler(session, corpora[:number], own) for number, own in enumerate(finer, 2)]
+    return RateModels(corpora=tuple(corpora), models=tuple(models), together=_together(session, models))
+
+
+def upsampler(session: Session, corpora: Sequence[RateCorpora], settings: LanguageModelSettings) -> Entry:
+    """Train a model of the last of some rates that reads the codes of the others; the entry is its folder."""
+    config = {**config_of(settings), "look_ahead": settings.look_ahead}
+    inputs = {
+        f"rate_{number}_{name}": key
+        for number, each in enumerate(corpora, 1)
+        for name, key in inputs_of(each.own, each.unlabelled).items()
+    }
+    recipe = Recipe("upsampler", 1, config=config, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        clips = joined_views([each.own for each in corpora])
+        sources = zip(*(each.unlabelled for each in corpora), strict=True)
+        more = [each for source in sources for each in joined_views(source).train]
+        codes_format = clips.train[0][0].format
+        model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed, look_ahead=settings.look_ahead)
+        train_model(session, folder, model, clips, settings, more=more, name=f"rate_{len(corpora)}_upsampler")
+
+    return session.obtain(
+        recipe, f"upsampler to rate {len(corpora)}, {settings.fit.steps} steps", make, files=FILES, together=True
+    )
+
+
+def joined_views(rates: Sequence[CodedCorpus]) -> TrainingClips:
+    """Read the codes of each clip and view at all rates."""
+    clips = [read_views(each) for each in rates]
+    return TrainingClips(
+        train=[_joined(views) for views in zip(*(each.train for each in clips), strict=True)],
+        validation=_joined([each.validation for each in clips]),
+    )
+
+
+def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
+    """Join the codes of some recordings at each rate."""
+    return [join_rates(parts) for parts in zip(*rates, strict=True)]
+
+
+def _together(session: Session, models: Sequence[Entry]) -> Entry:
+    """Write the models of all rates as one folder for `RateLanguageModel`."""
+    folders = [rate_folder(Path(), number) for number in range(1, len(models) + 1)]
+    inputs = {str(folder): entry.key for folder, entry in zip(folders, models, strict=True)}
+    recipe = Recipe("rate_lm", 1, config={}, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        RateLanguageModel([LanguageModel.from_pretrained(entry.folder) for entry in models]).save_pretrained(folder)
+
+    files = ["README.md", "config.json", *(str(folder / name) for folder in folders for name in MODEL)]
+    return session.obtain(recipe, f"language models of {len(models)} rates", make, files=files)

@@ -1,0 +1,141 @@
+"""The language models of several rates in a run: trained, killed and resumed, and trained by two processes."""
+
+import shutil
+import signal
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from foundation.errors import InputError
+from lm.model import LanguageModel
+from lm.rate_model import RateLanguageModel
+from pipelines.settings.run import run_settings
+from tests.killing import Kill
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, composed, run, stored
+from tests.training.test_gangs import EACH_STEP, FP32, losses, together
+from tokenizer.parquet import read_codes
+from tokenizer.rate_tokenizer import RateTokenizer
+from tokenizer.rates import split_rates
+
+RATES = ("tokenizer.rates=[8,2]", "lm.gpt.layers=3", "lm.views.warps=1")
+TRAINED = (*RATES, "stages=[lm]", *CHECKPOINTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run lies."""
+
+    store: Path
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def trained(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A run of two rates, in a store that has one of a single rate."""
+    place = tmp_path_factory.mktemp("rates")
+    store = shutil.copytree(finished_run.store, place / "store")
+    assert run(store, place / "run", *TRAINED) == 0
+    return Place(store=store, folder=place / "run")
+
+
+def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Place) -> None:
+    model = RateLanguageModel.from_pretrained(trained.folder / "lm")
+    tokenizer = RateTokenizer.from_pretrained(trained.folder / "tokenizer")
+    assert model.format == tokenizer.format
+    assert [each.gpt.config.layers for each in model.models] == [2, 1]
+    assert [each.gpt.conditions is None for each in model.models] == [True, False]
+    made = Counter(path.split("/")[0] for path in stored(trained.store) if path.endswith("entry.json"))
+    assert {stage: made[stage] for stage in ("lm", "upsampler", "rate_lm", "views")} == {
+        "lm": 2,  # the other is the finished run's
+        "upsampler": 1,
+        "rate_lm": 1,
+        "views": 3,
+    }
+
+
+def test_the_weights_are_trained(trained: Place) -> None:
+    model = RateLanguageModel.from_pretrained(trained.folder / "lm").models[1]
+    untrained = LanguageModel.create(model.gpt.config, model.format, seed=0)
+    assert model.gpt.embed_conditions is not None
+    assert untrained.gpt.embed_conditions is not None
+    difference = model.gpt.embed_conditions.embed.weight - untrained.gpt.embed_conditions.embed.weight
+    codes, places = difference[: model.format.codebook_size], difference[-4:]
+    assert codes.abs().max() > 1e-3
+    assert places.abs().min() > 0
+
+
+def test_views_of_all_rates_are_of_the_same_sound(trained: Place) -> None:
+    tokenizer = RateTokenizer.from_pretrained(trained.folder / "tokenizer")
+    by_format = {}
+    for path in trained.store.glob("views/*/"):
+        codes_format, clips = read_codes(path)
+        by_format.setdefault(codes_format.codebook, []).append(list(clips))
+    coarse, fine = (by_format[each.format.codebook] for each in tokenizer.tokenizers)
+    (coarse_clips,), fine_clips = coarse, max(fine, key=len)
+    for one, other in zip(coarse_clips, fine_clips, strict=True):
+        assert (one.name, one.offset_frames, one.codes.num_samples) == (
+            other.name,
+            other.offset_frames,
+            other.codes.num_samples,
+        )
+    assert {clip.offset_frames for clip in coarse_clips} == set(range(1, 8)) | {
+        clip.offset_frames for clip in coarse_clips if clip.offset_frames < 8
+    }
+
+
+def test_killed_and_resumed_is_never_killed(trained: Place, finished_run: FinishedRun, tmp_path: Path) -> None:
+    store = shutil.copytree(finished_run.store, tmp_path / "store")
+    for number, kill in enumerate(
+        (
+            Kill(path="upsampler/*.checkpoints/fit.safetensors", count=STEPS - 2),
+            Kill(path="upsampler/*.partial/perplexity.json.aside"),
+            Kill(path="rate_lm/*.partial/rate_2/config.json"),
+        )
+    ):
+        assert run(store, tmp_path / str(number), *TRAINED, kill=kill) == -signal.SIGKILL, kill
+    assert run(store, tmp_path / "last", *TRAINED) == 0
+    assert stored(store) == stored(trained.store)
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    words = (*RATES, *FP32, *EACH_STEP, "stages=[lm]")
+    assert run(one, tmp_path / "alone", *words) == 0
+    done = together("-m", "pipelines.run", *TINY, *words, f"store.root={two}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for stage in ("lm", "upsampler"):
+        assert len(losses(one, stage)) == STEPS
+        np.testing.assert_allclose(losses(two, stage), losses(one, stage), atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_models_work_from_the_run_folder(trained: Place) -> None:
+    tokenizer = RateTokenizer.from_pretrained(trained.folder / "tokenizer")
+    codes = tokenizer.encode_file(next((trained.store / "embedded").rglob("*.wav")))
+    more = RateLanguageModel.from_pretrained(trained.folder / "lm").generate(codes, seconds=0.2)
+    assert [len(part.values) for part in split_rates(more)] == [3, 10]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lm.gpt.layers=2"], "lm.gpt.layers is 2; each of 3 rates has at least one of the layers"),
+        (["lm.gpt.layers=3", "lm.contrast_weight=0.1"], r"tokenizer.rates is \[8, 4, 2\] and lm.contrast_weight 0.1"),
+        (["lm.gpt.layers=3", "lm.look_ahead=-1"], "lm.look_ahead is -1; choose 0"),
+    ],
+)
+def test_models_that_there_cannot_be_are_refused(words: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        run_settings(composed(tmp_path, "tokenizer.rates=[8,4,2]", *words))
+
+
+def test_layers_are_divided_among_the_rates(tmp_path: Path) -> None:
+    settings = run_settings(composed(tmp_path, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=5")).lm
+    assert [each.gpt.layers for each in settings.divided(3)] == [2, 2, 1]
+    assert settings.divided(1) == (settings,)
