@@ -11,6 +11,7 @@ from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
 from pipelines.methods.method import Place, Row
 from pipelines.methods.mfcc import MFCC
 from pipelines.methods.own import own_row
+from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
 
@@ -28,6 +29,8 @@ _ALL = (
     BOTTLENECK,
     MFCC,
     CHROMA,
+    *STATES,
+    *BAGS,
 )
 METHODS = {method.name: method for method in _ALL}
 assert len(METHODS) == len(_ALL), "two methods of the table have the same name: change name= of one of their rows"

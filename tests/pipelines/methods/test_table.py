@@ -10,6 +10,7 @@ import pytest
 
 from foundation.errors import InputError
 from pipelines.methods.method import Method, Row
+from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.table import METHODS, ROWS, shown_in
 from pipelines.pages.comparison_charts import KINDS, line_look
 from pipelines.pages.phrasing import full_name
@@ -22,7 +23,8 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
 def test_each_method_is_an_option_and_counts_its_candidates(method: Method, tmp_path: Path) -> None:
-    settings = run_settings(composed(tmp_path, f"compare.methods=[{method.name}]", "probe.tries=99"))
+    rates = ("tokenizer.rates=[16,8,4,2]", "lm.gpt.layers=4") if method in (*BAGS, *STATES) else ()
+    settings = run_settings(composed(tmp_path, f"compare.methods=[{method.name}]", "probe.tries=99", *rates))
     assert settings.compare.all_methods == (method,)
     assert method.candidates(settings) > 0
     assert (method.head is not None) <= (method.labels == "train")  # a head was trained with labels
