@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
+from pipelines.methods.picture import PictureRecord
 from pipelines.store.store import Entry
 
 if TYPE_CHECKING:
@@ -50,12 +51,23 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """The size of a network, which must fit into the machine's memory."""
+
+    what: str  # in messages
+    option: str  # the group of its sizes
+    config: object  # that group
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """The training of a method's own model, in a stage that is named after the method."""
 
     option: str  # the group of its options
     options: Callable[[Options], TrainingOptions]
     loss: str  # title of its training curve, with the unit
+    network: Callable[[Options], Network] | None = None  # the trained network, if options set its size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +94,8 @@ class Method:
     training: Training | None = None
     # seconds of the shortest recording that it can read; shorter ones are set aside for all methods
     shortest: Callable[[Options], float] = lambda options: 0.0
+    # pictures of what the trained model has learned, from the entry of its training
+    pictures: Callable[[Entry], list[PictureRecord]] | None = None
     require_options: Callable[[Options], None] = lambda options: None  # refuses options before anything is read
     require_clips: Callable[[Manifest], None] = lambda manifest: None  # refuses clips before anything is trained
 

@@ -13,7 +13,14 @@ from pipelines.methods.table import row_of, shown_in
 from pipelines.pages.charts import Look, Panel, Series, curve_chart, dot_chart, heat_map
 from pipelines.pages.phrasing import full_name, metric_of, percent
 from pipelines.pages.svg import GREEN, GRID, INK, MUTED, ORANGE
-from pipelines.results.comparison_record import ComparisonRecord, LayerRow, fold_noun, guessing, has_folds
+from pipelines.results.comparison_record import (
+    ComparisonRecord,
+    LayerRow,
+    fold_noun,
+    guessing,
+    has_folds,
+    references,
+)
 from pipelines.store.stored_features import GPT
 
 # kind of method -> (name in the legend, look)
@@ -46,9 +53,10 @@ def comparison_charts(comparison: ComparisonRecord) -> Iterator[tuple[str, Marku
         yield "learning", _learning_curves(comparison)
     if 1 < len(ranked_groups(_group_values(comparison))) <= MAX_GROUPS:
         yield "groups", _groups(comparison)
-    counts = comparison.get("confusion", {}).get(GPT)
-    if counts and len(counts) <= MAX_CLASSES:
-        yield "confusion", _confusion_matrix(comparison["classes"], counts)
+    for of in references(comparison)[:1]:
+        counts = comparison.get("confusion", {}).get(of)
+        if counts and len(counts) <= MAX_CLASSES:
+            yield "confusion", _confusion_matrix(of, comparison["classes"], counts)
 
 
 def _methods(comparison: ComparisonRecord) -> Markup:
@@ -67,7 +75,8 @@ def _methods(comparison: ComparisonRecord) -> Markup:
         series.append(Series(label=f"one {fold_noun(comparison)}", look=look, places=places, values=values))
     ratio, across = guessing(comparison), f"test {metric_of(comparison)}"
     level = (f"guess: {percent(ratio)}", ratio) if ratio else None
-    names, marked = [full_name(row["of"]) for row in rows], kinds.index(GPT) if GPT in kinds else None
+    names, known = [full_name(row["of"]) for row in rows], [row["of"] for row in rows]
+    marked = next((known.index(of) for of in references(comparison)), None)
     title = f"Test {metric_of(comparison)} of {len(rows)} methods, the best first"
     return dot_chart(names, series, name="comparison", title=title, across=across, marked=marked, level=level)
 
@@ -189,9 +198,10 @@ def rates(counts: Counts) -> npt.NDArray[np.float64]:
     return ratios
 
 
-def _confusion_matrix(classes: Sequence[str], counts: Counts) -> Markup:
+def _confusion_matrix(of: str, classes: Sequence[str], counts: Counts) -> Markup:
     worst = confusions(classes, counts)[:MAX_CONFUSIONS]
     listed = "; ".join(f"{true} taken for {answer}, {count:g} times" for (true, answer), count in worst)
-    title = f"Confusion matrix of the GPT's probe, {len(classes)} classes: {listed or 'no confusion'}"
+    judge = "the GPT's probe" if of == GPT else full_name(of)
+    title = f"Confusion matrix of {judge}, {len(classes)} classes: {listed or 'no confusion'}"
     left, across = "class of the clip", "answer of the probe"
     return heat_map(classes, rates(counts), name="confusion", title=title, left=left, across=across)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
 from pipelines.pages.language_words import language_lines
-from pipelines.pages.next_sample_words import sample_lines, sample_sentence
 from pipelines.pages.phrasing import counted, duration, full_name, metric_of, number, percent, points, significance
 from pipelines.results.comparison_record import (
     ComparisonRecord,
@@ -16,22 +15,20 @@ from pipelines.results.comparison_record import (
     fold_noun,
     has_folds,
     method_of,
+    references,
 )
 from pipelines.results.run_record import MachineRecord, Provenance, Results
 from pipelines.store.stored_features import GPT
 
 MAX_FOLDS = 8  # that a sentence names
 MAX_LINES = 12  # methods in a terminal
-BETTER, WORSE, UNDECIDED = "The GPT is better than", "The GPT is worse than", "The interval includes 0 for"
 
 
 def summary(results: Results) -> list[str]:
     """List what a run prints at its end: two sentences, then a line for each method and each difference."""
     comparison, tests = results.get("comparison"), results.get("zerospeech", {})
     known = language_lines(tests) if tests else ()
-    samples = results.get("next_sample")
-    of_samples = sample_lines(samples) if samples else ()
-    return [*opening(results), *known, *of_samples, *(_method_lines(comparison) if comparison else [])]
+    return [*opening(results), *known, *(_method_lines(comparison) if comparison else [])]
 
 
 def opening(results: Results) -> list[str]:
@@ -45,8 +42,6 @@ def opening(results: Results) -> list[str]:
         bag, reached = method_of(comparison, BAG_OF_CODES.name), f"{percent(gpt['value'])} test {metric_of(comparison)}"
         beside = f"; {percent(bag['value'])} on counts of codes, without the order of codes" if bag else ""
         sentences.append(f"A linear probe on the GPT's states reaches {reached}{beside}.")
-    if samples := results.get("next_sample"):
-        sentences.append(sample_sentence(samples))
     return sentences
 
 
@@ -76,13 +71,23 @@ def setting(comparison: ComparisonRecord) -> str:
 
 
 def standing(comparison: ComparisonRecord) -> list[str]:
-    """Write which methods are worse than the GPT, which are better, and which the test clips do not separate."""
-    rows = [row for row in comparison.get("differences", []) if row["of"] == GPT]
+    """Write which methods are worse than the GPT, which are better, and which the test clips do not separate.
+
+    Where the comparison has other references, they take the GPT's place, one after the other.
+    """
+    return [sentence for of in references(comparison) for sentence in _standing(comparison, of)]
+
+
+def _standing(comparison: ComparisonRecord, of: str) -> list[str]:
+    rows = [row for row in comparison.get("differences", []) if row["of"] == of]
+    name = "The GPT" if of == GPT else full_name(of)
+    undecided = "The interval includes 0 for" if of == GPT else f"Between {name} and these, the interval includes 0:"
+    better, worse = f"{name} is better than", f"{name} is worse than"
     known = {row["against"]: row for row in rows}
     shown = [known[name] for name in shown_in("summary", known)] or rows[:MAX_FOLDS]
-    sentences: dict[str, list[str]] = {BETTER: [], WORSE: [], UNDECIDED: []}
+    sentences: dict[str, list[str]] = {better: [], worse: [], undecided: []}
     for row in shown:
-        begin = BETTER if row["low"] > 0 else WORSE if row["high"] < 0 else UNDECIDED
+        begin = better if row["low"] > 0 else worse if row["high"] < 0 else undecided
         sentences[begin].append(f"{full_name(row['against'])}: {difference(row, comparison)}")
     return [f"{begin} {'; '.join(several)}." for begin, several in sentences.items() if several]
 

@@ -26,13 +26,16 @@ Probed = Mapping[str, Any]  # the content of probe.json
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 
 
-def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: ProbeConfig) -> ComparisonRecord:
+def comparison(
+    per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: ProbeConfig, references: Sequence[str] = (GPT,)
+) -> ComparisonRecord:
     """Build the section from the ``probe.json`` of each fold and seed.
 
     Args:
         per_fold: by name of the fold and seed; every seed of every fold.
         by: what the folds are made by; "split" for a single division.
         config: intervals and their seed.
+        references: rows that every other row is compared with, as far as the probes have them.
 
     Raises:
         InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of tries, a
@@ -43,6 +46,7 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
     if by == "group":
         _require_groups_apart(study)
     first = study.first
+    known = [of for of in dict.fromkeys(references) if of in study.methods]
     record: ComparisonRecord = {
         "protocol": PROTOCOLS[by],
         "by": by,
@@ -58,12 +62,13 @@ def comparison(per_fold: Mapping[tuple[str, int], Probed], *, by: By, config: Pr
         "choose_by": config.choose_by,
         "confidence": config.confidence,
         "methods": sorted((_method(study, of) for of in study.methods), key=lambda row: -row["value"]),
-        "differences": _differences(study),
+        "references": known,
+        "differences": [row for of in known for row in _differences(study, of)],
         "layers": {of: rows for of in study.methods if (rows := _layers(study, of))},
         "learning_curves": {of: points for of in study.methods if (points := _learning_curve(study, of))},
     }
     if not first["multi_label"]:
-        record["confusion"] = {GPT: _confusion(study, GPT)} if GPT in study.methods else {}
+        record["confusion"] = {of: _confusion(study, of) for of in known}
     return record
 
 
@@ -208,16 +213,14 @@ def _groups(study: _Study, number: int) -> dict[str, float]:
     }
 
 
-def _differences(study: _Study) -> list[DifferenceRow]:
-    """Compare the GPT with every other method, the strongest first."""
-    if GPT not in study.methods:
-        return []
-    gpt, rows = study.methods.index(GPT), []
+def _differences(study: _Study, of: str) -> list[DifferenceRow]:
+    """Compare one method with every other, the strongest first."""
+    one, rows = study.methods.index(of), []
     for other, against in enumerate(study.methods):
-        if other != gpt:
-            found = difference(study.values, study.draws, gpt, other, confidence=study.config.confidence)
-            folds = dict(zip(study.names, (study.values[:, gpt] - study.values[:, other]).tolist(), strict=True))
-            rows.append(cast(DifferenceRow, {"of": GPT, "against": against, "folds": folds, **asdict(found)}))
+        if other != one:
+            found = difference(study.values, study.draws, one, other, confidence=study.config.confidence)
+            folds = dict(zip(study.names, (study.values[:, one] - study.values[:, other]).tolist(), strict=True))
+            rows.append(cast(DifferenceRow, {"of": of, "against": against, "folds": folds, **asdict(found)}))
     return sorted(rows, key=lambda row: row["value"])
 
 

@@ -2,6 +2,8 @@
 
 from typing import TypedDict
 
+from pipelines.methods.picture import PictureRecord
+from pipelines.store.stored_features import GPT
 from training.record import TrainingRecord
 
 
@@ -70,16 +72,24 @@ class ComparisonRecord(TypedDict, total=False):
     choose_by: str  # what chose layer, pooling and penalty: validation, group or fold
     confidence: float
     methods: list[MethodRow]  # the best first
+    references: list[str]  # that every other method is compared with; the GPT where absent
     differences: list[DifferenceRow]
     layers: dict[str, list[LayerRow]]
     learning_curves: dict[str, list[SharePoint]]
-    confusion: dict[str, list[list[float]]]  # clips, a row for each true class; of tasks with one label
+    confusion: dict[str, list[list[float]]]  # of references: clips, a row for each true class; of tasks with one label
     trainings: dict[str, dict[str, TrainingRecord]]  # by method, then fold
+    pictures: list[PictureRecord]  # of what methods have learned in the first fold and seed
 
 
 def has_folds(comparison: ComparisonRecord) -> bool:
     """Return whether there are several folds."""
     return len(comparison["folds"]) > 1
+
+
+def references(comparison: ComparisonRecord) -> list[str]:
+    """List the methods that every other method is compared with, as far as they take part."""
+    given = comparison.get("references", [GPT])
+    return [of for of in given if method_of(comparison, of)]
 
 
 def fold_noun(comparison: ComparisonRecord) -> str:

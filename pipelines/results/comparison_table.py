@@ -7,14 +7,17 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-HEADINGS = ("method", "on test", "interval", "by fold", "macro F1", "mean AP", "GPT ahead by", "p", "chosen")
+from pipelines.methods.table import row_of
+from pipelines.store.stored_features import GPT
+
+HEADINGS = ("method", "on test", "interval", "by fold", "macro F1", "mean AP", "ahead by", "p", "chosen")
 WIDEST = 10_000  # columns of a terminal, for a table that may take what it needs
-IN_TERMINAL = ("method", "on test", "interval", "GPT ahead by", "p", "chosen")
+IN_TERMINAL = ("method", "on test", "interval", "ahead by", "p", "chosen")
 
 
 def as_markdown(section: Mapping[str, Any]) -> str:
     """Write the methods of the section "comparison" as a Markdown table, the best first."""
-    lines = [_line(HEADINGS), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
+    lines = [_line(_headings(section).values()), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
     return "\n".join([*lines, *map(_line, _cells(section))]) + "\n"
 
 
@@ -28,15 +31,23 @@ def print_table(table: Table) -> None:
 def as_table(section: Mapping[str, Any]) -> Table:
     """Build a terminal table of the methods of the section "comparison", the best first."""
     table = Table(box=None, pad_edge=False)
+    headings = _headings(section)
     for name in IN_TERMINAL:
-        table.add_column(name, no_wrap=name != "chosen")
+        table.add_column(headings[name], no_wrap=name != "chosen")
     for cells in _cells(section):
         table.add_row(*(cells[HEADINGS.index(name)] for name in IN_TERMINAL))
     return table
 
 
+def _headings(section: Mapping[str, Any]) -> dict[str, str]:
+    """Return the columns' headings by name; the first reference is in one of them."""
+    first = next(iter(section.get("references", [GPT])), GPT)
+    return {name: f"{row_of(first).title} {name}" if name == "ahead by" else name for name in HEADINGS}
+
+
 def _cells(section: Mapping[str, Any]) -> Iterator[list[str]]:
-    ahead = {row["against"]: row for row in section["differences"]}
+    first = next(iter(section.get("references", [GPT])), GPT)
+    ahead = {row["against"]: row for row in section["differences"] if row["of"] == first}
     for row in section["methods"]:
         other = ahead.get(row["of"])
         yield [

@@ -8,18 +8,17 @@ from typing import Any, cast
 
 from audio.recordings.manifest import SPLITS, Manifest, Rejected
 from foundation.configuration import build
+from pipelines.methods.picture import PictureRecord
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import best_poolings, comparison
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
-from pipelines.results.next_sample import next_sample_figures, next_sample_record
-from pipelines.results.next_sample_record import SpeedRecord
 from pipelines.results.run_record import RESULTS, Provenance
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
 from pipelines.settings.run import RunSettings
 from pipelines.store.store import Entry, write_json
-from pipelines.store.stored_features import PROBE
+from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE
 from tokenizer.tokenizer import TokenizerConfig
 from training.record import TrainingRecord
@@ -41,12 +40,11 @@ def write_results(
     made: Mapping[FoldSeed, Mapping[str, Entry]],
     source: Provenance,
     notices: Sequence[str] = (),
-    speeds: Mapping[str, SpeedRecord] | None = None,
 ) -> None:
     """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
 
     For a run over several folds or seeds these are the comparison and the costs, because each fold has its own
-    codebook. ``speeds`` are those of language models of samples, by name.
+    codebook.
     """
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
@@ -80,10 +78,6 @@ def write_results(
     if tests := zerospeech_record(made, settings.probe):
         content["zerospeech"] = tests
         figures = [*zerospeech_figures(tests, made), *figures]
-    if "next_sample" in settings.stages:
-        samples = next_sample_record(made, settings, speeds or {})
-        content["next_sample"] = samples
-        figures = [*next_sample_figures(samples, made), *figures]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 
@@ -134,11 +128,19 @@ def _comparison(made: Mapping[FoldSeed, Mapping[str, Entry]], settings: RunSetti
         if all(stage in entries for entries in made.values())
     }
     by = settings.compare.folds or "split"
-    return {**comparison(probed, by=by, config=settings.probe), "trainings": trainings}
+    compared = comparison(probed, by=by, config=settings.probe, references=settings.compare.references or (GPT,))
+    return {**compared, "trainings": trainings, "pictures": list(_pictures(next(iter(made.values()))))}
+
+
+def _pictures(entries: Mapping[str, Entry]) -> Iterator[PictureRecord]:
+    """Give the pictures of the methods that were trained in one fold with one seed."""
+    for name, method in METHODS.items():
+        if method.pictures and name in entries:
+            yield from method.pictures(entries[name])
 
 
 def _compared(compared: ComparisonRecord, made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
-    """Give the methods' figures, means over the folds, and the GPT's difference to each other method."""
+    """Give the methods' figures, means over the folds, and the references' differences to the other methods."""
     metric, keys = compared["metric"], " ".join(entries["probe"].key for entries in made.values())
     shared: dict[str, Any] = {"stage": "probe", "protocol": compared["protocol"], "split": "test"}
     shared |= {"artifact": keys, "seeds": len(compared["seeds"])}

@@ -50,6 +50,8 @@ class ComparisonConfig(ReadingConfig):
     folds: Literal["group", "fold"] | None  # None: the corpus's one split; else each group or given fold held out once
     attentive: bool  # offer a pooling of residual states weighted by the GPT's surprise as well
     surprise: bool  # offer all layers with the GPT's mean surprise in each third as well
+    # rows that every other row is compared with; None: the GPT
+    references: tuple[str, ...] | None = None
     features: Mapping[str, Path] | None = None  # more methods by name: files of `lm.features_file`
 
     def __post_init__(self) -> None:
@@ -60,6 +62,14 @@ class ComparisonConfig(ReadingConfig):
         for option in ("attentive", "surprise"):
             if getattr(self, option) and "residual" not in self.states:
                 raise InputError(f"compare.{option}=true needs residual states; add residual to compare.states")
+
+        self._require_references()
+
+    def _require_references(self) -> None:
+        """Refuse rows that the comparison does not have."""
+        rows = [row.name for method in self.all_methods for row in (method.row, method.head) if row]
+        for place, name in enumerate(self.references or ()):
+            match_choice(tuple(rows), name, option=f"compare.references[{place}]")
 
     def _require_hearings(self) -> None:
         """Refuse options of vectors, and several hearings beside the user's features, which have one."""

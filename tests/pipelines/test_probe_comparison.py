@@ -106,6 +106,23 @@ def test_the_gpt_is_compared_with_every_other_method() -> None:
     assert rows["log_mel"]["low"] > 0 > rows["supervised_head"]["value"]
 
 
+def test_other_references_take_the_place_of_the_gpt() -> None:
+    given = ("simclr", "supervised_head", "gone")
+    found: Any = comparison(study(), by="group", config=CONFIG, references=given)
+    assert found["references"] == ["simclr", "supervised_head"]
+    assert list(found["confusion"]) == ["simclr", "supervised_head"]
+    rows = {(row["of"], row["against"]): row["value"] for row in found["differences"]}
+    assert len(rows) == 2 * 3
+    assert rows["simclr", "gpt"] == pytest.approx(
+        -next(r["value"] for r in section()["differences"] if r["against"] == "simclr")
+    )
+    assert rows["simclr", "supervised_head"] == pytest.approx(-rows["supervised_head", "simclr"])
+    heads = as_markdown(found).splitlines()
+    assert "| SimCLR ahead by |" in heads[0]
+    assert sum("(" in line for line in heads[2:]) == 3  # a difference in every row but its own
+    assert comparison(study(), by="group", config=CONFIG, references=("gone",))["differences"] == []
+
+
 def test_layers_have_the_pooling_that_validation_prefers() -> None:
     layers = section()["layers"]
     assert [row["of"] for row in layers["gpt"]] == ["gpt/layer_1", "gpt/layer_2", "gpt/all_layers"]

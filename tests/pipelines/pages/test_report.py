@@ -436,6 +436,19 @@ def test_the_sentence_says_more_less_or_neither() -> None:
     ]
 
 
+def test_sentences_and_tables_are_about_the_references() -> None:
+    section = comparison_example() | {"references": ["simclr", "ast"]}
+    section["differences"] = [
+        difference("supervised_head", -0.11, -0.07) | {"of": "simclr"},
+        difference("simclr", -0.01, 0.02) | {"of": "ast"},
+    ]
+    sentences = run_words.standing(cast(ComparisonRecord, section))
+    assert [sentence.partition(":")[0] for sentence in sentences] == [
+        "SimCLR is worse than supervised CNN, own head",
+        "Between AST and these, the interval includes 0",
+    ]
+
+
 @given(st.floats(-1, 1), st.floats(0, 1))
 def test_a_method_beats_only_where_the_interval_says_so(low: float, width: float) -> None:
     section = comparison_example(folds=("test",), trained=False) | {
