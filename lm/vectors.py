@@ -68,6 +68,18 @@ class VectorConfig:
             return tuple(range(1, count + 1))
         return (count,) if "last" in self.layers else ()
 
+    def select(
+        self, pooled: Mapping[str, FloatArray], count: int, *, layer: str, together: str
+    ) -> dict[str, FloatArray]:
+        """Select the vectors of `keys` from those of every layer under every pooling, and join all layers."""
+        found: dict[str, FloatArray] = {}
+        for pooling in self.poolings:
+            layers = [pooled[f"{layer}_{number}:{pooling}"] for number in range(1, count + 1)]
+            found |= {f"{layer}_{number}:{pooling}": layers[number - 1] for number in self.numbers(count)}
+            if "together" in self.layers:
+                found[f"{together}:{pooling}"] = np.concatenate(layers)
+        return found
+
 
 ONE_HEARING = VectorConfig()
 

@@ -81,7 +81,7 @@ def augment(
         views = flip_bands(views, draw_share(len(views), config.mel_flip, generator))
     views = _mix(views, lengths, config, generator, std)
     size, time, mels = views.shape
-    views = views + _spread(size, generator)[:, None, None] * (config.gain_db * NATS_PER_DB / std)
+    views = views + draw_spread(size, generator)[:, None, None] * (config.gain_db * NATS_PER_DB / std)
     if config.noise:
         levels = config.noise * torch.rand(size, 1, 1, generator=generator)
         views = views + levels * torch.randn(views.shape, generator=generator)
@@ -89,17 +89,19 @@ def augment(
         views = blur(views, lengths, config.blur * torch.rand(size, generator=generator), largest=config.blur)
     blotted = torch.zeros(size, time, mels, dtype=torch.bool)
     for _ in range(config.time_masks):
-        blotted |= _passage(lengths, time, config.time_mask, generator)[:, :, None]
+        blotted |= draw_passages(lengths, time, config.time_mask, generator)[:, :, None]
     for _ in range(config.mel_masks):
-        blotted |= _passage(torch.full((size,), mels), mels, config.mel_mask, generator)[:, None, :]
+        blotted |= draw_passages(torch.full((size,), mels), mels, config.mel_mask, generator)[:, None, :]
     for _ in range(config.blocks):
-        passage = _passage(lengths, time, config.block, generator)
-        blotted |= passage[:, :, None] & _passage(torch.full((size,), mels), mels, config.block, generator)[:, None, :]
+        passage = draw_passages(lengths, time, config.block, generator)
+        blotted |= (
+            passage[:, :, None] & draw_passages(torch.full((size,), mels), mels, config.block, generator)[:, None, :]
+        )
     blotted |= (torch.arange(time) >= lengths[:, None])[:, :, None]
     return views.masked_fill(blotted, 0.0), lengths
 
 
-def _spread(size: int, generator: torch.Generator) -> Tensor:
+def draw_spread(size: int, generator: torch.Generator) -> Tensor:
     """Draw uniformly from [-1, 1) ``(size,)``."""
     return 2 * torch.rand(size, generator=generator) - 1
 
@@ -111,8 +113,8 @@ def _crop_and_warp(
     shares = 1 - (1 - config.crop) * torch.rand(size, generator=generator)
     kept = (lengths * shares).round().long().clamp(min=1)
     starts = (torch.rand(size, generator=generator, dtype=torch.float64) * (lengths - kept + 1)).long()
-    speeds = (_spread(size, generator) * math.log1p(config.speed)).exp()
-    formants = (_spread(size, generator) * math.log1p(config.formant)).exp()
+    speeds = (draw_spread(size, generator) * math.log1p(config.speed)).exp()
+    formants = (draw_spread(size, generator) * math.log1p(config.formant)).exp()
     return warp(spectrograms, kept, speeds=speeds, formants=formants, starts=starts)
 
 
@@ -130,7 +132,7 @@ def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: 
     return torch.where(sounding[:, :, None], torch.logaddexp(views * std, behind) / std, views)
 
 
-def _passage(lengths: Tensor, steps: int, share: float, generator: torch.Generator) -> Tensor:
+def draw_passages(lengths: Tensor, steps: int, share: float, generator: torch.Generator) -> Tensor:
     """Choose in each row a passage of at most ``share`` of its length, anywhere in it ``(batch, steps)``."""
     size = len(lengths)
     widths = (torch.rand(size, generator=generator) * share * lengths).round()

@@ -1,14 +1,12 @@
-"""Features of a convolutional encoder: states of each block on a recording, pooled over time as it is read."""
+"""Features of an encoder: states of each block on a recording, pooled over time as the recording is read."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import Clip
 from foundation.saved_models import CONFIG, WEIGHTS
-from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
+from lm.baselines.encoder import BlockEncoder, ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader
 from lm.baselines.supervised import class_scores
 from lm.pooling import FloatArray, Pooling, RunningPools
@@ -63,48 +61,50 @@ def block_features(
     """
     encoder, others = _load(loader), [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
     lengths = [reader.num_frames(clip), *map(len, others)]
-    pools = [_pools(encoder.config, frames, vectors.poolings) for frames in lengths]
-    for pieces in zip_longest(reader.pieces(clip), *(torch.split(each, PIECE_FRAMES) for each in others)):
+    sources = [reader.pieces(clip), *(torch.split(each, PIECE_FRAMES) for each in others)]
+    features = pool_blocks(encoder, lengths, sources, vectors.poolings, layer="block", device=loader.device)
+    return vectors.select(features, len(encoder.hops), layer="block", together="all_blocks")
+
+
+def pool_blocks(
+    encoder: BlockEncoder,
+    lengths: Sequence[int],
+    sources: Sequence[Iterable[Tensor]],
+    poolings: Sequence[Pooling],
+    *,
+    layer: str,
+    device: str,
+) -> dict[str, FloatArray]:
+    """Pool every block over the pieces of a clip in each hearing, and average the hearings: ``layer_1:mean`` and so on.
+
+    ``lengths`` are the frames, or samples, of the hearings, and ``sources`` give their pieces ``(time, ...)``. Pieces
+    are multiples of the encoder's hops, except for the last one of a hearing. Hearings share a batch.
+    """
+    names = [f"{layer}_{number}" for number in range(1, len(encoder.hops) + 1)]
+    steps = [{name: -(-length // hop) for name, hop in zip(names, encoder.hops, strict=True)} for length in lengths]
+    pools = [RunningPools(each, poolings) for each in steps]
+    for pieces in zip_longest(*sources):
         present = [number for number, piece in enumerate(pieces) if piece is not None]
-        for name, number, states in _blocks(encoder, [pieces[number] for number in present], loader.device):
+        for name, number, states in _blocks(encoder, names, [pieces[number] for number in present], device):
             pools[present[number]].add(name, states)
-    features = average(each.pooled for each in pools)
-    return {key: vector for pooling in vectors.poolings for key, vector in _wanted(features, pooling, vectors).items()}
-
-
-def _wanted(features: Mapping[str, FloatArray], pooling: Pooling, vectors: VectorConfig) -> dict[str, FloatArray]:
-    """Select the wanted blocks of one pooling, and join all."""
-    blocks = [vector for key, vector in features.items() if key.endswith(f":{pooling}")]
-    found = {f"block_{number}:{pooling}": blocks[number - 1] for number in vectors.numbers(len(blocks))}
-    if "together" in vectors.layers:
-        found[f"all_blocks:{pooling}"] = np.concatenate(blocks)
-    return found
-
-
-def _names(config: ConvEncoderConfig) -> list[str]:
-    return [f"block_{number}" for number in range(1, len(config.hops) + 1)]
-
-
-def _pools(config: ConvEncoderConfig, frames: int, poolings: Sequence[Pooling]) -> RunningPools:
-    steps = {name: -(-frames // hop) for name, hop in zip(_names(config), config.hops, strict=True)}
-    return RunningPools(steps, poolings)
+    return average(each.pooled for each in pools)
 
 
 def _blocks(
-    encoder: ConvEncoder, pieces: Sequence[Tensor], device: str
-) -> Iterator[tuple[str, int, npt.NDArray[np.float32]]]:
-    """Give the frames of each block ``(time, channels * bands)`` of each piece ``(time, mels)``, by its number."""
+    encoder: BlockEncoder, names: Sequence[str], pieces: Sequence[Tensor], device: str
+) -> Iterator[tuple[str, int, FloatArray]]:
+    """Give the frames of each block ``(time, features)`` of each piece ``(time, ...)``, by its number."""
     lengths = torch.tensor([len(piece) for piece in pieces], device=device)
     batch = nn.utils.rnn.pad_sequence(list(pieces), batch_first=True).to(device)
-    for name, (states, ends) in zip(_names(encoder.config), encoder.blocks(batch, lengths), strict=True):
+    for name, (states, ends) in zip(names, encoder.blocks(batch, lengths), strict=True):
         for number, (frames, end) in enumerate(zip(states.cpu().numpy(), ends.tolist(), strict=True)):
             yield name, number, frames[:end]
 
 
-def head_scores(folder: Path, features: Mapping[str, FloatArray]) -> FloatArray:
-    """Compute probabilities ``(clips, classes)`` from the last block's pooled frames with a supervised head."""
+def head_scores(folder: Path, pooled: Mapping[str, FloatArray], *, last: str) -> FloatArray:
+    """Compute probabilities ``(clips, classes)`` with a supervised head, from pooled frames of the block ``last``."""
     about = json.loads((folder / CONFIG).read_text())
-    head = _part(folder, "head")
-    logits = nn.functional.linear(torch.from_numpy(features[about["head"]["pooling"]]), head["weight"], head["bias"])
+    head, features = _part(folder, "head"), pooled[f"{last}:{about['head']['pooling']}"]
+    logits = nn.functional.linear(torch.from_numpy(features), head["weight"], head["bias"])
     scores: FloatArray = class_scores(logits, multi_label=about["multi_label"]).numpy()
     return scores

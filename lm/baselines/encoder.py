@@ -8,6 +8,7 @@ statistics, so a clip's frames do not depend on the other clips of the batch.
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,24 @@ from foundation.errors import InputError
 from foundation.ranges import require
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
+
+
+class BlockEncoder(Protocol):
+    """An encoder of spectrograms or waveforms, each of whose blocks or layers can be probed."""
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        """Input frames, or samples, between two frames of each block."""
+
+    @property
+    def dim(self) -> int:
+        """Features per frame of the last block."""
+
+    def blocks(self, inputs: Tensor, lengths: Tensor) -> list[Frames]:
+        """Compute the frames of each block: ``ceil(length / hop)`` of a clip, followed by zeros."""
+
+    def __call__(self, inputs: Tensor, lengths: Tensor) -> Frames:
+        """Compute the frames of the last block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +84,16 @@ class ConvEncoder(nn.Module):
             ConvBlock(before, after, stride, strided=not number)
             for number, ((before, after), stride) in enumerate(zip(widths, strides, strict=True))
         )
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        """Spectrogram frames between two frames of each block."""
+        return self.config.hops
+
+    @property
+    def dim(self) -> int:
+        """Features per frame of the last block."""
+        return self.config.dim
 
     def blocks(self, spectrograms: Tensor, lengths: Tensor) -> list[Frames]:
         """Compute the frames ``(batch, time, channels * bands)`` of each block: means over parts of the mel axis.

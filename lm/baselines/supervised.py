@@ -1,4 +1,4 @@
-"""The same encoder trained end to end with labels: a supervised baseline."""
+"""An encoder trained end to end with labels: a supervised baseline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from foundation.errors import InputError
 from foundation.ranges import require
 from lm.baselines.clip_batches import ClipViews, StoredClips
-from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
+from lm.baselines.encoder import BlockEncoder, ConvEncoderConfig, create_encoder
 from lm.pooling import Means, pool_batch, pooling_parts
+from lm.vectors import VectorConfig
 
 Label = str | Sequence[str]  # a class, or any number of classes
 VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
@@ -30,30 +31,40 @@ class HeadConfig:
             value = getattr(self, name)
             require(0 <= value < 1, f"head.{name}", value, "choose 0 (none) or a share below 1")
 
+    def reads(self, vectors: VectorConfig) -> VectorConfig:
+        """Add the vectors that the head reads: the last block under its own pooling."""
+        poolings = dict.fromkeys([*vectors.poolings, self.pooling])
+        return replace(vectors, poolings=tuple(poolings), layers=("each", "together"))
+
 
 class Classifier(nn.Module):
     """Encoder, pooling over time, and a linear head."""
 
-    def __init__(self, encoder: ConvEncoder, classes: int, config: HeadConfig) -> None:
+    def __init__(self, encoder: BlockEncoder, classes: int, config: HeadConfig) -> None:
         super().__init__()
         self.encoder = encoder
         self.config = config
         self.dropout = nn.Dropout(config.dropout)
         parts = len(pooling_parts(1, config.pooling))
-        self.head = nn.Linear(parts * encoder.config.dim, classes)
+        self.head = nn.Linear(parts * encoder.dim, classes)
 
-    def forward(self, spectrograms: Tensor, lengths: Tensor) -> Tensor:
-        """Map ``(batch, time, mels)`` to logits ``(batch, classes)``."""
-        frames, steps = self.encoder(spectrograms, lengths)
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Map the encoder's inputs ``(batch, time, ...)`` to logits ``(batch, classes)``."""
+        frames, steps = self.encoder(inputs, lengths)
         logits: Tensor = self.head(self.dropout(pool_batch(frames, steps, self.config.pooling)))
         return logits
 
 
 def create_classifier(encoder: ConvEncoderConfig, classes: int, config: HeadConfig, *, seed: int) -> Classifier:
-    """Create a model whose weights follow from the seed."""
+    """Create a convolutional model whose weights follow from the seed."""
+    return attach_head(create_encoder(encoder, seed=seed), classes, config, seed=seed)
+
+
+def attach_head(encoder: BlockEncoder, classes: int, config: HeadConfig, *, seed: int) -> Classifier:
+    """Put a head, whose weights follow from the seed, behind an encoder."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Classifier(create_encoder(encoder, seed=seed), classes, config)
+        return Classifier(encoder, classes, config)
 
 
 def class_targets(labels: Sequence[Label], classes: Sequence[str], *, multi_label: bool) -> Tensor:

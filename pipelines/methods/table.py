@@ -5,6 +5,11 @@ To add a method, describe it in a file of this folder and add it here. Sentences
 
 from collections.abc import Iterable
 
+from pipelines.methods.audio_transformer import (
+    AUDIO_TRANSFORMER,
+    AUDIO_TRANSFORMER_VARIANTS,
+    RANDOM_AUDIO_TRANSFORMER,
+)
 from pipelines.methods.chroma import CHROMA
 from pipelines.methods.codes import BAG_OF_CODES, FILTERED_CODES, GPT, RANDOM_GPT
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
@@ -19,12 +24,15 @@ _ALL = (
     GPT,
     SIMCLR,
     AST,
+    AUDIO_TRANSFORMER,
+    *AUDIO_TRANSFORMER_VARIANTS,
     BAG_OF_CODES,
     FILTERED_CODES,
     RANDOM_GPT,
     SUPERVISED,
     RANDOM_CONV,
     RANDOM_AST,
+    RANDOM_AUDIO_TRANSFORMER,
     LOG_MEL,
     BOTTLENECK,
     MFCC,

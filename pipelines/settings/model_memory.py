@@ -1,6 +1,6 @@
 """Memory that the settings of a run need, checked against this machine's before anything is built."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, cast
@@ -12,12 +12,11 @@ from foundation.devices import Device
 from foundation.errors import InputError
 from foundation.memory import machine_memory
 from lm.vocabulary import Vocabulary
+from pipelines.methods.method import Network
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings
-from pipelines.stages.next_sample import NextSampleSettings
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.vocoder import VocoderSettings
-from vocoder.wavenet.mu_law import LEVELS
 
 BYTES = 4  # of a float32 number
 TRAINED = 4  # numbers for each weight: itself, its gradient and two moments of AdamW
@@ -41,11 +40,12 @@ def require_memory(
     lm: LanguageModelSettings,
     vocoder: VocoderSettings,
     baselines: BaselineSettings,
-    samples: NextSampleSettings,
+    networks: Iterable[Network] = (),
 ) -> None:
     """Refuse models, batches and samples of which one alone exceeds this machine's memory.
 
-    If training is on a GPU, only the weights are counted, because they are created in main memory.
+    ``networks`` are those of the compared methods. If training is on a GPU, only the weights are counted, because they
+    are created in main memory.
     """
     described = tokenizer.config(audio)
     vocabulary = Vocabulary(codebook_size=described.codebook_size, streams=described.streams)
@@ -58,14 +58,11 @@ def require_memory(
             ("the language model", "lm.gpt", lm.gpt, lm.gpt.parameters(vocabulary)),
             ("the vocoder", "vocoder.wavenet", vocoder.wavenet, vocoder.wavenet.parameters),
             ("the encoder of the baselines", "baselines.encoder", encoder, encoder.parameters),
-            *(
-                (f"the {name} over samples", f"next_sample.{name}", config, config.parameters)
-                for name, config in ((name, samples.config(name)) for name in samples.models)
-            ),
+            *((each.what, each.option, each.config, each.parameters) for each in networks),
         )
     )
     there = machine_memory()
-    for demand in chain(models, _data(audio, tokenizer, lm, vocoder), _crops(samples)):
+    for demand in chain(models, _data(audio, tokenizer, lm, vocoder)):
         if (needed := demand.numbers * BYTES) > there:
             such = f", such as {demand.default}" if demand.default is not None else ""
             raise InputError(
@@ -102,12 +99,3 @@ def _data(
     name = "crop_codes" if crops.crop_codes > crops.batch_size else "batch_size"
     option, value = f"vocoder.crops.{name}", getattr(crops, name)
     yield Demand("a batch of crops of sound", samples * wavenet.residual_channels, option, value)
-
-
-def _crops(samples: NextSampleSettings) -> Iterator[Demand]:
-    """Give the logits of a batch of crops, and the levels that the longest history adds."""
-    crops, history = samples.crops, max(samples.config(name).history for name in samples.models)
-    share = crops.batch_size // samples.fit.accumulation
-    name = "samples" if crops.samples > crops.batch_size else "batch_size"
-    numbers = share * (crops.samples * LEVELS + 2 * history)
-    yield Demand("a batch of crops of samples", numbers, f"next_sample.crops.{name}", getattr(crops, name))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -151,7 +151,6 @@ def baseline_features(
     inputs |= heard_key(heard)
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     device, classifier = str(session.gang.device), encoder if method == "supervised" else None
-    read_vectors = _with_head(vectors, settings.supervised.head) if classifier else vectors
     read = create_block_reader(
         manifest.root,
         audio,
@@ -160,7 +159,7 @@ def baseline_features(
         encoder,
         seed=settings.seed,
         device=device,
-        vectors=read_vectors,
+        vectors=settings.supervised.head.reads(vectors) if classifier else vectors,
         heard=heard,
     )
 
@@ -172,12 +171,6 @@ def baseline_features(
 
     files = [FEATURES, SCORES] if classifier else [FEATURES]
     return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=files)
-
-
-def _with_head(vectors: VectorConfig, head: HeadConfig) -> VectorConfig:
-    """Add the vectors that a head reads: the last block under its own pooling."""
-    poolings = dict.fromkeys([*vectors.poolings, head.pooling])
-    return replace(vectors, poolings=tuple(poolings), layers=("each", "together"))
 
 
 def create_block_reader(
@@ -200,6 +193,4 @@ def create_block_reader(
 
 def score_last_block(classifier: Entry, config: ConvEncoderConfig, pooled: Mapping[str, FloatArray]) -> FloatArray:
     """Apply a supervised head to the last of the pooled blocks: probabilities ``(clips, classes)``."""
-    last = f"block_{len(config.channels)}"
-    parts = {key.removeprefix(f"{last}:"): vectors for key, vectors in pooled.items() if key.startswith(f"{last}:")}
-    return head_scores(classifier.folder, parts)
+    return head_scores(classifier.folder, pooled, last=f"block_{len(config.channels)}")

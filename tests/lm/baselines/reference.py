@@ -46,3 +46,23 @@ def blurred_by_loops(spectrogram: Sequence[Sequence[float]], deviation: float, r
             row.append(total / weights)
         rows.append(row)
     return rows
+
+
+def window_means_by_loops(states: Sequence[Sequence[float]], window: int) -> list[list[float]]:
+    """The mean of each window of steps of one clip, the last window shorter."""
+    windows = [states[start : start + window] for start in range(0, len(states), window)]
+    return [[sum(values) / len(values) for values in zip(*steps, strict=True)] for steps in windows]
+
+
+def decomposed_by_loops(states: Sequence[Sequence[float]], levels: int) -> list[list[float]]:
+    """Each dimension of the second half at its own rate: the parts as `numpy.array_split` has them."""
+    time, dim = len(states), len(states[0])
+    kept = dim // 2
+    sizes = [(dim - kept) // levels + (level < (dim - kept) % levels) for level in range(levels)]
+    windows = [1] * kept + [
+        time if level == levels - 1 else 2 ** (level + 1) for level, size in enumerate(sizes) for _ in range(size)
+    ]
+    return [
+        [window_means_by_loops([[row[d]] for row in states], windows[d])[step // windows[d]][0] for d in range(dim)]
+        for step in range(time)
+    ]

@@ -29,8 +29,8 @@ def test_the_head_says_what_the_classifier_says(pooling: Pooling, multi_label: b
     with torch.inference_mode():
         wanted = torch.cat([model(clip, torch.tensor([clip.shape[1]])) for clip in clips])
         last = [model.encoder(clip, torch.tensor([clip.shape[1]]))[0][0].numpy() for clip in clips]
-        features = {each: np.stack([pool(frames, each) for frames in last]) for each in POOLINGS}
-        found = head_scores(tmp_path, features)
+        features = {f"block_2:{each}": np.stack([pool(frames, each) for frames in last]) for each in POOLINGS}
+        found = head_scores(tmp_path, features, last="block_2")
     assert found.shape == (3, 3)
     assert np.ptp(found, axis=0).min() > 1e-3  # the clips differ
     np.testing.assert_allclose(found, class_scores(wanted, multi_label=multi_label), atol=1e-5)

@@ -1,0 +1,238 @@
+"""The Audio Transformer: a transformer over patches of a waveform, with a learned front end.
+
+Verma and Berger, "Audio Transformers: Transformer Architectures for Large Scale Audio Understanding. Adieu
+Convolutions", 2021 (arXiv:2105.00335)::
+
+    samples    [ 25 ms ][ 25 ms ][ 25 ms ][ 25 ms ]    the end is padded with silence to a whole patch
+    front end  one wide layer (2,048), then 64 dimensions; a place is added
+    layers     [   0   ][   1   ][   2   ][   3   ]    plain: each layer has a state for each patch
+               [       0        ][       1        ]    pooling: the rate is halved after some layers
+               see `lm.baselines.multirate`            wavelet: half of the dimensions have lower rates
+
+The layers are PyTorch's `nn.TransformerEncoderLayer`, whose attention is `scaled_dot_product_attention`. An encoder
+needs no more: fairseq2's layers would add caches, rotary positions and causal masks, and tie the saved weights to it.
+The three variants have the same parameters.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import torch
+from torch import Tensor, nn
+
+from foundation.errors import InputError
+from foundation.ranges import require, require_least
+from foundation.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
+from lm.baselines.multirate import decompose, pool_pairs, steps_inside
+from lm.baselines.supervised import Classifier, HeadConfig, attach_head
+from lm.pooling import pooling_parts
+
+Variant = Literal["plain", "pooling", "wavelet"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+States = tuple[Tensor, Tensor]  # (batch, time, width), and the number of steps of each clip (batch,)
+KIND = ModelKind(name="Audio Transformer", part="audio_transformer", key="audio_transformer")
+FIRST_FILTERS = 0.3  # share of PyTorch's initial weights: noise of full size would hide what filters learn
+QUIETEST = 1e-4  # root mean square, of full scale: a softer clip is amplified as one of this level
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerConfig:
+    """Sizes of the network, and what happens between its layers."""
+
+    variant: Variant = "wavelet"
+    patch_ms: float = 25.0  # rounded to whole samples
+    front_end: int = 2048  # width of the front end's first layer: the number of filters
+    width: int = 64
+    layers: int = 6
+    heads: int = 8
+    ffn_dim: int = 256
+    pool_every: int = 2  # layers between two halvings of the rate, with pooling
+    wavelet_levels: int = 6  # windows of 2, 4, 8, 16 and 32 steps, and of a whole clip
+    patches: int = 400  # read at once: 10 seconds; longer recordings are read in pieces
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        names = ("front_end", "width", "layers", "heads", "ffn_dim", "pool_every", "wavelet_levels")
+        require_least(self, "model", *names, least=1)
+        require(self.patch_ms > 0, "model.patch_ms", self.patch_ms, "it must be positive")
+        if self.width % (2 * self.heads):
+            rule = f"choose a multiple of {2 * self.heads}, twice model.heads"
+            raise InputError(f"model.width is {self.width}; {rule}")
+        most = self.width // 2
+        require(self.wavelet_levels <= most, "model.wavelet_levels", self.wavelet_levels, f"choose at most {most}")
+        rule = f"choose a multiple of {self.reduction}, as the last layer has a state for {self.reduction} patches"
+        require(self.patches > 0 and self.patches % self.reduction == 0, "model.patches", self.patches, rule)
+        rule = "choose a probability of at least 0 and below 1"
+        require(0 <= self.dropout < 1, "model.dropout", self.dropout, rule)
+
+    def patch(self, sample_rate: int) -> int:
+        """Count the samples of a patch."""
+        return max(round(sample_rate * self.patch_ms / 1000), 1)
+
+    def parameters(self, sample_rate: int) -> int:
+        """Number of weights of the encoder; it does not depend on the variant."""
+        width, ffn = self.width, self.ffn_dim
+        front_end = (self.patch(sample_rate) + 1) * self.front_end + (self.front_end + 1) * width
+        layer = 4 * width * (width + 1) + (2 * ffn + 1) * width + ffn + 4 * width  # attention, feed-forward, norms
+        return front_end + self.layers * layer + 4 * width  # the norms before and after the layers
+
+    @property
+    def reductions(self) -> tuple[int, ...]:
+        """Patches for each state of each layer."""
+        halves = self.variant == "pooling"
+        return tuple(2 ** (layer // self.pool_every) if halves else 1 for layer in range(self.layers))
+
+    @property
+    def reduction(self) -> int:
+        """Patches for each state of the last layer."""
+        return self.reductions[-1]
+
+
+class AudioTransformer(nn.Module):
+    """An encoder of waveforms ``(batch, samples)``; every layer can be probed.
+
+    Each clip is brought to mean 0 and the same level. Neither the other clips of a batch nor samples beyond a clip's
+    end change its states.
+    """
+
+    def __init__(self, config: AudioTransformerConfig, sample_rate: int) -> None:
+        super().__init__()
+        self.config = config
+        self.sample_rate = sample_rate
+        self.front_end = nn.Sequential(
+            nn.Linear(self.patch, config.front_end), nn.ReLU(), nn.Linear(config.front_end, config.width)
+        )
+        self.scale = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                config.width, config.heads, config.ffn_dim, config.dropout, "gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+
+    @property
+    def patch(self) -> int:
+        """Samples of a patch."""
+        return self.config.patch(self.sample_rate)
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        """Samples between two states of each layer."""
+        return tuple(self.patch * reduction for reduction in self.config.reductions)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a state."""
+        return self.config.width
+
+    def forward(self, samples: Tensor, lengths: Tensor) -> States:
+        """Compute the states of the last layer."""
+        return self.blocks(samples, lengths)[-1]
+
+    def blocks(self, samples: Tensor, lengths: Tensor) -> list[States]:
+        """Compute the states of each layer; one of hop h has ``ceil(length / h)`` states of a clip, then zeros."""
+        states, steps = self._embed(samples, lengths)
+        found = []
+        for number, layer in enumerate(self.layers):
+            if number:
+                states, steps = self._between(states, steps, number)
+            inside = steps_inside(states.shape[1], steps)
+            states = layer(states, src_key_padding_mask=None if bool(inside.all()) else ~inside)
+            last = number == len(self.layers) - 1
+            found.append(((self.norm(states) if last else states) * inside[:, :, None], steps))
+        return found
+
+    def _embed(self, samples: Tensor, lengths: Tensor) -> States:
+        """Read patches ``(batch, samples)`` -> ``(batch, patches, width)``."""
+        normalised = normalise(samples, lengths)
+        padded = nn.functional.pad(normalised, (0, -normalised.shape[1] % self.patch))
+        patches = padded.reshape(len(padded), -1, self.patch)  # (N, S) -> (N, T, P)
+        embeddings = self.scale(self.front_end(patches))
+        places = sinusoids(patches.shape[1], self.config.width).to(embeddings)
+        return self.dropout(embeddings + places), -(-lengths // self.patch)
+
+    def _between(self, states: Tensor, steps: Tensor, number: int) -> States:
+        """Change the rates of the states before layer ``number``, counted from 0."""
+        match self.config.variant:
+            case "plain":
+                return states, steps
+            case "pooling":
+                return pool_pairs(states, steps) if number % self.config.pool_every == 0 else (states, steps)
+            case "wavelet":
+                return decompose(states, steps, levels=self.config.wavelet_levels), steps
+
+
+def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
+    """Give each clip of ``(batch, samples)`` mean 0 and root mean square 1; zeros beyond its end."""
+    inside = steps_inside(samples.shape[1], lengths)
+    mean = (samples * inside).sum(1) / lengths
+    centred = (samples - mean[:, None]) * inside
+    level = (centred.square().sum(1) / lengths).sqrt().clamp(min=QUIETEST)
+    return centred / level[:, None]
+
+
+def sinusoids(steps: int, width: int) -> Tensor:
+    """Compute places ``(steps, width)`` as in Vaswani et al., "Attention is all you need", 2017 (arXiv:1706.03762)."""
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angles = torch.arange(steps)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
+
+
+def create_audio_transformer(config: AudioTransformerConfig, sample_rate: int, *, seed: int) -> AudioTransformer:
+    """Create an encoder whose weights follow from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = AudioTransformer(config, sample_rate)
+        with torch.no_grad():
+            cast(nn.Linear, encoder.front_end[0]).weight.mul_(FIRST_FILTERS)
+        return encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedAudioTransformer:
+    """The content of ``config.json``: an encoder, its head, and the classes in the order of the scores."""
+
+    audio_transformer: AudioTransformerConfig
+    sample_rate: int
+    head: HeadConfig
+    classes: tuple[str, ...]
+    multi_label: bool  # whether a clip may have several classes
+    weights_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
+        if not self.classes:
+            raise InputError("classes is empty; there must be some")
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights of the encoder and its head."""
+        own = self.audio_transformer
+        features = own.width * len(pooling_parts(1, self.head.pooling))
+        return own.parameters(self.sample_rate) + (features + 1) * len(self.classes)
+
+
+def create_classifier(saved: SavedAudioTransformer, *, seed: int) -> Classifier:
+    """Create an encoder and a head whose weights follow from the seed."""
+    encoder = create_audio_transformer(saved.audio_transformer, saved.sample_rate, seed=seed)
+    return attach_head(encoder, len(saved.classes), saved.head, seed=seed)
+
+
+def save_classifier(model: Classifier, saved: SavedAudioTransformer, folder: Path) -> None:
+    """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
+    about = asdict(saved)
+    del about["weights_sha256"]
+    write_model(folder, model, about)
+
+
+def load_classifier(folder: Path, *, device: str = "cpu") -> Classifier:
+    """Load a model that `save_classifier` wrote; its ``encoder`` is an `AudioTransformer`."""
+    with reading(folder, KIND, SavedAudioTransformer, remedy="make it again") as saved:
+        require_size(folder / WEIGHTS, saved.parameters)
+        model = create_classifier(saved, seed=0)
+        load_weights(model, folder, saved.weights_sha256)
+    return model.eval().to(device)

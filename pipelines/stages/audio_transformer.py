@@ -1,0 +1,133 @@
+"""The Audio Transformer: end-to-end training on labelled waveforms, and features of its layers for probes.
+
+Verma and Berger, 2021 (arXiv:2105.00335); see `lm.baselines.audio_transformer`. It is trained as the supervised encoder
+of spectrograms is, by the one training loop.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from audio.recordings.manifest import Manifest, recordings_hash
+from lm.baselines.audio_transformer import (
+    AudioTransformerConfig,
+    SavedAudioTransformer,
+    create_classifier,
+    save_classifier,
+)
+from lm.baselines.audio_transformer_features import WaveformReader, waveform_features
+from lm.baselines.block_features import head_scores
+from lm.baselines.clip_batches import WaveformBatchConfig
+from lm.baselines.supervised import HeadConfig, LabelledSplit, loss
+from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
+from lm.vectors import ONE_HEARING, VectorConfig
+from pipelines.stages.baselines import TRAINED
+from pipelines.stages.labels import Labels
+from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, text_hash
+from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
+from pipelines.store.training_curve import numeric
+from training.state import FitConfig
+
+VALIDATION_SECONDS = 30  # of a validation clip, from its beginning, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTransformerSettings:
+    """Options of the Audio Transformer's stages."""
+
+    model: AudioTransformerConfig
+    head: HeadConfig
+    augmentation: WaveformAugmentationConfig
+    batches: WaveformBatchConfig
+    fit: FitConfig
+
+
+def audio_transformer(
+    session: Session,
+    manifest: Manifest,
+    sounds: Entry,
+    sample_rate: int,
+    labels: Labels,
+    settings: AudioTransformerSettings,
+    *,
+    method: str = "audio_transformer",
+) -> Entry:
+    """Train an encoder of waveforms and its head on the training clips that have a label.
+
+    ``sounds`` are the `waveforms` of the manifest at ``sample_rate``. The entry is a folder for `load_classifier`. Only
+    labels of training and validation clips are used. ``method`` names the training on the terminal.
+    """
+    fit, head = settings.fit, settings.head
+    stored = [split_waveforms(sounds, manifest, split) for split in TRAINED_ON]
+    # Clips without a label are in the key as None, because they decide the training set as the labels do.
+    known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
+    options = {**asdict(settings), "fit": numeric(fit), "sample_rate": sample_rate, **labels.options}
+    inputs = {"waveforms": sounds.key, "labels": text_hash(json.dumps(known))}
+    recipe = Recipe("audio_transformer", 1, config=options, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        saved = SavedAudioTransformer(
+            audio_transformer=settings.model,
+            sample_rate=sample_rate,
+            head=head,
+            classes=tuple(labels.classes),
+            multi_label=labels.multi_label,
+        )
+        model = create_classifier(saved, seed=fit.seed)
+        train, held_out = (LabelledSplit.of(clips, names, labels.by_clip) for clips, names in stored)
+        batches, validation = labels.batches(
+            train,
+            held_out,
+            settings.batches.at_rate(sample_rate),
+            augmenting_waveforms(settings.augmentation),
+            label_smoothing=head.label_smoothing,
+            at_most=VALIDATION_SECONDS * sample_rate,
+        )
+        session.train(method, "audio_transformer.fit", model, batches, validation, loss, fit, folder)
+        if session.gang.rank == 0:
+            save_classifier(model, saved, folder)
+
+    title = f"Audio Transformer, {settings.model.variant}, {fit.steps} steps"
+    return session.obtain(recipe, title, make, files=TRAINED, together=True)
+
+
+def audio_transformer_features(
+    session: Session,
+    manifest: Manifest,
+    method: str,
+    trained: Entry | None,
+    settings: AudioTransformerSettings,
+    sample_rate: int,
+    vectors: VectorConfig = ONE_HEARING,
+) -> Entry:
+    """Compute pooled states of every layer, and of all layers side by side, from the recordings.
+
+    A trained encoder also gives its class probabilities: ``scores (clips, classes)``. Without ``trained`` nothing is
+    fitted, so all folds of a corpus share the entry.
+    """
+    model = settings.model
+    options = {"method": method, "model": asdict(model), "sample_rate": sample_rate, **vectors.network_key}
+    options["seed"] = None if trained else settings.fit.seed
+    inputs = {"recordings": recordings_hash(manifest), "encoder": trained.key if trained else ""}
+    recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
+    reader = WaveformReader(
+        root=manifest.root,
+        config=model,
+        sample_rate=sample_rate,
+        classifier=trained.folder if trained else None,
+        seed=settings.fit.seed,
+        device=str(session.gang.device),
+        vectors=settings.head.reads(vectors) if trained else vectors,
+    )
+
+    def make(folder: Path) -> None:
+        rows = stacked_rows(session.each(method, partial(waveform_features, reader), manifest.clips))
+        scores = head_scores(trained.folder, rows, last=f"layer_{model.layers}") if trained else None
+        wanted = vectors.keys(model.layers, layer="layer", together="all_layers")
+        write_features(folder, {key: rows[key] for key in wanted}, of=method, scores=scores)
+
+    files = [FEATURES, SCORES] if trained else [FEATURES]
+    return session.obtain(recipe, f"{method} representations of {len(manifest.clips)} clips", make, files=files)

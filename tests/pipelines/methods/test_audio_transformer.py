@@ -1,0 +1,149 @@
+"""The Audio Transformer as a method: its variants, what it cannot read, its pictures, kills and several processes."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from foundation.errors import InputError
+from pipelines.methods.audio_transformer import AUDIO_TRANSFORMER
+from pipelines.pages.method_pictures import method_pictures
+from pipelines.settings.run import run_settings
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, run, stored
+from tests.training.test_gangs import losses, together
+
+SMALL = (
+    *("stages=[probe]", "audio_transformer=tiny", "audio_transformer.fit.steps=6"),
+    *("audio_transformer.fit.validate_every=1", "audio_transformer.fit.warmup_steps=2"),
+    *("audio_transformer.batches.batch_size=4", "compare.hearings=2"),
+)
+NAMES = ("audio_transformer", "audio_transformer_wavelet", "audio_transformer_plain")
+COMPARED = (
+    *(f"compare.methods=[{','.join(NAMES)},mfcc]", "probe.classifier=ridge", "compare.hearings=1"),
+    "compare.references=[audio_transformer_wavelet_head,audio_transformer_plain_head]",
+)
+ONE = "compare.methods=[audio_transformer]"
+
+
+@pytest.fixture(scope="module")
+def store(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the corpus and the tokenizer of a run, for these tests alone."""
+    return Path(shutil.copytree(finished_run.store, tmp_path_factory.mktemp("waveforms") / "store"))
+
+
+def of_stage(store: Path, stage: str) -> dict[str, str]:
+    """The files of a stage's entries."""
+    return {path: digest for path, digest in stored(store).items() if path.startswith(f"{stage}/")}
+
+
+def test_variants_are_compared_side_by_side(store: Path, tmp_path: Path) -> None:
+    done = called_at_once(tmp_path, *TINY, *SMALL, *COMPARED, f"store.root={store}", "stages=[probe,report]")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    found = results["comparison"]
+    assert {row["of"] for row in found["methods"]} == {"mfcc", *NAMES, *(f"{name}_head" for name in NAMES)}
+    differences = {(row["of"], row["against"]) for row in found["differences"]}
+    assert ("audio_transformer_wavelet_head", "audio_transformer_plain_head") in differences
+    assert ("audio_transformer_plain_head", "mfcc") in differences
+    assert len(differences) == 2 * 6
+    sizes = results["provenance"]["parameters"]
+    assert len({sizes[name] for name in NAMES}) == 1
+    # the method of the option is the wavelet: both share the training, and give the same answers
+    keys = {row["stage"]: row["key"] for row in results["stages"]}
+    assert keys["audio_transformer"] == keys["audio_transformer_wavelet"] != keys["audio_transformer_plain"]
+    assert len(found["pictures"]) == 2 * len(NAMES)
+    assert len(list(method_pictures(found))) == 2 * len(NAMES)
+    page = (tmp_path / "run/report.html").read_text()
+    assert page.count("sorted by centre frequency") == len(NAMES)
+    assert "Audio Transformer, wavelet, own head against" in page
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(store: Path, tmp_path: Path) -> None:
+    words = (*SMALL, ONE, "audio_transformer.fit.checkpoint_minutes=0")
+    assert run(store, tmp_path / "whole", *words) == 0
+    killed = tmp_path / "store"
+    shutil.copytree(store, killed, ignore=shutil.ignore_patterns("audio_transformer*", "waveforms", "probe*"))
+    for kill in (
+        Kill(path="waveforms/*.partial/offsets.npy"),
+        Kill(path="audio_transformer/*.checkpoints/fit.safetensors", count=3),
+        Kill(path="audio_transformer/*.partial/config.json"),
+        Kill(path="audio_transformer_features/*.partial/scores.safetensors"),
+    ):
+        assert run(killed, tmp_path / "killed", *words, kill=kill) == -signal.SIGKILL, kill
+    assert run(killed, tmp_path / "last", *words) == 0
+    for stage in ("waveforms", "audio_transformer", "audio_transformer_features"):
+        wanted = of_stage(store, stage)
+        found = of_stage(killed, stage)
+        assert found
+        assert found.items() <= wanted.items()
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(store: Path, tmp_path: Path) -> None:
+    words = (*SMALL, ONE, "audio_transformer.model.dropout=0", "audio_transformer.head.dropout=0")
+    stores = [tmp_path / "one", tmp_path / "two"]
+    for each in stores:
+        shutil.copytree(store, each, ignore=shutil.ignore_patterns("audio_transformer*", "probe*"))
+    assert run(stores[0], tmp_path / "alone", *words) == 0
+    done = together("-m", "pipelines.run", *TINY, *words, f"store.root={stores[1]}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = (losses(each, "audio_transformer") for each in stores)
+    assert len(first) == 6
+    np.testing.assert_allclose(second, first, atol=1e-4)
+
+
+def test_recordings_that_are_shorter_than_a_patch_are_set_aside_and_counted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label in ("low", "high"):
+        (tmp_path / "words" / label).mkdir(parents=True)
+        for number in range(8):
+            samples = rng.normal(0, 0.1, 240 if number == 7 else 1600 + number)
+            soundfile.write(tmp_path / f"words/{label}/{number}.wav", samples, 8000)
+    words = (
+        f"corpus.root={tmp_path / 'words'}",
+        "corpus.split.validation_fraction=0.3",
+        "corpus.split.test_fraction=0.3",
+    )
+    words = (*words, "corpus.inspection.min_seconds=0.01", "audio_transformer.model.patch_ms=40", ONE)
+    done = called_at_once(tmp_path, *TINY, *SMALL, "stages=[probe]", f"store.root={tmp_path / 'store'}", *words)
+    assert done.returncode == 0, done.stderr
+    rejected = (tmp_path / "run/rejected.tsv").read_text()
+    assert rejected.count("too short: 0.030 s, less than 0.04 s") == 2
+    assert sum(json.loads((tmp_path / "run/results.json").read_text())["corpus"]["clips"].values()) == 14
+
+
+def test_the_shortest_recording_is_that_of_the_options_unless_a_method_needs_more(tmp_path: Path) -> None:
+    plain = run_settings(composed(tmp_path, *SMALL, ONE))
+    assert plain.corpus.inspection.min_seconds == 0.05
+    assert AUDIO_TRANSFORMER.shortest(plain) == 0.025
+    long = ("audio_transformer=tiny", "audio_transformer.model.patch_ms=80", "stages=[probe]")
+    assert run_settings(composed(tmp_path, *long, ONE)).corpus.inspection.min_seconds == 0.08
+    assert run_settings(composed(tmp_path, *long, "compare.methods=[mfcc]")).corpus.inspection.min_seconds == 0.05
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("audio_transformer.model.variant=waves",), r"audio_transformer\.model\.variant=waves is not one of"),
+        (("audio_transformer.model.heads=5",), r"audio_transformer\.model\.width is 16; choose a multiple of 10"),
+        (("audio_transformer.batches.max_seconds=0",), r"audio_transformer\.batches\.max_seconds is 0"),
+        (
+            ("audio_transformer.batches.batch_size=5", "audio_transformer.fit.accumulation=2"),
+            r"batches\.batch_size is 5",
+        ),
+        (("audio_transformer.augmentation.rate=3",), r"audio_transformer\.augmentation\.rate is 3"),
+        (
+            ("audio_transformer.model.front_end=1000000000000",),
+            r"model\.front_end is 1000000000000: training the Audio",
+        ),
+        (("compare.references=[gpt]",), r"compare\.references\[0\]=gpt is not one of its choices: audio_transformer"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_one_line(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        run_settings(composed(tmp_path, *SMALL, ONE, *words))

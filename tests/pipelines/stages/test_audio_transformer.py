@@ -1,0 +1,216 @@
+"""The Audio Transformer's stages: a short training on waveforms, and its layers as features of every clip."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.numpy import load_file
+from torch import Tensor
+
+from audio.recordings.hearings import hearings
+from audio.recordings.manifest import Clip, Manifest, Split
+from audio.waveform import FloatArray
+from foundation.errors import InputError
+from foundation.files import file_hash
+from foundation.progress import Terminal
+from lm.baselines.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
+from lm.baselines.clip_batches import WaveformBatchConfig
+from lm.baselines.supervised import HeadConfig, Label, LabelledSplit, loss
+from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
+from lm.pooling import POOLINGS, pool
+from lm.vectors import VectorConfig
+from pipelines.stages.audio_transformer import (
+    AudioTransformerSettings,
+    audio_transformer,
+    audio_transformer_features,
+)
+from pipelines.stages.labels import Labels
+from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
+from training.gangs import Alone
+from training.state import FitConfig
+
+RATE = 8000
+PATCH = 200  # samples
+MODEL = AudioTransformerConfig(
+    front_end=64, width=16, layers=2, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=16, dropout=0.0
+)
+SETTINGS = AudioTransformerSettings(
+    model=MODEL,
+    head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=0.0),
+    augmentation=WaveformAugmentationConfig(rate=0.1, noise=0.05, time_masks=0),
+    batches=WaveformBatchConfig(batch_size=6, max_seconds=0.4),
+    fit=FitConfig(steps=25, lr=3e-3, warmup_steps=4, validate_every=5),
+)
+SHORT = replace(SETTINGS, fit=replace(SETTINGS.fit, steps=2))
+SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
+
+
+def sound(label: str, number: int) -> FloatArray:
+    """A low or a high tone in noise, of 0.05 to 0.85 seconds."""
+    rng = np.random.default_rng([number, len(label)])
+    time = np.arange(round(RATE * (0.05 + 0.2 * number))) / RATE
+    tone = 0.3 * np.sin(2 * np.pi * (300 if label == "low" else 2000) * time)
+    return (tone + rng.normal(0, 0.02, len(time))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    root = tmp_path_factory.mktemp("corpus")
+    clips = []
+    for label in ("high", "low"):
+        for number, split in enumerate(SPLITS):
+            path = root / f"{label}_{number}.wav"
+            soundfile.write(path, samples := sound(label, number), RATE)
+            clips.append(
+                Clip(
+                    path=path.name,
+                    num_samples=len(samples),
+                    sample_rate=RATE,
+                    size=path.stat().st_size,
+                    sha256=file_hash(path),
+                    label=label,
+                    split=split,
+                )
+            )
+    return Manifest(root=root, clips=tuple(clips))
+
+
+def session_of(folder: Path) -> Session:
+    return Session(
+        store=Store(folder / "store"),
+        gang=Alone(torch.device("cpu")),
+        terminal=Terminal(silent=True),
+        folder=folder / "run",
+        workers=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    return session_of(tmp_path_factory.mktemp("session"))
+
+
+def labels_of(manifest: Manifest) -> dict[str, Label | None]:
+    return {clip.path: clip.label for clip in manifest.clips}
+
+
+def trained(
+    session: Session,
+    manifest: Manifest,
+    settings: AudioTransformerSettings,
+    labels: Mapping[str, Label | None] | None = None,
+    *,
+    classes: tuple[str, ...] = ("high", "low"),
+    multi_label: bool = False,
+) -> Entry:
+    known = Labels(by_clip=labels or labels_of(manifest), classes=classes, multi_label=multi_label)
+    return audio_transformer(session, manifest, waveforms(session, manifest, RATE), RATE, known, settings)
+
+
+def features_of(session: Session, manifest: Manifest, entry: Entry | None, **changes: object) -> Path:
+    vectors = VectorConfig(**changes)  # type: ignore[arg-type]  # its own options
+    name = "audio_transformer" if entry else "random_audio_transformer"
+    return audio_transformer_features(session, manifest, name, entry, SETTINGS, RATE, vectors).folder
+
+
+@torch.no_grad()
+def layers(encoder: torch.nn.Module, samples: FloatArray) -> list[FloatArray]:
+    """States of each layer of a sound that is read in pieces of 16 patches."""
+    pieces = [torch.from_numpy(samples[start : start + 16 * PATCH]) for start in range(0, len(samples), 16 * PATCH)]
+    read: list[list[tuple[Tensor, Tensor]]] = [
+        encoder.blocks(piece[None], torch.tensor([len(piece)])) for piece in pieces
+    ]
+    return [np.concatenate([states[0].numpy() for states, _ in layer]) for layer in zip(*read, strict=True)]
+
+
+def test_features_are_the_pools_of_the_layers_over_all_hearings(session: Session, corpus: Manifest) -> None:
+    folder = features_of(session, corpus, None, hearings=3)
+    features = load_file(folder / "features.safetensors")
+    names = ("layer_1", "layer_2", "all_layers")
+    assert set(features) == {f"random_audio_transformer/{name}:{each}" for name in names for each in POOLINGS}
+    assert not (folder / "scores.safetensors").exists()
+    encoder = create_audio_transformer(MODEL, RATE, seed=0).eval()
+    for row, clip in enumerate(corpus.clips):
+        heard = [np.concatenate([*hearing.blocks(corpus.root, clip, RATE)]) for hearing in hearings(3, spread=0.25)]
+        states = [layers(encoder, samples) for samples in heard]
+        for pooling in POOLINGS:
+            wanted = [np.mean([pool(each[number], pooling) for each in states], axis=0) for number in (0, 1)]
+            for name, vector in zip(names, [*wanted, np.concatenate(wanted)], strict=True):
+                found = features[f"random_audio_transformer/{name}:{pooling}"][row]
+                np.testing.assert_allclose(found, vector, atol=1e-4)
+
+
+def test_it_learns_to_tell_tones_apart_and_again_the_same(session: Session, corpus: Manifest, tmp_path: Path) -> None:
+    entry = trained(session, corpus, SETTINGS)
+    curve = entry.read_json("curve.json")["curve"]
+    assert isinstance(curve, list)
+    assert min(point["validation_loss"] for point in curve) < 0.4  # nats; chance is 0.69
+    folder = features_of(session, corpus, entry, layers=("last",), poolings=("max",))
+    assert set(load_file(folder / "features.safetensors")) == {"audio_transformer/layer_2:max"}
+    scores = load_file(folder / "scores.safetensors")["scores"]
+    assert [("high", "low")[best] for best in scores.argmax(1)] == [clip.label for clip in corpus.clips]
+    model = load_classifier(entry.folder)
+    samples = soundfile.read(corpus.root / "low_1.wav", dtype="float32")[0]  # one piece
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))[0].softmax(0)
+    np.testing.assert_allclose(scores[6], wanted, atol=1e-4)
+    again = trained(session_of(tmp_path), corpus, SETTINGS)
+    assert not again.reused
+    for name in ("model.safetensors", "config.json"):
+        assert (again.folder / name).read_bytes() == (entry.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_is_trained_and_read(variant: str, session: Session, corpus: Manifest) -> None:
+    settings = replace(SHORT, model=replace(MODEL, variant=variant))  # type: ignore[arg-type]  # one of them
+    entry = trained(session, corpus, settings)
+    features = audio_transformer_features(session, corpus, "audio_transformer", entry, settings, RATE)
+    assert load_file(features.folder / "features.safetensors")["audio_transformer/layer_2:thirds"].shape == (10, 48)
+
+
+def test_labels_decide_the_key_and_clips_without_one_are_left_out(session: Session, corpus: Manifest) -> None:
+    whole = trained(session, corpus, SHORT)
+    test = {clip.path: None if clip.split == "test" else clip.label for clip in corpus.clips}
+    assert trained(session, corpus, SHORT, test).key == whole.key
+    fewer = [trained(session, corpus, SHORT, {**labels_of(corpus), f"high_{row}.wav": None}) for row in (0, 1)]
+    assert len({whole.key, *(each.key for each in fewer)}) == 3
+    with pytest.raises(InputError, match="there are 0 train clips"):
+        trained(session, corpus, SHORT, dict.fromkeys(test))
+
+
+def test_clips_may_be_of_several_classes(session: Session, corpus: Manifest) -> None:
+    both: dict[str, Label | None] = {clip.path: (str(clip.label), "tone") for clip in corpus.clips}
+    entry = trained(session, corpus, SHORT, both, classes=("high", "low", "tone"), multi_label=True)
+    scores = load_file(features_of(session, corpus, entry) / "scores.safetensors")["scores"]
+    assert scores.shape == (10, 3)
+    assert abs(scores.sum(1) - 1).max() > 0.01  # each class by itself
+
+
+def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corpus: Manifest) -> None:
+    """What two processes sum is what one process computes."""
+    sounds, known = waveforms(session, corpus, RATE), labels_of(corpus)
+    train, held_out = (LabelledSplit.of(*split_waveforms(sounds, corpus, split), known) for split in TRAINED_ON)
+    batches, _ = Labels(by_clip=known, classes=("high", "low")).batches(
+        train,
+        held_out,
+        SHORT.batches.at_rate(RATE),
+        augmenting_waveforms(SHORT.augmentation),
+        label_smoothing=0.0,
+    )
+    model = load_classifier(trained(session, corpus, SHORT).folder)
+
+    def gradient(parts: int) -> Tensor:
+        model.zero_grad()
+        for part in range(parts):
+            loss(model, batches.batch(1, part, parts))[0].backward()
+        weight = next(model.parameters()).grad
+        assert weight is not None
+        return weight.clone()
+
+    torch.testing.assert_close(gradient(2), gradient(1), rtol=1e-4, atol=1e-6)
