@@ -21,6 +21,7 @@ SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer")
 # Filled in from the tokenizer and the manifest: a value given here could only contradict them.
 FROM_TOKENIZER = ("sample_rate", "hop_length", "n_mels", "patch_frames", "codebook", "codebook_size", "streams")
 FILLED_IN = {f"vocoder.wavenet.{name}" for name in ("groups", *FROM_TOKENIZER)}
+FILLED_IN |= {f"next_sample.transformer.context.{name}" for name in ("strides", "channels", "layers")}  # it has none
 
 
 def choices(group: str) -> list[str]:
