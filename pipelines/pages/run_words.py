@@ -21,7 +21,7 @@ from pipelines.results.run_record import MachineRecord, Provenance, Results
 from pipelines.store.stored_features import GPT
 
 MAX_FOLDS = 8  # that a sentence names
-MAX_LINES = 12  # methods in a terminal
+MAX_LINES = 12  # methods, and differences of a reference, in a terminal
 
 
 def summary(results: Results) -> list[str]:
@@ -115,7 +115,8 @@ def _method_lines(comparison: ComparisonRecord) -> Iterator[str]:
     for row in shown:
         value = f"{percent(row['value'])} ({percent(row['low'])} to {percent(row['high'])})"
         yield f"{full_name(row['of']):{width}}  {value}  macro F1 {percent(row.get('macro_f1'))}  {candidates(row)}"
-    for each in comparison.get("differences", [])[:MAX_LINES]:
+    rows = comparison.get("differences", [])
+    for each in [row for of in references(comparison) for row in [row for row in rows if row["of"] == of][:MAX_LINES]]:
         against = f"{full_name(each['of'])} against {full_name(each['against'])}"
         yield f"{against:{width + 12}}  {difference(each, comparison)}"
 
