@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from foundation.causal_transformer import create_causal_transformer
 from foundation.ranges import require, require_least
 from lm.conditions import ConditionEmbedding, Conditions
 from lm.vocabulary import Vocabulary
@@ -275,26 +276,16 @@ def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int, conditio
 
 
 def _transformer(config: GPTConfig, vocabulary: Vocabulary) -> TransformerLM:
-    import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
-    from fairseq2.models.llama import LLaMAConfig, create_llama_model
-
-    return create_llama_model(
-        LLaMAConfig(
-            model_dim=config.model_dim,
-            max_seq_len=config.context,
-            vocab_size=vocabulary.size,
-            pad_idx=vocabulary.pad,
-            tied_embeddings=True,
-            shard_embed_dim=False,  # required by tied embeddings
-            num_layers=config.layers,
-            num_attn_heads=config.heads,
-            num_key_value_heads=config.heads,
-            ffn_inner_dim=config.ffn_dim,
-            ffn_inner_dim_scale=1.0,
-            ffn_inner_dim_multiple_of=1,
-            rope_theta=config.rope_theta,
-            dropout_p=config.dropout,
-            init_std=config.init_std,
-            init_std_scale="none",  # the other choices shrink the query and key projections as well
-        )
+    return create_causal_transformer(
+        model_dim=config.model_dim,
+        layers=config.layers,
+        heads=config.heads,
+        ffn_dim=config.ffn_dim,
+        positions=config.context,
+        tokens=vocabulary.size,
+        pad=vocabulary.pad,
+        tied=True,
+        dropout=config.dropout,
+        rope_theta=config.rope_theta,
+        init_std=config.init_std,
     )

@@ -17,7 +17,18 @@ from pipelines.commandline.commands import COMMANDS
 from tests.pipelines.tiny_chain import TINY
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines", "conf")
+PACKAGES = (
+    "foundation",
+    "benchmarks",
+    "training",
+    "audio",
+    "tokenizer",
+    "lm",
+    "vocoder",
+    "samples",
+    "pipelines",
+    "conf",
+)
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 _COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS = (
@@ -49,6 +60,7 @@ ARROWS = {
     "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "foundation"),  # rates: the layout of codes, no tokenizer
     "lm/baselines": ("lm", "tokenizer.codes", "audio", "foundation"),
     "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", "audio", "foundation"),
+    "samples": ("samples", "vocoder", "audio", "foundation"),
     "benchmarks": ("benchmarks", "vocoder", "tokenizer", "audio", "foundation"),
     "pipelines": PACKAGES,
     **{
@@ -62,7 +74,10 @@ KEEPERS = {
     "hydra": ("pipelines",),
     "omegaconf": ("pipelines",),
     "faiss": ("tokenizer/codebook.py",),
-    "fairseq2": ("lm/gpt.py", "training/gangs.py"),
+    "fairseq2": (
+        *("foundation/causal_transformer.py", "lm/gpt.py", "training/gangs.py"),
+        *("samples/transformer.py", "samples/local_attention.py", "samples/generation.py"),  # its layers and its cache
+    ),
     "sklearn": ("lm", "pipelines"),
     "numba": ("vocoder/engines/kernels.py",),
     "llvmlite": ("vocoder/engines/kernels.py", "vocoder/engines/numba_streams.py"),
