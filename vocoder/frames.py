@@ -35,6 +35,8 @@ def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig) -
                     "which serves every codebook of its tokenizer"
                 )
             frames = (1 + values).float().repeat_interleave(config.patch_frames, dim=1)
+        case "none":
+            raise InputError("vocoder.wavenet.condition is none: such a network has no codes; choose meaning")
     if not config.code_position:
         return frames
     places = one_hot(torch.arange(config.patch_frames, device=frames.device), config.patch_frames).to(frames)

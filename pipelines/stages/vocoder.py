@@ -9,6 +9,7 @@ import numpy as np
 
 from audio.recordings.manifest import Manifest, Split
 from foundation.errors import InputError
+from foundation.ranges import require
 from pipelines.stages.stored_arrays import SAMPLES, TRAINED_ON, kept_rows, read_clips
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, text_hash
@@ -36,6 +37,8 @@ class VocoderSettings:
     fit: FitConfig
 
     def __post_init__(self) -> None:
+        rule = "a vocoder needs codes: choose meaning or embedding; experiment=next_sample trains WaveNet without codes"
+        require(self.wavenet.condition != "none", "vocoder.wavenet.condition", self.wavenet.condition, rule)
         if self.codebook_sizes is None:
             return
         sizes = list(self.codebook_sizes)

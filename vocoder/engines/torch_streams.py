@@ -85,7 +85,7 @@ class TorchStreams:
 
     def _step(self, sampling: Sampling) -> None:
         """Compute one step on the tensors of this object."""
-        levels = _sample(self.stepper.step(self.previous), self.draws.index_select(0, self.place).T, sampling)
+        levels = draw_levels(self.stepper.step(self.previous), self.draws.index_select(0, self.place).T, sampling)
         given = self.given.index_select(0, self.place)[0]
         self.previous.copy_(torch.where(given < 0, levels, given))
         self.levels.index_copy_(0, self.place, self.previous.unsqueeze(0))
@@ -115,7 +115,7 @@ class TorchStreams:
         return pad(rows, (0, 0) * (rows.dim() - 1) + (0, self.width - self.clips))
 
 
-def _sample(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
+def draw_levels(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
     """Draw levels ``(batch,)`` from logits ``(batch, levels)`` and uniform draws ``(batch, 1)`` in [0, 1)."""
     if sampling.temperature == 0:
         return logits.argmax(dim=1)

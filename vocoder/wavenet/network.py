@@ -46,7 +46,8 @@ class WaveNetConfig:
     levels: int = LEVELS  # mu-law levels
     condition_channels: int = 128
     condition_layers: int = 2  # convolutions over 3 frames; each looks one frame back and one ahead
-    condition: Literal["meaning", "embedding"] = "meaning"  # of codes: decoded log-mel, or a learned vector
+    # of codes: decoded log-mel, or a learned vector; none: samples alone, which no vocoder has
+    condition: Literal["meaning", "embedding", "none"] = "meaning"
     code_position: bool = False  # add the position of a frame within its code
     codebook: str = ""  # filled in for an embedding: its codebook, with size and streams
     codebook_size: int = 0
@@ -75,6 +76,11 @@ class WaveNetConfig:
                 f"vocoder.wavenet.layers is {self.layers}, vocoder.wavenet.cycles {self.cycles} and "
                 f"vocoder.wavenet.kernel_size {self.kernel_size}: a sample would depend on more than "
                 f"{MAX_RECEPTIVE_FIELD} samples before it, which are all kept; choose fewer layers or more cycles"
+            )
+        if self.condition == "none" and (self.groups or self.code_position):
+            raise InputError(
+                "vocoder.wavenet.condition is none, and vocoder.wavenet.groups or code_position would condition the "
+                "network: leave them out, or choose another condition"
             )
         if len(set(self.groups)) != len(self.groups):
             raise InputError(f"vocoder.wavenet.groups are {', '.join(self.groups)}; name each group once")
@@ -106,6 +112,8 @@ class WaveNetConfig:
 
     @property
     def _condition_parameters(self) -> int:
+        if self.condition == "none":
+            return self.layers * self.gate_channels
         channels, inputs = self.condition_channels, self.condition_inputs
         numbers = (channels + 1) * self.layers * self.gate_channels
         if self.condition == "embedding":
@@ -118,13 +126,36 @@ class WaveNetConfig:
     @property
     def condition_inputs(self) -> int:
         """Number of condition values per frame, as of `vocoder.frames`."""
+        if self.condition == "none":
+            return 0
         numbers = self.n_mels if self.condition == "meaning" else self.streams
         return numbers + (self.patch_frames if self.code_position else 0)
 
     @property
     def look_ahead_frames(self) -> int:
         """Spectrogram frames before and after its own that a sample is conditioned on."""
-        return self.condition_layers
+        return 0 if self.condition == "none" else self.condition_layers
+
+
+class ConstantConditions(nn.Module):
+    """The same contributions to the gates for every frame: learned biases of a network that reads samples alone."""
+
+    def __init__(self, config: WaveNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        # As a product, autocast converts the biases to the layers' type, as it converts other conditions.
+        self.biases = nn.Linear(1, config.layers * config.gate_channels, bias=False)
+        nn.init.zeros_(self.biases.weight)
+
+    def forward(self, frames: Tensor, groups: Tensor | None = None) -> Tensor:
+        """``(batch, frames, 0)`` -> ``(batch, frames, layers, gates)``."""
+        return self.project(frames, groups)
+
+    def project(self, frames: Tensor, groups: Tensor | None = None) -> Tensor:
+        """Compute `forward`: no frame depends on its neighbours."""
+        ones = self.biases.weight.new_ones(*frames.shape[:2], 1)
+        conditions: Tensor = self.biases(ones)
+        return conditions.view(*frames.shape[:2], self.config.layers, self.config.gate_channels)
 
 
 class FrameConditions(nn.Module):
@@ -208,7 +239,9 @@ class WaveNet(nn.Module):
         self.config = config
         gated = config.gate_channels // 2
         self.embedding = nn.Embedding(config.levels, config.residual_channels)
-        self.conditions = FrameConditions(config)
+        self.conditions: FrameConditions | ConstantConditions = (
+            ConstantConditions(config) if config.condition == "none" else FrameConditions(config)
+        )
         taps = config.kernel_size * config.residual_channels  # oldest tap first
         self.dilated = nn.ModuleList(nn.Linear(taps, config.gate_channels, bias=False) for _ in config.dilations)
         # The last layer is used only through its skip connection.
@@ -234,16 +267,20 @@ class WaveNet(nn.Module):
         nn.init.normal_(self.output.weight, std=0.01)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, previous: Tensor, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
+    def forward(
+        self, previous: Tensor, spectrogram: Tensor, groups: Tensor | None = None, *, last: int | None = None
+    ) -> Tensor:
         """Compute the logits of each sample.
 
         Args:
             previous: levels of the sample before each one, ``(batch, frames * hop_length)`` int64.
             spectrogram: what the codes mean, frame by frame, ``(batch, frames, inputs)``: see `vocoder.frames`.
+                Without a condition, frames of any equal length that fill the time: ``(batch, frames, 0)``.
             groups: indices into ``config.groups``, or -1 where unknown, ``(batch,)`` int64; None: all unknown.
+            last: number of samples at the end whose logits are wanted, at least 1; None: all.
 
         Returns:
-            ``(batch, levels, frames * hop_length)``
+            ``(batch, levels, frames * hop_length)``, or ``(batch, levels, last)``
         """
         conditions = self.conditions(spectrogram, groups)  # (N, F, L, G)
         # Under autocast the layers run in its type; the residual stream follows, so that no layer converts it anew.
@@ -253,7 +290,7 @@ class WaveNet(nn.Module):
             dilated = self.get_parameter(f"dilated.{layer}.weight")
             residual = self.get_parameter(f"residual.{layer}.weight") if layer < len(self.residual) else None
             values, hidden = gated_layer(hidden, conditions[:, :, layer], dilated, residual, dilation=dilation)
-            gated.append(values)
+            gated.append(values if last is None else values[:, -last:])
         skipped = torch.relu(self.skip(torch.cat(gated, dim=2)))  # (N, T, L * G / 2) -> (N, T, S)
         logits: Tensor = self.output(torch.relu(self.hidden(skipped)))
         return logits.transpose(1, 2)

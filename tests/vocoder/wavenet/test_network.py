@@ -76,6 +76,25 @@ def test_groups_matter_and_an_unknown_one_has_their_average() -> None:
     torch.testing.assert_close(average, unknown_now)
 
 
+def test_logits_of_the_last_samples_are_those_of_all() -> None:
+    model = lively()
+    previous, spectrogram = inputs()
+    with torch.no_grad():
+        torch.testing.assert_close(model(previous, spectrogram, last=7), model(previous, spectrogram)[:, :, -7:])
+
+
+def test_without_a_condition_frames_of_any_length_change_nothing() -> None:
+    model = lively(condition="none")
+    assert sum(weights.numel() for weights in model.parameters()) == model.config.parameters
+    assert (model.config.condition_inputs, model.config.look_ahead_frames) == (0, 0)
+    previous, _ = inputs(frames=4)
+    with torch.no_grad():
+        one, four = (model(previous, torch.zeros(2, frames, 0)) for frames in (1, 4))
+        torch.testing.assert_close(one, four)
+        model.conditions.biases.weight[3] = 1.0
+        assert not torch.allclose(model(previous, torch.zeros(2, 1, 0)), one)
+
+
 def test_every_parameter_learns() -> None:
     model = lively(groups=("ann", "bob"))
     previous, spectrogram = inputs()
@@ -106,6 +125,7 @@ def test_begins_with_all_levels_about_equally_probable() -> None:
         ({"hop_length": 0}, "hop_length is 0"),
         ({"groups": ("ann", "ann")}, "each group once"),
         ({"levels": 1}, "levels is 1"),
+        ({"condition": "none", "groups": ("ann",)}, "condition is none"),
     ],
 )
 def test_refuses_contradictions(changes: dict[str, object], message: str) -> None:
