@@ -48,7 +48,8 @@ TOKENIZER = ModelKind(name="tokenizer", part="tokenizer", key="autoencoder")
 LANGUAGE_MODEL = ModelKind(name="language model", part="lm", key="gpt")
 VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
 FINE_TUNED_AST = ModelKind(name="fine-tuned AST", part="ast", key="ast")
-KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED_AST)  # that messages call by their names
+SAMPLE_MODEL = ModelKind(name="language model of samples", part="next_sample_transformer", key="sample_model")
+KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED_AST, SAMPLE_MODEL)  # that messages call by their names
 HASH = "weights_sha256"  # key of config.json: the hash of the weights
 RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
 

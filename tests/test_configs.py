@@ -13,11 +13,12 @@ from omegaconf import OmegaConf
 
 from pipelines.chain.chain import rates
 from pipelines.commandline.refusals import resolved
-from pipelines.settings.run import EMBEDDED, RunSettings, run_settings
+from pipelines.settings.completed import EMBEDDED
+from pipelines.settings.run import RunSettings, run_settings
 from training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
-SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer")
+SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", "next_sample")
 # Filled in from the tokenizer and the manifest: a value given here could only contradict them.
 FROM_TOKENIZER = ("sample_rate", "hop_length", "n_mels", "patch_frames", "codebook", "codebook_size", "streams")
 FILLED_IN = {f"vocoder.wavenet.{name}" for name in ("groups", *FROM_TOKENIZER)}

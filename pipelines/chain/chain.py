@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from audio.recordings.splits import SplitConfig
@@ -14,6 +15,7 @@ from foundation.text import listed
 from foundation.threads import use_threads
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
+from pipelines.chain.next_samples import add_sample_sounds, measure_speed, train_on_samples
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.sounds import make_sounds
@@ -27,11 +29,12 @@ from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed, write_results
-from pipelines.results.run_record import RESULTS, Provenance, read_results
+from pipelines.results.run_record import RESULTS, SAMPLE_SOUNDS, Provenance, read_results
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import CodedCorpus, language_model
+from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
 from pipelines.stages.probe import require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -48,6 +51,7 @@ PARTS = {
     "lm": ("rate_lm", "lm"),
     "vocoder": ("vocoder",),
     "listening": ("listening",),
+    **{stage: (stage,) for stage in (f"{NEXT_SAMPLE}_{name}" for name in get_args(ModelName))},
 }
 
 
@@ -74,6 +78,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         workers = choose_workers(settings.workers, seconds=seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=folder, workers=workers)
         made = make_folds(session, corpus.manifest, unlabelled, settings)
+        if NEXT_SAMPLE in settings.stages:
+            add_sample_sounds(session, corpus.manifest, settings, made)
         if gang.rank == 0:
             models = next(iter(made.values())).values()  # models of the other folds and seeds have the same sizes
             _write_folder(session, corpus, settings, made, provenance(command_line("run"), config, gang, models))
@@ -151,6 +157,19 @@ def make_stages(
     Entries made from ``unlabelled`` clips have that prefix: ``unlabelled_codes``, of the second source
     ``unlabelled_2_codes``.
     """
+    made = _make_coded(session, manifest, settings, unlabelled) if settings.reads_codes else []
+    if NEXT_SAMPLE in settings.stages:
+        made += train_on_samples(session, manifest, settings)
+    by_stage: dict[str, Entry] = {}
+    for entry in made:
+        by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier
+    return by_stage
+
+
+def _make_coded(
+    session: Session, manifest: Manifest, settings: RunSettings, unlabelled: Sequence[Manifest]
+) -> list[Entry]:
+    """Make the entries of all stages that need codes."""
     wanted = settings.stages
     codebooks = make_codebooks(session, manifest, settings)
     *coarser, finest = codebooks
@@ -187,10 +206,7 @@ def make_stages(
         made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
     if "vocoder" in wanted:
         made += make_sounds(session, manifest, settings, codec)
-    by_stage: dict[str, Entry] = {}
-    for entry in filter(None, made):
-        by_stage.setdefault(entry.stage, entry)  # probes and judges may share a classifier
-    return by_stage
+    return [*filter(None, made)]
 
 
 def make_codebooks(session: Session, manifest: Manifest, settings: RunSettings) -> list[Codebook]:
@@ -219,6 +235,11 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
             f"there are {train} train clips and none for validation, which judges codebook and weights: raise "
             "corpus.split.validation_fraction, or name some in corpus.split.validation"
         )
+    if NEXT_SAMPLE in settings.stages and not manifest.of("test"):
+        raise InputError(
+            f"there are {train} train clips and none for test, on which the stage next_sample compares models: raise "
+            "corpus.split.test_fraction, or name some in corpus.split.test"
+        )
     if settings.lm.contrasts and train < 2:
         raise InputError(
             f"there are {train} train clips, and lm.contrast_weight has the GPT tell 2 or more apart: add recordings, "
@@ -246,9 +267,12 @@ def _write_folder(
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus.manifest, folder / "manifest.tsv")
     write_rejected(corpus.rejected, folder / REJECTED)
-    only = next(iter(made.values())) if len(made) == 1 else {}  # models of several folds stay in the store
+    first = next(iter(made.values()))
+    only = first if len(made) == 1 else {}  # models of several folds stay in the store
     for part, stages in PARTS.items():
         replace_folder(folder / part, next((only[stage].folder for stage in stages if stage in only), None))
+    sounds = first.get(SAMPLE_SOUNDS)
+    replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
     if "probe" in only:
         write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
     write_results(
@@ -260,6 +284,7 @@ def _write_folder(
         settings=settings,
         made=made,
         source=source,
+        speeds=measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {},
     )
     _write_curves(folder, made)
     results = read_results(folder)

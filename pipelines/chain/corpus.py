@@ -12,7 +12,8 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted
 from lm.probing.task import require_labels
-from pipelines.settings.run import EMBEDDED, choose_workers
+from pipelines.settings.completed import EMBEDDED
+from pipelines.settings.run import choose_workers
 from training.gangs import Gang
 
 FOLDER = "embedded"  # in the store, for the embedded corpus

@@ -22,7 +22,8 @@ from pipelines.methods.signals import SIGNALS
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.run import RunSettings, choose_workers, with_embedded_corpus
+from pipelines.settings.completed import with_embedded_corpus
+from pipelines.settings.run import RunSettings, choose_workers
 from pipelines.stages.codes import codes, heard_codes
 from pipelines.stages.features import HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable

@@ -13,7 +13,8 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted
 from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
-from pipelines.settings.run import EMBEDDED, EMBEDDED_SOURCE, RunSettings
+from pipelines.settings.completed import EMBEDDED
+from pipelines.settings.run import EMBEDDED_SOURCE, RunSettings
 from training.gangs import Gang
 
 REJECTED_UNLABELLED = "rejected_unlabelled.tsv"  # in the folder of a run

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.pages import language_words, phrasing, run_words
+from pipelines.pages import language_words, next_sample_words, phrasing, run_words
 from pipelines.results import comparison_record, run_record
 
 FILTERS = (
@@ -19,6 +19,10 @@ FILTERS = (
     language_words.abx_sentence,
     language_words.item_noun,
     language_words.pair_test_sentence,
+    next_sample_words.bits,
+    next_sample_words.difference_sentence,
+    next_sample_words.milliseconds,
+    next_sample_words.protocol_sentence,
     run_words.candidates,
     run_words.setting,
     run_words.standing,

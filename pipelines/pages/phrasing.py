@@ -11,6 +11,11 @@ NAMES = {
     **{name: row.title for name, row in ROWS.items()},
     **{kind.key: kind.title for kind in KINDS},
     "lm": "language model",
+    "wavenet_large": "larger WaveNet",
+    "transformer_context": "transformer with context vector",
+    "repeat": "the last level again",
+    "histogram": "frequencies of levels",
+    "markov": "frequencies of pairs of levels",
     "kmeans": "k-means",
     "macro_f1": "macro F1",
     "rms": "RMS",
@@ -58,6 +63,12 @@ def full_name(name: str) -> str:
     if part and method in NAMES:
         return f"{NAMES[method]}, {part.replace('_', ' ')}"
     return NAMES.get(name) or name.replace("_", " ")
+
+
+def heading(name: str) -> str:
+    """Write a name of ``results.json`` in words that begin with a capital letter."""
+    words = full_name(name)
+    return words[:1].upper() + words[1:]
 
 
 def number(value: float | None) -> str:

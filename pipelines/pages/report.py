@@ -43,6 +43,7 @@ def write_report(folder: Path) -> Path:
     """
     results = read_results(folder)
     clips, unconditional = report_sounds.clip_sounds(results), report_sounds.said_sounds(results, None)
+    of_samples = report_sounds.sample_sounds(results)
     comparison = results.get("comparison")
     kinds = {row.of for row in results["figures"]}
     page = draw(
@@ -59,9 +60,11 @@ def write_report(folder: Path) -> Path:
         listening="listening" in results,
         clips=clips,
         unconditional=unconditional,
-        sources=report_sounds.embedded_sounds(folder, clips, unconditional),
+        sources=report_sounds.embedded_sounds(folder, [*clips, *of_samples], unconditional),
         excerpts=report_sounds.excerpt_sentence(results),
         spectrograms=list(_spectrograms(folder, clips)),
+        samples=results.get("next_sample"),
+        sample_sounds=list(zip(of_samples, _sample_spectrograms(folder, of_samples), strict=True)),
         generated=list(_generated(results)),
         language_tests=results.get("zerospeech", {}),
         references=references(comparison) if comparison else [],
@@ -81,7 +84,7 @@ def adding_command(results: Results, stage: str) -> str:
     """Write the command that repeats a run with one more stage. It reuses the finished stages."""
     parts = {"tokenizer": "codebook" in results, "lm": "lm" in results.get("curves", {})}
     parts |= {"probe": results.get("comparison") is not None, "vocoder": "listening" in results}
-    parts |= {"zerospeech": "zerospeech" in results}
+    parts |= {"zerospeech": "zerospeech" in results, "next_sample": "next_sample" in results}
     stages = [part for part, present in parts.items() if present or part == stage]
     try:
         words = shlex.split(results.get("command", "wordless run"))
@@ -109,6 +112,13 @@ def _spectrograms(folder: Path, clips: Sequence[report_sounds.ClipSounds]) -> It
         judged = [by_file[file] for kind in JUDGED_KINDS if (file := f"{number}_{kind}.wav") in by_file]
         sounds = {report_sounds.sound_path(folder, sound.file): sound for sound in (*judged, *clip.continuations[-1:])}
         yield clip.name, sound_spectrograms(number, sounds, name=clip.name)
+
+
+def _sample_spectrograms(folder: Path, groups: Sequence[report_sounds.ClipSounds]) -> Iterator[Markup]:
+    """Draw the sounds of language models of samples, group by group, behind the other pictures of the page."""
+    for number, group in enumerate(groups, MAX_PICTURES):
+        sounds = {report_sounds.sound_path(folder, each.file, part=each.folder): each for each in group.sounds}
+        yield sound_spectrograms(number, sounds, name=group.name)
 
 
 def _generated(results: Results) -> Iterator[tuple[DiversityRow, dict[str, int]]]:

@@ -9,11 +9,12 @@ from pathlib import Path
 from foundation.errors import InputError
 from foundation.files import open_regular
 from foundation.json_values import shortened
-from pipelines.pages.phrasing import counted
-from pipelines.results.run_record import RESULTS, ClipRecord, ExcerptRecord, Results, is_cut
+from pipelines.pages.phrasing import counted, heading
+from pipelines.results.run_record import RESULTS, SAMPLE_SOUNDS, ClipRecord, ExcerptRecord, Results, is_cut
 from vocoder.kinds.table import KINDS, ORIGINAL
 
 TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "prompt": "Prompt"}
+LISTENING = "listening"  # folder of a run
 LAST = tuple(kind.key for kind in KINDS if not kind.played_first)  # whose players are the first to be left out
 MAX_SOUND_BYTES = 2_700_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 
@@ -23,9 +24,15 @@ class Sound:
     """A sound of a run."""
 
     title: str
-    file: str  # in the folder of sounds
+    file: str  # in its folder
+    folder: str = LISTENING  # of the run
     figures: dict[str, float]
     last: bool = False  # whether its kind leaves the room of the page to others
+
+    @property
+    def place(self) -> str:
+        """The file's place in the run folder."""
+        return f"{self.folder}/{self.file}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +74,26 @@ def said_sounds(results: Results, clip: int | None) -> list[Sound]:
     ]
 
 
+def sample_sounds(results: Results) -> list[ClipSounds]:
+    """List the sounds of language models of samples: those of each prompt, then those that begin in silence."""
+    if not (record := results.get("next_sample")):
+        return []
+    names = [" · ".join(part for part in (clip["label"], clip["group"]) if part) for clip in record["clips"]]
+    groups = [(names[number] or clip["path"], clip["path"], number) for number, clip in enumerate(record["clips"])]
+    found = []
+    for name, path, number in [*groups, ("Without a prompt", "", None)]:
+        sounds = [
+            Sound(title=heading(row["of"]), file=row["file"], folder=SAMPLE_SOUNDS, figures=row["figures"])
+            for row in record["sounds"]
+            if row["clip"] == number
+        ]
+        if sounds:
+            found.append(ClipSounds(name=name, path=path, place=None, sounds=sounds, continuations=[]))
+    return found
+
+
 def embedded_sounds(folder: Path, clips: Sequence[ClipSounds], unconditional: Sequence[Sound]) -> dict[str, str | None]:
-    """Read the sounds of clips and the unconditional sounds as data URIs by file; None where the page has no room.
+    """Read the sounds of clips and the unconditional sounds as data URIs by place; None where the page has no room.
 
     Clips come first, one after the other; then the language model, then the kinds of sound that are played last.
 
@@ -80,10 +105,10 @@ def embedded_sounds(folder: Path, clips: Sequence[ClipSounds], unconditional: Se
     sources: dict[str, str | None] = {}
     left = MAX_SOUND_BYTES
     for sound in sorted(sounds, key=lambda sound: sound.last):
-        path = sound_path(folder, sound.file)
+        path = sound_path(folder, sound.file, part=sound.folder)
         left -= path.stat().st_size
         data = f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}" if left >= 0 else None
-        sources[sound.file] = data
+        sources[sound.place] = data
     return sources
 
 
@@ -102,13 +127,13 @@ def excerpt_sentence(results: Results) -> str | None:
     return f"Long clips are cut to their loudest {cut[0]['seconds']:g} s: {len(cut)} of {counted(len(clips), 'clip')}."
 
 
-def sound_path(folder: Path, file: str) -> Path:
+def sound_path(folder: Path, file: str, *, part: str = LISTENING) -> Path:
     """Find a WAV file of a run. A foreign results.json may name any file; a page may hold the run's own sounds alone.
 
     Raises:
         InputError: the name leads out of the folder of sounds, or the file is missing or is no WAV file.
     """
-    path = folder / "listening" / file
+    path = folder / part / file
     if Path(file).name != file:
         raise InputError(
             f"{folder / RESULTS} names the sound {shortened(file)}, which is no file name; repeat the run's "

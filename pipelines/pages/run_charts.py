@@ -18,6 +18,7 @@ LOSSES = {
     "autoencoder": "squared error per value",
     "lm": "nats per code",
     "vocoder": "nats per sample",
+    **dict.fromkeys(("wavenet", "wavenet_large", "transformer", "transformer_context"), "nats per sample"),
     **{name: method.training.loss for name, method in METHODS.items() if method.training},
 }
 MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
@@ -32,6 +33,9 @@ def report_charts(results: Results) -> Iterator[tuple[str, Markup]]:
     if "codebook" in results:
         yield "usage", _code_usage(results["codebook"]["counts"])
         yield "kmeans", _kmeans_objective(results["codebook"]["kmeans"]["objective"])
+    if samples := results.get("next_sample"):
+        for name, records in samples["trainings"].items():
+            yield f"curve_next_sample_{name}", training_chart(name, records)
     if comparison := results.get("comparison"):
         yield from comparison_charts(comparison)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pipelines.methods.codes import BAG_OF_CODES
 from pipelines.methods.table import shown_in
 from pipelines.pages.language_words import language_lines
+from pipelines.pages.next_sample_words import sample_lines, sample_sentence
 from pipelines.pages.phrasing import counted, duration, full_name, metric_of, number, percent, points, significance
 from pipelines.results.comparison_record import (
     ComparisonRecord,
@@ -28,7 +29,9 @@ def summary(results: Results) -> list[str]:
     """List what a run prints at its end: two sentences, then a line for each method and each difference."""
     comparison, tests = results.get("comparison"), results.get("zerospeech", {})
     known = language_lines(tests) if tests else ()
-    return [*opening(results), *known, *(_method_lines(comparison) if comparison else [])]
+    samples = results.get("next_sample")
+    of_samples = sample_lines(samples) if samples else ()
+    return [*opening(results), *known, *of_samples, *(_method_lines(comparison) if comparison else [])]
 
 
 def opening(results: Results) -> list[str]:
@@ -42,6 +45,8 @@ def opening(results: Results) -> list[str]:
         bag, reached = method_of(comparison, BAG_OF_CODES.name), f"{percent(gpt['value'])} test {metric_of(comparison)}"
         beside = f"; {percent(bag['value'])} on counts of codes, without the order of codes" if bag else ""
         sentences.append(f"A linear probe on the GPT's states reaches {reached}{beside}.")
+    if samples := results.get("next_sample"):
+        sentences.append(sample_sentence(samples))
     return sentences
 
 

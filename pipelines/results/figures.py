@@ -17,6 +17,10 @@ _NAMES = {  # unit -> figures; all others are ratios
     "clips": ("stoi_clips", "pesq_clips", "pitch_error_clips"),
     "blocks": ("runaway_blocks", "runaway_blocks_left"),
     "s": ("seconds", "prompt_seconds"),
+    "parameters": ("parameters",),
+    "multiply-adds/sample": ("multiply_adds",),
+    "samples": ("history",),
+    "samples/s": ("samples_per_second",),
     "bytes": ("peak_memory",),
 }
 _UNITS = {name: unit for unit, names in _NAMES.items() for name in names}

@@ -13,6 +13,8 @@ from pipelines.methods.table import METHODS
 from pipelines.results.comparison import best_poolings, comparison
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
+from pipelines.results.next_sample import next_sample_figures, next_sample_record
+from pipelines.results.next_sample_record import SpeedRecord
 from pipelines.results.run_record import RESULTS, Provenance
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
@@ -40,11 +42,12 @@ def write_results(
     made: Mapping[FoldSeed, Mapping[str, Entry]],
     source: Provenance,
     notices: Sequence[str] = (),
+    speeds: Mapping[str, SpeedRecord] | None = None,
 ) -> None:
     """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
 
     For a run over several folds or seeds these are the comparison and the costs, because each fold has its own
-    codebook.
+    codebook. ``speeds`` are those of language models of samples, by name.
     """
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
@@ -78,6 +81,10 @@ def write_results(
     if tests := zerospeech_record(made, settings.probe):
         content["zerospeech"] = tests
         figures = [*zerospeech_figures(tests, made), *figures]
+    if "next_sample" in settings.stages:
+        samples = next_sample_record(made, settings, speeds or {})
+        content["next_sample"] = samples
+        figures = [*next_sample_figures(samples, made), *figures]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
 
 

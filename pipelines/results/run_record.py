@@ -15,6 +15,7 @@ from foundation.errors import InputError
 from foundation.text import escape_values
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
+from pipelines.results.next_sample_record import NextSampleRecord
 from pipelines.results.record_types import require_record
 from pipelines.results.zerospeech_record import ZerospeechRecord
 from tokenizer.kmeans_report import KMeansSummary
@@ -22,6 +23,7 @@ from training.record import TrainingRecord
 
 RESULTS = "results.json"
 PICTURES = "listening/pictures.safetensors"
+SAMPLE_SOUNDS = "next_sample_sounds"  # folder of the sounds of language models of samples
 COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
@@ -170,6 +172,7 @@ class Results(TypedDict, total=False):
     comparison: ComparisonRecord  # of the methods that were probed
     listening: ListeningRecord
     zerospeech: ZerospeechRecord  # tests of the language model
+    next_sample: NextSampleRecord  # language models of samples
     stages: list[StageRecord]
     command: str
     versions: dict[str, str]

@@ -15,8 +15,10 @@ from lm.vocabulary import Vocabulary
 from pipelines.methods.method import Network
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings
+from pipelines.stages.next_sample import NextSampleSettings
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.vocoder import VocoderSettings
+from vocoder.wavenet.mu_law import LEVELS
 
 BYTES = 4  # of a float32 number
 TRAINED = 4  # numbers for each weight: itself, its gradient and two moments of AdamW
@@ -40,6 +42,7 @@ def require_memory(
     lm: LanguageModelSettings,
     vocoder: VocoderSettings,
     baselines: BaselineSettings,
+    samples: NextSampleSettings,
     networks: Iterable[Network] = (),
 ) -> None:
     """Refuse models, batches and samples of which one alone exceeds this machine's memory.
@@ -59,10 +62,14 @@ def require_memory(
             ("the vocoder", "vocoder.wavenet", vocoder.wavenet, vocoder.wavenet.parameters),
             ("the encoder of the baselines", "baselines.encoder", encoder, encoder.parameters),
             *((each.what, each.option, each.config, each.parameters) for each in networks),
+            *(
+                (f"the {name} over samples", f"next_sample.{name}", config, config.parameters)
+                for name, config in ((name, samples.config(name)) for name in samples.models)
+            ),
         )
     )
     there = machine_memory()
-    for demand in chain(models, _data(audio, tokenizer, lm, vocoder)):
+    for demand in chain(models, _data(audio, tokenizer, lm, vocoder), _crops(samples)):
         if (needed := demand.numbers * BYTES) > there:
             such = f", such as {demand.default}" if demand.default is not None else ""
             raise InputError(
@@ -99,3 +106,12 @@ def _data(
     name = "crop_codes" if crops.crop_codes > crops.batch_size else "batch_size"
     option, value = f"vocoder.crops.{name}", getattr(crops, name)
     yield Demand("a batch of crops of sound", samples * wavenet.residual_channels, option, value)
+
+
+def _crops(samples: NextSampleSettings) -> Iterator[Demand]:
+    """Give the logits of a batch of crops, and the levels that the longest history adds."""
+    crops, history = samples.crops, max(samples.config(name).history for name in samples.models)
+    share = crops.batch_size // samples.fit.accumulation
+    name = "samples" if crops.samples > crops.batch_size else "batch_size"
+    numbers = share * (crops.samples * LEVELS + 2 * history)
+    yield Demand("a batch of crops of samples", numbers, f"next_sample.crops.{name}", getattr(crops, name))

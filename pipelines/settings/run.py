@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, get_args
 
 from audio.recordings.corpus import CorpusConfig
-from audio.recordings.embedded import PATTERN, EmbeddedConfig
-from audio.recordings.recording_paths import EXTENSIONS
-from audio.settings import AudioSettings
+from audio.recordings.embedded import EmbeddedConfig
 from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import build, move_seeds
 from foundation.devices import Device, cores
@@ -20,11 +18,13 @@ from lm.probing.config import ProbeConfig, shared_tries
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS
 from pipelines.settings.comparison import ComparisonConfig
+from pipelines.settings.completed import with_embedded_corpus, with_samples
 from pipelines.settings.model_memory import require_memory
 from pipelines.settings.parallel import choose_parallel, require_parallel
 from pipelines.stages.audio_transformer import AudioTransformerSettings
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings
+from pipelines.stages.next_sample import NextSampleSettings
 from pipelines.stages.playback import ListeningConfig
 from pipelines.stages.spectrogram_transformer import AstSettings
 from pipelines.stages.tokenizer import TokenizerSettings
@@ -33,7 +33,7 @@ from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 
 T = TypeVar("T")
-Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "report"]
+Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "next_sample", "report"]
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 SEEDED = (
     "tokenizer",
@@ -43,9 +43,9 @@ SEEDED = (
     "ast",
     "audio_transformer",
     "vocoder",
+    "next_sample",
 )  # options of trainings and of their data
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
-EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,7 @@ class RunSettings:
     vocoder: VocoderSettings
     listening: ListeningConfig
     zerospeech: ZerospeechConfig
+    next_sample: NextSampleSettings
     stages: tuple[Stage, ...]
     seed: int
     seeds: int  # number of trainings of everything, with consecutive seeds from `seed` on
@@ -80,7 +81,9 @@ class RunSettings:
     def __post_init__(self) -> None:
         trainings = [each.training for each in self.probed_methods if each.training]
         networks = [each.network(self) for each in trainings if each.network]
-        require_memory(self.device, self.audio, self.tokenizer, self.lm, self.vocoder, self.baselines, networks)
+        models = (self.tokenizer, self.lm, self.vocoder, self.baselines, self.next_sample)
+        require_memory(self.device, self.audio, *models, networks)
+        self.next_sample.require_rate(self.audio.sample_rate)
         self._require_same_frames()
         self.lm.gpt.require_room(self.tokenizer.config(self.audio).streams)
         self.vocoder.crops.look_ahead(self.vocoder.wavenet)
@@ -113,6 +116,11 @@ class RunSettings:
     def group(self, kind: type[T]) -> T:
         """Return the group of options of a type, which a method asks for its own options."""
         return next(value for value in vars(self).values() if isinstance(value, kind))
+
+    @property
+    def reads_codes(self) -> bool:
+        """Whether any stage needs codes: all but a comparison of language models of samples."""
+        return "next_sample" not in self.stages or bool({*self.stages} - {"next_sample", "report"})
 
     @property
     def probed_methods(self) -> tuple[Method, ...]:
@@ -213,6 +221,11 @@ class RunSettings:
                 f"{' and '.join(several)}, which trains everything several times, and a run has one vocoder: leave the "
                 "vocoder out, stages=[tokenizer,lm,probe,report]"
             )
+        if "next_sample" in self.stages and folds:
+            raise InputError(
+                f"{folds[0]}, and the stage next_sample compares models on the corpus's one split, over seeds: use "
+                "compare.folds=null and seeds=3"
+            )
 
     def _require_equal_shares(self) -> None:
         """Refuse batches that processes and accumulation steps cannot divide equally; only for compared methods."""
@@ -223,6 +236,7 @@ class RunSettings:
         for name, size, accumulation in (
             ("lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
             ("vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
+            ("next_sample.crops", self.next_sample.crops.batch_size, self.next_sample.fit.accumulation),
             *((name, own.batches.batch_size, own.fit.accumulation) for name, own in baselines),
         ):
             views = 2 if name == "lm.batches" and self.lm.contrasts else 1
@@ -269,35 +283,6 @@ def _with_readable_clips(settings: RunSettings) -> RunSettings:
     shortest = max([inspection.min_seconds, *(method.shortest(settings) for method in settings.probed_methods)])
     corpus = replace(settings.corpus, inspection=replace(inspection, min_seconds=shortest))
     return replace(settings, corpus=corpus)
-
-
-def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
-    """Return the config, with the embedded corpus if neither root nor table is given.
-
-    Options for the user's own recordings are refused without their root.
-    """
-    corpus = config.get("corpus")
-    if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
-        for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", list(EXTENSIONS))):
-            if corpus.get(name, plain) != plain:
-                raise InputError(
-                    f"corpus.{name}={corpus[name]}, but neither corpus.root nor corpus.table says where the recordings "
-                    f"are: add corpus.root=PATH; the built-in corpus takes no corpus.{name}"
-                )
-        return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
-    return dict(config)
-
-
-def with_samples(config: Mapping[str, object]) -> dict[str, object]:
-    """Return the config with the front end's window and hop in samples, in ``audio`` and in ``vocoder.wavenet``."""
-    values = dict(config)
-    if isinstance(audio := values.get("audio"), Mapping):
-        spectrogram = build(AudioSettings, audio, name="audio").spectrogram()
-        values["audio"] = asdict(spectrogram)
-        match values.get("vocoder"):
-            case {"wavenet": {"hop_length": None, **wavenet}, **vocoder}:
-                values["vocoder"] = {**vocoder, "wavenet": {**wavenet, "hop_length": spectrogram.hop_length}}
-    return values
 
 
 def choose_workers(wanted: int, *, seconds: float) -> int:

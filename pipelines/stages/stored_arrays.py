@@ -92,9 +92,20 @@ def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
 
 def waveforms(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
     """Write sound at one rate, 16 bits, for the vocoder and for encoders of waveforms."""
-    inputs = {"manifest": audio_hash(manifest, TRAINED_ON)}
-    recipe = Recipe("waveforms", 1, config={"sample_rate": sample_rate}, inputs=inputs)
-    clips = kept_clips(manifest)
+    return _write_waveforms(session, manifest, "waveforms", TRAINED_ON, sample_rate)
+
+
+def waveforms_for_test(session: Session, manifest: Manifest, sample_rate: int) -> Entry:
+    """Write the sound of the test clips, as `waveforms` writes that of the others."""
+    return _write_waveforms(session, manifest, "test_waveforms", ("test",), sample_rate)
+
+
+def _write_waveforms(
+    session: Session, manifest: Manifest, stage: str, splits: Sequence[Split], sample_rate: int
+) -> Entry:
+    inputs = {"manifest": audio_hash(manifest, splits)}
+    recipe = Recipe(stage, 1, config={"sample_rate": sample_rate}, inputs=inputs)
+    clips = [clip for split in splits for clip in manifest.of(split)]
 
     def make(folder: Path) -> None:
         lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips]

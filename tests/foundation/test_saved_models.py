@@ -9,7 +9,9 @@ from foundation.errors import InputError
 from foundation.saved_models import KINDS, ModelKind
 from lm.baselines.spectrogram_transformer import AstConfig, create_classifier, load_classifier, save_classifier
 from lm.model import LanguageModel
+from samples.model import SampleLanguageModel, create_sample_model
 from tests.pipelines.tiny import save_run
+from tests.samples.tiny import TRANSFORMER
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 
@@ -18,6 +20,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "lm": LanguageModel.from_pretrained,
     "vocoder": Vocoder.from_pretrained,
     "ast": load_classifier,
+    "next_sample_transformer": SampleLanguageModel.from_pretrained,
 }
 
 
@@ -27,6 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = save_run(tmp_path_factory.mktemp("kinds") / "run", seed=0)
     config = AstConfig(size="tiny")
     classifier = create_classifier(config, 16, 2, multi_label=False, seed=0)
+    SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
     save_classifier(classifier, config, ["one", "two"], folder / "ast")
     return folder
 

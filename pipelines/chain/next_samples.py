@@ -1,0 +1,74 @@
+"""Language models of samples: trained and scored for each seed; sounds and speed are those of the first seed."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+
+from audio.recordings.manifest import Manifest
+from pipelines.results.next_sample_record import SpeedRecord
+from pipelines.results.results import FoldSeed
+from pipelines.settings.run import RunSettings
+from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName, score_sample_models, train_sample_model
+from pipelines.stages.next_sample_sounds import generate_sample_sounds
+from pipelines.stages.stored_arrays import waveforms, waveforms_for_test
+from pipelines.store.session import Session
+from pipelines.store.store import Entry
+from samples.model import SampleLanguageModel
+from vocoder.sampling import EngineChoice, Sampling
+
+Made = Mapping[str, Entry]  # by stage
+LONG_ENOUGH = 0.1  # seconds that a measurement takes at least
+SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measurement
+
+
+def train_on_samples(session: Session, manifest: Manifest, settings: RunSettings) -> list[Entry]:
+    """Train every wanted model on the same crops, and score all of them on the same test crops."""
+    rate, options = settings.audio.sample_rate, settings.next_sample
+    sounds = waveforms(session, manifest, rate), waveforms_for_test(session, manifest, rate)
+    models = [(name, train_sample_model(session, manifest, sounds[0], options, name)) for name in options.models]
+    scores = score_sample_models(session, manifest, sounds, models, options)
+    return [*sounds, *(entry for _, entry in models), scores]
+
+
+def add_sample_sounds(
+    session: Session, manifest: Manifest, settings: RunSettings, made: dict[FoldSeed, dict[str, Entry]]
+) -> None:
+    """Add sounds to listen to, by the models of the first seed, to its entries."""
+    entries, options = next(iter(made.values())), settings.next_sample.sounds
+    models, rate = list(_trained(entries, settings)), settings.audio.sample_rate
+    sounds = generate_sample_sounds(session, manifest, models, options, sample_rate=rate)
+    entries[sounds.stage] = sounds
+
+
+def measure_speed(settings: RunSettings, made: Made, device: torch.device) -> dict[str, SpeedRecord]:
+    """Measure the samples per second that each model generates for one sound, on this machine as it is now."""
+    engine = settings.next_sample.sounds.engine
+    return {name: _measure(entry, device, engine) for name, entry in _trained(made, settings)}
+
+
+def _trained(made: Made, settings: RunSettings) -> Iterator[tuple[ModelName, Entry]]:
+    for name in settings.next_sample.models:
+        yield name, made[f"{NEXT_SAMPLE}_{name}"]
+
+
+def _measure(entry: Entry, device: torch.device, engine: EngineChoice) -> SpeedRecord:
+    model = SampleLanguageModel.from_pretrained(entry.folder, device=str(device))
+
+    def generate(samples: int) -> None:
+        model.generate([None], seconds=samples / model.sample_rate, sampling=Sampling(temperature=1.0, engine=engine))
+
+    samples = SAMPLES
+    while (seconds := _seconds_more(generate, samples)) < LONG_ENOUGH and samples < MOST_SAMPLES:
+        samples *= 10
+    return SpeedRecord(samples_per_second=samples / max(seconds, 1e-9), engine=model.engine(engine))
+
+
+def _seconds_more(generate: Callable[[int], None], samples: int) -> float:
+    """Return the seconds that so many more samples take; reading the past, which takes as long for both, cancels."""
+    generate(1)  # loads libraries and kernels
+    begun = time.perf_counter()
+    generate(1)
+    between = time.perf_counter()
+    generate(1 + samples)
+    return time.perf_counter() - between - (between - begun)

@@ -1,0 +1,114 @@
+"""Sounds that language models of samples generate: from silence, and after the beginnings of test clips."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from audio.excerpts import read_loudest
+from audio.recordings.choosing import choose_randomly
+from audio.recordings.manifest import Clip, Manifest, audio_hash
+from audio.waveform import Waveform
+from foundation.ranges import require, require_least, require_positive
+from foundation.seeds import require_seed
+from pipelines.stages.playback import PLAYED
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
+from samples.model import SampleLanguageModel
+from vocoder.continuing import joined_sound
+from vocoder.engines.choice import choose_engine, precision
+from vocoder.judging.metrics import sound_levels
+from vocoder.sampling import EngineChoice, Sampling
+
+SAMPLE_SOUNDS = "sounds.json"
+ORIGINAL = "original"  # the recording that models continue
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSoundsConfig:
+    """Options of the generated sounds."""
+
+    seconds: float  # of each sound, after its prompt
+    unprompted: int  # sounds of each model that begin in silence
+    prompts: int  # test clips that each model continues
+    prompt_seconds: float  # at most; of a shorter clip the first half
+    temperature: float
+    seed: int
+    engine: EngineChoice  # of the WaveNets
+
+    def __post_init__(self) -> None:
+        require_positive(self, "next_sample.sounds", "seconds", "prompt_seconds")
+        require_least(self, "next_sample.sounds", "unprompted", "prompts", least=0)
+        count = self.unprompted + self.prompts
+        require(count > 0, "next_sample.sounds.unprompted + next_sample.sounds.prompts", count, "choose one or more")
+        rule = "choose 0 (the most probable level) or more, 1 as learned"
+        require(0 <= self.temperature < math.inf, "next_sample.sounds.temperature", self.temperature, rule)
+        require_seed(self.seed, "next_sample.sounds.seed")
+
+
+def generate_sample_sounds(
+    session: Session,
+    manifest: Manifest,
+    models: Sequence[tuple[str, Entry]],
+    config: SampleSoundsConfig,
+    *,
+    sample_rate: int,
+) -> Entry:
+    """Make WAV files of every model, and the prompts that they continue; ``sounds.json`` has a row for each file."""
+    clips = choose_randomly(manifest.of("test"), config.prompts, seed=config.seed)
+    engine = choose_engine(config.engine, session.gang.device.type).engine
+    options = {name: value for name, value in asdict(config).items() if name != "engine"}
+    recipe = Recipe(
+        "next_sample_sounds",
+        1,
+        config={**options, "sample_rate": sample_rate, "precision": precision(engine)},
+        inputs={**{name: entry.key for name, entry in models}, "manifest": audio_hash(manifest, PLAYED)},
+    )
+
+    def make(folder: Path) -> None:
+        excerpts = [_excerpt(manifest, clip, sample_rate, config.prompt_seconds) for clip in clips]
+        rows = [_write(folder, ORIGINAL, sound, clip=number) for number, sound in enumerate(excerpts)]
+        for name, entry in models:
+            rows += _generate(session, folder, name, entry, [_first_half(each) for each in excerpts], config)
+        names = [{"path": clip.name, "label": clip.label, "group": clip.group} for clip in clips]
+        write_json(folder / SAMPLE_SOUNDS, {"sounds": rows, "clips": names})
+
+    title = f"{config.seconds:g} s of sound by each of {len(models)} models"
+    return session.obtain(recipe, title, make, files=["*.wav", SAMPLE_SOUNDS])
+
+
+def _excerpt(manifest: Manifest, clip: Clip, sample_rate: int, prompt_seconds: float) -> Waveform:
+    """Return the loudest part of a clip that is twice as long as a prompt, or all of a shorter clip."""
+    path, step = manifest.root / clip.path, max(sample_rate // 100, 1)
+    return read_loudest(path, sample_rate, 2 * prompt_seconds, step=step, part=clip.part).waveform
+
+
+def _first_half(sound: Waveform) -> Waveform:
+    samples = sound.samples[: max(len(sound.samples) // 2, 1)]
+    return Waveform(samples=samples, sample_rate=sound.sample_rate)
+
+
+def _generate(
+    session: Session, folder: Path, name: str, entry: Entry, prompts: Sequence[Waveform], config: SampleSoundsConfig
+) -> list[dict[str, object]]:
+    """Generate a model's sounds side by side, write them, and describe them."""
+    model = SampleLanguageModel.from_pretrained(entry.folder, device=str(session.gang.device))
+    wanted: list[Waveform | None] = [None] * config.unprompted + list(prompts)
+    sampling = Sampling(temperature=config.temperature, seed=config.seed, engine=config.engine)
+    with session.terminal.working(f"sounds of {name}", 1, "samples") as progress:
+        made = model.generate(wanted, seconds=config.seconds, sampling=sampling, progress=progress.advance_to)
+    rows = []
+    for number, (prompt, more) in enumerate(zip(wanted, made, strict=True)):
+        clip = None if prompt is None else number - config.unprompted
+        rows.append(_write(folder, name, more, prompt=prompt, clip=clip, number=number))
+    return rows
+
+
+def _write(
+    folder: Path, of: str, sound: Waveform, *, clip: int | None, prompt: Waveform | None = None, number: int = 0
+) -> dict[str, object]:
+    """Write a sound behind its prompt, and describe it; the figures are those of the sound without the prompt."""
+    file = f"{of}_{number}.wav" if clip is None else f"{of}_clip_{clip}.wav"
+    (joined_sound(prompt, sound) if prompt else sound).write(folder / file)
+    begin = {"prompt_seconds": prompt.seconds} if prompt else {}
+    return {"of": of, "file": file, "clip": clip, "figures": {**begin, **asdict(sound_levels(sound))}}

@@ -1,0 +1,147 @@
+"""Language models of samples by one command: trained, scored, heard, killed and resumed, in one process and in two."""
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from foundation.errors import InputError
+from pipelines.pages.report import write_report
+from pipelines.results.run_record import read_results
+from pipelines.settings.run import run_settings
+from samples.model import SampleLanguageModel
+from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
+from tests.pipelines.tiny_samples import SAMPLES
+from tests.training.test_gangs import losses, together
+
+MODELS = ["wavenet", "wavenet_large", "transformer", "transformer_context"]
+ONE = ("next_sample.models=[transformer_context]", "stages=[next_sample]")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two seeds by one command."""
+    place = tmp_path_factory.mktemp("samples")
+    done = called_at_once(place, *TINY, *SAMPLES, "seeds=2", f"store.root={place / 'store'}")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def test_models_and_baselines_are_compared_over_seeds(place: Path) -> None:
+    record = read_results(place / "run")["next_sample"]
+    rows = {row["of"]: row for row in record["models"]}
+    assert list(rows) == ["repeat", "histogram", "markov", *MODELS]
+    for name, row in rows.items():
+        low, value, high = (row["accuracy"][end] for end in ("low", "value", "high"))
+        assert low is not None
+        assert high is not None
+        assert low <= value <= high
+        assert (row["speed"] is not None) == (name in MODELS)
+    assert rows["repeat"]["bits_per_sample"] is None
+    assert [(each["of"], each["against"]) for each in record["differences"]] == [
+        ("transformer", "wavenet"),
+        ("transformer", "wavenet_large"),
+        ("transformer_context", "transformer"),
+        ("transformer_context", "wavenet"),
+        ("transformer_context", "wavenet_large"),
+    ]
+    assert sorted(record["trainings"]) == sorted(MODELS)
+    assert all(list(curves) == ["seed 0", "seed 1"] for curves in record["trainings"].values())
+    figures = json.loads((place / "run/results.json").read_text())["figures"]
+    named = {(row["name"], row["of"]): row for row in figures if row["stage"] == "next_sample"}
+    assert named["samples_per_second", "wavenet"]["unit"] == "samples/s"
+    assert named["accuracy", "transformer"]["seeds"] == 2
+
+
+def test_nothing_is_made_that_needs_codes(place: Path) -> None:
+    assert {path.parent.name for path in entries(place / "store")} == {
+        *("waveforms", "test_waveforms", "next_sample_scores", "next_sample_sounds"),
+        *(f"next_sample_{name}" for name in MODELS),
+    }
+    page = (place / "run/report.html").read_text()
+    assert 'id="samples"' in page
+    assert "This run has no" not in page
+
+
+def test_every_model_continues_a_clip_and_begins_in_silence(place: Path) -> None:
+    folder = place / "run/next_sample_sounds"
+    names = {path.name for path in folder.glob("*.wav")}
+    assert names == {"original_clip_0.wav", *(f"{name}_{end}.wav" for name in MODELS for end in ("0", "clip_0"))}
+    prompt, rate = soundfile.read(folder / "original_clip_0.wav")
+    for name in MODELS:
+        alone, continued = (soundfile.read(folder / f"{name}_{end}.wav")[0] for end in ("0", "clip_0"))
+        assert len(alone) == 0.01 * rate
+        begin = len(continued) - len(alone)
+        assert begin == len(prompt) // 2
+        np.testing.assert_array_equal(continued[:begin], prompt[:begin])
+    assert (place / "run/report.html").read_text().count("<audio") == len(names)
+
+
+def test_a_page_refuses_sounds_that_are_not_its_own(place: Path) -> None:
+    results = place / "run/results.json"
+    content = results.read_text()
+    results.write_text(content.replace('"wavenet_0.wav"', '"../../secret.wav"'))
+    try:
+        with pytest.raises(InputError, match="which is no file name"):
+            write_report(place / "run")
+    finally:
+        results.write_text(content)
+
+
+def test_a_killed_training_ends_with_the_same_bytes(place: Path, tmp_path: Path) -> None:
+    store, words = tmp_path / "store", (*SAMPLES, *ONE, "next_sample.fit.checkpoint_minutes=0")
+    for kill in (
+        Kill(path="next_sample_transformer_context/*.checkpoints/fit.safetensors", count=5),
+        Kill(path="next_sample_scores/*.partial/scores.json"),
+        Kill(path="next_sample_sounds/*.partial/*clip_0.wav"),
+    ):
+        assert run(store, tmp_path / "killed", *words, kill=kill) == -signal.SIGKILL, kill
+    assert run(store, tmp_path / "last", *words) == 0
+    found, wanted = stored(store), stored(place / "store")
+    trained = {name: digest for name, digest in found.items() if name.startswith("next_sample_transformer_context")}
+    assert trained
+    assert trained.items() <= wanted.items()
+    model = SampleLanguageModel.from_pretrained(tmp_path / "last/next_sample_transformer_context")
+    assert model.model.config.context is not None
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    words = ("stages=[next_sample]", "next_sample.fit.precision=fp32", "next_sample.fit.validate_every=1")
+    assert run(one, tmp_path / "alone", *SAMPLES, *words) == 0
+    done = together("-m", "pipelines.run", *TINY, *SAMPLES, *words, f"store.root={two}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in MODELS:
+        np.testing.assert_allclose(losses(two, f"next_sample_{name}"), losses(one, f"next_sample_{name}"), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("next_sample.transformer.ffn_dim=400",),
+            "next_sample.parameter_tolerance is 0.1, and the models have these numbers of parameters: wavenet 242,432",
+        ),
+        (("next_sample.models=[]",), "next_sample.models is []; name some of wavenet, wavenet_large"),
+        (("next_sample.wavenet.layers=7",), "next_sample.wavenet.layers is 7 and next_sample.wavenet.cycles 2"),
+        (("next_sample.transformer.sample_rate=9000",), "next_sample.transformer.sample_rate is 9000; the recordings"),
+        (("compare.folds=group",), "compare.folds is group, and the stage next_sample compares models"),
+        (("next_sample.crops.batch_size=3", "next_sample.fit.accumulation=2"), "next_sample.crops.batch_size is 3"),
+        (("next_sample.sounds.unprompted=0", "next_sample.sounds.prompts=0"), "choose one or more"),
+        (("vocoder.wavenet.condition=none",), "vocoder.wavenet.condition is none; a vocoder needs codes"),
+    ],
+)
+def test_refuses_what_cannot_be_compared(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(told)):
+        run_settings(composed(tmp_path, "stages=[next_sample,report]", *words))
+
+
+def test_refuses_a_corpus_without_test_clips(tmp_path: Path) -> None:
+    words = (*TINY, *SAMPLES, "corpus.split.test_fraction=0", f"store.root={tmp_path / 'store'}")
+    told = refusal(called_at_once(tmp_path, *words))
+    assert "none for test, on which the stage next_sample compares models: raise corpus.split.test_fraction" in told

@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audio.waveform import Waveform
+from foundation.errors import InputError
+from samples.model import CACHED, SampleLanguageModel
+from tests.samples.tiny import CONFIGS, RATE, lively, random_levels
+from vocoder.sampling import Sampling
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_saved_model_predicts_and_generates_as_before(name: str, tmp_path: Path) -> None:
+    config = CONFIGS[name]
+    model = SampleLanguageModel(lively(config))
+    model.save_pretrained(tmp_path)
+    again = SampleLanguageModel.from_pretrained(tmp_path)
+    assert again.model.config == config
+    previous = random_levels(1, config.history + 4)
+    with torch.inference_mode():
+        assert torch.equal(again.model(previous, 4), model.model(previous, 4))
+    sampling = Sampling(temperature=1.0, seed=1, engine="torch")
+    prompt = Waveform(samples=np.linspace(-0.5, 0.5, 30, dtype=np.float32), sample_rate=RATE)
+    sounds, expected = (each.generate([None, prompt], seconds=0.02, sampling=sampling) for each in (again, model))
+    for sound, wanted in zip(sounds, expected, strict=True):
+        np.testing.assert_array_equal(sound.samples, wanted.samples)
+        assert (len(sound.samples), sound.sample_rate) == (20, RATE)
+    assert again.engine("torch") == ("torch" if name == "wavenet" else CACHED)
+    assert f"{config.parameters:,} parameters" in (tmp_path / "README.md").read_text()
+
+
+def test_refuses_prompts_of_another_rate_and_sounds_of_no_length() -> None:
+    model = SampleLanguageModel(lively(CONFIGS["wavenet"]))
+    prompt = Waveform(samples=np.zeros(9, np.float32), sample_rate=8000)
+    with pytest.raises(InputError, match="the prompt's sample rate is 8000 Hz; resample it to the model's 1000 Hz"):
+        model.generate([prompt], seconds=1, sampling=Sampling())
+    with pytest.raises(InputError, match="seconds is 0"):
+        model.generate([None], seconds=0, sampling=Sampling())
+
+
+def test_refuses_a_folder_with_the_sizes_of_two_networks(tmp_path: Path) -> None:
+    SampleLanguageModel(lively(CONFIGS["wavenet"])).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["sample_model"]["transformer"] = {"sample_rate": 8000}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"holds a damaged language model of samples .sample_model has the sizes"):
+        SampleLanguageModel.from_pretrained(tmp_path)
+
+
+def test_refuses_weights_of_another_size(tmp_path: Path) -> None:
+    SampleLanguageModel(lively(CONFIGS["transformer"])).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["sample_model"]["transformer"]["ffn_dim"] = 10**9
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"which are .* bytes"):
+        SampleLanguageModel.from_pretrained(tmp_path)

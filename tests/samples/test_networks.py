@@ -1,0 +1,130 @@
+"""What holds for WaveNet and for both transformers."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from foundation.errors import InputError
+from samples.context import ContextConfig
+from samples.model import create_sample_model
+from samples.transformer import TransformerConfig, create_transformer
+from samples.wavenet import SampleWaveNetConfig
+from tests.samples.reference import linear_multiply_adds
+from tests.samples.tiny import CONFIGS, CONTEXT, CONTEXTUAL, TRANSFORMER, WAVENET, lively, random_levels
+
+NAMES = pytest.mark.parametrize("name", CONFIGS)
+
+
+@NAMES
+def test_sees_its_history_and_nothing_else(name: str) -> None:
+    config, last = CONFIGS[name], 20
+    model = lively(config)
+    previous = random_levels(1, config.history + last)
+    with torch.inference_mode():
+        whole = model(previous, last)
+        longer = model(torch.cat([random_levels(1, CONTEXT.frame_length), previous], dim=1), last)
+        torch.testing.assert_close(longer, whole)  # what lies before is not read
+        seen = []
+        for place in range(previous.shape[1]):
+            changed = previous.clone()
+            changed[:, place] = (previous[:, place] + 128) % 256
+            moved = (model(changed, last) != whole).any(dim=2)[0]
+            assert not moved[: max(place - config.history, 0)].any()  # causal
+            seen.append(bool(moved.any()))
+    past = config.history - (config.receptive_field - 1)  # of the context alone: see the next test
+    assert all(seen[past:])
+
+
+def test_a_context_vector_depends_on_its_past_and_on_no_sample_of_its_frame() -> None:
+    model = create_transformer(CONTEXTUAL, seed=0).eval()
+    assert model.context is not None
+    levels = random_levels(1, CONTEXT.past + 2 * CONTEXT.frame_length)
+    with torch.inference_mode():
+        vectors = model.context_vectors(levels, levels.shape[1])
+        for place in range(levels.shape[1]):
+            changed = levels.clone()
+            changed[:, place] = (levels[:, place] + 128) % 256
+            moved = (model.context_vectors(changed, levels.shape[1]) != vectors).any(dim=2)[0]
+            own = place // CONTEXT.frame_length * CONTEXT.frame_length
+            after = own + CONTEXT.frame_length
+            expected = torch.arange(len(moved))
+            assert torch.equal(moved, (expected >= after) & (expected < after + CONTEXT.past))
+
+
+@NAMES
+def test_its_sizes_are_those_that_it_states(name: str) -> None:
+    config = CONFIGS[name]
+    model = create_sample_model(config, seed=0)
+    assert sum(weights.numel() for weights in model.parameters()) == config.parameters
+
+
+def test_multiply_adds_count_each_weight_and_each_key_once() -> None:
+    conditions = WAVENET.layers * WAVENET.gate_channels  # constants that are added
+    assert WAVENET.multiply_adds == linear_multiply_adds(create_sample_model(WAVENET, seed=0)) - conditions
+    model = create_transformer(TRANSFORMER, seed=0)
+    matrices = (
+        sum(weights.numel() for weights in model.parameters() if weights.dim() == 2) - model.embedding.weight.numel()
+    )
+    keys = TRANSFORMER.layers * 2 * TRANSFORMER.window * TRANSFORMER.model_dim
+    assert TRANSFORMER.multiply_adds == matrices + keys
+    frames = 2 * 1 * 4 / 2 + 2 * 4 * 4 / 4 + (2 * 2 * 4 * 4 + 4 * 8) / 4
+    assert CONTEXTUAL.multiply_adds == TRANSFORMER.multiply_adds + frames
+
+
+@NAMES
+def test_every_parameter_learns(name: str) -> None:
+    config = CONFIGS[name]
+    model = lively(config).train()
+    model(random_levels(2, config.history + 9), 9).square().mean().backward()
+    idle = [name for name, weights in model.named_parameters() if weights.grad is None or not weights.grad.any()]
+    assert idle == []  # data parallel training waits for all of them
+
+
+@NAMES
+def test_seed_decides_the_weights_and_all_levels_begin_about_equally_probable(name: str) -> None:
+    config, drawn = CONFIGS[name], torch.random.get_rng_state()
+    models = [create_sample_model(config, seed=seed) for seed in (0, 0, 1)]
+    assert torch.equal(torch.random.get_rng_state(), drawn)
+    first, again, other = (nn.utils.parameters_to_vector(model.parameters()) for model in models)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    with torch.inference_mode():
+        assert float(models[0](random_levels(1, config.history + 9), 9).softmax(2).max()) < 2 / 256
+
+
+def test_both_transformers_begin_with_the_same_weights() -> None:
+    plain, contextual = (create_transformer(config, seed=3) for config in (TRANSFORMER, CONTEXTUAL))
+    same = contextual.state_dict()
+    assert all(torch.equal(weights, same[name]) for name, weights in plain.state_dict().items())
+
+
+def test_the_context_of_the_default_sizes() -> None:
+    config = TransformerConfig(sample_rate=16_000)
+    assert (config.window, config.receptive_field) == (400, 1597)  # 100 ms in four layers
+    assert ContextConfig().past == 8192
+    assert SampleWaveNetConfig(sample_rate=16_000).receptive_field == 2047
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_dim": 6}, "next_sample.transformer.model_dim is 6 and next_sample.transformer.heads 2"),
+        ({"layers": 0}, "next_sample.transformer.layers is 0"),
+        ({"context_ms": 3.0}, "next_sample.transformer.context_ms is 3.0, 1 samples for each of 3 layers"),
+        ({"context_ms": 1e9}, "at most 16384"),
+    ],
+)
+def test_refuses_transformers_that_see_nothing_or_too_much(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(TRANSFORMER, **changes)
+
+
+def test_refuses_other_sizes() -> None:
+    with pytest.raises(InputError, match=r"next_sample.wavenet.layers is 5 and next_sample.wavenet.cycles 2"):
+        replace(WAVENET, layers=5)
+    with pytest.raises(InputError, match=r"context.strides is "):
+        ContextConfig(strides=())
+    with pytest.raises(InputError, match=r"context.layers is 15 over frames of 64 samples"):
+        ContextConfig(layers=15)
