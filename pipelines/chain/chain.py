@@ -18,7 +18,7 @@ from pipelines.chain.language_tests import judge_language_model, require_languag
 from pipelines.chain.next_samples import add_sample_sounds, measure_speed, train_on_samples
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.chain.representations import compare_methods
-from pipelines.chain.sounds import make_sounds
+from pipelines.chain.sounds import make_continuations, make_sounds
 from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
@@ -52,6 +52,7 @@ PARTS = {
     "vocoder": ("vocoder",),
     "listening": ("listening",),
     **{stage: (stage,) for stage in (f"{NEXT_SAMPLE}_{name}" for name in get_args(ModelName))},
+    "rates": ("rate_continuations",),
 }
 
 
@@ -204,6 +205,8 @@ def _make_coded(
     )
     if "probe" in wanted:
         made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
+    if "rates" in wanted:
+        made += make_continuations(session, manifest, settings, codec)
     if "vocoder" in wanted:
         made += make_sounds(session, manifest, settings, codec)
     return [*filter(None, made)]

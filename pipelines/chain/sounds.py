@@ -8,6 +8,8 @@ from lm.probing.task import ProbeTask
 from lm.vectors import ONE_HEARING
 from pipelines.methods.signals import SIGNALS
 from pipelines.methods.study import Codec
+from pipelines.rates.continuations import continuations
+from pipelines.rates.labels import window_labels
 from pipelines.results.classifier_check import fair_classifier, unreliable_classifier
 from pipelines.settings.run import RunSettings
 from pipelines.stages.baselines import supervised
@@ -55,6 +57,20 @@ def make_sounds(session: Session, manifest: Manifest, settings: RunSettings, cod
     if settings.listening.judged_clips:
         made += _figures(playback, settings, codec, sounds_entry)
     return made
+
+
+def make_continuations(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> list[Entry]:
+    """Continue test clips at all rates and by a flat GPT, and name the labels of the sounds if clips have labels."""
+    assert codec.rates is not None, "the chain trains the models of all rates before they continue anything"
+    assert codec.rate_tokenizer is not None, "a run of several rates has a tokenizer of all rates"
+    assert codec.lm is not None, "the chain trains the flat GPT before it continues anything"
+    together, own = codec.rates.together, settings.rates
+    said = continuations(session, manifest, codec.rate_tokenizer, together, codec.lm, own)
+    task = label_task(session, manifest, settings.probe)
+    if task is None:
+        return [said]
+    judge, learned = _judge(session, manifest, settings, codec, task)
+    return [said, *learned, window_labels(session, judge, said, task.classes, own)]
 
 
 def _coded(session: Session, manifest: Manifest, settings: RunSettings, codec: Codec) -> Iterator[CodedIn]:

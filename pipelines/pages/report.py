@@ -17,6 +17,7 @@ from pipelines.pages import report_sounds, run_words
 from pipelines.pages.environment import draw
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.method_pictures import method_pictures
+from pipelines.pages.rate_sounds import rate_clips
 from pipelines.pages.run_charts import fold_trainings, report_charts
 from pipelines.pages.sound_charts import reconstruction, sound_spectrograms
 from pipelines.results.comparison_record import has_folds, references
@@ -68,6 +69,8 @@ def write_report(folder: Path) -> Path:
         generated=list(_generated(results)),
         language_tests=results.get("zerospeech", {}),
         references=references(comparison) if comparison else [],
+        rates=results.get("rates"),
+        rate_clips=list(rate_clips(folder, results)),
         splits=SPLITS,
         judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
         vocoder=WAVENET.title,
@@ -84,7 +87,11 @@ def adding_command(results: Results, stage: str) -> str:
     """Write the command that repeats a run with one more stage. It reuses the finished stages."""
     parts = {"tokenizer": "codebook" in results, "lm": "lm" in results.get("curves", {})}
     parts |= {"probe": results.get("comparison") is not None, "vocoder": "listening" in results}
-    parts |= {"zerospeech": "zerospeech" in results, "next_sample": "next_sample" in results}
+    parts |= {
+        "zerospeech": "zerospeech" in results,
+        "next_sample": "next_sample" in results,
+        "rates": "rates" in results,
+    }
     stages = [part for part, present in parts.items() if present or part == stage]
     try:
         words = shlex.split(results.get("command", "wordless run"))

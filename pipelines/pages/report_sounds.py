@@ -92,6 +92,11 @@ def sample_sounds(results: Results) -> list[ClipSounds]:
     return found
 
 
+def embedded(path: Path) -> str:
+    """Read a WAV file as a data URI."""
+    return f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
 def embedded_sounds(folder: Path, clips: Sequence[ClipSounds], unconditional: Sequence[Sound]) -> dict[str, str | None]:
     """Read the sounds of clips and the unconditional sounds as data URIs by place; None where the page has no room.
 
@@ -107,8 +112,7 @@ def embedded_sounds(folder: Path, clips: Sequence[ClipSounds], unconditional: Se
     for sound in sorted(sounds, key=lambda sound: sound.last):
         path = sound_path(folder, sound.file, part=sound.folder)
         left -= path.stat().st_size
-        data = f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}" if left >= 0 else None
-        sources[sound.place] = data
+        sources[sound.place] = embedded(path) if left >= 0 else None
     return sources
 
 

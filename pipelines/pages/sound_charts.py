@@ -26,9 +26,14 @@ RECONSTRUCTED = {
 MAX_FRAMES = 400  # of a reconstruction
 
 
-def sound_spectrograms(number: int, sounds: Mapping[Path, Sound], *, name: str) -> Markup:
-    """Draw the sounds of clip ``number``; the loudest point of the first sound, the original, is the brightest."""
-    longest = min(max(soundfile.info(path).duration for path in sounds), MAX_SECONDS)
+def sound_spectrograms(
+    number: int, sounds: Mapping[Path, Sound], *, name: str, chart: str = "sounds", most: float = MAX_SECONDS
+) -> Markup:
+    """Draw the sounds of clip ``number``, ``most`` seconds of them.
+
+    The loudest point of the first sound, the original, is the brightest.
+    """
+    longest = min(max(soundfile.info(path).duration for path in sounds), most)
     pictures: list[Picture] = []
     for path, sound in sounds.items():
         levels, seconds, rate = _spectrogram(path, longest)
@@ -37,7 +42,7 @@ def sound_spectrograms(number: int, sounds: Mapping[Path, Sound], *, name: str) 
         picture = Picture(title=sound.title, values=levels, seconds=seconds, limits=limits, marked=prompt)
         pictures.append(replace(picture, kilohertz=rate / 2000))
     height = 40 + 85 * len(pictures)
-    return spectrogram_chart(pictures, name=f"sounds-{number}", title=f"Spectrograms of {name}", height=height)
+    return spectrogram_chart(pictures, name=f"{chart}-{number}", title=f"Spectrograms of {name}", height=height)
 
 
 def _spectrogram(path: Path, longest: float) -> tuple[np.ndarray, float, int]:

@@ -3,7 +3,14 @@
 from dataclasses import asdict, dataclass
 
 _NAMES = {  # unit -> figures; all others are ratios
-    "codes": ("perplexity", "unigram_perplexity", "recoded_perplexity", "used_codes", "dead_codes"),
+    "codes": (
+        "codebook_perplexity",
+        "perplexity",
+        "unigram_perplexity",
+        "recoded_perplexity",
+        "used_codes",
+        "dead_codes",
+    ),
     "codes/s": ("codes_per_second",),
     "bit/s": ("bits_per_second",),
     "bit/sample": ("bits_per_sample",),

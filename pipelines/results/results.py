@@ -15,6 +15,7 @@ from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample import next_sample_figures, next_sample_record
 from pipelines.results.next_sample_record import SpeedRecord
+from pipelines.results.rates import rates_figures, rates_record
 from pipelines.results.run_record import RESULTS, Provenance
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
@@ -73,6 +74,9 @@ def write_results(
         content |= _of_one_run(only, manifest)
         of_sounds = sound_figures(only, manifest, settings.probe, protocol=protocol)
         figures = [*_on_validation(only, settings, protocol), *of_sounds, *figures]
+    if only and (rates := rates_record(only, manifest, settings.rates, settings.probe)):
+        content["rates"] = rates
+        figures = [*rates_figures(rates, only, protocol=protocol), *figures]
     if all("probe" in entries for entries in made.values()):
         compared = _comparison(made, settings)
         content["comparison"] = compared

@@ -16,6 +16,7 @@ from foundation.text import escape_values
 from pipelines.results.comparison_record import ComparisonRecord
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample_record import NextSampleRecord
+from pipelines.results.rates_record import RatesRecord
 from pipelines.results.record_types import require_record
 from pipelines.results.zerospeech_record import ZerospeechRecord
 from tokenizer.kmeans_report import KMeansSummary
@@ -173,6 +174,7 @@ class Results(TypedDict, total=False):
     listening: ListeningRecord
     zerospeech: ZerospeechRecord  # tests of the language model
     next_sample: NextSampleRecord  # language models of samples
+    rates: RatesRecord  # codes at several rates beside a flat GPT
     stages: list[StageRecord]
     command: str
     versions: dict[str, str]

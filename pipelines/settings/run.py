@@ -17,6 +17,7 @@ from lm.batches import MIN_PAIRS
 from lm.probing.config import ProbeConfig, shared_tries
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS
+from pipelines.rates.continuations import RatesConfig
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.completed import with_embedded_corpus, with_samples
 from pipelines.settings.model_memory import require_memory
@@ -33,7 +34,7 @@ from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 
 T = TypeVar("T")
-Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "next_sample", "report"]
+Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 SEEDED = (
     "tokenizer",
@@ -68,6 +69,7 @@ class RunSettings:
     listening: ListeningConfig
     zerospeech: ZerospeechConfig
     next_sample: NextSampleSettings
+    rates: RatesConfig
     stages: tuple[Stage, ...]
     seed: int
     seeds: int  # number of trainings of everything, with consecutive seeds from `seed` on
@@ -108,7 +110,7 @@ class RunSettings:
     def with_seed(self, number: int) -> "RunSettings":
         """Return the settings of training ``number`` of ``seeds``, from 0: all seeds are increased by it.
 
-        The seeds of corpus, probes and listening stay, because they decide the recordings and the judging of tests.
+        The seeds of corpus, probes, listening and rates stay: they decide recordings, and what tests judge.
         """
         moved = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
         return replace(self, seed=self.seed + number, seeds=1, **moved)
@@ -134,14 +136,14 @@ class RunSettings:
     @property
     def trains_lm(self) -> bool:
         """Whether a GPT over the finest codes is trained: for a stage of its own, or for a probed method."""
-        own = {"zerospeech"} if self.tokenizer.rates else {"lm", "zerospeech"}
+        own = {"zerospeech", "rates"} if self.tokenizer.rates else {"lm", "zerospeech"}
         return bool(own & {*self.stages}) or any(method.reads_lm for method in self.probed_methods)
 
     @property
     def trains_rates(self) -> bool:
         """Whether the language models of several rates are trained."""
         read = any(method.reads_rates for method in self.probed_methods)
-        return self.tokenizer.rates is not None and ("lm" in self.stages or read)
+        return self.tokenizer.rates is not None and (bool({"lm", "rates"} & {*self.stages}) or read)
 
     @property
     def parallel_pairs(self) -> int:
@@ -203,6 +205,11 @@ class RunSettings:
     def _require_rates(self) -> None:
         """Refuse models of several rates without a layer for each, and a contrastive loss, which they do not have."""
         rates = self.tokenizer.rates
+        if rates is None and "rates" in self.stages:
+            raise InputError(
+                "stages has rates, which compares codes at several rates, and tokenizer.rates is null: add "
+                "tokenizer.rates=[8,4,2], or leave the stage out"
+            )
         if rates is None or not self.trains_rates:
             return
         self.lm.divided(len(rates))
@@ -216,6 +223,11 @@ class RunSettings:
         """Refuse stages that need a single model in a run of several folds or seeds."""
         folds = [f"compare.folds is {self.compare.folds}"] if self.compare.folds else []
         several = [*folds, *([f"seeds is {self.seeds}"] if self.seeds > 1 else [])]
+        if "rates" in self.stages and several:
+            raise InputError(
+                f"{' and '.join(several)}, which trains everything several times, and the stage rates compares one "
+                "training: leave it out, or sweep over seeds (wordless run -m seed=0,1,2)"
+            )
         if "vocoder" in self.stages and several:
             raise InputError(
                 f"{' and '.join(several)}, which trains everything several times, and a run has one vocoder: leave the "

@@ -113,7 +113,7 @@ def recognise_labels(session: Session, judge: Judge, decoded: Entry, listening: 
         parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
         parts = [(row, part) for row, part in parts if part.num_samples]
         places = {decoded.folder: sounds, listening.folder: [part for _, part in parts]}
-        found = iter(_classes(session, judge, places, classes))
+        found = iter(name_labels(session, judge, places, classes))
         clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]
         counts = _histograms([row for row, _ in parts], list(found))
         write_json(folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": counts})
@@ -121,7 +121,7 @@ def recognise_labels(session: Session, judge: Judge, decoded: Entry, listening: 
     return session.obtain(recipe, f"labels of sounds, by {JUDGES[judge.name]}", make, files=[RECOGNISED])
 
 
-def _classes(
+def name_labels(
     session: Session, judge: Judge, sounds: Mapping[Path, Sequence[Clip]], classes: Sequence[str]
 ) -> list[str]:
     """Return the most probable class of each sound below each folder."""

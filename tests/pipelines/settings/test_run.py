@@ -11,7 +11,7 @@ from foundation.seeds import MAX_SEED
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.tiny_chain import composed
 
-KEPT = ("corpus", "embedded", "probe", "listening", "zerospeech")
+KEPT = ("corpus", "embedded", "probe", "listening", "rates", "zerospeech")
 
 
 def seeds(values: Mapping[str, object], place: str = "") -> Iterator[tuple[str, int]]:

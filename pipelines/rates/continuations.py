@@ -1,0 +1,195 @@
+"""Continuations of test clips by the language models of several rates, and by a flat GPT over the finest codes.
+
+Both continue the same prompts, with the same options of sampling, and Griffin-Lim makes the sound of both, so that no
+vocoder has to be trained. A flat GPT is the ordinary one: `LanguageModelSettings.divided` says why it is a fair rival.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from audio.excerpts import Excerpt, read_loudest
+from audio.recordings.choosing import choose_randomly
+from audio.recordings.manifest import Clip, Manifest, audio_hash
+from audio.waveform import Waveform
+from foundation.files import aside
+from foundation.ranges import require, require_positive
+from foundation.seeds import require_seed
+from lm.diversity import NGRAMS, distinct_ngrams
+from lm.model import LanguageModel
+from lm.rate_model import RateLanguageModel
+from lm.sampling import Sampling
+from pipelines.stages.playback import excerpt_row
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, write_json
+from tokenizer.codes import Codes
+from tokenizer.rate_tokenizer import RateTokenizer
+from tokenizer.rates import split_rates
+from vocoder.continuing import Prompt, joined_sound
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.sampling import Sampling as SoundSampling
+from vocoder.synthesis import create_synthesis
+
+CONTINUATIONS = "continuations.json"
+PICTURES = "pictures.safetensors"
+RATES, FLAT = "rates", "flat"  # the models
+MODELS = (RATES, FLAT)
+SILENT = 1e-10  # power of silence, -100 dBFS
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatesConfig:
+    """Options of the stage ``rates``."""
+
+    clips: int  # test clips that both models continue
+    prompt_seconds: float  # of each prompt, at most
+    seconds: float  # of each continuation
+    window_seconds: float  # of the windows whose labels are named
+    continuations: int  # of each clip by each model
+    temperature: float
+    top_k: int
+    silence_dbfs: float  # a softer window has no label
+    shown: int  # clips in the report
+    seed: int
+
+    def __post_init__(self) -> None:
+        require_positive(
+            self, "rates", "clips", "prompt_seconds", "seconds", "window_seconds", "continuations", "shown"
+        )
+        longest = self.seconds / 2
+        rule = f"each continuation has two windows or more: choose at most half of rates.seconds, {longest:g}"
+        require(self.window_seconds <= longest, "rates.window_seconds", self.window_seconds, rule)
+        for name in ("temperature", "top_k"):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"rates.{name}", value, "it must be 0 or more")
+        require(-100 <= self.silence_dbfs <= 0, "rates.silence_dbfs", self.silence_dbfs, "choose -100 to 0 dBFS")
+        require_seed(self.seed, "rates.seed")
+
+    @property
+    def windows(self) -> int:
+        """Number of whole windows of a continuation."""
+        return int(self.seconds / self.window_seconds + 1e-9)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Models:
+    """The loaded models."""
+
+    tokenizer: RateTokenizer
+    rates: RateLanguageModel
+    flat: LanguageModel
+
+
+def continuations(
+    session: Session, manifest: Manifest, tokenizer: Entry, rates: Entry, flat: Entry, config: RatesConfig
+) -> Entry:
+    """Continue test clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows."""
+    inputs = {
+        "tokenizer": tokenizer.key,
+        "rates": rates.key,
+        "flat": flat.key,
+        "manifest": audio_hash(manifest, ["test"]),
+    }
+    recipe = Recipe("rate_continuations", 1, config=asdict(config), inputs=inputs)
+    clips = choose_randomly(manifest.of("test"), config.clips, seed=config.seed)
+
+    def make(folder: Path) -> None:
+        device = str(session.gang.device)
+        models = _Models(
+            tokenizer=RateTokenizer.from_pretrained(tokenizer.folder, device=device),
+            rates=RateLanguageModel.from_pretrained(rates.folder, device=device),
+            flat=LanguageModel.from_pretrained(flat.folder, device=device),
+        )
+        excerpts = [_excerpt(manifest, clip, models.tokenizer, config) for clip in clips]
+        for number, excerpt in enumerate(excerpts):
+            excerpt.waveform.write(folder / f"{number}_original.wav")
+        prompts = [Prompt.of_excerpt(each, models.tokenizer.encode(each.waveform)) for each in excerpts]
+        rows: list[dict[str, object]] = []
+        diversity: list[dict[str, object]] = []
+        for of in MODELS:
+            with session.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
+                codes = _continued(models, of, prompts, config)
+                rows += _write_sounds(folder, models, of, prompts, codes, config)
+                progress.advance_to(len(prompts))
+            diversity.append(
+                {"of": of, **{f"distinct_{n}": distinct_ngrams([c.values for c in codes], n) for n in NGRAMS}}
+            )
+        _write_pictures(folder, models.tokenizer, excerpts[: config.shown], config)
+        places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
+        content = {"clips": places, "said": rows, "diversity": diversity, "frames": _frames(models.tokenizer)}
+        write_json(folder / CONTINUATIONS, content)
+
+    title = f"{len(clips)} test clips continued by {config.seconds:g} s"
+    return session.obtain(recipe, title, make, files=["*.wav", PICTURES, CONTINUATIONS])
+
+
+def _frames(tokenizer: RateTokenizer) -> list[int]:
+    return [each.patch_frames for each in tokenizer.tokenizers]
+
+
+def _excerpt(manifest: Manifest, clip: Clip, tokenizer: RateTokenizer, config: RatesConfig) -> Excerpt:
+    """Read a clip, or the loudest part of a longer one; `Prompt.of_excerpt` takes half of it."""
+    whole, rate = 2 * config.prompt_seconds, tokenizer.format.sample_rate
+    step = tokenizer.format.samples_per_code
+    return read_loudest(manifest.root / clip.path, rate, whole, step=step, part=clip.part)
+
+
+def _continued(models: _Models, of: str, prompts: Sequence[Prompt], config: RatesConfig) -> list[Codes]:
+    """Return finest codes of each continuation, those of a clip one after the other."""
+    wanted = [prompt for prompt in prompts for _ in range(config.continuations)]
+    sampling = Sampling(temperature=config.temperature, top_k=config.top_k)
+    if of == FLAT:
+        known = [prompt.finest.codes for prompt in wanted]
+        return models.flat.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
+    whole = [prompt.codes for prompt in wanted]
+    made = models.rates.generate_batch(whole, seconds=config.seconds, sampling=sampling, seed=config.seed)
+    return [split_rates(each)[-1] for each in made]
+
+
+def _write_sounds(
+    folder: Path, models: _Models, of: str, prompts: Sequence[Prompt], codes: Sequence[Codes], config: RatesConfig
+) -> list[dict[str, object]]:
+    """Write the sound of each continuation behind its prompt, and describe it."""
+    past = [prompt.finest for prompt in prompts for _ in range(config.continuations)]
+    synthesis = create_synthesis(GRIFFIN_LIM, models.tokenizer.finest, SoundSampling(seed=config.seed))
+    sounds = synthesis.sounds(codes, [None] * len(codes), prompts=past)
+    rows: list[dict[str, object]] = []
+    for place, (prompt, new) in enumerate(zip(past, sounds, strict=True)):
+        clip, number = divmod(place, config.continuations)
+        file = f"{clip}_{of}_{number}.wav"
+        joined_sound(prompt.waveform, new).write(folder / file)
+        levels = window_levels(new, config)
+        rows.append({"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.waveform.seconds, "levels": levels})
+    return rows
+
+
+def window_levels(sound: Waveform, config: RatesConfig) -> list[float]:
+    """Measure the level of each window in dB re full scale."""
+    length = round(config.window_seconds * sound.sample_rate)
+    windows = (sound.samples[place * length :][:length] for place in range(config.windows))
+    return [float(10 * np.log10(np.mean(np.square(window, dtype=np.float64)) + SILENT)) for window in windows]
+
+
+@torch.inference_mode()
+def _write_pictures(folder: Path, tokenizer: RateTokenizer, excerpts: Sequence[Excerpt], config: RatesConfig) -> None:
+    """Write the sound of each rate's codes, and their spectrograms, for the clips that the report shows."""
+    found: dict[str, Tensor] = {}
+    for clip, excerpt in enumerate(excerpts):
+        parts = split_rates(tokenizer.encode(excerpt.waveform))
+        padded = np.zeros(len(parts[-1].values) * parts[-1].format.samples_per_code, np.float32)
+        padded[: len(excerpt.waveform.samples)] = excerpt.waveform.samples
+        finest = tokenizer.finest
+        found[f"{clip}:original"] = finest.normalise(finest.log_mel(torch.from_numpy(padded)[None]))[0]
+        for number, (own, codes) in enumerate(zip(tokenizer.tokenizers, parts, strict=True), 1):
+            spectrogram = own.denormalise(own.spectrogram(torch.from_numpy(codes.values)[None]))
+            found[f"{clip}:rate_{number}"] = finest.normalise(spectrogram)[0, : len(found[f"{clip}:original"])]
+            synthesis = create_synthesis(GRIFFIN_LIM, own, SoundSampling(seed=config.seed))
+            synthesis.sounds([codes], [None])[0].write(folder / f"{clip}_rate_{number}.wav")
+    with aside(folder / PICTURES) as beside:
+        save_file({name: picture.cpu().contiguous() for name, picture in found.items()}, beside)

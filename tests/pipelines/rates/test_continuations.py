@@ -1,0 +1,129 @@
+"""The stage ``rates``: continuations by both models, the labels of their windows, and their place in the report."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.numpy import load_file
+
+from foundation.errors import InputError
+from lm.rate_model import RateLanguageModel
+from lm.sampling import Sampling
+from pipelines.pages.report import write_report
+from pipelines.rates.labels import windows_of
+from pipelines.results.rates import label_stability
+from pipelines.results.run_record import read_results
+from pipelines.settings.run import run_settings
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import composed, run, stored
+from tokenizer.rate_tokenizer import RateTokenizer
+from tokenizer.rates import split_rates
+
+METHODS = "compare.methods=[log_mel,bag_of_rate_1,gpt_of_rate_2]"
+WORDS = (
+    *("tokenizer.rates=[8,2]", "stages=[rates,probe,report]", METHODS, "probe.learning_curve=[]"),
+    *("rates.clips=2", "rates.seconds=0.5", "rates.window_seconds=0.1", "rates.prompt_seconds=0.2", "rates.shown=1"),
+)
+
+
+@pytest.fixture(scope="module")
+def compared(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with the stage."""
+    place = tmp_path_factory.mktemp("compared")
+    store = shutil.copytree(finished_run.store, place / "store")
+    before = stored(store)
+    assert run(store, place / "run", *WORDS) == 0
+    assert {path: digest for path, digest in stored(store).items() if path in before} == before
+    return place / "run"
+
+
+def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
+    record = read_results(compared)["rates"]
+    assert [(row["of"], row["frames"]) for row in (*record["rates"], record["flat"])] == [
+        ("rate_1", 8),
+        ("rate_2", 2),
+        ("flat", 2),
+    ]
+    assert record["flat"]["codes_per_second"] == 4 * record["rates"][0]["codes_per_second"]
+    assert sum(row["parameters"] for row in record["rates"]) == pytest.approx(record["flat"]["parameters"], rel=0.15)
+    assert {row["steps"] for row in (*record["rates"], record["flat"])} == {8}
+    assert {row["of"] for row in record["continued"]} == {"rates", "flat"}
+    assert {row["name"] for row in record["judged"]} <= {"label_kept", "label_stability"}
+    figures = read_results(compared)["figures"]
+    (total,) = (row.value for row in figures if (row.name, row.of) == ("bits_per_second", "rates"))
+    assert total == pytest.approx(sum(row["bits_per_second"] for row in record["rates"]))
+
+
+def test_continuations_are_those_of_the_models(compared: Path) -> None:
+    content = json.loads((compared / "rates/continuations.json").read_text())
+    tokenizer = RateTokenizer.from_pretrained(compared / "tokenizer")
+    rate = tokenizer.format.sample_rate
+    for row in content["said"]:
+        samples = soundfile.info(compared / "rates" / row["file"]).frames
+        assert samples == round(row["prompt_seconds"] * rate) + round(0.5 * rate)
+        assert row["prompt_seconds"] * rate % tokenizer.format.samples_per_code == 0
+        assert len(row["levels"]) == 5
+    row = next(row for row in content["said"] if row["of"] == "rates")
+    own = run_settings(composed(compared, *WORDS)).rates
+    windows = list(windows_of(compared / "rates", row, own))
+    assert windows[0].start == round(row["prompt_seconds"] * rate)
+    assert windows[-1].start + windows[-1].num_samples == soundfile.info(compared / "rates" / row["file"]).frames
+    model = RateLanguageModel.from_pretrained(compared / "lm")
+    sound = soundfile.read(compared / "rates/0_original.wav", dtype="float32")[0]
+    prompt = tokenizer.encode(sound, rate)
+    prompt = prompt.crop(0, round(row["prompt_seconds"] * rate) // tokenizer.format.samples_per_code)
+    made = model.generate_batch([prompt], seconds=0.5, sampling=Sampling(top_k=50), seed=own.seed)
+    assert len(split_rates(made[0])[-1].values) == 25
+
+
+def test_the_report_has_tables_sounds_and_spectrograms(compared: Path) -> None:
+    page = (compared / "report.html").read_text()
+    section = page[page.index('<section id="rates"') :].partition("</section>")[0]
+    assert section.count("<audio") == 1 + 2 + 4  # the original, both rates, and two continuations by each model
+    assert section.count("<svg") == 2
+    assert "flat GPT" in section
+    assert "rate 2" in section
+
+
+def test_a_report_without_its_sounds_is_refused(compared: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(compared, tmp_path / "run")
+    (copy / "rates/pictures.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"pictures\.safetensors cannot be read"):
+        write_report(copy)
+    (copy / "rates/0_rate_1.wav").unlink()
+    with pytest.raises(InputError, match=r"0_rate_1\.wav is missing"):
+        write_report(copy)
+
+
+@pytest.mark.parametrize(
+    ("labels", "share"),
+    [(["a", "a", "b"], 0.5), (["a", None, "a"], None), (["a", "a", None, "b", "b"], 1.0), (["a"], None), ([], None)],
+)
+def test_silence_is_no_label_that_is_kept(labels: list[str | None], share: float | None) -> None:
+    assert label_stability(labels) == share
+
+
+def test_spectrograms_of_rates_are_as_long_as_the_original(compared: Path) -> None:
+    pictures = load_file(compared / "rates/pictures.safetensors")
+    assert sorted(pictures) == ["0:original", "0:rate_1", "0:rate_2"]
+    assert len({values.shape for values in pictures.values()}) == 1
+    assert all(np.isfinite(values).all() for values in pictures.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tokenizer.rates=null"], "stages has rates, .* and tokenizer.rates is null"),
+        (["seeds=2"], "the stage rates compares one training"),
+        (["rates.window_seconds=0.3"], "rates.window_seconds is 0.3; each continuation has two windows"),
+        (["rates.seconds=0"], "rates.seconds is 0.0; it must be positive"),
+        (["rates.silence_dbfs=3"], "rates.silence_dbfs is 3.0; choose -100 to 0"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(words: list[str], message: str, tmp_path: Path) -> None:
+    plain = () if words != ["tokenizer.rates=null"] else ("compare.methods=[gpt]",)
+    with pytest.raises(InputError, match=message):
+        run_settings(composed(tmp_path, *WORDS, *words, *plain))
