@@ -24,6 +24,7 @@ from audio.mono import mono
 from foundation.configuration import render
 from foundation.errors import InputError
 from foundation.json_values import read_json
+from foundation.saved_models import holds_rates
 from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import ALL_POOLINGS, Pooling, pooled_parts
@@ -74,6 +75,10 @@ def load_model(model_file_path: str = "") -> HearModel:
         problem = "model_file_path is empty, and no weights come with the package"
         raise InputError(f"{problem}; give the folder of a run of wordless, such as load_model('runs/<date>_<time>')")
     folder = Path(model_file_path)
+    if holds_rates(part_of(folder, "tokenizer")):
+        raise InputError(
+            f"{folder} has codes at several rates, and HEAR reads one; name a run with tokenizer.rates=null"
+        )
     tokenizer = Tokenizer.from_pretrained(part_of(folder, "tokenizer"))
     language_model = LanguageModel.from_pretrained(part_of(folder, "lm"))
     layers, pooling = _choose(folder / PROBE, language_model.gpt.config.layers)

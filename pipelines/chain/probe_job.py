@@ -1,8 +1,8 @@
 """Linear probes on any labelled recordings, with the tokenizer and language model of a finished run."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from audio.recordings.corpus import CorpusConfig
@@ -14,10 +14,12 @@ from foundation.configuration import build
 from foundation.devices import Device, choose_device
 from foundation.files import NO_PERMISSION, file_hash, write_aside
 from foundation.progress import Terminal
-from lm.model import LanguageModel
+from foundation.saved_models import rate_folder
 from lm.probing.config import ProbeConfig
+from lm.rate_model import load_language_model
 from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.commandline.outputs import require_kind, require_space
+from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import SIGNALS
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
@@ -25,14 +27,15 @@ from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.completed import with_embedded_corpus
 from pipelines.settings.run import RunSettings, choose_workers
 from pipelines.stages.codes import codes, heard_codes
-from pipelines.stages.features import HeardCodes, code_features, gpt_features, signal_features
+from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.run_folder import part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig, write_json
-from pipelines.store.stored_features import PROBE
-from tokenizer.codes import require_same_codebook
+from pipelines.store.stored_features import GPT, PROBE
+from tokenizer.codes import CodesFormat, require_same_codebook
+from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import open_gang
 
@@ -59,6 +62,16 @@ class ProbeRunConfig:
             require_kind(self.output, (".json",), possible="a file ending in .json")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Rate:
+    """The models of one rate, and the methods that read them."""
+
+    tokenizer: Entry
+    model: Entry
+    bag: str
+    gpt: str
+
+
 def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
     """Build the settings from a composed config.
 
@@ -74,7 +87,7 @@ def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
 def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
     settings = probe_settings(config)
-    tokens, model = _parts(settings.model)
+    rates = _parts(settings.model)
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
@@ -87,7 +100,7 @@ def probe_run(config: dict[str, object]) -> None:
             terminal.say(f"probe     {notice}")
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
-        pooled = _features(session, corpus.manifest, tokens, model, settings.compare)
+        pooled = _features(session, corpus.manifest, rates, settings.compare)
         methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=())
         entry = collect_probes(session, corpus.manifest, methods, settings.probe)
     if gang.rank:
@@ -101,18 +114,21 @@ def probe_run(config: dict[str, object]) -> None:
     _save(settings, path, measured, record, terminal)
 
 
-def _features(session: Session, manifest: Manifest, tokens: Entry, model: Entry, reading: ReadingConfig) -> list[Entry]:
-    """Pool the representations of all clips, averaged over their hearings."""
-    vectors = reading.vectors
-    audio = Tokenizer.from_pretrained(tokens.folder).config.audio
+def _features(session: Session, manifest: Manifest, rates: Sequence[_Rate], reading: ReadingConfig) -> list[Entry]:
+    """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
+    vectors, finest = reading.vectors, rates[-1].tokenizer
+    audio = Tokenizer.from_pretrained(finest.folder).config.audio
     heard = open_heard(heard_frames(session, manifest, audio, vectors), vectors)
-    others = heard_codes(session, manifest, tokens, heard) if heard else None
-    coded = HeardCodes(codes=codes(session, manifest, tokens), heard=others, vectors=vectors)
-    return [
-        signal_features(session, manifest, tokens, tokens.key, SIGNALS, vectors, heard),
-        code_features(session, coded),
-        gpt_features(session, coded, model, states=reading.states),
-    ]
+    made = [signal_features(session, manifest, finest, finest.key, SIGNALS, vectors, heard)]
+    coarser: list[HeardCodes] = []
+    for rate in rates:
+        others = heard_codes(session, manifest, rate.tokenizer, heard) if heard else None
+        coded = HeardCodes(codes=codes(session, manifest, rate.tokenizer), heard=others, vectors=vectors)
+        joined = replace(coded, coarser=tuple(coarser))
+        made.append(code_features(session, coded, of=rate.bag))
+        made.append(gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt))
+        coarser.append(coded)
+    return made
 
 
 def _save(
@@ -138,14 +154,26 @@ def _since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
     return overlap_notices(manifest, read_manifest(listed, manifest.root), owner=model) if listed.is_file() else ()
 
 
-def _parts(folder: Path) -> tuple[Entry, Entry]:
-    """Return tokenizer and language model of a run as entries; their keys are fingerprints of their content."""
+def _parts(folder: Path) -> list[_Rate]:
+    """Return tokenizer and language model of each rate of a run, coarse to fine; most runs have one."""
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
-    tokenizer_format = Tokenizer.from_pretrained(tokenizer).format
-    language_model = LanguageModel.from_pretrained(model)
-    require_same_codebook(language_model.format, tokenizer_format, owner=language_model.name)
+    codes_format, language_model = load_tokenizer(tokenizer).format, load_language_model(model)
+    require_same_codebook(language_model.format, codes_format, owner=language_model.name)
+    if not codes_format.rates:
+        return [_rate(tokenizer, model, codes_format, bag=BAG_OF_CODES, gpt=GPT)]
+    methods = zip(codes_format.formats, BAGS, STATES, strict=False)  # methods of more rates than there are
+    return [
+        _rate(rate_folder(tokenizer, number), rate_folder(model, number), own, bag=bag.name, gpt=gpt.name)
+        for number, (own, bag, gpt) in enumerate(methods, 1)
+    ]
+
+
+def _rate(tokenizer: Path, model: Path, codes_format: CodesFormat, *, bag: str, gpt: str) -> _Rate:
+    """Return the models of one rate as entries; their keys are fingerprints of their content."""
     weights = file_hash(model / "model.safetensors")[:16]
-    return (
-        Entry(stage="tokenizer", key=tokenizer_format.codebook, folder=tokenizer, reused=True),
-        Entry(stage="lm", key=weights, folder=model, reused=True),
+    return _Rate(
+        tokenizer=Entry(stage="tokenizer", key=codes_format.codebook, folder=tokenizer, reused=True),
+        model=Entry(stage="lm", key=weights, folder=model, reused=True),
+        bag=bag,
+        gpt=gpt,
     )

@@ -252,7 +252,8 @@ def test_other_sounds_are_scored_as_test_clips_are(dims: int) -> None:
     test = features[task.rows["test"]].copy()
     features[task.rows["test"]] = 100  # others are described on their own
     scores = scores_of_others(features, test, task, CONFIG, penalties=penalties)
-    np.testing.assert_array_equal(scores, result.scores)
+    # Some processors round products of a matrix with more rows in another way.
+    np.testing.assert_allclose(scores, result.scores, rtol=1e-3)
 
 
 # Scores of its own

@@ -1,5 +1,6 @@
 """The language models of several rates in a run: trained, killed and resumed, and trained by two processes."""
 
+import json
 import shutil
 import signal
 from collections import Counter
@@ -9,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_module
 
 from foundation.errors import InputError
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
+from pipelines.chain.probe_job import probe_run
+from pipelines.commandline.refusals import resolved
+from pipelines.hear import load_model
 from pipelines.settings.run import run_settings
 from tests.killing import Kill
 from tests.pipelines.conftest import FinishedRun
@@ -23,6 +28,7 @@ from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
 
 RATES = ("tokenizer.rates=[8,2]", "lm.gpt.layers=3", "lm.views.warps=1")
+LAYERS = ("all_layers", "layer_1", "layer_2")
 TRAINED = (*RATES, "stages=[lm]", *CHECKPOINTS)
 
 
@@ -112,6 +118,38 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     for stage in ("lm", "upsampler"):
         assert len(losses(one, stage)) == STEPS
         np.testing.assert_allclose(losses(two, stage), losses(one, stage), atol=1e-4)
+
+
+def test_each_rate_is_probed(trained: Place, tmp_path: Path) -> None:
+    store = shutil.copytree(trained.store, tmp_path / "store")
+    methods = [f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2)]
+    words = (
+        "stages=[probe]",
+        f"compare.methods=[{','.join(methods)}]",
+        "compare.hearings=2",
+        "probe.learning_curve=[]",
+    )
+    assert run(store, tmp_path / "run", *RATES, *words) == 0
+    rows = {row["of"]: row for row in json.loads((tmp_path / "run/probe.json").read_text())["methods"]}
+    assert sorted(rows) == methods
+    keys = [each["of"] for each in rows["gpt_of_rate_1"]["candidates"]]
+    assert keys == [f"gpt_of_rate_1/{layer}:{pool}" for layer in LAYERS for pool in ("mean", "thirds")]
+    made = Counter(path.split("/")[0] for path in stored(store) if path.endswith("entry.json"))
+    assert (made["heard_codes"], made["upsampler"]) == (2, 1)
+
+
+def test_a_finished_run_is_probed_at_each_rate(trained: Place, tmp_path: Path) -> None:
+    place = [f"model={trained.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
+    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
+    probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
+    with initialize_config_module("conf", version_base="1.3"):
+        config = resolved(compose("probe", overrides=[*place, *corpus, *probing]))
+    probe_run(config)
+    rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
+    known = {"log_mel", "bottleneck", *(f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2))}
+    assert {row["of"] for row in rows} == known
+    with pytest.raises(InputError, match="HEAR reads one"):
+        load_model(str(trained.folder))
 
 
 @torch.no_grad()
