@@ -171,8 +171,9 @@ class RateLanguageModel:
 def load_language_model(folder: Path | str, *, device: str = "cpu") -> LanguageModel | RateLanguageModel:
     """Load the language model of a run, which has one rate or several."""
     folder = Path(folder).expanduser()
-    kind = RateLanguageModel if holds_rates(folder) else LanguageModel
-    return kind.from_pretrained(folder, device=device)
+    if holds_rates(folder):
+        return RateLanguageModel.from_pretrained(folder, device=device)
+    return LanguageModel.from_pretrained(folder, device=device)
 
 
 def _conditions(

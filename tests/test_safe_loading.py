@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "pipelines")
+PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "samples", "pipelines")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 EXECUTING_MODULES = {
@@ -22,7 +22,8 @@ OTHER_LOADS = {
     "training/fit.py": "training",
     "vocoder/vocoder.py": "",
 }
-OURS = {"Tokenizer", "LanguageModel", "Vocoder", "cls"}  # their from_pretrained reads safetensors and JSON
+# Their from_pretrained reads safetensors and JSON.
+OURS = {"Tokenizer", "RateTokenizer", "LanguageModel", "RateLanguageModel", "SampleLanguageModel", "Vocoder", "cls"}
 NAMES_MODULES = {Path("pipelines/cli.py")}  # imports the module of a command that its own table names
 
 

@@ -109,5 +109,6 @@ class RateTokenizer:
 def load_tokenizer(folder: Path | str, *, device: str = "cpu") -> Tokenizer | RateTokenizer:
     """Load the tokenizer of a run, which has one rate or several."""
     folder = Path(folder).expanduser()
-    kind = RateTokenizer if holds_rates(folder) else Tokenizer
-    return kind.from_pretrained(folder, device=device)
+    if holds_rates(folder):
+        return RateTokenizer.from_pretrained(folder, device=device)
+    return Tokenizer.from_pretrained(folder, device=device)
