@@ -7,6 +7,7 @@ A network is built and its weights are read only after these three agree::
     the network           the names, shapes and types of its tensors
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -24,6 +25,7 @@ from foundation.files import aside, file_hash, write_aside
 from foundation.json_values import find_object, parse_json, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
 MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes 1 MB
 MAX_REASON = 300  # characters
 # what PyTorch, safetensors and Python raise when a file is damaged
@@ -213,6 +215,13 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
                 f"{WEIGHTS} has {TYPES[kind]} numbers of shape {list(shape)} for {name!r}; the network of {CONFIG} has "
                 f"{str(own.dtype).removeprefix('torch.')} of shape {list(own.shape)}"
             )
+
+
+def hugging_face_hash(folder: Path) -> str:
+    """Compute the hash of the files of a model's Hugging Face folder, wherever it lies."""
+    files = [folder / name for name in (CONFIG, WEIGHTS, PREPROCESSOR)]
+    hashes = [file_hash(file) if file.is_file() else None for file in files]
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
 
 def require_finite(tensors: Mapping[str, Tensor]) -> None:

@@ -1,6 +1,10 @@
 """The range of every seed, and seeds derived from names."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
 
 from foundation.ranges import require
 
@@ -15,3 +19,14 @@ def require_seed(seed: int, option: str) -> None:
 def named_seed(name: str) -> int:
     """Derive a seed from a name, such as a clip's; it does not depend on other clips."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
+
+
+@contextmanager
+def numpy_seed(seed: int) -> Iterator[None]:
+    """Seed NumPy's global generator for a block, for libraries that draw from it; afterwards it is as it was."""
+    before = np.random.get_state()  # noqa: NPY002  # the generator of those libraries
+    np.random.seed(seed)  # noqa: NPY002  # as above
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002  # as above

@@ -8,13 +8,16 @@ from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import command
 
 PATHS = frozenset(
-    {"corpus.root", "corpus.table", "store.root", "ast.model.weights", "hydra.run.dir", "hydra.sweep.dir"}
+    {
+        *("corpus.root", "corpus.table", "store.root", "ast.model.weights", "wav2vec2.weights"),
+        *("hydra.run.dir", "hydra.sweep.dir"),
+    }
 )
 TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
-    *("tokenizer.codebook_size", "tokenizer.patch.frames", "tokenizer.fit.steps"),
+    *("tokenizer.codebook_size", "tokenizer.patch.frames"),
     *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
     *("compare.methods", "compare.folds", "listening.judged_clips", "store.root", "hydra.run.dir", "hydra.sweep.dir"),
 )

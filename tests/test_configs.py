@@ -18,7 +18,7 @@ from pipelines.settings.run import RunSettings, run_settings
 from training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
-SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", "next_sample")
+SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", "wav2vec2", "next_sample")
 # Filled in from the tokenizer and the manifest: a value given here could only contradict them.
 FROM_TOKENIZER = ("sample_rate", "hop_length", "n_mels", "patch_frames", "codebook", "codebook_size", "streams")
 FILLED_IN = {f"vocoder.wavenet.{name}" for name in ("groups", *FROM_TOKENIZER)}

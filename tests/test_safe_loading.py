@@ -57,6 +57,8 @@ def executes(call: ast.Call, file: Path) -> bool:
     if last == "load" and of not in ("json", "np", "numpy"):  # NumPy reads no pickle unless it is asked to
         return OTHER_LOADS.get(file.as_posix()) != of and constant(call, "weights_only") is not True
     if last == "from_pretrained" and of.rpartition(".")[2] not in OURS:
+        if of == "AutoConfig":  # reads JSON, and code only if it is trusted
+            return constant(call, "trust_remote_code") is not False
         return constant(call, "use_safetensors") is not True
     return last in ("read_pickle", "unsafe_load") or (last == "import_module" and file not in NAMES_MODULES)
 
@@ -92,6 +94,7 @@ def test_no_call_of_the_project_reads_what_can_run() -> None:
         *("np.lib.format.read_array(file, allow_pickle=True)", "yaml.load(file, yaml.Loader)", "yaml.unsafe_load(x)"),
         *("eval(text)", "exec(text)", "import_module(name)", "importlib.import_module(name)", "pandas.read_pickle(x)"),
         *("ASTModel.from_pretrained(x)", "AutoModel.from_pretrained(x, use_safetensors=False)"),
+        *("AutoConfig.from_pretrained(x)", "AutoConfig.from_pretrained(x, trust_remote_code=True)"),
         "def f():\n    with open(path) as file:\n        return torch.load(file)",
     ],
 )
@@ -104,6 +107,7 @@ def test_each_way_to_run_a_file_is_found(line: str) -> None:
     [
         *("np.load(path)", "np.load(path, mmap_mode='r')", "json.load(file)", "torch.load(path, weights_only=True)"),
         *("Tokenizer.from_pretrained(x)", "ASTModel.from_pretrained(x, use_safetensors=True)", "yaml.safe_load(file)"),
+        "AutoConfig.from_pretrained(x, trust_remote_code=False)",
     ],
 )
 def test_safe_ways_are_let_pass(line: str) -> None:

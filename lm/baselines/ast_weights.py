@@ -5,8 +5,6 @@ embedding are summed to one. Its position embeddings are cropped to the middle i
 training, and interpolated if there are more. Nothing is downloaded.
 """
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -20,9 +18,8 @@ from torch import Tensor, nn
 
 from foundation.configuration import render
 from foundation.errors import InputError
-from foundation.files import file_hash
 from foundation.json_values import read_json
-from foundation.saved_models import WEIGHTS, require_finite, whole
+from foundation.saved_models import PREPROCESSOR, WEIGHTS, hugging_face_hash, require_finite, whole
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
 Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
@@ -172,19 +169,15 @@ def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def _statistics(folder: Path, kind: str) -> Statistics:
     """Return the statistics of AST's weights; those of AudioSet for other weights."""
-    if kind != AST or not (folder / "preprocessor_config.json").is_file():
+    if kind != AST or not (folder / PREPROCESSOR).is_file():
         return AUDIOSET_STATISTICS
-    found = _json(folder, "preprocessor_config.json")
+    found = _json(folder, PREPROCESSOR)
     std = _number(found, "std", AUDIOSET_STATISTICS.std)
     if std <= 0:
-        raise InputError(f"preprocessor_config.json has std {std}; it must be above 0")
+        raise InputError(f"{PREPROCESSOR} has std {std}; it must be above 0")
     return Statistics(mean=_number(found, "mean", AUDIOSET_STATISTICS.mean), std=std)
 
 
 def weights_hash(folder: str | None) -> str:
     """Compute the hash of the files of a weights folder, wherever it lies; "" where there is none."""
-    if folder is None:
-        return ""
-    files = [Path(folder) / name for name in ("config.json", "model.safetensors", "preprocessor_config.json")]
-    hashes = [file_hash(file) if file.is_file() else None for file in files]
-    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+    return "" if folder is None else hugging_face_hash(Path(folder))

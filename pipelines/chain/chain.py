@@ -22,7 +22,7 @@ from pipelines.chain.sounds import make_continuations, make_sounds
 from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
-from pipelines.methods.study import Codec, unlabelled_entry
+from pipelines.methods.study import Codec
 from pipelines.pages.run_words import summary
 from pipelines.rates.codebooks import Codebook, make_codebook, rate_tokenizer
 from pipelines.rates.language_models import rate_corpora, rate_models
@@ -33,7 +33,7 @@ from pipelines.results.run_record import RESULTS, SAMPLE_SOUNDS, Provenance, rea
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.codes import codes, views
-from pipelines.stages.language_model import CodedCorpus, language_model
+from pipelines.stages.language_model import CodedCorpus, language_model, unlabelled_entry
 from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
 from pipelines.stages.probe import require_probeable
 from pipelines.store.session import Session
@@ -49,6 +49,7 @@ COMPARISON = "comparison.md"
 PARTS = {
     "tokenizer": ("rate_tokenizer", "tokenizer"),
     "lm": ("rate_lm", "lm"),
+    "wav2vec2": ("wav2vec2",),
     "vocoder": ("vocoder",),
     "listening": ("listening",),
     **{stage: (stage,) for stage in (f"{NEXT_SAMPLE}_{name}" for name in get_args(ModelName))},

@@ -24,7 +24,7 @@ def compare_methods(
 ) -> list[Entry]:
     """Train the baselines, compute the features of every wanted method, and probe them.
 
-    SimCLR is also trained on ``unlabelled``, as the GPT is.
+    SimCLR and wav2vec 2.0 are also trained on ``unlabelled``, as the GPT is.
     """
     methods = settings.compare.all_methods
     study = Study(

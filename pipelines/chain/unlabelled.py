@@ -1,4 +1,4 @@
-"""Recordings without labels that the GPT and SimCLR are trained on beside the corpus."""
+"""Recordings without labels that the GPT, SimCLR and wav2vec 2.0 are trained on beside the corpus."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, without_co
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from foundation.text import counted
+from foundation.text import counted, listed
 from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import EMBEDDED_SOURCE, RunSettings
@@ -66,13 +66,19 @@ def read_unlabelled(
 
 def noted(corpus: Corpus, unlabelled: Sequence[Manifest], settings: RunSettings) -> Corpus:
     """Return the corpus with a notice for the report: how much sound pre-training has beside it."""
-    trained = [*(["The GPT"] if settings.trains_lm else []), *(["SimCLR"] if settings.probes("simclr") else [])]
+    learners = {
+        "the GPT": settings.trains_lm,
+        "SimCLR": settings.probes("simclr"),
+        "wav2vec 2.0": settings.pretrains_wav2vec2,
+    }
+    trained = [name for name, learns in learners.items() if learns]
     if not unlabelled or not trained:
         return corpus
     clips = counted(sum(len(each.clips) for each in unlabelled), "other clip")
     hours = sum(each.seconds for each in unlabelled) / SECONDS_PER_HOUR
     were = "were" if len(trained) > 1 else "was"
-    notice = f"{' and '.join(trained)} {were} also trained on {clips} without labels ({hours:.3g} hours)"
+    names = listed(trained)
+    notice = f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
     return replace(corpus, notices=(*corpus.notices, notice))
 
 

@@ -26,8 +26,8 @@ def _candidates(options: Options) -> int:
 
 
 def _simclr(study: Study) -> Made:
-    from pipelines.methods.study import unlabelled_entry
     from pipelines.stages.baselines import simclr
+    from pipelines.stages.language_model import unlabelled_entry
     from pipelines.stages.stored_arrays import spectrograms
 
     session, options = study.session, study.options

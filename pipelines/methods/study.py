@@ -15,7 +15,7 @@ from pipelines.rates.language_models import RateModels
 from pipelines.stages.codes import heard_codes
 from pipelines.stages.features import HeardCodes
 from pipelines.stages.labels import Labels
-from pipelines.stages.language_model import LanguageModelSettings, unlabelled_prefix
+from pipelines.stages.language_model import LanguageModelSettings
 from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
@@ -134,8 +134,3 @@ class Study:
     def labels(self) -> Labels:
         """The labels of the clips."""
         return Labels.of(self.manifest, self.task)
-
-
-def unlabelled_entry(entry: Entry, place: int) -> Entry:
-    """Return the entry of a source of unlabelled clips under another name, because the corpus has the same stage."""
-    return replace(entry, stage=f"{unlabelled_prefix(place)}{entry.stage}")

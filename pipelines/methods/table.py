@@ -19,10 +19,13 @@ from pipelines.methods.own import own_row
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
+from pipelines.methods.wav2vec2 import FINETUNED, WAV2VEC2
 
 _ALL = (
     GPT,
     SIMCLR,
+    WAV2VEC2,
+    FINETUNED,
     AST,
     AUDIO_TRANSFORMER,
     *AUDIO_TRANSFORMER_VARIANTS,

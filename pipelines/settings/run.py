@@ -30,22 +30,15 @@ from pipelines.stages.playback import ListeningConfig
 from pipelines.stages.spectrogram_transformer import AstSettings
 from pipelines.stages.tokenizer import TokenizerSettings
 from pipelines.stages.vocoder import VocoderSettings
+from pipelines.stages.wav2vec2 import Wav2vec2Settings
 from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
 
 T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
-SEEDED = (
-    "tokenizer",
-    "lm",
-    "compare",
-    "baselines",
-    "ast",
-    "audio_transformer",
-    "vocoder",
-    "next_sample",
-)  # options of trainings and of their data
+# groups of options of trainings and of their data
+SEEDED = ("tokenizer", "lm", "compare", "baselines", "ast", "audio_transformer", "wav2vec2", "vocoder", "next_sample")
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 
 
@@ -64,6 +57,7 @@ class RunSettings:
     baselines: BaselineSettings
     ast: AstSettings
     audio_transformer: AudioTransformerSettings
+    wav2vec2: Wav2vec2Settings
     probe: ProbeConfig
     vocoder: VocoderSettings
     listening: ListeningConfig
@@ -144,6 +138,11 @@ class RunSettings:
         """Whether the language models of several rates are trained."""
         read = any(method.reads_rates for method in self.probed_methods)
         return self.tokenizer.rates is not None and (bool({"lm", "rates"} & {*self.stages}) or read)
+
+    @property
+    def pretrains_wav2vec2(self) -> bool:
+        """Whether wav2vec 2.0 is pre-trained: for a probed method, and without weights of the user."""
+        return self.wav2vec2.weights is None and (self.probes("wav2vec2") or self.probes("wav2vec2_finetuned"))
 
     @property
     def parallel_pairs(self) -> int:

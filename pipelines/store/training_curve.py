@@ -6,7 +6,14 @@ from training.state import FitConfig
 
 CURVE = "curve.json"
 TENSORBOARD = "tensorboard"  # folder in a run folder, with a folder for each training
-NAMES = {"lm": "language model", "simclr": "SimCLR", "supervised": "supervised encoder", "ast": "AST"}
+NAMES = {
+    "lm": "language model",
+    "simclr": "SimCLR",
+    "supervised": "supervised encoder",
+    "ast": "AST",
+    "wav2vec2": "wav2vec 2.0",
+    "wav2vec2_finetuned": "wav2vec 2.0, fine-tuned",
+}
 
 
 def training_name(stage: str, place: str = "") -> str:

@@ -45,6 +45,10 @@ from vocoder.wavenet.network import WaveNet, WaveNetConfig
             ("baselines.encoder.channels=[32,20000000]",),
             "baselines.encoder.channels is 20000000: training the enc",
         ),
+        (
+            ("wav2vec2.model.ffn_dim=100000000000", "compare.methods=[wav2vec2]"),
+            "wav2vec2.model.ffn_dim is 100000000000: training wav2vec 2.0 alone",
+        ),
         (("audio.window_length=1000000000",), "audio.window_length"),
         (("seed=99999999999999999999999",), "seed=99999999999999999999999 is too large"),
         (("lm.fit.seed=4294967296",), "lm.fit.seed is 4294967296; it must be 0 to 4294967295"),

@@ -1,0 +1,214 @@
+"""A speech model as an encoder: states of its layers over time. The models are those of `transformers`.
+
+Baevski et al., "wav2vec 2.0", 2020 (arXiv:2006.11477); Hsu et al., "HuBERT", 2021 (arXiv:2106.07447); Chen et al.,
+"WavLM", 2021 (arXiv:2110.13900); Baevski et al., "data2vec", 2022 (arXiv:2202.03555).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from logging import ERROR
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from audio.speech_models.convolutions import Convolutions
+from audio.speech_models.description import REMEDY, describe_speech_model
+from audio.waveform import FloatArray
+from foundation.errors import InputError
+from foundation.saved_models import WEIGHTS, require_finite, whole
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+PIECE_FRAMES = 1500  # read at once: 30 seconds; a longer recording is read in equal pieces, which see only themselves
+LEAST_VARIANCE = 1e-7  # as transformers normalises
+MASK_EMBEDDING = "masked_spec_embed"  # stands for masked frames; models that were never masked have none
+
+
+class SpeechEncoder:
+    """An encoder of waveforms: the states of its layers over time.
+
+    Neither the other clips of a batch nor samples beyond a clip's end change anything. Where padding would change the
+    states, clips of equal length are read together, and other clips one by one. The encoder owns no weights: its
+    transformer may be a part of a model that is trained.
+    """
+
+    def __init__(self, transformer: PreTrainedModel, *, normalises: bool) -> None:
+        config = transformer.config
+        config.mask_time_prob = config.mask_feature_prob = 0.0  # nothing is masked but what `states` is given
+        self.transformer = transformer
+        self.normalises = normalises
+        self.convolutions = Convolutions(kernels=tuple(config.conv_kernel), strides=tuple(config.conv_stride))
+        # Group normalisation is over the whole clip; data2vec's positions and batch-normalised ones see what padding
+        # became; WavLM's attention takes masks of a deprecated kind.
+        self.takes_padding = (
+            config.model_type in ("wav2vec2", "hubert")
+            and config.feat_extract_norm == "layer"
+            and not getattr(config, "conv_pos_batch_norm", False)
+        )
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a state."""
+        return int(self.transformer.config.hidden_size)
+
+    @property
+    def layers(self) -> int:
+        """Number of layers of the transformer."""
+        return int(self.transformer.config.num_hidden_layers)
+
+    def states(
+        self, samples: Tensor, lengths: Tensor, *, layers: Sequence[int] | None = None, masked: Tensor | None = None
+    ) -> Tensor:
+        """Compute the states after some layers, from 1 on; by default after the last one.
+
+        Args:
+            samples: ``(batch, time)``.
+            lengths: samples of each clip, ``(batch,)``; ``convolutions.frames_of`` gives the numbers of frames.
+            layers: numbers of layers; 0 is the input of the transformer.
+            masked: frames to hide, ``(batch, frames)`` bool.
+
+        Returns:
+            States ``(layers, batch, frames, width)``; zeros after a clip's last frame.
+        """
+        return self.read(self.prepare(samples, lengths), lengths, layers=layers, masked=masked)
+
+    def prepare(self, samples: Tensor, lengths: Tensor) -> Tensor:
+        """Prepare samples ``(batch, time)`` as the model expects them, with zeros after a clip's end."""
+        if self.normalises:
+            return normalise(samples, lengths)
+        return samples.masked_fill(~inside(samples, lengths), 0.0)
+
+    def read(
+        self, prepared: Tensor, lengths: Tensor, *, layers: Sequence[int] | None = None, masked: Tensor | None = None
+    ) -> Tensor:
+        """Compute `states` for samples of `prepare`."""
+        numbers = [self.layers] if layers is None else list(layers)
+        lengths = lengths.clamp(min=self.convolutions.receptive_field)
+        prepared = nn.functional.pad(prepared, (0, max(int(lengths.max()) - prepared.shape[1], 0)))
+        if self.takes_padding:
+            return self._read_padded(prepared, lengths, numbers, masked)
+        return self._read_alike(prepared, lengths, numbers, masked)
+
+    def _read_padded(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
+        sounding = inside(samples, lengths)
+        states = self._read(samples, layers, masked, sounding=None if bool(sounding.all()) else sounding)
+        return states.masked_fill(~inside(states[0], self.convolutions.frames_of(lengths))[..., None], 0.0)
+
+    def _read_alike(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
+        order, states = [], []
+        longest = self.convolutions.frames(int(lengths.max()))
+        for length in sorted(set(lengths.tolist())):
+            rows, frames = (lengths == length).nonzero()[:, 0], self.convolutions.frames(length)
+            hidden = None if masked is None else masked[rows, :frames]
+            found = self._read(samples[rows, :length], layers, hidden, sounding=None)
+            order.append(rows)
+            states.append(nn.functional.pad(found, (0, 0, 0, longest - frames)))
+        return torch.cat(states, dim=1)[:, torch.cat(order).argsort()]
+
+    def _read(self, samples: Tensor, layers: list[int], masked: Tensor | None, *, sounding: Tensor | None) -> Tensor:
+        found = self.transformer(
+            samples,
+            attention_mask=None if sounding is None else sounding.long(),
+            mask_time_indices=masked,
+            output_hidden_states=True,
+        )
+        return torch.stack([found.hidden_states[number] for number in layers])
+
+    def pieces(self, samples: FloatArray, layers: Sequence[int], *, frames: int) -> Iterator[Tensor]:
+        """Give the states ``(layers, frames, width)`` of one recording ``(num_samples,)``, piece by piece.
+
+        Samples are normalised over the whole recording, which is in memory. Silence follows it where ``frames`` need
+        more samples than it has.
+        """
+        device = self.transformer.device
+        length = torch.tensor([len(samples)], device=device)
+        prepared = self.prepare(torch.from_numpy(samples)[None].to(device), length)
+        missing = self.convolutions.samples(frames) - len(samples)
+        prepared = nn.functional.pad(prepared, (0, max(missing, 0)))
+        for part in np.array_split(np.arange(frames), math.ceil(frames / PIECE_FRAMES)):
+            begin, last = int(part[0]) * self.convolutions.stride, int(part[-1]) == frames - 1
+            piece = prepared[:, begin:] if last else prepared[:, begin : begin + self.convolutions.samples(len(part))]
+            length = torch.tensor([piece.shape[1]], device=device)
+            yield self.read(piece, length, layers=layers)[:, 0]
+
+
+def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
+    """Give each clip of samples ``(batch, time)`` mean 0 and variance 1, with zeros after its end."""
+    sounding = inside(samples, lengths)
+    mean = samples.masked_fill(~sounding, 0.0).sum(1) / lengths
+    centred = (samples - mean[:, None]).masked_fill(~sounding, 0.0)
+    return centred / (centred.square().sum(1) / lengths + LEAST_VARIANCE).sqrt()[:, None]
+
+
+def inside(values: Tensor, lengths: Tensor) -> Tensor:
+    """Return which of ``(batch, time, ...)`` lie before the end of their clip ``(batch, time)``."""
+    return torch.arange(values.shape[1], device=values.device) < lengths[:, None]
+
+
+def load_transformer(
+    auto: Any, folder: Path, *, option: str, new: Collection[str] = (), seed: int = 0, **changes: object
+) -> PreTrainedModel:
+    """Load a model of transformers from a folder that `describe_speech_model` accepts, in evaluation mode.
+
+    Args:
+        auto: the class of transformers that loads such models, such as `AutoModel`.
+        folder: of the model.
+        option: names the folder in messages.
+        new: beginnings of the names of weights that the folder may lack; these follow from the seed.
+        seed: of those weights.
+        changes: to the model's config.
+
+    Raises:
+        InputError: the files are damaged, or do not belong together.
+    """
+    from transformers import AutoConfig
+
+    with whole(Path(f"{option}={folder}"), "speech model", remedy=REMEDY), _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, layerdrop=0.0, mask_feature_prob=0.0, **changes
+        )
+        model, found = auto.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        lacking = [name for name in found["missing_keys"] if not name.startswith((*new, MASK_EMBEDDING))]
+        if lacking:
+            raise InputError(f"{WEIGHTS} has no tensor {min(lacking)!r}")
+        require_finite(model.state_dict())
+    return cast("PreTrainedModel", model.eval())
+
+
+def load_speech_encoder(folder: Path, *, option: str, device: str = "cpu") -> SpeechEncoder:
+    """Load the encoder of a folder that `describe_speech_model` accepts."""
+    from transformers import AutoModel
+
+    normalises = describe_speech_model(folder, option=option).normalises
+    transformer = load_transformer(AutoModel, folder, option=option)
+    nn.Module.to(transformer, device)
+    return SpeechEncoder(transformer, normalises=normalises)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers, which lists weights of heads that are not used."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -1,0 +1,201 @@
+"""wav2vec 2.0: self-supervised learning of waveforms by masked prediction, with the model of `transformers`.
+
+Baevski, Zhou, Mohamed and Auli, "wav2vec 2.0: a framework for self-supervised learning of speech representations",
+2020 (arXiv:2006.11477)::
+
+    samples      |  |  |  |  |  |  |  |  |
+    convolutions [ z ][ z ][ z ][ z ][ z ]  ──quantise──▶ q     targets: Gumbel softmax over learned codes
+    masked         z    M    M    M    z                        spans of frames are hidden
+    transformer    c    c    c    c    c                        c of a hidden frame is to be nearest to its own q,
+                                                                among those of other hidden frames of the clip
+
+The variant is that of the larger models, with layer normalisation throughout, because padding then changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from audio.speech_models.convolutions import Convolutions
+from audio.speech_models.encoder import inside, normalise
+from foundation.errors import InputError
+from foundation.ranges import require, require_least
+from lm.baselines.masked_batches import MaskedBatch
+
+if TYPE_CHECKING:
+    from transformers import Wav2Vec2ForPreTraining
+    from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2ForPreTrainingOutput as Prediction
+
+GROUPS = 2  # codebooks of the targets
+TEMPERATURE = 0.1  # of the contrastive loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Config:
+    """Sizes of a model that is pre-trained here."""
+
+    channels: int = 128  # of each convolution
+    kernels: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)  # of the convolutions
+    strides: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)  # of the convolutions: 320 samples from one frame to the next
+    width: int = 192
+    layers: int = 4
+    heads: int = 4
+    ffn_dim: int = 768
+    positions: int = 32  # frames that the convolution of positions sees
+    codes: int = 64  # of each of two codebooks of targets
+    code_dim: int = 128  # of a target, and of the space in which it is compared
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        names = ("channels", "width", "layers", "heads", "ffn_dim", "positions", "codes", "code_dim")
+        require_least(self, "wav2vec2.model", *names, least=1)
+        try:
+            _ = self.convolutions
+        except InputError as error:
+            raise InputError(f"wav2vec2.model: {error}") from error
+        rule = "choose a probability of at least 0 and below 1"
+        require(0 <= self.dropout < 1, "wav2vec2.model.dropout", self.dropout, rule)
+        for name, divisor in (("width", self.heads), ("code_dim", GROUPS)):
+            rule = f"choose a multiple of {divisor}"
+            require(getattr(self, name) % divisor == 0, f"wav2vec2.model.{name}", getattr(self, name), rule)
+
+    @property
+    def convolutions(self) -> Convolutions:
+        """The frames of the model."""
+        return Convolutions(kernels=self.kernels, strides=self.strides)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, those of the pre-training's targets included."""
+        channels, width, ffn, codes = self.channels, self.width, self.ffn_dim, GROUPS * self.codes
+        first, *others = self.kernels
+        convolutions = channels * (first + 3) + sum(channels * (channels * kernel + 3) for kernel in others)
+        inputs = 2 * channels + (channels + 1) * width + width  # with the embedding of hidden frames
+        positions = width * (width // self.heads) * self.positions + self.positions + width
+        layer = 4 * (width + 1) * width + 2 * width * ffn + ffn + 5 * width
+        targets = (channels + 1) * codes + codes * (self.code_dim // GROUPS)
+        projections = (width + 1 + self.code_dim + 1) * self.code_dim
+        return convolutions + inputs + positions + self.layers * layer + 2 * width + targets + projections
+
+
+class MaskedPrediction(nn.Module):
+    """The model with the losses of its pre-training."""
+
+    def __init__(self, model: Wav2Vec2ForPreTraining) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, samples: Tensor, lengths: Tensor, masked: Tensor, negatives: Tensor, temperature: float
+    ) -> Prediction:
+        """Predict the hidden frames; for the arguments see `MaskedBatch`."""
+        first = torch.arange(len(masked), device=masked.device)[:, None, None] * masked.shape[1]
+        self.model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
+        return cast(
+            "Prediction",
+            self.model(
+                normalise(samples, lengths),
+                attention_mask=inside(samples, lengths).long(),
+                mask_time_indices=masked,
+                sampled_negative_indices=negatives + first,
+            ),
+        )
+
+
+def create_masked_prediction(config: Wav2vec2Config, *, diversity_weight: float, seed: int) -> MaskedPrediction:
+    """Create a model whose weights follow from the seed."""
+    from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
+    count = len(config.kernels)
+    sizes = Wav2Vec2Config(  # type: ignore[no-untyped-call]  # transformers' own
+        hidden_size=config.width,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        intermediate_size=config.ffn_dim,
+        conv_dim=[config.channels] * count,
+        conv_kernel=list(config.kernels),
+        conv_stride=list(config.strides),
+        conv_bias=True,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=config.positions,
+        num_conv_pos_embedding_groups=config.heads,
+        hidden_dropout=config.dropout,
+        attention_dropout=config.dropout,
+        activation_dropout=0.0,
+        layerdrop=0.0,
+        mask_time_prob=0.65,  # above 0, so that there is an embedding of hidden frames
+        num_codevector_groups=GROUPS,
+        num_codevectors_per_group=config.codes,
+        codevector_dim=config.code_dim,
+        proj_codevector_dim=config.code_dim,
+        contrastive_logits_temperature=TEMPERATURE,
+        diversity_loss_weight=diversity_weight,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MaskedPrediction(Wav2Vec2ForPreTraining(sizes))
+
+
+def predict(model: nn.Module, batch: MaskedBatch) -> Prediction:
+    """Call a `MaskedPrediction`, or its wrapper, for a batch."""
+    found = model(batch.samples, batch.lengths, batch.masked, batch.negatives, batch.temperature)
+    return cast("Prediction", found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedLoss:
+    """Nats of telling a hidden frame's target from the negatives, plus a weighted penalty for unused codes.
+
+    The sum is minimised. The reported value is the nats alone; chance is the logarithm of 1 + the negatives.
+    """
+
+    diversity_weight: float
+
+    def __call__(self, model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
+        """Compute the sum over the hidden frames of the batch, and their number."""
+        found = predict(model, batch)
+        penalty = self.diversity_weight * cast(Tensor, found.diversity_loss)
+        return cast(Tensor, found.contrastive_loss) + penalty - penalty.detach(), int(batch.masked.sum())
+
+
+@torch.no_grad()
+def measure_targets(model: MaskedPrediction, batches: Sequence[MaskedBatch]) -> dict[str, float]:
+    """Measure how many codes the targets use (``perplexity`` of ``codes``), and how often a hidden frame finds its own.
+
+    ``accuracy`` is the share of hidden frames that are nearer to their own target than to all negatives; frames whose
+    negatives are all the same as the target do not count.
+    """
+    device, perplexities, right, total = model.model.device, [], 0, 0
+    for batch in (each.to(device) for each in batches):
+        found = predict(model, batch)
+        perplexities.append(float(cast(Tensor, found.codevector_perplexity)))
+        own, targets = cast(Tensor, found.projected_states), cast(Tensor, found.projected_quantized_states)
+        rows = torch.arange(len(own), device=device)[:, None, None]
+        others = targets[rows, batch.negatives]  # (batch, frames, count, dim)
+        differs = (others != targets[:, :, None]).any(-1)
+        near = nn.functional.cosine_similarity(own, targets, dim=-1)
+        rivals = nn.functional.cosine_similarity(own[:, :, None], others, dim=-1).masked_fill(~differs, -torch.inf)
+        counted = batch.masked & differs.any(-1)
+        right += int((near > rivals.amax(-1))[counted].sum())
+        total += int(counted.sum())
+    codes = GROUPS * int(model.model.config.num_codevectors_per_group)
+    mean = sum(perplexities) / max(len(perplexities), 1)
+    return {"perplexity": mean, "codes": codes, "accuracy": right / max(total, 1)}
+
+
+def save_pretrained(model: MaskedPrediction, folder: Path, *, sample_rate: int) -> None:
+    """Write the folder of `audio.speech_models`, in the layout of Hugging Face."""
+    from transformers import Wav2Vec2FeatureExtractor
+
+    inputs = Wav2Vec2FeatureExtractor(  # type: ignore[no-untyped-call]  # transformers' own
+        sampling_rate=sample_rate, do_normalize=True, return_attention_mask=True
+    )
+    inputs.save_pretrained(folder)
+    model.model.save_pretrained(folder)

@@ -1,0 +1,124 @@
+"""wav2vec 2.0 and models of its kind: pre-trained here or elsewhere, frozen, and fine-tuned end to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.methods.method import Line, Made, Method, Network, Row, Training
+
+if TYPE_CHECKING:
+    from pipelines.methods.study import Options, Study
+    from pipelines.stages.wav2vec2 import Body, Wav2vec2Settings
+    from pipelines.store.store import Entry
+
+
+def _settings(options: Options) -> Wav2vec2Settings:
+    from pipelines.stages.wav2vec2 import Wav2vec2Settings
+
+    return options.group(Wav2vec2Settings)
+
+
+def _candidates(options: Options) -> int:
+    """Count the candidates: layers, and all of them side by side."""
+    return options.compare.vectors.of_network(_settings(options).layers)
+
+
+def _require_weights(options: Options) -> None:
+    """Refuse a folder of weights that cannot be used, where one is given."""
+    _settings(options).require_weights(options.audio.sample_rate)
+
+
+def _network(options: Options) -> Network:
+    """Describe the model that is pre-trained; weights of a folder have their own size."""
+    own = _settings(options).model
+    return Network(what="wav2vec 2.0", option="wav2vec2.model", config=own, parameters=own.parameters)
+
+
+def _shortest(options: Options) -> float:
+    """Return the seconds that one frame depends on."""
+    return _settings(options).convolutions.receptive_field / options.audio.sample_rate
+
+
+def _features(study: Study) -> Made:
+    from pipelines.stages.wav2vec2 import speech_features
+
+    rate = study.options.audio.sample_rate
+    body, trained = _body(study)
+    entry = speech_features(
+        study.session, study.manifest, body, method=WAV2VEC2.name, sample_rate=rate, vectors=study.vectors
+    )
+    return Made(trained=trained, features=entry)
+
+
+def _finetuned_features(study: Study) -> Made:
+    from pipelines.stages.wav2vec2 import Body, Sound, speech_features, wav2vec2_finetuned
+
+    session, rate = study.session, study.options.audio.sample_rate
+    body, trained = _body(study)
+    sound, finetuning = Sound.of(session, study.manifest, rate), _settings(study.options).finetuning
+    tuned = wav2vec2_finetuned(session, sound, study.labels, body, finetuning, sample_rate=rate)
+    entry = speech_features(
+        session,
+        study.manifest,
+        Body.of_entry(tuned),
+        method=FINETUNED.name,
+        classifier=True,
+        sample_rate=rate,
+        vectors=study.vectors,
+    )
+    return Made(trained=(*trained, sound.waveforms, tuned), features=entry)
+
+
+def _body(study: Study) -> tuple[Body, tuple[Entry, ...]]:
+    from pipelines.stages.wav2vec2 import speech_body
+
+    own, rate = _settings(study.options), study.options.audio.sample_rate
+    return speech_body(study.session, study.manifest, study.unlabelled, own, sample_rate=rate)
+
+
+WAV2VEC2 = Method(
+    row=Row(
+        name="wav2vec2",
+        kind="self_supervised",
+        title="wav2vec 2.0",
+        line=Line(marker="P"),
+        places=("learning curves", "groups", "summary", "key figures"),
+    ),
+    candidates=_candidates,
+    features=_features,
+    training=Training(
+        option="wav2vec2.pretraining",
+        options=lambda options: _settings(options).pretraining,
+        loss="nats per hidden frame, among its negatives",
+        network=_network,
+    ),
+    require_options=_require_weights,
+    shortest=_shortest,
+)
+FINETUNED = Method(
+    row=Row(
+        name="wav2vec2_finetuned",
+        kind="supervised",
+        title="wav2vec 2.0, fine-tuned",
+        line=Line(marker="P", filled=False, dashes="--"),
+        places=("learning curves",),
+    ),
+    head=Row(
+        name="wav2vec2_finetuned_head",
+        kind="supervised",
+        title="wav2vec 2.0, fine-tuned, own head",
+        line=Line(marker="P", filled=False),
+        places=("groups", "summary", "key figures"),
+    ),
+    labels="train",
+    candidates=_candidates,
+    features=_finetuned_features,
+    training=Training(
+        option="wav2vec2.finetuning",
+        options=lambda options: _settings(options).finetuning,
+        loss="nats per clip",
+        network=_network,
+    ),
+    require_options=_require_weights,
+    shortest=_shortest,
+)

@@ -1,0 +1,291 @@
+"""wav2vec 2.0 and its kin: pre-training on the corpus's own clips, fine-tuning, and features of the layers.
+
+A model is a folder in the layout of Hugging Face: the user's, or an entry of the store.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from audio.recordings.manifest import Manifest, recordings_hash
+from audio.speech_models.convolutions import Convolutions
+from audio.speech_models.description import SpeechModel, describe_speech_model
+from foundation.errors import InputError
+from foundation.ranges import require
+from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
+from foundation.text import counted
+from lm.baselines.clip_batches import StoredClips, WaveformBatchConfig
+from lm.baselines.masked_batches import TargetConfig, as_read, long_enough, masked_batches, validation_batches
+from lm.baselines.masking import MaskConfig
+from lm.baselines.speech_classifier import create_speech_classifier, save_speech_classifier
+from lm.baselines.speech_features import SCORES as CLASS_SCORES
+from lm.baselines.speech_features import SpeechReader, speech_layers
+from lm.baselines.supervised import LabelledSplit, loss
+from lm.baselines.wav2vec2 import (
+    MaskedLoss,
+    Wav2vec2Config,
+    create_masked_prediction,
+    measure_targets,
+    save_pretrained,
+)
+from lm.vectors import ONE_HEARING, VectorConfig
+from pipelines.stages.labels import Labels
+from pipelines.stages.language_model import unlabelled_entry
+from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, text_hash, write_json
+from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
+from pipelines.store.training_curve import CURVE, numeric
+from training.state import FitConfig
+
+OPTION = "wav2vec2.weights"
+TARGETS = "targets.json"  # use of the codes of targets, on validation clips
+COLLAPSED = 0.05  # perplexity of the codes of targets, as a share of their number: below it few are used
+VALIDATION_SECONDS = 30.0  # of a clip, from its beginning, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingSettings:
+    """Options of the pre-training."""
+
+    targets: TargetConfig
+    batches: WaveformBatchConfig
+    fit: FitConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuningSettings:
+    """Options of the fine-tuning."""
+
+    masking: MaskConfig
+    freeze_convolutions: bool = True  # the paper trains the transformer and the head alone
+    label_smoothing: float = 0.1  # share of the target that is spread over all classes; only for single labels
+    batches: WaveformBatchConfig
+    fit: FitConfig
+
+    def __post_init__(self) -> None:
+        rule = "choose 0 (none) or a share below 1"
+        require(0 <= self.label_smoothing < 1, "finetuning.label_smoothing", self.label_smoothing, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Settings:
+    """Options of the stages."""
+
+    weights: str | None = None  # local Hugging Face folder; None: a model is pre-trained on the clips
+    model: Wav2vec2Config  # that is pre-trained
+    pretraining: PretrainingSettings
+    finetuning: FinetuningSettings
+
+    @property
+    def layers(self) -> int:
+        """Layers of the model."""
+        return self.model.layers if self.weights is None else self.described.layers
+
+    @property
+    def convolutions(self) -> Convolutions:
+        """The frames of the model."""
+        return self.model.convolutions if self.weights is None else self.described.convolutions
+
+    def require_weights(self, sample_rate: int) -> None:
+        """Refuse a folder of weights that cannot be read, or that are of another sample rate."""
+        if self.weights is not None:
+            self.described.require_rate(sample_rate, option=OPTION)
+
+    @property
+    def described(self) -> SpeechModel:
+        """The description of the folder of weights."""
+        return describe_speech_model(Path(self.weights or "").expanduser(), option=OPTION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """A speech model, pre-trained here or elsewhere."""
+
+    folder: Path
+    key: str  # of what it holds
+
+    @classmethod
+    def of_weights(cls, folder: Path) -> "Body":
+        """Return the model of the user's folder."""
+        return cls(folder=folder, key=hugging_face_hash(folder))
+
+    @classmethod
+    def of_entry(cls, entry: Entry) -> "Body":
+        """Return a model of the store."""
+        return cls(folder=entry.folder, key=entry.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """The stored samples of a corpus."""
+
+    manifest: Manifest
+    waveforms: Entry  # of `stages.stored_arrays.waveforms`
+
+    @classmethod
+    def of(cls, session: Session, manifest: Manifest, sample_rate: int) -> "Sound":
+        """Store the samples of a corpus, or find them."""
+        return cls(manifest=manifest, waveforms=waveforms(session, manifest, sample_rate))
+
+
+def speech_body(
+    session: Session,
+    manifest: Manifest,
+    unlabelled: Sequence[Manifest],
+    settings: Wav2vec2Settings,
+    *,
+    sample_rate: int,
+) -> tuple[Body, tuple[Entry, ...]]:
+    """Return the model of the user's folder, or one that is pre-trained, with the entries that it is made from."""
+    if settings.weights is not None:
+        found = settings.described
+        session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
+        return Body.of_weights(found.folder), ()
+    sound, *extra = (Sound.of(session, each, sample_rate) for each in (manifest, *unlabelled))
+    trained = wav2vec2(session, sound, extra, settings, sample_rate=sample_rate)
+    more = (unlabelled_entry(each.waveforms, place) for place, each in enumerate(extra))
+    return Body.of_entry(trained), (sound.waveforms, *more, trained)
+
+
+def wav2vec2(
+    session: Session, sound: Sound, extra: Sequence[Sound], settings: Wav2vec2Settings, *, sample_rate: int
+) -> Entry:
+    """Pre-train wav2vec 2.0 on the training clips and on each ``extra`` source of clips.
+
+    The entry is a folder of `audio.speech_models`. Clips in which no span of frames can be hidden are left out, and
+    counted in the log.
+    """
+    own, sizes = settings.pretraining, settings.model
+    config = {"model": asdict(sizes), **asdict(own), "fit": numeric(own.fit), "sample_rate": sample_rate}
+    keys = {f"extra_{place}": each.waveforms.key for place, each in enumerate(extra, start=1)}
+    recipe = Recipe("wav2vec2", 1, config=config, inputs={"waveforms": sound.waveforms.key, **keys})
+
+    def make(folder: Path) -> None:
+        train, held_out = (split_waveforms(sound.waveforms, sound.manifest, split)[0] for split in TRAINED_ON)
+        for source in extra:
+            train = train.followed_by(split_waveforms(source.waveforms, source.manifest, "train")[0])
+        train, held_out = (_maskable(session, clips, settings) for clips in (train, held_out))
+        batch_config = own.batches.at_rate(sample_rate)
+        batches = masked_batches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
+        validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
+        weight = own.targets.diversity_weight
+        model = create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
+        objective = MaskedLoss(diversity_weight=weight)
+        option = "wav2vec2.pretraining.fit"
+        session.train("wav2vec2", option, model, batches, validation, objective, own.fit, folder)
+        if session.gang.rank == 0:
+            used = measure_targets(model, validation)
+            write_json(folder / TARGETS, used)
+            if used["perplexity"] < COLLAPSED * used["codes"]:
+                session.terminal.say(_collapse(used))
+            save_pretrained(model, folder, sample_rate=sample_rate)
+
+    files = [CONFIG, WEIGHTS, PREPROCESSOR, TARGETS, CURVE]
+    return session.obtain(recipe, f"wav2vec 2.0, {own.fit.steps} steps", make, files=files, together=True)
+
+
+def _maskable(session: Session, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
+    """Select the clips that pre-training can use, and say how many it cannot."""
+    targets, convolutions = settings.pretraining.targets, settings.model.convolutions
+    used = long_enough(clips, convolutions, targets)
+    least = convolutions.samples(targets.least_frames)
+    if left_out := len(clips) - len(used):
+        session.terminal.say(
+            f"wav2vec2  {left_out} of {counted(len(clips), 'clip')} left out of the pre-training: they have fewer than "
+            f"{least} samples, of which wav2vec2.pretraining.targets.masking.length frames are to be hidden"
+        )
+    if len(used) < 2:
+        raise InputError(
+            f"wav2vec2.pretraining.targets.masking.length is {targets.masking.length}: {len(used)} of "
+            f"{counted(len(clips), 'clip')} of training or validation have the {least} samples that it takes; choose "
+            "shorter spans, add recordings, or leave wav2vec2 out of compare.methods"
+        )
+    return used
+
+
+def _collapse(used: dict[str, float]) -> str:
+    return (
+        f"WARNING   wav2vec 2.0 uses few of its targets (perplexity {used['perplexity']:.1f} of {used['codes']:.0f} "
+        "codes), and learned little: raise wav2vec2.pretraining.targets.diversity_weight, or lower "
+        "wav2vec2.pretraining.fit.lr"
+    )
+
+
+def wav2vec2_finetuned(
+    session: Session, sound: Sound, labels: Labels, body: Body, settings: FinetuningSettings, *, sample_rate: int
+) -> Entry:
+    """Fine-tune a speech model on the training clips that have a label; the entry is a folder of transformers."""
+    fit, at_most = settings.fit, round(VALIDATION_SECONDS * sample_rate)
+    train, held_out = (
+        LabelledSplit.of(*split_waveforms(sound.waveforms, sound.manifest, split), labels.by_clip)
+        for split in TRAINED_ON
+    )
+    config = {**asdict(settings), "fit": numeric(fit), "sample_rate": sample_rate, **labels.options}
+    labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
+    inputs = {"waveforms": sound.waveforms.key, "labels": labels_hash, "body": body.key}
+    recipe = Recipe("wav2vec2_finetuned", 1, config=config, inputs=inputs)
+
+    def make(folder: Path) -> None:
+        batches, validation = labels.batches(
+            train,
+            held_out,
+            settings.batches.at_rate(sample_rate),
+            as_read,
+            label_smoothing=settings.label_smoothing,
+            at_most=at_most,
+        )
+        model = create_speech_classifier(
+            body.folder,
+            labels.classes,
+            multi_label=labels.multi_label,
+            masking=settings.masking,
+            freeze_convolutions=settings.freeze_convolutions,
+            option=OPTION,
+            seed=fit.seed,
+        )
+        option = "wav2vec2.finetuning.fit"
+        session.train("wav2vec2_finetuned", option, model, batches, validation, loss, fit, folder)
+        if session.gang.rank == 0:
+            save_speech_classifier(model, folder, inputs=body.folder)
+
+    files = [CONFIG, WEIGHTS, "preprocessor*.json", CURVE]
+    return session.obtain(recipe, f"wav2vec 2.0 fine-tuned, {fit.steps} steps", make, files=files, together=True)
+
+
+def speech_features(
+    session: Session,
+    manifest: Manifest,
+    body: Body,
+    *,
+    method: str,
+    classifier: bool = False,
+    sample_rate: int,
+    vectors: VectorConfig = ONE_HEARING,
+) -> Entry:
+    """Compute pooled states of the layers of a speech model for every clip; with a head also its class ``scores``.
+
+    A clip is in memory as a whole. Models that were trained on no clip of the corpus give all folds the same entry.
+    """
+    config = {"method": method, **vectors.network_key, "sample_rate": sample_rate}
+    inputs = {"recordings": recordings_hash(manifest), "body": body.key}
+    recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
+    reader = SpeechReader(
+        root=manifest.root,
+        model=body.folder,
+        classifier=classifier,
+        sample_rate=sample_rate,
+        device=str(session.gang.device),
+        option=OPTION,
+        vectors=vectors,
+    )
+
+    def make(folder: Path) -> None:
+        rows = stacked_rows(session.each(method, partial(speech_layers, reader), manifest.clips))
+        scores = rows.pop(CLASS_SCORES, None)
+        write_features(folder, rows, of=method, scores=scores)
+
+    files = [FEATURES, SCORES] if classifier else [FEATURES]
+    return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)

@@ -1,0 +1,74 @@
+"""Descriptions of speech models: folders of transformers, and what is no such folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audio.speech_models.description import describe_speech_model
+from foundation.errors import InputError
+from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+
+OPTION = "wav2vec2.weights"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_of_transformers_is_described(kind: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, kind, sample_rate=8000, normalises=False)
+    found = describe_speech_model(tmp_path, option=OPTION)
+    assert (found.layers, found.width, found.sample_rate, found.normalises) == (3, 32, 8000, False)
+    assert (found.convolutions.stride, found.convolutions.receptive_field) == (STRIDE, FIELD)
+    assert found.name in ("wav2vec 2.0", "HuBERT", "WavLM", "data2vec")
+    found.require_rate(8000, option=OPTION)
+    with pytest.raises(InputError, match=r"weights=\S+ was trained at 8000 Hz, .* set audio.sample_rate=8000"):
+        found.require_rate(16_000, option=OPTION)
+
+
+def test_without_a_description_of_inputs_they_are_those_of_transformers(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    (tmp_path / "preprocessor_config.json").unlink()
+    found = describe_speech_model(tmp_path, option=OPTION)
+    assert (found.sample_rate, found.normalises) == (16_000, True)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, r"has no config\.json that can be read .*nothing is downloaded"),
+        ({"config.json": "{"}, r"has no config\.json that can be read"),
+        ({"config.json": {"model_type": "bert"}}, r"holds a model of type bert; give one of type wav2vec2, hubert"),
+        ({"config.json": {}}, "holds a model of type null"),
+        ({"config.json": {"model_type": "hubert"}}, r"holds no weights \(there is no model\.safetensors\)"),
+        (
+            {"config.json": {"model_type": "hubert"}, "pytorch_model.bin": "x"},
+            r"holds pickled weights alone \(pytorch_model\.bin\), which could run code",
+        ),
+        (
+            {"config.json": {"model_type": "hubert", "num_hidden_layers": 0}, "model.safetensors": "x"},
+            r"holds a damaged description \(num_hidden_layers is 0",
+        ),
+        (
+            {"config.json": {"model_type": "hubert", "conv_stride": [5, "2"]}, "model.safetensors": "x"},
+            r"conv_stride is .*not a list of whole numbers",
+        ),
+        (
+            {"config.json": {"model_type": "hubert", "conv_stride": [5, 2]}, "model.safetensors": "x"},
+            r"give as many of both",
+        ),
+        (
+            {"config.json": {"model_type": "wavlm"}, "model.safetensors": "x", "preprocessor_config.json": "[]"},
+            r"has no preprocessor_config\.json that can be read",
+        ),
+        (
+            {"config.json": {"model_type": "wavlm", "hidden_size": 50_000}, "model.safetensors": "x"},
+            r"describes 12 layers of 50000 dimensions, and model\.safetensors has 1 bytes",
+        ),
+    ],
+)
+def test_other_folders_are_refused(files: dict[str, object], message: str, tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(InputError, match=message) as refused:
+        describe_speech_model(tmp_path, option=OPTION)
+    assert str(refused.value).startswith(f"{OPTION}={tmp_path} ")
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,106 @@
+"""Encoders against the same models as transformers runs them: on one clip at a time, without padding."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoFeatureExtractor
+
+from audio.speech_models import encoder as reading
+from audio.speech_models.encoder import SpeechEncoder, load_speech_encoder
+from foundation.errors import InputError
+from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+
+LENGTHS = (2000, 900, 1333, 7)
+ALL = (0, 1, 2, 3)
+
+
+def reference(folder: Path, model: Any, samples: torch.Tensor) -> list[torch.Tensor]:
+    """States of one clip ``(frames, width)`` after each layer, with the inputs that transformers prepares."""
+    prepared = AutoFeatureExtractor.from_pretrained(folder)(samples.numpy(), sampling_rate=16_000, return_tensors="pt")
+    body = getattr(model, "wav2vec2", model)
+    with torch.no_grad():
+        return [each[0] for each in body(prepared.input_values, output_hidden_states=True).hidden_states]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("normalises", [True, False])
+def test_a_batch_has_the_states_of_each_clip_alone(kind: str, normalises: bool, tmp_path: Path) -> None:
+    model = save_checkpoint(tmp_path, kind, normalises=normalises)
+    own = load_speech_encoder(tmp_path, option="weights")
+    samples, lengths = 0.1 + 0.2 * torch.randn(4, 2000), torch.tensor(LENGTHS)
+    with torch.no_grad():
+        found = own.states(samples, lengths, layers=ALL)
+    assert found.shape == (4, 4, own.convolutions.frames(2000), 32)
+    for row, length in enumerate(LENGTHS[:3]):
+        frames = own.convolutions.frames(length)
+        wanted = reference(tmp_path, model, samples[row, :length])
+        for layer in ALL:
+            torch.testing.assert_close(found[layer, row, :frames], wanted[layer], atol=2e-5, rtol=1e-4)
+        assert not found[:, row, frames:].any()
+    assert not found[:, 3, 1:].any()  # shorter than the receptive field: a single frame
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert-base"])
+def test_a_recording_is_read_as_a_whole_or_in_pieces(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = save_checkpoint(tmp_path, kind, normalises=False)
+    own = load_speech_encoder(tmp_path, option="weights")
+    samples = torch.randn(STRIDE * 30 + 17)
+    frames = own.convolutions.frames(len(samples))
+    with torch.no_grad():
+        (whole,) = own.pieces(samples.numpy(), ALL, frames=frames)
+        for layer, wanted in enumerate(reference(tmp_path, model, samples)):
+            torch.testing.assert_close(whole[layer], wanted, atol=2e-5, rtol=1e-4)
+        monkeypatch.setattr(reading, "PIECE_FRAMES", 12)
+        parts = [*own.pieces(samples.numpy(), ALL, frames=frames)]
+    assert [part.shape[1] for part in parts] == [10, 10, 10]  # each sees only itself
+    alone = samples[10 * STRIDE : 19 * STRIDE + FIELD]
+    with torch.no_grad():
+        torch.testing.assert_close(parts[1], own.states(alone[None], torch.tensor([len(alone)]), layers=ALL)[:, 0])
+
+
+def test_silence_follows_a_recording_of_which_more_frames_are_asked(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    own = load_speech_encoder(tmp_path, option="weights")
+    samples = np.random.default_rng(0).normal(0, 0.1, 10 * STRIDE + 1).astype(np.float32)
+    with torch.no_grad():
+        (found,) = own.pieces(samples, [0], frames=11)
+    assert found.shape == (1, 11, 32)
+    assert own.convolutions.samples(11) == 10 * STRIDE + FIELD
+
+
+def test_hidden_frames_are_hidden_and_nothing_else(tmp_path: Path) -> None:
+    model = save_checkpoint(tmp_path)
+    own = SpeechEncoder(model.wav2vec2.train(), normalises=True)
+    samples, lengths, masked = torch.randn(2, 1000), torch.tensor([1000, 700]), torch.zeros(2, 12, dtype=torch.bool)
+    masked[0, 3:5] = True
+    torch.nn.Module.eval(own.transformer)
+    with torch.no_grad():
+        plain, hidden = (own.states(samples, lengths, masked=each)[0] for each in (None, masked))
+    assert not torch.allclose(plain[0], hidden[0], atol=1e-3)
+    torch.testing.assert_close(plain[1], hidden[1])
+
+
+def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "hubert-base")
+    weights = load_file(tmp_path / "model.safetensors")
+    for change, message in (
+        (
+            {"encoder.layers.1.attention.k_proj.weight": None},
+            "has no tensor 'encoder.layers.1.attention.k_proj.weight'",
+        ),
+        ({"encoder.layer_norm.weight": torch.full((32,), torch.nan)}, "'encoder.layer_norm.weight' holds numbers that"),
+        ({"encoder.layer_norm.weight": torch.ones(31)}, "holds a damaged speech model"),
+    ):
+        changed = {name: value for name, value in {**weights, **change}.items() if value is not None}
+        save_file(changed, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(InputError, match=message):
+            load_speech_encoder(tmp_path, option="weights")
+    (tmp_path / "model.safetensors").write_bytes(b"no weights" * 10_000)
+    with pytest.raises(InputError, match=r"weights=\S+ holds a damaged speech model"):
+        load_speech_encoder(tmp_path, option="weights")

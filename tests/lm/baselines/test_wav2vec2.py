@@ -1,0 +1,174 @@
+"""Pre-training of wav2vec 2.0: its batches, its loss, and the folder that it leaves."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Wav2Vec2ForPreTraining
+
+from audio.speech_models.description import describe_speech_model
+from audio.speech_models.encoder import load_speech_encoder, normalise
+from foundation.errors import InputError
+from lm.baselines.masked_batches import TargetConfig, long_enough, masked_batches, validation_batches
+from lm.baselines.masking import MaskConfig
+from lm.baselines.wav2vec2 import (
+    MaskedLoss,
+    MaskedPrediction,
+    Wav2vec2Config,
+    create_masked_prediction,
+    measure_targets,
+    predict,
+    save_pretrained,
+)
+from tests.lm.baselines.speech import BATCHES, RATE, SMALL, TARGETS, tones
+
+CLIPS, _ = tones(24)
+LOSS = MaskedLoss(diversity_weight=TARGETS.diversity_weight)
+
+
+def _model() -> MaskedPrediction:
+    return create_masked_prediction(SMALL, diversity_weight=TARGETS.diversity_weight, seed=0)
+
+
+def test_parts_together_are_the_whole() -> None:
+    batches = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10)
+    whole, parts = batches.batch(3, 0, 1), [batches.batch(3, part, 3) for part in range(3)]
+    for part, batch in enumerate(parts):
+        rows, frames = slice(part, None, 3), batch.masked.shape[1]
+        assert torch.equal(batch.lengths, whole.lengths[rows])
+        assert torch.equal(batch.samples, whole.samples[rows, : batch.samples.shape[1]])
+        assert torch.equal(batch.masked, whole.masked[rows, :frames])
+        assert torch.equal(batch.negatives, whole.negatives[rows, :frames])
+        assert frames == int(SMALL.convolutions.frames_of(batch.lengths).max())
+    again = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10).batch(3, 0, 1)
+    assert torch.equal(again.masked, whole.masked)
+    assert not torch.equal(batches.batch(4, 0, 1).masked, whole.masked)
+
+
+def test_the_temperature_falls_by_the_same_factor() -> None:
+    batches = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=4)
+    assert [batches.batch(step, 0, 1).temperature for step in (0, 2)] == pytest.approx([2.0, 1.0])
+    assert TARGETS.temperature_at(1.0) == pytest.approx(0.5)
+
+
+def test_the_loss_is_that_of_transformers_for_each_clip_alone() -> None:
+    """Padding changes nothing: the sum over a batch is the sum over its clips."""
+    model = _model().eval()
+    (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
+    with torch.no_grad():
+        total, count = LOSS(model, batch)
+        each = []
+        for row, length in enumerate(batch.lengths.tolist()):
+            frames = SMALL.convolutions.frames(length)
+            found = model.model(
+                normalise(batch.samples[row : row + 1, :length], batch.lengths[row : row + 1]),
+                mask_time_indices=batch.masked[row : row + 1, :frames],
+                sampled_negative_indices=batch.negatives[row : row + 1, :frames],
+            )
+            each.append(float(found.contrastive_loss))
+    assert count == int(batch.masked.sum())
+    assert float(total) == pytest.approx(sum(each), rel=1e-4)
+
+
+def test_the_penalty_is_minimised_but_not_reported() -> None:
+    model = _model().train()
+    batch = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=10).batch(0, 0, 1)
+    reported, gradients = [], []
+    for weight in (0.0, 5.0):
+        torch.manual_seed(0)
+        total, _ = MaskedLoss(diversity_weight=weight)(model, batch)
+        model.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]  # torch's own
+        reported.append(float(total.detach()))
+        gradients.append(model.model.quantizer.weight_proj.weight.grad)
+    assert reported[0] == pytest.approx(reported[1])
+    assert not torch.allclose(*gradients)
+
+
+def test_training_finds_the_hidden_frames_and_leaves_a_folder(tmp_path: Path) -> None:
+    model = _model().train()
+    batches = masked_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS, steps=60)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for step in range(60):
+        torch.manual_seed(step)
+        total, frames = LOSS(model, batches.batch(step, 0, 1))
+        optimiser.zero_grad()
+        (total / frames).backward()
+        optimiser.step()
+    model.eval()
+    validation = validation_batches(tones(12, seed=1)[0], BATCHES, SMALL.convolutions, TARGETS)
+    used = measure_targets(model, validation)
+    assert used["accuracy"] > 2 / (1 + TARGETS.negatives)  # twice chance
+    assert 1 <= used["perplexity"] <= used["codes"] == 16
+    save_pretrained(model, tmp_path, sample_rate=RATE)
+    described = describe_speech_model(tmp_path, option="weights")
+    assert (described.name, described.sample_rate, described.layers, described.width) == ("wav2vec 2.0", RATE, 2, 16)
+    assert described.convolutions.stride == SMALL.convolutions.stride == 80
+    encoder = load_speech_encoder(tmp_path, option="weights")
+    assert encoder.takes_padding
+    again = Wav2Vec2ForPreTraining.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        found, wanted = (predict(each, validation[0]) for each in (MaskedPrediction(again), model))
+        torch.testing.assert_close(found.projected_states, wanted.projected_states)
+
+
+def test_accuracy_and_perplexity_of_targets_that_are_all_the_same() -> None:
+    model = _model().eval()
+    with torch.no_grad():
+        model.model.quantizer.codevectors.zero_()
+    (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
+    assert measure_targets(model, [batch])["accuracy"] == 0.0
+
+
+def test_clips_in_which_no_span_can_be_hidden_are_left_out() -> None:
+    least = SMALL.convolutions.samples(TARGETS.least_frames)
+    kept = long_enough(CLIPS, SMALL.convolutions, replace(TARGETS, masking=MaskConfig(share=0.5, length=15)))
+    assert 0 < len(kept) < len(CLIPS)
+    assert int(kept.lengths.min()) >= SMALL.convolutions.samples(16)
+    assert len(long_enough(CLIPS, SMALL.convolutions, TARGETS)) == len(CLIPS)
+    assert SMALL.convolutions.frames(least) == 4
+
+
+def test_weights_follow_from_the_seed() -> None:
+    one, again, other = (create_masked_prediction(SMALL, diversity_weight=0.1, seed=seed) for seed in (0, 0, 1))
+    states = [torch.nn.utils.parameters_to_vector(each.parameters()) for each in (one, again, other)]
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, channels=9, heads=4, codes=3, layers=1, kernels=(4, 3, 2))])
+def test_the_weights_are_counted_without_the_model(config: Wav2vec2Config) -> None:
+    model = create_masked_prediction(config, diversity_weight=0.1, seed=0)
+    assert config.parameters == sum(each.numel() for each in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"width": 15}, r"wav2vec2\.model\.width is 15; choose a multiple of 2"),
+        ({"layers": 0}, r"wav2vec2\.model\.layers is 0"),
+        ({"strides": (5, 4)}, r"wav2vec2\.model: kernels are \[10, 8, 4\] and strides \[5, 4\]; give as many"),
+        ({"dropout": 1.0}, r"wav2vec2\.model\.dropout is 1\.0"),
+        ({"code_dim": 7}, r"wav2vec2\.model\.code_dim is 7; choose a multiple of 2"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Wav2vec2Config(**{**vars(SMALL), **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"masking": MaskConfig(share=0.0)}, "something must be hidden"),
+        ({"masking": MaskConfig(length=1)}, r"targets\.masking\.length is 1; choose 2 or more"),
+        ({"negatives": 0}, r"targets\.negatives is 0"),
+        ({"final_temperature": 0.0}, r"targets\.final_temperature is 0"),
+        ({"diversity_weight": -math.inf}, r"targets\.diversity_weight is -inf"),
+    ],
+)
+def test_targets_that_cannot_be_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TargetConfig(**{"masking": MaskConfig(), **values})  # type: ignore[arg-type]  # what a user may give

@@ -1,0 +1,229 @@
+"""wav2vec 2.0's stages: a short pre-training, a short fine-tuning, and layers as features of every clip."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.numpy import load_file
+
+from audio.recordings.hearings import hearings
+from audio.recordings.manifest import Clip, Manifest, Split
+from audio.speech_models.encoder import load_speech_encoder
+from foundation.errors import InputError
+from foundation.files import file_hash
+from foundation.progress import Terminal
+from lm.baselines.clip_batches import WaveformBatchConfig
+from lm.baselines.masking import MaskConfig
+from lm.baselines.speech_classifier import load_speech_classifier
+from lm.baselines.supervised import Label
+from lm.pooling import POOLINGS, pool
+from lm.vectors import VectorConfig
+from pipelines.stages.labels import Labels
+from pipelines.stages.stored_arrays import split_waveforms, waveforms
+from pipelines.stages.wav2vec2 import (
+    Body,
+    FinetuningSettings,
+    PretrainingSettings,
+    Sound,
+    Wav2vec2Settings,
+    speech_features,
+    wav2vec2,
+    wav2vec2_finetuned,
+)
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Store
+from tests.audio.speech_models.checkpoints import save_checkpoint
+from tests.lm.baselines.speech import RATE, SMALL, TARGETS
+from training.gangs import Alone
+from training.state import FitConfig
+
+BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
+SETTINGS = Wav2vec2Settings(
+    model=SMALL,
+    pretraining=PretrainingSettings(
+        targets=TARGETS, batches=BATCHES, fit=FitConfig(steps=4, lr=1e-3, validate_every=2, keep="last")
+    ),
+    finetuning=FinetuningSettings(
+        masking=MaskConfig(share=0.1, length=3),
+        label_smoothing=0.0,
+        batches=BATCHES,
+        fit=FitConfig(steps=30, lr=3e-3, warmup_steps=4, validate_every=5),
+    ),
+)
+SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Low and high tones in noise, of 0.15 to 0.55 seconds, each with another phase in each frame."""
+    root = tmp_path_factory.mktemp("corpus")
+    clips = []
+    for label, pitch in (("high", 1217), ("low", 213)):
+        for number, split in enumerate(SPLITS):
+            rng, time = np.random.default_rng([number, pitch]), np.arange(round(RATE * (0.15 + 0.08 * number))) / RATE
+            samples = 0.3 * np.sin(2 * np.pi * (pitch * time + rng.random())) + rng.normal(0, 0.02, len(time))
+            path = root / f"{label}_{number}.wav"
+            soundfile.write(path, samples, RATE)
+            size, sha256 = path.stat().st_size, file_hash(path)
+            clips.append(
+                Clip(
+                    path=path.name,
+                    num_samples=len(samples),
+                    sample_rate=RATE,
+                    size=size,
+                    sha256=sha256,
+                    label=label,
+                    split=split,
+                )
+            )
+    return Manifest(root=root, clips=tuple(clips))
+
+
+def session_of(folder: Path, *, workers: int = 1) -> Session:
+    return Session(
+        store=Store(folder / "store"),
+        gang=Alone(torch.device("cpu")),
+        terminal=Terminal(silent=True),
+        folder=folder / "run",
+        workers=workers,
+    )
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    return session_of(tmp_path_factory.mktemp("session"))
+
+
+def sound_of(session: Session, manifest: Manifest) -> Sound:
+    return Sound(manifest=manifest, waveforms=waveforms(session, manifest, RATE))
+
+
+def pretrained(session: Session, manifest: Manifest, settings: Wav2vec2Settings = SETTINGS) -> Entry:
+    return wav2vec2(session, sound_of(session, manifest), [], settings, sample_rate=RATE)
+
+
+def finetuned(session: Session, manifest: Manifest, labels: Mapping[str, Label | None], body: Body) -> Entry:
+    own = Labels(by_clip=labels, classes=("high", "low"))
+    return wav2vec2_finetuned(session, sound_of(session, manifest), own, body, SETTINGS.finetuning, sample_rate=RATE)
+
+
+def labels_of(manifest: Manifest) -> dict[str, Label | None]:
+    return {clip.path: clip.label for clip in manifest.clips}
+
+
+def bytes_of(entry: Entry) -> dict[str, bytes]:
+    others = ("entry.json", "timings.json", "curve.json")
+    return {path.name: path.read_bytes() for path in entry.folder.iterdir() if path.name not in others}
+
+
+def test_waveforms_of_a_split_are_the_samples_of_its_clips(session: Session, corpus: Manifest) -> None:
+    clips, names = split_waveforms(waveforms(session, corpus, RATE), corpus, "validation")
+    assert names == ["high_3.wav", "high_4.wav", "low_3.wav", "low_4.wav"]
+    read, lengths = clips.read(np.array([1]), at_most=10_000)
+    wanted, _ = soundfile.read(corpus.root / "high_4.wav", dtype="float32")
+    np.testing.assert_allclose(read[0, : int(lengths[0])], wanted, atol=1 / 32768)
+
+
+def test_features_are_the_pools_of_the_layers_over_the_hearings(session: Session, corpus: Manifest) -> None:
+    trained = pretrained(session, corpus)
+    vectors = VectorConfig(poolings=("mean", "thirds_max"), hearings=2)
+    body = Body.of_entry(trained)
+    entry = speech_features(session, corpus, body, method="wav2vec2", sample_rate=RATE, vectors=vectors)
+    features = load_file(entry.folder / "features.safetensors")
+    layers = ("layer_1", "layer_2", "all_layers")
+    assert set(features) == {f"wav2vec2/{layer}:{pooling}" for layer in layers for pooling in vectors.poolings}
+    encoder = load_speech_encoder(trained.folder, option="weights")
+    for row, clip in enumerate(corpus.clips):
+        states = []
+        for hearing in hearings(2, spread=vectors.hearing_rates):
+            samples = torch.from_numpy(hearing.samples(corpus.root, clip, RATE))
+            with torch.no_grad():
+                found = encoder.states(samples[None], torch.tensor([len(samples)]), layers=(1, 2))
+            states.append(found[:, 0].numpy())
+        for pooling in vectors.poolings:
+            pooled = [np.mean([pool(each[layer], pooling) for each in states], axis=0) for layer in (0, 1)]
+            for name, wanted in zip(layers, (*pooled, np.concatenate(pooled)), strict=True):
+                np.testing.assert_allclose(features[f"wav2vec2/{name}:{pooling}"][row], wanted, atol=1e-5)
+
+
+def test_only_the_wanted_layers_are_candidates(session: Session, corpus: Manifest) -> None:
+    body, last = Body.of_entry(pretrained(session, corpus)), VectorConfig(layers=("last",))
+    entry = speech_features(session, corpus, body, method="wav2vec2", sample_rate=RATE, vectors=last)
+    found = set(load_file(entry.folder / "features.safetensors"))
+    assert found == {f"wav2vec2/layer_2:{pooling}" for pooling in POOLINGS}
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_same_again_with_any_number_of_workers(
+    workers: int, session: Session, corpus: Manifest, tmp_path: Path
+) -> None:
+    other = session_of(tmp_path, workers=workers)
+    made = []
+    for each in (session, other):
+        trained = pretrained(each, corpus)
+        made.append((trained, speech_features(each, corpus, Body.of_entry(trained), method="w", sample_rate=RATE)))
+    for one, again in zip(*made, strict=True):
+        assert one.key == again.key
+        assert bytes_of(one) == bytes_of(again)
+
+
+def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, corpus: Manifest) -> None:
+    more = replace(corpus, clips=tuple(replace(clip, split="train") for clip in corpus.of("test")))
+    sound = sound_of(session, corpus)
+    both = wav2vec2(session, sound, [sound_of(session, more)], SETTINGS, sample_rate=RATE)
+    assert both.key != pretrained(session, corpus).key
+    assert bytes_of(both)["model.safetensors"] != bytes_of(pretrained(session, corpus))["model.safetensors"]
+
+
+def test_weights_of_a_folder_are_shared_by_all_folds(session: Session, corpus: Manifest, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "hubert-base", sample_rate=RATE)
+    other = replace(corpus, clips=tuple(replace(clip, split="test") for clip in corpus.clips))
+    body = Body.of_weights(tmp_path)
+    entries = [speech_features(session, each, body, method="wav2vec2", sample_rate=RATE) for each in (corpus, other)]
+    assert entries[0].key == entries[1].key
+    fewer = replace(corpus, clips=corpus.clips[1:])
+    assert speech_features(session, fewer, body, method="wav2vec2", sample_rate=RATE).key != entries[0].key
+
+
+def test_fine_tuning_learns_to_tell_tones_apart(session: Session, corpus: Manifest, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "wav2vec2", sample_rate=RATE)
+    tuned = finetuned(session, corpus, labels_of(corpus), Body.of_weights(tmp_path))
+    curve = tuned.read_json("curve.json")["curve"]
+    assert isinstance(curve, list)
+    assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69
+    body, vectors = Body.of_entry(tuned), VectorConfig(hearings=2)
+    entry = speech_features(session, corpus, body, method="tuned", classifier=True, sample_rate=RATE, vectors=vectors)
+    scores = load_file(entry.folder / "scores.safetensors")["scores"]
+    right = [("high", "low")[best] == clip.label for best, clip in zip(scores.argmax(1), corpus.clips, strict=True)]
+    assert sum(right) >= 10  # of 12
+    model, heard = load_speech_classifier(tuned.folder, device="cpu"), []
+    for hearing in hearings(2, spread=vectors.hearing_rates):
+        samples = torch.from_numpy(hearing.samples(corpus.root, corpus.clips[0], RATE))
+        with torch.no_grad():
+            heard.append(model(samples[None], torch.tensor([len(samples)]))[0].softmax(0).numpy())
+    np.testing.assert_allclose(scores[0], np.mean(heard, axis=0), atol=1e-5)
+
+
+def test_clips_without_a_label_are_left_out(session: Session, corpus: Manifest, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, sample_rate=RATE)
+    body = Body.of_weights(tmp_path)
+    with pytest.raises(InputError, match="there are 0 train clips"):
+        finetuned(session, corpus, {}, body)
+
+
+def test_clips_that_are_too_short_to_hide_a_span_are_counted(
+    corpus: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    targets = replace(TARGETS, masking=MaskConfig(share=0.5, length=10))
+    loud = replace(session_of(tmp_path), terminal=Terminal())
+    longer = replace(SETTINGS, pretraining=replace(SETTINGS.pretraining, targets=targets))
+    pretrained(loud, corpus, longer)
+    told = capsys.readouterr().err
+    assert "wav2vec2  2 of 6 clips left out of the pre-training: they have fewer than 905 samples" in told
+    longest = replace(targets, masking=MaskConfig(share=0.5, length=100))
+    with pytest.raises(InputError, match=r"masking\.length is 100: 0 of 6 clips of training or validation have the"):
+        pretrained(loud, corpus, replace(SETTINGS, pretraining=replace(SETTINGS.pretraining, targets=longest)))

@@ -1,0 +1,109 @@
+"""Keyword spotting on a folder like Speech Commands, with a speech model of a local folder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.waveform import FloatArray
+from foundation.errors import InputError
+from pipelines.settings.run import run_settings
+from tests.audio.speech_models.checkpoints import save_checkpoint
+from tests.pipelines.tiny_chain import called_at_once, composed, refusal
+
+RATE = 4000
+WORDS = {"bed": 300, "cat": 900}  # with the pitch of each
+WORDS_OF_THE_RUN = (
+    *("experiment=keyword_spotting", "tokenizer=tiny", "lm=tiny", "wav2vec2=tiny"),
+    *(f"audio.sample_rate={RATE}", "audio.n_mels=16"),
+    *("tokenizer.fit.steps=4", "tokenizer.fit.warmup_steps=1", "tokenizer.codebook_size=8"),
+    *("tokenizer.sample_patches=200", "stages=[tokenizer,probe]", "probe.resamples=10", "probe.learning_curve=[]"),
+    *("compare.methods=[wav2vec2,wav2vec2_finetuned]", "wav2vec2.finetuning.fit.steps=4"),
+    *("wav2vec2.finetuning.fit.warmup_steps=1", "wav2vec2.finetuning.batches.batch_size=4"),
+)
+
+
+def word(pitch: float, seconds: float, seed: int) -> FloatArray:
+    """A tone in noise."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    noise = np.random.default_rng(seed).normal(0, 0.02, len(time))
+    return (0.3 * np.sin(2 * np.pi * pitch * time) + noise).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two words by six speakers; lists name one speaker for validation and two for test; one clip is very short."""
+    root = tmp_path_factory.mktemp("commands")
+    lists: dict[str, list[str]] = {"validation_list.txt": [], "testing_list.txt": []}
+    for number, (name, pitch) in enumerate(WORDS.items()):
+        (root / name).mkdir()
+        for speaker in range(6):
+            path = f"{name}/{speaker:x}a2b_nohash_0.wav"
+            soundfile.write(root / path, word(pitch + 5 * speaker, 0.3, 10 * number + speaker), RATE)
+            if speaker >= 3:
+                lists["validation_list.txt" if speaker == 3 else "testing_list.txt"].append(path)
+    soundfile.write(root / "bed/9a2b_nohash_0.wav", word(300, 0.01, 99), RATE)  # shorter than the receptive field
+    (root / "_background_noise_").mkdir()
+    soundfile.write(root / "_background_noise_/pink_noise.wav", word(50, 2.0, 98), RATE)
+    for name, paths in lists.items():
+        (root / name).write_text("\n".join(paths) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights") / "wav2vec2"
+    save_checkpoint(folder, "wav2vec2", sample_rate=RATE)
+    return folder
+
+
+def test_a_model_of_a_folder_is_probed_and_fine_tuned_on_its_lists(
+    commands: Path, weights: Path, tmp_path: Path
+) -> None:
+    words = (f"corpus.root={commands}", f"wav2vec2.weights={weights}", "corpus.inspection.min_seconds=0")
+    done = called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words, f"store.root={tmp_path / 'store'}")
+    assert done.returncode == 0, done.stderr
+    assert "wav2vec2.weights: wav2vec 2.0, 3 layers of 32 dimensions" in done.stderr
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["corpus"]["clips"] == {"train": 6, "validation": 2, "test": 4}
+    reasons = {each["path"]: each["reason"] for each in results["corpus"]["rejected"]}
+    assert reasons["bed/9a2b_nohash_0.wav"].startswith("too short: 0.010 s, less than 0.015 s")  # 60 samples
+    assert "does not fit corpus.pattern" in reasons["_background_noise_/pink_noise.wav"]
+    rows = {row["of"]: row["kind"] for row in results["comparison"]["methods"]}
+    assert rows == {
+        "wav2vec2": "self_supervised",
+        "wav2vec2_finetuned": "supervised",
+        "wav2vec2_finetuned_head": "supervised",
+    }
+    assert set(results["comparison"]["trainings"]) == {"wav2vec2_finetuned"}
+    assert set(results["comparison"]["layers"]["wav2vec2"][0]) >= {"of"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("wav2vec2.weights={weights}/none", r"wav2vec2\.weights=\S+/none has no config\.json that can be read"),
+        ("audio.sample_rate=16000", r"was trained at 4000 Hz, and audio\.sample_rate is 16000; set audio\.sample"),
+        ("wav2vec2.model.kernels=[10]", r"wav2vec2\.model: kernels are \[10\] and strides \[5, 4, 4\]; give as many"),
+        ("wav2vec2.pretraining.targets.masking.length=1", r"targets\.masking\.length is 1; choose 2 or more"),
+        ("wav2vec2.finetuning.batches.batch_size=1", r"finetuning\.batches\.batch_size is 1"),
+        ("probe.tries=4", r"wav2vec2 has 8 candidates, and every method has 4 tries"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_read(
+    change: str, message: str, weights: Path, tmp_path: Path
+) -> None:
+    words = (*WORDS_OF_THE_RUN, "corpus.root=here", f"wav2vec2.weights='{weights}'")
+    with pytest.raises(InputError, match=message) as error:
+        run_settings(composed(tmp_path, *words, change.format(weights=weights)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_list_that_names_a_missing_file_ends_the_command(commands: Path, weights: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "missing_list.txt"
+    missing.write_text("bed/ffff_nohash_0.wav\n")
+    words = (f"corpus.root={commands}", f"corpus.split.test=[{missing}]", f"store.root={tmp_path / 'store'}")
+    told = refusal(called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words, f"wav2vec2.weights={weights}"))
+    assert "missing_list.txt:1: bed/ffff_nohash_0.wav is not there (looked in" in told
