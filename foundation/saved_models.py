@@ -51,7 +51,15 @@ LANGUAGE_MODEL = ModelKind(name="language model", part="lm", key="gpt")
 VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
 FINE_TUNED_AST = ModelKind(name="fine-tuned AST", part="ast", key="ast")
 SAMPLE_MODEL = ModelKind(name="language model of samples", part="next_sample_transformer", key="sample_model")
-KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED_AST, SAMPLE_MODEL)  # that messages call by their names
+FINE_TUNED = ModelKind(name="fine-tuned model", part="finetuned", key="head")
+KINDS = (
+    TOKENIZER,
+    LANGUAGE_MODEL,
+    VOCODER,
+    FINE_TUNED_AST,
+    SAMPLE_MODEL,
+    FINE_TUNED,
+)  # that messages call by their names
 HASH = "weights_sha256"  # key of config.json: the hash of the weights
 RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
 

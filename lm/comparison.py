@@ -45,7 +45,36 @@ class Rankings:
         return len(self.truth)
 
 
-Outcome = Hits | Rankings
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ratios:
+    """Test clips with a part and a whole each; the measure is the sum of the parts over the sum of the wholes.
+
+    An example is the character error rate: edits over characters.
+    """
+
+    parts: FloatArray  # (methods, clips)
+    wholes: FloatArray  # (clips,)
+
+    @property
+    def clips(self) -> int:
+        """Number of test clips."""
+        return len(self.wholes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions:
+    """Test clips with a number each; the measure is the coefficient of determination, R2."""
+
+    truth: FloatArray  # (clips,)
+    predicted: FloatArray  # (methods, clips)
+
+    @property
+    def clips(self) -> int:
+        """Number of test clips."""
+        return len(self.truth)
+
+
+Outcome = Hits | Rankings | Ratios | Predictions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +90,7 @@ class Difference:
 
 
 def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
-    """Compute ``(resamples, methods)``: accuracy or mean average precision per row of weights ``(resamples, clips)``.
+    """Compute ``(resamples, methods)``: the outcome's measure per row of weights ``(resamples, clips)``.
 
     Without weights every clip counts once, in a single row.
     """
@@ -73,6 +102,24 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
         case Rankings(truth=truth, scores=scores):  # the mean over seeds
             each = [np.mean([_mean_over_classes(truth, one, given) for one in seeds], axis=0) for seeds in scores]
             return np.stack(each, axis=1)
+        case Ratios(parts=parts, wholes=wholes):
+            ratios: FloatArray = given @ parts.T / (given @ wholes)[:, None]
+            return ratios
+        case Predictions(truth=truth, predicted=predicted):
+            return determination(truth, predicted, given)
+
+
+def determination(truth: FloatArray, predicted: FloatArray, weights: FloatArray) -> FloatArray:
+    """Compute R2 ``(resamples, methods)``: 1 minus the squared errors over the squared deviations from the mean.
+
+    It is nan where all clips that count have one value.
+    """
+    means = weights @ truth / weights.sum(1)
+    deviations = (weights * (truth - means[:, None]) ** 2).sum(1, keepdims=True)
+    errors = weights @ ((truth - predicted) ** 2).T
+    share = np.divide(errors, deviations, out=np.full_like(errors, np.nan), where=deviations > 0)
+    found: FloatArray = 1 - share
+    return found
 
 
 def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:

@@ -48,6 +48,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "results": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
     "chain": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "finetuning": (*(_COMMANDLINE, _STORE, "pipelines.encoding", _STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),),
 }
 MOST_MODULES = 25  # at one level of the tree: more are not taken in at a glance
 
@@ -59,6 +60,8 @@ ARROWS = {
     "tokenizer": ("tokenizer", "audio", "foundation"),
     "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "foundation"),  # rates: the layout of codes, no tokenizer
     "lm/baselines": ("lm", "tokenizer.codes", "audio", "foundation"),
+    # a fine-tuned model reads recordings as its body was trained to: by a tokenizer or by a front end of its own
+    "lm/finetuning": ("lm", "tokenizer", "audio", "foundation"),
     "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", "audio", "foundation"),
     "samples": ("samples", "vocoder", "audio", "foundation"),
     "benchmarks": ("benchmarks", "vocoder", "tokenizer", "audio", "foundation"),

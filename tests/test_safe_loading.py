@@ -23,7 +23,16 @@ OTHER_LOADS = {
     "vocoder/vocoder.py": "",
 }
 # Their from_pretrained reads safetensors and JSON.
-OURS = {"Tokenizer", "RateTokenizer", "LanguageModel", "RateLanguageModel", "SampleLanguageModel", "Vocoder", "cls"}
+OURS = {
+    "Tokenizer",
+    "RateTokenizer",
+    "LanguageModel",
+    "RateLanguageModel",
+    "SampleLanguageModel",
+    "Vocoder",
+    "FineTunedModel",
+    "cls",
+}
 NAMES_MODULES = {Path("pipelines/cli.py")}  # imports the module of a command that its own table names
 
 

@@ -1,11 +1,11 @@
 """Building of a corpus from a folder or table of recordings: find the files, describe, inspect and split them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from audio.recordings.description import FIELDS, Description, describe
+from audio.recordings.description import FIELDS, Description, LabelType, describe, number_of
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
 from audio.recordings.recording_paths import EXTENSIONS, expand_home, find_paths, listed_path, require_folder
@@ -27,6 +27,8 @@ class CorpusConfig:
     root: str | None = None  # folder of the recordings; None: the folder that a fairseq table names, or the table's own
     pattern: str | None = None  # of file names, such as {label}_{group}_{index}.wav: see audio.recordings.templates
     labels: Literal["folder", "pattern", "none"] = "folder"  # folder: the folder's name if there is no other label
+    label_type: LabelType = "class"  # number, text: only classes are spread evenly over the splits
+    label_names: Mapping[str, str] | None = None  # other names of some labels, such as {"0": zero}
     table: str | None = None  # TSV, CSV, fairseq TSV or JSONL that lists the recordings: see audio.recordings.tables
     extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, if no table lists them
     segment_seconds: float | None = None  # cut longer recordings into clips of this length; None: keep them whole
@@ -110,7 +112,7 @@ def build_manifest(
             f"{option}={root}: nothing of its {recordings} can be used ({frequent_reasons(unused)}); "
             "check start and end in the table, choose a lower corpus.segment_silence_dbfs, or loosen corpus.inspection"
         )
-    divided, undivided = _split(clips, config.split, unused)
+    divided, undivided = _split(clips, config, unused)
     rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
     return Manifest(root=root, clips=divided), tuple(rejected)
 
@@ -121,22 +123,29 @@ def _require_divisible(described: Described, config: CorpusConfig) -> None:
     Whether a few recordings suffice is checked after inspection, which finds the usable ones.
     """
     unheard = [clip for path, several in described.items() for clip in _placeholder_clips(path, several, config)]
-    if len(described) <= FEW:
-        split_clips(unheard, replace(config.split, validation_fraction=0, test_fraction=0))
-    else:
-        split_clips(unheard, config.split)
+    few = replace(config, split=replace(config.split, validation_fraction=0, test_fraction=0))
+    _split_by_type(unheard, few if len(described) <= FEW else config)
 
 
 def _split(
-    clips: list[Clip], config: SplitConfig, unused: Sequence[Rejected]
+    clips: list[Clip], config: CorpusConfig, unused: Sequence[Rejected]
 ) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
     """Call `split_clips`; an error also says what was set aside before."""
     try:
-        return split_clips(clips, config)
+        return _split_by_type(clips, config)
     except InputError as error:
         if not unused:
             raise
         raise InputError(f"{error}; set aside before: {frequent_reasons(unused)}") from error
+
+
+def _split_by_type(clips: Sequence[Clip], config: CorpusConfig) -> tuple[tuple[Clip, ...], tuple[Rejected, ...]]:
+    """Call `split_clips`; numbers and texts are too many to be spread evenly over the splits, as classes are."""
+    if config.label_type == "class":
+        return split_clips(clips, config.split)
+    divided, undivided = split_clips([replace(clip, label=None) for clip in clips], config.split)
+    labels = {clip.name: clip.label for clip in clips}
+    return tuple(replace(clip, label=labels[clip.name]) for clip in divided), undivided
 
 
 def find_recordings(
@@ -158,6 +167,7 @@ def _find_described(config: CorpusConfig, option: str) -> tuple[Path, Described,
     root, listed = _find_in_table(config) if config.table else _find_in_folder(config, option)
     if config.pattern is None:
         labelled = {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()}
+        _require_labels(labelled, config.label_type)
         return root, labelled, ()
     template = Template(config.pattern)
     matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
@@ -171,6 +181,7 @@ def _find_described(config: CorpusConfig, option: str) -> tuple[Path, Described,
         for path, fields in matched.items()
         if (named := describe(fields, str(root / path)))
     }
+    _require_labels(described, config.label_type)
     reason = f"name does not fit corpus.pattern {config.pattern}"
     return root, described, tuple(Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
 
@@ -207,13 +218,30 @@ def _merge(named: Description, listed: Description) -> Description:
 
 
 def _set_label(path: str, known: Description, config: CorpusConfig) -> Description:
+    label = _label(path, known, config)
+    names = config.label_names or {}
+    return replace(known, label=None if label is None else names.get(label, label))
+
+
+def _label(path: str, known: Description, config: CorpusConfig) -> str | None:
     match config.labels:
         case "none":
-            return replace(known, label=None)
+            return None
         case "folder" if known.label is None:
-            return replace(known, label=PurePosixPath(path).parent.name or None)
+            return PurePosixPath(path).parent.name or None
         case _:
-            return known
+            return known.label
+
+
+def _require_labels(described: Described, kind: LabelType) -> None:
+    """Refuse labels that are no numbers, if they must be."""
+    for path, several in described.items() if kind == "number" else ():
+        for label in (known.label for known in several if known.label is not None):
+            if number_of(label) is None:
+                raise InputError(
+                    f"corpus.label_type=number, but the label of {path} is {label!r:.40}; write a finite number, such "
+                    "as 3.5, or leave recordings without a number unlabelled"
+                )
 
 
 def _placeholder_clips(path: str, described: Sequence[Description], config: CorpusConfig) -> Iterator[Clip]:

@@ -1,14 +1,16 @@
 """Descriptions of recordings from their names, their folders or the rows of a table."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from audio.recordings.manifest import Split, whole_number
 from foundation.errors import InputError
 
 FIELDS = ("label", "group", "index", "fold", "split")
 SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in tables
+LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
 LONGEST_SECONDS = 1e9  # thirty years
 
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -65,6 +67,15 @@ def split_of(name: str, where: str) -> Split:
             return split
     known = ", ".join(name for split in get_args(Split) for name in SPLIT_NAMES[split])
     raise InputError(f"{where}: split is {name!r:.40}; write one of {known}")
+
+
+def number_of(label: str) -> float | None:
+    """Parse a label that is a finite number; None for all other labels."""
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _index(text: str, where: str) -> int:

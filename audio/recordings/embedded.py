@@ -19,13 +19,14 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from audio.recordings.matrix_sentences import MOST_SENTENCES, training_sentences
 from audio.recordings.words import DEFAULT, WORDS
 from foundation.errors import InputError
-from foundation.files import named_write_errors, os_number
+from foundation.files import named_write_errors, os_number, write_aside
 from foundation.ranges import require
 from foundation.seeds import require_seed
 from foundation.versions import version_of
@@ -58,6 +59,7 @@ class EmbeddedConfig:
     words: int = len(DEFAULT)  # number of words, from the first; the ten digits come first
     takes: int = 3  # of each word by each voice, at different speeds and pitches
     sentences: int = 0  # that each voice speaks instead of words; 0: words
+    label: Literal["word", "text", "speed", "pitch"] = "word"  # what the label of a clip says
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -112,6 +114,17 @@ def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
         OSError: the disk is full; nothing half-written is left.
     """
     return speak(utterances(config), cache, seed=config.seed)
+
+
+def label_table(config: EmbeddedConfig, folder: Path) -> Path:
+    """Write a table beside the corpus's folder with the label of each file: its text, speed or pitch; return its path.
+
+    Speeds are words per minute. Pitches are eSpeak's: 0 to 100, where 50 is the voice's own.
+    """
+    rows = [(each.file, {**asdict(each), "word": each.text.split()[-1]}) for each in utterances(config)]
+    path = folder.with_name(f"{folder.name}.{config.label}.tsv")
+    write_aside(path, "path\tlabel\n" + "".join(f"{file}\t{facts[config.label]}\n" for file, facts in rows))
+    return path
 
 
 def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool = False) -> Path:

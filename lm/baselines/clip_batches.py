@@ -16,7 +16,7 @@ from foundation.seeds import require_seed
 from lm.batches import shuffled_batches
 from lm.sequences import IndexArray
 
-FrameArray = npt.NDArray[np.float16] | npt.NDArray[np.int16]
+FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]
 # frames of clips (batch, time, ...), their lengths (batch,), and a generator of all random choices -> a view of each
 MakeView = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -25,9 +25,10 @@ ORDER, EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredClips:
-    """Normalised log-mel of clips, or samples in 16 bits. Sources may be `numpy.memmap`s: only what is read is loaded.
+    """Normalised log-mel of clips, samples in 16 bits, or codes. Sources may be `numpy.memmap`s, of which only what is
+    read is loaded.
 
-    Frames are ``(mels,)``; a frame of a waveform is a single sample.
+    Frames are ``(mels,)`` or ``(streams,)``; a frame of a waveform is a single sample.
     """
 
     sources: tuple[FrameArray, ...]  # (frames, ...) each, the clips one after the other
@@ -45,6 +46,11 @@ class StoredClips:
             raise InputError(f"{problem}; they must cover all: make the spectrograms again")
         places = np.stack([np.zeros(len(offsets) - 1, np.int64), offsets[:-1], offsets[1:]], axis=1)
         return cls(sources=(frames,), places=places)
+
+    @classmethod
+    def together(cls, clips: Sequence[FrameArray]) -> "StoredClips":
+        """Build from the frames ``(time, ...)`` of each clip."""
+        return cls.of(np.concatenate(clips), np.cumsum([0, *map(len, clips)]))
 
     def __len__(self) -> int:
         return len(self.places)
@@ -69,7 +75,7 @@ class StoredClips:
     ) -> tuple[Tensor, Tensor]:
         """Read clips ``(batch, time, ...)``, zeros beyond their ends, and their lengths ``(batch,)``.
 
-        Samples are scaled to [-1, 1).
+        Samples are scaled to [-1, 1), and codes stay whole numbers.
 
         Clips longer than ``at_most`` frames are cropped at a random place from ``generator``, or at their start without
         one.
@@ -78,11 +84,12 @@ class StoredClips:
         lengths = whole.clamp(max=at_most)
         draws = torch.rand(len(clips), generator=generator, dtype=torch.float64) if generator else torch.zeros(1)
         starts = (draws * (whole - lengths + 1)).long().tolist()
-        filled = torch.zeros(len(clips), int(lengths.max()), *self.sources[0].shape[1:])
+        kind = np.int64 if self.sources[0].dtype == np.int32 else np.float32
+        filled = torch.from_numpy(np.zeros((len(clips), int(lengths.max()), *self.sources[0].shape[1:]), kind))
         for row, (clip, start, length) in enumerate(zip(clips, starts, lengths.tolist(), strict=True)):
             source, begin, _ = self.places[clip].tolist()
             frames = self.sources[source][begin + start : begin + start + length]
-            filled[row, :length] = torch.from_numpy(frames.astype(np.float32))
+            filled[row, :length] = torch.from_numpy(frames.astype(kind))
         return filled / 32768 if self.sources[0].dtype == np.int16 else filled, lengths
 
 
@@ -124,7 +131,7 @@ class WaveformBatchConfig:
         require(0 < self.max_seconds < math.inf, "batches.max_seconds", self.max_seconds, "it must be positive")
         self.at_rate(1)  # refuses all other values that are out of range
 
-    def at_rate(self, sample_rate: int) -> ClipBatchConfig:
+    def at_rate(self, sample_rate: float) -> ClipBatchConfig:
         """Return the options of batches in which a frame is a sample."""
         samples = max(round(self.max_seconds * sample_rate), 1)
         return ClipBatchConfig(

@@ -16,8 +16,8 @@ BoolArray = npt.NDArray[np.bool_]
 class RidgeProbe:
     """Regression of each class, with an intercept that has no penalty. The highest value is the answer."""
 
-    def __init__(self, features: FloatArray, targets: BoolArray) -> None:
-        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets."""
+    def __init__(self, features: FloatArray, targets: BoolArray | FloatArray) -> None:
+        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets, or to numbers ``(clips, 1)``."""
         self._centre = features.mean(0)
         self._features = features - self._centre
         self._shares = targets.mean(0)

@@ -13,6 +13,7 @@ from foundation.files import replace_folder, write_aside
 from foundation.progress import Terminal
 from foundation.text import listed
 from foundation.threads import use_threads
+from lm.probing.task import require_labels
 from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
 from pipelines.chain.next_samples import add_sample_sounds, measure_speed, train_on_samples
@@ -65,10 +66,10 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     require_space(store, "store.root=PATH", reused=True)
     use_threads(settings.threads)
     terminal = Terminal()
-    probed = "probe" in settings.stages
+    require = require_labels if "probe" in settings.stages else None
     require_sources(settings)
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
-    recordings = corpus_config(undivided, settings.embedded, store, probed=probed, terminal=terminal)
+    recordings = corpus_config(undivided, settings.embedded, store, require=require, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")

@@ -1,17 +1,16 @@
 """The recordings of a command: the embedded corpus, or the user's own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
-from audio.recordings.embedded import EmbeddedConfig, embedded_corpus
+from audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from audio.recordings.notices import division_notices, length_notices
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted
-from lm.probing.task import require_labels
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import choose_workers
 from training.gangs import Gang
@@ -35,20 +34,23 @@ def corpus_config(
     embedded: EmbeddedConfig,
     store: Path,
     *,
-    probed: bool,
+    require: Callable[[Sequence[str | None]], None] | None,
     terminal: Terminal,
     option: str = "corpus.root",
 ) -> CorpusConfig:
     """Return the corpus options; faults of folder, names or labels are refused before any recording is decoded.
 
-    ``option`` names the option of the folder in messages.
+    ``require`` refuses labels that cannot be learned; None accepts all. ``option`` names the option of the folder in
+    messages.
     """
     if config.root == EMBEDDED:
         terminal.say("corpus    the embedded corpus; its voices are synthesised once, which takes some seconds")
-        return replace(config, root=str(embedded_corpus(embedded, store / FOLDER)))
+        root = embedded_corpus(embedded, store / FOLDER)
+        table = None if embedded.label == "word" else str(label_table(embedded, root))
+        return replace(config, root=str(root), table=table)
     _, described, _ = find_recordings(config, option=option)
-    if probed:
-        require_labels([description.label for several in described.values() for description in several])
+    if require is not None:
+        require([description.label for several in described.values() for description in several])
     return config
 
 

@@ -14,8 +14,10 @@ from foundation.configuration import build
 from foundation.devices import Device, choose_device
 from foundation.files import NO_PERMISSION, file_hash, write_aside
 from foundation.progress import Terminal
+from foundation.ranges import require
 from foundation.saved_models import rate_folder
 from lm.probing.config import ProbeConfig
+from lm.probing.task import require_labels
 from lm.rate_model import load_language_model
 from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.commandline.outputs import require_kind, require_space
@@ -24,8 +26,8 @@ from pipelines.methods.signals import SIGNALS
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.completed import with_embedded_corpus
-from pipelines.settings.run import RunSettings, choose_workers
+from pipelines.settings.own_options import own_options
+from pipelines.settings.run import choose_workers
 from pipelines.stages.codes import codes, heard_codes
 from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
@@ -60,6 +62,8 @@ class ProbeRunConfig:
     def __post_init__(self) -> None:
         if self.output is not None:
             require_kind(self.output, (".json",), possible="a file ending in .json")
+        rule = "probes predict classes: leave it out, or call wordless finetune"
+        require(self.corpus.label_type == "class", "corpus.label_type", self.corpus.label_type, rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +77,9 @@ class _Rate:
 
 
 def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
-    """Build the settings from a composed config.
-
-    A corpus may suggest a front end and lengths of training, which a run that is finished no longer takes.
-    """
-    own, suggested = ({field.name for field in fields(cls)} for cls in (ProbeRunConfig, RunSettings))
-    values = {
-        name: value for name, value in with_embedded_corpus(config).items() if name in own or name not in suggested
-    }
-    return build(ProbeRunConfig, values, name="")
+    """Build the settings from a composed config."""
+    own = {field.name for field in fields(ProbeRunConfig)}
+    return build(ProbeRunConfig, own_options(config, own), name="")
 
 
 def probe_run(config: dict[str, object]) -> None:
@@ -91,12 +89,12 @@ def probe_run(config: dict[str, object]) -> None:
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
-    recordings = corpus_config(settings.corpus, settings.embedded, store, probed=True, terminal=terminal)
+    recordings = corpus_config(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
         whole = Fold(name="test", manifest=corpus.manifest)
         notices = require_probeable([whole], settings.probe, by=None)
-        for notice in (*notices, *_since_the_run(settings.model, corpus.manifest)):
+        for notice in (*notices, *notices_since_the_run(settings.model, corpus.manifest)):
             terminal.say(f"probe     {notice}")
         workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
         session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
@@ -148,7 +146,7 @@ def _save(
     terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}")
 
 
-def _since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
+def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
     """Return notices about differences between the run's recordings in ``model`` and the probed ones."""
     listed = model / MANIFEST
     return overlap_notices(manifest, read_manifest(listed, manifest.root), owner=model) if listed.is_file() else ()

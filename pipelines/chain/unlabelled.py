@@ -87,7 +87,7 @@ def _read_source(
 ) -> Corpus:
     """Read a folder as the corpus is read, with its lengths and silence; embedded words are never cut."""
     config = _source_config(source, settings.corpus)
-    config = corpus_config(config, settings.embedded, store, probed=False, terminal=terminal, option="unlabelled")
+    config = corpus_config(config, settings.embedded, store, require=None, terminal=terminal, option="unlabelled")
     return read_corpus(
         config,
         store,

@@ -9,6 +9,8 @@ COMMANDS = {
     "decode": "codes -> sound",
     "score": "how probable does the language model find recordings? nats, bits per second, perplexity",
     "probe": "what do the representations know? linear probes on labels",
+    "finetune": "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
+    "predict": "what a fine-tuned model predicts for recordings",
     "report": "draw report.html from the results of a run",
     "store": "what a store holds, and whether it is as it was written: wordless store --verify",
     "doctor": "what is installed, which devices there are, and what to do about what is missing",

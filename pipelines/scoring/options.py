@@ -1,16 +1,15 @@
 """Options of ``wordless score``."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from audio.recordings.manifest import writable
-from audio.recordings.recording_paths import Recordings, expand_home, recordings_at
+from audio.recordings.recording_paths import Recordings
 from foundation.devices import Device
 from foundation.errors import InputError
 from foundation.ranges import require
+from pipelines.commandline.inputs import recordings_of, require_writable_folders
 from pipelines.commandline.outputs import require_kind
 
 TABLES = (".tsv", ".json", ".parquet", ".txt")
@@ -41,30 +40,15 @@ class ScoreConfig:
 
     def recordings(self) -> tuple[Recordings, ...]:
         """Find the recordings of each named place."""
-        return tuple(recordings_at(place) for place in self._places())
+        return recordings_of(self.input)
 
     def require_names(self, recordings: Sequence[Recordings]) -> None:
         """Refuse folders and names that the output cannot hold, before anything is scored."""
         if self.output is None:
             return
-        for place in recordings:
-            if not writable(str(place.root)):
-                problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
-                raise InputError(f"{problem}, which {self.output} cannot hold; rename the folder")
+        require_writable_folders(recordings, self.output)
         if self.output.suffix.lower() == ".txt":
             _require_submittable([path for place in recordings for path in place.paths], self.output)
-
-    def _places(self) -> list[Path]:
-        """Return the named files and folders; the brackets of several are no part of a path, unless such a path exists.
-
-        The command line passes the option as one text, because a path may hold a comma or a space.
-        """
-        text = self.input.strip()
-        several = text.startswith("[") and text.endswith("]") and not os.path.lexists(text)
-        names = [name.strip().strip("\"'") for name in text[1:-1].split(",")] if several else [self.input]
-        if not all(names):
-            raise InputError(f"input={self.input} names no recording; write input=a.wav or input=[a.wav,b.wav]")
-        return [expand_home(name, "input") for name in names]
 
 
 def submitted_name(path: str) -> str:

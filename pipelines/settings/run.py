@@ -89,6 +89,11 @@ class RunSettings:
         self._require_one_run()
         self._require_comparable()
         self._require_unlabelled()
+        if (self.probed_methods or self.judges) and self.corpus.label_type != "class":
+            raise InputError(
+                f"corpus.label_type={self.corpus.label_type}, but probes and judges predict classes: leave the probes "
+                "out (stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
+            )
         if not self.stages:
             raise InputError(f"stages is empty; name at least one of {', '.join(get_args(Stage))}")
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from foundation.errors import InputError
+from foundation.json_values import find_object
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.wavenet import WAVENET
@@ -29,6 +30,11 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
         raise InputError(f"model={model} {state}; name the folder of a run, such as model=runs/<date>_<time>")
     if (model / part / "config.json").is_file():
         return model / part
+    if "head" in (find_object(model / "config.json") or {}):
+        raise InputError(
+            f"model={model} is a fine-tuned model, and holds no {part}; name the folder of a run, or call wordless "
+            "predict"
+        )
     if (model / "config.json").is_file():
         raise InputError(
             f"model={model} is one part of a run; name the folder above it: model={model.absolute().parent}"

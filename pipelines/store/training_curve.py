@@ -13,6 +13,7 @@ NAMES = {
     "ast": "AST",
     "wav2vec2": "wav2vec 2.0",
     "wav2vec2_finetuned": "wav2vec 2.0, fine-tuned",
+    "finetuned": "fine-tuning",
 }
 
 

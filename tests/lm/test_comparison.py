@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, r2_score
 
 from lm.comparison import (
     Hits,
     Outcome,
+    Predictions,
     Rankings,
+    Ratios,
     average_precision,
     bootstrap,
     by_fold,
@@ -158,3 +160,22 @@ def test_the_interval_over_folds_covers_as_often_as_it_says(folds: int) -> None:
     found = [over_folds(rng.normal(0.1, 0.05, folds), confidence=0.9) for _ in range(2000)]
     covered = np.mean([low is not None and high is not None and low < 0.1 < high for low, high in found])
     assert covered == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_ratio_is_the_sum_of_parts_over_the_sum_of_wholes() -> None:
+    ratios = Ratios(parts=np.array([[1.0, 0.0, 3.0], [2.0, 2.0, 2.0]]), wholes=np.array([2.0, 4.0, 6.0]))
+    np.testing.assert_allclose(measure(ratios), [[4 / 12, 6 / 12]])
+    np.testing.assert_allclose(measure(ratios, np.array([[2.0, 1.0, 0.0]])), [[2 / 8, 6 / 8]])
+
+
+def test_determination_of_resamples_is_that_of_the_repeated_clips() -> None:
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.normal(size=9), rng.normal(size=(2, 9))
+    weights = rng.integers(0, 4, size=(5, 9)).astype(np.float64)
+    found = measure(Predictions(truth=truth, predicted=predicted), weights)
+    for row, counts in enumerate(weights.astype(int)):
+        for method in range(2):
+            wanted = r2_score(np.repeat(truth, counts), np.repeat(predicted[method], counts))
+            assert found[row, method] == pytest.approx(wanted)
+    alike = Predictions(truth=np.ones(3), predicted=np.ones((1, 3)))
+    assert np.isnan(measure(alike)).all()

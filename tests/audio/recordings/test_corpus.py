@@ -37,6 +37,37 @@ def test_labels_may_be_left_out(tmp_path: Path, tone: Tone) -> None:
     assert labels(CorpusConfig(root=str(tmp_path), pattern="{label}.wav", labels="pattern")) == {"dog/1.wav": "1"}
 
 
+def test_labels_may_have_other_names(tmp_path: Path, tone: Tone) -> None:
+    for name in ("7_a.wav", "8_a.wav"):
+        tone(name)
+    config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}.wav", label_names={"7": "seven"})
+    assert labels(config) == {"7_a.wav": "seven", "8_a.wav": "8"}
+
+
+def test_labels_that_must_be_numbers_are_checked(tmp_path: Path, tone: Tone) -> None:
+    for name in ("1.5_a.wav", "-2e3_a.wav"):
+        tone(name)
+    config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}.wav", label_type="number")
+    assert labels(config) == {"1.5_a.wav": "1.5", "-2e3_a.wav": "-2e3"}
+    tone("inf_a.wav")
+    with pytest.raises(InputError, match=r"corpus\.label_type=number, but the label of inf_a\.wav is .inf."):
+        labels(config)
+
+
+def test_only_classes_are_spread_over_the_splits(tmp_path: Path, tone: Tone) -> None:
+    for number in range(20):
+        tone(f"{number}_{number}.wav")
+        tone(f"0_{20 + number}.wav")
+    splits = {}
+    for kind in ("class", "number"):
+        config = CorpusConfig(root=str(tmp_path), pattern="{label}_{index}.wav", label_type=kind)
+        manifest, _ = build_manifest(config)
+        splits[kind] = {clip.label for clip in manifest.clips if clip.split == "test"}
+        assert len(manifest.of("test")) in (2, 4)
+    assert splits["class"] == {"0"}  # the other labels have one clip each, and train
+    assert len(splits["number"] - {"0"}) > 0
+
+
 def test_linked_folders_are_entered_once(tmp_path: Path, tone: Tone) -> None:
     tone("corpus/dog/1.wav")
     tone("elsewhere/2.wav")

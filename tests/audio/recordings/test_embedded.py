@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from audio.recordings.corpus import CorpusConfig, build_manifest
-from audio.recordings.embedded import PATTERN, VOICES, EmbeddedConfig, embedded_corpus, utterances
+from audio.recordings.embedded import PATTERN, VOICES, EmbeddedConfig, embedded_corpus, label_table, utterances
 from audio.recordings.words import DEFAULT, WORDS
 from foundation.errors import InputError
 
@@ -35,6 +36,20 @@ def test_a_fresh_process_speaks_the_same_bytes(spoken: Path, tmp_path: Path) -> 
 
 def test_every_clip_sounds_different(spoken: Path) -> None:
     assert len(set(contents(spoken).values())) == len(contents(spoken)) == 4 * 3 * 2
+
+
+def test_a_table_gives_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
+    said = {each.file: each for each in utterances(SMALL)}
+    for label in ("speed", "pitch", "text"):
+        table = label_table(replace(SMALL, label=label), spoken)
+        assert table.parent == spoken.parent
+        manifest, _ = build_manifest(CorpusConfig(root=str(spoken), pattern=PATTERN, table=str(table)))
+        assert {clip.path: clip.label for clip in manifest.clips} == {
+            name: str(getattr(each, label)) for name, each in said.items()
+        }
+        assert {clip.group for clip in manifest.clips} == {*VOICES[:4]}
+    table = label_table(EmbeddedConfig(voices=1, sentences=2, label="text"), spoken)
+    assert len(table.read_text().splitlines()[1].split("\t")[1].split()) == 5  # words of a sentence
 
 
 def test_names_carry_word_voice_and_take(spoken: Path) -> None:

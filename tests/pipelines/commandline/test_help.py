@@ -42,7 +42,7 @@ def test_the_overview_fits_on_two_screens() -> None:
     assert any(line.split() == ["lm.gpt.layers", "6", "layers", "of", "the", "GPT"] for line in lines)
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("run", "probe")])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("run", "probe", "finetune")])
 def test_other_commands_take_one_screen(command: str) -> None:
     lines = command_help(command, "", []).splitlines()
     assert len(lines) <= 45

@@ -1,0 +1,54 @@
+"""Batches of labelled clips for the training loop."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lm.baselines.clip_batches import ClipViews, StoredClips
+from lm.sequences import IndexArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledBatch:
+    """Inputs of clips, and what a head shall make of them."""
+
+    inputs: Tensor  # (batch, time, ...)
+    lengths: Tensor  # (batch,) inputs
+    targets: Tensor  # (batch, ...), as `Task.targets` gives them
+
+    def to(self, device: torch.device) -> "LabelledBatch":
+        """Return the same batch on a device."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("inputs", "lengths", "targets")})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingBatches:
+    """Training batches of changed clips; there is a target for each."""
+
+    views: ClipViews
+    targets: Tensor  # (clips, ...)
+
+    def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
+        """Return share ``part`` of ``parts`` of the batch of a step."""
+        clips, [(inputs, lengths)] = self.views.batch(step, part, parts, views=1)
+        return LabelledBatch(inputs=inputs, lengths=lengths, targets=self.targets[torch.from_numpy(clips)])
+
+
+def batches_by_length(clips: StoredClips, *, batch_size: int) -> Iterator[tuple[IndexArray, Tensor, Tensor]]:
+    """Give all clips, whole, in batches of similar length, the short ones first: rows, inputs and lengths."""
+    order = np.argsort(clips.lengths, kind="stable")
+    for start, end in pairwise([*range(0, len(order), batch_size), len(order)]):
+        rows = order[start:end]
+        yield rows, *clips.read(rows, at_most=int(clips.lengths[rows].max()))
+
+
+def validation_batches(clips: StoredClips, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:
+    """Return batches of every clip once, whole and unchanged."""
+    return [
+        LabelledBatch(inputs=inputs, lengths=lengths, targets=targets[torch.from_numpy(rows)])
+        for rows, inputs, lengths in batches_by_length(clips, batch_size=batch_size)
+    ]

@@ -1,0 +1,1 @@
+"""Bodies: one file for each, and the table of all."""

@@ -1,0 +1,20 @@
+"""The table of all bodies: the description and the options of each."""
+
+from dataclasses import dataclass
+
+from lm.finetuning.bodies.gpt import GptBody, GptOptions
+from lm.finetuning.body import Body, BodyOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyKind:
+    """A body of the table."""
+
+    title: str  # in tables and messages
+    body: type[Body]
+    options: type[BodyOptions]
+
+
+BODIES: dict[str, BodyKind] = {
+    "gpt": BodyKind(title="GPT over codes", body=GptBody, options=GptOptions),
+}

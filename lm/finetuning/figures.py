@@ -1,0 +1,48 @@
+"""Figures of predictions on test clips, each with a bootstrap interval over the clips."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from foundation.ranges import require
+from foundation.seeds import require_seed
+from lm.comparison import Outcome, bootstrap, interval, measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureConfig:
+    """Options of the figures."""
+
+    resamples: int = 1000  # of the test clips
+    confidence: float = 0.95  # probability mass of all intervals
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.resamples >= 1, "figures.resamples", self.resamples, "choose 1 or more")
+        rule = "choose a probability between 0 and 1, such as 0.95"
+        require(0 < self.confidence < 1, "figures.confidence", self.confidence, rule)
+        require_seed(self.seed, "figures.seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of the predictions for the test clips."""
+
+    name: str
+    value: float
+    low: float  # bootstrap interval over clips
+    high: float
+    percent: bool = False  # whether it is a share, which is shown in percent
+
+    def show(self, value: float) -> str:
+        """Format a value of this figure."""
+        return f"{value:.1%}" if self.percent else f"{value:.3f}"
+
+
+def figure(name: str, outcome: Outcome, config: FigureConfig, *, percent: bool = False) -> Figure:
+    """Measure the outcome of one method."""
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)[:, 0]
+    known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
+    value = float(measure(outcome)[0, 0])
+    low, high = interval(known, config.confidence) if len(known) else (value, value)
+    return Figure(name=name, value=value, low=low, high=high, percent=percent)

@@ -1,0 +1,127 @@
+"""A fine-tuned model: loading, saving, and predictions for recordings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from audio.waveform import Waveform
+from foundation.configuration import build
+from foundation.errors import InputError
+from foundation.files import replace_folder
+from foundation.nearest import suggestion
+from foundation.saved_models import FINE_TUNED, WEIGHTS, load_weights, reading, write_model
+from lm.baselines.clip_batches import StoredClips
+from lm.finetuning.batches import batches_by_length
+from lm.finetuning.bodies.table import BODIES
+from lm.finetuning.body import Body, FrontEnd
+from lm.finetuning.card import model_card
+from lm.finetuning.heads.table import HEADS
+from lm.finetuning.network import FineTunedNetwork, create_network
+from lm.finetuning.task import Row, Task
+from lm.pooling import FloatArray
+
+T = TypeVar("T")
+CLIPS_AT_ONCE = 32  # whose outputs are computed together
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """The content of ``config.json``."""
+
+    body: str  # its name in the table
+    body_config: dict[str, object]
+    head: str
+    task: dict[str, object]
+    weights_sha256: str
+
+
+class FineTunedModel:
+    """A body with a head, trained on labels."""
+
+    def __init__(self, network: FineTunedNetwork, body: Body, head: str, task: Task) -> None:
+        self.network = network.eval()
+        self.body = body
+        self.head = head  # its name in the table
+        self.task = task
+        self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "FineTunedModel":
+        """Load a model that `save_pretrained` wrote."""
+        folder = Path(folder).expanduser()
+        remedy = "copy it again, or fine-tune it again (wordless finetune)"
+        with reading(folder, FINE_TUNED, _Saved, remedy=remedy) as saved:
+            body = build(_known(BODIES, saved.body, "body").body, saved.body_config, name="body_config")
+            task = build(_known(HEADS, saved.head, "head").task, saved.task, name="task")
+            if 4 * body.parameters > (folder / WEIGHTS).stat().st_size:
+                raise InputError(f"config.json describes {body.parameters} numbers, more than {WEIGHTS} has")
+            network = create_network(body, body.create(seed=0), task, seed=0)
+            tied = [f"body.{name}" for name in network.body.tied]
+            load_weights(network, folder, saved.weights_sha256, tied=tied)
+        model = cls(network.to(device), body, saved.head, task)
+        model.folder = folder
+        return model
+
+    def save_pretrained(self, folder: Path | str, *, front_end: Path) -> None:
+        """Write the model, with a copy of the parts of the folder ``front_end`` that turn sound into its inputs.
+
+        The file config.json comes last: a folder with a config.json is complete.
+        """
+        folder = Path(folder).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in self.body.parts:
+            replace_folder(folder / part, front_end / part)
+        self.write(folder)
+
+    def write(self, folder: Path) -> None:
+        """Write model.safetensors, README.md and, last, config.json."""
+        config = {
+            "body": self.body.name,
+            "body_config": asdict(self.body),
+            "head": self.head,
+            "task": asdict(self.task),
+        }
+        write_model(folder, self.network, config, card=model_card(self.network, self.body, self.head, self.task))
+
+    def predict(self, sounds: Sequence[Waveform]) -> list[Row]:
+        """Predict a row of a table for each sound, whose sample rate must be that of the model.
+
+        Raises:
+            InputError: a sound has another rate or is too short, or the model has no folder.
+        """
+        front_end, rate = self.front_end(), self.body.reading.sample_rate
+        for sound in sounds:
+            if sound.sample_rate != rate:
+                raise InputError(f"a sound has {sound.sample_rate} Hz; read it at the model's rate, {rate} Hz")
+        inputs = [front_end([sound.samples]) for sound in sounds]
+        return self.task.rows(self.outputs(StoredClips.together(inputs)))
+
+    def front_end(self) -> FrontEnd:
+        """Return the conversion of sound to inputs."""
+        if self.folder is None:
+            raise InputError("this model has no folder with its front end; load it with from_pretrained")
+        return self.body.front_end(self.folder, device=str(self.device))
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return next(self.network.parameters()).device
+
+    @torch.no_grad()
+    def outputs(self, clips: StoredClips) -> list[FloatArray]:
+        """Compute the outputs ``(steps, width)`` of each clip."""
+        found: dict[int, FloatArray] = {}
+        for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE):
+            values, steps = self.network(inputs.to(self.device), lengths.to(self.device))
+            for row, own, count in zip(rows.tolist(), values.float().cpu().numpy(), steps.tolist(), strict=True):
+                found[row] = own[:count]
+        return [found[row] for row in range(len(clips))]
+
+
+def _known(table: Mapping[str, T], name: str, kind: str) -> T:
+    if name not in table:
+        raise InputError(f"config.json names the {kind} {name!r}; {suggestion(name, table)}")
+    return table[name]

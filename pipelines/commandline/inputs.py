@@ -1,0 +1,35 @@
+"""The recordings that a command names by ``input=``: a recording, a folder, or several of both."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from audio.recordings.manifest import writable
+from audio.recordings.recording_paths import Recordings, expand_home, recordings_at
+from foundation.errors import InputError
+
+
+def recordings_of(text: str) -> tuple[Recordings, ...]:
+    """Find the recordings of each named place; ``[a.wav,b.wav]`` names several."""
+    return tuple(recordings_at(place) for place in _places(text))
+
+
+def _places(text: str) -> list[Path]:
+    """Return the named files and folders; the brackets of several are no part of a path, unless such a path exists.
+
+    The command line passes the option as one text, because a path may hold a comma or a space.
+    """
+    whole = text.strip()
+    several = whole.startswith("[") and whole.endswith("]") and not os.path.lexists(whole)
+    names = [name.strip().strip("\"'") for name in whole[1:-1].split(",")] if several else [text]
+    if not all(names):
+        raise InputError(f"input={text} names no recording; write input=a.wav or input=[a.wav,b.wav]")
+    return [expand_home(name, "input") for name in names]
+
+
+def require_writable_folders(recordings: Sequence[Recordings], output: Path) -> None:
+    """Refuse folders whose names a table cannot hold."""
+    for place in recordings:
+        if not writable(str(place.root)):
+            problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
+            raise InputError(f"{problem}, which {output} cannot hold; rename the folder")

@@ -1,0 +1,42 @@
+"""Work on each recording of a place, by this process or by several, and the telling of those that were set aside."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from audio.recordings.inspection import frequent_reasons
+from audio.recordings.manifest import Rejected, write_rejected
+from audio.recordings.recording_paths import Recordings
+from foundation.devices import cores
+from foundation.progress import Terminal
+from foundation.workers import encoding_pool, in_order
+from pipelines.encoding.job import BYTES_FOR_WORKERS
+
+R = TypeVar("R")
+
+
+def each_recording(
+    work: Callable[[str], R], place: Recordings, *, workers: int, title: str, terminal: Terminal
+) -> Iterator[tuple[str, R]]:
+    """Give the path of each recording as the user can open it, with the result of ``work`` for its path in the place.
+
+    ``workers`` is a number of processes, 0 for as many as cores if there is enough work.
+    """
+    fitting = workers or (cores() if place.size > BYTES_FOR_WORKERS else 1)
+    total = len(place.paths)
+    with encoding_pool(min(fitting, total)) as pool, terminal.working(title, total, "recordings") as progress:
+        remedy = "call the same command with workers=1, which reads all recordings again"
+        results = in_order(work, place.paths, pool, remedy=remedy)
+        for done, (path, result) in enumerate(zip(place.paths, results, strict=True), 1):
+            yield str(place.root / path), result
+            progress.advance_to(done)
+
+
+def tell_rejected(rejected: Sequence[Rejected], listed: Path | None, terminal: Terminal) -> None:
+    """Print each file that was set aside with its reason, or write the list into a file."""
+    if listed is None or not rejected:
+        for each in rejected:
+            terminal.say(f"set aside: {each.path}: {each.reason}")
+        return
+    write_rejected(rejected, listed)
+    terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {listed}")

@@ -1,0 +1,24 @@
+"""``wordless finetune``: a head on a pre-trained body, trained on labels."""
+
+from pipelines.commandline.command import command
+
+PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "store.root", "body.weights"})
+TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
+
+OFTEN = (
+    *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by"),
+    *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr", "store.root"),
+)
+
+
+def finetune(config: dict[str, object]) -> None:
+    """Fine-tune a body on the corpus that a composed config describes."""
+    from pipelines.finetuning.job import finetune_body  # seconds of imports, which a misspelt option need not wait for
+
+    finetune_body(config)
+
+
+main = command("finetune", finetune, paths=PATHS, texts=TEXTS, often=OFTEN)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""``wordless finetune`` and ``wordless predict``: heads on bodies, trained on labels."""

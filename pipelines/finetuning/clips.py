@@ -1,0 +1,139 @@
+"""The clips of a fine-tuning: those that the body and the head can read, with their labels and splits."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from audio.reading import resampled_length
+from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, Split
+from foundation.errors import InputError
+from foundation.text import counted
+from lm.finetuning.body import Body
+from lm.finetuning.task import HeadOptions, Task
+from lm.sequences import IndexArray
+from pipelines.store.store import text_hash
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledClips:
+    """Clips with labels; a row is the number of a clip."""
+
+    manifest: Manifest  # of these clips alone
+    set_aside: tuple[Rejected, ...]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The label of each clip."""
+        return [clip.label or "" for clip in self.manifest.clips]
+
+    @cached_property
+    def rows(self) -> Mapping[Split, IndexArray]:
+        """The rows of each split."""
+        splits = np.array([clip.split for clip in self.manifest.clips])
+        return {split: np.flatnonzero(splits == split) for split in SPLITS}
+
+    def labels_of(self, rows: IndexArray) -> list[str]:
+        """Return the labels of some clips."""
+        return [self.labels[row] for row in rows]
+
+    def names_of(self, rows: IndexArray) -> list[str]:
+        """Return the names of some clips."""
+        return [self.manifest.clips[row].name for row in rows]
+
+    @property
+    def notices(self) -> list[str]:
+        """How many clips were set aside, and why."""
+        reasons = Counter(each.reason for each in self.set_aside)
+        return [f"{counted(count, 'clip')} set aside: {reason}" for reason, count in reasons.items()]
+
+    def without(self, reasons: Mapping[str, str]) -> "LabelledClips":
+        """Set aside the clips that ``reasons`` names."""
+        kept = tuple(clip for clip in self.manifest.clips if clip.name not in reasons)
+        more = tuple(Rejected(path=name, reason=reason) for name, reason in reasons.items())
+        return LabelledClips(manifest=replace(self.manifest, clips=kept), set_aside=(*self.set_aside, *more))
+
+
+def labelled_clips(
+    manifest: Manifest, body: Body, options: HeadOptions, *, max_seconds: float, upsample: bool
+) -> LabelledClips:
+    """Return the clips that have a label and that the body can read; of the others, return the reasons.
+
+    Raises:
+        InputError: recordings have a lower rate than the body, or a split has no clip.
+    """
+    if not upsample:
+        _require_rate(manifest, body.reading.sample_rate)
+    clips = LabelledClips(manifest=manifest, set_aside=())
+    checked = {clip.name: _fault(clip, body, options, max_seconds) for clip in manifest.clips}
+    fit = clips.without({name: reason for name, reason in checked.items() if reason})
+    _require_filled(fit)
+    return fit
+
+
+def with_room(clips: LabelledClips, body: Body, task: Task) -> LabelledClips:
+    """Set aside the training clips that are too short for their label."""
+    reading = body.reading
+    short = {
+        clip.name: f"too short for its label at {reading.states_per_second:g} states per second"
+        for clip in clips.manifest.of("train")
+        if not task.fits(clip.label or "", _states(clip, body), states_per_second=reading.states_per_second)
+    }
+    if not short:
+        return clips
+    fit = clips.without(short)
+    _require_filled(fit)
+    return fit
+
+
+def labels_key(clips: LabelledClips, rows: IndexArray) -> str:
+    """Hash the names and labels of some clips."""
+    return text_hash("\n".join(f"{name}\t{label}" for name, label in zip(*_described(clips, rows), strict=True)))
+
+
+def _described(clips: LabelledClips, rows: IndexArray) -> tuple[Sequence[str], Sequence[str]]:
+    return clips.names_of(rows), clips.labels_of(rows)
+
+
+def num_inputs(clip: Clip, body: Body) -> int:
+    """Count the inputs that the body makes of a clip."""
+    return body.num_inputs(resampled_length(clip.num_samples, clip.sample_rate, body.reading.sample_rate))
+
+
+def _states(clip: Clip, body: Body) -> int:
+    return body.reading.num_states(num_inputs(clip, body))
+
+
+def _fault(clip: Clip, body: Body, options: HeadOptions, max_seconds: float) -> str:
+    """Return why a clip cannot be used; empty if it can."""
+    if clip.label is None:
+        return "it has no label"
+    samples = resampled_length(clip.num_samples, clip.sample_rate, body.reading.sample_rate)
+    if samples < body.least_samples:
+        milliseconds = 1000 * body.least_samples / body.reading.sample_rate
+        return f"shorter than the {milliseconds:g} ms of a state"
+    if options.reads_whole_clips and clip.split == "train" and clip.seconds > max_seconds:
+        return f"longer than body.batches.max_seconds={max_seconds:g}, and a part of it would not fit its label"
+    return ""
+
+
+def _require_rate(manifest: Manifest, rate: int) -> None:
+    low = [clip for clip in manifest.clips if clip.sample_rate < rate]
+    if low:
+        raise InputError(
+            f"{counted(len(low), 'clip')} of {len(manifest.clips)} have a lower sample rate than the body's {rate} Hz "
+            f"({low[0].path}: {low[0].sample_rate} Hz); choose a body of that rate (a run with audio.sample_rate="
+            f"{low[0].sample_rate}), or allow it with upsample=true"
+        )
+
+
+def _require_filled(clips: LabelledClips) -> None:
+    empty = [split for split in SPLITS if not len(clips.rows[split])]
+    if empty:
+        why = f" ({'; '.join(clips.notices)})" if clips.set_aside else ""
+        raise InputError(
+            f"no {' and no '.join(empty)} clip can be used{why}; fine-tuning needs some of each split: label more "
+            "recordings, or change corpus.split"
+        )

@@ -1,0 +1,139 @@
+"""The work of ``wordless finetune``: from recordings and labels to a fine-tuned model and its figures."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from audio.recordings.manifest import Manifest, recordings_hash
+from foundation.devices import choose_device
+from foundation.errors import InputError
+from foundation.progress import Terminal
+from foundation.threads import use_threads
+from lm.finetuning.body import RANDOM, Body, Source, freeze
+from lm.finetuning.task import Task
+from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
+from pipelines.chain.probe_job import notices_since_the_run
+from pipelines.commandline.outputs import require_space
+from pipelines.finetuning.clips import LabelledClips, labelled_clips, with_room
+from pipelines.finetuning.options import FinetuneSettings, finetune_settings
+from pipelines.finetuning.results import write_results
+from pipelines.finetuning.stages import body_inputs
+from pipelines.finetuning.trials import Study, trials
+from pipelines.settings.run import choose_workers
+from pipelines.store.run_folder import part_of
+from pipelines.store.session import Session
+from pipelines.store.store import Store, text_hash
+from pipelines.store.work_folder import work_folder
+from training.gangs import Gang, open_gang
+
+FOLDER = "finetuned"  # in the folder of a run
+
+
+def finetune_body(config: dict[str, object]) -> None:
+    """Train every trial, save the fine-tuned model with its figures, and print them as a table."""
+    settings = finetune_settings(config)
+    command, terminal = settings.command, Terminal()
+    pretrained, scratch = (_open(settings, weights) for weights in (settings.body.weights, RANDOM))
+    freeze(scratch.create(seed=0), settings.body.frozen_layers)  # refuses too many layers
+    require_space(command.store.root, "store.root=PATH", reused=True)
+    use_threads(command.threads)
+    with open_gang(choose_device(command.device)) as gang:
+        corpus = _read(settings, gang, terminal)
+        clips, task = _learnable(settings, pretrained.body, corpus.manifest)
+        notices = [*clips.notices, *_notices(settings, corpus.manifest)]
+        for notice in notices:
+            terminal.say(f"finetune  {notice}")
+        job = _job(settings, pretrained, clips, task)
+        folder = command.output or _folder(settings, corpus.name, job)
+        session = _session(settings, corpus, folder, gang, terminal)
+        with _held(folder, job, gang):
+            inputs = body_inputs(session, clips.manifest, pretrained)
+            study = Study(
+                settings=settings, pretrained=pretrained, scratch=scratch, task=task, clips=clips, inputs=inputs
+            )
+            made = list(trials(session, study))
+            if not gang.rank:
+                write_results(session, study, made, corpus=corpus, notices=notices, config=config)
+
+
+def _open(settings: FinetuneSettings, weights: str) -> Source:
+    """Describe the body with pre-trained or random weights."""
+    options, model = settings.body_options, settings.command.model
+    if options.needs and model is None:
+        taken, body = " and ".join(options.needs), settings.body.name
+        raise InputError(f"model=null, but body={body} takes {taken} of a run; name its folder: model=RUN")
+    if model is None and settings.command.output is None:
+        raise InputError(
+            "output=null, and there is no model=RUN whose folder could hold the results; add output=FOLDER"
+        )
+    parts = {str(part): part_of(model, part) for part in options.needs} if model is not None else {}
+    return options.open(parts, weights=weights)
+
+
+def _read(settings: FinetuneSettings, gang: Gang, terminal: Terminal) -> Corpus:
+    """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
+    command, head = settings.command, settings.head_options
+
+    def require(labels: Sequence[str | None]) -> None:
+        head.require([label for label in labels if label is not None])
+
+    store = command.store.root
+    options = replace(command.corpus, label_type=head.label_type)
+    recordings = corpus_config(options, command.embedded, store, require=require, terminal=terminal)
+    return read_corpus(recordings, store, workers=command.workers, gang=gang, terminal=terminal)
+
+
+def _learnable(settings: FinetuneSettings, body: Body, manifest: Manifest) -> tuple[LabelledClips, Task]:
+    """Return the clips that can be used, and the task that their labels give."""
+    head, seconds = settings.head_options, settings.body.batches.max_seconds
+    clips = labelled_clips(manifest, body, head, max_seconds=seconds, upsample=settings.command.upsample)
+    train, validation, test = (clips.labels_of(rows) for rows in clips.rows.values())
+    task = head.task(train, [*validation, *test])
+    return with_room(clips, body, task), task
+
+
+def _notices(settings: FinetuneSettings, manifest: Manifest) -> tuple[str, ...]:
+    """Say what the recordings of the run mean for those of the fine-tuning."""
+    model = settings.command.model
+    return () if model is None else notices_since_the_run(model, manifest)
+
+
+def _job(settings: FinetuneSettings, source: Source, clips: LabelledClips, task: Task) -> dict[str, object]:
+    """Describe the work, by which the folder of the results knows it again."""
+    command, body = settings.command, settings.body
+    options = {"body": asdict(body), "task": asdict(task), "figures": asdict(command.figures)}
+    chosen = {name: getattr(command, name) for name in ("shares", "seeds", "seed", "beside")}
+    return {
+        "head": settings.head,
+        "body": body.name,
+        "weights": source.fingerprint,
+        "options": text_hash(json.dumps([options, chosen, asdict(command.probe)]))[:16],
+        "recordings": recordings_hash(clips.manifest)[:16],
+        "labels": text_hash(json.dumps([[clip.label, clip.split] for clip in clips.manifest.clips]))[:16],
+    }
+
+
+def _folder(settings: FinetuneSettings, corpus: str, job: dict[str, object]) -> Path:
+    """Name a folder in that of the run, one for each corpus, head and set of options."""
+    assert settings.command.model is not None  # `_open` refuses to go on without both
+    name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
+    return settings.command.model / FOLDER / f"{name}_{settings.head}_{text_hash(json.dumps(job))[:8]}"
+
+
+def _session(settings: FinetuneSettings, corpus: Corpus, folder: Path, gang: Gang, terminal: Terminal) -> Session:
+    command = settings.command
+    workers = choose_workers(command.workers, seconds=corpus.manifest.seconds)
+    return Session(store=Store(command.store.root), gang=gang, terminal=terminal, folder=folder, workers=workers)
+
+
+@contextmanager
+def _held(folder: Path, job: dict[str, object], gang: Gang) -> Iterator[None]:
+    """Lock the folder of the results on rank 0; it must be new, empty, or begun by the same job."""
+    if gang.rank:
+        yield
+        return
+    with work_folder(folder, job):
+        yield

@@ -1,0 +1,150 @@
+"""Options of ``wordless finetune``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from audio.recordings.corpus import CorpusConfig
+from audio.recordings.embedded import EmbeddedConfig
+from foundation.configuration import build
+from foundation.devices import Device
+from foundation.errors import InputError
+from foundation.nearest import suggestion
+from foundation.ranges import require
+from foundation.seeds import require_seed
+from lm.baselines.clip_batches import WaveformBatchConfig
+from lm.finetuning.bodies.table import BODIES
+from lm.finetuning.body import BodyOptions, FrozenLayers, require_frozen_layers
+from lm.finetuning.figures import FigureConfig
+from lm.finetuning.heads.table import HEADS
+from lm.finetuning.task import HeadOptions
+from lm.probing.config import ProbeConfig
+from pipelines.commandline.outputs import require_kind
+from pipelines.settings.completed import EMBEDDED
+from pipelines.settings.own_options import own_options
+from pipelines.settings.run import MAX_THREADS
+from pipelines.store.store import StoreConfig
+from training.state import FitConfig
+
+T = TypeVar("T")
+Opponent = Literal["scratch", "probe"]
+NUMBERS = ("speed", "pitch")  # labels of the embedded corpus that are numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyConfig:
+    """Options that all bodies have."""
+
+    name: str  # in the table of bodies
+    weights: str  # none: random weights; else pre-trained weights, as each body explains
+    frozen_layers: FrozenLayers  # layers, from the inputs on, whose weights stay; all: only the head is trained
+    learning_rates: tuple[float, ...] | None  # each is tried, and validation chooses; None: fit.lr
+    batches: WaveformBatchConfig
+    fit: FitConfig
+
+    def __post_init__(self) -> None:
+        require_known(self.name, BODIES, "body")
+        require_frozen_layers(self.frozen_layers)
+        rates = self.learning_rates
+        rule = "list learning rates above 0, each once, or null for body.fit.lr"
+        fitting = rates is None or (len(rates) == len({*rates}) > 0 and min(rates) > 0)
+        require(fitting, "body.learning_rates", list(rates or ()), rule)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates that are tried."""
+        return self.learning_rates or (self.fit.lr,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandConfig:
+    """Options of the command outside body and head."""
+
+    model: Path | None  # folder of a run; None: the body needs no run
+    output: Path | None  # folder; None: a folder in the folder of the run
+    upsample: bool  # whether recordings may have a lower rate than the body
+    shares: tuple[float, ...]  # of the training labels, ascending; the model of the largest share is saved
+    seeds: int  # trainings of everything, with consecutive seeds from `seed` on
+    seed: int
+    beside: tuple[Opponent, ...]  # scratch: the same body with random weights; probe: a linear probe
+    corpus: CorpusConfig
+    embedded: EmbeddedConfig
+    probe: ProbeConfig
+    figures: FigureConfig
+    device: Device
+    threads: int | None
+    workers: int
+    store: StoreConfig
+
+    def __post_init__(self) -> None:
+        if self.output is not None:
+            require_kind(self.output, (), possible="a folder")
+        shares = list(self.shares)
+        rule = "list shares of the labels above 0, up to 1, ascending: [0.01, 0.1, 1]"
+        fitting = shares == sorted({*shares}) and shares and all(0 < share <= 1 for share in shares)
+        require(bool(fitting), "shares", shares, rule)
+        require(len({*self.beside}) == len(self.beside), "beside", list(self.beside), "name each once")
+        require(self.seeds >= 1, "seeds", self.seeds, "choose 1 or more")
+        require_seed(self.seed, "seed")
+        require_seed(self.seed + self.seeds - 1, "seed + seeds - 1")
+        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
+        require(self.threads is None or 1 <= self.threads <= MAX_THREADS, "threads", self.threads, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """All options of ``wordless finetune``."""
+
+    command: CommandConfig
+    body: BodyConfig
+    body_options: BodyOptions
+    head: str  # its name in the table
+    head_options: HeadOptions
+
+    def __post_init__(self) -> None:
+        wanted, corpus, embedded = self.head_options.label_type, self.command.corpus, self.command.embedded
+        if corpus.label_type not in ("class", wanted):
+            raise InputError(
+                f"corpus.label_type={corpus.label_type}, but head={self.head} learns labels of the type {wanted}: "
+                "leave corpus.label_type out, or choose another head"
+            )
+        if corpus.root == EMBEDDED and wanted == "number" and embedded.label not in NUMBERS:
+            raise InputError(
+                f"head={self.head} learns numbers, and embedded.label is {embedded.label}; choose "
+                f"{' or '.join(NUMBERS)}, or recordings of your own: corpus.table=FILE"
+            )
+
+
+def finetune_settings(config: Mapping[str, object]) -> FinetuneSettings:
+    """Build the settings from a composed config; the head decides the type of the labels."""
+    own = {field.name for field in fields(CommandConfig)}
+    values = own_options(config, {*own, "body", "head"})
+    body, head = _group(values, "body"), _group(values, "head")
+    common = {field.name for field in fields(BodyConfig)}
+    chosen = build(BodyConfig, {name: value for name, value in body.items() if name in common}, name="body")
+    others = {name: value for name, value in body.items() if name not in common}
+    head_name = str(head.pop("name", None))
+    require_known(head_name, HEADS, "head")
+    return FinetuneSettings(
+        command=build(CommandConfig, values, name=""),
+        body=chosen,
+        body_options=build(BODIES[chosen.name].options, others, name="body"),
+        head=head_name,
+        head_options=build(HEADS[head_name].options, head, name="head"),
+    )
+
+
+def _group(values: dict[str, object], name: str) -> dict[str, object]:
+    """Take a group of options out of the values."""
+    group = values.pop(name, None)
+    if not isinstance(group, Mapping):
+        raise InputError(f"{name}={group} is not a group of options; choose one, such as {name}=...")
+    return {str(key): value for key, value in group.items()}
+
+
+def require_known(name: str, table: Mapping[str, object], group: str) -> None:
+    """Refuse a name that is not in a table."""
+    if name not in table:
+        raise InputError(f"{group}.name={name} is not one of the table; {suggestion(name, table)}")

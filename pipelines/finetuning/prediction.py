@@ -1,0 +1,104 @@
+"""The work of ``wordless predict``, once its options are checked."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+
+from audio.decoding import RecordingError
+from audio.reading import read_blocks
+from audio.recordings.inspection import frequent_reasons
+from audio.recordings.manifest import Rejected, writable
+from audio.recordings.recording_paths import Recordings
+from audio.waveform import FloatArray
+from foundation.arrays import Array
+from foundation.devices import choose_device
+from foundation.errors import InputError
+from foundation.progress import Terminal
+from foundation.tables import write_table
+from foundation.text import counted, escape
+from lm.baselines.clip_batches import StoredClips
+from lm.finetuning.body import FrontEnd
+from lm.finetuning.model import CLIPS_AT_ONCE, FineTunedModel
+from lm.finetuning.task import Row
+from pipelines.encoding.each_recording import each_recording, tell_rejected
+from pipelines.finetuning.prediction_options import PredictConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputReader:
+    """What any process needs to convert recordings to inputs."""
+
+    root: Path
+    front_end: FrontEnd
+    sample_rate: int
+    least_samples: int
+
+
+def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]) -> None:
+    """Predict all recordings, print a line for each, and write the table."""
+    terminal = Terminal()
+    model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
+    rows: list[Row] = []
+    rejected: list[Rejected] = []
+    found = chain.from_iterable(
+        each_recording(
+            partial(read_recording, _reader(model, place.root)),
+            place,
+            workers=settings.workers,
+            title="predicting",
+            terminal=terminal,
+        )
+        for place in recordings
+    )
+    while several := list(islice(found, CLIPS_AT_ONCE)):
+        rejected += [Rejected(path=path, reason=read.reason) for path, read in several if isinstance(read, Rejected)]
+        rows += _predicted(model, [(path, read) for path, read in several if not isinstance(read, Rejected)])
+    tell_rejected(rejected, settings.rejected, terminal)
+    if not rows:
+        raise InputError(f"input={settings.input}: no recording can be read ({frequent_reasons(rejected)})")
+    if settings.output is not None:
+        write_table(settings.output, rows)
+    written = f": {settings.output}" if settings.output else ""
+    terminal.say(f"{counted(len(rows), 'recording')}{written}")
+
+
+def _predicted(model: FineTunedModel, read: Sequence[tuple[str, Array]]) -> Iterator[Row]:
+    """Give a row for each recording, and print its path and its prediction."""
+    if not read:
+        return
+    outputs = model.outputs(StoredClips.together([inputs for _, inputs in read]))
+    for (path, _), row in zip(read, model.task.rows(outputs), strict=True):
+        print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
+        yield {"path": path, **row}
+
+
+def _reader(model: FineTunedModel, root: Path) -> InputReader:
+    reading, front_end = model.body.reading, model.front_end()
+    rate, least = reading.sample_rate, model.body.least_samples
+    return InputReader(root=root, front_end=front_end, sample_rate=rate, least_samples=least)
+
+
+def read_recording(reader: InputReader, path: str) -> Array | Rejected:
+    """Convert one recording to inputs, or say why it is set aside."""
+    if not writable(path):
+        return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
+    samples = [0]
+    try:
+        inputs = reader.front_end(_counted(read_blocks(reader.root / path, reader.sample_rate), samples))
+    except RecordingError as error:
+        return Rejected(path=path, reason=error.reason)
+    except InputError as error:
+        return Rejected(path=path, reason=str(error))
+    if samples[0] < reader.least_samples:
+        milliseconds = 1000 * reader.least_samples / reader.sample_rate
+        return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")
+    return inputs
+
+
+def _counted(blocks: Iterable[FloatArray], samples: list[int]) -> Iterator[FloatArray]:
+    """Give the blocks, and add their samples to the only number of ``samples``."""
+    for block in blocks:
+        samples[0] += len(block)
+        yield block

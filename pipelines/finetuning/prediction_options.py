@@ -1,0 +1,47 @@
+"""Options of ``wordless predict``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from foundation.devices import Device
+from foundation.errors import InputError
+from foundation.json_values import find_object
+from foundation.ranges import require
+from pipelines.commandline.outputs import require_kind
+
+TABLES = (".tsv", ".json", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Options of ``wordless predict``."""
+
+    model: Path  # folder of a fine-tuned model
+    input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
+    output: Path | None  # a table; None: the lines are only printed
+    device: Device
+    workers: int  # processes; 0: as many as cores if there is enough work
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
+        if self.output is not None:
+            possible = "a file ending in .tsv, .json or .parquet"
+            require_kind(self.output, TABLES, possible=possible)
+            require(self.output.suffix.lower() in TABLES, "output", self.output, f"name {possible}")
+        self._require_model()
+
+    def _require_model(self) -> None:
+        """Refuse a folder that cannot be a fine-tuned model; its files are checked when they are read."""
+        if not self.model.is_dir():
+            state = "is a file" if self.model.exists() else "does not exist"
+            raise InputError(f"model={self.model} {state}; name a folder that wordless finetune wrote")
+        if "head" not in (find_object(self.model / "config.json") or {}):
+            raise InputError(
+                f"model={self.model} holds no fine-tuned model; name a folder that wordless finetune wrote, such as "
+                "one in the folder finetuned of a run"
+            )
+
+    @property
+    def rejected(self) -> Path | None:
+        """The list of files that were set aside; None without an output."""
+        return None if self.output is None else self.output.with_name(self.output.name + ".rejected.tsv")

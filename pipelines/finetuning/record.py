@@ -1,0 +1,77 @@
+"""The figures of a fine-tuning: ``figures.json``, and a table for the terminal and in Markdown."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from foundation.text import counted
+from lm.comparison import over_folds
+from lm.finetuning.figures import Figure
+from pipelines.finetuning.trials import TITLES, Trial
+
+BASELINE = "the same answer for every clip"
+
+
+def summary(trials: Sequence[Trial], constant: Sequence[Figure], *, confidence: float) -> list[dict[str, Any]]:
+    """Average the figures of each opponent and share over the seeds, with t intervals; the constant answer is last.
+
+    With a single seed the interval is the bootstrap interval over test clips.
+    """
+    groups: dict[tuple[str, float], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((TITLES[trial.arm], trial.share), []).append(trial)
+    rows = [_row(of, several, confidence) for (of, _), several in sorted(groups.items(), key=lambda each: each[0][1])]
+    return [*rows, {"of": BASELINE, "share": None, "clips": None, "seeds": 1, "figures": [_plain(f) for f in constant]}]
+
+
+def _row(of: str, trials: Sequence[Trial], confidence: float) -> dict[str, Any]:
+    figures = [
+        _over_seeds([trial.figures[number] for trial in trials], confidence) for number in range(len(trials[0].figures))
+    ]
+    clips = round(float(np.mean([trial.clips for trial in trials])))
+    return {"of": of, "share": trials[0].share, "clips": clips, "seeds": len(trials), "figures": figures}
+
+
+def _over_seeds(figures: Sequence[Figure], confidence: float) -> dict[str, Any]:
+    first = figures[0]
+    if len(figures) == 1:
+        return _plain(first)
+    values = np.array([each.value for each in figures])
+    low, high = over_folds(values, confidence=confidence)
+    mean = Figure(name=first.name, value=float(values.mean()), low=low or 0.0, high=high or 0.0, percent=first.percent)
+    return _plain(mean)
+
+
+def _plain(one: Figure) -> dict[str, Any]:
+    """Return a figure as plain values, with its text."""
+    text = f"{one.show(one.value)} ({one.show(one.low)} to {one.show(one.high)})"
+    return {"name": one.name, "value": one.value, "low": one.low, "high": one.high, "text": text}
+
+
+def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Write the summary as a Markdown table."""
+    head = _heading(rows)
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *_cells(rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def as_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Build a terminal table of the summary."""
+    table = Table(box=None, pad_edge=False)
+    for name in _heading(rows):
+        table.add_column(name, no_wrap=True)
+    for cells in _cells(rows):
+        table.add_row(*cells)
+    return table
+
+
+def _heading(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return ["", "labels", *(figure["name"] for figure in rows[0]["figures"])]
+
+
+def _cells(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
+    for row in rows:
+        labels = "" if row["share"] is None else f"{row['share']:.0%}: {counted(row['clips'], 'clip')}"
+        yield [row["of"], labels, *(figure["text"] for figure in row["figures"])]

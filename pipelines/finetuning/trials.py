@@ -1,0 +1,145 @@
+"""The trials of a fine-tuning: each opponent with each share of the labels and each seed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from foundation.configuration import move_seeds
+from foundation.text import counted
+from lm.finetuning.body import FrozenLayers, Source
+from lm.finetuning.figures import Figure
+from lm.finetuning.task import PooledTask, Task
+from lm.pooling import FloatArray
+from lm.probing.learning_curve import label_order
+from lm.sequences import IndexArray
+from pipelines.finetuning.clips import LabelledClips
+from pipelines.finetuning.options import FinetuneSettings
+from pipelines.finetuning.probes import chosen_candidate, probed
+from pipelines.finetuning.stages import Training, body_features, finetuned, least_loss, read_outputs
+from pipelines.store.session import Session
+from pipelines.store.store import Entry
+
+Arm = Literal["finetuned", "scratch", "probe"]
+TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """What all trials share."""
+
+    settings: FinetuneSettings
+    pretrained: Source
+    scratch: Source
+    task: Task  # of all labels
+    clips: LabelledClips
+    inputs: Entry
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Draw:
+    """The training clips that have a label in some trials, and the task that their labels give."""
+
+    share: float
+    number: int  # of the seed, from 0
+    rows: IndexArray
+    task: Task
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trial:
+    """The result of one trial."""
+
+    arm: Arm
+    share: float
+    clips: int  # training clips with a label
+    seed: int
+    task: Task
+    entry: Entry
+    outputs: Sequence[FloatArray]  # of the test clips
+    figures: tuple[Figure, ...]
+    chosen: str  # on validation: a learning rate, or a layer and pooling
+
+    @property
+    def record(self) -> dict[str, object]:
+        """The trial as plain values."""
+        values = {name: getattr(self, name) for name in ("arm", "share", "clips", "seed", "chosen")}
+        return {**values, "key": self.entry.key, "figures": [asdict(each) for each in self.figures]}
+
+
+def trials(session: Session, study: Study) -> Iterator[Trial]:
+    """Make every trial, seed by seed and share by share."""
+    command = study.settings.command
+    arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in command.beside]
+    for number in range(command.seeds):
+        for share in command.shares:
+            draw = _draw(study, share, number)
+            for arm in arms:
+                yield _trial(session, study, draw, arm)
+
+
+def _draw(study: Study, share: float, number: int) -> Draw:
+    """Draw the training clips that have a label; smaller shares lie in larger ones.
+
+    The task is made from their labels alone, so that nothing else is known of the others.
+    """
+    clips = study.clips
+    train, validation, test = clips.rows.values()
+    rows = train
+    if share < 1:
+        seed = study.settings.command.seed + number
+        order = label_order(study.task.strata(clips.labels_of(train)), seed=seed)
+        rows = train[np.sort(order.first(share))]
+    held_out = [*clips.labels_of(validation), *clips.labels_of(test)]
+    task = study.settings.head_options.task(clips.labels_of(rows), held_out)
+    return Draw(share=share, number=number, rows=rows, task=task)
+
+
+def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
+    command = study.settings.command
+    seed = command.seed + draw.number
+    own = replace(session, place=f"{TITLES[arm]}, {counted(len(draw.rows), 'label')}, seed {seed}")
+    if arm == "probe" and isinstance(draw.task, PooledTask):
+        features = body_features(own, study.pretrained, study.inputs, seed=seed)
+        entry = probed(own, study.clips, features, draw.rows, draw.task, command.probe)
+        chosen = chosen_candidate(entry)
+    else:
+        entry, chosen = _best_training(own, study, draw, arm)
+    test = study.clips.rows["test"]
+    outputs = read_outputs(entry.folder)[-len(test) :]
+    return Trial(
+        arm=arm,
+        share=draw.share,
+        clips=len(draw.rows),
+        seed=seed,
+        task=draw.task,
+        entry=entry,
+        outputs=outputs,
+        figures=draw.task.figures(outputs, study.clips.labels_of(test), command.figures),
+        chosen=chosen,
+    )
+
+
+def _best_training(session: Session, study: Study, draw: Draw, arm: Arm) -> tuple[Entry, str]:
+    """Train with each learning rate; return what is best on validation."""
+    rates = study.settings.body.rates
+    trainings = [_training(study, draw, arm, rate) for rate in rates]
+    made = [finetuned(session, study.clips, study.inputs, draw.rows, training) for training in trainings]
+    best = int(np.argmin([least_loss(entry) for entry in made]))
+    return made[best], f"learning rate {rates[best]:g}"
+
+
+def _training(study: Study, draw: Draw, arm: Arm, rate: float) -> Training:
+    settings = study.settings
+    body = move_seeds(settings.body, draw.number, name="body")
+    frozen: dict[Arm, FrozenLayers] = {"finetuned": body.frozen_layers, "scratch": 0, "probe": "all"}
+    return Training(
+        source=study.scratch if arm == "scratch" else study.pretrained,
+        head=settings.head,
+        task=draw.task,
+        frozen_layers=frozen[arm],
+        body_options=asdict(settings.body_options),
+        batches=body.batches,
+        fit=replace(body.fit, lr=rate),
+    )

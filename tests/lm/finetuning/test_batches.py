@@ -1,0 +1,58 @@
+"""Inputs of clips, and batches of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from foundation.errors import InputError
+from lm.baselines.clip_batches import ClipViews, StoredClips, WaveformBatchConfig
+from lm.finetuning.batches import TrainingBatches, batches_by_length, validation_batches
+
+LENGTHS = (3, 9, 1, 5, 7, 2, 8, 4)
+CLIPS = StoredClips.together([np.full((length, 2), clip, np.int32) for clip, length in enumerate(LENGTHS)])
+TARGETS = torch.arange(len(LENGTHS)) * 10
+
+
+def unchanged(
+    inputs: torch.Tensor, lengths: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return inputs, lengths
+
+
+def training() -> TrainingBatches:
+    config = WaveformBatchConfig(batch_size=4, max_seconds=2, pool_batches=1).at_rate(50)
+    return TrainingBatches(views=ClipViews(CLIPS, config, unchanged), targets=TARGETS)
+
+
+def test_every_clip_comes_once_in_an_epoch_with_its_target() -> None:
+    batches = [training().batch(step, 0, 1) for step in range(2)]
+    clips = [int(clip) for batch in batches for clip in batch.inputs[:, 0, 0]]
+    assert sorted(clips) == list(range(8))
+    for batch in batches:
+        for inputs, length, target in zip(batch.inputs, batch.lengths.tolist(), batch.targets.tolist(), strict=True):
+            clip = int(inputs[0, 0])
+            assert (length, target) == (LENGTHS[clip], 10 * clip)
+            assert (inputs[:length] == clip).all()
+            assert (inputs[length:] == 0).all()
+
+
+def test_parts_together_are_the_whole() -> None:
+    whole, parts = training().batch(5, 0, 1), [training().batch(5, part, 2) for part in range(2)]
+    for part, batch in enumerate(parts):
+        assert batch.targets.tolist() == whole.targets[part::2].tolist()
+        assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
+    with pytest.raises(InputError, match=r"batches\.batch_size is 4, to be shared by 3"):
+        training().batch(0, 0, 3)
+
+
+def test_codes_stay_whole_numbers_and_other_inputs_become_floats() -> None:
+    assert CLIPS.read(np.array([1]), at_most=9)[0].dtype == torch.int64
+    halves = StoredClips.together([np.full((3, 2), 0.5, np.float16)])
+    assert halves.read(np.array([0]), at_most=9)[0].dtype == torch.float32
+
+
+def test_validation_holds_every_clip_once_and_whole() -> None:
+    batches = validation_batches(CLIPS, TARGETS, batch_size=3)
+    assert [len(batch.targets) for batch in batches] == [3, 3, 2]
+    assert torch.cat([batch.lengths for batch in batches]).tolist() == sorted(LENGTHS)
+    assert [rows.tolist() for rows, _, _ in batches_by_length(CLIPS.of_rows([1, 2]), batch_size=8)] == [[1, 0]]

@@ -1,0 +1,111 @@
+"""Classification: targets, figures, rows, probes and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from foundation.errors import InputError
+from lm.finetuning.figures import FigureConfig
+from lm.finetuning.heads.classification import ClassificationOptions, ClassificationTask
+from lm.finetuning.task import PooledTask
+from lm.pooling import pool
+from lm.probing.config import ProbeConfig
+
+FIGURES = FigureConfig(resamples=50)
+SEVERAL = ClassificationOptions(label_separator=";")
+
+
+def one(*classes: str) -> ClassificationTask:
+    return ClassificationOptions(label_smoothing=0.0, dropout=0.0).task(classes, [])
+
+
+def logits(*rows: tuple[float, ...]) -> list[np.ndarray]:
+    return [np.array([row], np.float32) for row in rows]
+
+
+def test_labels_become_targets() -> None:
+    assert one("b", "a", "b").classes == ("a", "b")
+    assert one("b", "a").targets(["b", "a"]).tolist() == [1, 0]
+    several = SEVERAL.task(["b; a", "c", " a "], ["c"])
+    assert several.targets(["a;c", "b"]).tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert several.strata(["a;c", "b"]).tolist() == [[True, False, True], [False, True, False]]
+
+
+def test_one_class_and_unknown_classes_are_refused() -> None:
+    with pytest.raises(InputError, match="needs at least 2 classes, and all 3 clips with a label have 'dog'"):
+        ClassificationOptions().require(["dog"] * 3)
+    with pytest.raises(InputError, match=r"1 class has no training clip \(cat\); change corpus\.split"):
+        ClassificationOptions().task(["dog", "cow"], ["dog", "cat"])
+    with pytest.raises(InputError, match=r"head\.dropout is 1"):
+        ClassificationOptions(dropout=1)
+
+
+def test_the_head_pools_the_states_of_each_clip() -> None:
+    task = one("a", "b", "c")
+    head, states, lengths = task.create(4, states_per_second=50), torch.randn(3, 9, 4), torch.tensor([9, 1, 5])
+    outputs, steps = head(states, lengths)
+    assert steps.tolist() == [1, 1, 1]
+    for clip, length in enumerate(lengths.tolist()):
+        pooled = torch.from_numpy(pool(states[clip, :length].numpy(), "thirds"))
+        torch.testing.assert_close(outputs[clip, 0], head.linear(pooled))
+
+
+def test_the_loss_is_the_cross_entropy_in_nats() -> None:
+    outputs = torch.tensor([[[2.0, 0.0]], [[0.0, 0.0]]])
+    summed, clips = one("a", "b").loss(outputs, torch.ones(2), torch.tensor([0, 1]), training=True)
+    assert clips == 2
+    assert float(summed) == pytest.approx(np.log(1 + np.exp(-2)) + np.log(2))
+    several = SEVERAL.task(["a", "b"], [])
+    summed, clips = several.loss(outputs, torch.ones(2), torch.tensor([[1.0, 0.0], [1.0, 1.0]]), training=True)
+    assert float(summed) == pytest.approx((np.log(1 + np.exp(-2)) + np.log(2)) / 2 + np.log(2))
+
+
+def test_labels_are_smoothed_in_training_alone() -> None:
+    task = ClassificationOptions(label_smoothing=0.2).task(["a", "b"], [])
+    outputs, targets = torch.tensor([[[4.0, 0.0]]]), torch.tensor([0])
+    losses = [float(task.loss(outputs, torch.ones(1), targets, training=one)[0]) for one in (True, False)]
+    assert losses[0] > losses[1] == pytest.approx(np.log(1 + np.exp(-4)), abs=1e-6)
+
+
+def test_accuracy_and_f1_of_known_answers() -> None:
+    accuracy, f1 = one("a", "b").figures(logits((1, 0), (1, 0), (0, 1), (3, 2)), ["a", "b", "b", "a"], FIGURES)
+    assert (accuracy.name, accuracy.value, accuracy.percent) == ("accuracy", 0.75, True)
+    assert accuracy.low <= 0.75 <= accuracy.high
+    assert f1.value == pytest.approx((0.8 + 2 / 3) / 2)
+
+
+def test_several_labels_are_measured_by_mean_average_precision() -> None:
+    task = SEVERAL.task(["a", "b"], [])
+    precision, _ = task.figures(logits((2, -1), (1, 3), (-1, 2)), ["a", "a;b", "b"], FIGURES)
+    assert (precision.name, precision.value) == ("mean average precision", 1.0)
+
+
+def test_rows_name_the_answer_and_all_probabilities() -> None:
+    (row,) = one("a", "b").rows(logits((0, np.log(3))))
+    assert row == {
+        "label": "b",
+        "probability": pytest.approx(0.75),
+        "probability of a": pytest.approx(0.25),
+        "probability of b": pytest.approx(0.75),
+    }
+    several = SEVERAL.task(["a", "b", "c"], []).rows(logits((2, -2, 1), (-1, -1, -1)))
+    assert [row["label"] for row in several] == ["a;c", ""]
+
+
+def test_the_constant_answer_is_the_most_frequent_class() -> None:
+    task = one("a", "b", "b")
+    accuracy, _ = task.figures([task.constant(["a", "b", "b"])] * 3, ["a", "b", "b"], FIGURES)
+    assert accuracy.value == pytest.approx(2 / 3)
+
+
+def test_a_probe_answers_in_the_form_of_the_head() -> None:
+    rng = np.random.default_rng(0)
+    labels = ["a", "b"] * 20
+    clear = np.array([[1.0 if label == "a" else -1.0] for label in labels]) + rng.normal(0, 0.1, (40, 1))
+    candidates = {"noise": rng.normal(size=(40, 3)).astype(np.float32), "clear": clear.astype(np.float32)}
+    rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
+    task = one("a", "b")
+    assert isinstance(task, PooledTask)
+    probed = task.probe(candidates, labels, rows, ProbeConfig(tries=4), threads=1)
+    assert probed.chosen == "clear"
+    assert [row["label"] for row in task.rows(probed.outputs)] == labels[30:]

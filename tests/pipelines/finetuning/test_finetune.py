@@ -1,0 +1,173 @@
+"""``wordless finetune``: figures, the saved model, repetition, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.reading import read
+from foundation.errors import InputError
+from foundation.files import file_hash
+from lm.finetuning.model import FineTunedModel
+from lm.model import LanguageModel
+from pipelines.finetuning.job import finetune_body
+from tests.pipelines.finetuning.conftest import Finetuned
+from tests.pipelines.finetuning.tiny_finetuning import composed, write_tone, write_tones
+from tests.pipelines.tiny import AUDIO
+from tests.pipelines.tiny_chain import stored
+
+
+def test_every_opponent_has_a_figure_for_each_share(classifier: Finetuned) -> None:
+    record = json.loads((classifier.folder / "figures.json").read_text())
+    assert record["clips"] == {"train": 12, "validation": 6, "test": 9}
+    rows = [(row["of"], row["share"], row["clips"]) for row in record["table"]]
+    opponents = ("fine-tuned", "from scratch", "linear probe")
+    assert rows == [
+        *((of, 0.5, 6) for of in opponents),
+        *((of, 1.0, 12) for of in opponents),
+        ("the same answer for every clip", None, None),
+    ]
+    for row in record["table"]:
+        assert [figure["name"] for figure in row["figures"]] == ["accuracy", "macro F1"]
+        assert 0 <= row["figures"][0]["low"] <= row["figures"][0]["value"] <= row["figures"][0]["high"] <= 1
+    assert record["table"][-1]["figures"][0]["value"] == pytest.approx(1 / 3)
+    table = (classifier.folder / "figures.md").read_text().splitlines()
+    assert len(table) == 2 + len(rows)
+    assert record["provenance"]["parameters"]["finetuned"] > 0
+
+
+def test_the_folder_predicts_what_the_figures_were_measured_on(classifier: Finetuned, tones: Path) -> None:
+    lines = (classifier.folder / "predictions.tsv").read_text().splitlines()
+    header = ["path", "truth", "label", "probability", *(f"probability of {n}" for n in ("high", "low", "middle"))]
+    assert lines[0].split("\t") == header
+    model = FineTunedModel.from_pretrained(classifier.folder)
+    for line in lines[1:]:
+        path, truth, label, probability, *_ = line.split("\t")
+        assert path.startswith(truth)
+        (row,) = model.predict([read(tones / path, AUDIO.sample_rate)])
+        assert row["label"] == label
+        assert row["probability"] == pytest.approx(float(probability), abs=1e-4)
+    assert len(lines) == 1 + 9
+
+
+def test_a_second_call_reuses_every_training(
+    classifier: Finetuned, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = (f"output={tmp_path / 'again'}", f"store.root={classifier.store}")
+    finetune_body(composed(*classifier.words, *words))
+    told = capsys.readouterr()
+    assert "computing" not in told.err
+    assert "fine-tuned" in told.out
+    for name in ("model.safetensors", "config.json", "predictions.tsv", "figures.md", "tokenizer/config.json"):
+        assert file_hash(tmp_path / "again" / name) == file_hash(classifier.folder / name)
+
+
+def test_the_same_bytes_come_out_again(classifier: Finetuned, tmp_path: Path) -> None:
+    words = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
+    finetune_body(composed(*classifier.words, *words))
+    assert stored(tmp_path / "store") == stored(classifier.store)
+
+
+def test_frozen_layers_keep_the_weights_of_the_run(run_folder: Path, tones: Path, tmp_path: Path) -> None:
+    words = (f"model={run_folder}", f"corpus.root={tones}", f"store.root={tmp_path / 'store'}", "beside=[]")
+    for frozen in ("all", "0"):
+        finetune_body(composed(*words, f"output={tmp_path / frozen}", f"body.frozen_layers={frozen}"))
+    before = FineTunedModel.from_pretrained(tmp_path / "all").network.body.state_dict()
+    after = FineTunedModel.from_pretrained(tmp_path / "0").network.body.state_dict()
+    own = LanguageModel.from_pretrained(run_folder / "lm").gpt.state_dict()
+    assert all(np.array_equal(value, before[f"gpt.{name}"]) for name, value in own.items())
+    assert not all(np.array_equal(value, after[f"gpt.{name}"]) for name, value in own.items())
+
+
+def test_seeds_have_an_interval_and_validation_chooses_the_learning_rate(
+    run_folder: Path, tones: Path, tmp_path: Path
+) -> None:
+    words = (f"model={run_folder}", f"corpus.root={tones}", f"store.root={tmp_path / 'store'}", "beside=[probe]")
+    finetune_body(composed(*words, f"output={tmp_path / 'model'}", "seeds=2", "body.learning_rates=[1e-6,1e-2]"))
+    record = json.loads((tmp_path / "model/figures.json").read_text())
+    trained = [trial for trial in record["trials"] if trial["arm"] == "finetuned"]
+    assert [trial["seed"] for trial in trained] == [0, 1]
+    assert {trial["chosen"] for trial in trained} <= {"learning rate 1e-06", "learning rate 0.01"}
+    values = [trial["figures"][0]["value"] for trial in trained]
+    row = record["table"][0]
+    assert row["seeds"] == 2
+    assert row["figures"][0]["value"] == pytest.approx(np.mean(values))
+    assert len(list((tmp_path / "store/finetuned").glob("*/entry.json"))) == 4
+
+
+def test_short_and_unlabelled_clips_are_set_aside_and_counted(
+    run_folder: Path, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "more"
+    shutil.copytree(tones, root)
+    soundfile.write(root / "low_99.wav", np.full(70, 0.1, np.float32), AUDIO.sample_rate)
+    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
+    finetune_body(composed(*words, f"output={tmp_path / 'model'}"))
+    assert "1 clip set aside: shorter than the 20 ms of a state" in capsys.readouterr().err
+    assert "low_99.wav" in (tmp_path / "model/rejected.tsv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("model=null",), "model=null, but body=gpt takes tokenizer and lm of a run; name its folder"),
+        (("body.frozen_layers=7",), r"body\.frozen_layers is 7, and the body has 1 layer; choose 0 to 1, or all"),
+        (("body.weights=here",), "body.weights=here, but body=gpt takes run"),
+        (("shares=[0.5,0.1]",), "shares is .*; list shares of the labels above 0, up to 1, ascending"),
+        (("shares=[0.0,0.1]",), "shares is .*; list shares of the labels above 0, up to 1, ascending"),
+        (("beside=[probe,probe]",), "beside is .*; name each once"),
+        (("body.learning_rates=[0.0]",), r"body\.learning_rates is \[0\.0\]; list learning rates above 0"),
+        (("body.batches.batch_size=1",), r"body\.batches\.batch_size is 1; .*choose 2 or more"),
+        (("corpus.label_type=number",), "corpus.label_type=number, but head=classification learns labels of the type"),
+        (("corpus.pattern=low_{label}_{index}.wav",), "corpus.pattern is .* which fits none"),
+        (("corpus.split.test=['90-99']",), "test split: too few clips|which no clip has|no test clip"),
+    ],
+)
+def test_refusals_come_before_training(
+    words: tuple[str, ...], problem: str, run_folder: Path, tones: Path, tmp_path: Path
+) -> None:
+    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
+    with pytest.raises(InputError, match=problem):
+        finetune_body(composed(f"model={run_folder}", f"corpus.root={tones}", *place, *words))
+    assert not (tmp_path / "store/finetuned").exists()
+    assert not (tmp_path / "model").exists()
+
+
+def test_one_class_is_refused_before_recordings_are_decoded(run_folder: Path, tmp_path: Path) -> None:
+    root = write_tones(tmp_path / "one", label=lambda name: f"tone_{name}")
+    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}")
+    with pytest.raises(InputError, match="needs at least 2 classes, and all 27 clips with a label have 'tone'"):
+        finetune_body(composed(*words, "corpus.pattern={label}_{group}_{index}.wav"))
+    assert not (tmp_path / "store/inspected.jsonl").exists()
+
+
+def test_recordings_of_a_lower_rate_are_refused_unless_allowed(run_folder: Path, tones: Path, tmp_path: Path) -> None:
+    root = tmp_path / "low"
+    shutil.copytree(tones, root)
+    write_tone(root / "low_0.wav", 200, 0.3, rate=2000)
+    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
+    with pytest.raises(InputError, match=r"1 clip of 27 have a lower .* than the body.s 4000 Hz .*low_0\.wav"):
+        finetune_body(composed(*words, f"output={tmp_path / 'model'}"))
+    finetune_body(composed(*words, f"output={tmp_path / 'model'}", "upsample=true"))
+    assert (tmp_path / "model/config.json").is_file()
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "finetuned"])
+def test_folders_of_another_kind_are_refused(part: str, classifier: Finetuned, run_folder: Path, tones: Path) -> None:
+    folder = classifier.folder if part == "finetuned" else run_folder / part
+    named = "is a fine-tuned model, and holds no lm" if part == "finetuned" else "is one part of a run"
+    with pytest.raises(InputError, match=named):
+        finetune_body(composed(f"model={folder}", f"corpus.root={tones}", "output=nowhere"))
+
+
+def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Path) -> None:
+    words = (*classifier.words, f"store.root={classifier.store}")
+    with pytest.raises(InputError, match="was begun with other values of options"):
+        finetune_body(composed(*words, f"output={classifier.folder}", "seeds=2"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other things"):
+        finetune_body(composed(*words, f"output={tmp_path / 'other'}"))

@@ -1,0 +1,94 @@
+"""``wordless predict``, as a user calls it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from foundation.configuration import build
+from foundation.errors import InputError
+from pipelines.commandline.inputs import recordings_of
+from pipelines.finetuning.prediction import predict_recordings
+from pipelines.finetuning.prediction_options import PredictConfig
+from tests.pipelines.finetuning.conftest import Finetuned
+from tests.pipelines.tiny import AUDIO
+from tests.pipelines.tiny_chain import called
+
+
+def predicted(model: Path, source: str, output: Path, workers: int = 1) -> Path:
+    """The table of a folder of recordings."""
+    settings = PredictConfig(model=model, input=source, output=output, device="cpu", workers=workers)
+    predict_recordings(settings, recordings_of(source))
+    return output
+
+
+def test_the_table_has_the_predictions_of_the_test_clips(
+    classifier: Finetuned, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = predicted(classifier.folder, str(tones), tmp_path / "table.json")
+    rows = {Path(row["path"]).name: row for row in json.loads(table.read_text())}
+    assert len(rows) == 27
+    for line in (classifier.folder / "predictions.tsv").read_text().splitlines()[1:]:
+        path, _, label, probability, *_ = line.split("\t")
+        assert rows[path]["label"] == label
+        assert rows[path]["probability"] == pytest.approx(float(probability), abs=1e-4)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"{rows['high_0.wav']['label']}\t{tones / 'high_0.wav'}"
+
+
+def test_every_format_holds_the_same(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
+    kinds = ("json", "parquet", "tsv")
+    tables = [predicted(classifier.folder, str(tones), tmp_path / f"table.{kind}") for kind in kinds]
+    rows = json.loads(tables[0].read_text())
+    assert pq.read_table(tables[1]).to_pylist() == rows
+    lines = [line.split("\t") for line in tables[2].read_text().splitlines()]
+    assert lines == [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+
+
+@pytest.mark.slow
+def test_workers_change_nothing(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
+    one, two = (predicted(classifier.folder, str(tones), tmp_path / f"{n}.tsv", workers=n) for n in (1, 2))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_what_cannot_be_read_is_listed_beside_the_table(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
+    root = tmp_path / "some"
+    root.mkdir()
+    shutil.copy(tones / "low_3.wav", root / "a.wav")
+    (root / "b.wav").write_bytes(b"no sound")
+    soundfile.write(root / "c.wav", np.full(70, 0.1, np.float32), AUDIO.sample_rate)
+    table = predicted(classifier.folder, str(root), tmp_path / "table.tsv")
+    assert len(table.read_text().splitlines()) == 2
+    rejected = (tmp_path / "table.tsv.rejected.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in rejected[1:]] == [str(root / "b.wav"), str(root / "c.wav")]
+    assert rejected[2].endswith("shorter than the 20 ms of a state")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"output": Path("table.wav")}, r"output=table\.wav looks like a \.wav file"),
+        ({"output": Path("table")}, r"output is table; name a file ending in \.tsv"),
+        ({"workers": -1}, "workers is -1; choose 0"),
+        ({"model": Path("nowhere")}, "model=nowhere does not exist; name a folder that wordless finetune wrote"),
+        ({"model": Path("tests")}, "model=tests holds no fine-tuned model"),
+    ],
+)
+def test_options_are_refused_before_anything_is_read(
+    changes: dict[str, Path | int], problem: str, classifier: Finetuned
+) -> None:
+    values = {"model": str(classifier.folder), "input": "a.wav", "output": None, "device": "cpu", "workers": 0}
+    values |= {name: str(value) if isinstance(value, Path) else value for name, value in changes.items()}
+    with pytest.raises(InputError, match=problem):
+        build(PredictConfig, values, name="")
+
+
+def test_a_missing_folder_of_recordings_is_told_in_one_line(classifier: Finetuned) -> None:
+    done = called(f"model={classifier.folder}", "input=nowhere", command="predict")
+    assert done.returncode == 2
+    assert done.stderr.startswith("wordless predict: input=nowhere does not exist")
+    assert done.stderr.count("\n") == 1

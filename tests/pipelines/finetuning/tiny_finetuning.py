@@ -1,0 +1,49 @@
+"""A tiny fine-tuning: tones as recordings, a run with random weights, a few steps."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from hydra import compose, initialize_config_module
+
+from pipelines.commandline.overrides import quote_option
+from pipelines.commandline.refusals import resolved
+from tests.pipelines.tiny import AUDIO
+
+STEPS = 6
+QUICK = (
+    *(f"body.fit.steps={STEPS}", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "body.batches.batch_size=4"),
+    *("corpus.split.by=index", "corpus.split.validation=['0-1']", "corpus.split.test=['2-4']"),
+    *("corpus.pattern={label}_{index}.wav", "corpus.labels=pattern", "corpus.inspection.min_seconds=0.001"),
+    *("figures.resamples=20", "probe.tries=12", "threads=1"),
+)
+PITCHES = {"low": 200.0, "middle": 500.0, "high": 1200.0}
+
+
+def write_tone(path: Path, pitch: float, seconds: float, *, rate: int = AUDIO.sample_rate, seed: int = 0) -> None:
+    """A tone in a little noise."""
+    time = np.arange(round(rate * seconds)) / rate
+    noise = np.random.default_rng([seed, round(pitch)]).normal(0, 0.02, len(time))
+    soundfile.write(path, (0.3 * np.sin(2 * np.pi * pitch * time) + noise).astype(np.float32), rate)
+
+
+def write_tones(root: Path, label: Callable[[str], str] = str, clips: int = 9) -> Path:
+    """Tones of three pitches and several lengths: ``{label}_{index}.wav``."""
+    root.mkdir()
+    for name, pitch in PITCHES.items():
+        for number in range(clips):
+            write_tone(root / f"{label(name)}_{number}.wav", pitch, 0.1 + 0.05 * number, seed=number)
+    return root
+
+
+def quoted(word: str) -> str:
+    """A word as `wordless` prepares it for Hydra."""
+    paths = frozenset({"model", "output", "corpus.root", "store.root"})
+    return quote_option(word, paths, frozenset({"corpus.pattern"}))
+
+
+def composed(*words: str) -> dict[str, object]:
+    """The config of ``wordless finetune`` with these words, after those of a quick training."""
+    with initialize_config_module("conf", version_base="1.3"):
+        return resolved(compose("finetune", overrides=[quoted(word) for word in (*QUICK, *words)]))
