@@ -8,6 +8,10 @@ import pytest
 from foundation.errors import InputError
 from foundation.saved_models import KINDS, ModelKind
 from lm.baselines.spectrogram_transformer import AstConfig, create_classifier, load_classifier, save_classifier
+from lm.finetuning.bodies.gpt import GptOptions
+from lm.finetuning.heads.classification import ClassificationOptions
+from lm.finetuning.model import FineTunedModel
+from lm.finetuning.network import create_network
 from lm.model import LanguageModel
 from samples.model import SampleLanguageModel, create_sample_model
 from tests.pipelines.tiny import save_run
@@ -21,6 +25,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "vocoder": Vocoder.from_pretrained,
     "ast": load_classifier,
     "next_sample_transformer": SampleLanguageModel.from_pretrained,
+    "finetuned": FineTunedModel.from_pretrained,
 }
 
 
@@ -32,6 +37,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     classifier = create_classifier(config, 16, 2, multi_label=False, seed=0)
     SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
     save_classifier(classifier, config, ["one", "two"], folder / "ast")
+    source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")}, weights="run")
+    task = ClassificationOptions().task(["one", "two"], [])
+    network = create_network(source.body, source.create(seed=0), task, seed=0)
+    tuned = FineTunedModel(network, source.body, "classification", task)
+    tuned.save_pretrained(folder / "finetuned", front_end=folder)
     return folder
 
 
