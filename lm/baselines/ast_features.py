@@ -1,6 +1,6 @@
 """Inputs of AST (filter banks) and its features (states of its layers, pooled over time) for recordings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,8 +35,12 @@ def patches_along(clip: Clip, hearing: Hearing = AS_RECORDED) -> int:
 
 def stored_filter_banks(root: Path, clip: Clip) -> Iterator[FloatArray]:
     """Give the stored filter bank ``(time, 128)`` of a recording below ``root``, piece by piece, without overlap."""
+    return stored_pieces(read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part))
+
+
+def stored_pieces(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """Give the stored filter bank of blocks of samples, as `stored_filter_banks` does."""
     overlap = 0  # each piece except the first begins with the last frames of the previous piece
-    blocks = read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part)
     for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
         yield stored_filter_bank(piece).numpy()[overlap:]
         overlap = PATCH - STRIDE

@@ -80,6 +80,11 @@ def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int]) -> Pr
         return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind))
 
 
+def layer_norm_epsilon(folder: Path, size: Size) -> float:
+    """Read the epsilon of the layer normalisations of weights for a transformer of the given size."""
+    return _number(require_weights(folder, size), "layer_norm_eps", 1e-12)
+
+
 def require_weights(folder: Path, size: Size) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
     config, width = _json(folder, "config.json"), 64 * HEADS[size]

@@ -133,10 +133,13 @@ class AstEncoder(nn.Module):
         return torch.cat([stored[:, :TOKENS], resized.flatten(2).transpose(1, 2)], dim=1)
 
 
-def create_ast(config: AstConfig, frames: int, *, seed: int) -> AstEncoder:
-    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``."""
+def create_ast(config: AstConfig, frames: int, *, seed: int, epsilon: float = 1e-6) -> AstEncoder:
+    """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``.
+
+    ``epsilon`` is that of the layer normalisations without ``weights``.
+    """
     if config.weights is None:
-        return AstEncoder(_transformer(config, frames, seed=seed), AUDIOSET_STATISTICS)
+        return AstEncoder(_transformer(config, frames, seed=seed, epsilon=epsilon), AUDIOSET_STATISTICS)
     count = (max(frames, PATCH) - PATCH) // STRIDE + 1
     found = pretrained_weights(Path(config.weights), config.size, grid=(BANDS, count))
     transformer = _transformer(config, frames, seed=seed, epsilon=found.epsilon)

@@ -14,6 +14,8 @@ from foundation.progress import Terminal
 from foundation.threads import use_threads
 from lm.finetuning.body import RANDOM, Body, Source, freeze
 from lm.finetuning.task import Task
+from lm.pooling import POOLINGS
+from lm.probing.config import shared_tries
 from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
 from pipelines.chain.probe_job import notices_since_the_run
 from pipelines.commandline.outputs import require_space
@@ -37,7 +39,7 @@ def finetune_body(config: dict[str, object]) -> None:
     settings = finetune_settings(config)
     command, terminal = settings.command, Terminal()
     pretrained, scratch = (_open(settings, weights) for weights in (settings.body.weights, RANDOM))
-    freeze(scratch.create(seed=0), settings.body.frozen_layers)  # refuses too many layers
+    _require_layers(settings, scratch)
     require_space(command.store.root, "store.root=PATH", reused=True)
     use_threads(command.threads)
     with open_gang(choose_device(command.device)) as gang:
@@ -71,6 +73,17 @@ def _open(settings: FinetuneSettings, weights: str) -> Source:
         )
     parts = {str(part): part_of(model, part) for part in options.needs} if model is not None else {}
     return options.open(parts, weights=weights)
+
+
+def _require_layers(settings: FinetuneSettings, source: Source) -> None:
+    """Refuse to freeze more layers than there are, and a probe of more candidates than it has tries."""
+    network = source.create(seed=0)
+    freeze(network, settings.body.frozen_layers)
+    if "probe" in settings.command.beside and not settings.head_options.reads_whole_clips:
+        candidates = len(network.layers) * len(
+            POOLINGS
+        )  # each layer, and all layers side by side instead of the inputs
+        shared_tries(candidates, settings.command.probe.tries, of=f"the linear probe of body={settings.body.name}")
 
 
 def _read(settings: FinetuneSettings, gang: Gang, terminal: Terminal) -> Corpus:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lm.finetuning.bodies.gpt import GptBody, GptOptions
+from lm.finetuning.bodies.spectrogram_transformer import AstBody, AstOptions
 from lm.finetuning.body import Body, BodyOptions
 
 
@@ -17,4 +18,5 @@ class BodyKind:
 
 BODIES: dict[str, BodyKind] = {
     "gpt": BodyKind(title="GPT over codes", body=GptBody, options=GptOptions),
+    "ast": BodyKind(title="Audio Spectrogram Transformer", body=AstBody, options=AstOptions),
 }

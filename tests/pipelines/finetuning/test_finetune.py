@@ -115,6 +115,7 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
     [
         (("model=null",), "model=null, but body=gpt takes tokenizer and lm of a run; name its folder"),
         (("body.frozen_layers=7",), r"body\.frozen_layers is 7, and the body has 1 layer; choose 0 to 1, or all"),
+        (("probe.tries=3",), "the linear probe of body=gpt has 4 candidates, and every method has 3 tries"),
         (("body.weights=here",), "body.weights=here, but body=gpt takes run"),
         (("shares=[0.5,0.1]",), "shares is .*; list shares of the labels above 0, up to 1, ascending"),
         (("shares=[0.0,0.1]",), "shares is .*; list shares of the labels above 0, up to 1, ascending"),
@@ -171,3 +172,21 @@ def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Pa
     (tmp_path / "other/notes.txt").write_text("mine")
     with pytest.raises(InputError, match="holds other things"):
         finetune_body(composed(*words, f"output={tmp_path / 'other'}"))
+
+
+@pytest.mark.slow
+def test_ast_needs_no_run(tmp_path: Path) -> None:
+    root = tmp_path / "tones"
+    root.mkdir()
+    for label, pitch in (("low", 200), ("high", 1500)):
+        for number in range(7):
+            write_tone(root / f"{label}_{number}.wav", pitch, 0.2 + 0.05 * number, rate=16_000, seed=number)
+    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
+    words = ("body=ast", "body.model.patches=6", "body.fit.steps=2", f"corpus.root={root}", "beside=[probe]")
+    words = (*words, "probe.tries=26")
+    finetune_body(composed(*words, *place))
+    model = FineTunedModel.from_pretrained(tmp_path / "model")
+    (row,) = model.predict([read(root / "low_3.wav", 16_000)])
+    line = (tmp_path / "model/predictions.tsv").read_text().splitlines()[5].split("\t")
+    assert line[:3] == ["low_3.wav", "low", row["label"]]
+    assert json.loads((tmp_path / "model/figures.json").read_text())["body"] == "ast"

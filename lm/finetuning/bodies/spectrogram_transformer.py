@@ -1,0 +1,168 @@
+"""AST, the Audio Spectrogram Transformer, as a body: a state for each patch along time, ten per second.
+
+A state is the mean over the patches of all frequencies, after the last normalisation. See
+`lm.baselines.spectrogram_transformer`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from audio.waveform import FloatArray
+from foundation.arrays import Array
+from foundation.ranges import require
+from lm.baselines.ast_features import stored_pieces
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, LAYERS, layer_norm_epsilon, weights_hash
+from lm.baselines.augmentation import AugmentationConfig, augmenting
+from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, SAMPLE_RATE, STRIDE, frames_of, patches_of
+from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_ast
+from lm.finetuning.body import RANDOM, BodyNetwork, FrontEnd, RunPart, Source
+from lm.finetuning.reading import Reading
+
+SAMPLES_PER_FRAME = 160
+LEAST_SAMPLES = 400  # a window of the filter bank; the rest of a patch is silence
+ALL_LAYERS = tuple(range(1, LAYERS + 1))
+DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
+WHOLE_CLIPS = AugmentationConfig(crop=1.0, mix=0.0)
+
+
+class AstNetwork(BodyNetwork):
+    """AST, with its states over time."""
+
+    def __init__(self, encoder: AstEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Map filter banks ``(batch, time, 128)`` to states ``(batch, patches, width)``."""
+        states = self.encoder.states(_log_energies(inputs), lengths, layers=(LAYERS,)).layers[LAYERS]
+        normalised: Tensor = self.encoder.transformer.layernorm(states)
+        return normalised
+
+    @torch.no_grad()
+    def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the states of each layer ``(layers, batch, patches, width)``."""
+        found = self.encoder.states(_log_energies(inputs), lengths, layers=ALL_LAYERS).layers
+        return torch.stack([found[layer] for layer in ALL_LAYERS])
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The embedding of patches, then each layer."""
+        return [self.encoder.transformer.embeddings, *self.encoder.transformer.encoder.layer]
+
+
+def _log_energies(stored: Tensor) -> Tensor:
+    """Undo the normalisation with which filter banks are stored."""
+    return stored * AUDIOSET_STATISTICS.std + AUDIOSET_STATISTICS.mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterBankFrontEnd:
+    """Conversion of sound to stored filter banks."""
+
+    def __call__(self, blocks: Iterable[FloatArray]) -> Array:
+        """Convert blocks of samples to filter banks ``(time, 128)``."""
+        return np.concatenate([np.zeros((0, N_MELS), np.float32), *stored_pieces(blocks)]).astype(np.float16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstBody:
+    """The sizes of an AST."""
+
+    ast: AstConfig  # without weights
+    epsilon: float = DEFAULT_EPSILON  # of the layer normalisations
+
+    name: ClassVar[str] = "ast"
+    parts: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        require(self.epsilon > 0, "epsilon", self.epsilon, "it must be above 0")
+
+    @property
+    def reading(self) -> Reading:
+        """Patches of 16 frames begin every 10 frames; the last one is padded with silence."""
+        return Reading(
+            sample_rate=SAMPLE_RATE,
+            samples_per_state=STRIDE * SAMPLES_PER_FRAME,
+            window=self.ast.patches,
+            inputs_per_state=STRIDE,
+            shared_inputs=PATCH - STRIDE,
+        )
+
+    @property
+    def dim(self) -> int:
+        """Width of a state."""
+        return self.ast.width
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights of the positions and of the matrices of all layers; biases come on top."""
+        positions = (2 + BANDS * self.ast.patches) * self.ast.width
+        return positions + LAYERS * 12 * self.ast.width**2
+
+    @property
+    def input_type(self) -> np.dtype[np.generic]:
+        """Type of a stored energy."""
+        return np.dtype(np.float16)
+
+    @property
+    def input_width(self) -> tuple[int, ...]:
+        """Mel bands."""
+        return (N_MELS,)
+
+    @property
+    def least_samples(self) -> int:
+        """Samples of a window of the filter bank."""
+        return LEAST_SAMPLES
+
+    @property
+    def front_end_key(self) -> str:
+        """Name of the only filter bank."""
+        return "filter bank"
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Count the frames of a recording, padded to whole patches."""
+        return frames_of(patches_of(num_samples))
+
+    def create(self, *, seed: int, weights: Path | None = None) -> AstNetwork:
+        """Create the network with the weights of a local Hugging Face folder, or with random ones."""
+        config = replace(self.ast, weights=None if weights is None else str(weights))
+        return AstNetwork(create_ast(config, frames_of(self.ast.patches), seed=seed, epsilon=self.epsilon))
+
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Create the conversion of sound to filter banks, which needs no folder."""
+        return FilterBankFrontEnd()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstOptions:
+    """Options of the body ``ast``."""
+
+    model: AstConfig = field(default_factory=AstConfig)
+    augmentation: AugmentationConfig = WHOLE_CLIPS  # of training clips
+
+    needs: ClassVar[tuple[RunPart, ...]] = ()
+
+    def __post_init__(self) -> None:
+        rule = "body.weights names them: leave it out"
+        require(self.model.weights is None, "body.model.weights", self.model.weights, rule)
+        rule = "the label may belong to the whole clip: choose 1"
+        require(self.augmentation.crop == 1, "body.augmentation.crop", self.augmentation.crop, rule)
+
+    def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
+        """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
+        folder = None if weights == RANDOM else Path(weights).expanduser()
+        epsilon = DEFAULT_EPSILON if folder is None else layer_norm_epsilon(folder, self.model.size)
+        std = torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
+        return Source(
+            body=AstBody(ast=self.model, epsilon=epsilon),
+            folder=Path(),
+            weights=folder,
+            fingerprint="" if folder is None else weights_hash(str(folder))[:16],
+            change=augmenting(self.augmentation, std=std),
+        )

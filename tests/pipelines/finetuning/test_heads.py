@@ -1,0 +1,85 @@
+"""The heads of numbers and of text, from recordings to figures."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audio.reading import read
+from foundation.errors import InputError
+from lm.finetuning.model import FineTunedModel
+from pipelines.finetuning.job import finetune_body
+from tests.pipelines.finetuning.tiny_finetuning import PITCHES, composed, write_tones
+from tests.pipelines.tiny import AUDIO
+
+
+def figures(folder: Path) -> dict[str, list[str]]:
+    """The names of the figures of each row of the table."""
+    table = json.loads((folder / "figures.json").read_text())["table"]
+    return {row["of"]: [figure["name"] for figure in row["figures"]] for row in table}
+
+
+def test_numbers_are_learned_beside_a_ridge_probe_and_the_mean(run_folder: Path, tmp_path: Path) -> None:
+    root = write_tones(tmp_path / "tones", label=lambda name: str(PITCHES[name]))
+    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
+    finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", "head=regression", *place))
+    names = ["R2", "mean absolute error"]
+    rows = ("fine-tuned", "from scratch", "linear probe", "the same answer for every clip")
+    assert figures(tmp_path / "model") == dict.fromkeys(rows, names)
+    model = FineTunedModel.from_pretrained(tmp_path / "model")
+    (row,) = model.predict([read(root / "500.0_2.wav", AUDIO.sample_rate)])
+    lines = (tmp_path / "model/predictions.tsv").read_text().splitlines()
+    (line,) = (line.split("\t") for line in lines if line.startswith("500.0_2.wav"))
+    assert lines[0] == "path\ttruth\tvalue"
+    assert line[1] == "500.0"
+    assert float(line[2]) == pytest.approx(row["value"], abs=0.01)
+
+
+def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(
+    run_folder: Path, tones: Path, tmp_path: Path
+) -> None:
+    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
+    words = (f"model={run_folder}", f"corpus.root={tones}", "head=sequence", "head.beam_size=5")
+    finetune_body(composed(*words, *place))
+    names = ["character error rate, greedy", "character error rate, beam search", "texts without error"]
+    rows = ("fine-tuned", "from scratch", "linear probe", "the same answer for every clip")
+    assert figures(tmp_path / "model") == dict.fromkeys(rows, names)
+    recipes = [json.loads(path.read_text()) for path in tmp_path.glob("store/finetuned/*/entry.json")]
+    assert sorted(str(recipe["config"]["frozen_layers"]) for recipe in recipes) == ["0", "0", "all"]
+    assert "".join(FineTunedModel.from_pretrained(tmp_path / "model").task.summary).endswith("deghilmow")
+
+
+def test_clips_without_room_for_their_text_are_set_aside(
+    run_folder: Path, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}", "beside=[]")
+    long = 'corpus.label_names={low: "so very low a tone"}'  # 18 characters; 50 states per second
+    words = ("head=sequence", "corpus.split.validation=['0-1']", "corpus.split.test=['2-3']", long)
+    finetune_body(composed(f"model={run_folder}", f"corpus.root={tones}", *words, *place))
+    assert "1 clip set aside: too short for its label at 50 states per second" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("label", "words", "problem"),
+    [
+        ("7", "head=sequence", r"spells texts by their letters, and 27 labels have none, such as '7'"),
+        ("inf", "head=regression", r"corpus\.label_type=number, but the label of inf_0\.wav is 'inf'"),
+        ("nan", "head=regression", r"corpus\.label_type=number, but the label of nan_0\.wav is 'nan'"),
+        ("3", "head=regression", r"needs at least 2 different numbers, and all labels are 3"),
+    ],
+)
+def test_labels_are_refused_before_recordings_are_decoded(
+    label: str, words: str, problem: str, run_folder: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "tones"
+    root.mkdir()
+    for number in range(27):
+        (root / f"{label}_{number}.wav").write_bytes(b"not yet decoded")
+    with pytest.raises(InputError, match=problem):
+        finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", words, f"store.root={tmp_path / 's'}"))
+    assert not (tmp_path / "s/inspected.jsonl").exists()
+
+
+def test_words_of_the_built_in_corpus_are_no_numbers(run_folder: Path) -> None:
+    with pytest.raises(InputError, match=r"head=regression learns numbers, and embedded\.label is word; choose speed"):
+        finetune_body(composed(f"model={run_folder}", "head=regression", "corpus.pattern=null", "corpus.labels=folder"))
