@@ -1,18 +1,26 @@
-"""Opening of recordings with libsndfile: no memory is allocated because of a header, and errors name the file."""
+"""Opening of recordings with libsndfile: no memory is allocated because of a header, and errors name the file.
+
+libsndfile is loaded when the first recording is opened, so networks run on machines without it.
+"""
+
+from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.files import open_regular
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
 
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; recordings that declare another rate are set aside
 MAX_CHANNELS = 1_024
@@ -31,31 +39,33 @@ class RecordingError(InputError):
 
 
 @contextmanager
-def open_recording(path: Path) -> Iterator[soundfile.SoundFile]:
+def open_recording(path: Path) -> Iterator[SoundFile]:
     """Open a recording with libsndfile; errors inside the block, including those of decoding, name the file.
 
     Raises:
         RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, or
             declares a rate or a number of channels out of range.
     """
+    from soundfile import LibsndfileError
+
     try:
         with open_regular(path) as file:
             if not os.pread(file, 1, 0):
                 raise RecordingError(f"{path} is empty; record it again, or leave it out", "empty")
-            with _Forward(file, closefd=False) as recording:
+            with _open_forward(file) as recording:
                 _require_plausible(recording, path)
                 yield recording
     except OSError as error:
         cause = error.strerror or str(error)
         message = f"{path} cannot be read: {cause}; check path and permissions"
         raise RecordingError(message, f"cannot be read: {cause}") from error
-    except soundfile.LibsndfileError as error:
+    except LibsndfileError as error:
         cause = str(error.error_string).strip().rstrip(".")
         message = f"{path} cannot be decoded ({cause}); replace it or convert it to WAV or FLAC"
         raise RecordingError(message, f"cannot be decoded: {cause}") from error
 
 
-def _require_plausible(recording: soundfile.SoundFile, path: Path) -> None:
+def _require_plausible(recording: SoundFile, path: Path) -> None:
     """Refuse a header whose rate or channels would cause filters or blocks of an unreasonable size."""
     rate, channels = recording.samplerate, recording.channels
     if not MIN_RATE <= rate <= MAX_RATE:
@@ -67,7 +77,7 @@ def _require_plausible(recording: soundfile.SoundFile, path: Path) -> None:
     raise RecordingError(f"{path} {reason}; mend its header, or leave it out", reason)
 
 
-def mono_blocks(recording: soundfile.SoundFile, block_samples: int) -> Iterator[FloatArray]:
+def mono_blocks(recording: SoundFile, block_samples: int) -> Iterator[FloatArray]:
     """Give blocks of at most ``block_samples`` at the recording's own rate; each sample is the mean of the channels.
 
     With many channels the blocks are shorter: `BLOCK_VALUES` are decoded at a time, whatever the header declares.
@@ -87,7 +97,7 @@ def mix_channels(block: npt.NDArray[np.float32]) -> FloatArray:
     return total / np.float32(block.shape[1]) if block.shape[1] > 1 else total
 
 
-def declared_length(recording: soundfile.SoundFile) -> int | None:
+def declared_length(recording: SoundFile) -> int | None:
     """Return the samples that an open recording's header declares; None where the header does not say.
 
     For MP3, also inside a WAV file, the length is an estimate from size and bit rate. A FLAC file that was written into
@@ -120,12 +130,14 @@ def count_samples(path: Path) -> int:
         return sum(map(len, mono_blocks(recording, BLOCK_VALUES)))
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no type information
-    """A file read only from start to end.
+def _open_forward(file: int) -> SoundFile:
+    """Open a file descriptor to be read only from start to end.
 
     soundfile seeks after each block of a file that can seek. In MP3 and Opus libsndfile's seek is inexact, and the
-    blocks then differ from the whole (by half of full scale in MP3). This class turns those seeks off.
+    blocks then differ from the whole (by half of full scale in MP3). A file that says it cannot seek has no such seeks.
     """
+    from soundfile import SoundFile
 
-    def seekable(self) -> bool:
-        return False
+    recording = SoundFile(file, closefd=False)
+    recording.seekable = lambda: False
+    return recording

@@ -5,11 +5,11 @@ Memory depends neither on a recording's length nor on its header, and the sample
     file --libsndfile--> blocks --mean of channels--> blocks of any size --equal_blocks--> fixed size --soxr--> blocks
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 from audio.blocks import equal_blocks, first_samples
 from audio.cursor import cursor_before
@@ -29,9 +29,21 @@ def resampled_length(num_samples: int, from_rate: int, to_rate: int) -> int:
     return -(-num_samples * to_rate // from_rate)
 
 
-def read(path: Path, sample_rate: int) -> Waveform:
-    """Read a whole recording, mono, at ``sample_rate`` Hz; the samples are those of `read_blocks`."""
-    return Waveform(samples=_join(read_blocks(path, sample_rate)), sample_rate=sample_rate)
+def read(path: Path | str, sample_rate: int | None = None) -> Waveform:
+    """Read a whole recording, mono, at ``sample_rate`` Hz, or at its own rate; the samples are those of `read_blocks`.
+
+    A path that is text may begin with ``~``.
+    """
+    if isinstance(path, str):
+        path = Path(os.path.expanduser(path))  # noqa: PTH111  Path raises for unknown users
+    rate = _own_rate(path) if sample_rate is None else sample_rate
+    return Waveform(samples=_join(read_blocks(path, rate)), sample_rate=rate)
+
+
+def resampled(waveform: Waveform, sample_rate: int) -> Waveform:
+    """Resample a waveform to ``sample_rate`` Hz, as `read_blocks` resamples a recording."""
+    blocks = resample_blocks([waveform.samples], waveform.sample_rate, sample_rate)
+    return Waveform(samples=_join(blocks), sample_rate=sample_rate)
 
 
 def read_blocks(
@@ -90,6 +102,8 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
     if from_rate == to_rate:
         yield from blocks
         return
+    import soxr  # networks and machines without sound files need no resampler
+
     resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
     received = sent = 0
     for block in equal_blocks(blocks, _RESAMPLER_BLOCK):
@@ -102,6 +116,12 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
     missing = resampled_length(received, from_rate, to_rate) - sent
     if missing:
         yield np.pad(tail[:missing], (0, max(missing - len(tail), 0)))
+
+
+def _own_rate(path: Path) -> int:
+    """Return the sample rate that a recording declares."""
+    with open_recording(path) as recording:
+        return int(recording.samplerate)
 
 
 def _join(blocks: Iterable[FloatArray]) -> FloatArray:

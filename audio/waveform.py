@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from foundation.errors import InputError
 from foundation.files import aside
@@ -56,6 +55,11 @@ class Waveform:
             file.write(self.samples)
 
 
+def in_16_bits(samples: FloatArray) -> npt.NDArray[np.int16]:
+    """Round samples to 16 bits; those outside [-1, 1) are clipped."""
+    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+
+
 class WavFile:
     """A mono WAV file that is open for writing."""
 
@@ -65,6 +69,8 @@ class WavFile:
 
     def write(self, samples: FloatArray) -> None:
         """Append samples ``(time,)``; those outside [-1, 1] are clipped, as the format demands."""
+        import soundfile  # networks and machines without sound files need no libsndfile
+
         encoded = io.BytesIO()
         clipped = np.clip(samples, -1.0, 1.0)
         soundfile.write(encoded, clipped, self._sample_rate, subtype="PCM_16", format="RAW", endian="LITTLE")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import soundfile
 import torch
 
 from audio.spectrogram import SpectrogramConfig
@@ -34,6 +33,8 @@ def random_tokenizer() -> Tokenizer:
 
 def write_noise(path: Path, *, seconds: float, sample_rate: int, format: Literal["WAV", "OGG"]) -> None:
     """Write a mono recording of speech-like noise, in constant memory."""
+    import soundfile  # networks alone need no libsndfile
+
     with soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=1, format=format) as file:
         for block in _noise(round(seconds * sample_rate), sample_rate):
             file.write(block)

@@ -186,6 +186,7 @@ def _training(config: WaveNetConfig, precision: str, cores: int, repeats: int) -
         targets=levels.roll(-1, dims=1),
         spectrogram=torch.randn(TRAINED_CROPS, CROP_FRAMES, config.condition_inputs),
         groups=torch.full((TRAINED_CROPS,), -1),
+        counted=levels.numel(),
     )
 
     def step() -> None:

@@ -54,7 +54,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
 def qualify(message: str, name: str) -> str:
     """Put the full option path into a message: a part that several configs share says ``fit``, here ``lm.fit``."""
     place, _, last = name.rpartition(".")
-    return f"{place}.{message}" if place and message.startswith(f"{last}.") else message
+    return f"{place}.{message}" if place and message.startswith((f"{last}.", f"{last}:")) else message
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:

@@ -9,6 +9,7 @@ from foundation.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -21,6 +22,26 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "cuda" and not there:
         raise InputError("device=cuda, but PyTorch sees no GPU; choose device=cpu, or see wordless doctor")
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def local_gpus(device: torch.device) -> range:
+    """Return the GPUs that this process and its neighbours on this machine were given: one each under torchrun."""
+    if device.type != "cuda":
+        return range(0)
+    if "LOCAL_WORLD_SIZE" in os.environ:  # torchrun's processes have the first GPUs, and wait while one of them works
+        return range(int(os.environ["LOCAL_WORLD_SIZE"]))
+    first = device.index or 0
+    return range(first, first + 1)
+
+
+def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor on a device; a copy to a GPU goes through pinned memory, and nothing waits for its end.
+
+    The GPU finishes the copy before it reads the result, and PyTorch keeps the pinned memory until then.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def cores() -> int:

@@ -1,7 +1,9 @@
 """JSON of unknown origin: parsed to plain values, or refused with one line that says what is wrong."""
 
+import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +32,15 @@ def parse_json(content: str | bytes) -> object:
         raise InputError("is nested too deeply; JSON of this kind has a few levels") from None
     except ValueError as error:  # not JSON, not UTF-8, or a number too long for int()
         raise InputError(f"is not JSON ({error})") from error
+
+
+def list_hash(values: Iterable[object]) -> str:
+    """Compute the SHA-256 of a list as `json.dumps` writes it, with one of its values in memory at a time."""
+    digest = hashlib.sha256(b"[")
+    for number, value in enumerate(values):
+        digest.update(f"{', ' if number else ''}{json.dumps(value)}".encode())
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def read_json(path: Path) -> dict[str, object]:

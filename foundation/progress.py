@@ -3,8 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -12,6 +14,7 @@ from rich.progress import Progress as Bars
 
 from foundation.text import escape
 
+R = TypeVar("R")
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_SHARED_LINES = 60.0  # where several processes write lines
 
@@ -33,22 +36,38 @@ class Progress:
         """Record that ``done`` items are done; ``total`` replaces a total that was not known before."""
         self._show(self._first, done, self._total if total is None else total)
 
+    def each(self, results: Iterable[R], *, done: int = 0) -> Iterator[R]:
+        """Give the results, and record an item as done for each; an earlier run did the first ``done`` items."""
+        self.resume_at(done)
+        for number, result in enumerate(results, done + 1):
+            yield result
+            self.advance_to(number)
+
 
 class Terminal:
     """The log of a run, for people to read. Silent in all processes except the first.
 
     Where several processes share the log, ``place`` says in front of each line which part of the run it is about. There
-    are no bars then, because bars of several processes would overwrite each other.
+    are no bars then, because bars of several processes would overwrite each other. Each line is also appended to the
+    file ``log``.
     """
 
-    def __init__(self, *, silent: bool = False, place: str = "") -> None:
+    def __init__(self, *, silent: bool = False, place: str = "", log: Path | None = None) -> None:
         silent = silent or os.environ.get("RANK", "0") != "0"  # torchrun numbers the processes
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
+        self.log = None if silent else log
         self._place = place
 
     def say(self, line: str) -> None:
         """Print one line; control characters in it are escaped."""
-        self.console.print(escape(f"{self._place}  {line}" if self._place else line), markup=False)
+        told = escape(f"{self._place}  {line}" if self._place else line)
+        self.console.print(told, markup=False)
+        self.record(told)
+
+    def record(self, line: str) -> None:
+        """Append a line to the log without printing it."""
+        if self.log is not None:
+            append_line(self.log, line)
 
     @contextmanager
     def computing(self, what: str, title: str) -> Iterator[None]:
@@ -103,3 +122,9 @@ class Terminal:
             self.say(f"  {title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")
 
         return show
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a file that several processes may share; a full disk does not end the work."""
+    with suppress(OSError), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(f"{line}\n")

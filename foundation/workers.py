@@ -1,19 +1,17 @@
-"""Work on many recordings, or many trainings, in this process or in several; the results are the same."""
+"""Trainings in several processes of this machine; the results are those of one process."""
 
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children, get_context
 from typing import TypeVar
 
-import torch
-
 from foundation.errors import InputError
 from foundation.parent import end_with_parent
-from foundation.threads import one_thread, use_threads
+from foundation.threads import use_threads
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -22,44 +20,9 @@ R = TypeVar("R")
 RESUME = "nothing finished is lost: go on with the same command and"  # and an option that needs less memory
 
 
-@contextmanager
-def encoding_pool(workers: int) -> Iterator[Executor | None]:
-    """Start worker processes for `in_order`; none if one process does all work."""
-    if workers <= 1:
-        yield None
-        return
-    # Forking a process that runs torch threads may hang: start fresh ones.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
-        yield pool
-
-
-def _begin_worker() -> None:
-    torch.set_num_threads(1)
-    end_with_parent()
-
-
 def _begin_trainer(threads: int) -> None:
     use_threads(threads)
     end_with_parent()
-
-
-def in_order(
-    work: Callable[[T], R], jobs: Iterable[T], pool: Executor | None, *, remedy: str = f"{RESUME} workers=1"
-) -> Iterator[R]:
-    """Give the results of ``work`` for each job: from the pool, or computed here on one thread, as in a worker.
-
-    ``remedy`` says what to do where memory runs out; by default it says that the command resumes, as most commands do.
-    """
-    if pool is None:
-        for job in jobs:
-            with one_thread():
-                result = work(job)
-            yield result
-        return
-    try:
-        yield from pool.map(work, jobs, chunksize=8)
-    except BrokenProcessPool as error:
-        raise _ended_worker(remedy) from error
 
 
 def as_finished(
@@ -78,7 +41,7 @@ def as_finished(
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
         except BrokenProcessPool as error:
-            raise _ended_worker(f"{RESUME} {remedy}") from error
+            raise ended_worker(f"{RESUME} {remedy}") from error
         except BaseException:
             for process in {*active_children()} - others:
                 process.kill()
@@ -95,7 +58,7 @@ def _no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ended_worker(remedy: str) -> InputError:
+def ended_worker(remedy: str) -> InputError:
     """Describe a process that the system ended, as the kernel does where memory runs out."""
     problem = "the system ended a worker process, most likely because memory ran out"
     return InputError(f"{problem}; {remedy}")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from foundation.seeds import require_seed
@@ -45,7 +46,7 @@ class Pairs:
 
     def to(self, device: torch.device) -> "Pairs":
         """Return the same pairs on a device."""
-        return replace(self, clips=self.clips.to(device, non_blocking=True))
+        return replace(self, clips=copy_to(self.clips, device))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,9 +64,9 @@ class TokenBatch:
         """Return the same batch on a device."""
         return replace(
             self,
-            inputs=self.inputs.to(device, non_blocking=True),
-            targets=self.targets.to(device, non_blocking=True),
-            conditions=None if self.conditions is None else self.conditions.to(device, non_blocking=True),
+            inputs=copy_to(self.inputs, device),
+            targets=copy_to(self.targets, device),
+            conditions=None if self.conditions is None else copy_to(self.conditions, device),
             pairs=self.pairs and self.pairs.to(device),
         )
 

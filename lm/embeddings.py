@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from lm.model import LanguageModel, Reading
 from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of, pool, pooling_weights, takes_max
@@ -136,13 +137,19 @@ def _pool(
         read = torch.nn.utils.rnn.pad_sequence(conditions, batch_first=True) if conditions else None
         # (layers, batch, positions, dim)
         states = gpt.inner_activations(padded, read) if inner else gpt.hidden_states(padded, read)
+        sums, tops = list[Tensor](), list[Tensor]()  # of each row: (layers, parts, dim), (layers, dim)
         for row, (index, window) in enumerate(batch):
             shares = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams])
             first = 1 + (window.counted - window.start) * streams
             counted = states[:, row, first : first + shares.shape[1]]  # (layers, codes, dim)
-            pooled[:, index] += (shares.to(states.device) @ counted).cpu().numpy()
+            sums.append(copy_to(shares, states.device) @ counted)
             if largest:
-                peaks[:, index, 0] = np.maximum(peaks[:, index, 0], counted.abs().amax(1).cpu().numpy())
+                tops.append(counted.abs().amax(1))
+        # One copy from the GPU for a batch. A recording may fill several rows, so each row is added by itself.
+        for (index, _), own in zip(batch, torch.stack(sums).cpu().numpy(), strict=True):
+            pooled[:, index] += own
+        for (index, _), own in zip(batch, torch.stack(tops).cpu().numpy() if tops else (), strict=largest):
+            peaks[:, index, 0] = np.maximum(peaks[:, index, 0], own)
     return pooled, peaks
 
 

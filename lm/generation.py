@@ -1,6 +1,6 @@
 """Batched continuation of code sequences with cached attention."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -30,6 +30,35 @@ def continue_codes(
     An upsampler reads the ``conditions (time + steps, columns)`` of each row; ``rate`` is the number of its rate, which
     draws other random numbers than rate 1.
     """
+    lengths = [prompt.size for prompt in prompts]
+    streams, codes = gpt.vocabulary.streams, np.zeros((len(prompts), 0), np.int32)
+    for codes in _positions(gpt, prompts, steps, sampling, seed, conditions, rate):  # noqa: B007  # the last has all
+        pass
+    return [
+        row[size : size + steps * streams].reshape(steps, streams) for row, size in zip(codes, lengths, strict=True)
+    ]
+
+
+@torch.no_grad()
+def stream_codes(gpt: GPT, prompt: IntArray, *, steps: int, sampling: Sampling, seed: int) -> Iterator[IntArray]:
+    """Give each time step ``(1, streams)`` that `continue_codes` generates after one prompt, as soon as it is drawn."""
+    streams = gpt.vocabulary.streams
+    for codes in _positions(gpt, [prompt], steps, sampling, seed):
+        position = codes.shape[1]
+        if position > prompt.size and position % streams == 0:
+            yield codes[:, position - streams :]
+
+
+def _positions(
+    gpt: GPT,
+    prompts: Sequence[IntArray],
+    steps: int,
+    sampling: Sampling,
+    seed: int,
+    conditions: Sequence[IntArray] | None = None,
+    rate: int = 1,
+) -> Iterator[IntArray]:
+    """Give all codes so far ``(batch, positions)`` after each position: codes of prompts, and codes that were drawn."""
     streams = gpt.vocabulary.streams
     lengths = np.array([prompt.size for prompt in prompts])
     codes = np.zeros((len(prompts), lengths.max() + steps * streams), np.int32)
@@ -47,9 +76,7 @@ def continue_codes(
             uniforms = np.array([rng.random() if busy else 0.0 for rng, busy in zip(generators, drawing, strict=True)])
             codes[drawing, position] = draw(chances, uniforms)[drawing]
         guard.count(codes[:, : position + 1])
-    return [
-        row[size : size + steps * streams].reshape(steps, streams) for row, size in zip(codes, lengths, strict=True)
-    ]
+        yield codes[:, : position + 1]
 
 
 def _stacked(conditions: Sequence[IntArray], steps: int) -> IntArray:

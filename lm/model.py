@@ -5,7 +5,7 @@ Of codes at several rates it is an upsampler: it predicts the codes of the fines
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from foundation.saved_models import LANGUAGE_MODEL, WEIGHTS, load_weights, readi
 from foundation.seeds import require_seed
 from lm.batches import loss, validation_batches
 from lm.conditions import LOOK_AHEAD, Conditions
-from lm.generation import continue_codes
+from lm.generation import continue_codes, stream_codes
 from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.model_card import model_card
 from lm.sampling import Sampling
@@ -125,11 +125,7 @@ class LanguageModel:
         """
         if not prompts:
             return []
-        if self.gpt.conditions is not None:
-            raise InputError(
-                f"{self.name} predicts fine codes from coarse codes, and cannot continue both: generate with "
-                "lm.rate_model.RateLanguageModel, which has a model for each rate"
-            )
+        self._require_one_rate()
         num_samples = samples_of(seconds, self.format)
         require_seed(seed, "seed")
         continued = continue_codes(
@@ -140,6 +136,16 @@ class LanguageModel:
             seed=seed,
         )
         return [Codes(values=values, num_samples=num_samples, format=self.format) for values in continued]
+
+    def stream(self, prompt: Codes | None, *, seconds: float, sampling: Sampling, seed: int = 0) -> Iterator[Codes]:
+        """Give the continuation of `generate_batch` for one prompt, a time step at a time, as it is generated."""
+        self._require_one_rate()
+        num_samples = samples_of(seconds, self.format)
+        require_seed(seed, "seed")
+        steps, step = self.format.steps(num_samples), self.format.samples_per_code
+        made = stream_codes(self.gpt, self._prompt(prompt), steps=steps, sampling=sampling, seed=seed)
+        for number, values in enumerate(made):
+            yield Codes(values=values, num_samples=min(num_samples - number * step, step), format=self.format)
 
     @torch.no_grad()
     def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None) -> Tensor:
@@ -180,11 +186,11 @@ class LanguageModel:
         """Compute the mean negative log-probability over all codes of all clips, in nats."""
         sequences = CodeSequences.of([self.reading(codes).steps] for codes in clips)
         batches = validation_batches(sequences, self.gpt.vocabulary, batch_size=batch_size, capacity=self.gpt.capacity)
-        total, num_codes = 0.0, 0
+        total, num_codes = torch.zeros((), dtype=torch.float64, device=self.gpt.device), 0
         for batch in batches:
-            total += loss(self.gpt, batch.to(self.gpt.device))[0].item()
+            total += loss(self.gpt, batch.to(self.gpt.device))[0].double()
             num_codes += batch.codes
-        return total / num_codes
+        return float(total) / num_codes
 
     def perplexity(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the perplexity, exp(nats per code): the number of equally probable codes of the same entropy."""
@@ -217,6 +223,13 @@ class LanguageModel:
         """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``."""
         vocabulary = self.gpt.vocabulary
         return torch.from_numpy(np.append(vocabulary.bos, vocabulary.tokens(values))).to(self.gpt.device)
+
+    def _require_one_rate(self) -> None:
+        if self.gpt.conditions is not None:
+            raise InputError(
+                f"{self.name} predicts fine codes from coarse codes, and cannot continue both: generate with "
+                "lm.rate_model.RateLanguageModel, which has a model for each rate"
+            )
 
     def _prompt(self, prompt: Codes | None) -> IntArray:
         if prompt is None:

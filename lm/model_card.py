@@ -26,9 +26,9 @@ of another are refused.
 | fingerprint of the codebook | `{codes.codebook}` |
 
 ```python
-from lm.model import LanguageModel
+import wordless
 
-model = LanguageModel.from_pretrained("path/of/this/folder")
+model = wordless.LanguageModel.from_pretrained("path/of/this/folder")
 more = model.generate(codes, seconds=3)  # codes: what the tokenizer of this codebook made of a recording
 ```
 

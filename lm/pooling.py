@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from tokenizer.codes import Codes
 
@@ -128,11 +129,14 @@ def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
 
 
 def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
-    """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``."""
+    """Apply `pool` to each clip's first ``lengths`` frames: ``(batch, time, dim)`` -> ``(batch, parts * dim)``.
+
+    Lengths on the host save a query to the GPU.
+    """
     weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1])
     for clip, length in enumerate(lengths.tolist()):
         weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
-    return (weights.to(frames) @ frames).flatten(1)
+    return (copy_to(weights.to(frames.dtype), frames.device) @ frames).flatten(1)
 
 
 def bag_of_codes(codes: Codes, pooling: Pooling) -> FloatArray:

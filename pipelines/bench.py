@@ -1,4 +1,4 @@
-"""``wordless bench``: speed and memory of encoding, and speed of the vocoder, each beside libraries in the same run."""
+"""``wordless bench``: speed and memory of a stage, beside libraries in the same run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +12,21 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.store.run_folder import part_of
 from pipelines.store.store import write_json
 
+MILLION = 1_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
     """Options of the command."""
 
-    what: Literal["encode", "memory", "vocoder"]
+    what: Literal["encode", "kmeans", "memory", "vocoder"]
     input: Path | None  # real recordings beside the synthesised ones
     seconds: float  # length of the synthesised recordings
     hours: float  # length of the long recording that is encoded; a tenth of it is decoded
     clips: tuple[int, ...]  # that the vocoder makes side by side
+    points: tuple[float, ...]  # millions that k-means clusters
+    codes: int  # of k-means
+    iterations: int  # of k-means
     repeats: int
     model: Path | None  # folder of a run; null: a tokenizer of the default size with random weights
     output: Path | None  # JSON file
@@ -31,6 +36,12 @@ class BenchConfig:
         require(0.02 <= self.hours <= 36, "hours", self.hours, "choose 0.02 to 36 hours, which fit in one WAV file")
         possible = len(self.clips) > 0 and min(self.clips) >= 1
         require(possible, "clips", list(self.clips), "name one number of clips or more, each at least 1")
+        least = self.codes / MILLION
+        given = [f"{each:g}" for each in self.points]
+        rule = f"name one number of millions or more, each at least {least:g}, so that every code has a point"
+        require(len(self.points) > 0 and min(self.points) >= least, "points", f"[{', '.join(given)}]", rule)
+        require(self.codes >= 2, "codes", self.codes, "one code tells nothing: choose 2 or more")
+        require(self.iterations >= 1, "iterations", self.iterations, "k-means needs at least one")
         require(self.repeats >= 1, "repeats", self.repeats, "measure at least once")
         if self.output is not None:
             require_kind(self.output, (".json",), possible="a file ending in .json")
@@ -50,6 +61,17 @@ def bench(config: dict[str, object]) -> None:
             from benchmarks.encode import measure_encoding
 
             measured = measure_encoding(folder, recordings, seconds=settings.seconds, repeats=settings.repeats)
+        case "kmeans":
+            from benchmarks.kmeans import measure_kmeans
+
+            measured = measure_kmeans(
+                folder,
+                recordings,
+                points=[round(each * MILLION) for each in settings.points],
+                codes=settings.codes,
+                iterations=settings.iterations,
+                repeats=settings.repeats,
+            )
         case "memory":
             from benchmarks.memory import measure_memory
 

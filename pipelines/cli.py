@@ -8,7 +8,8 @@ import sys
 from importlib import import_module
 
 from foundation.nearest import suggestion
-from pipelines.commandline.commands import COMMANDS, MODULES, installed_version
+from foundation.versions import installed_version
+from pipelines.commandline.commands import COMMANDS, MODULES
 
 EXAMPLES = """\
   wordless run                                              the embedded corpus; some minutes on a laptop

@@ -6,6 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep import going_on
 from pipelines.commandline.command import command
+from pipelines.commandline.run_log import logged
 
 PATHS = frozenset(
     {
@@ -13,13 +14,13 @@ PATHS = frozenset(
         *("hydra.run.dir", "hydra.sweep.dir"),
     }
 )
-TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
+TEXTS = frozenset({"corpus.pattern", "name"})  # braces and asterisks mean something to Hydra; a name may be a number
 
 OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
     *("tokenizer.codebook_size", "tokenizer.patch.frames"),
     *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
-    *("compare.methods", "compare.folds", "listening.judged_clips", "store.root", "hydra.run.dir", "hydra.sweep.dir"),
+    *("compare.methods", "compare.folds", "listening.judged_clips", "store.root", "hydra.sweep.dir"),
 )
 
 
@@ -27,8 +28,9 @@ def run(config: dict[str, object]) -> None:
     """Run the chain that a composed config describes."""
     from pipelines.chain.chain import run_chain  # seconds of imports, which a misspelt option need not wait for
 
-    with going_on():
-        run_chain(config, Path(HydraConfig.get().runtime.output_dir))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with going_on(), logged(folder):
+        run_chain(config, folder)
 
 
 main = command("run", run, paths=PATHS, texts=TEXTS, often=OFTEN)

@@ -11,7 +11,7 @@ the end of a clip nothing is counted.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require_positive
 from foundation.seeds import require_seed
@@ -71,9 +72,10 @@ class SampleBatch:
 
     previous: Tensor  # (batch, history + time) int64, levels delayed by one sample
     targets: Tensor  # (batch, time) int64, levels; NOT_COUNTED behind the end of a clip
+    counted: int  # number of targets inside their clips; known on the host, which saves a query to the GPU
 
     def to(self, device: torch.device) -> "SampleBatch":
-        return SampleBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return replace(self, previous=copy_to(self.previous, device), targets=copy_to(self.targets, device))
 
 
 class SampleCrops:
@@ -115,7 +117,8 @@ class SampleCrops:
         longest = max(map(len, crops))
         previous = [pad(crop[:-1], (0, longest - len(crop)), value=silence()) for crop in crops]
         targets = [pad(crop[self.history + 1 :], (0, longest - len(crop)), value=NOT_COUNTED) for crop in crops]
-        return SampleBatch(previous=torch.stack(previous), targets=torch.stack(targets))
+        counted = sum(len(crop) - self.history - 1 for crop in crops)
+        return SampleBatch(previous=torch.stack(previous), targets=torch.stack(targets), counted=counted)
 
 
 def loss(model: nn.Module, batch: SampleBatch) -> tuple[Tensor, int]:
@@ -123,7 +126,7 @@ def loss(model: nn.Module, batch: SampleBatch) -> tuple[Tensor, int]:
     logits = model(batch.previous, batch.targets.shape[1]).flatten(0, 1).float()  # (N, T, K) -> (N * T, K)
     targets = batch.targets.flatten()
     total = cross_entropy(logits, targets, ignore_index=NOT_COUNTED, reduction="sum")
-    return total, int((targets != NOT_COUNTED).sum())
+    return total, batch.counted
 
 
 @dataclass(frozen=True, kw_only=True)

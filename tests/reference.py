@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import soxr
 import torch
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
+from transformers import PreTrainedModel
 
 from audio.spectrogram import SpectrogramConfig
 from tokenizer.tokenizer import Tokenizer
@@ -252,6 +254,20 @@ def encode_whole(tokenizer: Tokenizer, samples: npt.NDArray[np.float32]) -> npt.
     return np.array(codes).reshape(-1, tokenizer.config.streams)
 
 
+def states_by_window(model: PreTrainedModel, samples: Tensor, *, layer: int, field: int, stride: int) -> Tensor:
+    """States ``(time, width)`` of a layer, with the convolutions computed for each code's window of samples alone.
+
+    Only for models whose convolutions normalise each frame by itself.
+    """
+    count = -(-len(samples) // stride)
+    padded = pad(samples, (0, (count - 1) * stride + field - len(samples)))
+    windows = [padded[code * stride : code * stride + field] for code in range(count)]
+    heard = torch.cat([model.feature_extractor(window[None]) for window in windows], dim=2).transpose(1, 2)
+    projected = model.feature_projection(heard)
+    inputs = projected[0] if isinstance(projected, tuple) else projected
+    return cast(Tensor, model.encoder(inputs, output_hidden_states=True).hidden_states[layer][0])
+
+
 def nearest_by_level(point: npt.NDArray[np.float32], codebooks: npt.NDArray[np.float32]) -> list[int]:
     """The nearest centroid of a point, then that of what is left over, and so on, by all distances."""
     codes, residual = [], point.astype(np.float64)
@@ -278,6 +294,26 @@ def nearest_by_distance(points: npt.NDArray[np.float32], centroids: npt.NDArray[
     """The nearest centroid of each point, by all distances."""
     squares = ((points[:, None].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(-1)
     return squares.argmin(1)
+
+
+def nearest_patches(
+    tokenizer: Tokenizer, clips: Sequence[npt.NDArray[np.float32]], *, examples: int
+) -> dict[int, list[tuple[int, int]]]:
+    """(clip, step) of the patches nearest to each code's centroid, the best of each clip, patch by patch."""
+    best: dict[tuple[int, int], tuple[float, int]] = {}  # (code, clip) -> (squared distance, step)
+    for clip, samples in enumerate(clips):
+        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(samples)[None]))
+        with torch.inference_mode():
+            steps = tokenizer.bottlenecks(spectrogram)[0]
+        for step, bands in enumerate(steps):
+            for point in bands:
+                distances = [float((point - centroid).square().sum()) for centroid in tokenizer.codebooks[0]]
+                code = distances.index(min(distances))
+                best[code, clip] = min(best.get((code, clip), (math.inf, 0)), (distances[code], step))
+    found: dict[int, list[tuple[int, int]]] = {}
+    for (code, clip), (_, step) in sorted(best.items(), key=lambda item: item[1][0]):
+        found.setdefault(code, []).append((clip, step))
+    return {code: places[:examples] for code, places in found.items()}
 
 
 # The training loop: linear regression

@@ -28,6 +28,7 @@ PACKAGES = (
     "samples",
     "pipelines",
     "conf",
+    "wordless",
 )
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
@@ -47,9 +48,11 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "settings": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS),
     "results": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
+    "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages"),
     "chain": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (*(_COMMANDLINE, _STORE, "pipelines.encoding", _STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),),
 }
+BELOW = tuple(set(PACKAGES) - {"pipelines", "wordless"})  # the packages below the commands
 MOST_MODULES = 25  # at one level of the tree: more are not taken in at a glance
 
 # file or package -> which of our modules it may import; the longest matching name counts
@@ -65,26 +68,28 @@ ARROWS = {
     "vocoder": ("vocoder", "tokenizer.codes", "tokenizer.rates", "audio", "foundation"),
     "samples": ("samples", "vocoder", "audio", "foundation"),
     "benchmarks": ("benchmarks", "vocoder", "tokenizer", "audio", "foundation"),
-    "pipelines": PACKAGES,
-    **{
-        f"pipelines/{folder}": (*(set(PACKAGES) - {"pipelines"}), f"pipelines.{folder}", *below)
-        for folder, below in FOLDERS.items()
-    },
+    "pipelines": (*BELOW, "pipelines"),
+    **{f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
     "conf": (),
+    # the models, for users of Python: no command
+    "wordless": ("audio", "tokenizer", "lm", "vocoder", "foundation"),
 }
 # library -> the files and packages that may import it
 KEEPERS = {
     "hydra": ("pipelines",),
     "omegaconf": ("pipelines",),
-    "faiss": ("tokenizer/codebook.py",),
+    "faiss": ("tokenizer/codebook.py", "benchmarks/kmeans.py"),
     "fairseq2": (
-        *("foundation/causal_transformer.py", "lm/gpt.py", "training/gangs.py"),
+        *("foundation/causal_transformer.py", "lm/gpt.py", "training/gangs.py", "training/sharding.py"),
         *("samples/transformer.py", "samples/local_attention.py", "samples/generation.py"),  # its layers and its cache
     ),
     "sklearn": ("lm", "pipelines"),
     "numba": ("vocoder/engines/kernels.py",),
     "llvmlite": ("vocoder/engines/kernels.py", "vocoder/engines/numba_streams.py"),
     "jinja2": ("pipelines/pages",),
+    "gradio": ("pipelines/demonstration/page.py",),
+    "starlette": ("pipelines/demonstration/server.py",),
+    "ray": ("foundation/ray_pool.py",),
     "rich": ("pipelines", "benchmarks", "foundation/progress.py"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "base"}
@@ -226,7 +231,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines/pages").glob("*.jinja")]
+    data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines/pages").glob("*.jinja"), *ROOT.glob("*/py.typed")]
+    data += (ROOT / "pipelines/demonstration").glob("*.js")
+    assert {path.parent.name for path in data if path.name == "py.typed"} >= {"wordless", *ARROWS["wordless"]}
     wanted = {path.as_posix() for path in SOURCES} | {path.relative_to(ROOT).as_posix() for path in data}
     assert not wanted - held
     assert not [name for name in held if name.startswith(("tests", "docs"))]

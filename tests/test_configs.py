@@ -15,6 +15,7 @@ from pipelines.chain.chain import rates
 from pipelines.commandline.refusals import resolved
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings, run_settings
+from tests.audio.speech_models.checkpoints import save_checkpoint
 from training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -47,9 +48,18 @@ def absent(cls: type, values: object, name: str = "") -> Iterator[str]:
                 yield from absent(part, given[field], place)
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A speech model with the stride of large ones, for the experiment that needs one."""
+    folder = tmp_path_factory.mktemp("weights")
+    save_checkpoint(folder, "hubert-base", strides=[5, 8, 8])
+    return folder
+
+
 @pytest.mark.parametrize(("corpus", "experiment"), list(product(choices("corpus"), choices("experiment"))))
-def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str) -> None:
+def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str, weights: Path) -> None:
     words = [f"corpus={corpus}", f"experiment={experiment}", *(["corpus.root=here"] if corpus != "embedded" else [])]
+    words += [f"wav2vec2.weights='{weights}'"] if experiment == "speech_layer" else []
     settings = run_settings(composed(*words))
     assert (settings.corpus.root == EMBEDDED) == (corpus == "embedded")
 

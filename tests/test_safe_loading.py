@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "samples", "pipelines")
+PACKAGES = (
+    *("foundation", "benchmarks", "training", "audio", "tokenizer", "lm", "vocoder", "samples", "pipelines"),
+    "wordless",
+)
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 EXECUTING_MODULES = {
@@ -31,9 +34,11 @@ OURS = {
     "SampleLanguageModel",
     "Vocoder",
     "FineTunedModel",
+    "FittedProbe",
     "cls",
 }
-NAMES_MODULES = {Path("pipelines/cli.py")}  # imports the module of a command that its own table names
+# They import modules that their own tables name: the module of a command, and those of the public names.
+NAMES_MODULES = {Path("pipelines/cli.py"), Path("wordless/__init__.py")}
 
 
 def dotted(node: ast.expr) -> str:

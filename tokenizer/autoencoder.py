@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from foundation.devices import copy_to
 from foundation.ranges import require
 
 
@@ -22,10 +23,14 @@ class AutoencoderConfig:
 
     def parameters(self, patch_size: int) -> int:
         """Return the number of weights of an autoencoder for patches of this size."""
-        return sum(
-            (before + 1) * self.hidden + (self.hidden + 1) * self.hidden + (self.hidden + 1) * after
-            for before, after in ((patch_size, self.bottleneck), (self.bottleneck, patch_size))
-        )
+        return self._three_layers(patch_size, self.bottleneck) + self.decoder_parameters(patch_size)
+
+    def decoder_parameters(self, patch_size: int) -> int:
+        """Return the number of weights of the decoder alone."""
+        return self._three_layers(self.bottleneck, patch_size)
+
+    def _three_layers(self, inputs: int, outputs: int) -> int:
+        return (inputs + 1) * self.hidden + (self.hidden + 1) * self.hidden + (self.hidden + 1) * outputs
 
 
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -49,17 +54,34 @@ class Autoencoder(nn.Module):
         return reconstruction
 
 
+class StateDecoder(nn.Module):
+    """Decoder of a speech model's states to normalised log-mel patches: ``(..., bottleneck)`` -> ``(..., patch)``.
+
+    The speech model takes the place of the encoder, and does not learn. The decoder learns the log-mel to expect where
+    the model has a state, so that codes have a spectrogram.
+    """
+
+    def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
+        super().__init__()
+        self.decoder = three_layers(config.bottleneck, config.hidden, patch_size)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Predict patches ``(batch, patch)``."""
+        patches: Tensor = self.decoder(states)
+        return patches
+
+
 @dataclass(frozen=True, kw_only=True)
 class PatchBatch:
     """Normalised patches ``(batch, patch)`` to reconstruct."""
 
     patches: Tensor
-    inputs: Tensor | None = None  # what the encoder sees instead, such as noisier patches; None: the patches
+    inputs: Tensor | None = None  # what the model sees instead, such as noisier patches or states; None: the patches
 
     def to(self, device: torch.device) -> "PatchBatch":
         """Return the batch on ``device``."""
-        inputs = None if self.inputs is None else self.inputs.to(device)
-        return PatchBatch(patches=self.patches.to(device), inputs=inputs)
+        inputs = None if self.inputs is None else copy_to(self.inputs, device)
+        return PatchBatch(patches=copy_to(self.patches, device), inputs=inputs)
 
 
 def reconstruction_loss(model: nn.Module, batch: PatchBatch) -> tuple[Tensor, int]:

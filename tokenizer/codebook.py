@@ -1,4 +1,9 @@
-"""FAISS k-means over bottlenecks: the codebook, and residual codebooks of further levels."""
+"""FAISS k-means over bottlenecks: the codebook, and residual codebooks of further levels.
+
+Points may be a `numpy.memmap`: FAISS reads them in place, block after block, so they need not fit into memory.
+"""
+
+from collections.abc import Sequence
 
 import faiss
 import numpy as np
@@ -9,29 +14,47 @@ from tokenizer.kmeans_report import KMeansReport
 
 FloatArray = npt.NDArray[np.float32]
 
+BLOCK = 1 << 18  # points whose nearest centroids are found together
+
 
 def fit_residual_codebooks(
-    points: FloatArray, *, levels: int, codebook_size: int, iterations: int, seed: int, gpu: int | None = None
+    points: FloatArray,
+    *,
+    levels: int,
+    codebook_size: int,
+    iterations: int,
+    seed: int,
+    gpus: Sequence[int] = (),
+    overwrite: bool = False,
 ) -> tuple[FloatArray, tuple[KMeansReport, ...]]:
     """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, coarse to fine.
 
     Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). The result
-    is centroids ``(levels, codebook_size, bottleneck)``, and one report per level.
+    is centroids ``(levels, codebook_size, bottleneck)``, and one report per level. With ``overwrite`` the residuals
+    replace the points, which saves memory.
     """
     codebooks, reports = [], []
+    points = points if overwrite or levels == 1 else points.copy()
     for level in range(levels):
         own = seed + level  # with a shared seed, the initial centroids would be the points that the last level chose
-        centroids, report = fit_codebook(points, codebook_size=codebook_size, iterations=iterations, seed=own, gpu=gpu)
-        points = points - centroids[nearest(points, centroids)]
+        centroids, report = fit_codebook(
+            points, codebook_size=codebook_size, iterations=iterations, seed=own, gpus=gpus
+        )
         codebooks.append(centroids)
         reports.append(report)
+        if level < levels - 1:
+            for start in range(0, len(points), BLOCK):
+                block = points[start : start + BLOCK]
+                block -= centroids[nearest(block, centroids)]
     return np.stack(codebooks), tuple(reports)
 
 
 def fit_codebook(
-    points: FloatArray, *, codebook_size: int, iterations: int, seed: int, gpu: int | None = None
+    points: FloatArray, *, codebook_size: int, iterations: int, seed: int, gpus: Sequence[int] = ()
 ) -> tuple[FloatArray, KMeansReport]:
-    """Cluster ``(n, bottleneck)`` points into ``(codebook_size, bottleneck)`` centroids, on the CPU or on GPU ``gpu``.
+    """Cluster ``(n, bottleneck)`` points into ``(codebook_size, bottleneck)`` centroids, on the CPU or on GPUs.
+
+    Each of several GPUs has all centroids, and finds the nearest ones of its share of the points.
 
     Raises:
         InputError: there are fewer points than centroids.
@@ -39,7 +62,7 @@ def fit_codebook(
     given = f"{codebook_size}, but the training recordings give {len(points)} patches"
     rule = "each code needs at least one: choose fewer codes or add recordings"
     require(len(points) >= codebook_size, "tokenizer.codebook_size", given, rule)
-    gpu = gpu if faiss.get_num_gpus() > 0 else None
+    gpus = [gpu for gpu in gpus if gpu < faiss.get_num_gpus()]
     kmeans = faiss.Kmeans(
         points.shape[1],
         codebook_size,
@@ -49,20 +72,27 @@ def fit_codebook(
         max_points_per_centroid=-(-len(points) // codebook_size),
         min_points_per_centroid=1,
     )
-    if gpu is not None:  # FAISS's own gpu option uses all GPUs, even those of other users
-        resources = faiss.StandardGpuResources()
-        kmeans.index = faiss.index_cpu_to_gpu(resources, gpu, kmeans.index)
+    if gpus:  # FAISS's own gpu option uses all GPUs, even those of other users
+        kmeans.index = faiss.index_cpu_to_gpus_list(kmeans.index, gpus=list(gpus))
     kmeans.train(points)
     centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
-    used = np.unique(nearest(points, centroids))
+    dead = codebook_size - int(_used(points, centroids).sum())
     report = KMeansReport(
         points=len(points),
         objective=[float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()],
-        dead=codebook_size - len(used),
+        dead=dead,
         duplicates=codebook_size - len(np.unique(centroids, axis=0)),
-        gpu=gpu is not None,
+        gpu=bool(gpus),
     )
     return centroids, report
+
+
+def _used(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which centroids ``(codebook_size,)`` are the nearest of some point."""
+    used = np.zeros(len(centroids), bool)
+    for start in range(0, len(points), BLOCK):
+        used[nearest(points[start : start + BLOCK], centroids)] = True
+    return used
 
 
 def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:

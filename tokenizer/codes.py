@@ -98,7 +98,7 @@ class CodesFormat:
             )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Codes:
     """Codes of one recording: ``values (time, streams)`` int32 in [0, codebook_size).
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from audio.waveform import FloatArray
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from tokenizer.codes import Codes
@@ -112,24 +113,24 @@ def measure_usage(codes: Iterable[Codes], codebook_size: int, *, levels: int = 1
 
 @torch.inference_mode()
 def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> dict[str, float]:
-    """Measure the squared error of normalised log-mel through the autoencoder, without and with quantisation.
+    """Measure the squared error of normalised log-mel through the bottleneck, or a speech layer, and through codes.
 
     The mean is over all values of the clips ``(samples,)`` at the tokenizer's rate.
     """
-    plain = quantised = 0.0
+    device = tokenizer.centroids.device
+    plain, quantised = torch.zeros(2, dtype=torch.float64, device=device)  # one query to a GPU for all clips
     values = 0
     for samples in clips:
         if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
             continue
-        device = tokenizer.centroids.device
-        spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(samples)[None].to(device)))
+        spectrogram = tokenizer.normalise(tokenizer.log_mel(copy_to(torch.from_numpy(samples)[None], device)))
         steps = spectrogram.shape[1] // tokenizer.patch_frames
         target = spectrogram[:, : steps * tokenizer.patch_frames]
-        bottlenecks = tokenizer.bottlenecks(spectrogram)
-        plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().item()
-        quantised += (tokenizer.spectrogram(tokenizer.nearest(bottlenecks)) - target).square().sum().item()
+        bottlenecks = tokenizer.bottlenecks_of(samples)
+        plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().double()
+        quantised += (tokenizer.spectrogram(tokenizer.nearest(bottlenecks)) - target).square().sum().double()
         values += target.numel()
-    return {"reconstruction_mse": plain / max(values, 1), "quantised_mse": quantised / max(values, 1)}
+    return {"reconstruction_mse": float(plain) / max(values, 1), "quantised_mse": float(quantised) / max(values, 1)}
 
 
 def measure_stability(

@@ -2,7 +2,8 @@
 
 from tokenizer.codes import CodesFormat
 
-# Only for codebooks with several levels, so that the card of a single level does not change.
+# Only for codes of a speech model, or with several levels, so that other cards do not change.
+SPEECH_LAYER = "| source of the codes | layer {layer.layer} of {layer.model}, a copy of which is in `speech_model` |\n"
 LEVELS = "| residual levels of each band, coarse to fine | {config.levels} |\n"
 MODEL_CARD = """---
 library_name: wordless
@@ -14,10 +15,10 @@ tags: [audio, tokenizer, discrete-units]
 {format.sample_rate} Hz: {format.bits_per_second:.0f} bits per second.
 
 ```python
-from tokenizer.tokenizer import Tokenizer
+import wordless
 
-tokenizer = Tokenizer.from_pretrained("this/folder")
-codes = tokenizer.encode(samples, sample_rate)  # mono float32
+tokenizer = wordless.Tokenizer.from_pretrained("this/folder")
+codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
 ```
 
 | | |
@@ -26,7 +27,7 @@ codes = tokenizer.encode(samples, sample_rate)  # mono float32
 | mel bands | {config.audio.n_mels} |
 | patch | {config.patch.frames} frames of {config.height} mel bands |
 | bottleneck | {config.autoencoder.bottleneck} |
-{levels}| fingerprint of front end and autoencoder | {format.tokenizer} |
+{speech_layer}{levels}| fingerprint of front end and autoencoder | {format.tokenizer} |
 | fingerprint of the codebook | {format.codebook} |
 """
 

@@ -229,7 +229,7 @@ def _batch(batch: pa.RecordBatch, wanted: pa.Schema, format: CodesFormat) -> lis
     values = columns.pop("values")
     rows = pa.RecordBatch.from_pydict(columns).to_pylist()
     offsets, codes = values.offsets.to_numpy(), values.values.to_numpy()
-    return [_clip(row, codes[offsets[number] : offsets[number + 1]].copy(), format) for number, row in enumerate(rows)]
+    return [_clip(row, codes[offsets[number] : offsets[number + 1]], format) for number, row in enumerate(rows)]
 
 
 def _column(column: pa.Array, field: pa.Field) -> pa.Array:
@@ -254,7 +254,7 @@ def _clip(row: dict[str, Any], values: IntArray, format: CodesFormat) -> CodedCl
     if offset < 0:
         raise InputError(f"clip {path}: offset_frames is {offset}; it must be 0 or more")
     try:
-        codes = Codes(values=values.reshape(-1, format.streams), num_samples=num_samples, format=format)
+        codes = Codes(values=values.reshape(-1, format.streams).copy(), num_samples=num_samples, format=format)
     except InputError as error:
         raise InputError(f"clip {path}: {error}") from error
     return CodedClip(codes=codes, span=span, **row)

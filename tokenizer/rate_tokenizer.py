@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from audio.mono import Samples
+from audio.mono import Samples, as_waveform
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
@@ -19,7 +19,7 @@ from foundation.saved_models import holds_rates
 from tokenizer.codes import Codes
 from tokenizer.model_card import rates_card
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, writing_rates
-from tokenizer.tokenizer import GatheredCodes, Tokenizer, as_waveform
+from tokenizer.tokenizer import GatheredCodes, Tokenizer
 
 Turn = list[list[tuple[Tensor, int]]]  # blocks of codes of each rate that cover the same samples; see `encode_stream`
 

@@ -17,6 +17,7 @@ from audio.warping import warp
 from foundation.seeds import named_seed
 from tokenizer.autoencoder import PatchBatch
 from tokenizer.patches import to_patches
+from tokenizer.speech_layer import SpeechLayer
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -30,15 +31,17 @@ class Reservoir:
         self._random = np.random.default_rng(seed)
 
     def add(self, rows: FloatArray) -> None:
-        """Offer ``(n, width)`` rows, in order."""
+        """Offer rows ``(n, ...)`` of ``width`` values, in order; only those that are kept are copied."""
         room = max(len(self.rows) - self.seen, 0)
-        self.rows[self.seen : self.seen + room][: len(rows)] = rows[:room]
+        first = rows[:room]
+        self.rows[self.seen : self.seen + len(first)] = first.reshape(len(first), self.rows.shape[1])
         late = rows[room:]
         if len(late):
             order = self.seen + room + np.arange(len(late))
             place = self._random.integers(0, order + 1)
             kept = place < len(self.rows)
-            self.rows[place[kept]] = late[kept]
+            chosen = late[kept]
+            self.rows[place[kept]] = chosen.reshape(len(chosen), self.rows.shape[1])
         self.seen += len(rows)
 
     @property
@@ -55,6 +58,29 @@ class FrameSample:
     std: Tensor  # (mels,)
     columns: Tensor  # (n, frames, mels) log-mel; a column is a run of frames as long as a patch
     seen: int  # number of columns the sample was drawn from
+    states: Tensor | None = None  # (n, width) of a speech layer, for the same time as the columns
+
+
+class _Statistics:
+    """Mean and standard deviation of each mel band over all frames."""
+
+    def __init__(self, n_mels: int) -> None:
+        self._total, self._squares, self._count = np.zeros(n_mels), np.zeros(n_mels), 0
+
+    def add(self, spectrogram: Tensor) -> None:
+        """Add frames ``(time, mels)``."""
+        values = spectrogram.numpy().astype(np.float64)
+        self._total += values.sum(0)
+        self._squares += (values**2).sum(0)
+        self._count += len(values)
+
+    @property
+    def found(self) -> dict[str, Tensor]:
+        """``mean`` and ``std`` ``(mels,)``."""
+        mean = self._total / max(self._count, 1)
+        # A constant band (above the recordings' own bandwidth) must not be amplified to noise.
+        std = np.sqrt(np.maximum(self._squares / max(self._count, 1) - mean**2, 1e-2))
+        return {"mean": torch.from_numpy(mean).float(), "std": torch.from_numpy(std).float()}
 
 
 def read_log_mel(
@@ -80,29 +106,63 @@ def read_log_mel(
         progress(done)
 
 
+def read_states(
+    root: Path,
+    clips: Sequence[Clip],
+    audio: SpectrogramConfig,
+    layer: SpeechLayer,
+    *,
+    progress: Callable[[int], None],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Read states and log-mel of clips below ``root``, as `draw_states` takes them; a clip is in memory as a whole."""
+    log_mel = LogMel(audio)
+    for done, clip in enumerate(clips, 1):
+        samples = np.concatenate([*read_blocks(root / clip.path, audio.sample_rate, part=clip.part)])
+        frames = torch.cat([torch.zeros(0, audio.n_mels), *log_mel_stream(log_mel, [samples])])
+        states = layer.states(samples)[: len(samples) // layer.stride].cpu()
+        require_finite(frames.numpy(), clip, "log-mel frames")
+        require_finite(states.numpy(), clip, "states of a speech model")
+        yield states, frames
+        progress(done)
+
+
 def draw_sample(spectrograms: Iterable[Tensor], *, frames: int, n_mels: int, capacity: int, seed: int) -> FrameSample:
     """Compute statistics and draw a seeded sample of columns at every frame offset, in one pass and bounded memory.
 
     ``spectrograms`` are log-mel ``(time, mels)``, in a fixed order.
     """
-    total, squares, count = np.zeros(n_mels), np.zeros(n_mels), 0
-    reservoir = Reservoir(capacity, frames * n_mels, seed)
+    statistics, reservoir = _Statistics(n_mels), Reservoir(capacity, frames * n_mels, seed)
     for spectrogram in spectrograms:
-        values = spectrogram.numpy().astype(np.float64)
-        total += values.sum(0)
-        squares += (values**2).sum(0)
-        count += len(values)
+        statistics.add(spectrogram)
         if len(spectrogram) >= frames:
             windows = spectrogram.unfold(0, frames, 1).transpose(1, 2)  # (T, M) -> (T', F, M)
-            reservoir.add(windows.reshape(len(windows), -1).numpy())
-    mean = total / max(count, 1)
-    # A constant band (above the recordings' own bandwidth) must not be amplified to noise.
-    std = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 1e-2))
+            reservoir.add(windows.numpy())
+    columns = torch.from_numpy(reservoir.sample).reshape(-1, frames, n_mels)
+    return FrameSample(columns=columns, seen=reservoir.seen, **statistics.found)
+
+
+def draw_states(
+    recordings: Iterable[tuple[Tensor, Tensor]], *, frames: int, n_mels: int, width: int, capacity: int, seed: int
+) -> FrameSample:
+    """Compute statistics and draw a seeded sample of codes' states and columns, in one pass and bounded memory.
+
+    ``recordings`` are the states ``(steps, width)`` of each recording's whole patches, and its log-mel
+    ``(time, mels)``, of which ``frames`` belong to a state::
+
+        states    [      s0       ][      s1       ]
+        log-mel   [  f0  ][  f1   ][  f2  ][  f3   ]  f4      2 frames for each state; a rest belongs to none
+    """
+    statistics, reservoir = _Statistics(n_mels), Reservoir(capacity, width + frames * n_mels, seed)
+    for states, spectrogram in recordings:
+        statistics.add(spectrogram)
+        columns = spectrogram[: len(states) * frames].reshape(len(states), -1)  # (T, M) -> (S, F * M)
+        reservoir.add(torch.cat([states, columns], dim=1).numpy())
+    drawn = torch.from_numpy(reservoir.sample)
     return FrameSample(
-        mean=torch.from_numpy(mean).float(),
-        std=torch.from_numpy(std).float(),
-        columns=torch.from_numpy(reservoir.sample).reshape(-1, frames, n_mels),
+        states=drawn[:, :width].contiguous(),
+        columns=drawn[:, width:].reshape(-1, frames, n_mels),
         seen=reservoir.seen,
+        **statistics.found,
     )
 
 

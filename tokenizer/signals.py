@@ -25,11 +25,24 @@ def signals(
     """Give normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece.
 
     ``pieces`` are the log-mel ``(time, mels)`` of a recording's whole patches, before ``audio.remove_mean``;
-    ``as_recorded`` is called with each of them.
+    ``as_recorded`` is called with each of them. A speech model reads no log-mel, so its tokenizer has no bottlenecks
+    here, ``(steps, 0)``.
     """
     for piece in subtract_mean(_observe(pieces, as_recorded), tokenizer.config.audio.remove_mean):
         spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
-        yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
+        if tokenizer.speech_layer is None:
+            yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
+        else:
+            yield spectrogram, spectrogram.new_zeros(len(spectrogram) // tokenizer.patch_frames, 0)
+
+
+@torch.inference_mode()
+def quantised_vectors(tokenizer: Tokenizer, samples: FloatArray) -> FloatArray:
+    """Compute the vectors that become the codes of a recording ``(num_samples,)``: ``(time, streams * bottleneck)``."""
+    if tokenizer.speech_layer is not None:
+        return np.asarray(tokenizer.speech_layer.states(samples).cpu().numpy())
+    pieces = (bottlenecks for _, bottlenecks in signals(tokenizer, log_mel_pieces(tokenizer, [samples], len(samples))))
+    return np.concatenate([piece.cpu().numpy() for piece in pieces])
 
 
 def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray], num_samples: int) -> Iterator[Tensor]:

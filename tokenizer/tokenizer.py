@@ -2,7 +2,8 @@
 
 Encoding works in blocks of a fixed number of patches, counted from the start of the recording; the last block is
 padded. So a file, an array, a stream and any number of workers do the same arithmetic and give identical codes, in
-constant memory. Only ``audio.remove_mean=clip`` needs memory for the recording's whole spectrogram.
+constant memory. Only ``audio.remove_mean=clip`` needs memory for the recording's whole spectrogram, and a layer of a
+speech model for its samples.
 """
 
 import hashlib
@@ -10,9 +11,8 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from numbers import Real
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,20 +20,23 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from audio.blocks import equal_blocks
-from audio.mono import Samples, mono
+from audio.mono import Samples, as_waveform
 from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
 from foundation import saved_models
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, StateDecoder
 from tokenizer.codes import Codes, CodesFormat
-from tokenizer.model_card import LEVELS, MODEL_CARD
+from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER
 from tokenizer.patches import PatchConfig, from_patches, to_patches
+from tokenizer.speech_layer import SpeechLayer, SpeechLayerConfig, open_copy
 
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
+BLOCKS_AT_ONCE = 32  # of codes that are copied from a GPU together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +48,15 @@ class TokenizerConfig:
     autoencoder: AutoencoderConfig
     codebook_size: int  # codes of each level
     levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
+    speech_layer: SpeechLayerConfig | None = None  # whose states are quantised; None: the autoencoder's bottlenecks
 
     def __post_init__(self) -> None:
         self.patch.height(self.audio.n_mels)
+        if self.speech_layer is not None and self.bands > 1:
+            raise InputError(
+                f"tokenizer.patch.mels is {self.patch.mels}, and a speech model has one state for all mel bands; "
+                "choose tokenizer.patch.mels=null"
+            )
         fits = self.codebook_size >= 0 and self.levels >= 1  # 0 codes: for the fingerprint of `_format`
         given = f"{self.codebook_size} and tokenizer.levels {self.levels}"
         require(fits, "tokenizer.codebook_size", given, "a tokenizer has at least 1 code and 1 level")
@@ -56,8 +65,14 @@ class TokenizerConfig:
     def parameters(self) -> int:
         """Number of learned values of a tokenizer of these sizes."""
         centroids = self.levels * self.codebook_size * self.autoencoder.bottleneck
-        patch = self.patch.frames * self.height
-        return 2 * self.audio.n_mels + self.autoencoder.parameters(patch) + centroids
+        sizes = self.autoencoder
+        count = sizes.parameters if self.speech_layer is None else sizes.decoder_parameters
+        return 2 * self.audio.n_mels + count(self.patch.frames * self.height) + centroids
+
+    def create_autoencoder(self) -> Autoencoder | StateDecoder:
+        """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
+        create = Autoencoder if self.speech_layer is None else StateDecoder
+        return create(self.autoencoder, self.patch.frames * self.height)
 
     @property
     def height(self) -> int:
@@ -97,6 +112,7 @@ class _Saved:
     autoencoder: AutoencoderConfig
     codebook_size: int
     levels: int = 1  # older folders do not have this entry
+    speech_layer: SpeechLayerConfig | None = None  # nor this one
     fingerprints: _Fingerprints
 
     @property
@@ -109,7 +125,8 @@ class Tokenizer(nn.Module):
     """Encoder of sound to codes, and decoder of codes to spectrograms.
 
     Inputs may be on any device. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the
-    training frames' log-mel, ``centroids`` are the codebook ``([levels,] codebook_size, bottleneck)``.
+    training frames' log-mel, ``centroids`` are the codebook ``([levels,] codebook_size, bottleneck)``. With a
+    ``speech_layer``, bottlenecks are its states, and ``autoencoder`` is their decoder alone.
     """
 
     mean: Tensor
@@ -117,10 +134,19 @@ class Tokenizer(nn.Module):
     centroids: Tensor
 
     def __init__(
-        self, config: TokenizerConfig, mean: Tensor, std: Tensor, autoencoder: Autoencoder, centroids: Tensor
+        self,
+        config: TokenizerConfig,
+        mean: Tensor,
+        std: Tensor,
+        autoencoder: Autoencoder | StateDecoder,
+        centroids: Tensor,
+        speech_layer: SpeechLayer | None = None,
     ) -> None:
         super().__init__()
+        if speech_layer is not None:
+            speech_layer.require(samples_per_code=config.samples_per_code, width=config.autoencoder.bottleneck)
         self.config = config
+        self.speech_layer = speech_layer
         self.log_mel = LogMel(config.audio)
         self.autoencoder = autoencoder
         self.register_buffer("mean", mean)
@@ -153,12 +179,12 @@ class Tokenizer(nn.Module):
     # Sound to codes
 
     def encode(self, waveform: Waveform | Samples, sample_rate: int | None = None) -> Codes:
-        """Encode a whole recording: a `Waveform`, or samples with their rate in Hz.
+        """Encode a whole recording: a `Waveform`, or samples with their rate in Hz. Other rates are resampled.
 
         Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see `audio.mono`.
 
         Raises:
-            InputError: samples without a rate, a rate that is no number, or samples that `audio.mono` refuses.
+            InputError: `audio.mono.as_waveform` refuses the samples or the rate.
         """
         whole = as_waveform(waveform, sample_rate)
         return self.encode_blocks([whole.samples], whole.sample_rate)
@@ -174,12 +200,26 @@ class Tokenizer(nn.Module):
     def encode_stream(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
         """Give codes ``(steps, streams)`` and the samples they cover, as blocks at the tokenizer's own rate arrive.
 
+        The codes are on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it.
         Memory is constant, except with ``audio.remove_mean=clip``: the mean is known only after the last block, so the
-        recording's spectrogram is kept until then. The mean includes the silence that pads the last patch.
+        recording's spectrogram is kept until then. The mean includes the silence that pads the last patch. A speech
+        model reads the whole recording, so its samples are kept.
         """
+        if self.speech_layer is not None:
+            yield from self._encode_states(self.speech_layer, blocks)
+            return
         sizes: deque[int] = deque()
         for frames in self.log_mel.relative(self._frames(blocks, sizes)):
-            yield self.encode_spectrogram(frames), sizes.popleft()
+            yield self._encode_frames(frames), sizes.popleft()
+
+    def _encode_states(self, layer: SpeechLayer, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, int]]:
+        """Quantise the states of a whole recording, piece by piece; see `encode_stream`."""
+        samples = np.concatenate([np.zeros(0, np.float32), *blocks])
+        left, step = len(samples), self.config.samples_per_code
+        for states in layer.pieces(samples):
+            covered = min(left, len(states) * step)
+            yield self.nearest(states[:, None]).to("cpu", torch.int32), covered  # (T, D) -> (T, 1, D), one band
+            left -= covered
 
     def _frames(self, blocks: Iterable[FloatArray], sizes: deque[int]) -> Iterator[Tensor]:
         """Give log-mel of whole patches, block after block; the number of samples of each is appended to ``sizes``."""
@@ -192,7 +232,7 @@ class Tokenizer(nn.Module):
             padded[len(history) : len(history) + len(block)] = block
             history = padded[size:]
             sizes.append(len(block))
-            frames = self.log_mel.frames(torch.from_numpy(padded)[None].to(self.centroids.device))[0]
+            frames = self.log_mel.frames(copy_to(torch.from_numpy(padded)[None], self.centroids.device))[0]
             yield frames[: self.format.steps(len(block)) * self.patch_frames]
 
     @torch.inference_mode()
@@ -201,12 +241,16 @@ class Tokenizer(nn.Module):
 
         Blocks have `PATCHES_PER_BLOCK` patches; the last one is padded.
         """
+        return self._encode_frames(spectrogram).cpu()
+
+    @torch.inference_mode()
+    def _encode_frames(self, spectrogram: Tensor) -> Tensor:
         size = PATCHES_PER_BLOCK * self.patch_frames
         codes = []
-        for block in torch.split(spectrogram.to(self.centroids.device), size):
+        for block in torch.split(copy_to(spectrogram, self.centroids.device), size):
             padded = nn.functional.pad(self.normalise(block), (0, 0, 0, size - len(block)))
             codes.append(self.nearest(self.bottlenecks(padded[None]))[0, : len(block) // self.patch_frames])
-        return torch.cat(codes).to("cpu", torch.int32)
+        return torch.cat(codes).to(torch.int32)
 
     # Codes to spectrograms
 
@@ -240,8 +284,26 @@ class Tokenizer(nn.Module):
         """Invert `normalise`."""
         return spectrogram * self.std.to(spectrogram.device) + self.mean.to(spectrogram.device)
 
+    def bottlenecks_of(self, samples: FloatArray) -> Tensor:
+        """Compute the vectors that are quantised, of each whole patch of samples ``(num_samples,)`` at the own rate.
+
+        Returns:
+            Bottlenecks, or states of the speech layer: ``(1, num_samples // samples_per_code, bands, bottleneck)``.
+        """
+        if self.speech_layer is not None:
+            whole = len(samples) // self.config.samples_per_code
+            return self.speech_layer.states(samples)[None, :whole, None]  # (T, D) -> (1, T, 1, D)
+        recording = torch.from_numpy(samples)[None].to(self.centroids.device)
+        return self.bottlenecks(self.normalise(self.log_mel(recording)))
+
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
-        """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``."""
+        """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``.
+
+        Raises:
+            InputError: a speech model makes the codes, from samples; see `bottlenecks_of`.
+        """
+        if not isinstance(self.autoencoder, Autoencoder):
+            raise InputError("a speech model makes these codes from samples, not from spectrograms; give samples")
         patches = to_patches(spectrogram, frames=self.patch_frames, height=self.config.height)
         bottlenecks: Tensor = self.autoencoder.encoder(patches.to(self.centroids.device))
         return bottlenecks.to(spectrogram.device)
@@ -269,12 +331,19 @@ class Tokenizer(nn.Module):
     # Artifacts
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
+        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole.
+
+        A speech model is copied into the folder ``speech_model``.
+        """
         fingerprints = {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
         config = {**_stored_config(self.config), "fingerprints": fingerprints}
         levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
-        card = MODEL_CARD.format(config=self.config, format=self.format, levels=levels)
-        saved_models.write_model(Path(folder).expanduser(), self._weights(), config, card=card, hashed=False, indent=1)
+        source = SPEECH_LAYER.format(layer=self.config.speech_layer) if self.config.speech_layer else ""
+        card = MODEL_CARD.format(config=self.config, format=self.format, levels=levels, speech_layer=source)
+        folder = Path(folder).expanduser()
+        if self.speech_layer is not None:
+            self.speech_layer.save_copy(folder)
+        saved_models.write_model(folder, self._weights(), config, card=card, hashed=False, indent=1)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
@@ -285,10 +354,11 @@ class Tokenizer(nn.Module):
             saved_models.require_size(folder / saved_models.WEIGHTS, config.parameters)
             saved_models.require_tensors(folder / saved_models.WEIGHTS, _weight_shapes(config))
             weights, prefix = load_file(folder / saved_models.WEIGHTS), "autoencoder."
-            autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
+            autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
-            tokenizer = cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"])
+            layer = None if config.speech_layer is None else open_copy(config.speech_layer, folder)
+            tokenizer = cls(config, weights["mean"], weights["std"], autoencoder, weights["centroids"], layer)
             saved_models.require_finite(tokenizer._weights())
             if not bool((tokenizer.std > 0).all()):
                 raise InputError("the tensor 'std' holds numbers that are not above 0")
@@ -301,7 +371,7 @@ class Tokenizer(nn.Module):
 
     def _weights(self) -> dict[str, Tensor]:
         state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith("log_mel.")}
+        return {name: value for name, value in state.items() if not name.startswith(("log_mel.", "speech_layer."))}
 
     def _format(self) -> CodesFormat:
         # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
@@ -332,31 +402,26 @@ class GatheredCodes:
         self._format = codes_format
         # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
         self._values, self._samples = bytearray(), 0
+        self._waiting: list[Tensor] = []  # blocks to be copied from their device
 
     def add(self, block: Tensor, covered: int) -> None:
         """Add codes ``(steps, streams)`` and the number of samples that they cover."""
-        self._values += block.numpy().tobytes()
+        self._waiting.append(block)
         self._samples += covered
+        if len(self._waiting) == BLOCKS_AT_ONCE:
+            self._copy()
 
     @property
     def codes(self) -> Codes:
         """All codes so far."""
+        self._copy()
         steps = np.frombuffer(self._values, np.int32).reshape(-1, self._format.streams)
         return Codes(values=steps, num_samples=self._samples, format=self._format)
 
-
-def as_waveform(waveform: Waveform | Samples, sample_rate: int | None) -> Waveform:
-    """Return a waveform as it is, and samples with their rate in Hz as a waveform; see `Tokenizer.encode`."""
-    if isinstance(waveform, Waveform):
-        return waveform
-    if sample_rate is None:
-        problem = "sample_rate is missing; samples alone do not say how fast they were taken"
-        raise InputError(f"{problem}: give it in Hz")
-    if getattr(sample_rate, "ndim", None) == 0:  # an array or a tensor of one number
-        sample_rate = cast(Any, sample_rate).item()
-    rule = "give a number of Hz, such as 16000"
-    require(isinstance(sample_rate, Real), "sample_rate", repr(sample_rate), rule)
-    return Waveform(samples=mono(waveform), sample_rate=sample_rate)
+    def _copy(self) -> None:
+        if self._waiting:
+            self._values += torch.cat(self._waiting).cpu().numpy().tobytes()
+            self._waiting.clear()
 
 
 def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
@@ -372,7 +437,7 @@ def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
 def _weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
     """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
     with torch.device("meta"):
-        autoencoder = Autoencoder(config.autoencoder, config.patch.frames * config.height)
+        autoencoder = config.create_autoencoder()
         centroids = torch.empty(config.levels, config.codebook_size, config.autoencoder.bottleneck)
         statistics = torch.empty(config.audio.n_mels)
     weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
@@ -385,6 +450,8 @@ def _stored_config(config: TokenizerConfig) -> dict[str, Any]:
     values = asdict(config)
     if config.levels == 1:
         del values["levels"]
+    if config.speech_layer is None:
+        del values["speech_layer"]
     for name, before in (("remove_mean", "none"), ("dynamic_range", None)):
         if values["audio"].get(name) == before:
             del values["audio"][name]

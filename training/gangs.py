@@ -2,18 +2,20 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foundation.parent import end_with_parent
+from training.sharding import shard
 
 # Rank 0 may work alone for hours (encoding a corpus, clustering) while the others wait at a barrier.
 PATIENCE = timedelta(days=2)
 # Each process has its own running statistics. fairseq2's DDP on GPUs uses another class with the same statistics.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+STEPS_BETWEEN_QUESTIONS = 10  # an answer of all processes makes the host wait for the GPU
 
 
 class Alone:
@@ -29,6 +31,12 @@ class Alone:
 
     def share_statistics(self, model: nn.Module) -> None:
         return
+
+    def unsynchronised(self, wrapped: nn.Module) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def all_sum(self, values: Tensor) -> Tensor:
+        return values
 
     def sum(self, values: Sequence[float]) -> list[float]:
         return list(values)
@@ -70,6 +78,28 @@ class Together:
 
         return to_ddp(model, self._gangs)
 
+    def shard(self, model: nn.Module, *, dtype: torch.dtype) -> nn.Module:
+        """Divide the weights of a model among the gang; see `training.sharding.shard`."""
+        from fairseq2.gang import create_fsdp_gangs
+
+        return shard(model, create_fsdp_gangs(self._gangs), dtype=dtype)
+
+    @contextmanager
+    def unsynchronised(self, wrapped: nn.Module) -> Iterator[None]:
+        """Let the backward passes of this block keep each process's own gradients; the next pass shares all."""
+        from torch.distributed.fsdp import FSDPModule
+        from torch.nn.parallel import DistributedDataParallel
+
+        if isinstance(wrapped, FSDPModule):  # fairseq2 0.8.1 calls a method that PyTorch does not have
+            wrapped.set_requires_gradient_sync(False)
+            yield
+            wrapped.set_requires_gradient_sync(True)
+        elif isinstance(wrapped, DistributedDataParallel):
+            with wrapped.no_sync():
+                yield
+        else:  # a gang of one process
+            yield
+
     def share_statistics(self, model: nn.Module) -> None:
         """Give all processes the mean of their running statistics of batch normalisation."""
         from fairseq2.gang import ReduceOperation
@@ -81,12 +111,16 @@ class Together:
             self._gangs.dp.all_reduce(together, ReduceOperation.SUM)
             nn.utils.vector_to_parameters(together / self.size, running)
 
-    def sum(self, values: Sequence[float]) -> list[float]:
-        """Return the element-wise sum of the values of all processes."""
+    def all_sum(self, values: Tensor) -> Tensor:
+        """Sum the values of all processes in place; on a GPU the host does not wait for the result."""
         from fairseq2.gang import ReduceOperation
 
-        total = torch.tensor(values, dtype=torch.float64, device=self.device)
-        self._gangs.dp.all_reduce(total, ReduceOperation.SUM)
+        self._gangs.dp.all_reduce(values, ReduceOperation.SUM)
+        return values
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Return the element-wise sum of the values of all processes."""
+        total = self.all_sum(torch.tensor(values, dtype=torch.float64, device=self.device))
         return [float(value) for value in total.tolist()]
 
     def barrier(self) -> None:
@@ -97,6 +131,13 @@ class Together:
 
 
 Gang = Alone | Together
+
+
+def agreed(wish: bool, gang: Gang, step: int) -> bool:
+    """Return to all processes whether one of them wishes something; several processes are asked each tenth step."""
+    if gang.size > 1 and step % STEPS_BETWEEN_QUESTIONS:
+        return False
+    return gang.sum([float(wish)])[0] > 0
 
 
 @contextmanager

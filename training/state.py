@@ -1,10 +1,11 @@
 """A training's config, the points of its curve, and all state that changes during training."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,11 @@ from foundation.ranges import require_least, require_positive
 from foundation.seeds import require_seed
 from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from training.record import Point
+from training.sharding import share
 
 STEP = "step"
 PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short")  # saved attributes
+Sharding = Literal["none", "fsdp"]
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 
 
@@ -59,6 +62,27 @@ class FitConfig:
         return self.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Saved:
+    """A checkpoint that was read, and fits its training."""
+
+    weights: Mapping[str, Tensor]
+    moments: Mapping[int, Mapping[str, Tensor]]  # of each parameter, by number
+    progress: Mapping[str, object]  # attributes of the training
+
+    @property
+    def step(self) -> int:
+        """Number of steps that were taken before."""
+        return cast(int, self.progress[STEP])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardableFitConfig(FitConfig):
+    """Options of training a model that may be too large for the memory of one process."""
+
+    sharding: Sharding = "none"  # fsdp: each process holds a share of weights, gradients and moments
+
+
 class Training:
     """The state of a training, and its checkpoints."""
 
@@ -69,7 +93,7 @@ class Training:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
         )
-        self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.average = _copied(model) if config.ema_decay else {}
         self.step = 0
         self.seconds = 0.0
         self.curve: list[Point] = []
@@ -80,26 +104,35 @@ class Training:
         self.cut_short = False  # by max_minutes
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint atomically."""
+        """Write a checkpoint atomically; of sharded weights, the shares of this process."""
         values = {name: getattr(self, name) for name in PROGRESS}
-        write_checkpoint(path, {**self._weights_by_name(), **self._moments()}, values)
+        tensors = {**self._weights_by_name(), **self._moments()}
+        write_checkpoint(path, {name: share(value) for name, value in tensors.items()}, values)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint; if it cannot be read, nothing changes.
+        """Continue from a checkpoint; see `read` for what it raises."""
+        self.restore(self.read(path))
+
+    def read(self, path: Path) -> Saved:
+        """Read a checkpoint, and change nothing.
 
         Raises:
             CheckpointError: the file is damaged, or belongs to another training.
         """
         tensors, values = read_checkpoint(path)
-        progress = _progress(values)
-        kept = self._weights_by_name()
+        progress, kept = _progress(values), self._weights_by_name()
         moments = self._moments_of({name: tensors[name] for name in tensors.keys() - kept.keys()})
-        if any(not _has_layout(tensors.get(name), value) for name, value in kept.items()):
+        if any(not _has_layout(tensors.get(name), share(value)) for name, value in kept.items()):
             raise CheckpointError("it is of another model")
-        for name, value in kept.items():
-            value.copy_(tensors[name])  # in place: the memory layout of a tensor decides how sums are rounded
-        self.optimizer.load_state_dict({"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        vars(self).update(progress)
+        return Saved(weights={name: tensors[name] for name in kept}, moments=moments, progress=progress)
+
+    def restore(self, saved: Saved) -> None:
+        """Continue from what `read` gave."""
+        for name, value in self._weights_by_name().items():
+            share(value).copy_(saved.weights[name])  # in place: the memory layout decides how sums are rounded
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved.moments, "param_groups": groups})
+        vars(self).update(saved.progress)
 
     def _weights_by_name(self) -> dict[str, Tensor]:
         """Return a checkpoint's weights by name: the present ones, the best ones, and their average if there is one."""
@@ -122,10 +155,12 @@ class Training:
             number, _, name = rest.partition(".")
             if of != "optimizer" or not number.isdecimal() or int(number) >= len(parameters) or name not in MOMENTS:
                 raise CheckpointError("it is of another model")
-            like = torch.zeros((), device=parameters[int(number)].device) if name == STEP else parameters[int(number)]
-            if not _has_layout(value, like):
+            parameter = parameters[int(number)]
+            moment = torch.zeros((), device=parameter.device) if name == STEP else torch.empty_like(parameter)
+            if not _has_layout(value, share(moment)):
                 raise CheckpointError("it is of another model")
-            state.setdefault(int(number), {})[name] = torch.empty_like(like).copy_(value)
+            share(moment).copy_(value)
+            state.setdefault(int(number), {})[name] = moment
         return state
 
     def update_average(self) -> None:
@@ -148,9 +183,25 @@ class Training:
         """Return the averaged weights if averaging is on, else the present ones."""
         return self.average if self.config.ema_decay else self._weights()
 
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """Give the model the averaged weights, if averaging is on, until the block ends."""
+        if not self.config.ema_decay:
+            yield
+            return
+        present = _copied(self.model)
+        self.model.load_state_dict(self.average)
+        yield
+        self.model.load_state_dict(present)
+
     def _weights(self) -> dict[str, Tensor]:
-        source = self.average if self.config.ema_decay else self.model.state_dict()
-        return {name: value.detach().clone() for name, value in source.items()}
+        if not self.config.ema_decay:
+            return _copied(self.model)
+        return {name: value.clone() for name, value in self.average.items()}
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 def _has_layout(tensor: Tensor | None, other: Tensor) -> bool:

@@ -8,6 +8,7 @@
     result         [.....................][ end ][ new sound                         ]
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,3 +73,13 @@ def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
 def after(sound: Waveform, start: int) -> Waveform:
     """Return a sound without its first samples."""
     return Waveform(samples=sound.samples[start:], sample_rate=sound.sample_rate)
+
+
+def pieces_after(pieces: Iterable[Waveform], start: int) -> Iterator[Waveform]:
+    """Give a sound that arrives in pieces without its first samples."""
+    left = start
+    for piece in pieces:
+        dropped = min(left, len(piece.samples))
+        left -= dropped
+        if dropped < len(piece.samples):
+            yield after(piece, dropped)

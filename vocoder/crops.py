@@ -14,7 +14,7 @@ inside a clip, codes whose conditions would look ahead beyond the crop are not c
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
@@ -130,9 +131,16 @@ class VocoderBatch:
     targets: Tensor  # (batch, time) int64, levels; NOT_COUNTED where the loss ignores them
     spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
+    counted: int  # number of targets that the loss counts; known on the host, which saves a query to the GPU
 
     def to(self, device: torch.device) -> "VocoderBatch":
-        return VocoderBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return replace(
+            self,
+            previous=copy_to(self.previous, device),
+            targets=copy_to(self.targets, device),
+            spectrogram=copy_to(self.spectrogram, device),
+            groups=copy_to(self.groups, device),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,11 +238,13 @@ class Crops:
     def _collate(self, crops: list[_Crop]) -> VocoderBatch:
         codes = max(crop.stop - crop.start for crop in crops)
         sounds = [self._levels(crop, codes) for crop in crops]
+        targets = torch.stack([targets for _, targets in sounds])
         return VocoderBatch(
             previous=torch.stack([previous for previous, _ in sounds]),
-            targets=torch.stack([targets for _, targets in sounds]),
+            targets=targets,
             spectrogram=self._spectrogram(crops, codes),
             groups=torch.tensor([crop.group for crop in crops]),
+            counted=int((targets != NOT_COUNTED).sum()),
         )
 
     def _levels(self, crop: _Crop, codes: int) -> tuple[Tensor, Tensor]:
@@ -284,4 +294,4 @@ def loss(model: nn.Module, batch: VocoderBatch) -> tuple[Tensor, int]:
     rows = logits.transpose(1, 2).flatten(0, 1).float()  # (N, K, T) -> (N * T, K): contiguous, as the network made it
     targets = batch.targets.flatten()
     total = cross_entropy(rows, targets, ignore_index=NOT_COUNTED, reduction="sum")
-    return total, int((targets != NOT_COUNTED).sum())
+    return total, batch.counted

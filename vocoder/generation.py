@@ -15,7 +15,9 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.seeds import require_seed
 from foundation.threads import one_thread
@@ -217,18 +219,22 @@ class _Run:
         return found
 
     def _conditions(self, windows: Sequence[Tensor], frames: int) -> Tensor:
-        """Compute ``(clips, frames, layers, gates)``; zeros after a clip's end.
+        """Compute ``(clips, frames, layers, gates)``; meaningless after a clip's end.
 
-        Each clip is computed alone and on one thread, because convolutions of other shapes round differently.
+        On the CPU each clip is computed alone and on one thread, because convolutions of other shapes round
+        differently. On a GPU, whose levels may depend on the other clips, all are one call.
         """
         config, device = self.model.config, self.model.embedding.weight.device
-        conditions = torch.zeros(len(windows), frames, config.layers, config.gate_channels, device=device)
+        if device.type == "cuda":
+            padded = pad_sequence(list(windows), batch_first=True)  # zeros behind a clip, as its last window has them
+            groups = torch.tensor([clip.group for clip in self.clips])
+            return self.model.conditions.project(copy_to(padded, device), copy_to(groups, device))
+        conditions = torch.zeros(len(windows), frames, config.layers, config.gate_channels)
         with one_thread():
             for row, window, clip in zip(conditions, windows, self.clips, strict=True):
                 own = len(window) - 2 * config.look_ahead_frames
                 if own > 0:
-                    groups = torch.tensor([clip.group], device=device)
-                    row[:own] = self.model.conditions.project(window.to(device).unsqueeze(0), groups)[0]
+                    row[:own] = self.model.conditions.project(window.unsqueeze(0), torch.tensor([clip.group]))[0]
         return conditions
 
 

@@ -16,11 +16,10 @@ A conditional WaveNet that turns codes into sound: {known}.
 - groups heard in training: {groups}
 
 ```python
-from tokenizer.tokenizer import Tokenizer
-from vocoder.vocoder import Vocoder
+import wordless
 
-tokenizer = Tokenizer.from_pretrained("run/tokenizer")
-sound = Vocoder.from_pretrained("run/vocoder").decode(codes, tokenizer)
+tokenizer = wordless.Tokenizer.from_pretrained("run/tokenizer")
+sound = wordless.Vocoder.from_pretrained("run/vocoder").decode(codes, tokenizer)
 sound.write("sound.wav")
 ```
 

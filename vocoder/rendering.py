@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audio.mono import Samples, mono
+from audio.mono import Samples, as_waveform
 from audio.waveform import Waveform
 from foundation.errors import InputError
 from tokenizer.codes import CodeMeanings, Codes, IntArray
@@ -39,7 +39,7 @@ class Rendering:
         self, tokenizer: CodeMeanings, config: WaveNetConfig, *, postfilter: float, prompt: Waveform | Samples | None
     ) -> None:
         self.tokenizer, self.config = tokenizer, config
-        self.prompt = None if prompt is None else _levels(as_waveform(prompt, config.sample_rate), config)
+        self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
         strength, begin = in_force(postfilter, tokenizer.front_end), 0 if self.prompt is None else len(self.prompt)
         self.filter = PostFilter(tokenizer.front_end, strength=strength, prompt=begin) if strength else None
         self.num_samples = 0  # of all codes so far
@@ -84,17 +84,16 @@ class Rendering:
             yield self.filter.finish()
 
 
-def as_waveform(sound: Waveform | Samples, sample_rate: int) -> Waveform:
+def prompt_waveform(prompt: Waveform | Samples, sample_rate: int) -> Waveform:
     """Return a prompt as a waveform; samples without a rate have ``sample_rate``."""
-    if isinstance(sound, Waveform):
-        return sound
-    return Waveform(samples=mono(sound, name="prompt"), sample_rate=sample_rate)
+    return as_waveform(prompt, sample_rate, name="prompt")
 
 
 def _levels(prompt: Waveform, config: WaveNetConfig) -> Tensor:
     if prompt.sample_rate != config.sample_rate:
         raise InputError(
-            f"the prompt is at {prompt.sample_rate} Hz, the vocoder at {config.sample_rate} Hz: resample it first"
+            f"the prompt is at {prompt.sample_rate} Hz, the vocoder at {config.sample_rate} Hz: read the prompt at "
+            f"the latter rate, such as wordless.read(path, {config.sample_rate})"
         )
     return mu_law.encode(torch.from_numpy(prompt.samples), levels=config.levels)
 

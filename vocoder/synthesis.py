@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import numpy as np
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import Waveform
 from tokenizer.codes import CodeMeanings, Codes, join_codes
-from vocoder.continuing import Prompt, after
+from vocoder.continuing import Prompt, after, pieces_after
 from vocoder.generation import Progress
 from vocoder.kinds.kind import Kind, Stream
 from vocoder.postfilter import in_force
@@ -59,6 +60,12 @@ class Synthesis(Protocol):
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
         """Decode one clip as `sounds` does, piece by piece, in constant memory."""
 
+    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None) -> Iterator[Waveform]:
+        """Decode the codes that follow a prompt as they arrive: the sound of `sounds` after the prompt, in pieces.
+
+        The prompt holds whole codes, and so do all blocks except the last.
+        """
+
     def notices(self) -> Iterator[str]:
         """Give notices to print before decoding, such as an option without effect."""
 
@@ -98,6 +105,11 @@ class Trained:
 
     def stream(self, codes: Codes, group: str | None) -> Iterator[Waveform]:
         return self.vocoder.stream([codes], self.tokenizer, replace(self.sampling, group=self._voice(group)))
+
+    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None) -> Iterator[Waveform]:
+        past, sampling = prompt.end(self._past_steps()), replace(self.sampling, group=self._voice(group))
+        sound = self.vocoder.stream(chain([past.codes], blocks), self.tokenizer, sampling, prompt=past.waveform)
+        yield from pieces_after(sound, len(past.waveform.samples))
 
     def notices(self) -> Iterator[str]:
         """Give notices about a replaced engine, and about a post-filter that stays off."""
@@ -164,6 +176,13 @@ class Unlearned:
     def stream(self, codes: Codes, group: str | None = None) -> Iterator[Waveform]:
         for piece in self.make(codes, self.tokenizer, seed=self.seed):
             yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
+
+    def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None = None) -> Iterator[Waveform]:
+        """Wait for the last block, because the phases of all frames are sought together, and then give the sound."""
+        whole = prompt.codes
+        for block in blocks:
+            whole = join_codes(whole, block)
+        yield from pieces_after(self.stream(whole), prompt.codes.num_samples)
 
     def notices(self) -> Iterator[str]:
         """Give a notice if the codes have no mean: the sound then lacks its level."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from audio.mono import Samples
+from audio.reading import resampled
 from audio.waveform import Waveform
 from foundation.errors import InputError
 from foundation.saved_models import VOCODER, WEIGHTS, load_weights, reading, require_size, write_model
@@ -17,7 +18,7 @@ from vocoder.continuing import after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
 from vocoder.generation import GenerationInput, Progress, generate, generate_blocks
 from vocoder.model_card import model_card
-from vocoder.rendering import Rendering, as_waveform
+from vocoder.rendering import Rendering, prompt_waveform
 from vocoder.runaway import LoudnessRange, RunawayGuard
 from vocoder.sampling import TEMPERATURE, EngineChoice, Sampling, require_strength
 from vocoder.wavenet.network import UNKNOWN_GROUP, WaveNet, WaveNetConfig
@@ -174,6 +175,7 @@ class Vocoder:
         codes: Codes,
         tokenizer: CodeMeanings,
         *,
+        sample_rate: int | None = None,
         group: str | None = None,
         temperature: float = TEMPERATURE,
         top_p: float = 1.0,
@@ -183,17 +185,22 @@ class Vocoder:
         """Continue a sound without a click: the network's past is the sound itself.
 
         Args:
-            waveform: the sound to continue: a `Waveform`, or samples at the vocoder's rate as `audio.mono` takes them.
+            waveform: the sound to continue: a `Waveform` at the vocoder's rate, or samples as `audio.mono` takes them.
             codes: of that sound and of its continuation, as one (`tokenizer.codes.join_codes`).
+            sample_rate: of the samples, in Hz: they are resampled as `Tokenizer.encode` resamples them. None: the
+                vocoder's.
             others: see `decode`.
 
         Returns:
-            The new sound alone, ``codes.num_samples - len(waveform.samples)`` samples.
+            The new sound alone, ``codes.num_samples - len(waveform.samples)`` samples at the vocoder's rate.
 
         Raises:
             InputError: the waveform has another rate, or lasts longer than the codes; and see `decode`.
         """
-        recording = as_waveform(waveform, self.model.config.sample_rate)
+        own = self.model.config.sample_rate
+        recording = prompt_waveform(waveform, own if sample_rate is None else sample_rate)
+        if sample_rate is not None:
+            recording = resampled(recording, own)
         sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group)
         (whole,) = self.decode_batch([codes], tokenizer, sampling, prompts=[recording], progress=progress)
         return after(whole, len(recording.samples))

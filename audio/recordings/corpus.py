@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from audio.recordings.description import FIELDS, Description, LabelType, describe, number_of
+from audio.recordings.description import FIELDS, Description, LabelType, Span, describe, number_of
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
 from audio.recordings.recording_paths import EXTENSIONS, expand_home, find_paths, listed_path, require_folder
@@ -14,6 +14,7 @@ from audio.recordings.split_lists import Described, split_by_lists
 from audio.recordings.splits import SplitConfig, split_clips
 from audio.recordings.tables import read_table
 from audio.recordings.templates import Template
+from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.text import counted
 
@@ -73,6 +74,7 @@ def build_manifest(
     config: CorpusConfig,
     *,
     workers: int = 1,
+    engine: EngineConfig = LOCAL,
     cache: Path | None = None,
     progress: Progress | None = None,
     set_aside: Callable[[Sequence[Rejected]], None] | None = None,
@@ -81,7 +83,7 @@ def build_manifest(
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
     Args:
-        workers: threads that decode.
+        workers: threads that decode, or tasks of the engine that decode at the same time.
         cache: JSONL file with the measurements of inspection, so that unchanged files are not decoded again.
         progress: called with the number of files done and in all.
         set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
@@ -92,7 +94,9 @@ def build_manifest(
     """
     root, described, unmatched = find_recordings(config, option=option)
     _require_divisible(described, config)
-    fit, unfit = inspect(root, list(described), config.inspection, workers=workers, cache=cache, progress=progress)
+    fit, unfit = inspect(
+        root, list(described), config.inspection, workers=workers, engine=engine, cache=cache, progress=progress
+    )
     if set_aside:
         set_aside((*unmatched, *unfit))
     recordings = counted(len(described), "recording")
@@ -199,14 +203,19 @@ def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
         raise InputError(f"corpus.table={path} lists no recordings; give it a row for each")
     root = require_folder(config.root or table.root or str(path.parent), "corpus.root" if config.root else f"{path}")
     described: dict[str, list[Description]] = {}
+    relatives: dict[str, str] = {}  # of each path as it is written, which many rows may share
+    listed: set[tuple[str, Span | None]] = set()
     for row in table.rows:
-        relative = listed_path(root, row.path, row.where, remedy="fix the row, or set corpus.root")
+        if row.path not in relatives:
+            relatives[row.path] = listed_path(root, row.path, row.where, remedy="fix the row, or set corpus.root")
+        relative = relatives[row.path]
         rows = described.setdefault(relative, [])
-        if any(row.description.span == other.span for other in rows):
+        if (relative, row.description.span) in listed:
             problem = f"{row.where}: {relative} is listed twice"
             raise InputError(f"{problem}; give each recording one row, or each of its parts another start and end")
         if config.split.by == "table" and row.description.split is None and "split" not in config.fields:
             raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
+        listed.add((relative, row.description.span))
         rows.append(row.description)
     return root, {path: tuple(rows) for path, rows in sorted(described.items())}
 

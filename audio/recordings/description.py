@@ -20,7 +20,7 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
     """A part of a recording, in seconds."""
 
@@ -28,7 +28,7 @@ class Span:
     end: float | None  # None: the end of the recording
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
     """The fields of `audio.recordings.manifest.Clip` that do not come from the sound; None where unknown."""
 

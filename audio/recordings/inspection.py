@@ -7,8 +7,9 @@ that other thresholds need no second decoding.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ import numpy.typing as npt
 
 from audio.reading import unusable_peak
 from audio.recordings.manifest import Clip, Rejected
-from audio.recordings.measurement import Measurement, MeasurementCache
+from audio.recordings.measurement import Measurement, MeasurementCache, file_key, measure
 from audio.trimming import MAX_TRIM_DB, MIN_TRIM_DB
+from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
+from foundation.pools import ThisProcess, in_order, open_threads
 from foundation.ranges import require
 
 Progress = Callable[[int, int], None]  # files done, files in all
@@ -48,14 +51,15 @@ def inspect(
     config: InspectionConfig,
     *,
     workers: int = 1,
+    engine: EngineConfig = LOCAL,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
 
-    Workers are threads, because decoding, hashing and summing all release Python's lock.
+    Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
-    measured = dict(_measurements(root.resolve(), sorted(paths), workers, cache, progress))
+    measured = dict(_measurements(root.resolve(), sorted(paths), workers, engine, cache, progress))
     reasons: dict[str, str | None] = {}
     first: dict[str, str] = {}  # hash -> path of the first file that is usable so far
     for path, found in measured.items():
@@ -98,13 +102,21 @@ def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> No
 
 
 def _measurements(
-    root: Path, paths: Sequence[str], workers: int, cache: Path | None, progress: Progress | None
+    root: Path,
+    paths: Sequence[str],
+    workers: int,
+    engine: EngineConfig,
+    cache: Path | None,
+    progress: Progress | None,
 ) -> Iterator[tuple[str, Measurement]]:
     """Give a measurement for each path, in order; those not in the cache are made, and appended to it one by one."""
     known = MeasurementCache(cache)
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        measured = pool.map(lambda path: known.measure(root, path), paths)
-        for done, found in enumerate(zip(paths, measured, strict=True), start=1):
-            yield found
+    keys = [file_key(root / path) for path in paths]
+    missing = [path for path, key in zip(paths, keys, strict=True) if known.get(key) is None]
+    shared = [root, *(root / path for path in missing[:1])]
+    with open_threads(engine, workers, shared=shared) if missing else nullcontext(ThisProcess()) as pool:
+        measured = in_order(partial(measure, root), missing, pool)
+        for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
+            yield path, known.get(key) or known.add(key, next(measured))
             if progress:
                 progress(done, len(paths))

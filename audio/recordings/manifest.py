@@ -4,23 +4,23 @@ On disk a manifest is a tab-separated table with the fields of `Clip` as columns
 folder is not in it: the same recordings in another folder are the same corpus, and have the same content hash.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from audio.trimming import Part
 from foundation.errors import InputError
-from foundation.files import write_aside
+from foundation.files import aside, write_aside
+from foundation.json_values import list_hash
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
     """One recording of a corpus, or one segment of a recording."""
 
@@ -121,27 +121,27 @@ def audio_hash(manifest: Manifest, splits: Collection[Split]) -> str:
     The number of a segment is part of the hash, because a segment has another name than a recording trimmed to its
     span.
     """
-    content = [
-        [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, clip.split]
-        + ([] if clip.segment is None else [clip.segment])
-        for clip in manifest.clips
-        if clip.split in splits
-    ]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return list_hash(_sound_of(clip, clip.split) for clip in manifest.clips if clip.split in splits)
 
 
 def recordings_hash(manifest: Manifest) -> str:
     """Compute `audio_hash` of all recordings, in whichever split each stands."""
-    together: Split = "train"
-    clips = tuple(replace(clip, split=together) for clip in manifest.clips)
-    return audio_hash(replace(manifest, clips=clips), [together])
+    return list_hash(_sound_of(clip, "train") for clip in manifest.clips)
+
+
+def _sound_of(clip: Clip, split: Split) -> list[str | int]:
+    """Return what `audio_hash` says of a clip that stands in a split."""
+    segment = [] if clip.segment is None else [clip.segment]
+    return [clip.path, clip.size, clip.sha256, clip.start, clip.num_samples, split, *segment]
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write a manifest as TSV, atomically; the column of segments only if there are segments."""
     columns = _SEGMENT_COLUMNS if manifest.has_segments else _COLUMNS
-    rows = (columns, *(_cells(clip, columns) for clip in manifest.clips))
-    _write(path, "".join("\t".join(cells) + "\n" for cells in rows))
+    rows = chain([columns], (_cells(clip, columns) for clip in manifest.clips))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        file.writelines("\t".join(cells) + "\n" for cells in rows)
 
 
 def read_manifest(path: Path, root: Path) -> Manifest:

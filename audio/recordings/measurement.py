@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from audio.blocks import equal_blocks
 from audio.decoding import BLOCK_VALUES, RecordingError, declared_length, mono_blocks, open_recording
@@ -98,12 +97,12 @@ class MeasurementCache:
         if path is not None and path.is_file():
             self._known = dict(entry for line in path.read_bytes().split(b"\n") if (entry := _entry(line)))
 
-    def measure(self, root: Path, path: str) -> Measurement:
-        """Return a file's measurement: from the cache if its size, time of change and the decoder are the same."""
-        key = _key(root / path)
-        if key in self._known:
-            return self._known[key]
-        found = measure(root, path)
+    def get(self, key: str) -> Measurement | None:
+        """Return the measurement of the file with this `file_key`, if an earlier process made it."""
+        return self._known.get(key)
+
+    def add(self, key: str, found: Measurement) -> Measurement:
+        """Append a measurement, and return it."""
         if not found.problem:  # failures are not cached: the disk or libsndfile may have been at fault
             content = asdict(found)
             self._append(json.dumps({"key": key, "found": content, "hash": _hash(key, content)}))
@@ -126,7 +125,10 @@ class MeasurementCache:
             os.close(file)
 
 
-def _key(path: Path) -> str:
+def file_key(path: Path) -> str:
+    """Return a key of a file's place, size, time of change and decoder; empty if there is no such file."""
+    import soundfile  # as in `audio.decoding`
+
     try:
         status = path.stat()
     except (OSError, ValueError):  # there is no such file, or its name is invalid

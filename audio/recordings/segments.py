@@ -82,7 +82,7 @@ def _borders(num_samples: int, size: Fraction, step: Fraction) -> Iterator[tuple
         number += 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Piece:
     """A part of a recording that may become a clip."""
 

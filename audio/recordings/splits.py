@@ -95,7 +95,7 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
             cut.
     """
     named = _named_splits(clips, config)
-    kept = [replace(clip, split=split) for clip, split in zip(clips, named, strict=True) if split]
+    kept = [_in_split(clip, split) for clip, split in zip(clips, named, strict=True) if split]
     reason = f"in no split: no split names its {config.by}"
     nameless = [clip for clip, split in zip(clips, named, strict=True) if not split]
     rejected = [Rejected(path=clip.name, reason=reason) for clip in nameless]
@@ -105,11 +105,16 @@ def split_clips(clips: Sequence[Clip], config: SplitConfig) -> tuple[tuple[Clip,
         return final, (*rejected, *overlapping)
     drawn = _draw(kept, config)
     final = tuple(
-        replace(clip, split=drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
+        _in_split(clip, drawn.get(_unit(clip, config), "train")) if clip.split == "train" else clip for clip in kept
     )
     _check_filled(final, config)
     _check_groups(final, config)
     return final, tuple(rejected)
+
+
+def _in_split(clip: Clip, split: Split) -> Clip:
+    """Return the clip in a split; most clips are in theirs already, and a copy of each would double the memory."""
+    return clip if clip.split == split else replace(clip, split=split)
 
 
 def in_stretches(clips: Collection[Clip], config: SplitConfig) -> bool:

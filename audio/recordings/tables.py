@@ -38,7 +38,7 @@ _JSON_NAMES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One row of a table: a recording's path as written there, and its description."""
 

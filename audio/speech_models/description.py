@@ -8,6 +8,7 @@ from audio.speech_models.convolutions import Convolutions
 from foundation.configuration import render
 from foundation.errors import InputError
 from foundation.json_values import read_json
+from foundation.ranges import require
 from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS
 
 NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
@@ -55,24 +56,31 @@ def describe_speech_model(folder: Path, *, option: str) -> SpeechModel:
     _require_weights(folder, given)
     inputs = _values(folder / PREPROCESSOR, given) if (folder / PREPROCESSOR).is_file() else {}
     try:
-        found = SpeechModel(
-            folder=folder,
-            name=NAMES[kind],
-            sample_rate=_whole(inputs, "sampling_rate", 16_000, most=1_000_000),
-            normalises=inputs.get("do_normalize", True) is not False,
-            layers=_whole(config, "num_hidden_layers", 12, most=MOST_LAYERS),
-            width=_whole(config, "hidden_size", 768, most=MOST_WIDTH),
-            convolutions=Convolutions(
-                kernels=_list(config, "conv_kernel", (10, 3, 3, 3, 3, 2, 2)),
-                strides=_list(config, "conv_stride", (5, 2, 2, 2, 2, 2, 2)),
-            ),
-        )
+        found = describe_values(config, inputs, folder=folder)
     except InputError as error:
         raise InputError(f"{given} holds a damaged description ({error}); {REMEDY}") from error
     if (size := (folder / WEIGHTS).stat().st_size) < LEAST_BYTES * found.layers * found.width**2:
         problem = f"{given} describes {found.layers} layers of {found.width} dimensions, and {WEIGHTS} has {size} bytes"
         raise InputError(f"{problem}, which are too few; {REMEDY}")
     return found
+
+
+def describe_values(config: Mapping[str, object], inputs: Mapping[str, object], *, folder: Path) -> SpeechModel:
+    """Describe a model by the values of its config.json and of its preprocessor_config.json."""
+    kind = str(config.get("model_type"))
+    require(kind in NAMES, "model_type", kind, f"choose one of {', '.join(NAMES)}")
+    return SpeechModel(
+        folder=folder,
+        name=NAMES[kind],
+        sample_rate=_whole(inputs, "sampling_rate", 16_000, most=1_000_000),
+        normalises=inputs.get("do_normalize", True) is not False,
+        layers=_whole(config, "num_hidden_layers", 12, most=MOST_LAYERS),
+        width=_whole(config, "hidden_size", 768, most=MOST_WIDTH),
+        convolutions=Convolutions(
+            kernels=_list(config, "conv_kernel", (10, 3, 3, 3, 3, 2, 2)),
+            strides=_list(config, "conv_stride", (5, 2, 2, 2, 2, 2, 2)),
+        ),
+    )
 
 
 def _values(file: Path, given: str) -> dict[str, object]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.description import REMEDY, describe_speech_model
 from audio.waveform import FloatArray
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.saved_models import WEIGHTS, require_finite, whole
 
@@ -98,7 +99,8 @@ class SpeechEncoder:
 
     def _read_padded(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
         sounding = inside(samples, lengths)
-        states = self._read(samples, layers, masked, sounding=None if bool(sounding.all()) else sounding)
+        whole = bool((lengths >= samples.shape[1]).all())
+        states = self._read(samples, layers, masked, sounding=None if whole else sounding)
         return states.masked_fill(~inside(states[0], self.convolutions.frames_of(lengths))[..., None], 0.0)
 
     def _read_alike(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
@@ -128,28 +130,26 @@ class SpeechEncoder:
         more samples than it has.
         """
         device = self.transformer.device
-        length = torch.tensor([len(samples)], device=device)
-        prepared = self.prepare(torch.from_numpy(samples)[None].to(device), length)
+        prepared = self.prepare(copy_to(torch.from_numpy(samples)[None], device), torch.tensor([len(samples)]))
         missing = self.convolutions.samples(frames) - len(samples)
         prepared = nn.functional.pad(prepared, (0, max(missing, 0)))
         for part in np.array_split(np.arange(frames), math.ceil(frames / PIECE_FRAMES)):
             begin, last = int(part[0]) * self.convolutions.stride, int(part[-1]) == frames - 1
             piece = prepared[:, begin:] if last else prepared[:, begin : begin + self.convolutions.samples(len(part))]
-            length = torch.tensor([piece.shape[1]], device=device)
-            yield self.read(piece, length, layers=layers)[:, 0]
+            yield self.read(piece, torch.tensor([piece.shape[1]]), layers=layers)[:, 0]
 
 
 def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
     """Give each clip of samples ``(batch, time)`` mean 0 and variance 1, with zeros after its end."""
-    sounding = inside(samples, lengths)
-    mean = samples.masked_fill(~sounding, 0.0).sum(1) / lengths
+    sounding, counts = inside(samples, lengths), copy_to(lengths, samples.device)
+    mean = samples.masked_fill(~sounding, 0.0).sum(1) / counts
     centred = (samples - mean[:, None]).masked_fill(~sounding, 0.0)
-    return centred / (centred.square().sum(1) / lengths + LEAST_VARIANCE).sqrt()[:, None]
+    return centred / (centred.square().sum(1) / counts + LEAST_VARIANCE).sqrt()[:, None]
 
 
 def inside(values: Tensor, lengths: Tensor) -> Tensor:
     """Return which of ``(batch, time, ...)`` lie before the end of their clip ``(batch, time)``."""
-    return torch.arange(values.shape[1], device=values.device) < lengths[:, None]
+    return torch.arange(values.shape[1], device=values.device) < copy_to(lengths, values.device)[:, None]
 
 
 def load_transformer(
@@ -191,14 +191,21 @@ def load_transformer(
     return cast("PreTrainedModel", model.eval())
 
 
-def load_speech_encoder(folder: Path, *, option: str, device: str = "cpu") -> SpeechEncoder:
-    """Load the encoder of a folder that `describe_speech_model` accepts."""
+def load_speech_encoder(
+    folder: Path, *, option: str, device: str = "cpu", last_layer: int | None = None
+) -> SpeechEncoder:
+    """Load the encoder of a folder that `describe_speech_model` accepts.
+
+    With ``last_layer``, layers far above it are left out, so that its states take less time and memory.
+    """
     from transformers import AutoModel
 
-    normalises = describe_speech_model(folder, option=option).normalises
-    transformer = load_transformer(AutoModel, folder, option=option)
+    found = describe_speech_model(folder, option=option)
+    # One layer more is kept: some models normalise the states of their last layer, and of no other.
+    layers = found.layers if last_layer is None else min(last_layer + 1, found.layers)
+    transformer = load_transformer(AutoModel, folder, option=option, num_hidden_layers=layers)
     nn.Module.to(transformer, device)
-    return SpeechEncoder(transformer, normalises=normalises)
+    return SpeechEncoder(transformer, normalises=found.normalises)
 
 
 @contextmanager

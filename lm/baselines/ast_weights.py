@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from foundation.configuration import render
 from foundation.errors import InputError
 from foundation.json_values import read_json
-from foundation.saved_models import PREPROCESSOR, WEIGHTS, hugging_face_hash, require_finite, whole
+from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash, require_finite, whole
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE
 
 Size = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
 HEADS: dict[Size, int] = {"tiny": 3, "small": 6, "base": 12}
 LAYERS = 12  # of every size
+OPTION = "ast.model.weights"  # names the folder in messages, unless another command reads it
 
 REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
 # base, the largest size, has 7 million per layer, and 2 million outside the layers
@@ -60,14 +61,14 @@ class PretrainedWeights:
 
 def is_audio_model(folder: Path) -> bool:
     """Return whether the weights are AST's own, which come with the statistics of their filter banks."""
-    return _kind(folder, _json(folder, "config.json")) == AST
+    return _kind(f"{OPTION}={folder}", _json(folder, CONFIG, OPTION)) == AST
 
 
-def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int]) -> PretrainedWeights:
+def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int], option: str = OPTION) -> PretrainedWeights:
     """Load weights for a transformer of the given size over a grid of ``(frequency, time)`` patches."""
-    config = require_weights(folder, size)
-    kind = _kind(folder, config)
-    with whole(Path(f"ast.model.weights={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
+    config = require_weights(folder, size, option=option)
+    kind = _kind(f"{option}={folder}", config)
+    with whole(Path(f"{option}={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
         numbers = (folder / WEIGHTS).stat().st_size // 4  # they are read at once
         if numbers > LAYERS * MOST_NUMBERS_OF_A_LAYER:
             raise InputError(f"{WEIGHTS} has {numbers} numbers; a model of {LAYERS} layers has fewer")
@@ -77,17 +78,18 @@ def pretrained_weights(folder: Path, size: Size, *, grid: tuple[int, int]) -> Pr
         require_finite(tensors)
         fitted = _adapt(tensors, tokens=LEADING_TOKENS[kind], stored=_stored_grid(config, kind), grid=grid)
         epsilon = _number(config, "layer_norm_eps", 1e-12)
-        return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind))
+        return PretrainedWeights(tensors=fitted, epsilon=epsilon, statistics=_statistics(folder, kind, option))
 
 
-def layer_norm_epsilon(folder: Path, size: Size) -> float:
+def layer_norm_epsilon(folder: Path, size: Size, *, option: str = OPTION) -> float:
     """Read the epsilon of the layer normalisations of weights for a transformer of the given size."""
-    return _number(require_weights(folder, size), "layer_norm_eps", 1e-12)
+    return _number(require_weights(folder, size, option=option), "layer_norm_eps", 1e-12)
 
 
-def require_weights(folder: Path, size: Size) -> dict[str, object]:
+def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
-    config, width = _json(folder, "config.json"), 64 * HEADS[size]
+    config, width, given = _json(folder, CONFIG, option), 64 * HEADS[size], f"{option}={folder}"
+    own_size = f"{option.partition('.')[0]}.model.size"
     # The size, and transformers' default, which is that of base: a config omits values that equal their default.
     wanted = {
         "hidden_size": (width, 768),
@@ -96,17 +98,16 @@ def require_weights(folder: Path, size: Size) -> dict[str, object]:
         "intermediate_size": (4 * width, 3072),
         "patch_size": (PATCH, 16),
     }
-    if _kind(folder, config) == AST:
+    if _kind(given, config) == AST:
         wanted |= {"frequency_stride": (STRIDE, 10), "time_stride": (STRIDE, 10), "num_mel_bins": (N_MELS, 128)}
     for name, (value, default) in wanted.items():
         if (found := config.get(name, default)) != value:
             raise InputError(
-                f"ast.model.weights={folder} has {name} {render(found)}, and ast.model.size={size} takes {value}; "
-                "set ast.model.size to the size of the weights (tiny, small and base are 192, 384 and 768 wide), or "
-                "give other weights"
+                f"{given} has {name} {render(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
+                "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
             )
     if not (folder / WEIGHTS).is_file():
-        raise InputError(f"ast.model.weights={folder} holds no whole weights (there is no {WEIGHTS}); {REMEDY}")
+        raise InputError(f"{given} holds no whole weights (there is no {WEIGHTS}); {REMEDY}")
     return config
 
 
@@ -118,22 +119,20 @@ def _number(values: Mapping[str, object], name: str, otherwise: float) -> float:
     return number
 
 
-def _json(folder: Path, name: str) -> dict[str, object]:
+def _json(folder: Path, name: str, option: str) -> dict[str, object]:
     try:
         return read_json(folder / name)
     except InputError as error:
         raise InputError(
-            f"ast.model.weights={folder} has no {name} that can be read ({error}); give a local folder of a Hugging "
-            "Face AST, DeiT or ViT: nothing is downloaded"
+            f"{option}={folder} has no {name} that can be read ({error}); give a local folder of a Hugging Face AST, "
+            "DeiT or ViT: nothing is downloaded"
         ) from error
 
 
-def _kind(folder: Path, config: Mapping[str, object]) -> str:
+def _kind(given: str, config: Mapping[str, object]) -> str:
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in LEADING_TOKENS:
-        raise InputError(
-            f"ast.model.weights={folder} holds a model of type {render(kind)}; give one of {', '.join(LEADING_TOKENS)}"
-        )
+        raise InputError(f"{given} holds a model of type {render(kind)}; give one of {', '.join(LEADING_TOKENS)}")
     return kind
 
 
@@ -172,11 +171,11 @@ def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     return positions
 
 
-def _statistics(folder: Path, kind: str) -> Statistics:
+def _statistics(folder: Path, kind: str, option: str) -> Statistics:
     """Return the statistics of AST's weights; those of AudioSet for other weights."""
     if kind != AST or not (folder / PREPROCESSOR).is_file():
         return AUDIOSET_STATISTICS
-    found = _json(folder, PREPROCESSOR)
+    found = _json(folder, PREPROCESSOR, option)
     std = _number(found, "std", AUDIOSET_STATISTICS.std)
     if std <= 0:
         raise InputError(f"{PREPROCESSOR} has std {std}; it must be above 0")

@@ -22,6 +22,7 @@ from typing import Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from foundation.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
@@ -34,6 +35,7 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 States = tuple[Tensor, Tensor]  # (batch, time, width), and the number of steps of each clip (batch,)
 KIND = ModelKind(name="Audio Transformer", part="audio_transformer", key="audio_transformer")
 FIRST_FILTERS = 0.3  # share of PyTorch's initial weights: noise of full size would hide what filters learn
+REMEDY = "make it again"  # in messages about damaged files
 QUIETEST = 1e-4  # root mean square, of full scale: a softer clip is amplified as one of this level
 
 
@@ -140,8 +142,8 @@ class AudioTransformer(nn.Module):
         for number, layer in enumerate(self.layers):
             if number:
                 states, steps = self._between(states, steps, number)
-            inside = steps_inside(states.shape[1], steps)
-            states = layer(states, src_key_padding_mask=None if bool(inside.all()) else ~inside)
+            inside, whole = steps_inside(states, steps), bool((steps >= states.shape[1]).all())
+            states = layer(states, src_key_padding_mask=None if whole else ~inside)
             last = number == len(self.layers) - 1
             found.append(((self.norm(states) if last else states) * inside[:, :, None], steps))
         return found
@@ -168,10 +170,10 @@ class AudioTransformer(nn.Module):
 
 def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
     """Give each clip of ``(batch, samples)`` mean 0 and root mean square 1; zeros beyond its end."""
-    inside = steps_inside(samples.shape[1], lengths)
-    mean = (samples * inside).sum(1) / lengths
+    inside, counts = steps_inside(samples, lengths), copy_to(lengths, samples.device)
+    mean = (samples * inside).sum(1) / counts
     centred = (samples - mean[:, None]) * inside
-    level = (centred.square().sum(1) / lengths).sqrt().clamp(min=QUIETEST)
+    level = (centred.square().sum(1) / counts).sqrt().clamp(min=QUIETEST)
     return centred / level[:, None]
 
 
@@ -229,10 +231,22 @@ def save_classifier(model: Classifier, saved: SavedAudioTransformer, folder: Pat
     write_model(folder, model, about)
 
 
+def read_description(folder: Path) -> SavedAudioTransformer:
+    """Read the config.json of a folder that `save_classifier` wrote, and compare it with the size of the weights."""
+    with reading(folder, KIND, SavedAudioTransformer, remedy=REMEDY) as saved:
+        require_size(folder / WEIGHTS, saved.parameters)
+        return saved
+
+
 def load_classifier(folder: Path, *, device: str = "cpu") -> Classifier:
     """Load a model that `save_classifier` wrote; its ``encoder`` is an `AudioTransformer`."""
-    with reading(folder, KIND, SavedAudioTransformer, remedy="make it again") as saved:
-        require_size(folder / WEIGHTS, saved.parameters)
+    saved = read_description(folder)
+    with reading(folder, KIND, SavedAudioTransformer, remedy=REMEDY):
         model = create_classifier(saved, seed=0)
         load_weights(model, folder, saved.weights_sha256)
     return model.eval().to(device)
+
+
+def load_encoder(folder: Path, *, device: str = "cpu") -> AudioTransformer:
+    """Load a model that `save_classifier` wrote, without its head."""
+    return cast(AudioTransformer, load_classifier(folder, device=device).encoder)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from lm.baselines.audio_transformer import (
     AudioTransformer,
     AudioTransformerConfig,
     create_audio_transformer,
-    load_classifier,
+    load_encoder,
 )
 from lm.baselines.block_features import pool_blocks
 from lm.vectors import ONE_HEARING, VectorConfig
@@ -48,7 +47,7 @@ def _load(reader: WaveformReader) -> AudioTransformer:
     if reader.classifier is None:
         encoder = create_audio_transformer(reader.config, reader.sample_rate, seed=reader.seed)
         return encoder.eval().to(reader.device)
-    return cast(AudioTransformer, load_classifier(reader.classifier, device=reader.device).encoder)
+    return load_encoder(reader.classifier, device=reader.device)
 
 
 @torch.inference_mode()

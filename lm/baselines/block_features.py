@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import Clip
+from foundation.devices import copy_to
 from foundation.saved_models import CONFIG, WEIGHTS
 from lm.baselines.encoder import BlockEncoder, ConvEncoder, ConvEncoderConfig, create_encoder
 from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader
@@ -94,8 +95,8 @@ def _blocks(
     encoder: BlockEncoder, names: Sequence[str], pieces: Sequence[Tensor], device: str
 ) -> Iterator[tuple[str, int, FloatArray]]:
     """Give the frames of each block ``(time, features)`` of each piece ``(time, ...)``, by its number."""
-    lengths = torch.tensor([len(piece) for piece in pieces], device=device)
-    batch = nn.utils.rnn.pad_sequence(list(pieces), batch_first=True).to(device)
+    lengths = torch.tensor([len(piece) for piece in pieces])  # on the host, where it is used
+    batch = copy_to(nn.utils.rnn.pad_sequence(list(pieces), batch_first=True), torch.device(device))
     for name, (states, ends) in zip(names, encoder.blocks(batch, lengths), strict=True):
         for number, (frames, end) in enumerate(zip(states.cpu().numpy(), ends.tolist(), strict=True)):
             yield name, number, frames[:end]

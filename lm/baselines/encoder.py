@@ -2,7 +2,8 @@
 
 Blocks of two 3 x 3 convolutions, as in VGG (Simonyan and Zisserman, arXiv:1409.1556) and in the CNNs of PANNs (Kong et
 al., arXiv:1912.10211). Frames beyond a clip's end are set to zero before each convolution and left out of the batch
-statistics, so a clip's frames do not depend on the other clips of the batch.
+statistics, so a clip's frames do not depend on the other clips of the batch. Lengths on the host save a GPU from being
+asked for them in each block.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
 
@@ -153,10 +155,10 @@ def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
 
 def _normalise(norm: nn.BatchNorm2d, images: Tensor, lengths: Tensor) -> Tensor:
     """Apply batch normalisation and ReLU inside the clips, with statistics of the inside; zeros beyond."""
-    inside = _inside(images, lengths)
-    if not norm.training or bool(inside.all()):
-        return torch.relu(norm(images)) * inside
-    places = inside[:, 0, :, 0].nonzero(as_tuple=True)
+    if not norm.training or bool((lengths >= images.shape[2]).all()):
+        return torch.relu(norm(images)) * _inside(images, lengths)
+    inside = torch.arange(images.shape[2], device=lengths.device) < lengths[:, None]
+    places = tuple(copy_to(each, images.device) for each in inside.nonzero(as_tuple=True))
     rows = images.permute(0, 2, 3, 1)  # (N, C, T, M) -> (N, T, M, C)
     # One image of all frames inside. Its strides are those of channels last, also that of the batch's single row, which
     # `squeeze` and `unsqueeze` keep and an index does not: otherwise the norm's backward pass takes ten times as long.
@@ -167,4 +169,5 @@ def _normalise(norm: nn.BatchNorm2d, images: Tensor, lengths: Tensor) -> Tensor:
 
 def _inside(images: Tensor, lengths: Tensor) -> Tensor:
     """Return which frames of ``(batch, channels, time, mels)`` belong to their clip ``(batch, 1, time, 1)``."""
-    return (torch.arange(images.shape[2], device=images.device) < lengths.to(images.device)[:, None])[:, None, :, None]
+    ends = copy_to(lengths, images.device)[:, None]
+    return (torch.arange(images.shape[2], device=images.device) < ends)[:, None, :, None]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from audio.speech_models.convolutions import Convolutions
+from foundation.devices import copy_to
 from foundation.ranges import require, require_least, require_positive
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, trim_rows
 from lm.baselines.masking import MaskConfig, draw_masks, draw_negatives
@@ -20,15 +21,20 @@ class MaskedBatch:
     """Clips with hidden frames, and the other frames that each is told from."""
 
     samples: Tensor  # (batch, time)
-    lengths: Tensor  # (batch,) in samples
+    lengths: Tensor  # (batch,) in samples; stays on the host, where it is used
     masked: Tensor  # (batch, frames) bool
     negatives: Tensor  # (batch, frames, count) int64: numbers of frames of the same clip
     temperature: float  # of the Gumbel softmax
+    hidden: int  # number of hidden frames; known on the host, which saves a query to the GPU
 
     def to(self, device: torch.device) -> "MaskedBatch":
         """Return the same batch on a device."""
-        tensors = ("samples", "lengths", "masked", "negatives")
-        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+        return replace(
+            self,
+            samples=copy_to(self.samples, device),
+            masked=copy_to(self.masked, device),
+            negatives=copy_to(self.negatives, device),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,7 @@ class MaskedBatches:
             masked=torch.from_numpy(masked[own, :longest]),
             negatives=torch.from_numpy(negatives[own, :longest]),
             temperature=self.targets.temperature_at(step / self.steps),
+            hidden=int(masked[own, :longest].sum()),
         )
 
     def _seed(self, step: int) -> int:

@@ -6,9 +6,10 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from foundation.ranges import require, require_least
-from foundation.seeds import numpy_seed
+from foundation.seeds import MAX_SEED, numpy_seed
 
 FrameCounts = npt.NDArray[np.int64]  # (batch,)
 Masks = npt.NDArray[np.bool_]  # (batch, frames)
@@ -24,6 +25,9 @@ class MaskConfig:
     def __post_init__(self) -> None:
         require(0 <= self.share < 1, "masking.share", self.share, "choose 0 (none) or a share below 1")
         require_least(self, "masking", "length", least=1)
+
+
+NO_MASKS = MaskConfig(share=0.0)
 
 
 def draw_masks(
@@ -47,6 +51,14 @@ def draw_masks(
             min_masks=least,
         )
     return np.asarray(masked & inside.numpy())
+
+
+def training_masks(frames: Tensor, config: MaskConfig) -> Tensor | None:
+    """Draw masked frames ``(batch, longest)`` from PyTorch's generator, as dropout is; None: no frame is masked."""
+    if not config.share:
+        return None
+    seed = int(torch.randint(MAX_SEED, (1,)))
+    return torch.from_numpy(draw_masks(frames.cpu().numpy(), config, seed=seed)).to(frames.device)
 
 
 def draw_negatives(masked: Masks, count: int, *, seed: int) -> npt.NDArray[np.int64]:

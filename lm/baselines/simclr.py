@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, MakeView, StoredClips
 from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
@@ -43,13 +44,13 @@ class PairBatch:
     """Two views of each clip: the first views of all clips, then their second views in the same order."""
 
     spectrograms: Tensor  # (2 * clips, time, mels)
-    lengths: Tensor  # (2 * clips,)
+    lengths: Tensor  # (2 * clips,); stays on the host, where it is used
     clips: Tensor  # (clips,) the index of each clip
     temperature: float
 
     def to(self, device: torch.device) -> "PairBatch":
         """Return the same batch on a device."""
-        return replace(self, **{name: getattr(self, name).to(device) for name in ("spectrograms", "lengths", "clips")})
+        return replace(self, spectrograms=copy_to(self.spectrograms, device), clips=copy_to(self.clips, device))
 
 
 def loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:

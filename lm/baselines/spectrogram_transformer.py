@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
-from lm.baselines.ast_weights import AUDIOSET_STATISTICS, HEADS, LAYERS, Size, Statistics, pretrained_weights
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, HEADS, LAYERS, OPTION, Size, Statistics, pretrained_weights
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, STRIDE, frames_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class AstEncoder(nn.Module):
         """Compute the clip vectors, and the states after some layers (1 to 12)."""
         _require_frames(filter_banks, lengths)
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
-        silent = torch.arange(filter_banks.shape[1], device=filter_banks.device) >= lengths[:, None]
+        ends = copy_to(lengths, filter_banks.device)[:, None]
+        silent = torch.arange(filter_banks.shape[1], device=filter_banks.device) >= ends
         normalised = ((filter_banks - self.mean) / (2 * self.std)).masked_fill(silent[..., None], 0.0)
         whole_patches = frames_of(int(patches.max())) - normalised.shape[1]
         normalised = nn.functional.pad(normalised, (0, 0, 0, max(whole_patches, 0)))
@@ -133,20 +135,20 @@ class AstEncoder(nn.Module):
         return torch.cat([stored[:, :TOKENS], resized.flatten(2).transpose(1, 2)], dim=1)
 
 
-def create_ast(config: AstConfig, frames: int, *, seed: int, epsilon: float = 1e-6) -> AstEncoder:
+def create_ast(config: AstConfig, frames: int, *, seed: int, epsilon: float = 1e-6, option: str = OPTION) -> AstEncoder:
     """Create an encoder for clips of ``frames`` frames; its weights follow from the seed, or come from ``weights``.
 
-    ``epsilon`` is that of the layer normalisations without ``weights``.
+    ``epsilon`` is that of the layer normalisations without ``weights``. ``option`` names the weights in messages.
     """
     if config.weights is None:
         return AstEncoder(_transformer(config, frames, seed=seed, epsilon=epsilon), AUDIOSET_STATISTICS)
     count = (max(frames, PATCH) - PATCH) // STRIDE + 1
-    found = pretrained_weights(Path(config.weights), config.size, grid=(BANDS, count))
+    found = pretrained_weights(Path(config.weights), config.size, grid=(BANDS, count), option=option)
     transformer = _transformer(config, frames, seed=seed, epsilon=found.epsilon)
     try:
         transformer.load_state_dict(found.tensors)
     except RuntimeError as error:
-        problem = f"ast.model.weights={config.weights} does not fit ({' '.join(str(error).split()):.200})"
+        problem = f"{option}={config.weights} does not fit ({' '.join(str(error).split()):.200})"
         raise InputError(f"{problem}; give other weights") from error
     return AstEncoder(transformer, found.statistics)
 

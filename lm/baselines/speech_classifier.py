@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from audio.speech_models.description import describe_speech_model
 from audio.speech_models.encoder import MASK_EMBEDDING, SpeechEncoder, load_transformer
 from foundation.files import write_aside
 from foundation.saved_models import PREPROCESSOR
-from foundation.seeds import MAX_SEED
-from lm.baselines.masking import MaskConfig, draw_masks
+from lm.baselines.masking import NO_MASKS, MaskConfig, training_masks
 from lm.pooling import pool_batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 HEAD = ("projector.", "classifier.")  # beginnings of the names of the head's weights
-NO_MASKS = MaskConfig(share=0.0)
 
 
 class SpeechClassifier(nn.Module):
@@ -47,7 +44,8 @@ class SpeechClassifier(nn.Module):
     def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
         """Map samples ``(batch, time)`` of clips of ``lengths (batch,)`` to logits ``(batch, classes)``."""
         frames = self.encoder.convolutions.frames_of(lengths)
-        states = self.encoder.states(samples, lengths, masked=self._masks(frames))[0]
+        masked = training_masks(frames, self.masking) if self.training else None
+        states = self.encoder.states(samples, lengths, masked=masked)[0]
         return self.logits(pool_batch(states, frames, "mean"))
 
     def logits(self, means: Tensor) -> Tensor:
@@ -58,12 +56,6 @@ class SpeechClassifier(nn.Module):
         projected = self.model.get_submodule("projector")(means)
         logits: Tensor = self.model.get_submodule("classifier")(projected)
         return logits
-
-    def _masks(self, frames: Tensor) -> Tensor | None:
-        if not self.training or not self.masking.share:
-            return None
-        seed = int(torch.randint(MAX_SEED, (1,)))
-        return torch.from_numpy(draw_masks(frames.cpu().numpy(), self.masking, seed=seed)).to(frames.device)
 
 
 def create_speech_classifier(

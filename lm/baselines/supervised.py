@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
 from lm.baselines.clip_batches import ClipViews, StoredClips
@@ -91,14 +92,13 @@ class LabelledBatch:
     """Clips and their targets."""
 
     inputs: Tensor  # (batch, time, mels), or samples (batch, time)
-    lengths: Tensor  # (batch,)
+    lengths: Tensor  # (batch,); stays on the host, where it is used
     targets: Tensor  # (batch,) classes, or (batch, classes) of 0 and 1
     label_smoothing: float
 
     def to(self, device: torch.device) -> "LabelledBatch":
         """Return the same batch on a device."""
-        tensors = ("inputs", "lengths", "targets")
-        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+        return replace(self, inputs=copy_to(self.inputs, device), targets=copy_to(self.targets, device))
 
 
 def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:

@@ -29,6 +29,7 @@ from foundation.ranges import require, require_least
 from lm.baselines.masked_batches import MaskedBatch
 
 if TYPE_CHECKING:
+    from transformers import Wav2Vec2Config as TransformersConfig
     from transformers import Wav2Vec2ForPreTraining
     from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2ForPreTrainingOutput as Prediction
 
@@ -54,16 +55,16 @@ class Wav2vec2Config:
 
     def __post_init__(self) -> None:
         names = ("channels", "width", "layers", "heads", "ffn_dim", "positions", "codes", "code_dim")
-        require_least(self, "wav2vec2.model", *names, least=1)
+        require_least(self, "model", *names, least=1)
         try:
             _ = self.convolutions
         except InputError as error:
-            raise InputError(f"wav2vec2.model: {error}") from error
+            raise InputError(f"model: {error}") from error
         rule = "choose a probability of at least 0 and below 1"
-        require(0 <= self.dropout < 1, "wav2vec2.model.dropout", self.dropout, rule)
+        require(0 <= self.dropout < 1, "model.dropout", self.dropout, rule)
         for name, divisor in (("width", self.heads), ("code_dim", GROUPS)):
             rule = f"choose a multiple of {divisor}"
-            require(getattr(self, name) % divisor == 0, f"wav2vec2.model.{name}", getattr(self, name), rule)
+            require(getattr(self, name) % divisor == 0, f"model.{name}", getattr(self, name), rule)
 
     @property
     def convolutions(self) -> Convolutions:
@@ -110,10 +111,20 @@ class MaskedPrediction(nn.Module):
 
 def create_masked_prediction(config: Wav2vec2Config, *, diversity_weight: float, seed: int) -> MaskedPrediction:
     """Create a model whose weights follow from the seed."""
-    from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+    from transformers import Wav2Vec2ForPreTraining
+
+    sizes = transformers_config(config, diversity_weight=diversity_weight)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MaskedPrediction(Wav2Vec2ForPreTraining(sizes))
+
+
+def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0) -> TransformersConfig:
+    """Convert the sizes of a model to the config of `transformers`."""
+    from transformers import Wav2Vec2Config
 
     count = len(config.kernels)
-    sizes = Wav2Vec2Config(  # type: ignore[no-untyped-call]  # transformers' own
+    return Wav2Vec2Config(  # type: ignore[no-untyped-call]  # transformers' own
         hidden_size=config.width,
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
@@ -138,9 +149,6 @@ def create_masked_prediction(config: Wav2vec2Config, *, diversity_weight: float,
         contrastive_logits_temperature=TEMPERATURE,
         diversity_loss_weight=diversity_weight,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MaskedPrediction(Wav2Vec2ForPreTraining(sizes))
 
 
 def predict(model: nn.Module, batch: MaskedBatch) -> Prediction:
@@ -162,7 +170,7 @@ class MaskedLoss:
         """Compute the sum over the hidden frames of the batch, and their number."""
         found = predict(model, batch)
         penalty = self.diversity_weight * cast(Tensor, found.diversity_loss)
-        return cast(Tensor, found.contrastive_loss) + penalty - penalty.detach(), int(batch.masked.sum())
+        return cast(Tensor, found.contrastive_loss) + penalty - penalty.detach(), batch.hidden
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foundation.devices import copy_to
 from lm.baselines.clip_batches import ClipViews, StoredClips
 from lm.sequences import IndexArray
 
@@ -22,7 +23,9 @@ class LabelledBatch:
 
     def to(self, device: torch.device) -> "LabelledBatch":
         """Return the same batch on a device."""
-        return replace(self, **{name: getattr(self, name).to(device) for name in ("inputs", "lengths", "targets")})
+        return replace(
+            self, **{name: copy_to(getattr(self, name), device) for name in ("inputs", "lengths", "targets")}
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

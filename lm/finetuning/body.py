@@ -10,7 +10,7 @@ model holds, and its options on the command line (`BodyOptions`).
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import Field, dataclass
+from dataclasses import Field, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -24,9 +24,9 @@ from lm.baselines.clip_batches import MakeView
 from lm.finetuning.reading import Reading
 from lm.pooling import FloatArray
 
-FrozenLayers = int | Literal["all"]
-RunPart = Literal["tokenizer", "lm"]
-RANDOM = "none"  # the value of body.weights that means random weights
+FrozenLayers = int | Literal["inputs", "all"]
+RunPart = Literal["tokenizer", "lm", "wav2vec2", "audio_transformer"]
+RANDOM, RUN = "none", "run"  # values of body.weights: random weights, or those of the run
 
 
 class BodyNetwork(nn.Module, ABC):
@@ -104,16 +104,18 @@ class Body(Protocol):
 
 
 class BodyOptions(Protocol):
-    """Options of a body on the command line, beside those that all bodies have; a dataclass."""
+    """Options of a body on the command line, beside those that all bodies have; a dataclass.
+
+    ``weights`` is `RANDOM`, or names pre-trained weights.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    needs: ClassVar[tuple[RunPart, ...]]  # parts of a run that `open` reads
+
+    def needs(self, weights: str) -> tuple[RunPart, ...]:
+        """Name the parts of a run that `open` reads."""
 
     def open(self, run: Mapping[str, Path], *, weights: str) -> "Source":
-        """Describe the body with the parts of a run that it `needs`.
-
-        ``weights`` is `RANDOM`, or names pre-trained weights.
-        """
+        """Describe the body with the parts of a run that it `needs`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,11 @@ class Source:
     fingerprint: str  # of the weights; empty where they are random
     change: MakeView  # of the inputs of training clips
 
+    @property
+    def untrained(self) -> "Source":
+        """The same body with random weights."""
+        return replace(self, weights=None, fingerprint="")
+
     def create(self, *, seed: int) -> BodyNetwork:
         """Create the network."""
         return self.body.create(seed=seed, weights=self.weights)
@@ -134,12 +141,16 @@ class Source:
 def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
     """Keep the weights of the first ``count`` layers, and of what embeds their inputs; 0 freezes nothing.
 
+    ``inputs`` freezes what embeds the inputs alone.
+
     Raises:
         InputError: there are fewer layers.
     """
     layers = len(network.layers) - 1
     if count == "all":
         network.requires_grad_(False)
+    elif count == "inputs":
+        network.layers[0].requires_grad_(False)
     elif count > layers:
         raise InputError(
             f"body.frozen_layers is {count}, and the body has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
@@ -151,5 +162,5 @@ def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
 
 def require_frozen_layers(count: FrozenLayers) -> None:
     """Refuse a negative number of layers."""
-    if count != "all" and count < 0:
-        raise InputError(f"body.frozen_layers is {count}; choose 0 (none), a number of layers, or all")
+    if isinstance(count, int) and count < 0:
+        raise InputError(f"body.frozen_layers is {count}; choose 0 (none), inputs, a number of layers, or all")

@@ -44,7 +44,7 @@ class Reading:
     def num_states(self, num_inputs: int) -> int:
         """Count the states of a recording of ``num_inputs`` inputs."""
         own = num_inputs - self.shared_inputs
-        return max(-(-own // self.inputs_per_state), 1) if self.rounded_up else own // self.inputs_per_state
+        return max(-(-own // self.inputs_per_state) if self.rounded_up else own // self.inputs_per_state, 1)
 
     def num_inputs(self, states: int) -> int:
         """Count the inputs that ``states`` neighbouring states read."""

@@ -20,7 +20,7 @@ from foundation.errors import InputError
 from lm.comparison import Hits, Outcome, Rankings, bootstrap, interval, measure
 from lm.probing.config import ProbeConfig, penalty_grid, shared_tries
 from lm.probing.cross_validation import Rows, mean_over_divisions
-from lm.probing.logistic import LogisticProbe, rotate_to_row_space, side_by_side, standardise
+from lm.probing.logistic import LogisticProbe, rotate_to_row_space, side_by_side, standardise, tolerance_of
 from lm.probing.ridge import RidgeProbe
 from lm.probing.task import BoolArray, ProbeTask
 
@@ -137,8 +137,14 @@ def create_classifier(
     if config.classifier == "ridge":
         return RidgeProbe(standard["train"], targets), standard
     rotated = rotate_to_row_space(standard)
-    limit = config.max_iterations
-    return LogisticProbe(rotated["train"], targets, multi_label=task.multi_label, max_iterations=limit), rotated
+    classifier = LogisticProbe(
+        rotated["train"],
+        targets,
+        multi_label=task.multi_label,
+        max_iterations=config.max_iterations,
+        tolerance=tolerance_of(len(task.rows["train"])),
+    )
+    return classifier, rotated
 
 
 def fit_penalties(

@@ -1,16 +1,19 @@
 """Ridge regression on pooled features: the least squares of targets 0 and 1, with an L2 penalty.
 
 It has a closed form. With more features than clips it is solved in the space of the clips, otherwise in the space of
-the features; either way a penalty costs one factorisation of a matrix of their inner products.
+the features; either way the inner products are computed once, and a penalty costs one factorisation of their matrix.
 """
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import solve
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import Ridge
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+DoubleArray = npt.NDArray[np.float64]
+
+CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
 
 
 class RidgeProbe:
@@ -19,22 +22,49 @@ class RidgeProbe:
     def __init__(self, features: FloatArray, targets: BoolArray | FloatArray) -> None:
         """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets, or to numbers ``(clips, 1)``."""
         self._centre = features.mean(0)
-        self._features = features - self._centre
         self._shares = targets.mean(0)
-        self._wanted = targets - self._shares
+        centred, wanted = features - self._centre, (targets - self._shares).astype(np.float64)
         self._by_clips = features.shape[1] > len(features)
-        self._products = (self._features @ self._features.T).astype(np.float64) if self._by_clips else None
-        self._regression = (
-            KernelRidge(kernel="precomputed") if self._by_clips else Ridge(fit_intercept=False, solver="cholesky")
-        )
+        self._features = centred if self._by_clips else centred[:0]  # read again only in the space of the clips
+        if self._by_clips:
+            self._products, self._answers = (centred @ centred.T).astype(np.float64), wanted
+        else:
+            self._products, self._answers = normal_equations(centred, wanted)
+        self._weights: DoubleArray = np.zeros((0, 0))  # (clips or dim, classes)
 
     def fit(self, penalty: float) -> None:
         """Fit with an inverse strength ``penalty`` (C) of the regularisation, as in `LogisticProbe`."""
-        known = self._features.astype(np.float64) if self._products is None else self._products
-        self._regression.set_params(alpha=1 / penalty).fit(known, self._wanted)
+        if self._by_clips:
+            regression = KernelRidge(kernel="precomputed", alpha=1 / penalty).fit(self._products, self._answers)
+            self._weights = regression.dual_coef_
+        else:
+            penalised = self._products.copy()
+            penalised.flat[:: len(penalised) + 1] += 1 / penalty
+            self._weights = solve(penalised, self._answers, assume_a="pos", overwrite_a=True)
+
+    def linear(self) -> tuple[FloatArray, FloatArray]:
+        """Return weights ``(dim, classes)`` and bias ``(classes,)`` of the `scores`."""
+        axes = np.eye(len(self._centre), dtype=np.float32)
+        bias = self.scores(np.zeros_like(axes[:1]))[0]
+        return self.scores(axes) - bias, bias
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0."""
         centred = features - self._centre
-        known = centred if self._products is None else centred @ self._features.T
-        return np.asarray(self._regression.predict(known.astype(np.float64)) + self._shares, np.float32)
+        known = centred @ self._features.T if self._by_clips else centred
+        return np.asarray(known.astype(np.float64) @ self._weights + self._shares, np.float32)
+
+
+def normal_equations(
+    features: FloatArray, targets: DoubleArray, *, at_once: int = CLIPS_AT_ONCE
+) -> tuple[DoubleArray, DoubleArray]:
+    """Compute ``features.T @ features`` and ``features.T @ targets`` in 64 bits, ``at_once`` clips at a time.
+
+    ``features`` are ``(clips, dim)``, ``targets`` ``(clips, classes)``. Only one block is in memory in 64 bits.
+    """
+    products, answers = np.zeros((features.shape[1],) * 2), np.zeros((features.shape[1], targets.shape[1]))
+    for first in range(0, len(features), at_once):
+        block = features[first : first + at_once].astype(np.float64)
+        products += block.T @ block
+        answers += block.T @ targets[first : first + at_once]
+    return products, answers

@@ -18,21 +18,26 @@ from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
 from pipelines.chain.next_samples import add_sample_sounds, measure_speed, train_on_samples
 from pipelines.chain.pairs import Pair, make_pairs
+from pipelines.chain.probe_folder import write_probe
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.sounds import make_continuations, make_sounds
 from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
+from pipelines.commandline.run_log import LOG
+from pipelines.commandline.run_names import link_latest
 from pipelines.methods.study import Codec
 from pipelines.pages.run_words import summary
+from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.rates.codebooks import Codebook, make_codebook, rate_tokenizer
 from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.comparison_table import as_markdown
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed, write_results
-from pipelines.results.run_record import RESULTS, SAMPLE_SOUNDS, Provenance, read_results
+from pipelines.results.run_record import CODE_SOUNDS, RESULTS, SAMPLE_SOUNDS, Provenance, read_results
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
+from pipelines.stages.code_table import code_table
 from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import CodedCorpus, language_model, unlabelled_entry
 from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
@@ -51,8 +56,10 @@ PARTS = {
     "tokenizer": ("rate_tokenizer", "tokenizer"),
     "lm": ("rate_lm", "lm"),
     "wav2vec2": ("wav2vec2",),
+    "audio_transformer": ("audio_transformer",),
     "vocoder": ("vocoder",),
     "listening": ("listening",),
+    CODE_SOUNDS: ("code_table",),
     **{stage: (stage,) for stage in (f"{NEXT_SAMPLE}_{name}" for name in get_args(ModelName))},
     "rates": ("rate_continuations",),
 }
@@ -65,7 +72,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
     use_threads(settings.threads)
-    terminal = Terminal()
+    terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
     require_sources(settings)
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
@@ -73,13 +80,28 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     with open_gang(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
-        corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal, folder=folder)
+        corpus = read_corpus(
+            recordings,
+            store,
+            workers=settings.workers,
+            engine=settings.engine,
+            gang=gang,
+            terminal=terminal,
+            folder=folder,
+        )
         unlabelled = read_unlabelled(settings, corpus.manifest, store, gang=gang, terminal=terminal, folder=folder)
         corpus = noted(corpus, unlabelled, settings)
         terminal.say(f"audio     {rates(settings)}")
         seconds = corpus.manifest.seconds + sum(each.seconds for each in unlabelled)
-        workers = choose_workers(settings.workers, seconds=seconds)
-        session = Session(store=Store(store), gang=gang, terminal=terminal, folder=folder, workers=workers)
+        session = Session(
+            store=Store(store),
+            gang=gang,
+            terminal=terminal,
+            folder=folder,
+            workers=choose_workers(settings.workers, settings.engine, seconds=seconds),
+            engine=settings.engine,
+            shared=corpus.shared,
+        )
         made = make_folds(session, corpus.manifest, unlabelled, settings)
         if NEXT_SAMPLE in settings.stages:
             add_sample_sounds(session, corpus.manifest, settings, made)
@@ -205,6 +227,8 @@ def _make_coded(
         rates=rates,
         rate_tokenizer=tokenizers,
     )
+    if "report" in wanted and not settings.compare.folds and settings.seeds == 1 and manifest.of("test"):
+        made.append(code_table(session, manifest, tokens, separator=settings.probe.label_separator))
     if "probe" in wanted:
         made += compare_methods(session, manifest, settings, codec, unlabelled=unlabelled)
     if "rates" in wanted:
@@ -216,9 +240,9 @@ def _make_coded(
 
 def make_codebooks(session: Session, manifest: Manifest, settings: RunSettings) -> list[Codebook]:
     """Make the codebook of each rate, coarse to fine; most runs have one."""
-    audio, seed = settings.audio, settings.seed
+    audio, layer, seed = settings.audio, settings.speech_layer, settings.seed
     *coarser, finest = settings.tokenizer.by_rate
-    made = [make_codebook(session, manifest, audio, own, seed=seed) for own in (finest, *coarser)]
+    made = [make_codebook(session, manifest, audio, own, layer, seed=seed) for own in (finest, *coarser)]
     return [*made[1:], made[0]]
 
 
@@ -280,6 +304,7 @@ def _write_folder(
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
     if "probe" in only:
         write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
+    write_probe(folder, only, corpus.manifest, settings)
     write_results(
         folder,
         manifest=corpus.manifest,
@@ -301,4 +326,9 @@ def _write_folder(
     if "report" in settings.stages:
         from pipelines.pages.report import write_report  # matplotlib takes its time to import
 
-        print(write_report(folder), flush=True)
+        report = write_report(folder)
+        terminal.record(str(report))
+        print(report, flush=True)
+    if folder.absolute().parent.name == RUNS:
+        link_latest(folder.absolute())
+        write_runs_page(folder.absolute().parent)

@@ -8,11 +8,11 @@ from audio.recordings.corpus import CorpusConfig, build_manifest, find_recording
 from audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from audio.recordings.notices import division_notices, length_notices
+from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted
 from pipelines.settings.completed import EMBEDDED
-from pipelines.settings.run import choose_workers
 from training.gangs import Gang
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
@@ -27,6 +27,11 @@ class Corpus:
     manifest: Manifest
     rejected: tuple[Rejected, ...]
     notices: tuple[str, ...] = ()  # notices about its division, a sentence each
+
+    @property
+    def shared(self) -> tuple[Path, ...]:
+        """The folder and a recording, which all workers must see; an empty mount point has the folder alone."""
+        return self.manifest.root, self.manifest.root / self.manifest.clips[0].path
 
 
 def corpus_config(
@@ -59,6 +64,7 @@ def read_corpus(
     store: Path,
     *,
     workers: int,
+    engine: EngineConfig = LOCAL,
     gang: Gang,
     terminal: Terminal,
     folder: Path | None = None,
@@ -78,7 +84,8 @@ def read_corpus(
         with terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
                 config,
-                workers=choose_workers(workers, seconds=float("inf")),
+                workers=engine.workers(workers, enough=True),
+                engine=engine,
                 cache=store / "inspected.jsonl",
                 progress=progress.advance_to,
                 set_aside=unfit.extend,

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from audio.recordings.manifest import Manifest
+from foundation.engine import EngineConfig
 from foundation.progress import Terminal
 from foundation.text import counted
 from foundation.workers import as_finished
@@ -52,7 +53,9 @@ def _made_apart(session: Session, pairs: Mapping[FoldSeed, Pair], make: Make, pr
     """Make the entries of every pair in ``processes`` processes that share the store."""
     say, threads, made = session.terminal.say, torch.get_num_threads(), {}
     say(f"parallel  {len(pairs)} folds and seeds, {processes} at the same time, with {counted(threads, 'thread')} each")
-    work = partial(_make_apart, make, session.store.root, session.folder, session.workers // processes or 1)
+    workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
+    places = (session.store.root, session.folder, session.terminal.log)
+    work = partial(_make_apart, make, places, workers, session.engine, session.shared)
     by_seed = dict(sorted(pairs.items(), key=lambda each: each[0][1]))
     for key, entries in as_finished(work, by_seed, processes=processes, threads=threads, remedy="parallel=1"):
         made[key] = entries
@@ -60,12 +63,27 @@ def _made_apart(session: Session, pairs: Mapping[FoldSeed, Pair], make: Make, pr
     return {key: made[key] for key in pairs}
 
 
-def _make_apart(make: Make, store: Path, folder: Path, workers: int, pair: Pair) -> Made:
-    """Make the entries of a pair in a process of its own."""
-    terminal = Terminal(place=pair.place)
+def _make_apart(
+    make: Make,
+    places: tuple[Path, Path, Path | None],
+    workers: int,
+    engine: EngineConfig,
+    shared: tuple[Path, ...],
+    pair: Pair,
+) -> Made:
+    """Make the entries of a pair in a process of its own; ``places`` are the store, the run folder and its log."""
+    store, folder, log = places
+    terminal = Terminal(place=pair.place, log=log)
     alone = Alone(torch.device("cpu"))
     session = Session(
-        store=Store(store), gang=alone, terminal=terminal, folder=folder, workers=workers, place=pair.place
+        store=Store(store),
+        gang=alone,
+        terminal=terminal,
+        folder=folder,
+        workers=workers,
+        place=pair.place,
+        engine=engine,
+        shared=shared,
     )
     return make(session, pair)
 

@@ -12,6 +12,7 @@ from audio.recordings.manifest import Manifest, read_manifest
 from audio.recordings.notices import overlap_notices
 from foundation.configuration import build
 from foundation.devices import Device, choose_device
+from foundation.engine import LOCAL, EngineConfig
 from foundation.files import NO_PERMISSION, file_hash, write_aside
 from foundation.progress import Terminal
 from foundation.ranges import require
@@ -22,7 +23,7 @@ from lm.rate_model import load_language_model
 from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.rates import BAGS, STATES
-from pipelines.methods.signals import SIGNALS
+from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.comparison import ReadingConfig
@@ -57,6 +58,7 @@ class ProbeRunConfig:
     probe: ProbeConfig
     device: Device
     workers: int
+    engine: EngineConfig = LOCAL
     store: StoreConfig
 
     def __post_init__(self) -> None:
@@ -85,19 +87,28 @@ def probe_settings(config: Mapping[str, object]) -> ProbeRunConfig:
 def probe_run(config: dict[str, object]) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
     settings = probe_settings(config)
-    rates = _parts(settings.model)
+    rates = _parts(settings.model, settings.compare)
     store = settings.store.root
     require_space(store, "store.root=PATH", reused=True)
     terminal = Terminal()
     recordings = corpus_config(settings.corpus, settings.embedded, store, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
-        corpus = read_corpus(recordings, store, workers=settings.workers, gang=gang, terminal=terminal)
+        corpus = read_corpus(
+            recordings, store, workers=settings.workers, engine=settings.engine, gang=gang, terminal=terminal
+        )
         whole = Fold(name="test", manifest=corpus.manifest)
         notices = require_probeable([whole], settings.probe, by=None)
         for notice in (*notices, *notices_since_the_run(settings.model, corpus.manifest)):
             terminal.say(f"probe     {notice}")
-        workers = choose_workers(settings.workers, seconds=corpus.manifest.seconds)
-        session = Session(store=Store(store), gang=gang, terminal=terminal, folder=settings.model, workers=workers)
+        session = Session(
+            store=Store(store),
+            gang=gang,
+            terminal=terminal,
+            folder=settings.model,
+            workers=choose_workers(settings.workers, settings.engine, seconds=corpus.manifest.seconds),
+            engine=settings.engine,
+            shared=corpus.shared,
+        )
         pooled = _features(session, corpus.manifest, rates, settings.compare)
         methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=())
         entry = collect_probes(session, corpus.manifest, methods, settings.probe)
@@ -115,9 +126,10 @@ def probe_run(config: dict[str, object]) -> None:
 def _features(session: Session, manifest: Manifest, rates: Sequence[_Rate], reading: ReadingConfig) -> list[Entry]:
     """Pool the representations of all clips, averaged over their hearings; codes and states of each rate."""
     vectors, finest = reading.vectors, rates[-1].tokenizer
-    audio = Tokenizer.from_pretrained(finest.folder).config.audio
-    heard = open_heard(heard_frames(session, manifest, audio, vectors), vectors)
-    made = [signal_features(session, manifest, finest, finest.key, SIGNALS, vectors, heard)]
+    config = Tokenizer.from_pretrained(finest.folder).config
+    heard = open_heard(heard_frames(session, manifest, config.audio, vectors), vectors)
+    signals = SIGNALS if config.speech_layer is None else {LOG_MEL.name}  # a speech model has no bottleneck
+    made = [signal_features(session, manifest, finest, finest.key, signals, vectors, heard)]
     coarser: list[HeardCodes] = []
     for rate in rates:
         others = heard_codes(session, manifest, rate.tokenizer, heard) if heard else None
@@ -152,10 +164,14 @@ def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
     return overlap_notices(manifest, read_manifest(listed, manifest.root), owner=model) if listed.is_file() else ()
 
 
-def _parts(folder: Path) -> list[_Rate]:
+def _parts(folder: Path, reading: ReadingConfig) -> list[_Rate]:
     """Return tokenizer and language model of each rate of a run, coarse to fine; most runs have one."""
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
-    codes_format, language_model = load_tokenizer(tokenizer).format, load_language_model(model)
+    loaded, language_model = load_tokenizer(tokenizer), load_language_model(model)
+    codes_format = loaded.format
+    rule = "a speech model makes the codes of this run, and other hearings are spectrograms: choose 1"
+    works = loaded.finest.speech_layer is None or reading.hearings == 1
+    require(works, "compare.hearings", reading.hearings, rule)
     require_same_codebook(language_model.format, codes_format, owner=language_model.name)
     if not codes_format.rates:
         return [_rate(tokenizer, model, codes_format, bag=BAG_OF_CODES, gpt=GPT)]

@@ -79,7 +79,7 @@ def _coded(session: Session, manifest: Manifest, settings: RunSettings, codec: C
         yield CodedIn(codec.tokenizer, codec.codes)
     for size in settings.vocoder.codebook_sizes or ():
         sized = replace(settings.tokenizer, codebook_size=size)
-        tokens = codebook(session, codec.sample, codec.autoencoder, settings.audio, sized)
+        tokens = codebook(session, codec.sample, codec.autoencoder, settings.audio, sized, settings.speech_layer)
         coded = codes(session, manifest, tokens)
         # Entries of other sizes have names of their own in a run.
         named = (replace(entry, stage=f"{entry.stage}_{size}") for entry in (tokens, coded))

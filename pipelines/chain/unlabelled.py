@@ -92,6 +92,7 @@ def _read_source(
         config,
         store,
         workers=settings.workers,
+        engine=settings.engine,
         gang=gang,
         terminal=terminal,
         folder=folder,

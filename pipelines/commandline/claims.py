@@ -15,7 +15,7 @@ from foundation.errors import InputError
 RUN_LOCK = ".lock"
 SWEEP_LOCK = ".sweep.lock"
 # Files in the folder of a run or a sweep that are no results.
-NOTES = frozenset({RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml"})
+NOTES = frozenset({RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.txt"})
 
 _CLAIMS = ExitStack()  # a global, because Hydra creates its callbacks itself and passes them nothing
 
@@ -75,6 +75,18 @@ def hold(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
             problem = f"its file system keeps no locks ({error.strerror})"
             raise InputError(f"{option}={folder}: {problem}; name a folder on another one: {option}=...") from error
         yield
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a run is writing a folder."""
+    try:
+        with (folder / RUN_LOCK).open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no lock
+        return False
+    return False
 
 
 def discard(made: list[Path]) -> None:

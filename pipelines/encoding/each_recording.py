@@ -7,9 +7,9 @@ from typing import TypeVar
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, write_rejected
 from audio.recordings.recording_paths import Recordings
-from foundation.devices import cores
+from foundation.engine import LOCAL
+from foundation.pools import in_order, open_pool
 from foundation.progress import Terminal
-from foundation.workers import encoding_pool, in_order
 from pipelines.encoding.job import BYTES_FOR_WORKERS
 
 R = TypeVar("R")
@@ -22,14 +22,13 @@ def each_recording(
 
     ``workers`` is a number of processes, 0 for as many as cores if there is enough work.
     """
-    fitting = workers or (cores() if place.size > BYTES_FOR_WORKERS else 1)
+    fitting = LOCAL.workers(workers, enough=place.size > BYTES_FOR_WORKERS)
     total = len(place.paths)
-    with encoding_pool(min(fitting, total)) as pool, terminal.working(title, total, "recordings") as progress:
+    with open_pool(LOCAL, min(fitting, total)) as pool, terminal.working(title, total, "recordings") as progress:
         remedy = "call the same command with workers=1, which reads all recordings again"
-        results = in_order(work, place.paths, pool, remedy=remedy)
-        for done, (path, result) in enumerate(zip(place.paths, results, strict=True), 1):
+        results = progress.each(in_order(work, place.paths, pool, remedy=remedy))
+        for path, result in zip(place.paths, results, strict=True):
             yield str(place.root / path), result
-            progress.advance_to(done)
 
 
 def tell_rejected(rejected: Sequence[Rejected], listed: Path | None, terminal: Terminal) -> None:

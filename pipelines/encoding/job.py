@@ -5,8 +5,10 @@ Recordings are encoded in shards, each written atomically, so that a killed comm
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,12 +18,12 @@ from audio.reading import read_blocks
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
 from audio.recordings.recording_paths import Recordings
-from foundation.devices import choose_device, cores
+from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
+from foundation.pools import Pool, in_order, open_pool
 from foundation.progress import Terminal
 from foundation.text import counted
-from foundation.workers import encoding_pool, in_order
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
 from tokenizer.codes import CodesFormat
@@ -96,23 +98,29 @@ def _encode_shards(settings: EncodeConfig, recordings: Recordings, encoder: Enco
     """Write the shards that are missing; the shard of a recording depends only on its place in the list."""
     started, total = time.monotonic(), len(recordings.paths)
     starts = range(0, total, settings.clips_per_shard)
-    shards = [shard_path(settings.shards, number) for number in range(len(starts))]
-    fitting = settings.workers or (cores() if recordings.size > BYTES_FOR_WORKERS else 1)
-    with encoding_pool(min(fitting, total)) as pool, terminal.working("encoding", total, "recordings") as progress:
-        for shard, start in zip(shards, starts, strict=True):
-            paths = recordings.paths[start : start + settings.clips_per_shard]
-            if shard.exists():
-                progress.advance_to(start + len(paths))
-                continue
-            results = []
-            for done, result in enumerate(in_order(partial(encode_recording, encoder), paths, pool), start + 1):
-                results.append(result)
-                progress.advance_to(done)
-            _write(shard, results, encoder.format)
-        encoded = Encoded.of(shards, encoder.format.sample_rate)
+    shards = {shard_path(settings.shards, number): start for number, start in enumerate(starts)}
+    missing = {
+        shard: recordings.paths[start : start + settings.clips_per_shard]
+        for shard, start in shards.items()
+        if not shard.exists()
+    }
+    paths = [path for several in missing.values() for path in several]
+    with _workers(settings, recordings, encoder) as pool, terminal.working("encoding", total, "recordings") as progress:
+        made = progress.each(in_order(partial(encode_recording, encoder), paths, pool), done=total - len(paths))
+        for shard, several in missing.items():
+            _write(shard, list(islice(made, len(several))), encoder.format)
+        encoded = Encoded.of([*shards], encoder.format.sample_rate)
         rate = encoded.seconds / max(time.monotonic() - started, 1e-9)
         progress.note(f"{rate:,.0f} times real time" if rate >= 10 else f"{rate:.1f} times real time")
     return encoded
+
+
+def _workers(settings: EncodeConfig, recordings: Recordings, encoder: Encoder) -> AbstractContextManager[Pool]:
+    """Start the workers; more of them than recordings would have nothing to do."""
+    workers = settings.engine.workers(settings.workers, enough=recordings.size > BYTES_FOR_WORKERS)
+    shared = [encoder.folder, recordings.root / recordings.paths[0]]
+    gpu = encoder.device.startswith("cuda")
+    return open_pool(settings.engine, min(workers, len(recordings.paths)), shared=shared, gpu=gpu)
 
 
 def encode_recording(encoder: Encoder, path: str) -> CodedClip | Rejected:

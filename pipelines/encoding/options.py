@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from foundation.devices import Device
+from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
@@ -21,7 +22,8 @@ class EncodeConfig:
     output: Path  # a .parquet file, a folder of shards, or a text file
     format: Literal["parquet", "name_units", "fairseq", "jsonl"]
     deduplicate: bool  # merge repeated units; only for text, since durations are lost
-    workers: int  # processes; 0: as many as cores if there is enough work
+    workers: int  # 0: as many as cores if there is enough work
+    engine: EngineConfig = LOCAL
     clips_per_shard: int
     device: Device
 

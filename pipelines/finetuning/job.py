@@ -38,8 +38,8 @@ def finetune_body(config: dict[str, object]) -> None:
     """Train every trial, save the fine-tuned model with its figures, and print them as a table."""
     settings = finetune_settings(config)
     command, terminal = settings.command, Terminal()
-    pretrained, scratch = (_open(settings, weights) for weights in (settings.body.weights, RANDOM))
-    _require_layers(settings, scratch)
+    pretrained = _open(settings)
+    _require_layers(settings, pretrained)
     require_space(command.store.root, "store.root=PATH", reused=True)
     use_threads(command.threads)
     with open_gang(choose_device(command.device)) as gang:
@@ -53,30 +53,30 @@ def finetune_body(config: dict[str, object]) -> None:
         session = _session(settings, corpus, folder, gang, terminal)
         with _held(folder, job, gang):
             inputs = body_inputs(session, clips.manifest, pretrained)
-            study = Study(
-                settings=settings, pretrained=pretrained, scratch=scratch, task=task, clips=clips, inputs=inputs
-            )
+            study = Study(settings=settings, source=pretrained, task=task, clips=clips, inputs=inputs)
             made = list(trials(session, study))
             if not gang.rank:
                 write_results(session, study, made, corpus=corpus, notices=notices, config=config)
 
 
-def _open(settings: FinetuneSettings, weights: str) -> Source:
-    """Describe the body with pre-trained or random weights."""
-    options, model = settings.body_options, settings.command.model
-    if options.needs and model is None:
-        taken, body = " and ".join(options.needs), settings.body.name
-        raise InputError(f"model=null, but body={body} takes {taken} of a run; name its folder: model=RUN")
+def _open(settings: FinetuneSettings) -> Source:
+    """Describe the body with its weights."""
+    options, model, weights = settings.body_options, settings.command.model, settings.body.weights
+    needed = options.needs(weights)
+    if needed and model is None:
+        taken, body = " and ".join(needed), settings.body.name
+        otherwise = "" if options.needs(RANDOM) else ", or choose body.weights=none or a folder of weights"
+        raise InputError(f"model=null, but body={body} takes {taken} of a run; name its folder: model=RUN{otherwise}")
     if model is None and settings.command.output is None:
         raise InputError(
             "output=null, and there is no model=RUN whose folder could hold the results; add output=FOLDER"
         )
-    parts = {str(part): part_of(model, part) for part in options.needs} if model is not None else {}
+    parts = {str(part): part_of(model, part) for part in needed} if model is not None else {}
     return options.open(parts, weights=weights)
 
 
 def _require_layers(settings: FinetuneSettings, source: Source) -> None:
-    """Refuse to freeze more layers than there are, and a probe of more candidates than it has tries."""
+    """Refuse damaged weights, to freeze more layers than there are, and a probe of more candidates than tries."""
     network = source.create(seed=0)
     freeze(network, settings.body.frozen_layers)
     if "probe" in settings.command.beside and not settings.head_options.reads_whole_clips:
@@ -96,7 +96,8 @@ def _read(settings: FinetuneSettings, gang: Gang, terminal: Terminal) -> Corpus:
     store = command.store.root
     options = replace(command.corpus, label_type=head.label_type)
     recordings = corpus_config(options, command.embedded, store, require=require, terminal=terminal)
-    return read_corpus(recordings, store, workers=command.workers, gang=gang, terminal=terminal)
+    workers, engine = command.workers, command.engine
+    return read_corpus(recordings, store, workers=workers, engine=engine, gang=gang, terminal=terminal)
 
 
 def _learnable(settings: FinetuneSettings, body: Body, manifest: Manifest) -> tuple[LabelledClips, Task]:
@@ -138,8 +139,15 @@ def _folder(settings: FinetuneSettings, corpus: str, job: dict[str, object]) -> 
 
 def _session(settings: FinetuneSettings, corpus: Corpus, folder: Path, gang: Gang, terminal: Terminal) -> Session:
     command = settings.command
-    workers = choose_workers(command.workers, seconds=corpus.manifest.seconds)
-    return Session(store=Store(command.store.root), gang=gang, terminal=terminal, folder=folder, workers=workers)
+    return Session(
+        store=Store(command.store.root),
+        gang=gang,
+        terminal=terminal,
+        folder=folder,
+        workers=choose_workers(command.workers, command.engine, seconds=corpus.manifest.seconds),
+        engine=command.engine,
+        shared=corpus.shared,
+    )
 
 
 @contextmanager

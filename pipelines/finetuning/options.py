@@ -9,6 +9,7 @@ from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
 from foundation.configuration import build
 from foundation.devices import Device
+from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.nearest import suggestion
 from foundation.ranges import require
@@ -75,6 +76,7 @@ class CommandConfig:
     device: Device
     threads: int | None
     workers: int
+    engine: EngineConfig = LOCAL
     store: StoreConfig
 
     def __post_init__(self) -> None:

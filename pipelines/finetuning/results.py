@@ -48,7 +48,7 @@ def write_results(
     write_aside(folder / TABLE, as_markdown(table))
     write_rejected([*corpus.rejected, *study.clips.set_aside], folder / REJECTED)
     _write_predictions(folder / PREDICTIONS, study, saved)
-    FineTunedModel.from_pretrained(saved.entry.folder).save_pretrained(folder, front_end=study.pretrained.folder)
+    FineTunedModel.from_pretrained(saved.entry.folder).save_pretrained(folder, front_end=study.source.folder)
     print_table(as_table(table))
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
 

@@ -30,8 +30,7 @@ class Study:
     """What all trials share."""
 
     settings: FinetuneSettings
-    pretrained: Source
-    scratch: Source
+    source: Source
     task: Task  # of all labels
     clips: LabelledClips
     inputs: Entry
@@ -101,7 +100,7 @@ def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
     seed = command.seed + draw.number
     own = replace(session, place=f"{TITLES[arm]}, {counted(len(draw.rows), 'label')}, seed {seed}")
     if arm == "probe" and isinstance(draw.task, PooledTask):
-        features = body_features(own, study.pretrained, study.inputs, seed=seed)
+        features = body_features(own, study.source, study.inputs, seed=seed)
         entry = probed(own, study.clips, features, draw.rows, draw.task, command.probe)
         chosen = chosen_candidate(entry)
     else:
@@ -135,7 +134,7 @@ def _training(study: Study, draw: Draw, arm: Arm, rate: float) -> Training:
     body = move_seeds(settings.body, draw.number, name="body")
     frozen: dict[Arm, FrozenLayers] = {"finetuned": body.frozen_layers, "scratch": 0, "probe": "all"}
     return Training(
-        source=study.scratch if arm == "scratch" else study.pretrained,
+        source=study.source.untrained if arm == "scratch" else study.source,
         head=settings.head,
         task=draw.task,
         frozen_layers=frozen[arm],

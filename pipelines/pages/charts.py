@@ -111,6 +111,7 @@ def dot_chart(
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(across)
         _write_percent(axes.xaxis)
+        _end_at_100_percent(axes.xaxis)
         axes.grid(axis="x")
         _write_legend_above(figure)
 
@@ -130,6 +131,9 @@ def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float
         for axes, panel in zip(grid.flat, panels, strict=False):
             _draw_panel(axes, panel)
             _write_title(axes, panel.title, with_legend=columns == 1)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            if panel.percent:
+                _end_at_100_percent(axes.yaxis)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         if columns > 1:
@@ -169,7 +173,7 @@ def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, hei
         heights = [picture.height for picture in pictures]
         rows = figure.subplots(len(pictures), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for axes, picture in zip(rows, pictures, strict=True):
-            _draw_picture(axes, picture)
+            draw_picture(axes, picture)
             axes.tick_params(axis="x", bottom=axes is rows[-1])
         rows[-1].set_xlim(0, max(picture.seconds for picture in pictures))
         rows[-1].set_xlabel("seconds")
@@ -178,7 +182,8 @@ def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, hei
     return inline_svg(draw, name=name, description=description, height=height)
 
 
-def _draw_picture(axes: Axes, picture: Picture) -> None:
+def draw_picture(axes: Axes, picture: Picture) -> None:
+    """Draw one row of a chart of spectrograms."""
     shades, colours = matplotlib.colormaps[picture.colours].resampled(SHADES), Normalize(*picture.limits)
     extent = (0.0, picture.seconds, 0.0, picture.kilohertz or picture.values.shape[1])
     axes.imshow(picture.values.T, shades, colours, aspect="auto", interpolation="none", origin="lower", extent=extent)
@@ -233,7 +238,8 @@ def _plot(axes: Axes, across: Sequence[float], up: Sequence[float], each: Series
     marker: dict[str, Any] = {"marker": look.marker, "markerfacecolor": face, "markersize": look.size}
     line: dict[str, Any] = {"linestyle": look.dashes or "none", "linewidth": look.width, "color": look.colour}
     steps = "steps-post" if each.shape == "steps" else "default"
-    axes.plot(across, up, drawstyle=steps, alpha=look.alpha, label=each.label or None, **marker, **line)
+    lines = axes.plot(across, up, drawstyle=steps, alpha=look.alpha, label=each.label or None, **marker, **line)
+    lines[0].set_clip_on(False)  # a marker at 100 % is whole
 
 
 def _draw_level(axes: Axes, label: str, level: float) -> None:
@@ -248,6 +254,13 @@ def _draw_level(axes: Axes, label: str, level: float) -> None:
 def _write_percent(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     axis.set_major_locator(MaxNLocator(4))
+
+
+def _end_at_100_percent(axis: Axis) -> None:
+    """End an axis of ratios at 100 %, which no ratio exceeds; axes that share it have all of their data by now."""
+    low, high = axis.get_view_interval()
+    if low < 1 < high:
+        axis.set_view_interval(low, 1.0, ignore=True)
 
 
 def _write_title(axes: Axes, title: str, *, with_legend: bool) -> None:

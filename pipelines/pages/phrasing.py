@@ -45,7 +45,7 @@ NAMES = {
     "label_stability": "neighbouring windows with the same label",
     "bigram": "frequencies of pairs of codes",
     "unigram_perplexity": "perplexity of code frequencies alone",
-    "reconstruction_mse": "squared error through the autoencoder",
+    "reconstruction_mse": "squared error before quantisation",
     "quantised_mse": "squared error through the codebook",
     "code_agreement": "codes that agree",
     "stability": "codes that stay the same",

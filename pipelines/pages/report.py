@@ -14,14 +14,17 @@ from markupsafe import Markup
 from audio.recordings.manifest import SPLITS
 from foundation.files import write_aside
 from pipelines.pages import report_sounds, run_words
+from pipelines.pages.code_sounds import code_sounds
 from pipelines.pages.environment import draw
+from pipelines.pages.headline import headline, silence_warning
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.method_pictures import method_pictures
+from pipelines.pages.phrasing import full_name
 from pipelines.pages.rate_sounds import rate_clips
 from pipelines.pages.run_charts import fold_trainings, report_charts
 from pipelines.pages.sound_charts import reconstruction, sound_spectrograms
 from pipelines.results.comparison_record import has_folds, references
-from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results
+from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results, rows
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds.table import JUDGED_KINDS, KINDS
 from vocoder.kinds.wavenet import WAVENET
@@ -44,7 +47,11 @@ def write_report(folder: Path) -> Path:
     """
     results = read_results(folder)
     clips, unconditional = report_sounds.clip_sounds(results), report_sounds.said_sounds(results, None)
-    of_samples = report_sounds.sample_sounds(results)
+    of_samples, pictures = report_sounds.sample_sounds(results), read_pictures(folder)
+    first = headline(folder, clips, pictures, codebook_size=_codebook_size(results))
+    codes = list(code_sounds(folder, results))
+    before = [player.source for player in first.players] if first else []
+    before += [source for each in codes for _, source in each.players]
     comparison = results.get("comparison")
     kinds = {row.of for row in results["figures"]}
     page = draw(
@@ -57,11 +64,14 @@ def write_report(folder: Path) -> Path:
         trainings=dict(fold_trainings(results)),
         charts=dict(report_charts(results)),
         pictures=list(method_pictures(comparison)) if comparison else [],
-        reconstructions=list(_reconstructions(folder, results, read_pictures(folder))),
+        reconstructions=list(_reconstructions(folder, results, pictures)),
+        code_sounds=codes,
+        headline=first,
         listening="listening" in results,
         clips=clips,
         unconditional=unconditional,
-        sources=report_sounds.embedded_sounds(folder, [*clips, *of_samples], unconditional),
+        sources=report_sounds.embedded_sounds(folder, [*clips, *of_samples], unconditional, before=before),
+        silence=silence_warning([*(sound for clip in clips for sound in clip.continuations), *unconditional]),
         excerpts=report_sounds.excerpt_sentence(results),
         spectrograms=list(_spectrograms(folder, clips)),
         samples=results.get("next_sample"),
@@ -77,6 +87,7 @@ def write_report(folder: Path) -> Path:
         explanations=[kind.explanation for kind in KINDS if kind.key in kinds],
         caveats=[kind.caveat for kind in KINDS if kind.key in kinds and kind.caveat],
         sound_figures=SOUND_FIGURES,
+        sounds_of_zero=list(_sounds_of_zero(results)),
         adding=lambda stage: adding_command(results, stage),
     )
     write_aside(folder / REPORT, page)
@@ -104,12 +115,25 @@ def adding_command(results: Results, stage: str) -> str:
 def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[str, Markup]]:
     """Draw what the tokenizer keeps of each clip that has pictures."""
     highest = [int(values.max(initial=0)) for name, values in pictures.items() if name.endswith(":codes")]
-    size = len(results["codebook"]["counts"]) if "codebook" in results else max(highest, default=0) + 1
+    size = _codebook_size(results) or max(highest, default=0) + 1
     for number, clip in enumerate(results["listening"]["clips"][:MAX_PICTURES] if "listening" in results else []):
         if f"{number}:codes" in pictures:
             name = report_sounds.clip_name(clip)
             seconds = soundfile.info(report_sounds.sound_path(folder, f"{number}_original.wav")).duration
             yield name, reconstruction(number, pictures, seconds=seconds, codebook_size=size, name=name)
+
+
+def _codebook_size(results: Results) -> int | None:
+    return len(results["codebook"]["counts"]) if "codebook" in results else None
+
+
+def _sounds_of_zero(results: Results) -> Iterator[str]:
+    """Give the figures of sounds that are 0 for each kind of sound, which the table leaves out."""
+    found = [row for row in rows(results["figures"], "vocoder") if row.of in JUDGED_KINDS]
+    for name in SOUND_FIGURES:
+        values = [row.value for row in found if row.name == name]
+        if values and not any(values):
+            yield full_name(name)
 
 
 def _spectrograms(folder: Path, clips: Sequence[report_sounds.ClipSounds]) -> Iterator[tuple[str, Markup]]:

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from vocoder.kinds.table import KINDS, ORIGINAL
 TITLES = {ORIGINAL: "Original", **{kind.key: kind.heading for kind in KINDS}, "prompt": "Prompt"}
 LISTENING = "listening"  # folder of a run
 LAST = tuple(kind.key for kind in KINDS if not kind.played_first)  # whose players are the first to be left out
-MAX_SOUND_BYTES = 2_700_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
+MAX_SOUND_BYTES = 2_550_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +97,13 @@ def embedded(path: Path) -> str:
     return f"data:audio/wav;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def embedded_sounds(folder: Path, clips: Sequence[ClipSounds], unconditional: Sequence[Sound]) -> dict[str, str | None]:
+def embedded_sounds(
+    folder: Path, clips: Sequence[ClipSounds], unconditional: Sequence[Sound], *, before: Iterable[str] = ()
+) -> dict[str, str | None]:
     """Read the sounds of clips and the unconditional sounds as data URIs by place; None where the page has no room.
 
     Clips come first, one after the other; then the language model, then the kinds of sound that are played last.
+    ``before`` are data URIs of other sounds of the page, which take room, too.
 
     Raises:
         InputError: a file is missing.
@@ -108,7 +111,7 @@ def embedded_sounds(folder: Path, clips: Sequence[ClipSounds], unconditional: Se
     sounds = [*(sound for clip in clips for sound in clip.sounds), *unconditional]
     sounds += [sound for clip in clips for sound in clip.continuations]
     sources: dict[str, str | None] = {}
-    left = MAX_SOUND_BYTES
+    left = MAX_SOUND_BYTES - sum(len(source) for source in before) * 3 // 4  # base64 writes 3 bytes as 4 letters
     for sound in sorted(sounds, key=lambda sound: sound.last):
         path = sound_path(folder, sound.file, part=sound.folder)
         left -= path.stat().st_size

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 from markupsafe import Markup
 from matplotlib.mlab import specgram
@@ -17,21 +18,29 @@ WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blu
 MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
 MAX_SECONDS = 3.0  # that are drawn
 RANGE_DB = 70.0  # below the loudest point
+CODES = "codes, from the quietest (dark) to the loudest (bright)"
 RECONSTRUCTED = {
     "original": "original",
-    "autoencoder": "through the autoencoder",
+    "autoencoder": "before quantisation",
     "codebook": "through the codebook",
-    "codes": "codes, from the quietest (dark) to the loudest (bright)",
+    "codes": CODES,
 }
 MAX_FRAMES = 400  # of a reconstruction
 
 
 def sound_spectrograms(
-    number: int, sounds: Mapping[Path, Sound], *, name: str, chart: str = "sounds", most: float = MAX_SECONDS
+    number: int,
+    sounds: Mapping[Path, Sound],
+    *,
+    name: str,
+    chart: str = "sounds",
+    most: float = MAX_SECONDS,
+    below_first: Picture | None = None,
 ) -> Markup:
     """Draw the sounds of clip ``number``, ``most`` seconds of them.
 
-    The loudest point of the first sound, the original, is the brightest.
+    The loudest point of the first sound, the original, is the brightest. ``below_first`` is a picture below it, such as
+    its `code_strip`.
     """
     longest = min(max(soundfile.info(path).duration for path in sounds), most)
     pictures: list[Picture] = []
@@ -42,7 +51,16 @@ def sound_spectrograms(
         picture = Picture(title=sound.title, values=levels, seconds=seconds, limits=limits, marked=prompt)
         pictures.append(replace(picture, kilohertz=rate / 2000))
     height = 40 + 85 * len(pictures)
+    if below_first:
+        pictures.insert(1, below_first)
+        height += round(30 + 85 * below_first.height)
     return spectrogram_chart(pictures, name=f"{chart}-{number}", title=f"Spectrograms of {name}", height=height)
+
+
+def code_strip(codes: npt.NDArray[np.generic], path: Path, codebook_size: int) -> Picture:
+    """Return codes ``(time, streams)`` as a strip of colours, as long as the sound that they were encoded from."""
+    picture = Picture(title=CODES, values=codes, seconds=soundfile.info(path).duration, limits=(0, codebook_size - 1))
+    return replace(picture, colours="cividis", height=0.1 + 0.1 * codes.shape[1])
 
 
 def _spectrogram(path: Path, longest: float) -> tuple[np.ndarray, float, int]:

@@ -56,15 +56,17 @@ STYLE: dict[str, Any] = {
 }
 
 
-def inline_svg(draw: Callable[[Figure], None], *, name: str, description: str, height: float) -> Markup:
-    """Draw a chart, ``height`` CSS pixels high, as an element of a page.
+def inline_svg(
+    draw: Callable[[Figure], None], *, name: str, description: str, height: float, width: float = WIDTH
+) -> Markup:
+    """Draw a chart, ``height`` CSS pixels high and ``width`` wide, as an element of a page.
 
     ``draw`` fills an empty figure. ``name`` is unique on the page; equal names and equal data give equal bytes.
     """
     with style.context(STYLE | {"svg.hashsalt": name}, after_reset=True), warnings.catch_warnings():
         # The browser draws the text, so matplotlib's own font need not have its letters.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72)
         draw(figure)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})

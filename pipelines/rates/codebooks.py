@@ -12,10 +12,12 @@ from audio.spectrogram import SpectrogramConfig
 from foundation.saved_models import rate_folder
 from pipelines.stages.codes import codes
 from pipelines.stages.health import health
+from pipelines.stages.speech_layer import state_decoder, state_sample
 from pipelines.stages.tokenizer import TokenizerSettings, autoencoder, codebook, frame_sample, input_sample
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.rate_tokenizer import RateTokenizer
+from tokenizer.speech_layer import ChosenLayer
 from tokenizer.tokenizer import Tokenizer
 
 
@@ -48,13 +50,27 @@ def at_rate(entry: Entry, number: int) -> Entry:
 
 
 def make_codebook(
-    session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings, *, seed: int
+    session: Session,
+    manifest: Manifest,
+    audio: SpectrogramConfig,
+    settings: TokenizerSettings,
+    layer: ChosenLayer | None = None,
+    *,
+    seed: int,
 ) -> Codebook:
-    """Train the autoencoder and the codebook of one rate, encode the corpus, and measure the codebook's health."""
-    sample = frame_sample(session, manifest, audio, settings)
-    inputs = input_sample(session, manifest, audio, settings)
-    trained = autoencoder(session, sample, audio, settings, inputs)
-    tokens = codebook(session, sample, trained, audio, settings)
+    """Train the autoencoder and the codebook of one rate, encode the corpus, and measure the codebook's health.
+
+    With the ``layer`` of a speech model, codes are clusters of its states, whose decoder is trained.
+    """
+    inputs = None
+    if layer is None:
+        sample = frame_sample(session, manifest, audio, settings)
+        inputs = input_sample(session, manifest, audio, settings)
+        trained = autoencoder(session, sample, audio, settings, inputs)
+    else:
+        sample = state_sample(session, manifest, audio, settings, layer)
+        trained = state_decoder(session, sample, audio, settings, layer)
+    tokens = codebook(session, sample, trained, audio, settings, layer)
     coded = codes(session, manifest, tokens)
     healthy = health(session, manifest, tokens, coded, settings.health, seed=seed)
     return Codebook(

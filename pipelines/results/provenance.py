@@ -14,7 +14,7 @@ from pathlib import Path
 from foundation.devices import cores
 from foundation.memory import machine_memory
 from foundation.saved_models import read_header
-from pipelines.commandline.commands import installed_version
+from foundation.versions import installed_version
 from pipelines.results.run_record import MachineRecord, Provenance
 from pipelines.store.store import Entry, library_versions
 from pipelines.store.training_curve import CURVE

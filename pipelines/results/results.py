@@ -20,6 +20,7 @@ from pipelines.results.run_record import RESULTS, Provenance
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.results.zerospeech import zerospeech_figures, zerospeech_record
 from pipelines.settings.run import RunSettings
+from pipelines.stages.code_table import CODE_TABLE
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE
@@ -100,6 +101,8 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, o
         health = entries["health"].read_json("health.json")
         kmeans = entries["tokenizer"].read_json("kmeans.json")
         content["codebook"] = {key: health[key] for key in ("counts", "stability", "verdict")} | {"kmeans": kmeans}
+    if "code_table" in entries:
+        content["codes"] = entries["code_table"].read_json(CODE_TABLE)
     if "listening" in entries:
         content["listening"] = listening_record(entries, manifest)
     return content

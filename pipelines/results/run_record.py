@@ -24,6 +24,7 @@ from training.record import TrainingRecord
 
 RESULTS = "results.json"
 PICTURES = "listening/pictures.safetensors"
+CODE_SOUNDS = "codes"  # folder of the sounds of codes
 SAMPLE_SOUNDS = "next_sample_sounds"  # folder of the sounds of language models of samples
 COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 
@@ -63,6 +64,43 @@ class CodebookRecord(TypedDict):
     kmeans: KMeansSummary
     stability: dict[str, float]  # ratio of codes that stay the same, by change
     verdict: str | None  # description of a collapse
+
+
+class NearestRow(TypedDict):
+    """A patch near to the centroid of its code."""
+
+    clip: str
+    step: int  # time step in the clip
+
+
+class CodeRow(TypedDict):
+    """One code on test clips."""
+
+    code: int
+    share: float  # of all codes
+    spectrum: list[float]  # mean normalised log-mel of its patches (mels of a patch,)
+    nearest: list[NearestRow]  # the nearest first; each has a sound if the code is shown
+    label: str | None  # the most frequent one of its patches
+    purity: float | None  # ratio of its patches with this label
+
+
+class CodeLabels(TypedDict):
+    """How well codes tell labels, and the same with the labels shuffled among the clips."""
+
+    classes: int
+    purity: float
+    mutual_information: float  # bits
+    chance_purity: float
+    chance_mutual_information: float
+
+
+class CodeTableRecord(TypedDict):
+    """What each code stands for."""
+
+    clips: int  # test clips
+    codes: list[CodeRow]  # all codes, in order
+    shown: list[int]  # codes with sounds, the most frequent first
+    labels: CodeLabels | None
 
 
 class ExcerptRecord(TypedDict):
@@ -170,6 +208,7 @@ class Results(TypedDict, total=False):
     corpus: CorpusRecord
     curves: dict[str, TrainingRecord]
     codebook: CodebookRecord
+    codes: CodeTableRecord
     comparison: ComparisonRecord  # of the methods that were probed
     listening: ListeningRecord
     zerospeech: ZerospeechRecord  # tests of the language model

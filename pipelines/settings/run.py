@@ -1,15 +1,16 @@
 """Options of the whole chain, as dataclasses: built at once, before anything runs."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, TypeVar, get_args
 
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
 from audio.spectrogram import SpectrogramConfig
 from foundation.configuration import build, move_seeds
-from foundation.devices import Device, cores
+from foundation.devices import Device
+from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
@@ -20,8 +21,10 @@ from pipelines.methods.table import METHODS
 from pipelines.rates.continuations import RatesConfig
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.completed import with_embedded_corpus, with_samples
+from pipelines.settings.gang import processes, require_equal_share, require_sharding
 from pipelines.settings.model_memory import require_memory
 from pipelines.settings.parallel import choose_parallel, require_parallel
+from pipelines.settings.speech_layer import choose_layer, require_speech_layer
 from pipelines.stages.audio_transformer import AudioTransformerSettings
 from pipelines.stages.baselines import BaselineSettings
 from pipelines.stages.language_model import LanguageModelSettings
@@ -33,6 +36,7 @@ from pipelines.stages.vocoder import VocoderSettings
 from pipelines.stages.wav2vec2 import Wav2vec2Settings
 from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
+from tokenizer.speech_layer import ChosenLayer
 
 T = TypeVar("T")
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
@@ -70,9 +74,11 @@ class RunSettings:
     quick: bool  # two of the folds only
     device: Device
     workers: int
+    engine: EngineConfig = LOCAL
     threads: int | None  # per process; None: as many as it may use. Part of a training's key
     parallel: int | None  # (fold, seed) pairs at the same time; None: as many as the cores allow with `threads` each
     store: StoreConfig
+    name: str | None = None  # of the folder; the command line has used it before
 
     def __post_init__(self) -> None:
         trainings = [each.training for each in self.probed_methods if each.training]
@@ -80,10 +86,13 @@ class RunSettings:
         models = (self.tokenizer, self.lm, self.vocoder, self.baselines, self.next_sample)
         require_memory(self.device, self.audio, *models, networks)
         self.next_sample.require_rate(self.audio.sample_rate)
+        if self.reads_codes:
+            require_speech_layer(self)
         self._require_same_frames()
         self.lm.gpt.require_room(self.tokenizer.config(self.audio).streams)
         self.vocoder.crops.look_ahead(self.vocoder.wavenet)
         self._require_equal_shares()
+        require_sharding(self.lm)
         self._require_pairs()
         self._require_rates()
         self._require_one_run()
@@ -122,6 +131,11 @@ class RunSettings:
     def reads_codes(self) -> bool:
         """Whether any stage needs codes: all but a comparison of language models of samples."""
         return "next_sample" not in self.stages or bool({*self.stages} - {"next_sample", "report"})
+
+    @cached_property
+    def speech_layer(self) -> ChosenLayer | None:
+        """The layer of a speech model that makes the codes; None: the autoencoder does."""
+        return None if self.tokenizer.features == "autoencoder" else choose_layer(self.tokenizer, self.wav2vec2)
 
     @property
     def probed_methods(self) -> tuple[Method, ...]:
@@ -199,7 +213,7 @@ class RunSettings:
                 f"lm.contrast_weight is {own.contrast_weight}, but lm.views makes no other view of a clip: raise "
                 "lm.views.warps"
             )
-        least = own.least_windows * _processes()
+        least = own.least_windows * processes()
         if own.batches.batch_size < least:
             raise InputError(
                 f"lm.batches.batch_size is {own.batches.batch_size}; with lm.contrast_weight each process tells "
@@ -245,7 +259,6 @@ class RunSettings:
 
     def _require_equal_shares(self) -> None:
         """Refuse batches that processes and accumulation steps cannot divide equally; only for compared methods."""
-        processes = _processes()
         judge = [METHODS["supervised"]] if self.trains_supervised else []
         trainings = [each.training for each in dict.fromkeys([*self.probed_methods, *judge]) if each.training]
         baselines = [(f"{one.option}.batches", one.options(self)) for one in trainings]
@@ -256,11 +269,7 @@ class RunSettings:
             *((name, own.batches.batch_size, own.fit.accumulation) for name, own in baselines),
         ):
             views = 2 if name == "lm.batches" and self.lm.contrasts else 1
-            if size % (views * (parts := processes * accumulation)):
-                raise InputError(
-                    f"{name}.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
-                    f"{', in pairs' if views == 2 else ''}; choose a multiple of {views * parts}"
-                )
+            require_equal_share(name, size, accumulation=accumulation, views=views)
 
     def _require_same_frames(self) -> None:
         """Refuse a vocoder whose rates differ from those of the tokenizer, and options that name its groups."""
@@ -277,11 +286,6 @@ class RunSettings:
                     f"vocoder.wavenet.{name} is {getattr(wavenet, name)}, the tokenizer's {listens[name]}; they must "
                     f"be equal: leave vocoder.wavenet.{name} out"
                 )
-
-
-def _processes() -> int:
-    """Return the number of training processes: those of torchrun, or 1."""
-    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
@@ -301,8 +305,6 @@ def _with_readable_clips(settings: RunSettings) -> RunSettings:
     return replace(settings, corpus=corpus)
 
 
-def choose_workers(wanted: int, *, seconds: float) -> int:
-    """Return the worker processes for ``seconds`` of sound: starting them takes as long as encoding some minutes."""
-    if wanted:
-        return wanted
-    return cores() if seconds > 3600 else 1
+def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
+    """Return the workers for ``seconds`` of sound: starting processes takes as long as encoding some minutes."""
+    return engine.workers(wanted, enough=seconds > 3600)

@@ -19,7 +19,7 @@ from pipelines.stages.zerospeech import ZerospeechConfig, encode_utterances
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from tokenizer.codes import Codes
-from tokenizer.signals import log_mel_pieces, signals
+from tokenizer.signals import quantised_vectors
 from tokenizer.tokenizer import Tokenizer
 
 ERRORS = "abx.json"
@@ -112,6 +112,4 @@ def _centroids(tokenizer: Tokenizer, codes: Codes) -> npt.NDArray[Any]:
 
 def _bottlenecks(tokenizer: Tokenizer, file: Path) -> npt.NDArray[Any]:
     """Compute the vectors that are quantised to codes: ``(time, streams * bottleneck)``."""
-    samples = read(file, tokenizer.config.audio.sample_rate).samples
-    pieces = [bottlenecks for _, bottlenecks in signals(tokenizer, log_mel_pieces(tokenizer, [samples], len(samples)))]
-    return np.concatenate([piece.cpu().numpy() for piece in pieces])
+    return quantised_vectors(tokenizer, read(file, tokenizer.config.audio.sample_rate).samples)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import SPLITS, Manifest, audio_hash
-from foundation.workers import encoding_pool, in_order
+from foundation.pools import in_order
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished
 from tokenizer.encoder import Encoder, encode_clip, encode_hearings
@@ -86,12 +87,15 @@ def _encoded(
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
+        finished = [is_finished(shard_path(folder, number)) for number in range(len(shards))]
+        missing = [job for shard, there in zip(shards, finished, strict=True) if not there for job in shard]
         working = session.terminal.working("encoding", len(jobs), "clips")
-        with working as progress, encoding_pool(session.workers) as pool:
+        with working as progress, session.pool() as pool:
+            results = in_order(partial(encode, encoder), missing, pool)
             for number, shard in enumerate(shards):
-                path = shard_path(folder, number)
-                if not is_finished(path):
-                    clips = [clip for made in in_order(partial(encode, encoder), shard, pool) for clip in made]
+                if not finished[number]:
+                    path = shard_path(folder, number)
+                    clips = [clip for made in islice(results, len(shard)) for clip in made]
                     write_shard(path, clips, encoder.format, segments=manifest.has_segments)
                     note_finished(path)
                 progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))

@@ -7,10 +7,10 @@ choose from.
 
 import inspect
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools, bag_of_codes
 from lm.vectors import ONE_HEARING, VectorConfig, average
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.stored_features import FEATURES, GPT, method_of_key, stacked_rows, write_features
+from pipelines.store.stored_features import FEATURES, GPT, joined_rows, method_of_key, stacked_rows, write_features
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
@@ -40,6 +40,7 @@ from tokenizer.signals import PATCHES_AT_ONCE, log_mel_pieces, signals, whole_pa
 from tokenizer.tokenizer import Tokenizer
 
 BAG_OF_CODES = "bag_of_codes"  # the method
+CLIPS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
@@ -144,18 +145,22 @@ class HeardCodes:
         """The entry of the other hearings, if there are any."""
         return (self.heard,) if self.heard else ()
 
-    def by_hearing(self) -> Iterator[list[Codes]]:
-        """Give the codes of all clips in each hearing, joined with those of coarser rates."""
-        for rates in zip(*(each.of_own_rate() for each in (*self.coarser, self)), strict=True):
-            yield [join_rates(parts) for parts in zip(*rates, strict=True)]
+    def pooled(self, pool_clips: Callable[[Sequence[Codes]], Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+        """Pool the codes of all clips, `CLIPS_AT_ONCE` at a time, and average the vectors over the hearings."""
+        return joined_rows(average(map(pool_clips, block)) for block in self._blocks())
 
-    def of_own_rate(self) -> Iterator[list[Codes]]:
-        """Give the codes of all clips in each hearing, at this rate alone."""
-        yield [clip.codes for clip in read_codes(self.codes.folder)[1]]
-        if self.heard is not None:
-            others = [clip.codes for clip in read_codes(self.heard.folder)[1]]
-            places = self.vectors.hearings - 1
-            yield from (others[place::places] for place in range(places))
+    def _blocks(self) -> Iterator[list[list[Codes]]]:
+        """Give for each block of clips their codes in each hearing, joined with those of coarser rates."""
+        for rates in zip(*(each._of_own_rate() for each in (*self.coarser, self)), strict=True):
+            yield [[join_rates(parts) for parts in zip(*each, strict=True)] for each in zip(*rates, strict=True)]
+
+    def _of_own_rate(self) -> Iterator[list[list[Codes]]]:
+        """Give the same at this rate alone; the other hearings of a clip follow one after the other in their files."""
+        clips, places = read_codes(self.codes.folder)[1], self.vectors.hearings - 1
+        others = read_codes(self.heard.folder)[1] if self.heard else iter(())
+        while block := [clip.codes for clip in islice(clips, CLIPS_AT_ONCE)]:
+            heard = [clip.codes for clip in islice(others, places * len(block))]
+            yield [block, *(heard[place::places] for place in range(places if self.heard else 0))]
 
 
 def code_features(session: Session, coded: HeardCodes, *, of: str = BAG_OF_CODES) -> Entry:
@@ -167,7 +172,7 @@ def code_features(session: Session, coded: HeardCodes, *, of: str = BAG_OF_CODES
         return {f"{of}:{each}": np.stack([bag_of_codes(codes, each) for codes in clips]) for each in poolings}
 
     def make(folder: Path) -> None:
-        write_features(folder, average(map(bags, coded.by_hearing())))
+        write_features(folder, coded.pooled(bags))
 
     return session.obtain(recipe, "bags of codes", make, files=[FEATURES])
 
@@ -189,11 +194,10 @@ def gpt_features(
 
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
-        rows = (
-            layer_features(model, codes, of=states, vectors=coded.vectors, attentive=attentive, surprise=surprise)
-            for codes in coded.by_hearing()
+        states_of = partial(
+            layer_features, model, of=states, vectors=coded.vectors, attentive=attentive, surprise=surprise
         )
-        write_features(folder, average(rows), of=of)
+        write_features(folder, coded.pooled(states_of), of=of)
 
     return session.obtain(recipe, "states of the GPT", make, files=[FEATURES])
 
@@ -209,8 +213,8 @@ def random_gpt_features(
     def make(folder: Path) -> None:
         model = LanguageModel.create(config, read_codes(coded.codes.folder)[0], seed=seed)
         model.gpt.to(session.gang.device).eval()
-        rows = (layer_features(model, codes, of=states, vectors=coded.vectors) for codes in coded.by_hearing())
-        write_features(folder, average(rows), of="random_gpt")
+        states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
+        write_features(folder, coded.pooled(states_of), of="random_gpt")
 
     return session.obtain(recipe, "states of an untrained GPT", make, files=[FEATURES])
 

@@ -21,8 +21,8 @@ from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.views import ViewsConfig
-from training.fit import LossFunction
-from training.state import FitConfig
+from training.state import ShardableFitConfig
+from training.steps import LossFunction
 
 PERPLEXITY = "perplexity.json"
 FILES = (*MODEL, CURVE, PERPLEXITY)
@@ -40,7 +40,7 @@ class LanguageModelSettings:
     contrast: ContrastConfig  # of the contrastive loss between two views of each clip
     gpt: GPTConfig
     batches: BatchConfig
-    fit: FitConfig
+    fit: ShardableFitConfig
 
     def __post_init__(self) -> None:
         require_least(self, "lm", "batch_tokens", "validation_windows", least=1)
@@ -128,7 +128,8 @@ def train_model(
     batches = _training_batches(model, [*clips.train, *more], settings, processes=session.gang.size)
     held_out = _validation_batches(model, clips.validation, settings)
     trained, objective = _objective(model.gpt, settings)
-    session.train(name, "lm.fit", trained, batches, held_out, objective, settings.fit, folder)
+    fit = settings.fit
+    session.train(name, "lm.fit", trained, batches, held_out, objective, fit, folder, sharding=fit.sharding)
     if session.gang.rank == 0:
         model.save_pretrained(folder)
         write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in clips.train], clips.validation))
@@ -172,14 +173,17 @@ class TrainingClips:
 
 def read_views(corpus: CodedCorpus) -> TrainingClips:
     """Read all views of the training clips, and the validation clips."""
-    clips = [clip for clip in read_codes(corpus.codes.folder)[1] if len(clip.codes.values)]
-    views = {clip.name: [clip.codes] for clip in clips if clip.split == "train"}
+    views: dict[str, list[Codes]] = {}
+    validation: list[Codes] = []
+    for clip in read_codes(corpus.codes.folder)[1]:
+        if len(clip.codes.values) and clip.split == "train":
+            views[clip.name] = [clip.codes]
+        elif len(clip.codes.values) and clip.split == "validation":
+            validation.append(clip.codes)
     for other in read_codes(corpus.views.folder)[1] if corpus.views else ():
         if len(other.codes.values) and other.name in views:
             views[other.name].append(other.codes)
-    return TrainingClips(
-        train=list(views.values()), validation=[clip.codes for clip in clips if clip.split == "validation"]
-    )
+    return TrainingClips(train=list(views.values()), validation=validation)
 
 
 def _training_batches(

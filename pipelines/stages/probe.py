@@ -14,11 +14,13 @@ from threadpoolctl import threadpool_limits
 from audio.recordings.folds import Fold
 from audio.recordings.manifest import Manifest
 from foundation.errors import InputError
+from foundation.json_values import list_hash
 from foundation.text import counted
 from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig, require_equal_counts
 from lm.probing.cross_validation import divisions
 from lm.probing.learning_curve import learning_curve
+from lm.probing.logistic import TOLERANCE, tolerance_of
 from lm.probing.probe import probe_method, scored_method
 from lm.probing.record import method_record
 from lm.probing.task import ProbeTask
@@ -69,7 +71,7 @@ def _probe(
     shares: tuple[float, ...],
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
-    recipe = Recipe("probed", 1, config={**_options(config), "of": of}, inputs=inputs)
+    recipe = Recipe("probed", 1, config={**_options(config), **_tolerance(task, config), "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -127,13 +129,19 @@ def _options(config: ProbeConfig) -> dict[str, object]:
     return {**kept, **{name: value for name, value in later.items() if value != getattr(plain, name)}}
 
 
+def _tolerance(task: ProbeTask, config: ProbeConfig) -> dict[str, object]:
+    """Return the recipe's part about the solver; the tolerance of smaller corpora adds nothing."""
+    tolerance = tolerance_of(len(task.rows["train"]))
+    return {"tolerance": tolerance} if config.classifier == "logistic" and tolerance != TOLERANCE else {}
+
+
 def _parts_hash(task: ProbeTask) -> dict[str, str]:
     return {} if task.parts is None else {"parts": text_hash(json.dumps(task.parts))}
 
 
 def _labels_hash(manifest: Manifest) -> str:
     """Hash the clips' paths, labels, splits and groups."""
-    return text_hash(json.dumps([[clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips]))
+    return list_hash([clip.name, clip.split, clip.label, clip.group] for clip in manifest.clips)
 
 
 def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:

@@ -25,6 +25,7 @@ from audio.recordings.hearings import Hearing, hearings
 from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import Clip, Manifest, Split, audio_hash, recordings_hash
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
+from audio.waveform import in_16_bits
 from foundation.arrays import Array, allocate, fill, write_array
 from lm.baselines.ast_features import patches_along, stored_filter_banks
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, Statistics
@@ -71,7 +72,7 @@ def write_clips(
     ends = np.cumsum([0, *lengths])
     allocate(file, dtype, (int(ends[-1]), *width))
     jobs = [(clip, int(start), int(end)) for clip, start, end in zip(clips, ends[:-1], ends[1:], strict=True)]
-    results = list(session.each(title, partial(_write_clip, file, write, title), jobs))
+    results = list(session.on_this_machine().each(title, partial(_write_clip, file, write, title), jobs))
     np.lib.format.open_memmap(file, mode="r+").flush()  # once: thousands of clips would each wait for the disk
     write_array(file.with_name(OFFSETS), ends)
     return results
@@ -117,7 +118,7 @@ def _write_waveforms(
 
 def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:
     blocks = read_blocks(root / clip.path, sample_rate, part=clip.part)
-    fill(samples, (np.clip(np.round(block * 32768), -32768, 32767) for block in blocks))
+    fill(samples, (in_16_bits(block) for block in blocks))
 
 
 def spectrograms(session: Session, manifest: Manifest, audio: SpectrogramConfig, sample: Entry) -> Entry:

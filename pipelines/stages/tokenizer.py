@@ -6,6 +6,7 @@ Nothing is fitted on validation or test clips; validation clips only choose the 
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from audio.recordings.manifest import Manifest, Split, audio_hash
 from audio.spectrogram import SpectrogramConfig, require_ranges
+from foundation.devices import local_gpus
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from foundation.saved_models import write_tensors
@@ -22,16 +24,18 @@ from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, PatchBatch, reconstruction_loss
-from tokenizer.fitting import fit_codebooks
+from tokenizer.fitting import TOGETHER, fit_codebooks, write_bottlenecks
 from tokenizer.health import HealthConfig
 from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.patches import PatchConfig
 from tokenizer.rates import MOST_RATES
 from tokenizer.sample import FrameSample, PatchBatches, draw_sample, normalised_patches, read_log_mel
+from tokenizer.speech_layer import FOLDER, ChosenLayer
 from tokenizer.tokenizer import TokenizerConfig
 from training.state import FitConfig
 
 SAMPLE, AUTOENCODER = "sample.safetensors", "autoencoder.safetensors"
+STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer
 MAX_BATCH = 1 << 20  # patches
 
 
@@ -43,6 +47,8 @@ class TokenizerSettings:
     autoencoder: AutoencoderConfig
     codebook_size: int
     levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
+    features: Literal["autoencoder", "wav2vec2"] = "autoencoder"  # what is quantised
+    feature_layer: int | None = None  # of a speech model, from 1 on; None: the middle one
     rates: tuple[int, ...] | None = None  # frames per patch of each of several tokenizers, coarse to fine; None: one
     sample_patches: int  # training patches for autoencoder and codebook, at most
     kmeans_iterations: int
@@ -90,14 +96,18 @@ class TokenizerSettings:
         frames = self.rates or (self.patch.frames,)
         return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
 
-    def config(self, audio: SpectrogramConfig) -> TokenizerConfig:
-        """Return the config of the tokenizer, or of the finest of several, for these settings and a front end."""
+    def config(self, audio: SpectrogramConfig, layer: ChosenLayer | None = None) -> TokenizerConfig:
+        """Return the config of the tokenizer, or of the finest of several, for these settings and a front end.
+
+        With the ``layer`` of a speech model, its states stand in the place of bottlenecks.
+        """
         return TokenizerConfig(
             audio=audio,
             patch=self.patch,
-            autoencoder=self.autoencoder,
+            autoencoder=self.autoencoder if layer is None else replace(self.autoencoder, bottleneck=layer.width),
             codebook_size=self.codebook_size,
             levels=self.levels,
+            speech_layer=None if layer is None else layer.config,
         )
 
     def _require_rates(self) -> None:
@@ -121,7 +131,7 @@ class TokenizerSettings:
 def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry:
     """Compute statistics of all training frames, and sample training and validation columns."""
     inputs = {"manifest": audio_hash(manifest, ("train", "validation"))}
-    recipe = Recipe("sample", 1, config=_columns_config(audio, settings), inputs=inputs)
+    recipe = Recipe("sample", 1, config=columns_config(audio, settings), inputs=inputs)
 
     @one_thread()
     def make(folder: Path) -> None:
@@ -150,7 +160,7 @@ def input_sample(
     ranges = settings.dynamic_ranges
     if ranges is None:
         return None
-    config = {**_columns_config(audio, settings), "dynamic_ranges": list(ranges)}
+    config = {**columns_config(audio, settings), "dynamic_ranges": list(ranges)}
     recipe = Recipe("heard_sample", 1, config=config, inputs={"manifest": audio_hash(manifest, ["train"])})
 
     @one_thread()
@@ -178,7 +188,7 @@ def _draw(
         return draw_sample(pieces, frames=settings.patch.frames, n_mels=audio.n_mels, capacity=columns, seed=seed)
 
 
-def _columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
+def columns_config(audio: SpectrogramConfig, settings: TokenizerSettings) -> dict[str, object]:
     """Return the options that decide the sample's columns and their values."""
     columns = {"frames": settings.patch.frames, "columns": settings.sample_patches, "seed": settings.seed}
     return {"audio": asdict(audio), **columns}
@@ -201,7 +211,7 @@ def autoencoder(
     )
 
     def make(folder: Path) -> None:
-        train, held_out = (_patches(sample, split, height) for split in ("train", "validation"))
+        train, held_out = (patches_of(sample, split, height) for split in ("train", "validation"))
         torch.manual_seed(fit.seed)
         model = Autoencoder(settings.autoencoder, train.shape[1])
         batches = PatchBatches(
@@ -210,7 +220,7 @@ def autoencoder(
             seed=fit.seed,
             frames=settings.patch.frames,
             max_formants=settings.max_formants,
-            inputs=_patches(sample, "train", height, columns_of=inputs) if inputs else None,
+            inputs=patches_of(sample, "train", height, columns_of=inputs) if inputs else None,
         )
         validation = [PatchBatch(patches=part) for part in torch.split(held_out, 4096)]
         loss, alone = reconstruction_loss, session.alone()
@@ -222,38 +232,57 @@ def autoencoder(
 
 
 def codebook(
-    session: Session, sample: Entry, trained: Entry, audio: SpectrogramConfig, settings: TokenizerSettings
+    session: Session,
+    sample: Entry,
+    trained: Entry,
+    audio: SpectrogramConfig,
+    settings: TokenizerSettings,
+    layer: ChosenLayer | None = None,
 ) -> Entry:
-    """Cluster the sample's bottlenecks, level after level; the entry is a complete tokenizer folder."""
+    """Cluster the sample's bottlenecks, level after level; the entry is a complete tokenizer folder.
+
+    With the ``layer`` of a speech model, its states in the sample are clustered.
+    """
     config = {"size": settings.codebook_size, "iterations": settings.kmeans_iterations, "seed": settings.seed}
     if settings.levels > 1:  # entries of one level keep their key
         config["levels"] = settings.levels
     recipe = Recipe("tokenizer", 1, config=config, inputs={"autoencoder": trained.key})
 
     def make(folder: Path) -> None:
-        patches = _patches(sample, "train", settings.patch.height(audio.n_mels))
-        model = Autoencoder(settings.autoencoder, patches.shape[1])
+        drawn, tokenizer_config = load_file(sample.folder / SAMPLE), settings.config(audio, layer)
+        model = tokenizer_config.create_autoencoder()
         model.load_state_dict(load_file(trained.folder / AUTOENCODER))
-        statistics = load_file(sample.folder / SAMPLE)
+        mean, std, written = drawn["mean"], drawn["std"], folder / "bottlenecks"
+        if isinstance(model, Autoencoder):
+            height, columns = tokenizer_config.height, drawn["train"]  # of the file, where they are read
+            blocks = (normalised_patches(block, mean, std, height=height) for block in torch.split(columns, TOGETHER))
+            shape = (len(columns) * tokenizer_config.bands, settings.autoencoder.bottleneck)
+            points = write_bottlenecks(model, blocks, written, shape)
+        else:
+            points = drawn[STATES["train"]].numpy()
         tokenizer, reports = fit_codebooks(
-            settings.config(audio),
+            tokenizer_config,
             model,
-            patches,
-            mean=statistics["mean"],
-            std=statistics["std"],
+            points,
+            mean=mean,
+            std=std,
             iterations=settings.kmeans_iterations,
             seed=settings.seed,
-            gpu=session.gang.device.index or 0 if session.gang.device.type == "cuda" else None,
+            gpus=local_gpus(session.gang.device),
+            overwrite=written.exists(),
+            speech_layer=None if layer is None else layer.open(),
         )
+        written.unlink(missing_ok=True)
         tokenizer.save_pretrained(folder)
         write_json(folder / "kmeans.json", kmeans_summary(reports))
 
     levels = f"{settings.levels} levels of " if settings.levels > 1 else ""
     title = f"k-means, {levels}{settings.codebook_size} codes"
-    return session.obtain(recipe, title, make, files=[*MODEL, "kmeans.json"])
+    copied = [] if layer is None else [f"{FOLDER}/*"]
+    return session.obtain(recipe, title, make, files=[*MODEL, "kmeans.json", *copied])
 
 
-def _patches(sample: Entry, split: str, height: int, *, columns_of: Entry | None = None) -> Tensor:
+def patches_of(sample: Entry, split: str, height: int, *, columns_of: Entry | None = None) -> Tensor:
     """Cut columns, by default the sample's own, into patches normalised by the sample's statistics."""
     statistics = load_file(sample.folder / SAMPLE)
     columns = load_file((columns_of or sample).folder / SAMPLE)[split]

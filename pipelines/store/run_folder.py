@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from vocoder.synthesis import Synthesis
 
 REPORT = "report.html"
-Part = Literal["tokenizer", "lm", "vocoder"]  # folders, and the stages of `wordless run` that make them
+# folders, and the stages or methods of `wordless run` that make them
+Part = Literal["tokenizer", "lm", "vocoder", "wav2vec2", "audio_transformer"]
 
 
 def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
@@ -40,9 +41,9 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
             f"model={model} is one part of a run; name the folder above it: model={model.absolute().parent}"
         )
     raise InputError(
-        f"model={model} holds no {part}/config.json; {otherwise}name the folder of a run whose stages included {part}; "
-        "a run over folds or several seeds keeps its models in the store: call wordless run once without compare.folds "
-        "and seeds"
+        f"model={model} holds no {part}/config.json; {otherwise}name the folder of a run whose stages or methods "
+        f"included {part}; a run over folds or several seeds keeps its models in the store: call wordless run once "
+        "without compare.folds and seeds"
     )
 
 

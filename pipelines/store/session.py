@@ -1,7 +1,7 @@
 """A run's session: its store, processes, terminal and folder, and the reuse or making of a stage."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -9,15 +9,19 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from foundation.devices import cores
+from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
+from foundation.pools import Pool, in_order, open_pool
 from foundation.progress import Terminal
-from foundation.workers import encoding_pool, in_order
 from pipelines.store.store import Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name
-from training.fit import B, Batches, LossFunction, fit
+from pipelines.store.users import note_user
+from training.fit import fit
 from training.gangs import Alone, Gang
 from training.record import Point
-from training.state import FitConfig
+from training.state import FitConfig, Sharding
+from training.steps import B, Batches, LossFunction
 from training.tracking import tensorboard
 
 J = TypeVar("J")
@@ -33,8 +37,10 @@ class Session:
     gang: Gang
     terminal: Terminal
     folder: Path  # of the run
-    workers: int  # processes that read and encode recordings
+    workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
+    engine: EngineConfig = LOCAL  # of the workers
+    shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
 
     def obtain(
         self, recipe: Recipe, title: str, make: Callable[[Path], None], *, files: Sequence[str], together: bool = False
@@ -51,6 +57,8 @@ class Session:
         if together:
             recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
         with self.store.locked(recipe, self._waiting) if leader else nullcontext():
+            if leader:
+                note_user(self.store.folder(recipe), self.folder, self.store.root)
             entry = self.store.find(recipe) if leader else None
             # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
             reused = self.gang.sum([float(entry is not None)])[0] > 0
@@ -67,12 +75,19 @@ class Session:
         """Return the same session without the other processes, for work that is too small to share."""
         return replace(self, gang=Alone(self.gang.device))
 
+    def on_this_machine(self) -> "Session":
+        """Return the same session with local workers, for work that writes into parts of one file."""
+        return replace(self, engine=LOCAL, workers=self.workers or cores())
+
+    def pool(self) -> AbstractContextManager[Pool]:
+        """Start the workers."""
+        shared, gpu = [self.store.root, *self.shared], self.gang.device.type == "cuda"
+        return open_pool(self.engine, self.workers, shared=shared, gpu=gpu)
+
     def each(self, title: str, work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
         """Give the results of ``work`` for each job, in order, computed by all workers, and show the progress."""
-        with self.terminal.working(title, len(jobs), "clips") as progress, encoding_pool(self.workers) as pool:
-            for done, result in enumerate(in_order(work, jobs, pool), 1):
-                yield result
-                progress.advance_to(done)
+        with self.terminal.working(title, len(jobs), "clips") as progress, self.pool() as pool:
+            yield from progress.each(in_order(work, jobs, pool))
 
     def train(
         self,
@@ -84,6 +99,8 @@ class Session:
         loss: LossFunction[B],
         config: FitConfig,
         folder: Path,
+        *,
+        sharding: Sharding = "none",
     ) -> None:
         """Call `fit` inside a partial ``folder``, with checkpoints, progress and TensorBoard; rank 0 writes the curve.
 
@@ -99,6 +116,7 @@ class Session:
                 config,
                 gang=self.gang,
                 option=option,
+                sharding=sharding,
                 checkpoint=checkpoints_of(folder) / CHECKPOINT,
                 progress=progress,
                 track=self._tracker(training_name(stage, self.place)),

@@ -5,6 +5,7 @@ Keys are ``<method>[/<layer>]:<pooling>``, such as ``log_mel:mean`` or ``gpt/lay
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from foundation.errors import InputError
 from foundation.files import aside
 from lm.pooling import FloatArray
 
+ROWS_AT_ONCE = 1024  # clips whose vectors are stacked at once
 FEATURES = "features.safetensors"  # in an entry
 SCORES = "scores.safetensors"  # beside them, for methods with their own classifier: `CLASS_SCORES`
 CLASS_SCORES = "scores"  # (clips, classes), probabilities
@@ -25,11 +27,21 @@ GPT: Final = "gpt"  # the method that all others are compared with
 
 def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     """Stack the vectors ``(dim,)`` of the clips into tensors ``(clips, dim)``; every clip has the same keys."""
+    rows = iter(rows)
+    blocks = iter(lambda: [*islice(rows, ROWS_AT_ONCE)], [])
+    return joined_rows({key: np.stack([row[key] for row in block]) for key in block[0]} for block in blocks)
+
+
+def joined_rows(blocks: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    """Join tensors ``(clips of a block, dim)`` to tensors ``(clips, dim)``; every block has the same keys.
+
+    A block takes less memory than an array for each of its clips. Only one tensor at a time is copied.
+    """
     columns: dict[str, list[FloatArray]] = {}
-    for row in rows:
-        for key, vector in row.items():
-            columns.setdefault(key, []).append(vector)
-    return {key: np.stack(vectors) for key, vectors in columns.items()}
+    for block in blocks:
+        for key, values in block.items():
+            columns.setdefault(key, []).append(values)
+    return {key: np.concatenate(columns.pop(key)) for key in [*columns]}
 
 
 def write_features(

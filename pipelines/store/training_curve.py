@@ -28,4 +28,6 @@ def numeric(config: FitConfig) -> dict[str, object]:
     """Return the options of a training config that decide the weights, and so belong to an entry's key."""
     values = asdict(config)
     del values["checkpoint_minutes"]
+    if values.get("sharding") == "none":  # entries of weights that are not divided keep their key
+        del values["sharding"]
     return values

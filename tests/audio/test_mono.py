@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from audio.mono import mono
+from audio.mono import as_waveform, mono
+from audio.waveform import Waveform
 from foundation.errors import InputError
 
 SOUND = (np.arange(-16, 16) / 32).astype(np.float32)
@@ -50,6 +51,10 @@ def test_all_ways_to_write_a_sound_are_the_same(given: object) -> None:
         ([[1.0, 2.0], [1.0]], "samples are not an array"),
         (np.array([0.0, np.nan]), "not finite"),
         (np.array([0.0, 1e300]), "not finite"),
+        (
+            np.array([0.0, -32768.0]),
+            "the largest of samples is 3.28e\\+04; sound lies in .*: divide 16-bit numbers by 32768",
+        ),
         (np.zeros((4, 5)), r"shape \(4, 5\), in which channels cannot be told from samples"),
         (np.zeros((40, 50)), "channels cannot be told"),
         (np.zeros((2, 2, 9)), "3 dimensions"),
@@ -66,3 +71,22 @@ def test_what_could_be_meant_in_two_ways_is_refused(given: object, told: str) ->
 @pytest.mark.parametrize("empty", [lambda: np.zeros(0), list, lambda: torch.zeros(0)])
 def test_nothing_is_no_sound_and_no_error(empty: Callable[[], object]) -> None:
     assert mono(empty()).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "rate", [44_100, 44_100.0, np.float32(44_100), np.int64(44_100), np.array(44_100), torch.tensor(44_100.0)]
+)
+def test_a_whole_rate_of_any_type_is_the_rate(rate: int) -> None:
+    waveform = as_waveform(SOUND, rate)
+    assert (waveform.sample_rate, type(waveform.sample_rate)) == (44_100, int)
+    assert as_waveform(waveform, None) is waveform
+    assert isinstance(waveform, Waveform)
+
+
+@pytest.mark.parametrize(
+    "rate", ["44100", 44_100.5, 0, -8000, float("nan"), float("inf"), 2_000_000, True, [44_100], np.array([1])]
+)
+def test_other_rates_are_refused(rate: int) -> None:
+    with pytest.raises(InputError, match=r"sample_rate is .*; give a number of Hz, whole and up to 1000000") as error:
+        as_waveform(SOUND, rate)
+    assert "\n" not in str(error.value)

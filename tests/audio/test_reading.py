@@ -12,7 +12,15 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.reading import RecordingError, read, read_beginning, read_blocks, resample_blocks, resampled_length
+from audio.reading import (
+    RecordingError,
+    read,
+    read_beginning,
+    read_blocks,
+    resample_blocks,
+    resampled,
+    resampled_length,
+)
 from audio.trimming import Part
 from foundation.errors import InputError
 from tests.audio.conftest import Tone
@@ -80,6 +88,23 @@ def test_a_tone_keeps_its_pitch_and_level(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ein Höhlen(tier) & 中文.wav", "a=b,c [d] '$x'.wav", "%41~.wav"])
 def test_odd_names_are_read(tone: Tone, name: str) -> None:
     assert read(tone(name, seconds=0.1), 16_000).seconds == 0.1
+
+
+def test_text_is_a_path_and_without_a_rate_the_recording_keeps_its_own(
+    tone: Tone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tone("a.wav", seconds=0.6, sample_rate=11_025, channels=2)
+    own = read(path)
+    assert own.sample_rate == 11_025
+    assert np.array_equal(own.samples, read(path, 11_025).samples)
+    assert np.array_equal(resampled(own, 16_000).samples, read(path, 16_000).samples)
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert np.array_equal(read("~/a.wav").samples, own.samples)
+    monkeypatch.chdir(path.parent)
+    path.rename("~nobody-of-this-name.wav")  # as Path, `~` is no home folder
+    assert np.array_equal(read(Path("~nobody-of-this-name.wav")).samples, own.samples)
+    with pytest.raises(InputError, match=r"nothing\.wav cannot be read: No such file or directory"):
+        read(tmp_path / "nothing.wav")
 
 
 def test_an_ogg_clip_keeps_its_length(esc10: Path) -> None:

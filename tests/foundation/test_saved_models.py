@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from foundation.errors import InputError
 from foundation.saved_models import KINDS, ModelKind
@@ -13,6 +15,7 @@ from lm.finetuning.heads.classification import ClassificationOptions
 from lm.finetuning.model import FineTunedModel
 from lm.finetuning.network import create_network
 from lm.model import LanguageModel
+from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from samples.model import SampleLanguageModel, create_sample_model
 from tests.pipelines.tiny import save_run
 from tests.samples.tiny import TRANSFORMER
@@ -26,6 +29,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "ast": load_classifier,
     "next_sample_transformer": SampleLanguageModel.from_pretrained,
     "finetuned": FineTunedModel.from_pretrained,
+    "probe": FittedProbe.from_pretrained,
 }
 
 
@@ -42,6 +46,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = create_network(source.body, source.create(seed=0), task, seed=0)
     tuned = FineTunedModel(network, source.body, "classification", task)
     tuned.save_pretrained(folder / "finetuned", front_end=folder)
+    read = ProbeDescription(
+        of="gpt/layer_1:mean",
+        recipe=VectorRecipe(),
+        classes=("one", "two"),
+        dim=4,
+        power=1.0,
+        answer="one",
+        test_accuracy=0.5,
+        chance=0.5,
+    )
+    FittedProbe(nn.Linear(4, 2, dtype=torch.float64), read).save_pretrained(folder / "probe")
     return folder
 
 

@@ -44,6 +44,15 @@ def test_the_seed_decides(model: LanguageModel) -> None:
     assert (first != other).any()
 
 
+@pytest.mark.parametrize(("steps", "seconds"), [(0, 0.25), (7, 1.0)])
+def test_a_stream_is_the_generated_continuation_step_by_step(model: LanguageModel, steps: int, seconds: float) -> None:
+    prompt, sampling = _prompt(model, steps) if steps else None, Sampling(top_k=5, max_repeats=2)
+    (whole,) = model.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=4)
+    streamed = [*model.stream(prompt, seconds=seconds, sampling=sampling, seed=4)]
+    np.testing.assert_array_equal(np.concatenate([step.values for step in streamed]), whole.values)
+    assert sum(step.num_samples for step in streamed) == whole.num_samples
+
+
 def test_a_continuation_does_not_depend_on_its_companions(model: LanguageModel) -> None:
     prompts = [_prompt(model, 3), None, _prompt(model, 40, seed=1), _prompt(model, 11, seed=2)]
     together = model.generate_batch(prompts, seconds=1, sampling=Sampling(top_k=5, max_repeats=2), seed=4)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -26,6 +27,7 @@ from vocoder.wavenet.network import WaveNetConfig, create_wavenet
 def options(**others: object) -> dict[str, object]:
     """The config that the command line composes."""
     defaults = {"what": "encode", "input": None, "seconds": 4.0, "hours": 0.02, "clips": [1], "repeats": 1}
+    defaults |= {"points": [0.001], "codes": 8, "iterations": 2}
     return {**defaults, "model": None, "output": None, **others}
 
 
@@ -40,6 +42,21 @@ def test_speed_is_split_into_parts_beside_the_bare_libraries(
         assert set(row["bare"]) == {"reading", "resampling", "mel"}
         assert row["times_real_time"] == pytest.approx(row["sound_seconds"] / row["total"]["seconds"])
     assert "times real time" in capsys.readouterr().out
+
+
+def test_k_means_is_measured_beside_bare_faiss_and_by_the_number_of_points(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "kmeans.json"
+    bench(options(what="kmeans", model=str(run_folder), input=str(recordings), points=[0.002], output=str(output)))
+    measured = json.loads(output.read_text())
+    (row,) = measured["kmeans"]
+    assert row["points"] == 2000
+    assert row["ratio"] == pytest.approx(row["own"]["cpu_seconds"] / row["bare"]["cpu_seconds"])
+    few, *_, most = measured["sample_sizes"]
+    assert few["points"] < most["points"]
+    assert np.mean(few["objectives"]) > np.mean(most["objectives"])
+    assert "held-out points" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -147,6 +164,10 @@ def test_the_tokenizer_measured_has_the_default_sizes() -> None:
         ({"hours": 100.0}, "hours is 100"),
         ({"repeats": 0}, "repeats is 0"),
         ({"clips": []}, r"clips is \[\]; name one number"),
+        ({"points": []}, r"points is \[\]; name one number of millions"),
+        ({"points": [1.0, 1e-6]}, r"points is \[1, 1e-06\]; .* at least 8e-06"),
+        ({"codes": 1}, "codes is 1; one code tells nothing"),
+        ({"iterations": 0}, "iterations is 0"),
         ({"clips": [1, 0]}, "clips is .1, 0."),
         ({"what": "vocoder", "model": "nowhere"}, "model=nowhere does not exist"),
         ({"model": "nowhere"}, "model=nowhere does not exist"),

@@ -16,6 +16,15 @@ def test_a_short_stream_is_kept_whole() -> None:
     assert np.array_equal(reservoir.sample, rows)
 
 
+def test_rows_of_any_shape_are_kept_as_one_row() -> None:
+    frames = np.arange(200, dtype=np.float32).reshape(100, 2)
+    windows = np.lib.stride_tricks.sliding_window_view(frames, 3, axis=0)  # (98, 2, 3), a view
+    one, other = (Reservoir(7, 6, seed=1) for _ in range(2))
+    one.add(windows)
+    other.add(windows.reshape(98, 6))
+    assert np.array_equal(one.sample, other.sample)
+
+
 def test_every_row_has_the_same_chance() -> None:
     counts = np.zeros(200)
     for seed in range(400):

@@ -1,15 +1,19 @@
 """Sound that goes on from a recording, by a network that has learned how to go on with a tone."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
 from audio.waveform import Waveform
 from tests.vocoder.sounds import SAMPLES_PER_CODE, Table, clips_of_own_meaning, random_table, tiny_config
+from tokenizer.codes import Codes
 from vocoder.continuing import Prompt, after, joined_sound
 from vocoder.crops import Crops, CropsConfig, loss
+from vocoder.kinds.table import BY_KEY
 from vocoder.sampling import Sampling
-from vocoder.synthesis import Trained
+from vocoder.synthesis import Trained, Unlearned
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import create_wavenet
 
@@ -88,3 +92,27 @@ def test_without_a_prompt_a_sound_begins() -> None:
     np.testing.assert_array_equal(alone.samples, vocoder.decode(codes, table, seed=3).samples)
     assert len(after_prompt.samples) == codes.num_samples
     assert len(after(alone, 100).samples) == codes.num_samples - 100
+
+
+@pytest.mark.parametrize("kind", ["wavenet", "griffin_lim"])
+def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocoder, Table], kind: str) -> None:
+    vocoder, table = trained
+    stream = BY_KEY[kind].import_stream
+    sampling = Sampling(seed=3)
+    synthesis = Unlearned(stream(), table, sampling, name=kind) if stream else Trained(vocoder, table, sampling)
+    prompt, values = prompt_of(table, 2, 6), [30, 31, 3, 4, 5, 40] * 12
+    (whole,) = synthesis.sounds([table.codes(values, 11_500)], [None], prompts=[prompt])
+    last = 11_500 - (len(values) - 1) * SAMPLES_PER_CODE
+    blocks = [table.codes([value]) for value in values[:-1]] + [table.codes(values[-1:], last)]
+    taken: list[int] = []
+
+    def arriving() -> Iterator[Codes]:
+        for block in blocks:
+            taken.append(1)
+            yield block
+
+    pieces = synthesis.continued(prompt, arriving(), None)
+    first = next(pieces)
+    assert (len(taken) < len(blocks)) == (kind == "wavenet")  # its sound begins while codes arrive
+    streamed = np.concatenate([first.samples, *(piece.samples for piece in pieces)])
+    np.testing.assert_array_equal(streamed, whole.samples)

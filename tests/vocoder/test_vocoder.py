@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from audio.mono import as_waveform
+from audio.reading import resampled
 from audio.waveform import Waveform
 from foundation.errors import InputError
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
@@ -164,6 +166,22 @@ def test_goes_on_from_samples_alone_as_from_a_waveform(vocoder: Vocoder) -> None
             vocoder.continue_from(wrong, codes, table)  # type: ignore[arg-type]  # what callers give all the same
     with pytest.raises(InputError, match="codes is of type ndarray; give Codes"):
         vocoder.decode(codes.values, table)  # type: ignore[arg-type]
+
+
+def test_goes_on_from_samples_at_another_rate_as_from_the_resampled_sound(vocoder: Vocoder) -> None:
+    table = random_table()
+    codes = table.codes([1, 2, 3])
+    stereo = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 2 * SAMPLES_PER_CODE)).astype(np.float32)
+    recording = resampled(as_waveform(stereo, 16_000), 8000)
+    assert len(recording.samples) == SAMPLES_PER_CODE
+    expected = vocoder.continue_from(recording, codes, table, seed=4).samples
+    assert len(expected) == 2 * SAMPLES_PER_CODE
+    assert np.array_equal(vocoder.continue_from(stereo, codes, table, sample_rate=16_000, seed=4).samples, expected)
+    assert np.array_equal(
+        vocoder.continue_from(recording.samples, codes, table, sample_rate=8000, seed=4).samples, expected
+    )
+    with pytest.raises(InputError, match="sample_rate is 0"):
+        vocoder.continue_from(stereo, codes, table, sample_rate=0)
 
 
 def test_goes_on_from_a_sound_without_the_sound_itself(vocoder: Vocoder) -> None:

@@ -1,11 +1,13 @@
 """The PyTorch engines: the step in a loop, on any device, and the same step as a CUDA graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from foundation.devices import copy_to
 from foundation.threads import one_thread
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
@@ -79,8 +81,8 @@ class TorchStreams:
             self.graphs.clear()
             self.given, self.draws = (each.new_zeros(steps, self.width) for each in (self.given, self.draws))
             self.levels = torch.zeros_like(self.given)
-        self.given[:steps] = self._filled(given).T
-        self.draws[:steps] = self._filled(draws).T
+        self.given[:steps] = copy_to(self._filled(given).T.contiguous(), self.device)
+        self.draws[:steps] = copy_to(self._filled(draws).T.contiguous(), self.device)
         self.place.zero_()
 
     def _step(self, sampling: Sampling) -> None:
@@ -96,14 +98,14 @@ class TorchStreams:
             go_back, time = self.bookmark(), self.stepper.time.clone()
             aside = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # torch's own
             aside.wait_stream(torch.cuda.current_stream(self.device))
-            with torch.cuda.stream(aside):
+            with _unsorted_writes(), torch.cuda.stream(aside):
                 for _ in range(WARM_UP_STEPS):
                     self._step(sampling)
                     self.place.zero_()
                     self.stepper.time.copy_(time)
             torch.cuda.current_stream(self.device).wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with _unsorted_writes(), torch.cuda.graph(graph):
                 self._step(sampling)
             self.graphs[sampling] = graph
             go_back()  # capturing runs nothing; the warm-up did
@@ -113,6 +115,21 @@ class TorchStreams:
     def _filled(self, rows: Tensor) -> Tensor:
         """Add rows of zeros for the silent companions: ``(clips, ...)`` -> ``(width, ...)``."""
         return pad(rows, (0, 0) * (rows.dim() - 1) + (0, self.width - self.clips))
+
+
+@contextmanager
+def _unsorted_writes() -> Iterator[None]:
+    """Turn PyTorch's deterministic algorithms off, which training turns on for the rest of a process.
+
+    They sort the places of each write to the rings, in several kernels. A step writes each place once, so its results
+    do not depend on the order.
+    """
+    wanted, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(wanted, warn_only=warns)
 
 
 def draw_levels(logits: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:

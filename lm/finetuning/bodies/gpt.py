@@ -18,7 +18,7 @@ from foundation.errors import InputError
 from foundation.files import file_hash
 from foundation.ranges import require
 from foundation.saved_models import WEIGHTS, holds_rates
-from lm.finetuning.body import RANDOM, BodyNetwork, FrontEnd, RunPart, Source
+from lm.finetuning.body import RANDOM, RUN, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
 from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.model import TIED, LanguageModel
@@ -26,8 +26,6 @@ from lm.pooling import FloatArray
 from lm.vocabulary import Vocabulary
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-
-RUN = "run"  # the value of body.weights that means the weights of the run
 
 
 class GptNetwork(BodyNetwork):
@@ -161,12 +159,14 @@ class GptOptions:
     dropout: float | None = None  # of the embeddings and of the output of each sub-layer; None: the pre-trained GPT's
     random_inputs: float = 0.1  # share of the codes of training clips that random codes replace
 
-    needs: ClassVar[tuple[RunPart, ...]] = ("tokenizer", "lm")
-
     def __post_init__(self) -> None:
         rule = "choose a share of at least 0 and below 1"
         require(0 <= self.random_inputs < 1, "body.random_inputs", self.random_inputs, rule)
         require(self.dropout is None or 0 <= self.dropout < 1, "body.dropout", self.dropout, f"{rule}, or null")
+
+    def needs(self, weights: str) -> tuple[RunPart, ...]:
+        """Name the tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
+        return "tokenizer", "lm"
 
     def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
         """Describe the GPT of a run; random weights have the sizes of the run's GPT."""

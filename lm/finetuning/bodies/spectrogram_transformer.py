@@ -24,6 +24,7 @@ from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_a
 from lm.finetuning.body import RANDOM, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
 
+OPTION = "body.weights"  # names the folder of the weights in messages
 SAMPLES_PER_FRAME = 160
 LEAST_SAMPLES = 400  # a window of the filter bank; the rest of a patch is silence
 ALL_LAYERS = tuple(range(1, LAYERS + 1))
@@ -132,7 +133,8 @@ class AstBody:
     def create(self, *, seed: int, weights: Path | None = None) -> AstNetwork:
         """Create the network with the weights of a local Hugging Face folder, or with random ones."""
         config = replace(self.ast, weights=None if weights is None else str(weights))
-        return AstNetwork(create_ast(config, frames_of(self.ast.patches), seed=seed, epsilon=self.epsilon))
+        frames = frames_of(self.ast.patches)
+        return AstNetwork(create_ast(config, frames, seed=seed, epsilon=self.epsilon, option=OPTION))
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         """Create the conversion of sound to filter banks, which needs no folder."""
@@ -146,18 +148,20 @@ class AstOptions:
     model: AstConfig = field(default_factory=AstConfig)
     augmentation: AugmentationConfig = WHOLE_CLIPS  # of training clips
 
-    needs: ClassVar[tuple[RunPart, ...]] = ()
-
     def __post_init__(self) -> None:
         rule = "body.weights names them: leave it out"
         require(self.model.weights is None, "body.model.weights", self.model.weights, rule)
         rule = "the label may belong to the whole clip: choose 1"
         require(self.augmentation.crop == 1, "body.augmentation.crop", self.augmentation.crop, rule)
 
+    def needs(self, weights: str) -> tuple[RunPart, ...]:
+        """Name nothing: no run makes an AST."""
+        return ()
+
     def open(self, run: Mapping[str, Path], *, weights: str) -> Source:
         """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
         folder = None if weights == RANDOM else Path(weights).expanduser()
-        epsilon = DEFAULT_EPSILON if folder is None else layer_norm_epsilon(folder, self.model.size)
+        epsilon = DEFAULT_EPSILON if folder is None else layer_norm_epsilon(folder, self.model.size, option=OPTION)
         std = torch.full((N_MELS,), AUDIOSET_STATISTICS.std)
         return Source(
             body=AstBody(ast=self.model, epsilon=epsilon),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,21 @@ KINDS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def save_checkpoint(folder: Path, kind: str = "wav2vec2", *, sample_rate: int = 16_000, normalises: bool = True) -> Any:
+def save_checkpoint(
+    folder: Path,
+    kind: str = "wav2vec2",
+    *,
+    sample_rate: int = 16_000,
+    normalises: bool = True,
+    strides: Sequence[int] = (5, 4, 4),
+) -> Any:
     """Write a model with weights of a fixed seed, and return it in evaluation mode."""
-    create, config = KINDS[kind]
+    create, sizes = KINDS[kind]
+    config = sizes()
+    config.conv_stride = list(strides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = create(config())
+        model = create(config)
     model.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(sampling_rate=sample_rate, do_normalize=normalises).save_pretrained(folder)
     return model.eval()

@@ -1,7 +1,8 @@
 """Pre-training of wav2vec 2.0: its batches, its loss, and the folder that it leaves."""
 
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from transformers import Wav2Vec2ForPreTraining
 
 from audio.speech_models.description import describe_speech_model
 from audio.speech_models.encoder import load_speech_encoder, normalise
+from foundation.configuration import build
 from foundation.errors import InputError
 from lm.baselines.masked_batches import TargetConfig, long_enough, masked_batches, validation_batches
 from lm.baselines.masking import MaskConfig
@@ -156,7 +158,7 @@ def test_the_weights_are_counted_without_the_model(config: Wav2vec2Config) -> No
 )
 def test_sizes_that_cannot_be_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Wav2vec2Config(**{**vars(SMALL), **values})
+        build(Wav2vec2Config, json.loads(json.dumps({**asdict(SMALL), **values})), name="wav2vec2.model")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ from training.gangs import Alone
 from vocoder.vocoder import Vocoder
 
 FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
-STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", *FEATURES, "probe")
+STAGES = ("sample", "autoencoder", "tokenizer", "codes", "health", "views", "lm", "code_table", *FEATURES, "probe")
 JUDGING_STAGES = ("decoded", "judged", "recognised")
 SOUND_STAGES = ("waveforms", "vocoder", "listening", *JUDGING_STAGES)
 METHODS = ("bag_of_codes", "bottleneck", "gpt", "log_mel", "random_gpt")

@@ -17,6 +17,7 @@ from tests.pipelines.tiny_chain import ROOT, TINY
 CONFIG = """
 defaults: [override hydra/job_logging: none, override hydra/hydra_logging: none, _self_]
 wish: null
+name: null
 begin: go # a file: the task ends when the file exists
 hydra:
   run: {dir: "runs/${now:%Y}"} # the same name for all
@@ -42,7 +43,7 @@ def task(config):
             time.sleep(0.01)
         (folder / "results.json").write_text(json.dumps({"wish": config["wish"], "figures": []}))
 
-main = command("try", task, paths=frozenset({"begin"}))
+main = command("try", task, paths=frozenset({"begin"}), texts=frozenset({"name"}))
 if __name__ == "__main__":
     main()
 """
@@ -161,6 +162,52 @@ def test_a_refused_run_leaves_a_named_folder_that_was_there(project: Path) -> No
     (project / "one/mine.txt").touch()
     assert ended(begin(project, "wish=refused", "hydra.run.dir=one"))[0] == 2
     assert (project / "one/mine.txt").exists()
+
+
+def test_a_name_is_a_folder_in_which_the_same_command_resumes(project: Path) -> None:
+    (project / "go").touch()
+    for words in (["name=1e5", "wish=a"], ["wish=a", "name=1e5"]):
+        assert ended(begin(project, *words)) == (0, "")
+    assert wishes(project / "runs") == {"1e5": "a"}
+    code, told = ended(begin(project, "name=1e5", "wish=b"))
+    assert (code, told.count("\n")) == (2, 1)
+    assert "name=1e5: runs/1e5 holds a run of another command; this one is with wish=b, without wish=a" in told
+    assert wishes(project / "runs") == {"1e5": "a"}
+    assert ended(begin(project, "-m", "name=both", "wish=x,y"))[0] == 0
+    assert sorted(wishes(project / "sweeps/both").values()) == ["x", "y"]
+    assert ended(begin(project, "name=1e5", "wish=c", RANK="1", WORLD_SIZE="2")) == (0, "")
+    assert wishes(project / "runs") == {"1e5": "a"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["name=a/b"], "name=a/b is not the name of a run; a name has"),
+        (["name="], "name= is not the name of a run"),
+        (["name=latest"], "name=latest is the link to the run that finished last"),
+        (["name=a,b"], "name=a,b is not the name of a run"),
+        (["name=a", "hydra.run.dir=b"], "name=a and hydra.run.dir=b both name the folder"),
+        (["name=mine"], "name=mine: runs/mine holds something that is no run"),
+    ],
+)
+def test_a_name_that_names_no_folder_of_a_run_is_refused(project: Path, words: list[str], told: str) -> None:
+    (project / "go").touch()
+    (project / "runs/mine").mkdir(parents=True)
+    (project / "runs/mine/thesis.txt").touch()
+    code, error = ended(begin(project, *words))
+    assert (code, error.count("\n")) == (2, 1)
+    assert told in error
+    assert sorted(path.name for path in project.rglob("runs/*")) == ["mine"]
+
+
+def test_a_named_run_that_is_going_on_is_not_joined(project: Path) -> None:
+    first = begin(project, "name=wake", f"begin={project / 'go'}")
+    wait_for(project, "runs/wake/begun_by_*")
+    code, told = ended(begin(project, "name=wake"))
+    assert code == 2
+    assert "name=wake: another run is writing runs/wake" in told
+    (project / "go").touch()
+    assert ended(first)[0] == 0
 
 
 @pytest.mark.slow

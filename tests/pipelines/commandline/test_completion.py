@@ -17,7 +17,7 @@ def found(*words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("r",), ["run ", "report "]),
+        (("r",), ["run ", "report ", "runs "]),
         (("--comp",), ["--completion "]),
         (("--completion", "b"), ["bash "]),
         (("run", "lm=t"), ["lm=tiny "]),

@@ -73,6 +73,17 @@ def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recording
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.parquet", "2.parquet"]
 
 
+@pytest.mark.slow
+def test_ray_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'")
+    encode(options(run_folder, recordings, tmp_path / "local.parquet"))
+    try:
+        encode(options(run_folder, recordings, tmp_path / "ray.parquet", engine={"name": "ray"}, workers=2))
+    finally:
+        ray.shutdown()
+    assert (tmp_path / "local.parquet").read_bytes() == (tmp_path / "ray.parquet").read_bytes()
+
+
 def test_what_a_kill_after_the_last_shard_leaves_is_removed(
     run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

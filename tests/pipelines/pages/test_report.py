@@ -1,6 +1,7 @@
 """The report of small runs that are built here: real WAV files, real pictures, figures of the right kind."""
 
 import base64
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
@@ -240,12 +242,71 @@ def test_the_page_needs_nothing_but_itself(whole: Path) -> None:
 
 def test_sounds_are_the_files_of_the_run(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
-    sources = [str(player["src"]) for player in page.named("audio")]
+    sources = [str(player["src"]) for player in page.named("audio")][3:]  # behind those of the headline
     # In the page the whisper is behind the others.
     kinds = ("original", "griffin_lim", "wavenet", "prompt", "noise_vocoder", "continuation_0.7_0", "continuation_1_0")
     names = [f"{number}_{kind}.wav" for number in range(2) for kind in kinds]
     wanted = [whole / "listening" / name for name in [*names, "unconditional_1_0.wav"]]
     assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [path.read_bytes() for path in wanted]
+
+
+def test_the_first_sounds_are_equally_loud(whole: Path) -> None:
+    page = Page(read(whole / "report.html"))
+    players = page.named("audio")[:3]
+    assert [str(player["aria-label"]).partition(":")[0] for player in players] == [
+        "Original",
+        "WaveNet",
+        "Continuation, temperature 0.7",
+    ]
+    played = [soundfile.read(io.BytesIO(base64.b64decode(str(each["src"]).partition(",")[2])))[0] for each in players]
+    levels = [float(np.sqrt(np.mean(samples**2))) for samples in played]
+    assert max(levels) == pytest.approx(min(levels), rel=1e-3)
+    original = soundfile.read(whole / "listening/0_original.wav")[0]
+    assert np.corrcoef(played[0], original)[0, 1] > 0.999
+    assert "the first 0.1 s are the recording" in page.text
+
+
+def test_mostly_silent_continuations_are_warned_of(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(results()))
+    for row in content["listening"]["said"][:2]:
+        row["figures"]["silence"] = 0.9
+    text = Page(read(write_report(run_folder(tmp_path, content)))).text
+    assert "2 of 5 sounds of the language model are mostly silence (more than 50 % of their frames" in text
+    assert "the first 0.1 s are the recording; most of the rest is silence" in text
+
+
+def test_figures_of_zero_are_one_line(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(results()))
+    content["figures"] += [
+        figure("tokenizer", "dead_codes", 0.0, "codes"),
+        figure("vocoder", "clipped_clips", 0.0, "clips", of="wavenet"),
+    ]
+    text = Page(read(write_report(run_folder(tmp_path, content)))).text
+    assert "0: dead codes." in text
+    assert "0: clipped clips." in text
+
+
+def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(results()))
+    rows = [
+        {"code": code, "share": share, "spectrum": [0.0, 1.0, -1.0], "nearest": [], "label": "eight", "purity": 0.5}
+        for code, share in enumerate((0.25, 0.75))
+    ]
+    rows[1]["nearest"] = [{"clip": "a.wav", "step": 3}, {"clip": "b.wav", "step": 4}]
+    known = {"classes": 2, "purity": 0.5, "mutual_information": 0.25}
+    labels = known | {"chance_purity": 0.4, "chance_mutual_information": 0.125}
+    content["codes"] = {"clips": 30, "codes": rows, "shown": [1, 0], "labels": labels}
+    folder = run_folder(tmp_path, content)
+    for number in range(2):
+        noise = np.random.default_rng(number).normal(0, 0.1, 800).astype(np.float32)
+        Waveform(samples=noise, sample_rate=8000).write(folder / f"codes/1_{number}.wav")
+    page = Page(read(write_report(folder)))
+    assert "A code tells 0.250 bits of a clip's label (0.125 with labels shuffled among the clips)." in page.text
+    assert page.text.index("1 75.0 % eight 50.0 %") < page.text.index("0 25.0 % eight 50.0 %")
+    assert [row["aria-label"] for row in page.named("audio")][3:5] == ["code 1 in a.wav", "code 1 in b.wav"]
+    (folder / "codes/1_0.wav").unlink()
+    with pytest.raises(InputError, match=r"1_0.wav is missing, but results.json names it"):
+        write_report(folder)
 
 
 def test_vocoders_are_compared_in_words(whole: Path) -> None:

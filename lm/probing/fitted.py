@@ -1,0 +1,145 @@
+"""A fitted probe as an artifact: one linear map from a pooled vector to its classes.
+
+Standardisation, the rotation into the row space of the training clips, and the classifier are affine, so one matrix and
+one bias replace them all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from foundation.errors import InputError
+from foundation.saved_models import PROBE, WEIGHTS, load_weights, reading, require_size, write_model
+from lm.embeddings import RESIDUAL, States
+from lm.pooling import FloatArray
+from lm.probing.config import ProbeConfig
+from lm.probing.logistic import powered
+from lm.probing.probe import create_classifier
+from lm.probing.task import ProbeTask
+from lm.vectors import ONE_HEARING, VectorConfig
+
+Answer = Literal["one", "several", "value"]  # one class, several classes, or values that are no probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorRecipe:
+    """How the vectors of a comparison were made: the arguments of `lm.embeddings.layer_features`."""
+
+    vectors: VectorConfig = ONE_HEARING
+    states: tuple[States, ...] = RESIDUAL
+    attentive: bool = False
+    surprise: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeDescription:
+    """What a fitted probe reads and answers."""
+
+    of: str  # key of the features, such as gpt/layer_3:thirds
+    recipe: VectorRecipe
+    classes: tuple[str, ...]
+    dim: int  # of a vector
+    power: float  # of the features' magnitudes
+    answer: Answer
+    test_accuracy: float  # for several labels, mean average precision
+    chance: float  # test accuracy of the class that is most frequent in train; 0 for several labels
+
+    def __post_init__(self) -> None:
+        if not self.classes or self.dim < 1:
+            problem = f"a probe of {len(self.classes)} classes reads vectors of {self.dim} numbers"
+            raise InputError(f"{problem}; it must have at least one of each: make the run again")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    """The content of ``config.json``."""
+
+    probe: ProbeDescription
+    weights_sha256: str
+
+
+class FittedProbe:
+    """A linear map from vectors to classes, and what it reads."""
+
+    def __init__(self, linear: nn.Linear, description: ProbeDescription) -> None:
+        self.linear = linear
+        self.description = description
+
+    @classmethod
+    def fit(
+        cls,
+        features: FloatArray,
+        task: ProbeTask,
+        config: ProbeConfig,
+        *,
+        of: str,
+        recipe: VectorRecipe,
+        penalties: Sequence[float],
+        test_accuracy: float,
+    ) -> "FittedProbe":
+        """Fit the training clips of ``features (clips, dim)`` with each penalty in turn, and keep the last fit."""
+        train, targets = powered(features[task.rows["train"]], config.power), task.targets[task.rows["train"]]
+        scaler = StandardScaler().fit(train)
+        standard = {"train": scaler.transform(train), "axes": np.eye(train.shape[1], dtype=np.float32)}
+        classifier, prepared = create_classifier(standard, targets, task, config)
+        for penalty in penalties:
+            classifier.fit(penalty)
+        weights, bias = classifier.linear()  # (dimensions that the classifier reads, classes), (classes,)
+        own = prepared["axes"].astype(np.float64) @ weights / scaler.scale_[:, None]  # (dim, classes)
+        linear = nn.Linear(own.shape[0], own.shape[1], dtype=torch.float64)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(own.T))
+            linear.bias.copy_(torch.from_numpy(bias - scaler.mean_ @ own))
+        description = ProbeDescription(
+            of=of,
+            recipe=recipe,
+            classes=task.classes,
+            dim=own.shape[0],
+            power=config.power,
+            answer="value" if config.classifier == "ridge" else "several" if task.multi_label else "one",
+            test_accuracy=test_accuracy,
+            chance=0.0 if task.multi_label else _chance(task),
+        )
+        return cls(linear, description)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> "FittedProbe":
+        """Load a probe that `save_pretrained` wrote."""
+        folder = Path(folder).expanduser()
+        with reading(folder, PROBE, _Saved, remedy="copy it again from its run, or call the run again") as saved:
+            dim, classes = saved.probe.dim, len(saved.probe.classes)
+            require_size(folder / WEIGHTS, 2 * (dim + 1) * classes)  # a float64 takes as much as two float32
+            linear = nn.Linear(dim, classes, dtype=torch.float64)
+            load_weights(linear, folder, saved.weights_sha256)
+        return cls(linear, saved.probe)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
+        write_model(Path(folder).expanduser(), self.linear, {"probe": asdict(self.description)}, ensure_ascii=False)
+
+    @torch.no_grad()
+    def scores(self, features: FloatArray) -> FloatArray:
+        """Compute ``(sounds, classes)`` for vectors ``(sounds, dim)``: probabilities, or the values of a ridge."""
+        about = self.description
+        if features.ndim != 2 or features.shape[1] != about.dim:
+            raise InputError(f"features have the shape {features.shape}; {about.of} has {about.dim} numbers a sound")
+        values = self.linear(torch.from_numpy(powered(features, about.power).astype(np.float64)))
+        match about.answer:
+            case "one":
+                values = values.softmax(dim=1)
+            case "several":
+                values = values.sigmoid()
+        scores: FloatArray = values.float().numpy()
+        return scores
+
+
+def _chance(task: ProbeTask) -> float:
+    """Compute the test accuracy of always answering the class that is most frequent in train."""
+    frequent = task.targets[task.rows["train"]].sum(0).argmax()
+    return float(task.targets[task.rows["test"]][:, frequent].mean())

@@ -1,0 +1,57 @@
+"""The folder ``probe`` of a run: the linear probe of the GPT's states, or else of codes, with its weights."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from threadpoolctl import threadpool_limits
+
+from audio.recordings.manifest import Manifest
+from foundation.saved_models import PROBE as KIND
+from lm.probing.config import penalties_up_to
+from lm.probing.fitted import FittedProbe, VectorRecipe
+from pipelines.settings.run import RunSettings
+from pipelines.stages.features import BAG_OF_CODES
+from pipelines.stages.probe import probe_task
+from pipelines.store.store import Entry
+from pipelines.store.stored_features import FEATURES, GPT, PROBE, StoredFeatures, features_by_method
+
+
+def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, settings: RunSettings) -> None:
+    """Fit the probe again that the comparison chose, and save it; the store keeps its figures and not its weights.
+
+    A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
+    """
+    place = folder / KIND.part
+    shutil.rmtree(place, ignore_errors=True)
+    if "probe" not in made or (found := _method(made, settings)) is None:
+        return
+    method, candidates = found
+    rows = cast(Sequence[Mapping[str, Any]], made["probe"].read_json(PROBE)["methods"])
+    (row,) = (row for row in rows if row["of"] == method)
+    config, compare, chosen = settings.probe, settings.compare, str(row["chosen"])
+    with threadpool_limits(1):  # more threads round sums in another way
+        probe = FittedProbe.fit(
+            candidates[chosen],
+            probe_task(manifest, config),
+            config,
+            of=chosen,
+            recipe=VectorRecipe(
+                vectors=compare.vectors,
+                states=compare.states,
+                attentive=compare.attentive,
+                surprise=compare.surprise,
+            ),
+            penalties=penalties_up_to(float(row["penalty"]), list(candidates), chosen, config, of=method),
+            test_accuracy=float(row["test_accuracy"]),
+        )
+    probe.save_pretrained(place)
+
+
+def _method(made: Mapping[str, Entry], settings: RunSettings) -> tuple[str, StoredFeatures] | None:
+    """Return the method and its candidates; of several rates, the GPT of the comparison is not the run's own."""
+    places = dict.fromkeys(entry.folder / FEATURES for entry in made.values())
+    methods = features_by_method([file for file in places if file.is_file()])
+    names = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
+    return next(((name, methods[name]) for name in names if name in methods), None)

@@ -1,0 +1,28 @@
+"""``wordless demo``: a page in the browser that shows and plays what a run knows of your sounds."""
+
+from importlib.util import find_spec
+
+from foundation.configuration import build
+from foundation.errors import InputError
+from pipelines.commandline.command import command
+from pipelines.demonstration.options import DemoConfig
+from pipelines.store.run_folder import part_of
+
+
+def demo(config: dict[str, object]) -> None:
+    """Serve the page until Ctrl-C."""
+    settings = build(DemoConfig, config, name="")
+    part_of(settings.model, "tokenizer")
+    if find_spec("gradio") is None:
+        raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
+    from pipelines.demonstration.server import require_free, serve
+
+    if settings.port:
+        require_free(settings.port)
+    serve(settings)
+
+
+main = command("demo", demo, paths=frozenset({"model"}))
+
+if __name__ == "__main__":
+    main()

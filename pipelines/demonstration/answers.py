@@ -1,0 +1,162 @@
+"""What happens on the page: functions from inputs to what is shown, without Gradio."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+import numpy as np
+from markupsafe import Markup
+
+from audio.waveform import Waveform
+from foundation.errors import InputError
+from pipelines.demonstration.analysis import Analysis, analyse
+from pipelines.demonstration.continuing import Request, continue_sound, mostly_silent, prompt_of
+from pipelines.demonstration.drawing import draw_sound
+from pipelines.demonstration.models import DemoModels
+from pipelines.demonstration.players import PlayedSound, StreamText, players
+from tokenizer.rates import split_rates
+from vocoder.continuing import joined_sound
+from vocoder.kinds.table import BY_KEY
+
+T = TypeVar("T")
+AVERAGE = "average of all voices"
+LEAD_SECONDS = 1.5  # of the prompt, played while the first pieces of a continuation are made
+QUIET = "Most of the continuation is silence. Continue earlier in the sound, or choose another seed or temperature."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What the page shows of a sound; empty where there is none."""
+
+    analysis: Analysis | None = None
+    problem: str = ""
+    facts: str = ""
+    drawing: Markup = field(default_factory=Markup)
+    codes: str = ""
+    answers: dict[str, float] | str | None = None  # scores of classes, or the highest of a ridge alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continued:
+    """What the page shows while a sound is continued."""
+
+    stream: str = ""  # `StreamText`
+    status: str = ""
+    problem: str = ""
+    player: Markup = field(default_factory=Markup)
+
+
+class DemoAnswers:
+    """The answers of a run to any number of users.
+
+    The models compute one thing at a time, because the engines of WaveNet share their threads. Users take turns after
+    each piece of sound, so all of them are served.
+    """
+
+    def __init__(self, models: DemoModels, *, max_seconds: float) -> None:
+        self.models, self.max_seconds = models, max_seconds
+        self._turn, self._streams = Lock(), count()
+
+    def show(self, path: Path | None) -> Shown:
+        """Analyse a sound; no sound shows nothing, and a sound that cannot be used a sentence that says why."""
+        if path is None:
+            return Shown()
+        try:
+            analysis = self._alone(lambda: analyse(self.models, path, max_seconds=self.max_seconds))
+        except InputError as error:
+            return Shown(problem=str(error))
+        return Shown(
+            analysis=analysis,
+            facts=analysis.facts(),
+            drawing=draw_sound(analysis),
+            codes=codes_text(analysis),
+            answers=self._answers(analysis),
+        )
+
+    def hear(self, analysis: Analysis | None, voice: str | None) -> Iterator[Markup]:
+        """Give the players of a sound and of its codes, again after each sound that is made."""
+        if analysis is None:
+            yield Markup()
+            return
+        kinds = self.models.kinds
+        notes = "as the models read it: mono, at their sample rate"
+        made = [PlayedSound(title="Recording", note=notes, sound=analysis.waveform)]
+        for place, kind in enumerate(kinds):
+            waiting = [PlayedSound(title=each.heading, note="", sound=None) for each in kinds[place:]]
+            yield players([*made, *waiting])
+            synthesis = self.models.synthesis(kind, group=group_of(voice) if kind.learned else None)
+            (sound,) = self._alone(lambda: synthesis.sounds([analysis.finest], [None]))  # noqa: B023  called at once
+            made.append(PlayedSound(title=kind.heading, note=kind.explanation, sound=sound))
+        yield players(made)
+
+    def continue_it(
+        self,
+        analysis: Analysis | None,
+        *,
+        after: float,
+        seconds: float,
+        temperature: float,
+        seed: int,
+        kind: str,
+        voice: str | None,
+    ) -> Iterator[Continued]:
+        """Continue a sound piece by piece; the last answer holds a player of the sound and its continuation."""
+        if analysis is None:
+            yield Continued(problem="There is no sound to continue yet; record one, or drop a file.")
+            return
+        try:
+            own = BY_KEY[kind]
+            group = group_of(voice) if own.learned else None
+            request = Request(after=after, seconds=seconds, temperature=temperature, seed=seed, kind=own, group=group)
+            yield from self._continue(analysis, request)
+        except InputError as error:
+            yield Continued(problem=f"{error}")
+
+    def _continue(self, analysis: Analysis, request: Request) -> Iterator[Continued]:
+        prompt = prompt_of(analysis, request.after)
+        rate, sound = prompt.waveform.sample_rate, prompt.waveform.samples
+        stream = StreamText(f"stream-{next(self._streams)}", rate)
+        yield Continued(stream=stream.add(sound[-round(LEAD_SECONDS * rate) :]), status="The GPT reads the prompt …")
+        made: list[Waveform] = []
+        for piece in self._in_turns(continue_sound(self.models, prompt, request)):
+            made.append(piece)
+            done = sum(each.seconds for each in made)
+            yield Continued(stream=stream.add(piece.samples), status=f"{done:.1f} of {request.seconds:g} s are made …")
+        more = Waveform(samples=np.concatenate([each.samples for each in made]), sample_rate=rate)
+        note = f"{prompt.waveform.seconds:.2f} s of the sound, then {more.seconds:.2f} s that the GPT continued"
+        played = PlayedSound(title="Sound and continuation", note=note, sound=joined_sound(prompt.waveform, more))
+        quiet = QUIET if mostly_silent(prompt.waveform, more) else ""
+        yield Continued(stream=stream.text, status=quiet, player=players([played]))
+
+    def _answers(self, analysis: Analysis) -> dict[str, float] | str | None:
+        probe, answers = self.models.probe, analysis.answers
+        if probe is None or answers is None:
+            return None
+        return next(iter(answers)) if probe.description.answer == "value" else dict(answers)
+
+    def _alone(self, work: Callable[[], T]) -> T:
+        with self._turn:
+            return work()
+
+    def _in_turns(self, pieces: Iterable[T]) -> Iterator[T]:
+        """Give what an iterator gives, and leave the models to other users while nobody waits for its next item."""
+        each = iter(pieces)
+        with suppress(StopIteration):
+            while True:
+                yield self._alone(lambda: next(each))
+
+
+def group_of(voice: str | None) -> str | None:
+    """Return the group of a choice of the page."""
+    return None if voice in (None, AVERAGE) else voice
+
+
+def codes_text(analysis: Analysis) -> str:
+    """Write the codes: those of a time step side by side with commas, a line for each of several rates."""
+    rates = split_rates(analysis.codes)
+    lines = [" ".join(",".join(map(str, step)) for step in each.values.tolist()) for each in rates]
+    return lines[0] if len(lines) == 1 else "\n".join(f"rate {n}: {line}" for n, line in enumerate(lines, 1))

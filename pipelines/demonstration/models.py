@@ -1,0 +1,95 @@
+"""The models of a run, and what a page can do with them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from foundation.devices import choose_device
+from foundation.saved_models import CONFIG
+from foundation.saved_models import PROBE as PROBE_KIND
+from lm.model import LanguageModel
+from lm.probing.fitted import FittedProbe
+from lm.rate_model import RateLanguageModel, load_language_model
+from pipelines.demonstration.options import DemoConfig
+from pipelines.store.run_folder import part_of
+from tokenizer.codes import require_same_codebook
+from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
+from tokenizer.tokenizer import Tokenizer
+from vocoder.kinds.kind import Kind
+from vocoder.kinds.table import KINDS
+from vocoder.sampling import Sampling
+from vocoder.synthesis import Synthesis, Trained, Unlearned
+from vocoder.vocoder import Vocoder
+
+T = TypeVar("T")
+MISSING = {
+    "lm": "It has no language model, so the page shows no surprise and continues no sound.",
+    "probe": "It has no probe, so the page names no label.",
+    "vocoder": "It has no WaveNet, so sounds are made without learning.",
+}  # what a page cannot do without a part of a run
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DemoModels:
+    """The parts of a run that are there."""
+
+    tokenizer: Tokenizer | RateTokenizer
+    language_model: LanguageModel | RateLanguageModel | None
+    probe: FittedProbe | None
+    vocoder: Vocoder | None
+    sampling: Sampling  # of the sound
+
+    @classmethod
+    def of_run(cls, settings: DemoConfig) -> "DemoModels":
+        """Load every part of a run that is there; only a tokenizer must be.
+
+        Raises:
+            InputError: a part is damaged, or does not belong to the tokenizer.
+        """
+        device = str(choose_device(settings.device))
+        tokenizer = load_tokenizer(part_of(settings.model, "tokenizer"), device=device)
+        own, sampling = settings.model, settings.sampling
+        model = _if_there(own / "lm", lambda folder: load_language_model(folder, device=device))
+        if model is not None:
+            require_same_codebook(model.format, tokenizer.format, owner=model.name)
+        vocoder = _if_there(
+            own / "vocoder",
+            lambda folder: Vocoder.from_pretrained(
+                folder, device=device, engine=sampling.engine, postfilter=sampling.postfilter
+            ),
+        )
+        if vocoder is not None:
+            vocoder.require_tokenizer(tokenizer.finest)
+        probe = _if_there(own / PROBE_KIND.part, FittedProbe.from_pretrained)
+        return cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of sound that the run can make, the learned one first."""
+        possible = [kind for kind in KINDS if self.vocoder or not kind.learned]
+        return tuple(sorted(possible, key=lambda kind: not kind.learned))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The voices that WaveNet was trained with."""
+        return () if self.vocoder is None else self.vocoder.model.config.groups
+
+    @property
+    def missing(self) -> Iterator[str]:
+        """Say what the page cannot do, a sentence for each part that the run lacks."""
+        for part, found in (("lm", self.language_model), ("probe", self.probe), ("vocoder", self.vocoder)):
+            if found is None:
+                yield MISSING[part]
+
+    def synthesis(self, kind: Kind, *, group: str | None = None, seed: int = 0) -> Synthesis:
+        """Return the synthesis of a kind of sound; only a learned one has groups."""
+        if kind.import_stream is not None:
+            sampling = replace(self.sampling, seed=seed)
+            return Unlearned(kind.import_stream(), self.tokenizer.finest, sampling, name=kind.title)
+        assert self.vocoder is not None, "kinds has no learned one without a vocoder"
+        return Trained(self.vocoder, self.tokenizer.finest, replace(self.sampling, seed=seed, group=group))
+
+
+def _if_there(folder: Path, opened: Callable[[Path], T]) -> T | None:
+    return opened(folder) if (folder / CONFIG).is_file() else None

@@ -1,0 +1,39 @@
+"""``runs/index.html``: the runs of a folder beside each other, with links to their reports."""
+
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from pipelines.pages.environment import draw
+from pipelines.pages.phrasing import quantity
+from pipelines.results.run_listing import KEY_COLUMNS, RunRow, run_rows
+from pipelines.store.run_folder import REPORT
+
+RUNS: Final = "runs"  # folder in which conf/run.yaml puts the folders of runs
+INDEX: Final = "index.html"
+HEADS = ("run", "date (UTC)", "corpus", "options", *(column.heading for column in KEY_COLUMNS), "MB")
+
+
+def write_runs_page(root: Path) -> Path:
+    """Write the page of the runs below a folder, and return its path."""
+    page, beside = root / INDEX, root / f".{INDEX}.{os.getpid()}"  # other runs may end at the same time
+    runs = [(row, _report(row), cells(row)) for row in run_rows(root)]
+    try:
+        beside.write_text(draw("runs.html.jinja", runs=runs, heads=HEADS), encoding="utf-8")
+        beside.replace(page)
+    finally:
+        beside.unlink(missing_ok=True)
+    return page
+
+
+def cells(row: RunRow) -> list[str]:
+    """Write the columns of a run behind its name; ``HEADS`` has their headings."""
+    state = "" if row.state == "finished" else f" ({row.state})"
+    figures = [quantity(value, column.unit) for value, column in zip(row.figures, KEY_COLUMNS, strict=True)]
+    return [f"{row.date}{state}", row.corpus or "–", " ".join(row.options) or "–", *figures, f"{row.size / 1e6:,.1f}"]
+
+
+def _report(row: RunRow) -> str | None:
+    """Return the link to the report of a run, if it has one."""
+    return quote(os.fsencode(f"{row.folder.name}/{REPORT}")) if (row.folder / REPORT).is_file() else None

@@ -1,0 +1,129 @@
+"""The run folders of a folder, one row each: date, corpus, options, key figures and size."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from foundation.errors import InputError
+from foundation.text import escape_line
+from pipelines.commandline.claims import RUN_LOCK, is_held
+from pipelines.commandline.option_index import HYDRA, index
+from pipelines.commandline.run_names import ELSEWHERE, WORDS, option_of, read_words
+from pipelines.results.comparison_record import method_of
+from pipelines.results.run_record import RESULTS, Results, read_results, value_of
+from pipelines.store.stored_features import GPT
+from pipelines.store.unused import folder_size
+from vocoder.kinds.wavenet import WAVENET
+
+State = Literal["finished", "running", "unfinished", "damaged"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyColumn:
+    """A key figure of the table of runs."""
+
+    heading: str
+    unit: str
+    read: Callable[[Results], float | None]
+
+
+def _probe(results: Results) -> float | None:
+    comparison = results.get("comparison")
+    row = method_of(comparison, GPT) if comparison else None
+    return row["value"] if row else None
+
+
+KEY_COLUMNS = (
+    KeyColumn(heading="LM perplexity", unit="", read=lambda results: value_of(results, "lm", "perplexity")),
+    KeyColumn(heading="LM bit/s", unit="", read=lambda results: value_of(results, "lm", "bits_per_second")),
+    KeyColumn(heading="GPT, probe", unit="ratio", read=_probe),
+    KeyColumn(
+        heading="WaveNet, recognised",
+        unit="ratio",
+        read=lambda results: value_of(results, "vocoder", "label_accuracy", WAVENET.key),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A run folder."""
+
+    folder: Path
+    state: State
+    date: str  # UTC, to the minute: of the results, or of the beginning
+    corpus: str = ""
+    options: tuple[str, ...] = ()  # as they were typed, without those at their default
+    figures: tuple[float | None, ...] = (None,) * len(KEY_COLUMNS)
+    size: int = 0  # bytes
+    problem: str | None = None  # why the results cannot be read
+
+    @property
+    def name(self) -> str:
+        """The name of the folder, for people."""
+        return escape_line(self.folder.name)
+
+
+def run_rows(root: Path) -> list[RunRow]:
+    """List the run folders directly below a folder, newest first; folders of other things and links are left out."""
+    if not root.is_dir():
+        raise InputError(f"root={root} is no folder; name the folder of your runs, such as root=runs")
+    return sorted(
+        map(run_row, filter(is_run, root.iterdir())), key=lambda row: (row.date, row.folder.name), reverse=True
+    )
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is that of a run."""
+    marks = (RESULTS, str(WORDS), RUN_LOCK)
+    hidden = folder.name.startswith(".") or folder.is_symlink()
+    return not hidden and folder.is_dir() and any((folder / mark).is_file() for mark in marks)
+
+
+def run_row(folder: Path) -> RunRow:
+    """Read one run folder; a damaged one has its problem in the row."""
+    row = RunRow(folder=folder, state="running" if is_held(folder) else "unfinished", date="")
+    try:
+        begun = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()
+        options = differing_options(read_words(folder) or [])
+        row = replace(row, date=_minute(begun), size=folder_size(folder), options=options)
+        return _with_results(row, read_results(folder)) if (folder / RESULTS).exists() else row
+    except InputError as error:
+        return replace(row, state="damaged", problem=str(error))
+    except OSError as error:
+        return replace(row, state="damaged", problem=f"{error.filename or folder} cannot be read: {error.strerror}")
+
+
+def differing_options(words: list[str]) -> tuple[str, ...]:
+    """Return the options of a command that are not at their default, without Hydra's own and those of `ELSEWHERE`."""
+    known = index("run")
+    defaults = {name: option.value for name, option in known.options.items()}
+    defaults |= {name: group.chosen for name, group in known.groups.items()}
+    return tuple(
+        escape_line(word)
+        for word in words
+        if (name := option_of(word)) not in ELSEWHERE
+        and not name.startswith(f"{HYDRA}.")
+        and word.partition("=")[2] != defaults.get(name)
+    )
+
+
+def _with_results(row: RunRow, results: Results) -> RunRow:
+    corpus, source = results.get("corpus"), results.get("provenance")
+    typed = differing_options(shlex.split(results.get("command", ""))[2:])  # wordless run OPTION...
+    return replace(
+        row,
+        state="finished" if row.state == "unfinished" else row.state,
+        date=_minute(source["date"]) if source else row.date,
+        corpus=corpus["name"] if corpus else "",
+        options=row.options or tuple(word for word in typed if not word.startswith("-")),
+        figures=tuple(column.read(results) for column in KEY_COLUMNS),
+    )
+
+
+def _minute(date: str) -> str:
+    """Write an ISO date to the minute."""
+    return date.replace("T", " ")[:16]

@@ -1,0 +1,176 @@
+"""``wordless runs``: a table of runs, and the deletion of a run or of store entries that no run uses."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foundation.configuration import build
+from foundation.errors import InputError
+from foundation.text import counted, escape, escape_line
+from pipelines.commandline.command import command
+from pipelines.commandline.run_names import require_name
+from pipelines.store.store import StoreConfig
+
+if TYPE_CHECKING:
+    from pipelines.store.unused import StoredEntry
+
+SWITCHES = {"--prune": "prune=true", "--yes": "ask=false"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsConfig:
+    """Options of `runs`.
+
+    Raises:
+        InputError: ``delete`` is no name of a run, or a run and entries are to be deleted in one call.
+    """
+
+    root: Path
+    store: StoreConfig
+    delete: str | None
+    prune: bool
+    ask: bool
+
+    def __post_init__(self) -> None:
+        if self.delete is not None:
+            require_name(self.delete, option="delete")
+            if self.prune:
+                raise InputError(f"delete={self.delete} and prune=true delete different things; call them one by one")
+
+
+def runs(config: dict[str, object]) -> None:
+    """Print the table of runs, or delete what the options name."""
+    settings = build(RunsConfig, config, name="")
+    if settings.prune:
+        prune(settings.store.root, question=settings.ask)
+    elif settings.delete is not None:
+        delete_run(settings.root, settings.delete, question=settings.ask)
+    else:
+        print_runs(settings.root)
+
+
+def print_runs(root: Path) -> None:
+    """Print a row for each run and write ``index.html``; refuse runs that cannot be read after all others."""
+    from pipelines.pages.runs import HEADS, cells, write_runs_page  # imports that a misspelt option need not wait for
+    from pipelines.results.run_listing import run_rows
+
+    rows = run_rows(root)
+    print_table(HEADS, [[row.name, *cells(row)] for row in rows])
+    total = sum(row.size for row in rows)
+    print(f"{counted(len(rows), 'run')}, {total / 1e6:,.1f} MB without the store", flush=True)
+    if rows:
+        try:
+            print(write_runs_page(root), flush=True)
+        except PermissionError as error:
+            print(f"{error.filename} was not written: {error.strerror}", file=sys.stderr)
+    problems = [row.problem for row in rows if row.problem]
+    if problems:
+        several = f" (and {counted(len(problems) - 1, 'other run')} cannot be read)" if len(problems) > 1 else ""
+        raise InputError(f"{problems[0]}{several}")
+
+
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table as wide as the terminal, or unbroken lines where the output is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(escape_line(cell)) for cell in row))
+    for column, head in zip(table.columns, heads, strict=True):
+        column.overflow, column.no_wrap = "fold", head != "options"
+    terminal = sys.stdout.isatty()
+    Console(file=sys.stdout, width=None if terminal else 10_000, highlight=False).print(table, soft_wrap=not terminal)
+
+
+def delete_run(root: Path, name: str, *, question: bool) -> None:
+    """Delete the folder of a run after a question; its entries stay in the store."""
+    from foundation.files import remove
+    from pipelines.commandline.claims import hold, is_held
+    from pipelines.commandline.run_names import relink_latest
+    from pipelines.pages.runs import write_runs_page
+    from pipelines.results.run_listing import is_run
+    from pipelines.store.unused import folder_size
+
+    folder = root / name
+    if not is_run(folder):
+        problem = "is not the folder of a run" if folder.exists() else "does not exist"
+        raise InputError(f"delete={name}: {folder} {problem}; wordless runs lists the runs")
+    if is_held(folder):
+        raise InputError(f"delete={name}: a run is writing {folder}; wait for it, or end it first")
+    if question:
+        ask(f"delete {folder}, {folder_size(folder) / 1e6:,.1f} MB?")
+    with hold(folder, option="delete"):
+        deleted = folder.with_name(f".{name}.deleted")  # so that no killed deletion leaves half a run
+        remove(deleted)
+        folder.rename(deleted)
+        remove(deleted)
+    relink_latest(root)
+    write_runs_page(root)
+    print(f"deleted {folder}; wordless runs --prune deletes the entries of the store that only this run used")
+
+
+def prune(root: Path, *, question: bool) -> None:
+    """Delete the entries of a store that no run uses any more, after a list with sizes and a question."""
+    from pipelines.store.unused import delete_unused, is_unused, stored_entries
+
+    if not root.is_dir():
+        raise InputError(f"store.root={root} is no folder; name the store of your runs, such as store.root=store")
+    entries = stored_entries(root)
+    unused = [entry for entry in entries if is_unused(entry, root)]
+    print_unused(unused)
+    if unknown := sum(entry.users is None or not entry.users.complete for entry in entries):
+        print(f"{_amount(unknown)} of unknown users stay: they are older than the record of users")
+    print(f"{len(unused)} of {_amount(len(entries))} unused, {_megabytes(unused)}", flush=True)
+    if unused and question:
+        ask(f"delete {_amount(len(unused))}, {_megabytes(unused)}, of {root}?")
+    if unused:
+        deleted = [entry for entry in unused if delete_unused(entry, root)]
+        print(f"deleted {_amount(len(deleted))}, {_megabytes(deleted)}")
+
+
+def print_unused(unused: "Sequence[StoredEntry]") -> None:
+    """Print number and size of the entries of each stage, and the folders of the runs that used them."""
+    for stage in sorted({entry.stage for entry in unused}):
+        own = [entry for entry in unused if entry.stage == stage]
+        print(f"{stage:<28} {_amount(len(own)):>12} {_megabytes(own):>14}")
+    gone = sorted({user.path for entry in unused if entry.users for user in entry.users.runs})
+    if gone:
+        print("Runs that used them and no longer exist:", *(f"  {escape(path)}" for path in gone), sep="\n")
+
+
+def _amount(count: int) -> str:
+    return counted(count, "entry", "entries")
+
+
+def _megabytes(entries: "Sequence[StoredEntry]") -> str:
+    return f"{sum(entry.size for entry in entries) / 1e6:,.1f} MB"
+
+
+def ask(question: str) -> None:
+    """Ask a question on the terminal, and end the command unless the answer is yes."""
+    print(f"{escape(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline().strip().lower()
+    if answer not in ("y", "yes"):
+        raise InputError("nothing was deleted; answer y, or add --yes")
+
+
+_main = command("runs", runs, paths=frozenset({"root", "store.root"}), texts=frozenset({"delete"}))
+
+
+def main() -> None:
+    """Take ``--delete NAME``, ``--prune`` and ``--yes`` for options."""
+    words = list(sys.argv[1:])
+    for place, word in enumerate(words[:-1]):
+        if word == "--delete":
+            words[place : place + 2] = [f"delete={words[place + 1]}"]
+            break
+    sys.argv[1:] = [SWITCHES.get(word, word.replace("--delete=", "delete=", 1)) for word in words]
+    _main()
+
+
+if __name__ == "__main__":
+    main()

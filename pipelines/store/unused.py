@@ -1,0 +1,73 @@
+"""Entries of a store that no run uses any more, and their deletion; see `pipelines.store.users`."""
+
+import fcntl
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from foundation.files import remove
+from pipelines.store.users import USERS, Users, read_users
+
+KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
+DELETED: Final = ".deleted"  # an entry whose deletion has begun
+PARTS = ("", ".partial", ".checkpoints", ".damaged", DELETED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredEntry:
+    """An entry of a store, finished or begun."""
+
+    path: Path  # of the folder of the finished entry
+    size: int  # bytes, with checkpoints
+    users: Users | None  # None: there is no record
+
+    @property
+    def stage(self) -> str:
+        """The stage that made the entry."""
+        return self.path.parent.name
+
+
+def stored_entries(root: Path) -> list[StoredEntry]:
+    """List the entries of a store, by stage and key."""
+    found = {path.with_suffix("") for path in root.glob("*/*") if KEY.fullmatch(path.stem) and path.suffix in PARTS}
+    return [
+        StoredEntry(path=path, size=sum(map(folder_size, parts_of(path))), users=read_users(path))
+        for path in sorted(found)
+    ]
+
+
+def is_unused(entry: StoredEntry, root: Path) -> bool:
+    """Return whether all users of an entry are known, and none of them exists any more."""
+    return entry.users is not None and entry.users.complete and not entry.users.alive(root)
+
+
+def delete_unused(entry: StoredEntry, root: Path) -> bool:
+    """Delete an entry, and return whether it is gone; an entry that a run uses by now, or is making, stays."""
+    with entry.path.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        now = StoredEntry(path=entry.path, size=entry.size, users=read_users(entry.path))
+        if not is_unused(now, root):
+            return False
+        deleted = entry.path.with_suffix(DELETED)
+        remove(deleted)
+        if entry.path.exists():
+            entry.path.rename(deleted)  # so that no killed deletion leaves half an entry
+        for part in parts_of(entry.path):
+            remove(part)
+        entry.path.with_suffix(USERS).unlink(missing_ok=True)
+    return True
+
+
+def parts_of(entry: Path) -> Iterator[Path]:
+    """Give the folders of an entry: the entry itself, its partial folder, and its checkpoints."""
+    yield from (path for suffix in PARTS if (path := entry.with_suffix(suffix)).is_dir())
+
+
+def folder_size(folder: Path) -> int:
+    """Sum the sizes of all files of a folder, in bytes; links are not followed."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

@@ -1,0 +1,55 @@
+"""Architectures of speech models as plain values."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from audio.speech_models.architecture import Architecture
+from foundation.configuration import build
+from foundation.errors import InputError
+from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_of_a_folder_are_loaded_or_created_from_plain_values(kind: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, kind, sample_rate=8000, normalises=False)
+    own = Architecture.of_folder(tmp_path, option="weights")
+    assert (own.sample_rate, own.normalises) == (8000, False)
+    convolutions = own.described.convolutions
+    assert (convolutions.stride, convolutions.receptive_field) == (STRIDE, FIELD)
+    assert build(Architecture, json.loads(json.dumps(asdict(own))), name="") == own
+    loaded, random = own.load_network(tmp_path, option="weights"), own.create(seed=3)
+    shapes = {name: tensor.shape for name, tensor in loaded.state_dict().items()}
+    assert shapes == {name: tensor.shape for name, tensor in random.state_dict().items()}
+    assert own.parameters == sum(weight.numel() for weight in random.parameters())
+    again = own.create(seed=3).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in random.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"model_type": "bert"}, "model_type is bert; choose one of wav2vec2"),
+        ({"model_type": None}, "model_type is None; choose one of wav2vec2"),
+        ({"num_hidden_layers": 10**6}, "num_hidden_layers is 1000000, and not a whole number of 1 to 1000"),
+        ({"conv_kernel": [3], "conv_stride": [1, 2]}, "kernels are .* and strides"),
+        ({"num_conv_pos_embeddings": 10**9}, "num_conv_pos_embeddings is 1000000000; choose at most 1000"),
+    ],
+)
+def test_sizes_of_no_speech_model_are_refused(changes: dict[str, object], problem: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    own = Architecture.of_folder(tmp_path, option="weights")
+    with pytest.raises(InputError, match=problem):
+        Architecture(config=own.config | changes)
+
+
+def test_a_file_names_no_code_of_the_attention(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path)
+    own = Architecture.of_folder(tmp_path, option="weights")
+    changes = {"attn_implementation": "someone/kernel", "_attn_implementation_internal": "someone/kernel"}
+    model = Architecture(config=own.config | changes | {"auto_map": {"AutoModel": "planted.Model"}}).create(seed=0)
+    assert model.config._attn_implementation in ("sdpa", "eager")
+    assert type(model).__name__ == "Wav2Vec2Model"

@@ -1,0 +1,118 @@
+"""What a check found, and how large its work is."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Sizes of the work: a GPU gets what fills it, a CPU what it does in a minute, a test what it does in seconds."""
+
+    steps: int  # of each training that is measured
+    crops: int  # of a step of WaveNet
+    codes: int  # of a crop
+    generated: tuple[int, ...]  # numbers of clips side by side
+    frames: int  # of each generated clip
+    points: int  # of k-means
+    clips: int  # of SimCLR's batches, and of the features
+    sound_seconds: float  # to encode
+    copied_bytes: int  # to measure the memory's bandwidth
+
+
+SCALES = {
+    "cuda": Scale(
+        steps=100,
+        crops=32,
+        codes=25,
+        generated=(1, 32, 256),
+        frames=64,
+        points=4_000_000,
+        clips=96,
+        sound_seconds=600.0,
+        copied_bytes=1 << 30,
+    ),
+    "cpu": Scale(
+        steps=4,
+        crops=2,
+        codes=25,
+        generated=(1, 32),
+        frames=4,
+        points=100_000,
+        clips=16,
+        sound_seconds=30.0,
+        copied_bytes=1 << 27,
+    ),
+    "tiny": Scale(
+        steps=1,
+        crops=1,
+        codes=5,
+        generated=(1, 2),
+        frames=1,
+        points=2_000,
+        clips=4,
+        sound_seconds=2.0,
+        copied_bytes=1 << 20,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Agreement with the CPU, and rates."""
+
+    difference: float  # from the CPU's result, as the check's docstring defines it
+    allowed: float
+    rates: dict[str, float] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()  # parts that did not run, with the reason
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is allowed."""
+        return self.difference <= self.allowed
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Time work to its end on the device, after one run that warms up."""
+    work()
+    _finish(device)
+    began = time.perf_counter()
+    work()
+    _finish(device)
+    return time.perf_counter() - began
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def bandwidth(device: torch.device, size: int) -> float:
+    """Measure bytes per second, read and written, of a copy of ``size`` bytes within the device's memory."""
+    source = torch.zeros(size // 4, device=device)
+    target = torch.empty_like(source)
+    return 2 * size / seconds_of(lambda: target.copy_(source), device)
+
+
+def relative(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
+    """Return the largest difference, relative to the largest value of the same tensor."""
+    pairs = zip((each.double().cpu() for each in found), (each.double() for each in wanted), strict=True)
+    return max(float((one - other).abs().max() / other.abs().max().clamp(min=1e-12)) for one, other in pairs)
+
+
+def missing(*modules: str) -> str:
+    """Return the first of some modules that is not installed, or an empty string."""
+    return next((name for name in modules if not _is_there(name)), "")
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # a module that a test blocks
+        return False

@@ -1,0 +1,89 @@
+"""CUDA paths of the compared networks: SimCLR's training, features of its encoder, and states of the GPT."""
+
+import copy
+from functools import partial
+
+import numpy as np
+import torch
+
+from lm.baselines.augmentation import AugmentationConfig, augmenting
+from lm.baselines.block_features import pool_blocks
+from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips
+from lm.baselines.encoder import ConvEncoder, ConvEncoderConfig, create_encoder
+from lm.baselines.simclr import PairBatches, create_simclr, loss, validation_pairs
+from lm.contrast import ContrastConfig
+from lm.gpt import GPT, GPTConfig, create_gpt
+from lm.pooling import POOLINGS
+from lm.vocabulary import Vocabulary
+from tests.gpu.finding import CPU, Finding, Scale, missing, relative, seconds_of
+from tests.gpu.training import trained
+from training.state import FitConfig
+
+MELS, LONGEST = 80, 150
+COMPARED_STEPS = 2
+TOLERANCE = 0.01  # cuDNN multiplies in TF32, which has 10 bits
+
+
+def simclr_training(device: torch.device, scale: Scale) -> Finding:
+    """Train SimCLR; the difference is that of the validation loss after two steps."""
+    clips = _clips(4 * scale.clips)
+    make_view = augmenting(AugmentationConfig(), std=torch.ones(MELS))
+    config = ClipBatchConfig(batch_size=scale.clips, max_frames=LONGEST)
+    batches = PairBatches(views=ClipViews(clips, config, make_view), temperature=0.1)
+    validation = validation_pairs(clips, config, make_view, temperature=0.1)[:1]
+    model = create_simclr(ConvEncoderConfig(), ContrastConfig(), seed=0)
+    train = partial(trained, model, batches, validation, loss)
+    short, long = (FitConfig(steps=steps, lr=1e-3) for steps in (COMPARED_STEPS, scale.steps))
+    seconds = seconds_of(lambda: train(long, device), device)
+    host = seconds_of(lambda: batches.batch(1, 0, 1), CPU)
+    return Finding(
+        difference=relative(train(short, device), train(short, CPU)),
+        allowed=TOLERANCE,
+        rates={"clips_per_second": scale.steps * scale.clips / seconds, "host_seconds_per_batch": host},
+    )
+
+
+def _clips(count: int) -> StoredClips:
+    random = np.random.default_rng(0)
+    return StoredClips.together(
+        [random.standard_normal((int(frames), MELS), np.float32) for frames in random.integers(40, LONGEST, count)]
+    )
+
+
+def encoder_features(device: torch.device, scale: Scale) -> Finding:
+    """Pool the states of each block of the encoder, as probes read them; clip by clip."""
+    encoder = create_encoder(ConvEncoderConfig(), seed=0).eval()
+    spectrogram = torch.randn(LONGEST, MELS, generator=torch.Generator().manual_seed(0))
+
+    @torch.inference_mode()
+    def pooled(model: ConvEncoder, on: torch.device) -> list[torch.Tensor]:
+        rows = pool_blocks(model, [LONGEST], [[spectrogram]], POOLINGS, layer="block", device=str(on))
+        return [torch.from_numpy(row) for row in rows.values()]
+
+    there = copy.deepcopy(encoder).to(device)
+    seconds = seconds_of(lambda: [pooled(there, device) for _ in range(scale.clips)], device)
+    return Finding(
+        difference=relative(pooled(there, device), pooled(encoder, CPU)),
+        allowed=TOLERANCE,
+        rates={"clips_per_second": scale.clips / seconds},
+    )
+
+
+def gpt_states(device: torch.device, scale: Scale) -> Finding:
+    """Compute the GPT's hidden states, as probes read them; it needs fairseq2."""
+    if absent := missing("fairseq2"):
+        return Finding(difference=0.0, allowed=0.0, left_out=(f"the GPT: {absent} is not installed",))
+    vocabulary = Vocabulary(codebook_size=256, streams=1)
+    gpt = create_gpt(GPTConfig(model_dim=128, layers=4, heads=4, ffn_dim=336), vocabulary, seed=0).eval()
+    tokens = torch.randint(0, 256, (scale.clips, 100), generator=torch.Generator().manual_seed(0))
+    states = {place: _states(gpt, tokens, place) for place in (CPU, device)}
+    seconds = seconds_of(lambda: gpt.hidden_states(tokens.to(device)), device)
+    return Finding(
+        difference=relative([states[device]], [states[CPU]]),
+        allowed=1e-3,
+        rates={"codes_per_second": tokens.numel() / seconds},
+    )
+
+
+def _states(gpt: GPT, tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return gpt.to(device).hidden_states(tokens.to(device)).cpu()

@@ -1,0 +1,56 @@
+"""The script for GPUs: it runs where there is none, and without the libraries that only whole runs need."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from foundation.devices import copy_to, local_gpus
+from tests.gpu.check import CHECKS
+from tests.gpu.lloyd import lloyd
+
+ROOT = Path(__file__).parents[2]
+ABSENT = ("fairseq2", "fairseq2n", "faiss", "hydra", "omegaconf", "soundfile", "soxr", "espeakng_loader", "librosa")
+
+
+def test_every_path_runs_on_a_cpu_without_fairseq2_faiss_and_libsndfile(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU: call tests/gpu/run.sh")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r}))\n"
+        "from tests.gpu.check import main\n"
+        f"sys.exit(main(['--tiny', {str(tmp_path / 'found.json')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "no GPU here"
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["device"].startswith("no GPU")
+    assert set(found["checks"]) == set(CHECKS)
+    assert all(each["agrees"] for each in found["checks"].values())
+    assert found["checks"]["gpt_states"]["left_out"] == ["the GPT: fairseq2 is not installed"]
+    assert "faiss is not installed" in found["checks"]["kmeans"]["left_out"][0]
+    rates = found["checks"]["wavenet_training"]["rates"]
+    assert rates["ratio_to_plain"] == pytest.approx(rates["samples_per_second"] / rates["plain_samples_per_second"])
+    assert rates["share_of_memory_bandwidth"] > 0
+
+
+def test_lloyd_never_raises_its_objective_and_finds_clusters() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randint(4, (2000, 1), generator=generator) * 10 + torch.randn(2000, 3, generator=generator) / 10
+    centroids, objective = lloyd(points, codes=8, iterations=10, seed=1)
+    assert bool((objective.diff() <= 1e-4).all())
+    distances = torch.cdist(points, centroids).amin(1).square()
+    assert objective[-1] == pytest.approx(float(distances.mean()), rel=0.1)
+
+
+def test_copies_stay_on_a_cpu_and_gpus_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor = torch.ones(3)
+    assert copy_to(tensor, torch.device("cpu")) is tensor
+    assert list(local_gpus(torch.device("cpu"))) == []
+    assert list(local_gpus(torch.device("cuda", 1))) == [1]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert list(local_gpus(torch.device("cuda", 1))) == [0, 1, 2]

@@ -1,0 +1,151 @@
+"""WaveNet's CUDA paths: training in bf16, and generation by a CUDA graph."""
+
+import time
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.sounds import random_tokenizer
+from benchmarks.vocoder import weight_bytes
+from tests.gpu.finding import CPU, Finding, Scale, bandwidth, relative, seconds_of
+from tests.gpu.plain_wavenet import PlainWaveNet
+from tests.gpu.training import trained
+from training.state import FitConfig
+from vocoder.crops import Crops, CropsConfig, VocoderClips, loss
+from vocoder.engines.choice import choose_engine, create_streams, precision
+from vocoder.engines.torch_streams import draw_levels
+from vocoder.generation import GenerationInput, generate
+from vocoder.sampling import EngineChoice, Sampling
+from vocoder.wavenet.network import WaveNet, WaveNetConfig, create_wavenet
+
+CONFIG = WaveNetConfig()
+BF16_BYTES = 2
+COMPARED_STEPS, COMPARED_CODES = 2, 5
+SAMPLING = Sampling(temperature=1.0)
+
+
+def wavenet_training(device: torch.device, scale: Scale) -> Finding:
+    """Train in bf16; the difference is that of the validation loss after two steps.
+
+    The rates stand beside a plain loop over a textbook's WaveNet, beside `torch.compile` on a GPU, and beside the
+    bytes that a step cannot do without.
+    """
+    model, crops = create_wavenet(CONFIG, seed=0), _crops(scale.crops, scale.codes)
+    few = _crops(1, COMPARED_CODES)
+    train = partial(
+        trained, model, few, [few.batch(0)], loss, FitConfig(steps=COMPARED_STEPS, lr=1e-3, precision="bf16")
+    )
+    rates = {"samples_per_second": _training_rate(model, crops, scale, device)}
+    rates["plain_samples_per_second"] = _plain_rate(PlainWaveNet(CONFIG), crops, scale, device)
+    rates["ratio_to_plain"] = rates["samples_per_second"] / rates["plain_samples_per_second"]
+    moved = least_bytes(CONFIG) * rates["samples_per_second"]
+    rates["share_of_memory_bandwidth"] = moved / bandwidth(device, scale.copied_bytes)
+    began = time.perf_counter()
+    crops.batch(1)
+    rates["host_seconds_per_batch"] = time.perf_counter() - began
+    left_out = []
+    if device.type == "cuda":
+        rates["compiled_plain_loop_samples_per_second"] = _plain_rate(torch.compile(model), crops, scale, device)
+    else:
+        left_out.append("torch.compile: it is measured on a GPU")
+    difference = relative(train(device), train(CPU))
+    return Finding(difference=difference, allowed=0.02, rates=rates, left_out=tuple(left_out))
+
+
+def _crops(count: int, codes: int) -> Crops:
+    """Return crops of noise with random codes, from one clip."""
+    random, tokenizer, length = np.random.default_rng(0), random_tokenizer(), 20 * codes
+    clips = VocoderClips(
+        samples=random.integers(-3000, 3000, length * CONFIG.samples_per_code).astype(np.int16),
+        sample_offsets=np.array([0, length * CONFIG.samples_per_code]),
+        codes=random.integers(0, tokenizer.format.codebook_size, (length, 1)).astype(np.int32),
+        code_offsets=np.array([0, length]),
+        groups=np.array([-1]),
+    )
+    return Crops(clips, tokenizer, CONFIG, CropsConfig(batch_size=count, crop_codes=codes))
+
+
+def _training_rate(model: WaveNet, crops: Crops, scale: Scale, device: torch.device) -> float:
+    """Measure samples per second of the project's loop: batches, copies, steps, one validation, one checkpoint."""
+    config = FitConfig(steps=scale.steps, lr=1e-4, precision="bf16", validate_every=scale.steps)
+    seconds = seconds_of(lambda: trained(model, crops, [crops.batch(0)], loss, config, device), device)
+    return scale.steps * scale.crops * scale.codes * CONFIG.samples_per_code / seconds
+
+
+def _plain_rate(model: nn.Module, crops: Crops, scale: Scale, device: torch.device) -> float:
+    """Measure samples per second of a loop as in PyTorch's tutorials, over the same batches."""
+    model = model.to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+    def train() -> None:
+        for step in range(scale.steps):
+            batch = crops.batch(step).to(device)
+            optimizer.zero_grad()
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                total, count = loss(model, batch)
+            (total / count).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            total.item()
+
+    return scale.steps * scale.crops * scale.codes * CONFIG.samples_per_code / seconds_of(train, device)
+
+
+def least_bytes(config: WaveNetConfig) -> int:
+    """Count the bytes that a training step in bf16 moves per sample at least, of its layers alone.
+
+    Forward, a layer reads and writes its residual stream, and writes its gates and their product. Backward, it reads
+    the gates, the stream and the gradients of both outputs, and writes the gradients of gates and stream.
+    """
+    residual, gates = config.residual_channels, config.gate_channels
+    forward, backward = 2 * residual + gates + gates // 2, 3 * residual + 2 * gates + gates // 2
+    return BF16_BYTES * config.layers * (forward + backward)
+
+
+def wavenet_generation(device: torch.device, scale: Scale) -> Finding:
+    """Generate clips side by side; the difference is the share of levels that the CPU draws otherwise from one past."""
+    model = create_wavenet(CONFIG, seed=0).eval()
+    torch.nn.init.normal_(model.output.weight, std=0.5, generator=torch.Generator().manual_seed(0))
+    there = create_wavenet(CONFIG, seed=0).eval()
+    there.load_state_dict(model.state_dict())
+    there.to(device)
+    rates: dict[str, float] = {}
+    reading, fastest = bandwidth(device, scale.copied_bytes), choose_engine("auto", device.type).engine
+    for clips in scale.generated:
+        speed = _generation_rate(there, clips, scale.frames, "auto", device)
+        rates[f"samples_per_second_{clips}"] = speed
+        rates[f"share_of_memory_bandwidth_{clips}"] = speed * weight_bytes(CONFIG, fastest, clips, 1) / reading
+        plain = _generation_rate(there, clips, 1, "torch", device)
+        rates[f"ratio_to_plain_{clips}"] = speed / plain
+    other = max(_other_levels(model, there, clips) for clips in scale.generated)
+    return Finding(difference=other, allowed=0.01 if precision(fastest) == "fp32" else 0.05, rates=rates)
+
+
+def _generation_rate(model: WaveNet, clips: int, frames: int, engine: EngineChoice, device: torch.device) -> float:
+    conditions = torch.randn(clips, frames, CONFIG.condition_inputs, generator=torch.Generator().manual_seed(0))
+    inputs = [GenerationInput(spectrogram=each, seed=seed) for seed, each in enumerate(conditions)]
+    seconds = seconds_of(lambda: generate(model, inputs, sampling=SAMPLING, engine=engine), device)
+    return clips * frames * CONFIG.hop_length / seconds
+
+
+@torch.inference_mode()
+def _other_levels(model: WaveNet, there: WaveNet, clips: int) -> float:
+    """Generate one frame on the device, and draw each level again on the CPU from the generated past."""
+    generator = torch.Generator().manual_seed(1)
+    spectrogram = torch.randn(clips, 1, CONFIG.condition_inputs, generator=generator)
+    draws = torch.rand(clips, CONFIG.hop_length, generator=generator)
+    device = there.embedding.weight.device
+    engine = choose_engine("auto", device.type).engine
+    nothing = torch.full((clips, CONFIG.hop_length), -1)
+    found = create_streams(there, clips, engine).advance(
+        there.conditions(spectrogram.to(device)), nothing, draws, SAMPLING
+    )
+    logits = create_streams(model, clips, "torch").score(model.conditions(spectrogram), found.long())
+    wanted = draw_levels(logits.flatten(0, 1), draws.flatten()[:, None], SAMPLING).view(clips, -1)
+    return _share(found != wanted)
+
+
+def _share(chosen: Tensor) -> float:
+    return float(chosen.float().mean())

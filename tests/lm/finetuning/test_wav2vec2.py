@@ -1,0 +1,125 @@
+"""wav2vec 2.0 and its kin as bodies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audio.speech_models.encoder import load_speech_encoder
+from foundation.errors import InputError
+from lm.baselines.masking import MaskConfig
+from lm.baselines.wav2vec2 import Wav2vec2Config
+from lm.baselines.waveform_augmentation import WaveformAugmentationConfig
+from lm.finetuning.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body, Wav2vec2Options
+from lm.finetuning.body import freeze
+from lm.finetuning.reading import read_states
+from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+from tests.pipelines.tiny import sweep
+
+RATE = 16_000
+SIZES = Wav2vec2Config(
+    channels=8, kernels=(10, 3, 3), strides=(5, 4, 4), width=16, layers=2, heads=2, ffn_dim=24, positions=4
+)
+
+
+def opened(folder: Path, kind: str = "wav2vec2", **options: object) -> tuple[Wav2vec2Body, SpeechNetwork]:
+    """The body of a checkpoint, and its network."""
+    save_checkpoint(folder, kind)
+    source = Wav2vec2Options(**options).open({}, weights=str(folder))  # type: ignore[arg-type]  # any option
+    assert isinstance(source.body, Wav2vec2Body)
+    network = source.create(seed=0)
+    assert isinstance(network, SpeechNetwork)
+    return source.body, network.eval()
+
+
+def read(body: Wav2vec2Body, *seconds: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The inputs of sweeps, as they are stored and read, and their lengths."""
+    front_end = body.front_end(Path(), device="cpu")
+    clips = [torch.from_numpy(front_end([sweep(each, RATE)]).astype(np.float32)) / 32768 for each in seconds]
+    return torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), torch.tensor([len(clip) for clip in clips])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_are_those_of_the_speech_model(kind: str, tmp_path: Path) -> None:
+    body, network = opened(tmp_path, kind)
+    inputs, lengths = read(body, 0.1, 0.25, FIELD / RATE)
+    with torch.no_grad():
+        states, counts = read_states(network, body.reading, inputs, lengths)
+        layers = network.layer_states(inputs, lengths)
+        encoder = load_speech_encoder(tmp_path, option="folder")
+        for clip, length in enumerate(lengths.tolist()):
+            alone = encoder.states(inputs[clip : clip + 1, :length], lengths[clip : clip + 1], layers=[1, 2, 3])
+            assert counts[clip] == 1 + (length - FIELD) // STRIDE
+            torch.testing.assert_close(states[clip, : counts[clip]], alone[-1, 0], atol=1e-4, rtol=1e-3)
+            torch.testing.assert_close(layers[:, clip, : counts[clip]], alone[:, 0], atol=1e-4, rtol=1e-3)
+
+
+def test_long_recordings_are_read_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lm.finetuning.bodies.wav2vec2.PIECE_FRAMES", 8)
+    body, network = opened(tmp_path)
+    inputs, lengths = read(body, 0.1)
+    with torch.no_grad():
+        states, counts = read_states(network, body.reading, inputs, lengths)
+        samples = body.reading.num_inputs(8)
+        first = network(inputs[:, :samples], torch.tensor([samples]))
+        second = network(inputs[:, 4 * STRIDE : 4 * STRIDE + samples], torch.tensor([samples]))
+    assert states.shape[1] == counts[0] == 20
+    torch.testing.assert_close(states[0, :8], first[0])
+    torch.testing.assert_close(states[0, 8:12], second[0, 4:])
+
+
+def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
+    body, network = opened(tmp_path, masking=MaskConfig(share=0.5, length=2))
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    inputs, lengths = read(body, 0.2, 0.3)
+    whole = network(inputs, lengths)
+    network.train()
+    torch.manual_seed(0)
+    masked = network(inputs, lengths)
+    torch.manual_seed(0)
+    torch.testing.assert_close(network(inputs, lengths), masked)
+    assert not torch.allclose(masked, whole, atol=1e-3)
+
+
+@pytest.mark.parametrize(("count", "trainable"), [(0, [0, 1, 2, 3]), ("inputs", [1, 2, 3]), (1, [2, 3]), ("all", [])])
+def test_convolutions_are_frozen_before_layers(count: int, trainable: list[int], tmp_path: Path) -> None:
+    _, network = opened(tmp_path)
+    freeze(network, count)
+    free = [any(weight.requires_grad for weight in layer.parameters()) for layer in network.layers]
+    assert [number for number, own in enumerate(free) if own] == trainable
+
+
+def test_options_give_the_sizes_of_random_weights() -> None:
+    source = Wav2vec2Options(model=SIZES, sample_rate=8000).open({}, weights="none")
+    assert source.body.reading.sample_rate == 8000
+    assert source.body.dim == 16
+    one, other, again = (source.create(seed=seed).state_dict() for seed in (1, 2, 1))
+    assert all(torch.equal(value, again[name]) for name, value in one.items())
+    assert not all(torch.equal(value, other[name]) for name, value in one.items())
+    assert source.body.parameters == sum(weight.numel() for weight in source.create(seed=0).parameters())
+
+
+def test_the_same_body_is_opened_without_its_weights(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "hubert")
+    source = Wav2vec2Options().open({"wav2vec2": tmp_path}, weights="run")
+    assert source.fingerprint
+    assert not source.untrained.fingerprint
+    trained, random = (each.create(seed=1).state_dict() for each in (source, source.untrained))
+    assert trained.keys() == random.keys()
+    assert not all(torch.equal(value, random[name]) for name, value in trained.items())
+
+
+def test_what_cannot_be_a_body_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"body\.weights=.* has no config\.json that can be read"):
+        Wav2vec2Options().open({}, weights=str(tmp_path))
+    save_checkpoint(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"body\.weights=.* holds pickled weights alone \(pytorch_model\.bin\)"):
+        Wav2vec2Options().open({}, weights=str(tmp_path))
+    with pytest.raises(InputError, match=r"body\.augmentation\.crop is 0\.9; the label may belong to the whole clip"):
+        Wav2vec2Options(augmentation=WaveformAugmentationConfig(crop=0.9))
+    with pytest.raises(InputError, match=r"body\.sample_rate is 0; it must be"):
+        Wav2vec2Options(sample_rate=0)

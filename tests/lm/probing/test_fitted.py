@@ -1,0 +1,73 @@
+"""A fitted probe answers as the probe of the comparison does, also after it was saved."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from foundation.errors import InputError
+from lm.probing.config import ProbeConfig, penalty_grid
+from lm.probing.fitted import FittedProbe, VectorRecipe
+from lm.probing.probe import scores_of_others
+from lm.probing.task import ProbeTask
+
+
+def _task(classes: int, *, several: bool = False) -> ProbeTask:
+    rng = np.random.default_rng(1)
+    if several:  # the first class is on every clip
+        present = rng.random((80, classes)) < 0.5
+        labels = [";".join(["always", *(f"class {k}" for k in np.flatnonzero(row))]) for row in present]
+    else:
+        labels = [f"class {clip % classes}" for clip in range(80)]
+    splits = [("train", "train", "validation", "test")[clip // classes % 4] for clip in range(80)]
+    return ProbeTask.of(labels, splits, label_separator=";" if several else None)
+
+
+def _features(task: ProbeTask, dim: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((len(task.classes), dim))
+    made = 5 + 0.1 * (task.targets @ means + rng.standard_normal((len(task.targets), dim)))
+    return made.astype(np.float32)
+
+
+def _fitted(task: ProbeTask, features: np.ndarray, config: ProbeConfig, penalties: tuple[float, ...]) -> FittedProbe:
+    key, recipe = "gpt/layer_1:mean", VectorRecipe()
+    return FittedProbe.fit(features, task, config, of=key, recipe=recipe, penalties=penalties, test_accuracy=0.5)
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "ridge"])
+@pytest.mark.parametrize("dim", [6, 150])  # fewer and more than there are training clips
+@pytest.mark.parametrize(("classes", "several"), [(2, False), (4, False), (3, True)])
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_scores_are_those_of_the_comparison(
+    classifier: Literal["logistic", "ridge"], dim: int, classes: int, several: bool, power: float, tmp_path: Path
+) -> None:
+    task, config = _task(classes, several=several), ProbeConfig(classifier=classifier, power=power)
+    features, others = _features(task, dim), _features(task, dim)[:7] + np.float32(0.05)
+    penalties = penalty_grid(3, config)
+    wanted = scores_of_others(features, others, task, config, penalties=penalties)
+    fitted = _fitted(task, features, config, penalties)
+    np.testing.assert_allclose(fitted.scores(others), wanted, atol=2e-4)
+    fitted.save_pretrained(tmp_path / "probe")
+    again = FittedProbe.from_pretrained(tmp_path / "probe")
+    assert again.description == fitted.description
+    np.testing.assert_array_equal(again.scores(others), fitted.scores(others))
+
+
+def test_chance_is_the_accuracy_of_the_most_frequent_class() -> None:
+    labels = ["yes"] * 6 + ["no"] * 2 + ["yes", "no", "no", "no", "yes"]
+    task = ProbeTask.of(labels, ["train"] * 8 + ["validation"] + ["test"] * 4)
+    fitted = _fitted(task, _features(task, 3), ProbeConfig(), (1.0,))
+    assert fitted.description.chance == 0.25  # one of four test clips is a yes
+
+
+def test_vectors_of_another_size_and_damaged_files_are_refused(tmp_path: Path) -> None:
+    task = _task(3)
+    fitted = _fitted(task, _features(task, 6), ProbeConfig(), (1.0,))
+    with pytest.raises(InputError, match=r"features have the shape \(1, 5\); gpt/layer_1:mean has 6 numbers a sound"):
+        fitted.scores(np.zeros((1, 5), np.float32))
+    fitted.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-8])
+    with pytest.raises(InputError, match="holds a damaged probe"):
+        FittedProbe.from_pretrained(tmp_path)

@@ -1,0 +1,33 @@
+"""Ridge regression beside scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from lm.probing.ridge import RidgeProbe, normal_equations
+
+
+def _clips(clips: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return features ``(clips, dim)`` and targets ``(clips, 3)``."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((clips, dim)).astype(np.float32)
+    return features, np.eye(3, dtype=bool)[(features @ rng.standard_normal((dim, 3))).argmax(1)]
+
+
+@pytest.mark.parametrize(("clips", "dim"), [(200, 12), (20, 50)], ids=["more clips", "more features"])
+def test_every_penalty_has_the_solution_of_scikit_learn(clips: int, dim: int) -> None:
+    features, targets = _clips(clips, dim)
+    others = _clips(7, dim)[0]
+    ridge = RidgeProbe(features, targets)
+    for penalty in (1e-3, 0.1, 10.0):
+        ridge.fit(penalty)
+        oracle = Ridge(alpha=1 / penalty).fit(features.astype(np.float64), targets.astype(np.float64))
+        np.testing.assert_allclose(ridge.scores(others), oracle.predict(others), atol=1e-4)
+
+
+def test_normal_equations_in_blocks_are_those_of_all_clips() -> None:
+    features, targets = _clips(100, 5)
+    wanted = targets.astype(np.float64)
+    products, answers = normal_equations(features, wanted, at_once=7)
+    np.testing.assert_allclose(products, features.T.astype(np.float64) @ features, rtol=1e-5)
+    np.testing.assert_allclose(answers, features.T.astype(np.float64) @ wanted, rtol=1e-5, atol=1e-9)

@@ -1,0 +1,102 @@
+"""Names of runs, and the link to the latest one."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from foundation.errors import InputError
+from pipelines.commandline.run_names import (
+    link_latest,
+    option_of,
+    read_words,
+    relink_latest,
+    require_name,
+    require_same_run,
+)
+
+
+def write_words(folder: Path, *words: str) -> Path:
+    """A run folder as Hydra begins it."""
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra/overrides.yaml").write_text(yaml.safe_dump(list(words)))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["wake", "1", "a.b", "größe_2", "x" * 100, "2025-01-31_12-00-00"])
+def test_a_name_of_a_folder_is_taken(name: str) -> None:
+    require_name(name, option="name")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "/a", ".hidden", "-x", "a b", "a\nb", "latest", "x" * 101, "a$b"]
+)
+def test_other_names_are_refused_in_one_line(name: str) -> None:
+    with pytest.raises(InputError, match=r"letters, digits, _, \., \+ and -") as error:
+        require_name(name, option="name")
+    assert " ".join(str(error.value).split()).count("such as name=wake") == 1
+
+
+def test_the_same_options_in_any_order_resume(tmp_path: Path) -> None:
+    folder = write_words(tmp_path / "wake", "seed=1", "lm=tiny", "name=wake", "workers=2")
+    require_same_run(folder, ["lm=tiny", "seed=1", "name=wake"], "run")
+    require_same_run(tmp_path / "new", ["seed=1"], "run")
+    (tmp_path / "empty").mkdir()
+    require_same_run(tmp_path / "empty", ["seed=1"], "run")
+
+
+def test_another_run_is_not_overwritten(tmp_path: Path) -> None:
+    folder = write_words(tmp_path / "wake", "seed=1", "name=wake")
+    with pytest.raises(InputError, match=r"this one is with lm=tiny, with seed=2, without seed=1: .*--delete wake"):
+        require_same_run(folder, ["seed=2", "lm=tiny"], "run")
+
+
+def test_what_is_no_run_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").touch()
+    (tmp_path / "link").symlink_to("mine")
+    for name, told in (("mine", "something that is no run"), ("link", "exists and is no folder")):
+        with pytest.raises(InputError, match=told):
+            require_same_run(tmp_path / name, [], "run")
+
+
+def test_a_sweep_is_told_by_its_own_record(tmp_path: Path) -> None:
+    (tmp_path / "codes").mkdir()
+    content = {"hydra": {"overrides": {"task": ["tokenizer.codebook_size=64,256", "name=codes"]}}}
+    (tmp_path / "codes/multirun.yaml").write_text(yaml.safe_dump(content))
+    require_same_run(tmp_path / "codes", ["tokenizer.codebook_size=64,256"], "sweep")
+    with pytest.raises(InputError, match="a sweep of another command"):
+        require_same_run(tmp_path / "codes", ["tokenizer.codebook_size=64,512"], "sweep")
+
+
+@pytest.mark.parametrize("content", ["", "{", "a: 1", "!!python/object:os.system {}", "3"])
+def test_a_damaged_record_is_no_record(tmp_path: Path, content: str) -> None:
+    folder = write_words(tmp_path / "wake")
+    (folder / ".hydra/overrides.yaml").write_text(content)
+    assert read_words(folder) is None
+
+
+@pytest.mark.parametrize("word", ["lm.fit.steps=5", "+lm.fit.steps=5", "++lm.fit.steps=a=b", "~lm.fit.steps"])
+def test_an_option_has_its_name_in_each_way_to_write_it(word: str) -> None:
+    assert option_of(word) == "lm.fit.steps"
+
+
+def test_the_latest_run_is_a_link_that_moves_with_its_folder(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        link_latest(tmp_path / "runs" / name)
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    link = tmp_path / "moved/latest"
+    assert link.resolve() == (tmp_path / "moved/b").resolve()
+    relink_latest(tmp_path / "moved")
+    assert link.is_symlink()
+    (tmp_path / "moved/b").rmdir()
+    relink_latest(tmp_path / "moved")
+    assert sorted(path.name for path in (tmp_path / "moved").iterdir()) == ["a"]
+
+
+def test_a_file_that_is_called_latest_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "latest").write_text("mine")
+    link_latest(tmp_path / "a")
+    assert (tmp_path / "latest").read_text() == "mine"

@@ -1,0 +1,288 @@
+"""From a sound to what the page shows and plays, without a browser."""
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.waveform import Waveform
+from foundation.errors import InputError
+from pipelines.demonstration.analysis import Analysis
+from pipelines.demonstration.answers import AVERAGE, Continued, DemoAnswers
+from pipelines.demonstration.continuing import Request, mostly_silent, prompt_of
+from pipelines.demonstration.examples import examples_of
+from pipelines.demonstration.models import DemoModels
+from pipelines.demonstration.options import DemoConfig
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny import save_rates_run, save_run, save_tokenizer, sweep
+from tokenizer.rates import split_rates
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.kinds.kind import Kind
+from vocoder.kinds.wavenet import WAVENET
+
+LIMIT = 2.0  # seconds of a sound
+
+
+def options(model: Path, **changes: object) -> DemoConfig:
+    values: dict[str, object] = {
+        "model": model,
+        "port": 0,
+        "browser": False,
+        "max_seconds": LIMIT,
+        "vocoder_temperature": 0.7,
+        "postfilter": 1.0,
+        "device": "cpu",
+        "engine": "auto",
+    }
+    return DemoConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
+
+
+def answers_of(model: Path) -> DemoAnswers:
+    return DemoAnswers(DemoModels.of_run(options(model)), max_seconds=LIMIT)
+
+
+@pytest.fixture(scope="module")
+def answers(finished_run: FinishedRun) -> DemoAnswers:
+    return answers_of(finished_run.folder)
+
+
+@pytest.fixture(scope="module")
+def original(finished_run: FinishedRun) -> Path:
+    return finished_run.folder / "listening/0_original.wav"
+
+
+@pytest.fixture(scope="module")
+def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tone") / "tone.wav"
+    soundfile.write(path, sweep(0.9, 4000), 4000)
+    return path
+
+
+def analysed(answers: DemoAnswers, path: Path) -> Analysis:
+    shown = answers.show(path)
+    assert shown.problem == ""
+    assert shown.analysis is not None
+    return shown.analysis
+
+
+def continued(answers: DemoAnswers, analysis: Analysis, **changes: object) -> list[Continued]:
+    asked: dict[str, object] = {"after": 9.0, "seconds": 1.5, "temperature": 0.9, "seed": 3, "kind": "wavenet"}
+    return [*answers.continue_it(analysis, **{"voice": AVERAGE, **asked, **changes})]  # type: ignore[arg-type]
+
+
+def played_in(page: str) -> list[tuple[np.ndarray, int]]:
+    """The sounds of the players of a piece of a page, in 16 bits, with their rates."""
+    files = [base64.b64decode(data) for data in re.findall('data:audio/wav;base64,([^"]+)', page)]
+    return [soundfile.read(io.BytesIO(file), dtype="int16") for file in files]
+
+
+# Sound -> what is shown
+
+
+def test_a_sound_is_shown_with_codes_surprise_and_the_answer_of_the_probe(answers: DemoAnswers, original: Path) -> None:
+    shown, models = answers.show(original), answers.models
+    analysis = analysed(answers, original)
+    assert shown.codes == " ".join(str(code) for code in analysis.codes.values[:, 0])
+    assert models.language_model is not None
+    nats = -models.language_model.log_probabilities(analysis.codes).sum(1)
+    np.testing.assert_allclose(analysis.surprise, nats / np.log(2), rtol=1e-5)
+    assert f"{analysis.codes.values.size} codes of 8: 150 bits per second" in shown.facts
+    assert "3.00 would be needed if all codes were equally probable" in shown.facts
+    assert isinstance(shown.answers, dict)
+    assert sum(shown.answers.values()) == pytest.approx(1, abs=1e-5)
+    assert [*shown.answers.values()] == sorted(shown.answers.values(), reverse=True)
+    assert shown.drawing.count("<svg") == 2  # for a phone, and for a wide page
+
+
+def test_the_probe_answers_as_the_comparison_did_for_every_test_clip(
+    answers: DemoAnswers, finished_run: FinishedRun
+) -> None:
+    measured = json.loads((finished_run.folder / "probe.json").read_text())
+    (wanted,) = (row["predictions"] for row in measured["methods"] if row["of"] == "gpt")
+    shown = [answers.show(next(finished_run.store.rglob(clip))) for clip in measured["clips"]]
+    assert [next(iter(each.answers)) for each in shown if isinstance(each.answers, dict)] == wanted
+
+
+def test_players_hold_the_recording_and_each_kind_of_sound(answers: DemoAnswers, original: Path) -> None:
+    analysis = analysed(answers, original)
+    pages = [*answers.hear(analysis, AVERAGE)]
+    assert [len(played_in(page)) for page in pages] == [1, 2, 3, 4]  # one more each time
+    (recording, rate), *decoded = played_in(pages[-1])
+    np.testing.assert_array_equal(recording, soundfile.read(original, dtype="int16")[0])
+    for kind, (samples, own) in zip(answers.models.kinds, decoded, strict=True):
+        (sound,) = answers.models.synthesis(kind).sounds([analysis.finest], [None])
+        assert own == rate == sound.sample_rate
+        assert np.abs(samples / 32768 - np.clip(sound.samples, -1, 1)).max() < 1e-4
+        assert samples.any()
+
+
+def test_a_voice_changes_wavenet_alone(answers: DemoAnswers, original: Path) -> None:
+    analysis, voice = analysed(answers, original), answers.models.groups[0]
+    *_, average = answers.hear(analysis, AVERAGE)
+    *_, own = answers.hear(analysis, voice)
+    same = [np.array_equal(one[0], other[0]) for one, other in zip(played_in(average), played_in(own), strict=True)]
+    assert same == [True, False, True, True]  # recording, WaveNet, and two kinds without learning
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "level", "problem"),
+    [
+        ("short.wav", 0.001, 0.5, "lasts 0.001 s, and one code 0.020 s; give a longer one"),
+        (
+            "long.wav",
+            LIMIT + 1,
+            0.5,
+            "long.wav is longer than 2 s; cut it, or start the page with a larger max_seconds",
+        ),
+        ("silent.wav", 1.0, 0.0, "silent.wav is silent: no sample exceeds 0.0001 of full scale"),
+    ],
+)
+def test_a_sound_that_cannot_be_used_is_refused_in_a_line(
+    answers: DemoAnswers, tmp_path: Path, name: str, seconds: float, level: float, problem: str
+) -> None:
+    soundfile.write(tmp_path / name, np.full(round(8000 * seconds), level), 8000)
+    shown = answers.show(tmp_path / name)
+    assert problem in shown.problem
+    assert "\n" not in shown.problem
+    assert (shown.analysis, shown.codes, shown.answers) == (None, "", None)
+
+
+def test_a_broken_file_is_named_without_its_folder(answers: DemoAnswers, tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF\0\0\0\0WAVEnothing")
+    problem = answers.show(tmp_path / "broken.wav").problem
+    assert problem.startswith("broken.wav cannot be decoded")
+    assert str(tmp_path) not in problem
+
+
+def test_no_sound_shows_nothing_and_continues_nothing(answers: DemoAnswers) -> None:
+    shown = answers.show(None)
+    assert (shown.problem, shown.codes, shown.drawing) == ("", "", "")
+    assert [*answers.hear(None, AVERAGE)] == [""]
+    (refused,) = answers.continue_it(None, after=1, seconds=1, temperature=1, seed=0, kind="wavenet", voice=None)
+    assert "There is no sound to continue yet" in refused.problem
+
+
+# Continuations
+
+
+@pytest.mark.parametrize("kind", [WAVENET, GRIFFIN_LIM])
+def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original: Path, kind: Kind) -> None:
+    analysis, models = analysed(answers, original), answers.models
+    pages = continued(answers, analysis, kind=kind.key)
+    assert all(later.stream.startswith(page.stream) for page, later in pairwise(pages))
+    assert (len(pages) > 3) == kind.learned  # its pieces arrive while codes are generated
+    ((whole, rate),) = played_in(pages[-1].player)
+
+    request = Request(after=9, seconds=1.5, temperature=0.9, seed=3, kind=kind)
+    prompt = prompt_of(analysis, 9)
+    assert models.language_model is not None
+    codes = models.language_model.generate_batch([prompt.codes], seconds=1.5, sampling=request.sampling, seed=3)
+    (sound,) = models.synthesis(kind, seed=3).sounds(codes, [None], prompts=[prompt])
+    start = len(prompt.waveform.samples)
+    assert len(whole) == start + len(sound.samples)
+    assert np.abs(whole[start:] / 32768 - np.clip(sound.samples, -1, 1)).max() < 1e-4
+
+    head, lead, *pieces = pages[-1].stream.split("\n")
+    assert head.split()[1] == str(rate)
+    streamed = np.concatenate([np.frombuffer(base64.b64decode(piece), "<i2") for piece in pieces])
+    assert np.abs(streamed / 32767 - np.clip(sound.samples, -1, 1)).max() < 1e-4
+    assert len(base64.b64decode(lead)) // 2 == min(start, round(1.5 * rate))
+
+
+def test_the_seed_and_the_temperature_decide(answers: DemoAnswers, original: Path) -> None:
+    analysis = analysed(answers, original)
+    asked: list[dict[str, object]] = [{}, {}, {"seed": 4}, {"temperature": 2.0}]
+    first, again, other, hot = (continued(answers, analysis, kind="griffin_lim", **each)[-1].player for each in asked)
+    assert first == again
+    assert len({first, other, hot}) == 3
+
+
+def test_users_take_turns(answers: DemoAnswers, original: Path) -> None:
+    """A second user is answered while the first one's sound is still being made."""
+    analysis = analysed(answers, original)
+    asked = {"after": 9.0, "temperature": 0.9, "seed": 3, "kind": "wavenet", "voice": AVERAGE}
+    first = answers.continue_it(analysis, seconds=4.0, **asked)  # type: ignore[arg-type]
+    begun = [*islice(first, 2)]
+    second = continued(answers, analysis, seconds=1.0)
+    rest = [*first]
+    assert begun[-1].player == ""
+    assert played_in(second[-1].player)
+    alone = [*answers.continue_it(analysis, seconds=4.0, **asked)]  # type: ignore[arg-type]
+    assert rest[-1].player == alone[-1].player  # nobody changed it
+    assert begun[0].stream.split()[0] != second[0].stream.split()[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"seconds": 0.0}, "seconds is 0.0; ask for more than 0"),
+        ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"after": 0.0}, "The prompt is shorter than one code"),
+    ],
+)
+def test_a_wrong_request_is_refused_in_a_line(
+    answers: DemoAnswers, original: Path, changes: dict[str, object], problem: str
+) -> None:
+    (refused,) = continued(answers, analysed(answers, original), **changes)
+    assert problem in refused.problem
+
+
+def test_a_continuation_of_silence_is_told() -> None:
+    loud = Waveform(samples=np.sin(np.arange(8000, dtype=np.float32)), sample_rate=8000)
+    assert mostly_silent(loud, replace(loud, samples=loud.samples * np.float32(0.001)))
+    assert not mostly_silent(loud, loud)
+
+
+# Runs that lack a part
+
+
+def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, tone: Path) -> None:
+    save_tokenizer(tmp_path, seed=0)
+    answers = answers_of(tmp_path)
+    assert [kind.learned for kind in answers.models.kinds] == [False, False]
+    assert len([*answers.models.missing]) == 3
+    shown, analysis = answers.show(tone), analysed(answers, tone)
+    assert (shown.answers, analysis.surprise) == (None, None)
+    assert shown.facts.endswith("bits per second.")
+    *_, page = answers.hear(analysis, AVERAGE)
+    assert len(played_in(page)) == 3
+
+
+def test_a_run_without_a_probe_says_so(tmp_path: Path) -> None:
+    (told,) = answers_of(save_run(tmp_path, seed=0)).models.missing
+    assert told == "It has no probe, so the page names no label."
+
+
+def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Path) -> None:
+    answers = answers_of(save_rates_run(tmp_path, seed=0))
+    shown, analysis = answers.show(tone), analysed(answers, tone)
+    assert [line.partition(":")[0] for line in shown.codes.splitlines()] == ["rate 1", "rate 2", "rate 3"]
+    assert analysis.surprise is not None
+    count = sum(each.values.size for each in split_rates(analysis.codes))
+    assert len(analysis.surprise) == len(analysis.finest.values)
+    assert f"The GPT needs {analysis.surprise.sum() / count:.2f} bits per code; 3.00" in shown.facts
+    ((whole, rate),) = played_in(continued(answers, analysis, seconds=0.5)[-1].player)
+    assert len(whole) == analysis.whole_steps * analysis.codes.format.samples_per_code + 0.5 * rate
+
+
+def test_a_vocoder_of_another_run_is_refused(tmp_path: Path) -> None:
+    one, other = save_run(tmp_path / "one", seed=0), save_run(tmp_path / "other", seed=1)
+    (one / "lm").rename(tmp_path / "lm")
+    (other / "lm").rename(one / "lm")
+    with pytest.raises(InputError, match="the language model"):
+        DemoModels.of_run(options(one))
+
+
+def test_test_recordings_of_a_run_are_examples(finished_run: FinishedRun, tmp_path: Path) -> None:
+    ((name, path),) = examples_of(finished_run.folder)
+    assert path == finished_run.folder / "listening/0_original.wav"
+    assert " · " in name
+    assert examples_of(tmp_path) == []

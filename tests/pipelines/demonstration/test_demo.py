@@ -1,0 +1,204 @@
+"""``wordless demo`` in a real browser: Chromium without a window."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from foundation.errors import InputError
+from pipelines.demo import demo
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.demonstration.test_answers import options
+from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny_chain import ROOT
+
+PATIENCE = 120  # seconds until a page that shows nothing counts as broken
+PLAYERS = "#heard audio"
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"port": 80}, "port is 80; choose a port from 1024 to 65535, or 0"),
+        ({"max_seconds": 0.0}, "max_seconds is 0.0; choose more than 0 seconds, at most 600"),
+        ({"max_seconds": 601.0}, "max_seconds is 601.0"),
+        ({"postfilter": 2.0}, "postfilter is 2.0"),
+    ],
+)
+def test_options_out_of_range_are_refused(changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(InputError, match=re.escape(problem)):
+        options(Path("x"), **changes)
+
+
+def plain(model: Path, **changes: object) -> dict[str, object]:
+    return {**vars(options(model)), "model": str(model), **changes}
+
+
+def test_a_missing_gradio_is_told_with_its_remedy(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(InputError, match=re.escape("pip install 'wordless[demo]'")):
+        demo(plain(run_folder))
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no tokenizer/config\.json"):
+        demo(plain(tmp_path))
+
+
+def test_a_port_that_is_taken_is_refused(run_folder: Path) -> None:
+    import socket
+
+    pytest.importorskip("gradio", reason="needs pip install 'wordless[demo]'")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=f"port={port} cannot be used .* or port=0 for any that is free"):
+            demo(plain(run_folder, port=port))
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def url(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of the shared run, served by a process of its own until the tests end it."""
+    pytest.importorskip("gradio", reason="needs pip install 'wordless[demo]'")
+    pytest.importorskip("selenium", reason="needs pip install selenium")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("needs chromium and chromedriver, such as Debian's")
+    words = [f"model={finished_run.folder}", "port=0", "browser=false", "max_seconds=5"]
+    log = tmp_path_factory.mktemp("demo") / "stderr.txt"
+    command = [sys.executable, "-m", "pipelines.demo", *words]
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("http://127.0.0.1:"), log.read_text()
+    yield line.split()[0]
+    process.terminate()
+    assert process.wait() == 0
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="module")
+def browser(url: str) -> Iterator[Any]:
+    """Chromium, which logs what it requests."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    wanted = webdriver.ChromeOptions()
+    wanted.binary_location = str(shutil.which("chromium"))
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+        wanted.add_argument(word)
+    wanted.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(options=wanted, service=Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def until(browser: Any, found: Callable[[], object]) -> Any:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    return WebDriverWait(browser, PATIENCE).until(lambda _: found())
+
+
+def all_of(browser: Any, selector: str) -> list[Any]:
+    return list(browser.find_elements("css selector", selector))
+
+
+def give(browser: Any, file: Path) -> None:
+    """Upload a file, in place of the one before."""
+    for button in all_of(browser, "#sound button[aria-label=Clear]"):
+        button.click()
+    until(browser, lambda: all_of(browser, "#sound input[type=file]"))[0].send_keys(str(file))
+
+
+def codes_in(browser: Any) -> str:
+    return str(browser.execute_script("return document.querySelector('#codes textarea').value"))
+
+
+def sounds_in(browser: Any, selector: str) -> list[tuple[np.ndarray, int]]:
+    """Samples and rates of the players' sounds, as the browser has them."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((player) => player.src)"
+    sources = browser.execute_script(script, selector)
+    return [soundfile.read(io.BytesIO(base64.b64decode(each.partition(",")[2]))) for each in sources]
+
+
+@pytest.fixture(scope="module")
+def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("uploaded") / "tone.wav"
+    soundfile.write(path, 0.5 * sweep(0.8, 16_000), 16_000)
+    return path
+
+
+def test_a_sound_is_shown_decoded_and_continued_beside_a_second_user(
+    browser: Any, url: str, tone: Path, finished_run: FinishedRun
+) -> None:
+    browser.get(url)
+    first = browser.current_window_handle
+    give(browser, tone)
+    until(browser, lambda: all_of(browser, "#drawing svg"))
+    own = until(browser, lambda: codes_in(browser))
+    assert len(own.split()) == 40  # 0.8 s at 50 codes per second
+    until(browser, lambda: len(all_of(browser, PLAYERS)) == 4)
+    sounds = sounds_in(browser, PLAYERS)
+    assert all(rate == 8000 and len(samples) == 6400 for samples, rate in sounds)
+    assert all(0.001 < np.sqrt((samples**2).mean()) < 1 for samples, _ in sounds)
+
+    all_of(browser, "#continue")[0].click()
+    browser.switch_to.new_window("window")  # a second user, while the first one waits
+    browser.get(url)
+    give(browser, finished_run.folder / "listening/0_original.wav")
+    until(browser, lambda: codes_in(browser))
+    assert codes_in(browser) != own
+    until(browser, lambda: len(all_of(browser, PLAYERS)) == 4)
+    browser.close()
+
+    browser.switch_to.window(first)
+    until(browser, lambda: all_of(browser, "#continued audio"))
+    until(browser, lambda: browser.execute_script("return wordless.played") > 2)  # the prompt, and pieces after it
+    state, end = browser.execute_script("return [wordless.context.state, wordless.end]")
+    assert (state, end > 3) == ("running", True)
+    ((whole, rate),) = sounds_in(browser, "#continued audio")
+    assert len(whole) == (0.8 + 3) * rate
+    assert codes_in(browser) == own
+
+
+def test_a_file_that_is_broken_or_no_sound_is_answered_in_words(browser: Any, url: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF\0\0\0\0WAVEnothing")
+    (tmp_path / "notes.txt").write_text("no sound")
+    browser.get(url)
+    give(browser, tmp_path / "broken.wav")
+    until(browser, lambda: all_of(browser, "#problem .warning"))
+    assert all_of(browser, "#problem")[0].text.startswith("broken.wav cannot be decoded")
+    browser.refresh()
+    give(browser, tmp_path / "notes.txt")
+    until(browser, lambda: all_of(browser, "#refused")[0].text)
+    assert all_of(browser, "#refused")[0].text.startswith("notes.txt is no sound that this browser knows")
+
+
+def test_nothing_is_asked_of_another_machine(browser: Any, url: str) -> None:
+    browser.get(url)
+    until(browser, lambda: all_of(browser, "#sound input[type=file]"))
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = {each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"}
+    assert len(asked) > 10
+    assert {each for each in asked if not each.startswith((url, "data:", f"blob:{url}", "chrome:", "about:"))} == set()
+    policy = browser.execute_async_script(
+        "fetch('/').then((page) => arguments[0](page.headers.get('content-security-policy')))"
+    )
+    assert policy.startswith("default-src 'self'")

@@ -1,0 +1,157 @@
+"""wav2vec 2.0 and the Audio Transformer as bodies, from recordings to predictions."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.reading import read
+from foundation.errors import InputError
+from lm.finetuning.model import FineTunedModel
+from pipelines.finetuning.job import finetune_body
+from pipelines.finetuning.options import finetune_settings
+from tests.audio.speech_models.checkpoints import save_checkpoint
+from tests.killing import Kill
+from tests.pipelines.finetuning.test_resume import ended, losses
+from tests.pipelines.finetuning.tiny_finetuning import PITCHES, QUICK, STEPS, composed, write_tones
+from tests.pipelines.tiny import AUDIO
+from tests.pipelines.tiny_chain import stored
+from tests.training.test_gangs import together
+
+RATE = AUDIO.sample_rate
+AUDIO_TRANSFORMER = (
+    *("body=audio_transformer", f"body.sample_rate={RATE}", "body.model.front_end=16", "body.model.width=16"),
+    *("body.model.heads=2", "body.model.ffn_dim=16", "body.model.layers=2", "body.model.wavelet_levels=3"),
+)
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, ...]]:
+    """Options of each body."""
+    folder = tmp_path_factory.mktemp("weights")
+    save_checkpoint(folder, "hubert", sample_rate=RATE)
+    speech = ("body=wav2vec2", f"body.weights={folder}", "body.frozen_layers=inputs", "probe.tries=16")
+    return {"wav2vec2": speech, "audio_transformer": AUDIO_TRANSFORMER}
+
+
+@pytest.mark.parametrize("body", ["wav2vec2", "audio_transformer"])
+def test_every_opponent_is_trained_and_the_folder_predicts(
+    body: str, bodies: dict[str, tuple[str, ...]], tones: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    finetune_body(composed(*bodies[body], f"corpus.root={tones}", f"output={model}", f"store.root={tmp_path / 's'}"))
+    record = json.loads((model / "figures.json").read_text())
+    assert [row["of"] for row in record["table"]][:3] == ["fine-tuned", "from scratch", "linear probe"]
+    loaded = FineTunedModel.from_pretrained(model)
+    for line in (model / "predictions.tsv").read_text().splitlines()[1:]:
+        path, _, label, probability, *_ = line.split("\t")
+        (row,) = loaded.predict([read(tones / path, RATE)])
+        assert row["label"] == label
+        assert row["probability"] == pytest.approx(float(probability), abs=1e-3)
+
+
+@pytest.mark.parametrize("body", ["wav2vec2", "audio_transformer"])
+@pytest.mark.parametrize(
+    ("head", "labels", "figure"),
+    [
+        ("sequence", {}, "character error rate, greedy"),
+        pytest.param("regression", PITCHES, "R2", marks=pytest.mark.slow),
+        pytest.param("classification", {"low": "a+b", "high": "b+c"}, "mean average precision", marks=pytest.mark.slow),
+    ],
+)
+def test_every_head_reads_the_states(
+    body: str,
+    head: str,
+    labels: dict[str, object],
+    figure: str,
+    bodies: dict[str, tuple[str, ...]],
+    tmp_path: Path,
+) -> None:
+    root = write_tones(tmp_path / "tones", label=lambda name: str(labels.get(name, name)))
+    words = (*bodies[body], f"head={head}", f"corpus.root={root}", "beside=[]", "body.fit.steps=2")
+    words = (*words, *(["head.label_separator=+"] if head == "classification" else []))
+    finetune_body(composed(*words, f"output={tmp_path / 'model'}", f"store.root={tmp_path / 's'}"))
+    table = json.loads((tmp_path / "model/figures.json").read_text())["table"]
+    assert table[0]["figures"][0]["name"] == figure
+    assert np.isfinite(table[0]["figures"][0]["value"])
+
+
+@pytest.mark.parametrize("body", ["wav2vec2", pytest.param("audio_transformer", marks=pytest.mark.slow)])
+def test_a_kill_changes_no_byte(body: str, bodies: dict[str, tuple[str, ...]], tones: Path, tmp_path: Path) -> None:
+    words = (*bodies[body], f"corpus.root={tones}", "body.fit.checkpoint_minutes=0", "beside=[]")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finetune_body(composed(*words, f"output={tmp_path / 'a'}", f"store.root={whole}"))
+    config = composed(*words, f"output={tmp_path / 'b'}", f"store.root={killed}")
+    kill = Kill(path="finetuned/*.checkpoints/fit.safetensors", count=STEPS - 1)
+    assert ended(config, killed, kill) == -signal.SIGKILL
+    assert ended(config, killed) == 0
+    assert stored(killed) == stored(whole)
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+def save_without_dropout(folder: Path) -> None:
+    """Write a speech model whose config has no dropout."""
+    save_checkpoint(folder, "hubert", sample_rate=RATE)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {name: 0.0 for name in config if name.endswith("dropout")}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", ["wav2vec2", "audio_transformer"])
+def test_two_processes_learn_what_one_does(
+    body: str, bodies: dict[str, tuple[str, ...]], tones: Path, tmp_path: Path
+) -> None:
+    # no dropout and no masks: they are drawn anew in each process
+    words = (*bodies[body], f"corpus.root={tones}", "beside=[]", "head.dropout=0", "body.fit.validate_every=1")
+    if body == "wav2vec2":
+        save_without_dropout(tmp_path / "weights")
+        words = (*words, "body.masking.share=0", f"body.weights={tmp_path / 'weights'}")
+    else:
+        words = (*words, "body.model.dropout=0")
+    one, two = tmp_path / "one", tmp_path / "two"
+    finetune_body(composed(*words, f"output={tmp_path / 'a'}", f"store.root={one}"))
+    done = together("-m", "pipelines.finetune", *QUICK, *words, f"output={tmp_path / 'b'}", f"store.root={two}")
+    assert done.returncode == 0, done.stderr
+    assert losses(one).shape == losses(two).shape == (1, STEPS, 2)
+    np.testing.assert_allclose(losses(two), losses(one), atol=1e-4)
+
+
+def test_clips_shorter_than_a_state_are_set_aside_and_counted(
+    tones: Path, tmp_path: Path, bodies: dict[str, tuple[str, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_tones(tmp_path / "tones")
+    soundfile.write(root / "low_99.wav", np.full(50, 0.1, np.float32), RATE)
+    for body, reason in (("wav2vec2", "15 ms"), ("audio_transformer", "25 ms")):
+        place = (f"output={tmp_path / body}", f"store.root={tmp_path / 's'}", "body.fit.steps=1", "beside=[]")
+        finetune_body(composed(*bodies[body], f"corpus.root={root}", *place))
+        assert f"1 clip set aside: shorter than the {reason} of a state" in capsys.readouterr().err
+
+
+def test_a_run_without_the_model_is_refused(run_folder: Path, tones: Path) -> None:
+    for body in ("wav2vec2", "audio_transformer"):
+        words = (f"body={body}", "body.weights=run", f"corpus.root={tones}", "output=nowhere")
+        with pytest.raises(InputError, match=f"holds no {body}/config.json; .*whose stages or methods included {body}"):
+            finetune_body(composed(*words, f"model={run_folder}"))
+        with pytest.raises(InputError, match=f"body={body} takes {body} of a run; .*or choose body.weights=none"):
+            finetune_body(composed(*words))
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("body=wav2vec2", "body.model.width=7"), r"^body\.model\.width is 7; choose a multiple of 4"),
+        (("body=wav2vec2", "body.model.kernels=[3]"), r"^body\.model: kernels are \[3\] and strides"),
+        (("body=audio_transformer", "body.model.width=7"), r"^body\.model\.width is 7; choose a multiple of 16"),
+        (
+            ("body=audio_transformer", "body.frozen_layers=-1"),
+            r"^body\.frozen_layers is -1; choose 0 \(none\), inputs, a",
+        ),
+    ],
+)
+def test_sizes_are_refused_by_the_name_of_their_option(words: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        finetune_settings(composed(*words, "corpus.root=nowhere"))

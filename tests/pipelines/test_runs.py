@@ -1,0 +1,204 @@
+"""``wordless runs``: the table, the page, and what is deleted; with the folders and the store of a real run."""
+
+import fcntl
+import io
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import cli
+from pipelines.results.run_listing import KEY_COLUMNS, differing_options, run_rows
+from pipelines.store.unused import stored_entries
+from pipelines.store.users import USERS, read_users
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import TINY, entries, stored
+from tests.pipelines.tiny_chain import called as called_apart
+
+
+@pytest.fixture
+def project(finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a store, and with the runs ``wake`` and ``again`` of the same options."""
+    for name in ("wake", "again"):
+        shutil.copytree(finished_run.folder, tmp_path / "runs" / name)
+    shutil.copytree(finished_run.store, tmp_path / "store")
+    for record in (tmp_path / "store").glob(f"*/*{USERS}"):
+        text = record.read_text().replace(str(finished_run.folder), str(tmp_path / "runs/wake"))
+        record.write_text(re.sub('"relative": ".*"', '"relative": "../runs/wake"', text))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "Call":
+    return Call(monkeypatch, capsys)
+
+
+class Call:
+    """Calls of the command in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *words: str, answer: str = "") -> tuple[object, str, str]:
+        """Exit code, stdout and stderr."""
+        self.monkeypatch.setattr(sys, "argv", ["wordless", "runs", *words])
+        self.monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        told = self.capsys.readouterr()
+        return code, told.out, told.err
+
+
+def test_the_table_has_a_row_for_each_run(project: Path, call: Call) -> None:
+    (project / "runs/notes").mkdir()
+    (project / "runs/latest").symlink_to("wake")
+    begun = project / "runs/begun/.hydra"
+    begun.mkdir(parents=True)
+    (begun / "overrides.yaml").write_text("[lm=tiny, seed=0, name=begun]")
+    code, table, told = call()
+    assert (code, told) == (0, "")
+    head, *rows, total, page = table.splitlines()
+    assert re.split(r" {2,}", head.strip())[:4] == ["run", "date (UTC)", "corpus", "options"]
+    assert all(column.heading in head for column in KEY_COLUMNS)
+    assert sorted(row.split()[0] for row in rows) == ["again", "begun", "wake"]
+    (wake,) = [row for row in rows if row.startswith("wake")]
+    assert "embedded corpus (eSpeak NG)" in wake
+    assert "experiment=smoke embedded.voices=5" in wake
+    assert "hydra.run.dir" not in wake
+    assert "%" in wake
+    (unfinished,) = [row for row in rows if row.startswith("begun")]
+    assert "(unfinished)" in unfinished
+    assert "lm=tiny" in unfinished
+    assert "seed=0" not in unfinished  # the default
+    assert total.startswith("3 runs, ")
+    assert page == "runs/index.html"
+
+
+def test_the_page_links_the_reports(project: Path, call: Call) -> None:
+    assert call()[0] == 0
+    page = (project / "runs/index.html").read_text()
+    assert set(re.findall('href="(.*?)"', page)) == {"wake/report.html", "again/report.html"}
+    assert page.count("embedded.voices=5") == 2
+    assert "<script" not in page
+
+
+def test_names_of_folders_are_escaped_in_the_page(project: Path, call: Call) -> None:
+    (project / "runs/wake").rename(project / "runs/<b>&")
+    assert call()[0] == 0
+    page = (project / "runs/index.html").read_text()
+    assert "&lt;b&gt;&amp;" in page
+    assert 'href="%3Cb%3E%26/report.html"' in page
+
+
+def test_a_damaged_run_is_named_behind_the_table(project: Path, call: Call) -> None:
+    (project / "runs/again/results.json").write_text("{")
+    code, table, told = call()
+    assert code == 2
+    assert "(damaged)" in table
+    assert "wake" in table
+    assert (told.startswith("wordless runs: runs/again/results.json is not JSON"), told.count("\n")) == (True, 1)
+
+
+def test_a_running_run_is_called_running_and_stays(project: Path, call: Call) -> None:
+    with (project / "runs/wake/.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert {row.folder.name: row.state for row in run_rows(project / "runs")} == {
+            "wake": "running",
+            "again": "finished",
+        }
+        code, _, told = call("--delete", "wake", "--yes")
+    assert code == 2
+    assert "a run is writing runs/wake" in told
+    assert (project / "runs/wake/results.json").is_file()
+
+
+def test_a_run_is_deleted_after_a_question(project: Path, call: Call) -> None:
+    (project / "runs/latest").symlink_to("wake")
+    for answer in ("", "n\n", "wake\n"):
+        code, _, told = call("--delete", "wake", answer=answer)
+        assert code == 2
+        assert re.search(r"delete runs/wake, [\d.]+ MB\? \[y/N\] wordless runs: nothing was deleted", told)
+    assert (project / "runs/wake/results.json").is_file()
+    assert call("--delete", "wake", answer="y\n")[0] == 0
+    assert sorted(path.name for path in (project / "runs").iterdir()) == ["again", "index.html"]
+    assert "wake" not in (project / "runs/index.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["../store", "a/b", "", ".", "latest", "none", "notes"])
+def test_what_is_no_run_is_not_deleted(project: Path, call: Call, name: str) -> None:
+    (project / "runs/notes").mkdir()
+    (project / "runs/latest").symlink_to("wake")
+    before = sorted(project.rglob("*"))
+    code, _, told = call(f"--delete={name}", "--yes")
+    assert (code, told.count("\n")) == (2, 1)
+    assert sorted(project.rglob("*")) == before
+
+
+def test_only_entries_that_no_run_uses_are_pruned(project: Path, call: Call) -> None:
+    before = stored(project / "store")
+    code, told, _ = call("--prune", "--yes")
+    assert (code, stored(project / "store")) == (0, before)
+    assert f"0 of {len(list(entries(project / 'store')))} entries unused" in told
+    assert call("--delete", "wake", "--yes")[0] == 0
+    kept = next(entries(project / "store"))
+    kept.with_suffix(USERS).unlink()  # an entry of an older version
+    code, told, asked = call("--prune", answer="n\n")
+    assert (code, stored(project / "store")) == (2, before)
+    assert f"{project}/runs/wake" in told
+    assert "1 entry of unknown users stay" in told
+    assert "MB, of store? [y/N]" in asked
+    code, told, _ = call("--prune", "--yes")
+    assert code == 0
+    assert list(entries(project / "store")) == [kept]
+    assert list((project / "store/embedded").rglob("*.wav"))  # the corpus is no entry
+
+
+def test_places_that_are_missing_are_refused(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words, told in (((), "root=runs is no folder"), (("--prune",), "store.root=store is no folder")):
+        code, _, error = call(*words)
+        assert (code, error.count("\n")) == (2, 1)
+        assert told in error
+    code, _, error = call("--prune", "--delete", "wake")
+    assert code == 2
+    assert "delete different things" in error
+
+
+def test_options_at_their_default_are_left_out() -> None:
+    words = [
+        "seed=0",
+        "lm=small",
+        "store.root='a b'",
+        "device=cpu",
+        "lm.fit.steps=5",
+        "+tokenizer=tiny",
+        "hydra.run.dir=x",
+        "name=wake",
+        "seeds=3",
+    ]
+    assert differing_options(words) == ("lm.fit.steps=5", "+tokenizer=tiny", "seeds=3")
+
+
+def test_every_entry_of_a_run_knows_its_run(finished_run: FinishedRun) -> None:
+    found = stored_entries(finished_run.store)
+    assert [entry.path for entry in found] == list(entries(finished_run.store))
+    for entry in found:
+        users = read_users(entry.path)
+        assert users is not None
+        assert users.complete
+        assert str(finished_run.folder) in users.alive(finished_run.store)
+
+
+def test_a_run_in_runs_is_the_latest_and_on_the_page(finished_run: FinishedRun, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    done = called_apart(*TINY, f"store.root={finished_run.store}", f"hydra.run.dir={runs / 'wake'}")
+    assert done.returncode == 0, done.stderr
+    assert (runs / "latest").resolve() == (runs / "wake").resolve()
+    assert (runs / "latest/tokenizer/config.json").is_file()
+    assert 'href="wake/report.html"' in (runs / "index.html").read_text()

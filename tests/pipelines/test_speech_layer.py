@@ -1,0 +1,90 @@
+"""The whole chain with codes of a speech model's layer: what passes between its stages, and the commands after it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio.reading import read
+from foundation.errors import InputError
+from lm.model import LanguageModel
+from pipelines.encode import encode
+from tests.audio.speech_models.checkpoints import save_checkpoint
+from tests.pipelines.encoding.test_encode import options
+from tests.pipelines.tiny_chain import run, stored
+from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import Tokenizer
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.sampling import Sampling
+from vocoder.synthesis import create_synthesis
+from vocoder.vocoder import Vocoder
+
+CODES = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
+METHODS = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run lies, and the speech model that made its codes."""
+
+    store: Path
+    folder: Path
+    weights: Path
+
+
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = tmp_path_factory.mktemp("speech_layer")
+    weights = place / "weights"
+    save_checkpoint(weights, "hubert", sample_rate=8000)  # a state for each 80 samples, 10 ms
+    words = (*CODES, f"wav2vec2.weights={weights}", "vocoder.wavenet.condition=embedding", METHODS)
+    assert run(place / "store", place / "run", *words) == 0
+    return Place(store=place / "store", folder=place / "run", weights=weights)
+
+
+def test_every_part_is_made_and_reported(speaking: Place) -> None:
+    results = json.loads((speaking.folder / "results.json").read_text())
+    assert {row["of"] for row in results["comparison"]["methods"]} == {"log_mel", "bag_of_codes", "gpt", "wav2vec2"}
+    figures = {figure["name"]: figure["value"] for figure in results["figures"] if figure["stage"] == "tokenizer"}
+    assert figures["codes_per_second"] == 100
+    assert 0 < figures["reconstruction_mse"] < figures["quantised_mse"] + 0.5
+    assert (speaking.folder / "report.html").stat().st_size > 100_000
+    assert {path.name for path in (speaking.folder / "tokenizer/speech_model").iterdir()} >= {"config.json"}
+
+
+def test_the_same_options_give_the_same_bytes(speaking: Place, tmp_path: Path) -> None:
+    words = (*CODES, f"wav2vec2.weights={speaking.weights}", METHODS, "stages=[tokenizer]")
+    assert run(tmp_path / "store", tmp_path / "run", *words) == 0
+    again, before = stored(tmp_path / "store"), stored(speaking.store)
+    for name in ("sample/", "autoencoder/", "tokenizer/", "codes/", "health/"):
+        own = {path: found for path, found in again.items() if path.startswith(name)}
+        assert own
+        assert own.items() <= before.items()
+
+
+def test_commands_read_the_codes_of_the_run(speaking: Place, tmp_path: Path) -> None:
+    recordings = next((speaking.store / "embedded").glob("embedded-*/"))
+    encode(options(speaking.folder, recordings, tmp_path / "codes.parquet"))
+    codes_format, clips = read_codes(tmp_path / "codes.parquet")
+    tokenizer = Tokenizer.from_pretrained(speaking.folder / "tokenizer")
+    assert codes_format == tokenizer.format
+    clip = next(clips)
+    assert np.array_equal(tokenizer.encode_file(recordings / clip.path).values, clip.codes.values)
+    more = LanguageModel.from_pretrained(speaking.folder / "lm").generate(clip.codes, seconds=0.1)
+    sound = Vocoder.from_pretrained(speaking.folder / "vocoder").decode(more, tokenizer)
+    for made in (sound, *create_synthesis(GRIFFIN_LIM, tokenizer, Sampling()).sounds([more], [None])):
+        assert len(made.samples) == more.num_samples == 800
+        assert np.isfinite(made.samples).all()
+
+
+def test_models_of_other_codes_are_refused(speaking: Place, run_folder: Path) -> None:
+    tokenizer = Tokenizer.from_pretrained(speaking.folder / "tokenizer")
+    recording = next((speaking.store / "embedded").rglob("*.wav"))
+    codes = tokenizer.encode_file(recording)
+    assert len(read(recording, 8000).samples) == codes.num_samples
+    with pytest.raises(InputError, match="belongs to codebook"):
+        LanguageModel.from_pretrained(run_folder / "lm").generate(codes, seconds=0.1)
+    with pytest.raises(InputError, match="the vocoder belongs to tokenizer"):
+        Vocoder.from_pretrained(run_folder / "vocoder").decode(codes, tokenizer)

@@ -1,0 +1,44 @@
+"""Codebooks of patches that arrive in blocks."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from audio.spectrogram import SpectrogramConfig
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.codebook import fit_residual_codebooks
+from tokenizer.fitting import fit_codebooks, write_bottlenecks
+from tokenizer.patches import PatchConfig
+from tokenizer.tokenizer import TokenizerConfig
+
+SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
+CONFIG = TokenizerConfig(
+    audio=SpectrogramConfig(n_mels=6), patch=PatchConfig(frames=2), autoencoder=SIZES, codebook_size=8, levels=2
+)
+
+
+def test_blocks_on_disk_give_the_codebooks_of_all_patches(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, patches = Autoencoder(SIZES, 12), torch.randn(900, 12)
+    with torch.inference_mode():
+        points = model.encoder(patches).numpy()
+    before = points.copy()
+    wanted, reports = fit_residual_codebooks(points, levels=2, codebook_size=8, iterations=5, seed=3)
+    assert np.array_equal(points, before)  # only overwritten if that is asked for
+    stored = write_bottlenecks(model, torch.split(patches, 400), tmp_path / "points", (900, 4))
+    np.testing.assert_allclose(stored, before, atol=1e-6)
+    tokenizer, found = fit_codebooks(
+        CONFIG,
+        model,
+        stored,
+        overwrite=True,
+        mean=torch.zeros(6),
+        std=torch.ones(6),
+        iterations=5,
+        seed=3,
+    )
+    by_loudness = sorted(map(tuple, tokenizer.codebooks[0].tolist()))
+    np.testing.assert_allclose(by_loudness, sorted(map(tuple, wanted[0].tolist())), atol=1e-5)
+    np.testing.assert_allclose(tokenizer.codebooks[1].numpy(), wanted[1], atol=1e-5)
+    assert [report["points"] for report in found] == [report["points"] for report in reports] == [900, 900]
