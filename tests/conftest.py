@@ -1,10 +1,12 @@
 """Options and fixtures of all tests."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 import audio  # noqa: F401  before anything loads PyTorch: OpenMP's threads are to wait, not to spin
@@ -26,6 +28,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="takes minutes: pytest --slow"))
+
+
+@pytest.fixture(autouse=True)
+def _own_threads() -> Iterator[None]:
+    """Give the process back its number of threads, which a command called in this process may have set for good.
+
+    Later tests start processes, which inherit the number, and the number is part of what training leaves in a store.
+    """
+    variable, threads = os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    if variable is None:
+        os.environ.pop("OMP_NUM_THREADS", None)
+    else:
+        os.environ["OMP_NUM_THREADS"] = variable
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@
     result         [.....................][ end ][ new sound                         ]
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -39,15 +40,17 @@ class Prompt:
         return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
 
     @classmethod
-    def of_excerpt(cls, excerpt: Excerpt, codes: Codes) -> "Prompt":
+    def of_excerpt(cls, excerpt: Excerpt, codes: Codes, *, least_seconds: float = 0.0) -> "Prompt":
         """Return half of an excerpt, in whole codes, at least one, as the prompt of the language model.
 
         For a whole clip this is the first half. The first half of an excerpt from a longer clip may be silent, so there
-        the prompt ends where half of the excerpt's energy has passed.
+        the prompt ends where half of the excerpt's energy has passed. A prompt shorter than ``least_seconds`` grows to
+        this length, but to three quarters of the excerpt at most.
         """
         step = codes.format.samples_per_code
         steps = codes.num_samples // step
-        length = max(steps // 2, 1)
+        wanted = math.ceil(least_seconds * codes.format.sample_rate / step)
+        length = max(steps // 2, min(wanted, steps * 3 // 4), 1)
         if excerpt.whole:
             return cls.beginning(excerpt.waveform, codes, length)
         _, energies = block_energies([excerpt.waveform.samples], step)

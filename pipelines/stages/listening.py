@@ -33,10 +33,10 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
     ``rates`` is the tokenizer of a model of several rates.
     """
     session, config = playback.session, playback.config
-    clips = playback.choose(config.clips)
+    clips = playback.choose_long(config.clips)
     options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
     of_rates = {"rates": rates.key} if rates else {}
-    recipe = playback.recipe("listening", 7, clips, options, lm=model.key if model else "", **of_rates)
+    recipe = playback.recipe("listening", 8, clips, options, lm=model.key if model else "", **of_rates)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -49,7 +49,11 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
             if model is not None:
                 coder = load_tokenizer(rates.folder, device=str(session.gang.device)) if rates else tokenizer
                 known = codes if coder is tokenizer else [coder.encode(each) for each in sounds[ORIGINAL]]
-                prompts = [Prompt.of_excerpt(excerpt, each) for excerpt, each in zip(excerpts, known, strict=True)]
+                least = config.prompt_seconds
+                prompts = [
+                    Prompt.of_excerpt(excerpt, each, least_seconds=least)
+                    for excerpt, each in zip(excerpts, known, strict=True)
+                ]
                 sounds["prompt"] = [prompt.waveform for prompt in prompts]
                 voiced = [(prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
                 wavenet = syntheses[WAVENET.key]

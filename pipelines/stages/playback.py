@@ -38,6 +38,7 @@ class ListeningConfig:
     judge: JudgeName = "probe"  # classifier of their sounds
     seconds: float  # of each, at most: the loudest excerpt of a longer clip
     continuation_seconds: float
+    prompt_seconds: float = 1.0  # least length of a prompt, where a clip is long enough
     temperatures: tuple[float, ...]  # of the language model
     continuations: int  # of each clip at each temperature
     unconditional: int  # unprompted sounds, at each temperature
@@ -48,9 +49,16 @@ class ListeningConfig:
     postfilter: float = 1.0  # strength of its post-filter
 
     def __post_init__(self) -> None:
-        require_positive(self, "listening", "clips", "seconds", "continuation_seconds")
+        require_positive(self, "listening", "clips", "seconds", "continuation_seconds", "prompt_seconds")
         require_seed(self.seed, "listening.seed")
-        for name in ("judged_clips", "continuations", "unconditional", "top_k", "vocoder_temperature"):
+        for name in (
+            "judged_clips",
+            "continuations",
+            "unconditional",
+            "top_k",
+            "vocoder_temperature",
+            "prompt_seconds",
+        ):
             value = getattr(self, name)
             require(0 <= value < math.inf, f"listening.{name}", value, "it must be 0 or more")
         require_strength(self.postfilter, option="listening.postfilter")
@@ -75,6 +83,18 @@ class Playback:
     def choose(self, count: int) -> list[Clip]:
         """Choose ``count`` test clips at random."""
         return choose_randomly(self.manifest.of("test"), count, seed=self.config.seed)
+
+    def choose_long(self, count: int) -> list[Clip]:
+        """Choose ``count`` test clips at random, long enough for a prompt of `ListeningConfig.prompt_seconds`.
+
+        A prompt takes three quarters of a clip at most. If too few clips are long enough, the longest clips are chosen.
+        """
+        clips, seed = self.manifest.of("test"), self.config.seed
+        long = [clip for clip in clips if 0.75 * clip.seconds >= self.config.prompt_seconds]
+        if len(long) >= count:
+            return choose_randomly(long, count, seed=seed)
+        longest = sorted(clips, key=lambda clip: clip.seconds, reverse=True)[:count]
+        return [clip for clip in clips if clip in longest]
 
     def recipe(
         self, stage: str, version: int, clips: Sequence[Clip], config: Mapping[str, object], **inputs: str

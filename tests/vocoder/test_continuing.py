@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from audio.excerpts import Excerpt
 from audio.waveform import Waveform
 from tests.vocoder.sounds import SAMPLES_PER_CODE, Table, clips_of_own_meaning, random_table, tiny_config
 from tokenizer.codes import Codes
@@ -116,3 +117,21 @@ def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocode
     assert (len(taken) < len(blocks)) == (kind == "wavenet")  # its sound begins while codes arrive
     streamed = np.concatenate([first.samples, *(piece.samples for piece in pieces)])
     np.testing.assert_array_equal(streamed, whole.samples)
+
+
+@pytest.mark.parametrize(
+    ("steps", "least_seconds", "length"),
+    [
+        (12, 0.0, 6),
+        (12, 7 * SAMPLES_PER_CODE / RATE, 7),
+        (12, 1e3, 9),
+        (40, 7 * SAMPLES_PER_CODE / RATE, 20),
+        (1, 1, 1),
+    ],
+)
+def test_a_prompt_is_long_enough_where_its_clip_allows_it(steps: int, least_seconds: float, length: int) -> None:
+    samples = np.full(steps * SAMPLES_PER_CODE, 0.1, np.float32)
+    excerpt = Excerpt(waveform=Waveform(samples=samples, sample_rate=RATE), start=0, whole=True)
+    codes = random_table(8).codes([0] * steps)
+    prompt = Prompt.of_excerpt(excerpt, codes, least_seconds=least_seconds)
+    assert (len(prompt.codes.values), len(prompt.waveform.samples)) == (length, length * SAMPLES_PER_CODE)
