@@ -1,4 +1,5 @@
 # make run, make test and make lint install what they need first; VENV=, ARGS= and PYTHON= may be given.
+# Two processes share the quick tests. The slow tests measure memory and count kills, so one process runs them.
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
@@ -11,7 +12,7 @@ run: $(STAMP)
 	@$(VENV)/bin/wordless run $(ARGS)
 
 test: $(STAMP)
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest $(if $(findstring --slow,$(ARGS)),,-n 2 --dist loadfile) $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check .
