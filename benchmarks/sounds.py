@@ -10,8 +10,9 @@ import torch
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.config import TokenizerConfig
 from tokenizer.patches import PatchConfig
-from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
 
 CODEBOOK_SIZE = 256
 SYLLABLES_PER_SECOND = 4

@@ -12,9 +12,10 @@ from audio.waveform import FloatArray
 from foundation.threads import one_thread
 from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.codebook import fit_residual_codebooks
+from tokenizer.config import TokenizerConfig
 from tokenizer.kmeans_report import KMeansReport
 from tokenizer.speech_layer import SpeechLayer
-from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
 
 TOGETHER = 8192  # patches that are encoded in one call; their number decides how products are rounded
 

@@ -16,10 +16,10 @@ from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
 from foundation.errors import InputError
 from foundation.saved_models import holds_rates
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, GatheredCodes
 from tokenizer.model_card import rates_card
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, writing_rates
-from tokenizer.tokenizer import GatheredCodes, Tokenizer
+from tokenizer.tokenizer import Tokenizer
 
 Turn = list[list[tuple[Tensor, int]]]  # blocks of codes of each rate that cover the same samples; see `encode_stream`
 

@@ -6,13 +6,10 @@ constant memory. Only ``audio.remove_mean=clip`` needs memory for the recording'
 speech model for its samples.
 """
 
-import hashlib
-import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,98 +24,14 @@ from audio.waveform import FloatArray, Waveform
 from foundation import saved_models
 from foundation.devices import copy_to
 from foundation.errors import InputError
-from foundation.ranges import require
-from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, StateDecoder
-from tokenizer.codes import Codes, CodesFormat
+from tokenizer.autoencoder import Autoencoder, StateDecoder
+from tokenizer.codes import Codes, CodesFormat, GatheredCodes
+from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, stored_config, weight_shapes
 from tokenizer.model_card import LEVELS, MODEL_CARD, SPEECH_LAYER
-from tokenizer.patches import PatchConfig, from_patches, to_patches
-from tokenizer.speech_layer import SpeechLayer, SpeechLayerConfig, open_copy
+from tokenizer.patches import from_patches, to_patches
+from tokenizer.speech_layer import SpeechLayer, open_copy
 
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
-FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
-BLOCKS_AT_ONCE = 32  # of codes that are copied from a GPU together
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenizerConfig:
-    """Sizes of a tokenizer; its weights and statistics are learned."""
-
-    audio: SpectrogramConfig
-    patch: PatchConfig
-    autoencoder: AutoencoderConfig
-    codebook_size: int  # codes of each level
-    levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
-    speech_layer: SpeechLayerConfig | None = None  # whose states are quantised; None: the autoencoder's bottlenecks
-
-    def __post_init__(self) -> None:
-        self.patch.height(self.audio.n_mels)
-        if self.speech_layer is not None and self.bands > 1:
-            raise InputError(
-                f"tokenizer.patch.mels is {self.patch.mels}, and a speech model has one state for all mel bands; "
-                "choose tokenizer.patch.mels=null"
-            )
-        fits = self.codebook_size >= 0 and self.levels >= 1  # 0 codes: for the fingerprint of `_format`
-        given = f"{self.codebook_size} and tokenizer.levels {self.levels}"
-        require(fits, "tokenizer.codebook_size", given, "a tokenizer has at least 1 code and 1 level")
-
-    @property
-    def parameters(self) -> int:
-        """Number of learned values of a tokenizer of these sizes."""
-        centroids = self.levels * self.codebook_size * self.autoencoder.bottleneck
-        sizes = self.autoencoder
-        count = sizes.parameters if self.speech_layer is None else sizes.decoder_parameters
-        return 2 * self.audio.n_mels + count(self.patch.frames * self.height) + centroids
-
-    def create_autoencoder(self) -> Autoencoder | StateDecoder:
-        """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
-        create = Autoencoder if self.speech_layer is None else StateDecoder
-        return create(self.autoencoder, self.patch.frames * self.height)
-
-    @property
-    def height(self) -> int:
-        """Mel bands per patch."""
-        return self.patch.height(self.audio.n_mels)
-
-    @property
-    def bands(self) -> int:
-        """Frequency bands: patches per time step."""
-        return self.audio.n_mels // self.height
-
-    @property
-    def streams(self) -> int:
-        """Codes per time step: band after band, and within a band its levels, coarse to fine."""
-        return self.bands * self.levels
-
-    @property
-    def samples_per_code(self) -> int:
-        """Samples per time step."""
-        return self.patch.frames * self.audio.hop_length
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Fingerprints:
-    """The fingerprints of `CodesFormat`."""
-
-    tokenizer: str
-    codebook: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Saved:
-    """The content of ``config.json``."""
-
-    audio: SpectrogramConfig
-    patch: PatchConfig
-    autoencoder: AutoencoderConfig
-    codebook_size: int
-    levels: int = 1  # older folders do not have this entry
-    speech_layer: SpeechLayerConfig | None = None  # nor this one
-    fingerprints: _Fingerprints
-
-    @property
-    def config(self) -> TokenizerConfig:
-        """The tokenizer's config."""
-        return TokenizerConfig(**{field.name: getattr(self, field.name) for field in fields(TokenizerConfig)})
 
 
 class Tokenizer(nn.Module):
@@ -336,7 +249,7 @@ class Tokenizer(nn.Module):
         A speech model is copied into the folder ``speech_model``.
         """
         fingerprints = {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
-        config = {**_stored_config(self.config), "fingerprints": fingerprints}
+        config = {**stored_config(self.config), "fingerprints": fingerprints}
         levels = LEVELS.format(config=self.config) if self.config.levels > 1 else ""
         source = SPEECH_LAYER.format(layer=self.config.speech_layer) if self.config.speech_layer else ""
         card = MODEL_CARD.format(config=self.config, format=self.format, levels=levels, speech_layer=source)
@@ -349,10 +262,11 @@ class Tokenizer(nn.Module):
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
         """Load a folder that `save_pretrained` wrote; the weights must match the fingerprint in the config."""
         folder = Path(folder).expanduser()
-        with saved_models.reading(folder, saved_models.TOKENIZER, _Saved, remedy="copy it again from its run") as saved:
+        remedy = "copy it again from its run"
+        with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer, remedy=remedy) as saved:
             config = saved.config
             saved_models.require_size(folder / saved_models.WEIGHTS, config.parameters)
-            saved_models.require_tensors(folder / saved_models.WEIGHTS, _weight_shapes(config))
+            saved_models.require_tensors(folder / saved_models.WEIGHTS, weight_shapes(config))
             weights, prefix = load_file(folder / saved_models.WEIGHTS), "autoencoder."
             autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
@@ -375,7 +289,7 @@ class Tokenizer(nn.Module):
 
     def _format(self) -> CodesFormat:
         # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
-        config = _stored_config(replace(self.config, codebook_size=0, levels=1))
+        config = stored_config(replace(self.config, codebook_size=0, levels=1))
         learned = self._weights()
         centroids = learned.pop("centroids")
         tokenizer = fingerprint(config, learned)
@@ -393,69 +307,6 @@ class Tokenizer(nn.Module):
         for block, covered in stream:
             gathered.add(block, covered)
         return gathered.codes
-
-
-class GatheredCodes:
-    """The codes of a recording, which arrive block by block."""
-
-    def __init__(self, codes_format: CodesFormat) -> None:
-        self._format = codes_format
-        # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
-        self._values, self._samples = bytearray(), 0
-        self._waiting: list[Tensor] = []  # blocks to be copied from their device
-
-    def add(self, block: Tensor, covered: int) -> None:
-        """Add codes ``(steps, streams)`` and the number of samples that they cover."""
-        self._waiting.append(block)
-        self._samples += covered
-        if len(self._waiting) == BLOCKS_AT_ONCE:
-            self._copy()
-
-    @property
-    def codes(self) -> Codes:
-        """All codes so far."""
-        self._copy()
-        steps = np.frombuffer(self._values, np.int32).reshape(-1, self._format.streams)
-        return Codes(values=steps, num_samples=self._samples, format=self._format)
-
-    def _copy(self) -> None:
-        if self._waiting:
-            self._values += torch.cat(self._waiting).cpu().numpy().tobytes()
-            self._waiting.clear()
-
-
-def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
-    """Hash a JSON-serialisable config and named tensors, in order of name."""
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def _weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
-    """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
-    with torch.device("meta"):
-        autoencoder = config.create_autoencoder()
-        centroids = torch.empty(config.levels, config.codebook_size, config.autoencoder.bottleneck)
-        statistics = torch.empty(config.audio.n_mels)
-    weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
-    centroids = centroids[0] if config.levels == 1 else centroids
-    return {"mean": statistics, "std": statistics, "centroids": centroids, **weights}
-
-
-def _stored_config(config: TokenizerConfig) -> dict[str, Any]:
-    """Return the config for files and fingerprints, without later options at the value that means "as before"."""
-    values = asdict(config)
-    if config.levels == 1:
-        del values["levels"]
-    if config.speech_layer is None:
-        del values["speech_layer"]
-    for name, before in (("remove_mean", "none"), ("dynamic_range", None)):
-        if values["audio"].get(name) == before:
-            del values["audio"][name]
-    return values
 
 
 def _describe(codebook: str, levels: int, codebook_size: int) -> str:

@@ -18,7 +18,7 @@ from pipelines.results.rates_record import ContinuedRow, JudgedRow, RateRow, Rat
 from pipelines.stages.playback import JUDGES, JudgeName
 from pipelines.store.store import Entry
 from pipelines.store.training_curve import CURVE
-from tokenizer.tokenizer import TokenizerConfig
+from tokenizer.config import TokenizerConfig
 
 Row = Mapping[str, Any]
 

@@ -24,7 +24,7 @@ from pipelines.stages.code_table import CODE_TABLE
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.training_curve import CURVE
-from tokenizer.tokenizer import TokenizerConfig
+from tokenizer.config import TokenizerConfig
 from training.record import TrainingRecord
 from vocoder.kinds.wavenet import WAVENET
 

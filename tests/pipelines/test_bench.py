@@ -18,7 +18,7 @@ from benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, 
 from foundation.errors import InputError
 from pipelines.bench import bench
 from tests.vocoder.sounds import tiny_config
-from tokenizer.tokenizer import TokenizerConfig
+from tokenizer.config import TokenizerConfig
 from vocoder.engines import numba_streams
 from vocoder.engines.numba_streams import TOGETHER
 from vocoder.wavenet.network import WaveNetConfig, create_wavenet

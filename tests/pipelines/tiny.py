@@ -15,10 +15,11 @@ from pipelines.stages.playback import ListeningConfig, Playback
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
+from tokenizer.config import TokenizerConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import combined_format
-from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
 

@@ -8,10 +8,11 @@ from audio.spectrogram import LogMel, SpectrogramConfig
 from audio.waveform import FloatArray
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, reconstruction_loss
 from tokenizer.codebook import fit_residual_codebooks
+from tokenizer.config import TokenizerConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.sample import PatchBatches, draw_sample, normalised_patches
-from tokenizer.tokenizer import Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
 
 RATE = 8_000
 

@@ -1,0 +1,135 @@
+"""The sizes of a tokenizer, and their form in a saved tokenizer and in its fingerprints."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audio.spectrogram import SpectrogramConfig
+from foundation.errors import InputError
+from foundation.ranges import require
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, StateDecoder
+from tokenizer.patches import PatchConfig
+from tokenizer.speech_layer import SpeechLayerConfig
+
+FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """Sizes of a tokenizer; its weights and statistics are learned."""
+
+    audio: SpectrogramConfig
+    patch: PatchConfig
+    autoencoder: AutoencoderConfig
+    codebook_size: int  # codes of each level
+    levels: int = 1  # residual codebooks: each quantises the residual of the previous ones
+    speech_layer: SpeechLayerConfig | None = None  # whose states are quantised; None: the autoencoder's bottlenecks
+
+    def __post_init__(self) -> None:
+        self.patch.height(self.audio.n_mels)
+        if self.speech_layer is not None and self.bands > 1:
+            raise InputError(
+                f"tokenizer.patch.mels is {self.patch.mels}, and a speech model has one state for all mel bands; "
+                "choose tokenizer.patch.mels=null"
+            )
+        fits = self.codebook_size >= 0 and self.levels >= 1  # 0 codes: for the fingerprint of `CodesFormat.tokenizer`
+        given = f"{self.codebook_size} and tokenizer.levels {self.levels}"
+        require(fits, "tokenizer.codebook_size", given, "a tokenizer has at least 1 code and 1 level")
+
+    @property
+    def parameters(self) -> int:
+        """Number of learned values of a tokenizer of these sizes."""
+        centroids = self.levels * self.codebook_size * self.autoencoder.bottleneck
+        sizes = self.autoencoder
+        count = sizes.parameters if self.speech_layer is None else sizes.decoder_parameters
+        return 2 * self.audio.n_mels + count(self.patch.frames * self.height) + centroids
+
+    def create_autoencoder(self) -> Autoencoder | StateDecoder:
+        """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
+        create = Autoencoder if self.speech_layer is None else StateDecoder
+        return create(self.autoencoder, self.patch.frames * self.height)
+
+    @property
+    def height(self) -> int:
+        """Mel bands per patch."""
+        return self.patch.height(self.audio.n_mels)
+
+    @property
+    def bands(self) -> int:
+        """Frequency bands: patches per time step."""
+        return self.audio.n_mels // self.height
+
+    @property
+    def streams(self) -> int:
+        """Codes per time step: band after band, and within a band its levels, coarse to fine."""
+        return self.bands * self.levels
+
+    @property
+    def samples_per_code(self) -> int:
+        """Samples per time step."""
+        return self.patch.frames * self.audio.hop_length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprints:
+    """The fingerprints of `CodesFormat`."""
+
+    tokenizer: str
+    codebook: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedTokenizer:
+    """The content of ``config.json``."""
+
+    audio: SpectrogramConfig
+    patch: PatchConfig
+    autoencoder: AutoencoderConfig
+    codebook_size: int
+    levels: int = 1  # older folders do not have this entry
+    speech_layer: SpeechLayerConfig | None = None  # nor this one
+    fingerprints: Fingerprints
+
+    @property
+    def config(self) -> TokenizerConfig:
+        """The tokenizer's config."""
+        return TokenizerConfig(**{field.name: getattr(self, field.name) for field in fields(TokenizerConfig)})
+
+
+def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
+    """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
+    with torch.device("meta"):
+        autoencoder = config.create_autoencoder()
+        centroids = torch.empty(config.levels, config.codebook_size, config.autoencoder.bottleneck)
+        statistics = torch.empty(config.audio.n_mels)
+    weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+    centroids = centroids[0] if config.levels == 1 else centroids
+    return {"mean": statistics, "std": statistics, "centroids": centroids, **weights}
+
+
+def stored_config(config: TokenizerConfig) -> dict[str, Any]:
+    """Return the config for files and fingerprints, without later options at the value that means "as before"."""
+    values = asdict(config)
+    if config.levels == 1:
+        del values["levels"]
+    if config.speech_layer is None:
+        del values["speech_layer"]
+    for name, before in (("remove_mean", "none"), ("dynamic_range", None)):
+        if values["audio"].get(name) == before:
+            del values["audio"][name]
+    return values
+
+
+def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
+    """Hash a JSON-serialisable config and named tensors, in order of name."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:FINGERPRINT_LENGTH]
