@@ -32,12 +32,11 @@ def code_sounds(folder: Path, results: Results) -> Iterator[CodeSounds]:
     if "codes" not in results:
         return
     for row in sorted(results["codes"]["codes"], key=lambda row: -row["share"]):
-        if (code := row["code"]) in results["codes"]["shown"]:
+        if row["code"] in results["codes"]["shown"]:
             players = [
-                (each["clip"], embedded(sound_path(folder, f"{code}_{place}.wav", part=CODE_SOUNDS)))
-                for place, each in enumerate(row["nearest"])
+                (each["clip"], embedded(sound_path(folder, each["file"], part=CODE_SOUNDS))) for each in row["nearest"]
             ]
-            yield CodeSounds(row=row, spectrum=spectrum(row["spectrum"], code), players=players)
+            yield CodeSounds(row=row, spectrum=spectrum(row["spectrum"], row["code"]), players=players)
 
 
 def spectrum(levels: Sequence[float], code: int) -> Markup:

@@ -71,6 +71,7 @@ class NearestRow(TypedDict):
 
     clip: str
     step: int  # time step in the clip
+    file: str  # WAV file of its sound, if the code is shown
 
 
 class CodeRow(TypedDict):
@@ -100,6 +101,7 @@ class CodeTableRecord(TypedDict):
     clips: int  # test clips
     codes: list[CodeRow]  # all codes, in order
     shown: list[int]  # codes with sounds, the most frequent first
+    sound_seconds: float  # length of a sound, whose middle is the patch
     labels: CodeLabels | None
 
 

@@ -31,7 +31,7 @@ def code_table(session: Session, manifest: Manifest, tokenizer_entry: Entry, *, 
     clips = choose_evenly(manifest.of("test"), MAX_CLIPS)
     config = {"clips": [[clip.name, clip.label] for clip in clips], "separator": separator}
     inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)}
-    recipe = Recipe("code_table", 1, config=config, inputs=inputs)
+    recipe = Recipe("code_table", 2, config=config, inputs=inputs)
 
     @one_thread()
     def make(folder: Path) -> None:
@@ -45,7 +45,8 @@ def code_table(session: Session, manifest: Manifest, tokenizer_entry: Entry, *, 
                 samples = _beginning(manifest, clips[found.clip], tokenizer)
                 around(samples, found.step, tokenizer).write(folder / sound_name(code, number))
         labels = None if separator else [clip.label for clip in clips]
-        write_json(folder / CODE_TABLE, {**_describe(table, clips, labels), "shown": shown})
+        described = _describe(table, clips, labels)
+        write_json(folder / CODE_TABLE, {**described, "shown": shown, "sound_seconds": SOUND_SECONDS})
 
     return session.obtain(recipe, "sounds and labels of the codes", make, files=[CODE_TABLE, "*.wav"])
 
@@ -82,7 +83,10 @@ def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | No
             "code": code,
             "share": float(counts[code] / max(counts.sum(), 1)),
             "spectrum": spectra[code].round(3).tolist(),
-            "nearest": [{"clip": clips[each.clip].name, "step": each.step} for each in table.nearest.get(code, [])],
+            "nearest": [
+                {"clip": clips[each.clip].name, "step": each.step, "file": sound_name(code, number)}
+                for number, each in enumerate(table.nearest.get(code, []))
+            ],
             "label": None,
             "purity": None,
         }

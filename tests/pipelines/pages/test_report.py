@@ -292,10 +292,12 @@ def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
         {"code": code, "share": share, "spectrum": [0.0, 1.0, -1.0], "nearest": [], "label": "eight", "purity": 0.5}
         for code, share in enumerate((0.25, 0.75))
     ]
-    rows[1]["nearest"] = [{"clip": "a.wav", "step": 3}, {"clip": "b.wav", "step": 4}]
+    rows[1]["nearest"] = [
+        {"clip": f"{name}.wav", "step": 3, "file": f"1_{number}.wav"} for number, name in enumerate("ab")
+    ]
     known = {"classes": 2, "purity": 0.5, "mutual_information": 0.25}
     labels = known | {"chance_purity": 0.4, "chance_mutual_information": 0.125}
-    content["codes"] = {"clips": 30, "codes": rows, "shown": [1, 0], "labels": labels}
+    content["codes"] = {"clips": 30, "codes": rows, "shown": [1, 0], "labels": labels, "sound_seconds": 0.3}
     folder = run_folder(tmp_path, content)
     for number in range(2):
         noise = np.random.default_rng(number).normal(0, 0.1, 800).astype(np.float32)
