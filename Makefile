@@ -1,12 +1,13 @@
-# make run, make test and make lint install what they need first; VENV=, ARGS= and PYTHON= may be given.
+# make run, make test, make lint and make docs install what they need first; VENV=, ARGS= and PYTHON= may be given.
 # Two processes share the quick tests. The slow tests measure memory and count kills, so one process runs them.
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 STAMP := $(VENV)/.installed
+DOCS := $(VENV)/.docs_installed
 OURS := $(VENV)/.wordless
 
-.PHONY: install run test lint clean
+.PHONY: install run test lint docs clean
 
 run: $(STAMP)
 	@$(VENV)/bin/wordless run $(ARGS)
@@ -18,11 +19,16 @@ lint: $(STAMP)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 
+# The site in site/; index.html can be opened as a file.
+docs: $(DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 install: $(STAMP)
 
 clean:
 	@sh -c "$$REMOVE_VENV"
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Whether a Python runs at all (shims of version managers exist without doing so), fits, and can make environments.
 define FITS
@@ -66,3 +72,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing: about 3 GB to download and 8 GB on disk the first time"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $(STAMP)
+
+$(DOCS): $(STAMP)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[docs]' -c constraints.txt
+	@touch $(DOCS)

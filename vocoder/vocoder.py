@@ -189,7 +189,8 @@ class Vocoder:
             codes: of that sound and of its continuation, as one (`tokenizer.codes.join_codes`).
             sample_rate: of the samples, in Hz: they are resampled as `Tokenizer.encode` resamples them. None: the
                 vocoder's.
-            others: see `decode`.
+
+        For the other arguments see `decode`.
 
         Returns:
             The new sound alone, ``codes.num_samples - len(waveform.samples)`` samples at the vocoder's rate.
