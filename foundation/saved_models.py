@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from foundation.errors import InputError
 from foundation.files import aside, file_hash, write_aside
+from foundation.hub import fetch, hub_address, short_address
 from foundation.json_values import find_object, parse_json, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -64,6 +65,22 @@ KINDS = (
 )  # that messages call by their names
 HASH = "weights_sha256"  # key of config.json: the hash of the weights
 RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
+
+
+def model_folder(name: Path | str, kind: ModelKind) -> Path:
+    """Return the local folder of a saved model: the named folder, or a copy of one on the Hugging Face hub.
+
+    A text ``user/name`` is a repository of the hub unless there is such a folder; ``hf://user/name`` always is. A
+    repository holds the model itself, or a run with the model in the folder ``kind.part``.
+    """
+    if address := hub_address(name):
+        return fetch(address, kind.part, "")
+    if (address := short_address(name)) is None:
+        return Path(name).expanduser()
+    try:
+        return fetch(address, kind.part, "")
+    except InputError as error:
+        raise InputError(f"there is no folder {name} here, and {error}") from error
 
 
 def write_model(

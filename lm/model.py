@@ -16,7 +16,15 @@ from torch import Tensor
 
 from foundation.errors import InputError
 from foundation.ranges import require
-from foundation.saved_models import LANGUAGE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
+from foundation.saved_models import (
+    LANGUAGE_MODEL,
+    WEIGHTS,
+    load_weights,
+    model_folder,
+    reading,
+    require_size,
+    write_model,
+)
 from foundation.seeds import require_seed
 from lm.batches import loss, validation_batches
 from lm.conditions import LOOK_AHEAD, Conditions
@@ -81,8 +89,8 @@ class LanguageModel:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
-        """Load a model that `save_pretrained` wrote."""
-        folder = Path(folder).expanduser()
+        """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
+        folder = model_folder(folder, LANGUAGE_MODEL)
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
             vocabulary = Vocabulary.of(saved.codes.formats[-1])

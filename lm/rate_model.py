@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from foundation.errors import InputError
-from foundation.saved_models import holds_rates
+from foundation.saved_models import LANGUAGE_MODEL, holds_rates, model_folder
 from foundation.seeds import require_seed
 from lm.generation import continue_codes
 from lm.model import LanguageModel, samples_of
@@ -141,8 +141,8 @@ class RateLanguageModel:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "RateLanguageModel":
-        """Load a folder that `save_pretrained` wrote."""
-        folder = Path(folder).expanduser()
+        """Load a folder that `save_pretrained` wrote, or ``user/name`` of the Hugging Face hub."""
+        folder = model_folder(folder, LANGUAGE_MODEL)
         saved = read_rates(folder, "language model")
         models = [LanguageModel.from_pretrained(own, device=device) for own in saved.folders(folder)]
         model = cls(models, name=f"the language model {folder}")
@@ -170,7 +170,7 @@ class RateLanguageModel:
 
 def load_language_model(folder: Path | str, *, device: str = "cpu") -> LanguageModel | RateLanguageModel:
     """Load the language model of a run, which has one rate or several."""
-    folder = Path(folder).expanduser()
+    folder = model_folder(folder, LANGUAGE_MODEL)
     if holds_rates(folder):
         return RateLanguageModel.from_pretrained(folder, device=device)
     return LanguageModel.from_pretrained(folder, device=device)

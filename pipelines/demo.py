@@ -4,21 +4,24 @@ from importlib.util import find_spec
 
 from foundation.configuration import build
 from foundation.errors import InputError
+from foundation.hub import is_on_hub
 from pipelines.commandline.command import command
 from pipelines.demonstration.options import DemoConfig
-from pipelines.store.run_folder import part_of
+from pipelines.store.run_folder import part_of, run_of
 
 
 def demo(config: dict[str, object]) -> None:
     """Serve the page until Ctrl-C."""
     settings = build(DemoConfig, config, name="")
-    part_of(settings.model, "tokenizer")
+    if not is_on_hub(settings.model):
+        part_of(settings.model, "tokenizer")
     if find_spec("gradio") is None:
         raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
     from pipelines.demonstration.server import require_free, serve
 
     if settings.port:
         require_free(settings.port)
+    run_of(settings.model)
     serve(settings)
 
 

@@ -28,7 +28,7 @@ from foundation.saved_models import holds_rates
 from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import ALL_POOLINGS, Pooling, pooled_parts
-from pipelines.store.run_folder import part_of
+from pipelines.store.run_folder import part_of, run_of
 from pipelines.store.stored_features import GPT, PROBE
 from tokenizer.codes import Codes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
@@ -74,7 +74,7 @@ def load_model(model_file_path: str = "") -> HearModel:
     if not str(model_file_path):
         problem = "model_file_path is empty, and no weights come with the package"
         raise InputError(f"{problem}; give the folder of a run of wordless, such as load_model('runs/<date>_<time>')")
-    folder = Path(model_file_path)
+    folder = run_of(Path(model_file_path))
     if holds_rates(part_of(folder, "tokenizer")):
         raise InputError(
             f"{folder} has codes at several rates, and HEAR reads one; name a run with tokenizer.rates=null"

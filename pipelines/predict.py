@@ -1,6 +1,9 @@
 """``wordless predict``: what a fine-tuned model predicts for recordings."""
 
+from dataclasses import replace
+
 from foundation.configuration import build
+from foundation.hub import fetch, hub_address
 from pipelines.commandline.command import command
 from pipelines.commandline.inputs import recordings_of, require_writable_folders
 from pipelines.commandline.outputs import require_space
@@ -12,6 +15,8 @@ def predict(config: dict[str, object]) -> None:
     """Print a line for each recording; files that cannot be read are set aside."""
     settings = build(PredictConfig, config, name="")
     recordings = recordings_of(settings.input)
+    if address := hub_address(settings.model):
+        settings = replace(settings, model=fetch(address, "finetuned", ""))
     if settings.output is not None:
         require_writable_folders(recordings, settings.output)
         require_new(settings.output)

@@ -90,6 +90,7 @@ KEEPERS = {
     "gradio": ("pipelines/demonstration/page.py",),
     "starlette": ("pipelines/demonstration/server.py",),
     "ray": ("foundation/ray_pool.py",),
+    "huggingface_hub": ("foundation/hub.py", "pipelines/publishing"),
     "rich": ("pipelines", "benchmarks", "foundation/progress.py"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "base"}

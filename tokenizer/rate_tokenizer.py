@@ -15,7 +15,7 @@ from audio.reading import read_blocks, resample_blocks
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray, Waveform
 from foundation.errors import InputError
-from foundation.saved_models import holds_rates
+from foundation.saved_models import TOKENIZER, holds_rates, model_folder
 from tokenizer.codes import Codes, GatheredCodes
 from tokenizer.model_card import rates_card
 from tokenizer.rates import combined_format, join_rates, read_rates, require_saved_format, writing_rates
@@ -98,8 +98,8 @@ class RateTokenizer:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "RateTokenizer":
-        """Load a folder that `save_pretrained` wrote."""
-        folder = Path(folder).expanduser()
+        """Load a folder that `save_pretrained` wrote, or ``user/name`` of the Hugging Face hub."""
+        folder = model_folder(folder, TOKENIZER)
         saved = read_rates(folder, "tokenizer")
         tokenizer = cls([Tokenizer.from_pretrained(own, device=device) for own in saved.folders(folder)])
         require_saved_format(folder, saved.codes, tokenizer.format)
@@ -108,7 +108,7 @@ class RateTokenizer:
 
 def load_tokenizer(folder: Path | str, *, device: str = "cpu") -> Tokenizer | RateTokenizer:
     """Load the tokenizer of a run, which has one rate or several."""
-    folder = Path(folder).expanduser()
+    folder = model_folder(folder, TOKENIZER)
     if holds_rates(folder):
         return RateTokenizer.from_pretrained(folder, device=device)
     return Tokenizer.from_pretrained(folder, device=device)

@@ -260,8 +260,11 @@ class Tokenizer(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
-        """Load a folder that `save_pretrained` wrote; the weights must match the fingerprint in the config."""
-        folder = Path(folder).expanduser()
+        """Load a folder that `save_pretrained` wrote; the weights must match the fingerprint in the config.
+
+        ``user/name`` is a repository of the Hugging Face hub, unless there is such a folder.
+        """
+        folder = saved_models.model_folder(folder, saved_models.TOKENIZER)
         remedy = "copy it again from its run"
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer, remedy=remedy) as saved:
             config = saved.config

@@ -12,7 +12,7 @@ from audio.mono import Samples
 from audio.reading import resampled
 from audio.waveform import Waveform
 from foundation.errors import InputError
-from foundation.saved_models import VOCODER, WEIGHTS, load_weights, reading, require_size, write_model
+from foundation.saved_models import VOCODER, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook
 from vocoder.continuing import after
 from vocoder.engines.choice import Chosen, choose_engine, side_by_side
@@ -72,8 +72,11 @@ class Vocoder:
     def from_pretrained(
         cls, folder: Path | str, *, device: str = "cpu", engine: EngineChoice = "auto", postfilter: float = 1.0
     ) -> "Vocoder":
-        """Load a vocoder that `save_pretrained` wrote; files that are missing or were changed are refused."""
-        folder = Path(folder).expanduser()
+        """Load a vocoder that `save_pretrained` wrote; files that are missing or were changed are refused.
+
+        ``user/name`` is a repository of the Hugging Face hub, unless there is such a folder.
+        """
+        folder = model_folder(folder, VOCODER)
         remedy = "copy it again from its run, or train it again (wordless run)"
         with reading(folder, VOCODER, _Saved, remedy=remedy) as saved:
             require_size(folder / WEIGHTS, saved.wavenet.parameters)

@@ -12,7 +12,7 @@ from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.files import replace_folder
 from foundation.nearest import suggestion
-from foundation.saved_models import FINE_TUNED, WEIGHTS, load_weights, reading, write_model
+from foundation.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
 from lm.baselines.clip_batches import StoredClips
 from lm.finetuning.batches import batches_by_length
 from lm.finetuning.bodies.table import BODIES
@@ -50,8 +50,8 @@ class FineTunedModel:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "FineTunedModel":
-        """Load a model that `save_pretrained` wrote."""
-        folder = Path(folder).expanduser()
+        """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
+        folder = model_folder(folder, FINE_TUNED)
         remedy = "copy it again, or fine-tune it again (wordless finetune)"
         with reading(folder, FINE_TUNED, _Saved, remedy=remedy) as saved:
             body = build(_known(BODIES, saved.body, "body").body, saved.body_config, name="body_config")

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from foundation.errors import InputError
-from foundation.saved_models import PROBE, WEIGHTS, load_weights, reading, require_size, write_model
+from foundation.saved_models import PROBE, WEIGHTS, load_weights, model_folder, reading, require_size, write_model
 from lm.embeddings import RESIDUAL, States
 from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig
@@ -110,8 +110,8 @@ class FittedProbe:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "FittedProbe":
-        """Load a probe that `save_pretrained` wrote."""
-        folder = Path(folder).expanduser()
+        """Load a probe that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
+        folder = model_folder(folder, PROBE)
         with reading(folder, PROBE, _Saved, remedy="copy it again from its run, or call the run again") as saved:
             dim, classes = saved.probe.dim, len(saved.probe.classes)
             require_size(folder / WEIGHTS, 2 * (dim + 1) * classes)  # a float64 takes as much as two float32

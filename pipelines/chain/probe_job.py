@@ -14,6 +14,7 @@ from foundation.configuration import build
 from foundation.devices import Device, choose_device
 from foundation.engine import LOCAL, EngineConfig
 from foundation.files import NO_PERMISSION, file_hash, write_aside
+from foundation.hub import is_on_hub
 from foundation.progress import Terminal
 from foundation.ranges import require
 from foundation.saved_models import rate_folder
@@ -33,7 +34,7 @@ from pipelines.stages.codes import codes, heard_codes
 from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.stages.stored_arrays import heard_frames, open_heard
-from pipelines.store.run_folder import part_of
+from pipelines.store.run_folder import part_of, require_output
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig, write_json
 from pipelines.store.stored_features import GPT, PROBE
@@ -64,8 +65,14 @@ class ProbeRunConfig:
     def __post_init__(self) -> None:
         if self.output is not None:
             require_kind(self.output, (".json",), possible="a file ending in .json")
+        require_output(self.model, self.output, example="output=FILE.json")
         rule = "probes predict classes: leave it out, or call wordless finetune"
         require(self.corpus.label_type == "class", "corpus.label_type", self.corpus.label_type, rule)
+
+    @property
+    def folder(self) -> Path:
+        """The folder on whose behalf entries of the store are kept: that of the run, unless the run is on the hub."""
+        return self.output.parent if self.output is not None and is_on_hub(self.model) else self.model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +111,7 @@ def probe_run(config: dict[str, object]) -> None:
             store=Store(store),
             gang=gang,
             terminal=terminal,
-            folder=settings.model,
+            folder=settings.folder,
             workers=choose_workers(settings.workers, settings.engine, seconds=corpus.manifest.seconds),
             engine=settings.engine,
             shared=corpus.shared,

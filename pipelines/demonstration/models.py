@@ -12,7 +12,7 @@ from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
 from lm.rate_model import RateLanguageModel, load_language_model
 from pipelines.demonstration.options import DemoConfig
-from pipelines.store.run_folder import part_of
+from pipelines.store.run_folder import run_of
 from tokenizer.codes import require_same_codebook
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
 from tokenizer.tokenizer import Tokenizer
@@ -48,8 +48,8 @@ class DemoModels:
             InputError: a part is damaged, or does not belong to the tokenizer.
         """
         device = str(choose_device(settings.device))
-        tokenizer = load_tokenizer(part_of(settings.model, "tokenizer"), device=device)
-        own, sampling = settings.model, settings.sampling
+        own, sampling = run_of(settings.model), settings.sampling
+        tokenizer = load_tokenizer(own / "tokenizer", device=device)
         model = _if_there(own / "lm", lambda folder: load_language_model(folder, device=device))
         if model is not None:
             require_same_codebook(model.format, tokenizer.format, owner=model.name)

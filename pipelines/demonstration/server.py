@@ -14,6 +14,7 @@ from typing import Any
 from foundation.errors import InputError
 from foundation.text import escape
 from pipelines.demonstration.options import DemoConfig
+from pipelines.store.run_folder import run_of
 
 HOST = "127.0.0.1"
 LARGEST_FILE = "500mb"
@@ -74,7 +75,7 @@ def serve(settings: DemoConfig) -> None:
 
         models = DemoModels.of_run(settings)
         answers = DemoAnswers(models, max_seconds=settings.max_seconds)
-        page = create_page(answers, name=escape(settings.model.name), examples=examples_of(settings.model))
+        page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run_of(settings.model)))
         _, url, _ = page.launch(
             server_name=HOST,
             server_port=settings.port or _free_port(),

@@ -25,6 +25,7 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.own_options import own_options
 from pipelines.settings.run import MAX_THREADS
+from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
 from training.state import FitConfig
 
@@ -82,6 +83,7 @@ class CommandConfig:
     def __post_init__(self) -> None:
         if self.output is not None:
             require_kind(self.output, (), possible="a folder")
+        require_output(self.model, self.output, example="output=FOLDER")
         shares = list(self.shares)
         rule = "list shares of the labels above 0, up to 1, ascending: [0.01, 0.1, 1]"
         fitting = shares == sorted({*shares}) and shares and all(0 < share <= 1 for share in shares)

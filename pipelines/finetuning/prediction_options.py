@@ -5,6 +5,7 @@ from pathlib import Path
 
 from foundation.devices import Device
 from foundation.errors import InputError
+from foundation.hub import is_on_hub
 from foundation.json_values import find_object
 from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
@@ -16,7 +17,7 @@ TABLES = (".tsv", ".json", ".parquet")
 class PredictConfig:
     """Options of ``wordless predict``."""
 
-    model: Path  # folder of a fine-tuned model
+    model: Path  # folder of a fine-tuned model, or its address on the hub
     input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
     output: Path | None  # a table; None: the lines are only printed
     device: Device
@@ -32,6 +33,8 @@ class PredictConfig:
 
     def _require_model(self) -> None:
         """Refuse a folder that cannot be a fine-tuned model; its files are checked when they are read."""
+        if is_on_hub(self.model):
+            return
         if not self.model.is_dir():
             state = "is a file" if self.model.exists() else "does not exist"
             raise InputError(f"model={self.model} {state}; name a folder that wordless finetune wrote")

@@ -1,11 +1,16 @@
-"""The folder that ``wordless run`` writes, for commands that use its models."""
+"""The folder that ``wordless run`` writes, for commands that use its models.
+
+``model=hf://user/name`` names a run on the Hugging Face hub: its parts are downloaded when a command first asks.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from foundation.errors import InputError
+from foundation.hub import HubAddress, fetch, fetch_run, hub_address, is_on_hub
 from foundation.json_values import find_object
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.kind import Kind
@@ -26,6 +31,8 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
 
     ``otherwise`` is an alternative without the part, for the message of a refusal.
     """
+    if address := hub_address(model):
+        return _part_on_hub(address, part)
     if not model.is_dir():
         state = "is a file" if model.exists() else "does not exist"
         raise InputError(f"model={model} {state}; name the folder of a run, such as model=runs/<date>_<time>")
@@ -45,6 +52,27 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
         f"included {part}; a run over folds or several seeds keeps its models in the store: call wordless run once "
         "without compare.folds and seeds"
     )
+
+
+_part_on_hub = cache(fetch)  # a command asks several times for a part, and the hub once
+
+
+def run_of(model: Path) -> Path:
+    """Return the local folder of a run with all its parts; at least a tokenizer must be there."""
+    part_of(model, "tokenizer")
+    address = hub_address(model)
+    return model if address is None else _run_on_hub(address)
+
+
+@cache
+def _run_on_hub(address: HubAddress) -> Path:
+    return fetch_run(address, "tokenizer")
+
+
+def require_output(model: Path | None, output: Path | None, *, example: str) -> None:
+    """Refuse a run on the hub without an output: results go into the folder of a run only on this machine."""
+    if output is None and is_on_hub(model):
+        raise InputError(f"output=null, and {hub_address(model or '')} is no folder of this machine; add {example}")
 
 
 def vocoder_of(model: Path, kind: Kind) -> Path | None:

@@ -12,9 +12,13 @@ import soundfile
 from foundation.configuration import build
 from foundation.errors import InputError
 from pipelines.commandline.inputs import recordings_of
+from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.prediction import predict_recordings
 from pipelines.finetuning.prediction_options import PredictConfig
+from pipelines.predict import predict
+from tests.hub import store_in_cache, use_hub
 from tests.pipelines.finetuning.conftest import Finetuned
+from tests.pipelines.finetuning.tiny_finetuning import composed
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import called
 
@@ -47,6 +51,22 @@ def test_every_format_holds_the_same(classifier: Finetuned, tones: Path, tmp_pat
     assert pq.read_table(tables[1]).to_pylist() == rows
     lines = [line.split("\t") for line in tables[2].read_text().splitlines()]
     assert lines == [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+
+
+def test_a_model_on_the_hub_predicts_the_same(
+    run_folder: Path, classifier: Finetuned, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_in_cache(tmp_path, "user/classifier", classifier.folder)
+    store_in_cache(tmp_path, "user/body", run_folder)
+    use_hub(monkeypatch, tmp_path)
+    fixed = {"input": str(tones), "device": "cpu", "workers": 1}
+    predict({"model": "hf://user/classifier", "output": str(tmp_path / "hub.tsv"), **fixed})
+    assert (tmp_path / "hub.tsv").read_bytes() == predicted(
+        classifier.folder, str(tones), tmp_path / "a.tsv"
+    ).read_bytes()
+    words = (*classifier.words[1:], "model=hf://user/body", f"output={tmp_path / 'again'}")
+    finetune_body(composed(*words, f"store.root={classifier.store}"))
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (classifier.folder / "model.safetensors").read_bytes()
 
 
 @pytest.mark.slow

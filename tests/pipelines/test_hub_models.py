@@ -1,0 +1,105 @@
+"""Commands with ``model=hf://user/name``: a run in the local cache of the Hugging Face hub, without a network."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_module
+
+from foundation.errors import InputError
+from pipelines.chain.probe_job import probe_settings
+from pipelines.commandline.refusals import resolved
+from pipelines.decode import decode
+from pipelines.demonstration.models import DemoModels
+from pipelines.encode import encode
+from pipelines.finetuning.options import finetune_settings
+from pipelines.generate import generate
+from pipelines.hear import load_model
+from pipelines.score import score
+from pipelines.store.run_folder import part_of
+from tests.hub import store_in_cache, use_hub
+from tests.pipelines.decoding.test_generate import options as generating
+from tests.pipelines.demonstration.test_answers import options as demonstrating
+from tests.pipelines.finetuning.tiny_finetuning import composed
+from tests.pipelines.scoring.test_score import options as scoring
+from tests.pipelines.tiny_chain import called
+
+RUN = "hf://user/tiny"
+DECODING = {"synthesis": "wavenet", "group": None, "temperature": 0.7, "top_p": 1.0, "postfilter": 1.0, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def home(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the run."""
+    place = tmp_path_factory.mktemp("home")
+    store_in_cache(place, "user/tiny", run_folder)
+    return place
+
+
+@pytest.fixture
+def offline(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_hub(monkeypatch, home)
+
+
+def encoding(model: str | Path, source: Path, output: Path) -> dict[str, object]:
+    """The config that the command line composes."""
+    fixed = {"format": "parquet", "deduplicate": False, "workers": 1, "clips_per_shard": 500, "device": "cpu"}
+    return {"model": str(model), "input": str(source), "output": str(output), **fixed}
+
+
+@pytest.mark.usefixtures("offline")
+def test_commands_do_the_same_with_a_run_on_the_hub(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, written = [], []
+    for name, model in {"local": run_folder, "hub": RUN}.items():
+        place = tmp_path / name
+        encode(encoding(model, recordings, place / "codes.parquet"))
+        fixed = {"model": str(model), "device": "cpu", "engine": "auto", **DECODING}
+        decode({**fixed, "input": str(place / "codes.parquet"), "output": str(place / "sounds")})
+        generate(generating(Path(str(model)), place / "more", prompt=str(recordings / "a.wav")))
+        capsys.readouterr()
+        score(scoring(Path(str(model)), recordings))
+        printed.append(capsys.readouterr().out)
+        written.append({path.relative_to(place): path.read_bytes() for path in place.rglob("*.wav")})
+    assert printed[0] == printed[1]
+    assert written[0] == written[1] != {}
+
+
+@pytest.mark.usefixtures("offline")
+def test_the_page_and_hear_take_a_run_on_the_hub(run_folder: Path) -> None:
+    models = DemoModels.of_run(demonstrating(Path(RUN)))
+    assert models.language_model is not None
+    assert models.vocoder is not None
+    assert [*models.missing] == [*DemoModels.of_run(demonstrating(run_folder)).missing]
+    own, other = (load_model(str(name)).gpt.state_dict() for name in (run_folder, RUN))
+    assert all(np.array_equal(value.numpy(), other[name].numpy()) for name, value in own.items())
+
+
+def test_results_need_a_place_on_this_machine() -> None:
+    with pytest.raises(InputError, match="output=null, and hf://user/tiny is no folder of this machine; add output=F"):
+        finetune_settings(composed(f"model={RUN}", "corpus.root=x"))
+    with initialize_config_module("conf", version_base="1.3"):
+        config = resolved(compose("probe", overrides=[f"model='{RUN}'"]))
+    with pytest.raises(InputError, match=r"hf://user/tiny is no folder of this machine; add output=FILE\.json"):
+        probe_settings(config)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_part_that_a_run_lacks_is_named() -> None:
+    with pytest.raises(InputError, match=r"\(HF_HUB_OFFLINE is set\) holds no wav2vec2/config.json; unset HF_HUB_OFF"):
+        part_of(Path(RUN), "wav2vec2")
+
+
+def test_as_a_user_calls_them(home: Path, recordings: Path, tmp_path: Path) -> None:
+    environment = {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    words = (f"input={recordings / 'a.wav'}", f"output={tmp_path / 'codes.parquet'}", "workers=1", "device=cpu")
+    done = called(f"model={RUN}", *words, command="encode", **environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "codes.parquet").is_file()
+    began = time.monotonic()
+    done = called("model=hf://user/other", *words, command="encode", **environment)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "hf://user/other is not in the local cache, and HF_HUB_OFFLINE is set; unset HF_HUB_OFFLINE" in done.stderr
+    assert time.monotonic() - began < 30
