@@ -1,6 +1,7 @@
 """Writing files and folders whole, opening only regular files, and hashing files."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -140,6 +141,24 @@ def is_full(folder: Path) -> bool:
     except OSError:
         return False
     return disk.f_bavail * disk.f_frsize < LEAST_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, a file at ``path``, that the end of its process releases; wait for another process that holds it.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        problem = f"{path} cannot be written: {error.strerror}"
+        raise InputError(f"{problem}; choose another cache folder, or store.root=PATH") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def file_hash(path: Path) -> str:

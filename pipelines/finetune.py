@@ -2,7 +2,9 @@
 
 from pipelines.commandline.command import command
 
-PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "store.root", "body.weights"})
+PATHS = frozenset(
+    {"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root", "body.weights"}
+)
 TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
 
 OFTEN = (

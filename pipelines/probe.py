@@ -2,7 +2,7 @@
 
 from pipelines.commandline.command import command
 
-PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "store.root"})
+PATHS = frozenset({"model", "output", "corpus.root", "corpus.table", "corpus.dataset", "corpus.shards", "store.root"})
 TEXTS = frozenset({"corpus.pattern"})  # braces and asterisks mean something to Hydra
 
 OFTEN = (

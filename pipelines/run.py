@@ -10,7 +10,15 @@ from pipelines.commandline.run_log import logged
 
 PATHS = frozenset(
     {
-        *("corpus.root", "corpus.table", "store.root", "ast.model.weights", "wav2vec2.weights"),
+        *(
+            "corpus.root",
+            "corpus.table",
+            "corpus.dataset",
+            "corpus.shards",
+            "store.root",
+            "ast.model.weights",
+            "wav2vec2.weights",
+        ),
         *("hydra.run.dir", "hydra.sweep.dir"),
     }
 )

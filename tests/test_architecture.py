@@ -89,6 +89,8 @@ KEEPERS = {
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/demonstration/page.py",),
     "starlette": ("pipelines/demonstration/server.py",),
+    "datasets": (),  # their files are read by pyarrow and tarfile: no decoder, no pickle, no download
+    "webdataset": (),
     "ray": ("foundation/ray_pool.py",),
     "huggingface_hub": ("foundation/hub.py", "pipelines/publishing"),
     "rich": ("pipelines", "benchmarks", "foundation/progress.py"),

@@ -48,6 +48,11 @@ def absent(cls: type, values: object, name: str = "") -> Iterator[str]:
                 yield from absent(part, given[field], place)
 
 
+def place(corpus: str) -> str:
+    """The option that a corpus needs, which names its recordings."""
+    return {"dataset": "corpus.dataset=here", "shards": "corpus.shards=here.tar"}.get(corpus, "corpus.root=here")
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A speech model with the stride of large ones, for the experiment that needs one."""
@@ -58,7 +63,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("corpus", "experiment"), list(product(choices("corpus"), choices("experiment"))))
 def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str, weights: Path) -> None:
-    words = [f"corpus={corpus}", f"experiment={experiment}", *(["corpus.root=here"] if corpus != "embedded" else [])]
+    words = [f"corpus={corpus}", f"experiment={experiment}", *([place(corpus)] if corpus != "embedded" else [])]
     words += [f"wav2vec2.weights='{weights}'"] if experiment == "speech_layer" else []
     settings = run_settings(composed(*words))
     assert (settings.corpus.root == EMBEDDED) == (corpus == "embedded")
@@ -106,7 +111,7 @@ def test_tiny_is_smaller(group: str) -> None:
 
 @pytest.mark.parametrize("corpus", choices("corpus"))
 def test_every_option_of_a_run_is_in_the_yaml(corpus: str) -> None:
-    values = composed(f"corpus={corpus}", *([] if corpus == "embedded" else ["corpus.root=here"]))
+    values = composed(f"corpus={corpus}", *([] if corpus == "embedded" else [place(corpus)]))
     assert sorted(set(absent(RunSettings, values)) - FILLED_IN) == []
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from audio.recordings.description import FIELDS, Description, LabelType, Span, describe, number_of
 from audio.recordings.inspection import InspectionConfig, Progress, frequent_reasons, inspect
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected
+from audio.recordings.packed.options import ColumnConfig
 from audio.recordings.recording_paths import EXTENSIONS, expand_home, find_paths, listed_path, require_folder
 from audio.recordings.segments import SegmentConfig, clips_of
 from audio.recordings.split_lists import Described, split_by_lists
@@ -31,6 +32,9 @@ class CorpusConfig:
     label_type: LabelType = "class"  # number, text: only classes are spread evenly over the splits
     label_names: Mapping[str, str] | None = None  # other names of some labels, such as {"0": zero}
     table: str | None = None  # TSV, CSV, fairseq TSV or JSONL that lists the recordings: see audio.recordings.tables
+    dataset: str | None = None  # Arrow or Parquet files that hold the recordings: see audio.recordings.packed
+    shards: str | None = None  # tar files that hold the recordings
+    columns: ColumnConfig = field(default_factory=ColumnConfig)  # of the data set, for labels, groups, folds and splits
     extensions: tuple[str, ...] = EXTENSIONS  # of files to look for, if no table lists them
     segment_seconds: float | None = None  # cut longer recordings into clips of this length; None: keep them whole
     segment_overlap_seconds: float = 0.0  # overlap of a segment with the previous one
@@ -48,26 +52,44 @@ class CorpusConfig:
         )
 
     @property
+    def is_packed(self) -> bool:
+        """Whether the recordings are inside other files; ``root`` and ``table`` are known once they are unpacked."""
+        return bool(self.dataset or self.shards)
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Fields of the description that file names give."""
         return () if self.pattern is None else Template(self.pattern).fields
 
     def __post_init__(self) -> None:
         _ = self.segments  # refuses contradictory values
-        if not self.root and not self.table:
+        self._require_one_source()
+        if not self.root and not self.table and not self.is_packed:
             problem = "neither corpus.root nor corpus.table is given; name the folder of your recordings"
             raise InputError(f"{problem}, corpus.root=PATH, or a table that lists them, corpus.table=FILE")
         if not self.extensions:
             raise InputError("corpus.extensions is empty; name at least one, such as wav")
         fields = self.fields
-        if self.labels == "pattern" and "label" not in fields and not self.table:
+        described = bool(self.table) or self.is_packed  # by more than file names
+        if self.labels == "pattern" and "label" not in fields and not described:
             raise InputError(f"corpus.labels=pattern, but corpus.pattern is {self.pattern!r}; put {{label}} into it")
         wanted = "split" if self.split.by == "table" else self.split.by
-        if wanted in ("group", "index", "fold", "split") and wanted not in fields and not self.table:
+        if wanted in ("group", "index", "fold", "split") and wanted not in fields and not described:
             raise InputError(
                 f"corpus.split.by={self.split.by}, but nothing says which {wanted} a recording has; "
                 f"put {{{wanted}}} into corpus.pattern, or give a corpus.table with a column {wanted}"
             )
+
+    def _require_one_source(self) -> None:
+        """Refuse an empty data set, and two of them."""
+        for option, place in (("dataset", self.dataset), ("shards", self.shards)):
+            if place == "":
+                raise InputError(
+                    f"corpus.{option} is empty; name a folder that save_to_disk wrote, or Parquet files, by "
+                    'corpus.dataset=PATH, or tar shards, by "corpus.shards=data-{000..009}.tar"'
+                )
+        if self.dataset and self.shards:
+            raise InputError(f"corpus.dataset={self.dataset} and corpus.shards={self.shards} are two; choose one")
 
 
 def build_manifest(
@@ -168,11 +190,11 @@ def find_recordings(
 
 
 def _find_described(config: CorpusConfig, option: str) -> tuple[Path, Described, tuple[Rejected, ...]]:
-    root, listed = _find_in_table(config) if config.table else _find_in_folder(config, option)
+    root, listed, left_out = _find_in_table(config) if config.table else _find_in_folder(config, option)
     if config.pattern is None:
         labelled = {path: tuple(_set_label(path, known, config) for known in each) for path, each in listed.items()}
         _require_labels(labelled, config.label_type)
-        return root, labelled, ()
+        return root, labelled, left_out
     template = Template(config.pattern)
     matched = {path: fields for path in listed if (fields := template.match(path)) is not None}
     if not matched:
@@ -187,16 +209,17 @@ def _find_described(config: CorpusConfig, option: str) -> tuple[Path, Described,
     }
     _require_labels(described, config.label_type)
     reason = f"name does not fit corpus.pattern {config.pattern}"
-    return root, described, tuple(Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
+    others = (Rejected(path=path, reason=reason) for path in sorted(listed.keys() - matched.keys()))
+    return root, described, (*left_out, *others)
 
 
-def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described]:
+def _find_in_folder(config: CorpusConfig, option: str) -> tuple[Path, Described, tuple[Rejected, ...]]:
     root = require_folder(config.root or "", option, option=option)
     paths = find_paths(root, config.extensions, option=option, remedy=", or set corpus.extensions")
-    return root, dict.fromkeys(paths, (Description(),))
+    return root, dict.fromkeys(paths, (Description(),)), ()
 
 
-def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
+def _find_in_table(config: CorpusConfig) -> tuple[Path, Described, tuple[Rejected, ...]]:
     path = expand_home(config.table or "", "corpus.table")
     table = read_table(path)
     if not table.rows:
@@ -205,7 +228,11 @@ def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
     described: dict[str, list[Description]] = {}
     relatives: dict[str, str] = {}  # of each path as it is written, which many rows may share
     listed: set[tuple[str, Span | None]] = set()
-    for row in table.rows:
+    left_out = tuple(Rejected(path=row.path, reason=row.set_aside) for row in table.rows if row.set_aside)
+    if len(left_out) == len(table.rows):
+        reasons = frequent_reasons(left_out)
+        raise InputError(f"corpus.table={path}: none of its {counted(len(left_out), 'row')} can be used ({reasons})")
+    for row in (row for row in table.rows if not row.set_aside):
         if row.path not in relatives:
             relatives[row.path] = listed_path(root, row.path, row.where, remedy="fix the row, or set corpus.root")
         relative = relatives[row.path]
@@ -217,7 +244,7 @@ def _find_in_table(config: CorpusConfig) -> tuple[Path, Described]:
             raise InputError(f"{row.where}: no split; corpus.split.by=table needs train, validation or test here")
         listed.add((relative, row.description.span))
         rows.append(row.description)
-    return root, {path: tuple(rows) for path, rows in sorted(described.items())}
+    return root, {path: tuple(rows) for path, rows in sorted(described.items())}, left_out
 
 
 def _merge(named: Description, listed: Description) -> Description:

@@ -5,7 +5,6 @@ With ``sentences`` the voices speak sentences instead: label = last word of the 
 The engine's silence is kept: 12 ms before the word and at most 14 ms after it (measured over 104 voices).
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
@@ -26,7 +24,7 @@ import numpy as np
 from audio.recordings.matrix_sentences import MOST_SENTENCES, training_sentences
 from audio.recordings.words import DEFAULT, WORDS
 from foundation.errors import InputError
-from foundation.files import named_write_errors, os_number, write_aside
+from foundation.files import locked, named_write_errors, os_number, write_aside
 from foundation.ranges import require
 from foundation.seeds import require_seed
 from foundation.versions import version_of
@@ -138,7 +136,7 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
     text = json.dumps({"engine": _engine_version(), **request}, sort_keys=True)
     folder = cache / f"embedded-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if not _whole(folder, len(spoken), phones=phones):
-        with _lock(folder.with_suffix(".lock")):
+        with locked(folder.with_suffix(".lock")):
             if not _whole(folder, len(spoken), phones=phones):
                 _check_voices({each.voice for each in spoken})
                 _speak(request, folder)
@@ -220,20 +218,6 @@ def _run_engine(request: str) -> str:
 def _whole(folder: Path, count: int, *, phones: bool) -> bool:
     """Return whether the folder has all files; it was renamed last, but somebody may have removed files since."""
     return sum(1 for _ in folder.glob("*.wav")) == count and (not phones or (folder / PHONES).is_file())
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that the end of its process releases."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        problem = f"{path} cannot be written: {error.strerror}"
-        raise InputError(f"{problem}; choose another cache folder, or store.root=PATH") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _engine_version() -> str:

@@ -12,6 +12,8 @@ columns are ignored.
   ``label`` (or ``command``), ``group`` (or ``speaker``), ``index``, ``fold``, ``split``, ``start`` and ``end``, or
   ``offset`` and ``duration``.
 
+A JSONL row with ``set_aside``, a reason, names a recording that is left out, and that need not be there.
+
 Lengths of recordings in a table are ignored, because recordings are decoded and measured. ``duration`` without
 ``offset`` is such a length.
 """
@@ -45,6 +47,7 @@ class Row:
     path: str
     description: Description
     where: str  # "file:line"
+    set_aside: str | None = None  # why the recording is left out; None: it is not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +163,7 @@ def _json_rows(text: str, path: Path) -> Iterator[Row]:
             raise InputError(f"{path}:{number}: not JSON ({cause}); write one object per line") from error
         if not isinstance(value, dict):
             raise InputError(f"{path}:{number}: {line!r:.80}; write one JSON object per line")
-        yield _row(_json_fields(value, f"{path}:{number}"), f"{path}:{number}")
+        yield _row(_json_fields(value, f"{path}:{number}"), f"{path}:{number}", set_aside=value.get("set_aside"))
 
 
 def _json_fields(value: Mapping[str, object], where: str) -> dict[str, str]:
@@ -188,7 +191,9 @@ def _with_end(fields: dict[str, str], value: Mapping[str, object]) -> dict[str, 
         return {**fields, "end": str(duration)}
 
 
-def _row(fields: Mapping[str, str], where: str) -> Row:
+def _row(fields: Mapping[str, str], where: str, *, set_aside: object = None) -> Row:
     if not fields.get("path"):
         raise InputError(f"{where}: no path; each row names a recording (column path, in JSONL audio_filepath)")
-    return Row(path=fields["path"], description=describe(fields, where), where=where)
+    if set_aside is not None and not isinstance(set_aside, str):
+        raise InputError(f"{where}: set_aside is {set_aside!r:.40}; write the reason as text")
+    return Row(path=fields["path"], description=describe(fields, where), where=where, set_aside=set_aside)

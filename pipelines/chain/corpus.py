@@ -1,4 +1,4 @@
-"""The recordings of a command: the embedded corpus, or the user's own."""
+"""The recordings of a command: the embedded corpus, the user's own, or those of a data set."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted
+from pipelines.chain.packed_corpus import corpus_name, unpacked_corpus
 from pipelines.settings.completed import EMBEDDED
 from training.gangs import Gang
 
@@ -53,6 +54,8 @@ def corpus_config(
         root = embedded_corpus(embedded, store / FOLDER)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return replace(config, root=str(root), table=table)
+    if config.is_packed:
+        config = unpacked_corpus(config, store, terminal=terminal)
     _, described, _ = find_recordings(config, option=option)
     if require is not None:
         require([description.label for several in described.values() for description in several])
@@ -79,6 +82,8 @@ def read_corpus(
     """
     if gang.rank:
         gang.barrier()
+    if config.is_packed:
+        option = "corpus.shards" if config.shards else "corpus.dataset"
     unfit: list[Rejected] = []
     try:
         with terminal.working("inspecting", 0, "files") as progress:
@@ -99,7 +104,8 @@ def read_corpus(
         raise InputError(f"{error}; each file and its reason stand in {folder / listed}") from error
     if not gang.rank:
         gang.barrier()
-    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else _folder_name(manifest.root)
+    name = corpus_name(config) if config.is_packed else _folder_name(manifest.root)
+    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else name
     notices = division_notices(manifest.clips, config.split)
     lengths = length_notices(manifest.clips, config.segment_seconds)
     for line in (_summary(name, manifest, rejected, listed), *notices, *lengths):

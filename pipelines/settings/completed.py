@@ -11,14 +11,19 @@ from foundation.errors import InputError
 
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 
+LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
+PACKED = ("dataset", "shards")  # those that name files with recordings inside
+
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
-    """Return the config, with the embedded corpus if neither root nor table is given.
+    """Return the config, with the embedded corpus if no recordings are named.
 
-    Options for the user's own recordings are refused without their root.
+    Options for the user's own recordings are refused without their place, and so are two places.
     """
     corpus = config.get("corpus")
-    if isinstance(corpus, Mapping) and corpus.get("root") is None and corpus.get("table") is None:
+    if isinstance(corpus, Mapping):
+        _require_one_place(corpus)
+    if isinstance(corpus, Mapping) and all(corpus.get(name) is None for name in (*LISTED, *PACKED)):
         for name, plain in (("pattern", None), ("labels", "folder"), ("extensions", list(EXTENSIONS))):
             if corpus.get(name, plain) != plain:
                 raise InputError(
@@ -27,6 +32,14 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, object]:
                 )
         return {**config, "corpus": {**corpus, "root": EMBEDDED, "pattern": PATTERN, "labels": "pattern"}}
     return dict(config)
+
+
+def _require_one_place(corpus: Mapping[object, object]) -> None:
+    """Refuse a folder or table beside a data set, whose recordings are unpacked into a folder with a table."""
+    listed, packed = ([name for name in names if corpus.get(name)] for names in (LISTED, PACKED))
+    if listed and packed:
+        first, second = (f"corpus.{name}={corpus[name]}" for name in (packed[0], listed[0]))
+        raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
 
 
 def with_samples(config: Mapping[str, object]) -> dict[str, object]:

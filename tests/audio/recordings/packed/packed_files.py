@@ -1,0 +1,109 @@
+"""Small data sets and shards of synthetic recordings."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+
+NAMES = ("low", "high")
+AUDIO = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+FEATURES = {
+    "audio": {"_type": "Audio", "sampling_rate": 8000},
+    "label": {"_type": "ClassLabel", "names": list(NAMES)},
+    "tags": {"_type": "List", "feature": {"_type": "ClassLabel", "names": ["a", "b", "c"]}},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Take:
+    """A recording of a data set."""
+
+    path: str
+    content: bytes
+    label: int
+    speaker: str
+
+
+def sound(number: int, *, kind: str = "WAV", seconds: float = 0.2) -> bytes:
+    """A tone of 8 kHz in noise: every number sounds different, odd numbers are high."""
+    time = np.arange(round(8000 * seconds)) / 8000
+    noise = np.random.default_rng(number).normal(size=len(time))
+    samples = 0.3 * np.sin(2 * np.pi * (1500 if number % 2 else 300) * time) + 0.05 * noise
+    file = io.BytesIO()
+    soundfile.write(file, samples, 8000, format=kind)
+    return file.getvalue()
+
+
+def takes(count: int, *, first: int = 0) -> list[Take]:
+    """Recordings by three speakers, low and high in turn."""
+    numbers = range(first, first + count)
+    return [
+        Take(path=f"clip_{each:02d}.wav", content=sound(each), label=each % 2, speaker=f"s{each // 2 % 3}")
+        for each in numbers
+    ]
+
+
+def table(rows: Sequence[Take], **columns: Sequence[object]) -> pa.Table:
+    """The table that `datasets` would have of recordings, with the features in its metadata."""
+    values = {
+        "audio": pa.array([{"bytes": each.content, "path": each.path} for each in rows], AUDIO),
+        "label": pa.array([each.label for each in rows], pa.int64()),
+        "speaker": [each.speaker for each in rows],
+        **columns,
+    }
+    features = {name: FEATURES.get(name, {"_type": "Value"}) for name in values}
+    return pa.table(values).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def write_parquet(path: Path, rows: Sequence[Take], *, at_once: int = 4, **columns: Sequence[object]) -> Path:
+    """A Parquet file of recordings in groups of a few rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table(rows, **columns), path, row_group_size=at_once)
+    return path
+
+
+def save(folder: Path, parts: Sequence[pa.Table]) -> Path:
+    """The folder that ``save_to_disk`` writes."""
+    folder.mkdir(parents=True)
+    files = [f"data-{number:05d}-of-{len(parts):05d}.arrow" for number in range(len(parts))]
+    for name, part in zip(files, parts, strict=True):
+        with pa.OSFile(str(folder / name), "wb") as file, pa.ipc.new_stream(file, part.schema) as stream:
+            stream.write_table(part, max_chunksize=4)
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in files]}))
+    (folder / "dataset_info.json").write_text(json.dumps({"features": FEATURES}))
+    return folder
+
+
+def save_splits(folder: Path, splits: Mapping[str, Sequence[Take]]) -> Path:
+    """The folder that ``DatasetDict.save_to_disk`` writes."""
+    for name, rows in splits.items():
+        save(folder / name, [table(rows)])
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}))
+    return folder
+
+
+def write_tar(path: Path, members: Iterable[tuple[str | tarfile.TarInfo, bytes]], mode: str = "w") -> Path:
+    """A tar file of members; a name stands for a regular file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]  # modes with compression too
+        for name, content in members:
+            member = tarfile.TarInfo(name) if isinstance(name, str) else name
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def samples(rows: Sequence[Take]) -> Iterable[tuple[str, bytes]]:
+    """The members of a WebDataset shard."""
+    for each in rows:
+        key = each.path.removesuffix(".wav")
+        yield f"{key}.cls", str(each.label).encode()
+        yield f"{key}.json", json.dumps({"speaker": each.speaker, "nested": {"no": 1}}).encode()
+        yield f"{key}.wav", each.content

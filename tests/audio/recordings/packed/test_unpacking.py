@@ -1,0 +1,181 @@
+"""Unpacking: once, whole or not at all, and resumed where a killed process left it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from audio.recordings.packed.contents import content_hashes
+from audio.recordings.packed.data_set import PackedDataSet, open_data_set, open_shards
+from audio.recordings.packed.options import ColumnConfig
+from audio.recordings.packed.unpacking import Unpacked, is_unpacked, missing_bytes, unpack, unpacked_place
+from foundation.errors import InputError
+from foundation.files import file_hash
+from tests.audio.recordings.packed.packed_files import samples, save, sound, table, takes, write_parquet, write_tar
+from tests.killing import PROCESSES, Kill, arm
+
+
+def unpacked(data_set: PackedDataSet, cache: Path) -> Unpacked:
+    place = unpacked_place(data_set, cache)
+    unpack(data_set, place)
+    return place
+
+
+def opened(place: Path) -> PackedDataSet:
+    return open_data_set(str(place), ColumnConfig())
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): file_hash(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Path:
+    """A data set of two files."""
+    for split, rows in (("train", takes(6)), ("test", takes(3, first=6))):
+        write_parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", rows)
+    return tmp_path / "data"
+
+
+def test_sounds_are_written_byte_by_byte(parquet: Path, tmp_path: Path) -> None:
+    place = unpacked(opened(parquet), tmp_path / "cache")
+    rows = [row for number in range(2) for row in place.rows(number)]
+    found = {Path(row.path).name: (place.sounds / row.path).read_bytes() for row in rows}
+    assert found == {each.path: each.content for each in takes(9)}
+    assert rows[0].path == "test-00000-of-00001/0000/clip_06.wav"
+    assert rows[0].fields == {"label": "low", "speaker": "s0"}
+
+
+def test_the_same_contents_elsewhere_are_not_unpacked_again(parquet: Path, tmp_path: Path) -> None:
+    place = unpacked(opened(parquet), tmp_path / "cache")
+    shutil.copytree(parquet, tmp_path / "copy")
+    copy = opened(tmp_path / "copy")
+    assert unpacked_place(copy, tmp_path / "cache") == place
+    assert is_unpacked(copy, place)
+
+
+def test_other_contents_are_unpacked_beside(parquet: Path, tmp_path: Path) -> None:
+    first = unpacked(opened(parquet), tmp_path / "cache")
+    write_parquet(parquet / "test-00000-of-00001.parquet", takes(3, first=20))
+    second = unpacked(opened(parquet), tmp_path / "cache")
+    assert first != second
+    assert is_unpacked(opened(parquet), second)
+
+
+def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
+    """They stand beside the files where the files themselves do not say them."""
+    folder = save(tmp_path / "saved", [table(takes(4)).replace_schema_metadata(None)])
+    first = unpacked(opened(folder), tmp_path / "cache")
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace('"low"', '"deep"'))
+    second = unpacked(opened(folder), tmp_path / "cache")
+    assert [[row.fields["label"] for row in place.rows(0)][:2] for place in (first, second)] == [
+        ["low", "high"],
+        ["deep", "high"],
+    ]
+
+
+def test_known_files_are_not_hashed_again(parquet: Path, tmp_path: Path) -> None:
+    paths = sorted(parquet.iterdir())
+    read: list[int] = []
+    first = content_hashes(paths, tmp_path / "cache", read.append)
+    assert first == [file_hash(path) for path in paths]
+    assert read == [path.stat().st_size for path in paths]
+    assert content_hashes(paths, tmp_path / "cache", read.append) == first
+    os.utime(paths[1], (1, 1))
+    assert content_hashes(paths, tmp_path / "cache", read.append) == first
+    assert read == [path.stat().st_size for path in (*paths, paths[1])]
+
+
+def test_recordings_that_somebody_removed_or_cut_are_unpacked_again(parquet: Path, tmp_path: Path) -> None:
+    place = unpacked(opened(parquet), tmp_path / "cache")
+    before, (first, second, *_) = files(place.folder), sorted(place.sounds.rglob("*.wav"))
+    first.unlink()
+    second.write_bytes(b"short")
+    assert not is_unpacked(opened(parquet), place)
+    assert missing_bytes(opened(parquet), place) > 0
+    assert files(unpacked(opened(parquet), tmp_path / "cache").folder) == before
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        Kill(path="*.wav", count=3),
+        Kill(path="*/clip_04.wav", written=100),
+        Kill(path="*/rows/00000.jsonl"),
+        Kill(path="*/train*/clip_01.wav"),
+        Kill(path="cache/dataset-????????????????"),
+    ],
+)
+def test_a_killed_unpacking_resumes_to_the_same_bytes(kill: Kill, parquet: Path, tmp_path: Path) -> None:
+    wanted = files(unpacked(opened(parquet), tmp_path / "other").folder)
+    process = PROCESSES.Process(target=_killed, args=(parquet, tmp_path, kill))
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None
+    assert kill.ended(process.exitcode)
+    assert not is_unpacked(opened(parquet), unpacked_place(opened(parquet), tmp_path / "cache"))
+    place = unpacked(opened(parquet), tmp_path / "cache")
+    assert files(place.folder) == wanted
+    assert not list((tmp_path / "cache").glob("*.partial"))
+
+
+def _killed(parquet: Path, root: Path, kill: Kill) -> None:
+    arm(root, kill)
+    unpacked(opened(parquet), root / "cache")
+
+
+def test_finished_files_are_not_unpacked_again(parquet: Path, tmp_path: Path) -> None:
+    data_set = opened(parquet)
+    process = PROCESSES.Process(target=_killed, args=(parquet, tmp_path, Kill(path="*/train*/clip_01.wav")))
+    process.start()
+    process.join(60)
+    place = unpacked_place(data_set, tmp_path / "cache")
+    assert missing_bytes(data_set, place) == data_set.sizes[1]
+    (finished,) = (tmp_path / "cache").glob("*.partial/sounds/*/*/clip_06.wav")
+    before = finished.stat()
+    unpack(data_set, place)
+    (after,) = place.sounds.rglob("clip_06.wav")
+    assert (after.stat().st_mtime_ns, after.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_a_full_disk_is_named_and_the_rest_resumes(parquet: Path, small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(1_010_000))
+    with pytest.raises(OSError, match="No space left") as refusal:
+        unpacked(opened(parquet), small_disk / "cache")
+    assert str(small_disk) in str(refusal.value.filename)
+    (small_disk / "filler").unlink()
+    place = unpacked(opened(parquet), small_disk / "cache")
+    assert is_unpacked(opened(parquet), place)
+
+
+def test_a_data_set_that_changes_meanwhile_is_refused(parquet: Path, tmp_path: Path) -> None:
+    data_set = opened(parquet)
+    place = unpacked_place(data_set, tmp_path / "cache")
+    write_parquet(parquet / "test-00000-of-00001.parquet", takes(3, first=20))
+    with pytest.raises(InputError, match="changed while it was read"):
+        unpack(data_set, place)
+    assert not place.folder.exists()
+    unpacked(opened(parquet), tmp_path / "cache")
+
+
+def test_broken_parts_are_rows_with_their_reasons(tmp_path: Path) -> None:
+    members = [
+        *samples(takes(2)),
+        ("../up.wav", sound(5)),
+        ("x.wav", sound(6)),
+        ("x.json", b"{"),
+        ("y.wav/z.wav", b"z"),
+    ]
+    path = write_tar(tmp_path / "a.tar", [*members, ("y.wav", sound(7))])
+    place = unpacked(open_shards(str(path)), tmp_path / "cache")
+    rows = {row.path: row.reason for row in place.rows(0)}
+    assert {name for name, reason in rows.items() if not reason} == {
+        *("a/clip_00.wav", "a/clip_01.wav", "a/y.wav/z.wav")
+    }
+    assert rows["a/../up.wav"] == "its name leads out of the shard"
+    assert rows["a/x.json"].startswith("it is not JSON")
+    assert rows["a/y.wav"] == "another part of the file has the same name"
+    assert len(list(place.sounds.rglob("*.wav"))) == 4  # with the folder y.wav
+    assert not (tmp_path / "up.wav").exists()
