@@ -1,21 +1,79 @@
-"""The Python examples of README and of docs/options.md run as they are printed."""
+"""The commands and Python examples of README and docs/ do what they print.
+
+Quick: the options of all commands exist, and Python examples run on the models of a tiny run. Slow: every command of
+README and of the tutorials runs in bash, pasted as it is printed, one after the other in one folder. There, a program
+``wordless`` stands first in PATH and adds options to each command, so that it takes seconds: see `tests.pasting`.
+"""
 
 import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from audio.reading import read
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.option_index import index
+from tests.pasting import bash, environment, set_up
 from tests.pipelines.conftest import FinishedRun
+from tests.printed import ROOT, Printed, printed
 
-ROOT = Path(__file__).parents[2]
+TUTORIALS = ("your_folder", "long_recordings", "vocoder", "own_features", "codebook_sizes")
+FOLLOWED = ("README.md", "docs/index.md", *(f"docs/tutorials/{name}.md" for name in TUTORIALS))
+DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
+NOT_ITS_OWN = ("hydra",)  # options of Hydra and of its launchers
+EXAMPLES_OF_NEW_CODE = ("lengths",)  # commands that docs/adding.md lets the reader write
+TESTED_ELSEWHERE = ("make ", "source ")  # by tests/test_makefile.py; it downloads what this environment has
+
+
+# Options
+
+
+def words_of(line: Printed) -> list[str]:
+    return shlex.split(line.text, comments=True)
+
+
+def commands(documents: tuple[str, ...]) -> list[Printed]:
+    lines = [line for document in documents for line in printed(document)]
+    return [line for line in lines if not line.python and words_of(line)[:1] == ["wordless"]]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_options_of_printed_commands_exist(document: str) -> None:
+    for line in commands((document,)):
+        command, *words = words_of(line)[1:] or [""]
+        if command in COMMANDS and command != "bench":
+            known = index(command)
+            options = [word.lstrip("+~").partition("=")[::2] for word in words if "=" in word]
+            for name, value in options:
+                if name in known.groups:
+                    missing = {*value.split(",")} - {*known.groups[name].choices}
+                    assert not missing, f"{line}: {name} has no {missing}"
+                elif not name.startswith(NOT_ITS_OWN):
+                    assert name in known.options or name in known.sections, f"{line}: {command} has no option {name}"
+        else:
+            assert command.startswith("-") or command in (*EXAMPLES_OF_NEW_CODE, "bench", "help"), line
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands(FOLLOWED)) > 40
+
+
+# Python
 
 
 def example_of(document: str) -> str:
     """The only Python example of a document."""
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = [example.text for example in printed(document) if example.python]
     assert set(re.findall(r"^(?:from|import) (\w+)", example, re.MULTILINE)) <= {"wordless", "numpy"}
-    return str(example)
+    return example
 
 
 @pytest.fixture
@@ -38,3 +96,88 @@ def test_the_example_with_arrays_runs(runs: Path, capsys: pytest.CaptureFixture[
     exec(compile(example_of("docs/options.md"), "docs/options.md", "exec"), names)
     assert getattr(names["more"], "seconds", 0) == pytest.approx(0.5, abs=0.02)
     assert "not finite" in capsys.readouterr().out
+
+
+def test_the_example_of_the_page_of_python_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    exec(compile(example_of("docs/python.md"), "docs/python.md", "exec"), names)
+    count = re.match(r"(\d+) codes, perplexity \d", capsys.readouterr().out)
+    assert count
+    assert getattr(names["states"], "shape", ())[1] == int(count[1])
+    assert (runs / "more.wav").is_file()
+
+
+# Commands
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A machine on which the folders of the documents exist: in home/ and, for relative paths, in work/."""
+    place = tmp_path_factory.mktemp("machine")
+    set_up(place)
+    done = bash("wordless run experiment=smoke name=x", place)
+    assert done.returncode == 0, done.stderr
+    (corpus,) = {path.parent for path in (place / "work/store/embedded").rglob("*.wav")}
+    lay_out(sorted(corpus.glob("*.wav")), place)
+    return place
+
+
+def lay_out(clips: list[Path], place: Path) -> None:
+    """Write the folders and tables that the documents name, from clips named ``{label}_{group}_{index}.wav``."""
+    home, work = place / "home", place / "work"
+    shutil.copytree(clips[0].parent, home / "digits", ignore=shutil.ignore_patterns("*.json"))
+    for folder in (home / "words", home / "recordings", work / "labelled", work / "recordings"):
+        for clip in clips:
+            target = folder / clip.name.partition("_")[0] / clip.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(clip, target)
+    (home / "field").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):  # as long as several segments, with a second of noise before each word
+        chosen = [read(clip, 8000).samples for clip in clips[number::12]]
+        noise = [rng.normal(0, 0.001, 8000).astype(np.float32) for _ in chosen]
+        long = np.concatenate([part for pair in zip(noise, chosen, strict=True) for part in pair] * 3)
+        soundfile.write(home / f"field/{number}.wav", long, 8000)
+    shutil.copy(home / "field/0.wav", work / "monday.wav")
+    spans = [f"monday.wav\t{start / 2}\t{start / 2 + 0.5}\t{('bird', 'rain')[start % 2]}" for start in range(36)]
+    (work / "parts.tsv").write_text("path\tstart\tend\tlabel\n" + "\n".join(spans) + "\n")
+    parts = [(clip.name, *clip.name.split("_")) for clip in clips]
+    rows = [f"labelled/{label}/{name}\t{label}\t{group}" for name, label, group, _ in parts]
+    (work / "clips.tsv").write_text("path\tlabel\tgroup\n" + "\n".join(rows) + "\n")
+    names = np.array([f"{label}/{name}" for name, label, *_ in parts])
+    np.savez(work / "hubert.npz", paths=names, layer_6=rng.normal(size=(len(names), 4)).astype(np.float32))
+
+
+def pasted() -> Iterator[Printed]:
+    for document in FOLLOWED:
+        for line in printed(document):
+            if line.python and document == "README.md":
+                continue  # runs above
+            if line.python or (words_of(line) and not line.text.startswith(TESTED_ELSEWHERE)):
+                yield line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", pasted(), ids=str)
+def test_printed_examples_run_as_they_are_printed(line: Printed, place: Path) -> None:
+    if line.text.startswith("wordless demo"):
+        pytest.importorskip("gradio", reason="needs pip install 'wordless[demo]'")
+        serve(line, place)
+        return
+    if line.python:
+        (place / "work/example.py").write_text(line.text)
+    done = bash(f"PYTHONPATH={ROOT} {sys.executable} example.py" if line.python else line.text, place)
+    assert done.returncode == 0, f"{line}: {line.text}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
+    assert "Traceback" not in done.stderr
+
+
+def serve(line: Printed, place: Path) -> None:
+    """Start a command that serves a page until it is interrupted."""
+    command = ["bash", "-c", f"exec {line.text}"]
+    with subprocess.Popen(
+        command, cwd=place / "work", env=environment(place), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) in (0, 130)

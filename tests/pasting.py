@@ -1,0 +1,83 @@
+"""A machine to paste printed commands into: its own home and work folders, and a ``wordless`` that takes seconds.
+
+The program ``wordless`` that stands first in PATH calls this checkout with the words of the line, and then adds those
+of `MORE`: smaller models, fewer steps. So lines are pasted as they are printed, with quotes, comments and backslashes.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.pipelines.tiny_chain import TINY
+
+ROOT = Path(__file__).parents[1]
+
+# words that `wordless` adds to each command of these names, after the words of the line
+RUN = tuple(word for word in TINY if not word.startswith(("experiment=", "embedded.", "baselines=", "tokenizer.codeb")))
+MORE: dict[str, tuple[str, ...]] = {
+    "run": (
+        *RUN,
+        *("embedded.voices=8", "embedded.words=4", "embedded.takes=2", "audio.sample_rate=8000", "audio.n_mels=40"),
+        *(
+            "tokenizer.autoencoder.hidden=32",
+            "lm.gpt.layers=1",
+            "lm.gpt.heads=2",
+            "vocoder.wavenet.residual_channels=8",
+        ),
+        *("vocoder.wavenet.gate_channels=16", "vocoder.wavenet.skip_channels=16", "listening.judge=probe"),
+        *("baselines.simclr.fit.warmup_steps=1", "baselines.supervised.fit.warmup_steps=1"),
+        *("baselines.simclr.fit.validate_every=2", "baselines.supervised.fit.validate_every=2"),
+    ),
+    "finetune": ("body.fit.steps=4", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "probe.tries=12"),
+    "probe": ("probe.tries=12", "probe.resamples=10"),
+    "demo": ("port=0", "browser=false"),
+}
+FOLDS = ("quick=true", "compare.folds=")  # two folds are enough where a command asks for folds
+SIZES = ("tokenizer.codebook_size=8,16", "experiment=codebook_sweep")  # two of the experiment's eight
+
+WORDLESS = """\
+#!/usr/bin/env bash
+# Calls the command of this checkout with the words of the line, and those that the tests add.
+more=()
+case " $* " in
+  *" --help "*) ;;
+  *) [ -f "$MORE/$1" ] && mapfile -t more < "$MORE/$1" ;;
+esac
+case " $* " in *" {folds[1]}"*) more+=({folds[0]}) ;; esac
+case " $* " in *" {sizes[1]} "*) more+=({sizes[0]}) ;; esac
+PYTHONPATH={root} exec {python} -m pipelines.cli "$@" "${{more[@]}}"
+"""
+
+
+def set_up(place: Path) -> None:
+    """Make the folders ``home`` and ``work``, and the program ``wordless``."""
+    for folder in ("bin", "more", "home", "work"):
+        (place / folder).mkdir()
+    for command, words in MORE.items():
+        (place / "more" / command).write_text("\n".join(words) + "\n")
+    program = place / "bin/wordless"
+    program.write_text(WORDLESS.format(root=ROOT, python=sys.executable, folds=FOLDS, sizes=SIZES))
+    program.chmod(0o755)
+
+
+def environment(place: Path) -> dict[str, str]:
+    """The environment of a shell on the machine."""
+    return {
+        **os.environ,
+        **{"HOME": str(place / "home"), "MORE": str(place / "more"), "OMP_NUM_THREADS": "1"},
+        "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
+    }
+
+
+def bash(text: str, place: Path, *, seconds: float = 900) -> subprocess.CompletedProcess[str]:
+    """Paste a line into a shell whose current folder is ``work``."""
+    return subprocess.run(
+        ["bash", "-c", text],
+        cwd=place / "work",
+        env=environment(place),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
