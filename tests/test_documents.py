@@ -18,7 +18,8 @@ def anchors(document: Path) -> set[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_links_lead_to_files_and_headings(document: Path) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)):
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    for link in [*re.findall(r"\]\(([^)\s]+)\)", prose), *re.findall(r'src="([^"]+)"', prose)]:
         if "://" not in link:
             file, _, heading = link.partition("#")
             place = (ROOT / document).parent / file if file else ROOT / document
@@ -28,3 +29,9 @@ def test_links_lead_to_files_and_headings(document: Path) -> None:
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_pictures_are_small() -> None:
+    pictures = [*(ROOT / "docs/images").glob("*.png")]
+    assert len(pictures) == 2
+    assert max(path.stat().st_size for path in pictures) < 150_000

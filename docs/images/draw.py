@@ -1,0 +1,98 @@
+"""Draw the pictures of README: the first screens of the report and of the page of ``wordless demo``.
+
+    wordless run name=pictures
+    python docs/images/draw.py runs/pictures
+
+The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
+"""
+
+import argparse
+import io
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.wait import WebDriverWait
+
+HERE = Path(__file__).parent
+SIZE = (1100, 870)  # pixels of the window, and of each picture
+COLOURS = 128
+PATIENCE = 180  # seconds
+SETTLING = 2.0  # seconds in which fonts, players and animations come to rest
+
+
+@contextmanager
+def chromium() -> Iterator[webdriver.Chrome]:
+    """Open Chromium without a window, in light colours."""
+    wanted = webdriver.ChromeOptions()
+    wanted.binary_location = str(shutil.which("chromium"))
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        wanted.add_argument(word)
+    driver = webdriver.Chrome(options=wanted, service=Service(shutil.which("chromedriver")))
+    metrics = {"width": SIZE[0], "height": SIZE[1], "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    light = {"features": [{"name": "prefers-color-scheme", "value": "light"}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", light)
+    yield driver
+    driver.quit()
+
+
+@contextmanager
+def demo(run: Path) -> Iterator[str]:
+    """Serve the page of a run, and give its address."""
+    words = [f"model={run}", "port=0", "browser=false"]
+    command = [sys.executable, "-m", "pipelines.demo", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[0]
+        process.terminate()
+
+
+def save(driver: webdriver.Chrome, name: str) -> None:
+    """Write the screen as a PNG file of few colours."""
+    time.sleep(SETTLING)
+    screen = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
+    path = HERE / f"{name}.png"
+    screen.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path.stat().st_size / 1000:.0f} kB  {path}")
+
+
+def until(driver: webdriver.Chrome, done: Callable[[], object]) -> None:
+    """Wait until the page has what ``done`` looks for."""
+    WebDriverWait(driver, PATIENCE).until(lambda _: done())
+
+
+def draw_report(driver: webdriver.Chrome, run: Path) -> None:
+    """Draw the beginning of the report."""
+    driver.get((run / "report.html").resolve().as_uri())
+    save(driver, "report")
+
+
+def draw_demo(driver: webdriver.Chrome, address: str, sound: Path) -> None:
+    """Draw the page with a recording of the run."""
+    driver.get(address)
+    until(driver, lambda: driver.find_elements("css selector", "#sound input[type=file]"))
+    driver.find_element("css selector", "#sound input[type=file]").send_keys(str(sound.resolve()))
+    until(driver, lambda: driver.find_elements("css selector", "#heard audio"))
+    save(driver, "demo")
+
+
+def main() -> None:
+    """Draw both pictures from the run that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a run")
+    run = parser.parse_args().run
+    with chromium() as driver, demo(run) as address:
+        draw_report(driver, run)
+        draw_demo(driver, address, run / "listening/0_original.wav")
+
+
+if __name__ == "__main__":
+    main()
