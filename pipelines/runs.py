@@ -1,5 +1,6 @@
 """``wordless runs``: a table of runs, and the deletion of a run or of store entries that no run uses."""
 
+import socket
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.text import counted, escape, escape_line
 from pipelines.commandline.command import command
-from pipelines.commandline.run_names import require_name
+from pipelines.commandline.run_names import LATEST
 from pipelines.store.store import StoreConfig
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class RunsConfig:
 
     def __post_init__(self) -> None:
         if self.delete is not None:
-            require_name(self.delete, option="delete")
+            if Path(self.delete).name != self.delete or self.delete in (LATEST, ".."):
+                raise InputError(f"delete={self.delete} is no run below root={self.root}; wordless runs lists the runs")
             if self.prune:
                 raise InputError(f"delete={self.delete} and prune=true delete different things; call them one by one")
 
@@ -93,7 +95,9 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
     from pipelines.commandline.run_names import relink_latest
     from pipelines.pages.runs import write_runs_page
     from pipelines.results.run_listing import is_run
+    from pipelines.store.run_folder import FINETUNED
     from pipelines.store.unused import folder_size
+    from pipelines.store.work_folder import JOB
 
     folder = root / name
     if not is_run(folder):
@@ -101,9 +105,13 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
         raise InputError(f"delete={name}: {folder} {problem}; wordless runs lists the runs")
     if is_held(folder):
         raise InputError(f"delete={name}: a run is writing {folder}; wait for it, or end it first")
+    jobs = [job.parent for job in folder.glob(f"{FINETUNED}/**/{JOB}")]
+    if training := [job for job in jobs if is_held(job, lock=JOB)]:
+        raise InputError(f"delete={name}: wordless finetune is writing {training[0]}; wait for it, or end it first")
     if question:
-        ask(f"delete {folder}, {folder_size(folder) / 1e6:,.1f} MB?")
-    with hold(folder, option="delete"):
+        models = f" and {counted(len(jobs), 'fine-tuned model')}" if jobs else ""
+        ask(f"delete {folder}{models}, {folder_size(folder) / 1e6:,.1f} MB?")
+    with hold(folder, option="delete", remedy="wait for it, or end it first"):
         deleted = folder.with_name(f".{name}.deleted")  # so that no killed deletion leaves half a run
         remove(deleted)
         folder.rename(deleted)
@@ -124,12 +132,22 @@ def prune(root: Path, *, question: bool) -> None:
     print_unused(unused)
     if unknown := sum(entry.users is None or not entry.users.complete for entry in entries):
         print(f"{_amount(unknown)} of unknown users stay: they are older than the record of users")
+    print_unseen(entries, root)
     print(f"{len(unused)} of {_amount(len(entries))} unused, {_megabytes(unused)}", flush=True)
     if unused and question:
         ask(f"delete {_amount(len(unused))}, {_megabytes(unused)}, of {root}?")
     if unused:
         deleted = [entry for entry in unused if delete_unused(entry, root)]
         print(f"deleted {_amount(len(deleted))}, {_megabytes(deleted)}")
+
+
+def print_unseen(entries: "Sequence[StoredEntry]", root: Path) -> None:
+    """Print the folders of runs that cannot be seen from here; entries that only they use stay."""
+    users = {user for entry in entries if entry.users for user in entry.users.unseen(root)}
+    for user in sorted(users, key=lambda user: (user.host, user.path)):
+        here = user.host == socket.gethostname()
+        reason = f"{Path(user.path).parent} cannot be read" if here else f"it is on the machine {user.host or '?'}"
+        print(f"the entries of {escape_line(user.path)} stay: {escape_line(reason)}")
 
 
 def print_unused(unused: "Sequence[StoredEntry]") -> None:

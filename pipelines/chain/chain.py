@@ -331,4 +331,4 @@ def _write_folder(
         print(report, flush=True)
     if folder.absolute().parent.name == RUNS:
         link_latest(folder.absolute())
-        write_runs_page(folder.absolute().parent)
+        write_runs_page(folder.absolute().parent, finished=folder.absolute())

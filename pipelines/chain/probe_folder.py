@@ -8,6 +8,7 @@ from typing import Any, cast
 from threadpoolctl import threadpool_limits
 
 from audio.recordings.manifest import Manifest
+from foundation.saved_models import CONFIG
 from foundation.saved_models import PROBE as KIND
 from lm.probing.config import penalties_up_to
 from lm.probing.fitted import FittedProbe, VectorRecipe
@@ -24,7 +25,8 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
     A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
     """
     place = folder / KIND.part
-    shutil.rmtree(place, ignore_errors=True)
+    if (place / CONFIG).is_file():  # of an earlier run in this folder
+        shutil.rmtree(place, ignore_errors=True)
     if "probe" not in made or (found := _method(made, settings)) is None:
         return
     method, candidates = found

@@ -62,25 +62,24 @@ def create(folder: Path) -> bool:
 
 
 @contextmanager
-def hold(folder: Path, *, option: str, lock: str = RUN_LOCK) -> Iterator[None]:
+def hold(folder: Path, *, option: str, lock: str = RUN_LOCK, remedy: str = "") -> Iterator[None]:
     """Hold the lock of a folder during the block."""
+    remedy = remedy or f"wait for it, or name another folder: {option}=..."
     with (folder / lock).open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                f"{option}={folder}: another run is writing there; wait for it, or name another folder: {option}=..."
-            ) from None
+            raise InputError(f"{option}={folder}: another run is writing there; {remedy}") from None
         except OSError as error:
             problem = f"its file system keeps no locks ({error.strerror})"
             raise InputError(f"{option}={folder}: {problem}; name a folder on another one: {option}=...") from error
         yield
 
 
-def is_held(folder: Path) -> bool:
-    """Return whether a run is writing a folder."""
+def is_held(folder: Path, *, lock: str = RUN_LOCK) -> bool:
+    """Return whether a command is writing a folder."""
     try:
-        with (folder / RUN_LOCK).open("rb") as handle:
+        with (folder / lock).open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -25,13 +25,11 @@ from pipelines.finetuning.results import write_results
 from pipelines.finetuning.stages import body_inputs
 from pipelines.finetuning.trials import Study, trials
 from pipelines.settings.run import choose_workers
-from pipelines.store.run_folder import part_of
+from pipelines.store.run_folder import FINETUNED, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Store, text_hash
 from pipelines.store.work_folder import work_folder
 from training.gangs import Gang, open_gang
-
-FOLDER = "finetuned"  # in the folder of a run
 
 
 def finetune_body(config: dict[str, object]) -> None:
@@ -134,7 +132,7 @@ def _folder(settings: FinetuneSettings, corpus: str, job: dict[str, object]) -> 
     """Name a folder in that of the run, one for each corpus, head and set of options."""
     assert settings.command.model is not None  # `_open` refuses to go on without both
     name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
-    return settings.command.model / FOLDER / f"{name}_{settings.head}_{text_hash(json.dumps(job))[:8]}"
+    return settings.command.model / FINETUNED / f"{name}_{settings.head}_{text_hash(json.dumps(job))[:8]}"
 
 
 def _session(settings: FinetuneSettings, corpus: Corpus, folder: Path, gang: Gang, terminal: Terminal) -> Session:

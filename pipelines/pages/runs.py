@@ -15,10 +15,10 @@ INDEX: Final = "index.html"
 HEADS = ("run", "date (UTC)", "corpus", "options", *(column.heading for column in KEY_COLUMNS), "MB")
 
 
-def write_runs_page(root: Path) -> Path:
-    """Write the page of the runs below a folder, and return its path."""
+def write_runs_page(root: Path, *, finished: Path | None = None) -> Path:
+    """Write the page of the runs below a folder, and return its path; see `run_rows` for ``finished``."""
     page, beside = root / INDEX, root / f".{INDEX}.{os.getpid()}"  # other runs may end at the same time
-    runs = [(row, _report(row), cells(row)) for row in run_rows(root)]
+    runs = [(row, _report(row), cells(row)) for row in run_rows(root, finished=finished)]
     try:
         beside.write_text(draw("runs.html.jinja", runs=runs, heads=HEADS), encoding="utf-8")
         beside.replace(page)

@@ -67,13 +67,17 @@ class RunRow:
         return escape_line(self.folder.name)
 
 
-def run_rows(root: Path) -> list[RunRow]:
-    """List the run folders directly below a folder, newest first; folders of other things and links are left out."""
+def run_rows(root: Path, *, finished: Path | None = None) -> list[RunRow]:
+    """List the run folders directly below a folder, newest first; folders of other things and links are left out.
+
+    ``finished`` is the folder of a run that this process has finished, and still holds the lock of.
+    """
     if not root.is_dir():
         raise InputError(f"root={root} is no folder; name the folder of your runs, such as root=runs")
-    return sorted(
-        map(run_row, filter(is_run, root.iterdir())), key=lambda row: (row.date, row.folder.name), reverse=True
-    )
+    rows = [
+        run_row(folder, running=folder != finished and is_held(folder)) for folder in root.iterdir() if is_run(folder)
+    ]
+    return sorted(rows, key=lambda row: (row.date, row.folder.name), reverse=True)
 
 
 def is_run(folder: Path) -> bool:
@@ -83,9 +87,9 @@ def is_run(folder: Path) -> bool:
     return not hidden and folder.is_dir() and any((folder / mark).is_file() for mark in marks)
 
 
-def run_row(folder: Path) -> RunRow:
+def run_row(folder: Path, *, running: bool) -> RunRow:
     """Read one run folder; a damaged one has its problem in the row."""
-    row = RunRow(folder=folder, state="running" if is_held(folder) else "unfinished", date="")
+    row = RunRow(folder=folder, state="running" if running else "unfinished", date="")
     try:
         begun = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()
         options = differing_options(read_words(folder) or [])

@@ -24,7 +24,7 @@ from training.record import TrainingRecord
 
 RESULTS = "results.json"
 PICTURES = "listening/pictures.safetensors"
-CODE_SOUNDS = "codes"  # folder of the sounds of codes
+CODE_SOUNDS = "code_sounds"  # folder of the sounds of codes
 SAMPLE_SOUNDS = "next_sample_sounds"  # folder of the sounds of language models of samples
 COSTS = ("seconds", "peak_memory")  # the table of stages holds these
 

@@ -1,8 +1,11 @@
 """Entries of a store that no run uses any more, and their deletion; see `pipelines.store.users`."""
 
 import fcntl
+import os
 import re
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,8 +42,8 @@ def stored_entries(root: Path) -> list[StoredEntry]:
 
 
 def is_unused(entry: StoredEntry, root: Path) -> bool:
-    """Return whether all users of an entry are known, and none of them exists any more."""
-    return entry.users is not None and entry.users.complete and not entry.users.alive(root)
+    """Return whether all users of an entry are known, and were deleted."""
+    return entry.users is not None and entry.users.deleted(root)
 
 
 def delete_unused(entry: StoredEntry, root: Path) -> bool:
@@ -69,5 +72,14 @@ def parts_of(entry: Path) -> Iterator[Path]:
 
 
 def folder_size(folder: Path) -> int:
-    """Sum the sizes of all files of a folder, in bytes; links are not followed."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    """Sum the sizes of all files of a folder, in bytes; links are not followed.
+
+    A run may rename and delete files meanwhile.
+    """
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found = (Path(place) / name).lstat()
+                size += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return size

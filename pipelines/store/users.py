@@ -1,14 +1,19 @@
 """The run folders that use an entry of the store: ``<key>.users`` beside the entry's folder.
 
-A run records its folder before it makes or reuses an entry, under the lock of the entry. An entry is unused when none
-of these folders exists any more. Each folder is recorded twice, as an absolute path and as a path from the store,
+A run records its folder before it makes or reuses an entry, under the lock of the entry. An entry is unused when all
+of these folders were deleted. Each folder is recorded twice, as an absolute path and as a path from the store,
 because a store may be moved alone or together with its runs.
+
+A folder that cannot be seen may still exist: on the disk of another machine that shares the store, on a disk that is
+not mounted, or in a folder that this user may not read. Only the machine that wrote a folder can tell that it was
+deleted, and only while the folder above it is there.
 
 Entries that are older than this record may have users that nobody wrote down. They are never called unused.
 """
 
 import json
 import os
+import socket
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +33,17 @@ class User:
 
     path: str  # absolute
     relative: str  # to the root of the store
+    host: str = ""  # name of the machine
+
+    def exists(self, root: Path) -> bool:
+        """Return whether the folder can be seen, for a store that is now at ``root``."""
+        return os.path.isdir(self.path) or os.path.isdir(root / self.relative)  # noqa: PTH112  no error without access
+
+    def is_deleted(self, root: Path) -> bool:
+        """Return whether the folder was deleted for certain."""
+        above = os.path.dirname(self.path)  # noqa: PTH120
+        seen = self.host == socket.gethostname() and os.access(above, os.R_OK | os.X_OK)
+        return seen and not self.exists(root)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +53,13 @@ class Users:
     complete: bool  # False: the entry is older than its record
     runs: tuple[User, ...]
 
-    def alive(self, root: Path) -> list[str]:
-        """List the run folders that still exist."""
-        return [user.path for user in self.runs if Path(user.path).is_dir() or (root / user.relative).is_dir()]
+    def deleted(self, root: Path) -> bool:
+        """Return whether all users are known, and all their folders were deleted."""
+        return self.complete and all(user.is_deleted(root) for user in self.runs)
+
+    def unseen(self, root: Path) -> list[User]:
+        """List the users whose folders cannot be seen, and may exist all the same."""
+        return [user for user in self.runs if not user.exists(root) and not user.is_deleted(root)]
 
 
 def note_user(entry: Path, run: Path, root: Path) -> None:
@@ -54,7 +74,8 @@ def note_user(entry: Path, run: Path, root: Path) -> None:
         known = Users(complete=not made_before, runs=())
     if str(whole) in {each.path for each in known.runs}:
         return
-    users = Users(complete=known.complete, runs=(*known.runs, User(path=str(whole), relative=user)))
+    own = User(path=str(whole), relative=user, host=socket.gethostname())
+    users = Users(complete=known.complete, runs=(*known.runs, own))
     try:
         write_aside(entry.with_suffix(USERS), json.dumps(asdict(users), indent=1) + "\n")
     except OSError as error:

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def project(finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("wake", "again"):
         shutil.copytree(finished_run.folder, tmp_path / "runs" / name)
     shutil.copytree(finished_run.store, tmp_path / "store")
-    wake = {"path": str(tmp_path / "runs/wake"), "relative": "../runs/wake"}
+    wake = {"path": str(tmp_path / "runs/wake"), "relative": "../runs/wake", "host": socket.gethostname()}
     for record in (tmp_path / "store").glob(f"*/*{USERS}"):  # other tests may have used the finished run's store
         record.write_text(json.dumps({"complete": True, "runs": [wake]}))
     monkeypatch.chdir(tmp_path)
@@ -131,7 +132,34 @@ def test_a_run_is_deleted_after_a_question(project: Path, call: Call) -> None:
     assert "wake" not in (project / "runs/index.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["../store", "a/b", "", ".", "latest", "none", "notes"])
+def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Path, call: Call) -> None:
+    model = project / "runs/wake/finetuned/digits"
+    model.mkdir(parents=True)
+    with (model / "job.json").open("w") as job:
+        fcntl.flock(job, fcntl.LOCK_EX)
+        code, _, told = call("--delete", "wake", "--yes")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "wordless finetune is writing runs/wake/finetuned/digits" in told
+    code, _, told = call("--delete", "wake", answer="n\n")
+    assert code == 2
+    assert "delete runs/wake and 1 fine-tuned model, " in told
+
+
+def test_a_run_with_any_name_is_deleted(project: Path, call: Call) -> None:
+    (project / "runs/again").rename(project / "runs/my run")
+    assert call("--delete", "my run", "--yes")[0] == 0
+    assert not (project / "runs/my run").exists()
+
+
+def test_entries_of_runs_that_cannot_be_seen_are_not_pruned(project: Path, call: Call) -> None:
+    before = stored(project / "store")
+    shutil.rmtree(project / "runs")  # an empty mount point
+    code, told, _ = call("--prune", "--yes")
+    assert (code, stored(project / "store")) == (0, before)
+    assert f"the entries of {project}/runs/wake stay: {project}/runs cannot be read" in told
+
+
+@pytest.mark.parametrize("name", ["../store", "a/b", "", ".", "..", "latest", "none", "notes"])
 def test_what_is_no_run_is_not_deleted(project: Path, call: Call, name: str) -> None:
     (project / "runs/notes").mkdir()
     (project / "runs/latest").symlink_to("wake")
@@ -193,7 +221,8 @@ def test_every_entry_of_a_run_knows_its_run(finished_run: FinishedRun) -> None:
         users = read_users(entry.path)
         assert users is not None
         assert users.complete
-        assert str(finished_run.folder) in users.alive(finished_run.store)
+        assert str(finished_run.folder) in {user.path for user in users.runs}
+        assert not users.deleted(finished_run.store)
 
 
 def test_a_run_in_runs_is_the_latest_and_on_the_page(finished_run: FinishedRun, tmp_path: Path) -> None:
@@ -202,4 +231,6 @@ def test_a_run_in_runs_is_the_latest_and_on_the_page(finished_run: FinishedRun, 
     assert done.returncode == 0, done.stderr
     assert (runs / "latest").resolve() == (runs / "wake").resolve()
     assert (runs / "latest/tokenizer/config.json").is_file()
-    assert 'href="wake/report.html"' in (runs / "index.html").read_text()
+    page = (runs / "index.html").read_text()
+    assert 'href="wake/report.html"' in page
+    assert "(running)" not in page

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,18 @@ def test_a_damaged_record_keeps_the_entry(store: Store, tmp_path: Path, content:
     assert not is_unused(only(store.root), store.root)
 
 
+def test_a_run_of_another_machine_is_never_taken_for_deleted(store: Store, tmp_path: Path) -> None:
+    run = tmp_path / "project/runs/a"
+    record = use(store, run).with_suffix(USERS)
+    record.write_text(record.read_text().replace(f'"{socket.gethostname()}"', '"another.machine"'))
+    shutil.rmtree(run)
+    entry = only(store.root)
+    assert not is_unused(entry, store.root)
+    assert not delete_unused(entry, store.root)
+    assert entry.users is not None
+    assert [user.host for user in entry.users.unseen(store.root)] == ["another.machine"]
+
+
 def test_a_killed_stage_is_used_by_its_run_and_deleted_with_its_checkpoints(store: Store, tmp_path: Path) -> None:
     run = tmp_path / "project/runs/a"
     run.mkdir(parents=True)
@@ -128,4 +141,5 @@ def test_a_run_that_came_between_list_and_deletion_keeps_its_entry(store: Store,
 def test_the_record_is_plain_json(store: Store, tmp_path: Path) -> None:
     run = tmp_path / "project/runs/a"
     content = json.loads(use(store, run).with_suffix(USERS).read_text())
-    assert content == {"complete": True, "runs": [{"path": str(run), "relative": "../runs/a"}]}
+    user = {"path": str(run), "relative": "../runs/a", "host": socket.gethostname()}
+    assert content == {"complete": True, "runs": [user]}
