@@ -106,7 +106,7 @@ def read_log_mel(
         progress(done)
 
 
-def read_states(
+def read_speech_states(
     root: Path,
     clips: Sequence[Clip],
     audio: SpectrogramConfig,

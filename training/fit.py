@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from foundation.memory import keep_freed_memory
 from foundation.progress import Progress
@@ -44,9 +44,13 @@ def fit(
     """Train ``model`` in place; it ends with the kept weights and in evaluation mode.
 
     ``loss`` returns the summed loss of its part of a batch and the number of items; the mean is over the items of all
-    parts on all processes. ``checkpoint`` is a file: training continues from it if it exists; rank 0 writes it, for the
-    last time at the end. A damaged checkpoint is renamed to ``*.damaged``, and training begins anew. ``track`` receives
-    each point, ``say`` a warning about a damaged checkpoint; ``option`` is the config's name in messages.
+    parts on all processes. ``track`` receives each point, ``say`` a warning about a damaged checkpoint; ``option`` is
+    the config's name in messages.
+
+    With ``sharding="none"`` each process holds all weights, and rank 0 writes the file ``checkpoint``. With "fsdp" each
+    process holds and writes its own share: rank 0 to ``checkpoint``, the others to files beside it. The last checkpoint
+    is written at the end. Training continues from the checkpoint if there is one. A damaged file is renamed to
+    ``*.damaged``, and training begins anew.
 
     Results are the same bytes on the same device and libraries, and nearly the same elsewhere. On GPUs, PyTorch is
     asked for deterministic algorithms and warns where it has none.
@@ -67,14 +71,7 @@ def fit(
     with nullcontext() if sharded else keep_freed_memory():
         measure = partial(_measure, training, validation, loss, gang)
         _take_all(steps, training, checkpoints, measure, gang, progress, track)
-    best = config.keep == "best" and training.best_step > 0  # 0 without validation items
-    record = TrainingRecord(
-        curve=list(training.curve),
-        steps=training.step,
-        kept_step=training.best_step if best else training.step,
-        cut_short=training.cut_short,
-    )
-    weights = training.best if best else training.evaluated_weights()
+    record, weights = _kept(training)
     if sharded:
         del training, steps, measure, trained  # gradients and moments, before the whole weights take their place
         gather(weights, model, gang.device)
@@ -82,6 +79,18 @@ def fit(
         model.load_state_dict(weights)
     model.eval()
     return record
+
+
+def _kept(training: Training) -> tuple[TrainingRecord, dict[str, Tensor]]:
+    """Choose the best or the last weights, as the config says; return the record of the training and these weights."""
+    best = training.config.keep == "best" and training.best_step > 0  # 0 without validation items
+    record = TrainingRecord(
+        curve=list(training.curve),
+        steps=training.step,
+        kept_step=training.best_step if best else training.step,
+        cut_short=training.cut_short,
+    )
+    return record, training.best if best else training.evaluated_weights()
 
 
 def _take_all(

@@ -52,13 +52,13 @@ def gather(weights: Mapping[str, Tensor], model: nn.Module, device: torch.device
     buffers = dict(model.named_buffers(remove_duplicate=False))
     for name, value in weights.items():
         if name in own:
-            own[name].data = whole(value)
+            own[name].data = gathered(value)
         else:
             buffers[name].data = value
     model.to(device)
 
 
-def whole(tensor: Tensor) -> Tensor:
+def gathered(tensor: Tensor) -> Tensor:
     """Return a tensor whose shares all processes hold; each process must call this."""
     return tensor.full_tensor().clone() if isinstance(tensor, DTensor) else tensor  # shares may be padded
 

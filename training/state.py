@@ -109,10 +109,6 @@ class Training:
         tensors = {**self._weights_by_name(), **self._moments()}
         write_checkpoint(path, {name: share(value) for name, value in tensors.items()}, values)
 
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint; see `read` for what it raises."""
-        self.restore(self.read(path))
-
     def read(self, path: Path) -> Saved:
         """Read a checkpoint, and change nothing.
 

@@ -99,8 +99,8 @@ class SpeechEncoder:
 
     def _read_padded(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
         sounding = inside(samples, lengths)
-        whole = bool((lengths >= samples.shape[1]).all())
-        states = self._read(samples, layers, masked, sounding=None if whole else sounding)
+        unpadded = bool((lengths >= samples.shape[1]).all())
+        states = self._read(samples, layers, masked, sounding=None if unpadded else sounding)
         return states.masked_fill(~inside(states[0], self.convolutions.frames_of(lengths))[..., None], 0.0)
 
     def _read_alike(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:

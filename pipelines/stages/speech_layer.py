@@ -21,7 +21,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
 from pipelines.store.training_curve import CURVE, numeric
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
-from tokenizer.sample import FrameSample, PatchBatches, draw_states, read_states
+from tokenizer.sample import FrameSample, PatchBatches, draw_states, read_speech_states
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer
 
 
@@ -63,7 +63,7 @@ def _draw(
 ) -> FrameSample:
     clips = manifest.of(split)
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
-        recordings = read_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
+        recordings = read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
         return draw_states(
             recordings,
             frames=settings.patch.frames,
