@@ -118,7 +118,8 @@ def _take_all(
             progress.note(f"step {point['step']}: {losses}")
             track(point)
         progress.advance_to(training.step)
-        if checkpoints.due(training) or ended:
+        # Rank 0 may save alone, but all processes refuse a loss together, at the next step at the latest.
+        if (checkpoints.due(training) and steps.finite) or ended:
             steps.settle()
             checkpoints.save(training)
 

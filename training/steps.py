@@ -74,6 +74,11 @@ class Steps(Generic[B]):
         running = self._training.running
         self._training.running = [running[0] + total, running[1] + items]
 
+    @property
+    def finite(self) -> bool:
+        """Whether the loss of the last step is finite. This process alone can ask: no other one has to take part."""
+        return self._unread is None or math.isfinite(self._unread[1].read()[0])
+
     def _take(self) -> Figures:
         training, gang = self._training, self._gang
         training.model.train()

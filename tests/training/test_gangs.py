@@ -50,11 +50,37 @@ with open_gang(torch.device("cpu")) as gang:
     gang.barrier()
 """
 
+DIVERGING = """
+from dataclasses import replace
+from pathlib import Path
+import torch
+from foundation.errors import InputError
+from foundation.progress import Progress
+from tests.training.gang_worker import CONFIG, Noise, Rows, network, squared_error
+from training.fit import fit
+from training.gangs import open_gang
 
-def together(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+class Damaged(Noise):
+    def batch(self, step, part=0, parts=1):
+        rows = super().batch(step, part, parts)
+        return replace(rows, x=rows.x * float("nan")) if step == 2 else rows
+
+with open_gang(torch.device("cpu")) as gang:
+    config, show = replace(CONFIG, validate_every=10, checkpoint_minutes=0.0), Progress(print, print, 10)
+    try:
+        fit(network(), Damaged(), [Noise().batch(50)], squared_error, config, gang=gang, progress=show,
+            checkpoint=Path("checkpoint.safetensors"), track=print)
+    except InputError as error:
+        Path(str(gang.rank)).write_text(str(error))
+"""
+
+
+def together(*words: str, cwd: Path = ROOT, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     """A script or module with its arguments, in two processes."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run([*TORCHRUN, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*TORCHRUN, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=timeout
+    )
 
 
 def curve(store: Path, stage: str) -> list[dict[str, Any]]:
@@ -138,6 +164,16 @@ def test_what_one_process_refuses_ends_all_and_is_told_once(ranks: str, tmp_path
     assert done.returncode != 0
     assert done.stderr.count("a wish; it must be granted") == 1
     assert "RuntimeError" not in done.stderr
+
+
+@pytest.mark.slow
+def test_all_processes_refuse_a_loss_together_where_rank_0_saves_alone(tmp_path: Path) -> None:
+    (tmp_path / "diverging.py").write_text(textwrap.dedent(DIVERGING))
+    done = together("diverging.py", cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
+    refused = [(tmp_path / rank).read_text() for rank in "01"]
+    assert refused[0] == refused[1]
+    assert refused[0].startswith("the loss at step 2 is nan: 48 values of its batch are not finite")
 
 
 def test_the_processes_of_a_killed_torchrun_end(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from foundation.errors import InputError
 from tests.training.test_fit import CONFIG, Slope, network, squared_error, trained
 from training.gangs import Alone
 from training.state import Training
@@ -56,6 +57,21 @@ def test_the_figures_of_a_step_are_read_after_the_next_step() -> None:
     assert (first > 0, items) == (True, 8.0)
     steps.settle()
     assert training.running[1] == 16.0
+
+
+def test_a_loss_that_is_not_finite_is_refused_with_the_next_step() -> None:
+    """Rank 0 asks before a checkpoint, and all processes refuse the loss after the next step."""
+    model = network()
+    steps = Steps(Training(model, CONFIG, "fit"), model, Slope(), squared_error, Alone(torch.device("cpu")))
+    assert steps.finite
+    steps.take()
+    assert steps.finite
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    steps.take()
+    assert not steps.finite
+    with pytest.raises(InputError, match="the loss at step 1 is nan: training diverged"):
+        steps.take()
 
 
 def test_all_figures_are_in_the_curve_and_in_checkpoints(tmp_path: Path) -> None:
