@@ -153,7 +153,7 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
     held_out, test = clips.rows["validation"], clips.rows["test"]
     recipe = Recipe(
         "finetuned",
-        1,
+        1 if training.frozen_layers in (0, "all") else 2,  # 2: also freezes all between the inputs and these layers
         config=training.recipe,
         inputs={
             "inputs": inputs.key,

@@ -53,7 +53,7 @@ class AudioTransformerNetwork(BodyNetwork):
     def layers(self) -> Sequence[nn.Module]:
         """The front end, then each layer."""
         encoder = self.encoder
-        return [nn.ModuleList([encoder.front_end, encoder.scale]), *encoder.layers]
+        return [nn.ModuleList([encoder.front_end, encoder.scale, encoder.dropout]), *encoder.layers]
 
 
 def _at_rate(states: Tensor, steps: Tensor, wanted: int) -> Tensor:

@@ -52,10 +52,13 @@ class SpeechNetwork(BodyNetwork):
 
     @property
     def layers(self) -> Sequence[nn.Module]:
-        """The convolutions, then each layer; the first layer with the projection and the positions before it."""
+        """The convolutions, then each layer; the first layer with all parts between the convolutions and itself."""
         model, transformer = self.transformer, self.transformer.get_submodule("encoder")
         first, *others = transformer.get_submodule("layers").children()
         before = [model.get_submodule("feature_projection"), transformer.get_submodule("pos_conv_embed")]
+        before.append(transformer.get_submodule("dropout"))
+        if not getattr(model.config, "do_stable_layer_norm", False):  # there, the norm comes after the last layer
+            before.append(transformer.get_submodule("layer_norm"))
         return [model.get_submodule("feature_extractor"), nn.ModuleList([*before, first]), *others]
 
 

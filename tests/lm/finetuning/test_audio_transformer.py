@@ -19,6 +19,7 @@ from lm.baselines.supervised import HeadConfig
 from lm.finetuning.bodies.audio_transformer import AudioTransformerBody, AudioTransformerOptions
 from lm.finetuning.body import freeze
 from lm.finetuning.reading import read_states
+from tests.lm.finetuning.freezing import require_frozen_before
 from tests.pipelines.tiny import sweep
 
 RATE, PATCH = 8000, 200
@@ -98,6 +99,12 @@ def test_the_front_end_is_frozen_before_layers() -> None:
     free = {name.split(".")[1] for name, weight in network.named_parameters() if weight.requires_grad}
     assert free == {"layers", "norm"}
     assert body_of("wavelet").parameters == sum(weight.numel() for weight in network.parameters())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_all_that_feeds_a_frozen_layer_is_frozen(variant: Variant) -> None:
+    body = body_of(variant)
+    require_frozen_before(2, body, body.create(seed=0), *read(0.2))
 
 
 def test_the_weights_of_a_run_are_loaded_with_their_sizes(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from lm.finetuning.bodies.wav2vec2 import SpeechNetwork, Wav2vec2Body, Wav2vec2O
 from lm.finetuning.body import freeze
 from lm.finetuning.reading import read_states
 from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+from tests.lm.finetuning.freezing import require_frozen_before
 from tests.pipelines.tiny import sweep
 
 RATE = 16_000
@@ -90,6 +91,13 @@ def test_convolutions_are_frozen_before_layers(count: int, trainable: list[int],
     freeze(network, count)
     free = [any(weight.requires_grad for weight in layer.parameters()) for layer in network.layers]
     assert [number for number, own in enumerate(free) if own] == trainable
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_that_feeds_a_frozen_layer_is_frozen(kind: str, tmp_path: Path) -> None:
+    body, network = opened(tmp_path, kind)
+    inputs, lengths = read(body, 0.1)
+    require_frozen_before(2, body, network, inputs, lengths)
 
 
 def test_options_give_the_sizes_of_random_weights() -> None:
