@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -145,6 +147,9 @@ def lay_out(clips: list[Path], place: Path) -> None:
     rows = [f"labelled/{label}/{name}\t{label}\t{group}" for name, label, group, _ in parts]
     (work / "clips.tsv").write_text("path\tlabel\tgroup\n" + "\n".join(rows) + "\n")
     names = np.array([f"{label}/{name}" for name, label, *_ in parts])
+    (home / "saved").mkdir()
+    sounds = [{"bytes": clip.read_bytes(), "path": clip.name} for clip in clips]
+    pq.write_table(pa.table({"audio": sounds, "label": [part[1] for part in parts]}), home / "saved/clips.parquet")
     np.savez(work / "hubert.npz", paths=names, layer_6=rng.normal(size=(len(names), 4)).astype(np.float32))
 
 
