@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from glob import has_magic
 from pathlib import Path
 from typing import Final
 
@@ -34,8 +35,11 @@ def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) ->
 
 
 def corpus_name(config: CorpusConfig) -> str:
-    """Return the name of a data set for people."""
-    return Path(config.dataset or config.shards or "").expanduser().absolute().name
+    """Return the name of a data set for people: of its folder or file, or of the folder in which a pattern looks."""
+    place = Path(config.dataset or config.shards or "").expanduser().absolute()
+    return next(
+        (each.name for each in (place, *place.parents) if not has_magic(str(each)) and "{" not in each.name), ""
+    )
 
 
 def _place(data_set: PackedDataSet, cache: Path, terminal: Terminal) -> Unpacked:
@@ -49,7 +53,7 @@ def _unpack(data_set: PackedDataSet, place: Unpacked, store: Path, terminal: Ter
     """Unpack the data set if there is room for it."""
     needed = missing_bytes(data_set, place)
     require_space(store, "store.root=PATH", arrays=needed)
-    files, size = counted(len(data_set.files), "file"), f"{needed / 1e9:.2g} GB"
+    files, size = counted(len(data_set.files), "file"), f"{-(-needed // MEGABYTE):,} MB"
     terminal.say(f"corpus    {data_set.name}: {files}, unpacked once; about {size} more in {place.folder}")
     with _megabytes(terminal, "unpacking", needed) as add:
         unpack(data_set, place, add)

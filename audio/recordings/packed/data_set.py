@@ -12,7 +12,7 @@ from audio.recordings.packed.rows import read_rows, sound_bytes, table_columns
 from audio.recordings.packed.shards import read_shard
 from foundation.errors import InputError
 from foundation.json_values import list_hash
-from foundation.nearest import suggestion
+from foundation.nearest import nearest, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +75,13 @@ def require_columns(there: Collection[str], columns: ColumnConfig, place: str) -
     """Refuse columns that no file has."""
     for column, option in columns.wanted.items():
         if column not in there:
+            shown = sorted(there)
+            names = f"{', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}" if shown else "(none)"
+            meant = f"{suggestion(column, there)} " if nearest(column, there) else ""
             raise InputError(
-                f"{option}: {place} has no such column of text, numbers or classes; {suggestion(column, there)} "
-                f"{_listed(there)}; null reads none"
+                f"{option}: {place} has no such column of text, numbers or classes; {meant}its columns are {names}; "
+                f"{option.partition('=')[0]}=null reads none"
             )
-
-
-def _listed(names: Collection[str]) -> str:
-    shown = sorted(names)
-    return f"({', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''})" if shown else "(there is none)"
 
 
 def _set_aside(reason: str) -> Iterator[Broken]:

@@ -4,14 +4,17 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from audio.recordings.manifest import Split
+from audio.recordings.inspection import frequent_reasons
+from audio.recordings.manifest import Rejected, Split
 from audio.recordings.packed.columns import SEPARATOR
 from audio.recordings.packed.data_set import PackedDataSet, require_columns
 from audio.recordings.packed.options import ColumnConfig
 from audio.recordings.packed.places import known_split
 from audio.recordings.packed.unpacking import Unpacked, UnpackedRow
+from foundation.errors import InputError
 from foundation.files import locked, write_aside
 from foundation.json_values import list_hash
+from foundation.text import counted
 
 
 def label_table(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig, *, own_splits: bool) -> Path:
@@ -21,12 +24,17 @@ def label_table(data_set: PackedDataSet, place: Unpacked, columns: ColumnConfig,
     recordings are then training clips, of which validation and test clips can be drawn.
 
     Raises:
-        InputError: no recording has a value of a column.
+        InputError: no recording can be used, or none has a value of a column.
     """
     rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in place.rows(number)]
     there = {name for row, _ in rows for name in row.fields}
-    if any(not row.reason for row, _ in rows):  # otherwise the corpus is refused, with the reasons
-        require_columns(there, columns, f"{data_set.option}={data_set.name}")
+    broken = [Rejected(path=row.path, reason=row.reason) for row, _ in rows if row.reason]
+    if len(broken) == len(rows):
+        recordings, reasons = counted(len(rows), "recording"), frequent_reasons(broken) or "there are none"
+        raise InputError(
+            f"{data_set.option}={data_set.name}: none of its {recordings} can be used ({reasons}); check the files"
+        )
+    require_columns(there, columns, f"{data_set.option}={data_set.name}")
     text = "".join(f"{json.dumps(line)}\n" for line in _lines(rows, columns, own_splits))
     path = place.folder.with_name(f"{place.folder.name}.{list_hash([text])[:8]}.jsonl")
     if not path.is_file():

@@ -76,8 +76,8 @@ def _row(row: dict[str, object], number: int, columns: FileColumns, names: set[s
     content, path = (sound.get("bytes"), sound.get("path")) if isinstance(sound, dict) else (sound, None)
     folder, key = f"{number // ROWS_IN_A_FOLDER:04d}", str(number)
     if not isinstance(content, bytes):
-        told = f"its sound is not in the data set, but in {path!r:.200}: save it with its sound" if path else "no sound"
-        yield Broken(name=f"{folder}/{number:07d}", reason=told)
+        elsewhere = f"no sound in the data set: it names the file {path!r:.200}, which corpus.table can list"
+        yield Broken(name=f"{folder}/{number:07d}", reason=elsewhere if path else "no sound in the data set")
         return
     name = _file_name(path if isinstance(path, str) else "", content, number)
     if name.casefold() in names:

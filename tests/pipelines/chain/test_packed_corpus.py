@@ -89,6 +89,14 @@ def test_shards_have_labels_in_their_members(tmp_path: Path) -> None:
     assert Counter(clip.label for clip in corpus.manifest.clips) == {"low": 9, "1": 9}
     assert {clip.group for clip in corpus.manifest.clips} == {"s0", "s1", "s2"}
     assert corpus.manifest.clips[0].path == "data-000/clip_00.wav"
+    assert corpus.name == tmp_path.name
+
+
+def test_a_pattern_reads_the_names_that_recordings_had(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "d.parquet", takes(12))
+    config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), pattern="{label}_{index}.wav", labels="pattern")
+    clips = read(config, tmp_path / "store").manifest.clips
+    assert {(clip.label, clip.index) for clip in clips} == {("clip", number) for number in range(12)}
 
 
 def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: Path) -> None:
@@ -120,13 +128,18 @@ def test_broken_members_stand_in_the_list_with_broken_files(tmp_path: Path) -> N
 
 def test_a_data_set_without_any_sound_is_refused(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [("../up.wav", sound(0)), ("/up.wav", sound(1))])
-    with pytest.raises(InputError, match=r"none of its 2 rows can be used \(1 its name leads out.*1 its name is abs"):
+    with pytest.raises(
+        InputError,
+        match=r"corpus\.shards=a\.tar: none of its 2 recordings can be used \(1 its name leads out.*1 its name is abs",
+    ):
         read(CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="cls")), tmp_path / "store")
 
 
 def test_a_label_that_no_sample_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", samples(takes(4)))
-    with pytest.raises(InputError, match=r"corpus\.columns\.label=txt: .*choose from cls, speaker \(cls, speaker\)"):
+    with pytest.raises(
+        InputError, match=r"corpus\.columns\.label=txt: .*its columns are cls, speaker; corpus\.columns\.label=null"
+    ):
         read(CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="txt")), tmp_path / "store")
 
 

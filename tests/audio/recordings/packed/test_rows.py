@@ -78,8 +78,8 @@ def test_rows_without_sound_are_broken_and_the_others_are_not(tmp_path: Path) ->
     pq.write_table(pa.table({"audio": pa.array(cells, AUDIO)}), tmp_path / "p.parquet")
     parts = read(tmp_path / "p.parquet")
     assert list(sounds(parts)) == ["0000/a.wav"]
-    assert broken(parts)["0000/0000000"].startswith("its sound is not in the data set, but in '/etc/passwd'")
-    assert broken(parts)["0000/0000001"] == "no sound"
+    assert broken(parts)["0000/0000000"].startswith("no sound in the data set: it names the file '/etc/passwd'")
+    assert broken(parts)["0000/0000001"] == "no sound in the data set"
 
 
 def test_names_are_safe_stable_and_different(tmp_path: Path) -> None:
@@ -142,7 +142,10 @@ def test_the_column_with_sound_is_found_or_asked_for(
 
 def test_a_missing_column_is_refused_with_those_that_are_there(tmp_path: Path) -> None:
     write_parquet(tmp_path / "p.parquet", takes(2))
-    with pytest.raises(InputError, match=r"corpus\.columns\.group=speakr: .*did you mean speaker\? \(label, speaker\)"):
+    with pytest.raises(
+        InputError,
+        match=r"corpus\.columns\.group=speakr: .*did you mean speaker\? its columns are label, speaker; corpus",
+    ):
         open_data_set(str(tmp_path / "p.parquet"), ColumnConfig(label="label", group="speakr"))
 
 

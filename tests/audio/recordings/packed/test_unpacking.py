@@ -126,6 +126,22 @@ def _killed(parquet: Path, root: Path, kill: Kill) -> None:
     unpacked(opened(parquet), root / "cache")
 
 
+def test_two_processes_unpack_once(parquet: Path, tmp_path: Path) -> None:
+    processes = [PROCESSES.Process(target=_unpacked, args=(parquet, tmp_path)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    found = files(tmp_path / "cache")
+    assert files(unpacked(opened(parquet), tmp_path / "cache").folder.parent) == found
+    assert len([name for name in found if name.endswith(".wav")]) == 9
+
+
+def _unpacked(parquet: Path, root: Path) -> None:
+    unpacked(opened(parquet), root / "cache")
+
+
 def test_finished_files_are_not_unpacked_again(parquet: Path, tmp_path: Path) -> None:
     data_set = opened(parquet)
     process = PROCESSES.Process(target=_killed, args=(parquet, tmp_path, Kill(path="*/train*/clip_01.wav")))
