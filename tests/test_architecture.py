@@ -49,6 +49,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "results": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages"),
+    "publishing": (*(_COMMANDLINE, _STORE, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
     "chain": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "finetuning": (*(_COMMANDLINE, _STORE, "pipelines.encoding", _STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),),
 }

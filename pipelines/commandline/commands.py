@@ -10,6 +10,7 @@ COMMANDS = {
     "finetune": "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
     "predict": "what a fine-tuned model predicts for recordings",
     "demo": "a page in the browser: drop or record a sound, see and hear what a run makes of it",
+    "publish": "the models of a run on the Hugging Face hub, with a model card",
     "report": "draw report.html from the results of a run",
     "runs": "the runs so far with their options and figures; --delete NAME, --prune",
     "store": "what a store holds, and whether it is as it was written: wordless store --verify",

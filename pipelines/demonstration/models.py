@@ -42,13 +42,16 @@ class DemoModels:
 
     @classmethod
     def of_run(cls, settings: DemoConfig) -> "DemoModels":
-        """Load every part of a run that is there; only a tokenizer must be.
+        """Load every part of the run that the options name; see `load`."""
+        return cls.load(run_of(settings.model), sampling=settings.sampling, device=str(choose_device(settings.device)))
+
+    @classmethod
+    def load(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
+        """Load every part of a run's folder ``own`` that is there; only a tokenizer must be.
 
         Raises:
             InputError: a part is damaged, or does not belong to the tokenizer.
         """
-        device = str(choose_device(settings.device))
-        own, sampling = run_of(settings.model), settings.sampling
         tokenizer = load_tokenizer(own / "tokenizer", device=device)
         model = _if_there(own / "lm", lambda folder: load_language_model(folder, device=device))
         if model is not None:

@@ -1,0 +1,164 @@
+"""``wordless publish``: what a run uploads, and that the models load from there."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+import wordless
+from foundation.configuration import build
+from foundation.errors import InputError
+from pipelines.commandline.claims import hold
+from pipelines.publish import publish
+from pipelines.publishing.options import PublishConfig
+from tests.hub import HubServer, serving, use_hub
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny_chain import called
+
+PARTS = ("tokenizer", "lm", "vocoder", "probe")
+MODELS = {f"{part}/{name}" for part in PARTS for name in ("config.json", "model.safetensors", "README.md")} - {
+    "probe/README.md"  # its weights have no card
+}
+
+
+def options(run: Path, **changes: object) -> dict[str, object]:
+    """The config that the command line composes."""
+    values: dict[str, object] = {"run": str(run), "repo": "user/name", "upload": False, "private": True}
+    return {**values, "parts": None, "report": False, "licence": None, **changes}
+
+
+@pytest.fixture
+def run(finished_run: FinishedRun, tmp_path: Path) -> Path:
+    """A copy of a finished run that a test may change."""
+    return Path(shutil.copytree(finished_run.folder, tmp_path / "a run"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub on this machine, and a user who is logged in; the cache is empty."""
+    with serving() as server:
+        use_hub(monkeypatch, tmp_path / "home", endpoint=server.endpoint)
+        monkeypatch.setenv("HF_TOKEN", "hf_token")
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"repo": "name"}, "repo=name names no user of the Hugging Face hub: a name is user/name"),
+        ({"repo": "user/my run"}, "repo=user/my run cannot be a repository of the Hugging Face hub"),
+        ({"repo": "https://huggingface.co/user/name"}, "cannot be a repository"),
+        ({"parts": ["lm"]}, "parts is ['lm']; name each part once, the tokenizer among them"),
+        ({"parts": ["tokenizer", "tokenizer"]}, "name each part once"),
+        ({"parts": ["tokenizer", "listening"]}, "is not one of its choices: tokenizer, lm, vocoder, probe"),
+        ({"licence": "CC BY 4.0"}, "licence is CC BY 4.0; name it as the hub does, such as cc-by-4.0"),
+    ],
+)
+def test_options_out_of_range_are_refused(changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(InputError, match=re.escape(problem)):
+        build(PublishConfig, options(Path("x"), **changes), name="")
+
+
+def test_only_a_finished_run_with_its_models_is_published(run: Path, tmp_path: Path) -> None:
+    def refused(problem: str, folder: Path = run, **changes: object) -> None:
+        with pytest.raises(InputError, match=re.escape(problem)):
+            publish(options(folder, **changes))
+
+    refused("nothing does not exist; name the folder of a run", tmp_path / "nothing")
+    with hold(run, option="run"):
+        refused("is not finished: a run is writing there; wait for it")
+    shutil.rmtree(run / "lm")
+    refused("holds no lm/config.json; repeat the command of the run, or publish the others: parts=[tokenizer,vocoder")
+    (run / "vocoder/model.safetensors").write_bytes(b"damaged")
+    refused(f"{run}/vocoder holds a damaged vocoder", parts=["tokenizer", "vocoder"])
+    shutil.rmtree(run / "tokenizer")
+    refused("keeps its models in the store: call wordless run once without compare.folds and seeds")
+    (run / "results.json").unlink()
+    refused("holds no results.json: it is no run, or one that did not finish; repeat its command, which resumes")
+
+
+def test_a_call_without_upload_shows_files_and_card(finished_run: FinishedRun) -> None:
+    words = (f"run={finished_run.folder}", "repo=user/my.run", "licence=cc-by-4.0")
+    done = called(*words, command="publish", HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr
+    listed = dict(re.findall(r"^ *[\d.]+ MB  (\S+)$()", done.stdout, re.MULTILINE))
+    assert listed.keys() == MODELS | {"README.md", "figures.json"}
+    assert f"{len(listed)} files for hf://user/my.run (private)" in done.stdout
+    for told in (
+        *("license: cc-by-4.0", "- unit-language-model", "# my.run", "8 codes, 50 per second", "4 test clips, 9."),
+        *("embedded corpus", "probe accuracy of the GPT", "| bag_of_codes | ", "receptive field", "Labels: one, zero"),
+        *(
+            "the vocoder names the groups of its recordings: ",
+            "nothing was uploaded; the same command with upload=true",
+        ),
+    ):
+        assert told in done.stdout, told
+    assert str(finished_run.folder) not in done.stdout
+    done = called(*words, "upload=true", command="publish", HF_HUB_OFFLINE="1")
+    assert done.returncode == 2
+    assert "upload=true, but HF_HUB_OFFLINE is set; unset it" in done.stderr
+
+
+def test_an_upload_loads_again_with_the_code_of_its_card(
+    finished_run: FinishedRun, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(options(finished_run.folder, upload=True))
+    files = hub.repos["user/name"]
+    assert hub.private == {"user/name": True}
+    assert files.keys() == MODELS | {"README.md", "figures.json"}
+    for name in MODELS:
+        assert files[name] == (finished_run.folder / name).read_bytes()
+    figures = json.loads(files["figures.json"])["figures"]
+    own = json.loads((finished_run.folder / "results.json").read_bytes())["figures"]
+    assert figures == [row for row in own if row["name"] not in ("seconds", "peak_memory")]
+    secrets = (str(finished_run.folder), str(finished_run.store), str(Path.home()), "manifest.tsv")
+    assert not [(name, word) for name in files for word in secrets if word.encode() in files[name]]
+
+    monkeypatch.chdir(tmp_path)
+    waveform = wordless.Waveform(samples=sweep(0.5, 8000), sample_rate=8000)
+    waveform.write("a.wav")
+    (code,) = re.findall(r"```python\n(.*?)```", files["README.md"].decode(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(wordless.read("more.wav").samples) > 0
+    tokenizer = wordless.Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
+    codes = cast(wordless.Codes, names["codes"])
+    assert np.array_equal(codes.values, tokenizer.encode(wordless.read("a.wav")).values)
+
+
+def test_an_upload_that_would_do_harm_is_refused(finished_run: FinishedRun, hub: HubServer) -> None:
+    hub.repos["user/name"], hub.private["user/name"] = {"README.md": b""}, False
+    with pytest.raises(InputError, match="private=true, but user/name is public; call with private=false, or change"):
+        publish(options(finished_run.folder, upload=True))
+    hub.repos["user/name"]["vocoder/model.safetensors"] = b"of another run"
+    few = {"upload": True, "private": False, "parts": ["tokenizer", "lm"]}
+    with pytest.raises(
+        InputError, match=r"repo=user/name holds vocoder/model\.safetensors, which this run does not re"
+    ):
+        publish(options(finished_run.folder, **few))
+    assert hub.repos["user/name"].keys() == {"README.md", "vocoder/model.safetensors"}
+    del hub.repos["user/name"]["vocoder/model.safetensors"]
+    publish(options(finished_run.folder, **few, report=True))
+    assert {name.split("/")[0] for name in hub.repos["user/name"]} == {
+        *("README.md", "figures.json", "tokenizer", "lm", "report.html"),
+    }
+
+
+def test_an_upload_needs_a_user_and_a_network(
+    finished_run: FinishedRun, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no token"))
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(InputError, match="nobody is logged in to the Hugging Face hub; call: hf auth login"):
+        publish(options(finished_run.folder, upload=True))
+    monkeypatch.setenv("HF_TOKEN", "hf_token")
+    hub.shutdown()
+    hub.server_close()
+    with pytest.raises(InputError, match=r"the Hugging Face hub cannot serve hf://user/name .*check the network"):
+        publish(options(finished_run.folder, upload=True))
