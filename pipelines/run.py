@@ -28,7 +28,7 @@ OFTEN = (
     *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
     *("tokenizer.codebook_size", "tokenizer.patch.frames"),
     *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
-    *("compare.methods", "compare.folds", "listening.judged_clips", "store.root", "hydra.sweep.dir"),
+    *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
 )
 
 

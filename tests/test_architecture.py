@@ -32,26 +32,31 @@ PACKAGES = (
 )
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}" for name in ("commandline", "store", "stages", "rates", "methods", "settings", "results")
+_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}"
+    for name in ("commandline", "tracking", "store", "stages", "rates", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up: no circle is possible
 FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
-    "store": (),
+    "tracking": (),
+    "store": (_TRACKING,),
     "encoding": (_COMMANDLINE, _STORE),
     "decoding": (_COMMANDLINE, _STORE),
     "scoring": (_COMMANDLINE, _STORE, "pipelines.encoding"),
     "stages": (_STORE,),
     "rates": (_STORE, _STAGES),
     "methods": (_STORE, _STAGES, _RATES),
-    "settings": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS),
-    "results": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
+    "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS),
+    "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS),
     "pages": (_STORE, _METHODS, _RESULTS),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages"),
     "publishing": (*(_COMMANDLINE, _STORE, _RESULTS), "pipelines.pages", "pipelines.demonstration"),
-    "chain": (_COMMANDLINE, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
-    "finetuning": (*(_COMMANDLINE, _STORE, "pipelines.encoding", _STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),),
+    "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _RATES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "finetuning": (
+        *(_COMMANDLINE, _TRACKING, _STORE, "pipelines.encoding"),
+        *(_STAGES, _SETTINGS, _RESULTS, "pipelines.chain"),
+    ),
 }
 BELOW = tuple(set(PACKAGES) - {"pipelines", "wordless"})  # the packages below the commands
 MOST_MODULES = 25  # at one level of the tree: more are not taken in at a glance
@@ -94,6 +99,9 @@ KEEPERS = {
     "webdataset": (),
     "ray": ("foundation/ray_pool.py",),
     "huggingface_hub": ("foundation/hub.py", "pipelines/publishing"),
+    "mlflow": ("pipelines/tracking/mlflow.py",),
+    "wandb": ("pipelines/tracking/wandb.py",),
+    "tensorboard": ("pipelines/tracking/event_files.py",),
     "rich": ("pipelines", "benchmarks", "foundation/progress.py"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "base"}

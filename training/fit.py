@@ -39,13 +39,14 @@ def fit(
     checkpoint: Path,
     progress: Progress,
     track: Callable[[Point], None],
+    resumed: Callable[[Sequence[Point]], None] = lambda points: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> TrainingRecord:
     """Train ``model`` in place; it ends with the kept weights and in evaluation mode.
 
     ``loss`` returns the summed loss of its part of a batch and the number of items; the mean is over the items of all
-    parts on all processes. ``track`` receives each point, ``say`` a warning about a damaged checkpoint; ``option`` is
-    the config's name in messages.
+    parts on all processes. ``track`` receives each point, ``resumed`` before them all points of the
+    checkpoint, ``say`` a warning about a damaged checkpoint; ``option`` is the config's name in messages.
 
     With ``sharding="none"`` each process holds all weights, and rank 0 writes the file ``checkpoint``. With "fsdp" each
     process holds and writes its own share: rank 0 to ``checkpoint``, the others to files beside it. The last checkpoint
@@ -65,6 +66,8 @@ def fit(
     minutes, sharded = config.checkpoint_minutes, sharding == "fsdp"
     checkpoints = Checkpoints(path=checkpoint, gang=gang, sharded=sharded, minutes=minutes, say=say)
     checkpoints.resume(training)
+    if training.curve:
+        resumed(training.curve)
     progress.resume_at(training.step)
     steps = Steps(training, trained if sharded else gang.wrap(trained), batches, loss, gang)
     # Gathered layers come and go: kept memory would take the place that divided weights save.

@@ -21,6 +21,7 @@ from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.chain.probe_folder import write_probe
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.sounds import make_continuations, make_sounds
+from pipelines.chain.tracked_run import conclude, open_tracking
 from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
@@ -45,9 +46,8 @@ from pipelines.stages.probe import require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import PROBE
-from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name
+from pipelines.tracking.tracking import NO_TRACKING, tracked
 from training.gangs import open_gang
-from training.tracking import write_tensorboard
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 COMPARISON = "comparison.md"
@@ -101,13 +101,17 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             workers=choose_workers(settings.workers, settings.engine, seconds=seconds),
             engine=settings.engine,
             shared=corpus.shared,
+            tracking=open_tracking(settings, folder, config, terminal) if gang.rank == 0 else NO_TRACKING,
         )
-        made = make_folds(session, corpus.manifest, unlabelled, settings)
-        if NEXT_SAMPLE in settings.stages:
-            add_sample_sounds(session, corpus.manifest, settings, made)
-        if gang.rank == 0:
-            models = next(iter(made.values())).values()  # models of the other folds and seeds have the same sizes
-            _write_folder(session, corpus, settings, made, provenance(command_line("run"), config, gang, models))
+        with tracked(session.tracking):
+            made = make_folds(session, corpus.manifest, unlabelled, settings)
+            if NEXT_SAMPLE in settings.stages:
+                add_sample_sounds(session, corpus.manifest, settings, made)
+            if gang.rank == 0:
+                models = next(iter(made.values())).values()  # models of the other folds and seeds have the same sizes
+                source = provenance(command_line("run"), config, gang, models)
+                _write_folder(session, corpus, settings, made, source)
+                conclude(session.tracking, folder)
 
 
 def rates(settings: RunSettings) -> str:
@@ -242,8 +246,12 @@ def make_codebooks(session: Session, manifest: Manifest, settings: RunSettings) 
     """Make the codebook of each rate, coarse to fine; most runs have one."""
     audio, layer, seed = settings.audio, settings.speech_layer, settings.seed
     *coarser, finest = settings.tokenizer.by_rate
-    made = [make_codebook(session, manifest, audio, own, layer, seed=seed) for own in (finest, *coarser)]
-    return [*made[1:], made[0]]
+    made = make_codebook(session, manifest, audio, finest, layer, seed=seed)
+    others = [
+        make_codebook(session.at_rate(number), manifest, audio, own, layer, seed=seed)
+        for number, own in enumerate(coarser, 1)
+    ]
+    return [*others, made]
 
 
 def _coded(
@@ -278,15 +286,6 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
         method.require_clips(manifest)
 
 
-def _write_curves(folder: Path, made: dict[FoldSeed, dict[str, Entry]]) -> None:
-    """Write the curves of reused trainings for TensorBoard; those of this run's trainings are there already."""
-    for (fold, seed), entries in made.items():
-        for entry in entries.values():
-            if entry.reused and (entry.folder / CURVE).is_file():
-                place = "" if len(made) == 1 else _place(fold, seed)
-                write_tensorboard(folder / TENSORBOARD / training_name(entry.stage, place), entry.read_json(CURVE))
-
-
 def _write_folder(
     session: Session, corpus: Corpus, settings: RunSettings, made: dict[FoldSeed, dict[str, Entry]], source: Provenance
 ) -> None:
@@ -316,7 +315,6 @@ def _write_folder(
         source=source,
         speeds=measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {},
     )
-    _write_curves(folder, made)
     results = read_results(folder)
     if comparison := results.get("comparison"):
         write_aside(folder / COMPARISON, as_markdown(comparison))

@@ -16,6 +16,7 @@ from pipelines.results.results import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
+from pipelines.tracking.tracking import NO_TRACKING, TrackedElsewhere
 from training.gangs import Alone
 
 Made = dict[str, Entry]  # by stage
@@ -55,10 +56,11 @@ def _made_apart(session: Session, pairs: Mapping[FoldSeed, Pair], make: Make, pr
     say(f"parallel  {len(pairs)} folds and seeds, {processes} at the same time, with {counted(threads, 'thread')} each")
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     places = (session.store.root, session.folder, session.terminal.log)
-    work = partial(_make_apart, make, places, workers, session.engine, session.shared)
+    work = partial(_make_apart, make, places, workers, session.engine, session.shared, session.tracking.elsewhere)
     by_seed = dict(sorted(pairs.items(), key=lambda each: each[0][1]))
     for key, entries in as_finished(work, by_seed, processes=processes, threads=threads, remedy="parallel=1"):
         made[key] = entries
+        session.track_others(entries.values(), pairs[key].place)
         say(f"finished  {len(made)} of {len(pairs)} folds and seeds: {pairs[key].place}")
     return {key: made[key] for key in pairs}
 
@@ -69,6 +71,7 @@ def _make_apart(
     workers: int,
     engine: EngineConfig,
     shared: tuple[Path, ...],
+    tracked: TrackedElsewhere | None,
     pair: Pair,
 ) -> Made:
     """Make the entries of a pair in a process of its own; ``places`` are the store, the run folder and its log."""
@@ -84,6 +87,7 @@ def _make_apart(
         place=pair.place,
         engine=engine,
         shared=shared,
+        tracking=tracked.open(terminal.say) if tracked else NO_TRACKING,
     )
     return make(session, pair)
 

@@ -21,7 +21,9 @@ WORDS: Final = Path(".hydra/overrides.yaml")  # in the folder of a run
 SWEEP_WORDS: Final = Path("multirun.yaml")  # in the folder of a sweep
 NAME = re.compile(r"\w[\w.+-]{0,99}")
 # Options that say where and how fast a run computes, and not what; the same run may have other values of them.
-ELSEWHERE = frozenset({"name", "store.root", "device", "workers", "parallel", "engine.name", "engine.address"})
+ELSEWHERE = frozenset(
+    {"name", "store.root", "device", "workers", "parallel", "engine.name", "engine.address", "tracking"}
+)
 
 Mode = Literal["run", "sweep"]
 

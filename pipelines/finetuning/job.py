@@ -19,16 +19,19 @@ from lm.probing.config import shared_tries
 from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
 from pipelines.chain.probe_job import notices_since_the_run
 from pipelines.commandline.outputs import require_space
+from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.clips import LabelledClips, labelled_clips, with_room
 from pipelines.finetuning.options import FinetuneSettings, finetune_settings
 from pipelines.finetuning.results import write_results
 from pipelines.finetuning.stages import body_inputs
 from pipelines.finetuning.trials import Study, trials
+from pipelines.results.provenance import tracked_run
 from pipelines.settings.run import choose_workers
 from pipelines.store.run_folder import FINETUNED, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Store, text_hash
 from pipelines.store.work_folder import work_folder
+from pipelines.tracking.tracking import NO_TRACKING, Tracking, open_trackers, tracked
 from training.gangs import Gang, open_gang
 
 
@@ -48,8 +51,10 @@ def finetune_body(config: dict[str, object]) -> None:
             terminal.say(f"finetune  {notice}")
         job = _job(settings, pretrained, clips, task)
         folder = command.output or _folder(settings, corpus.name, job)
-        session = _session(settings, corpus, folder, gang, terminal)
-        with _held(folder, job, gang):
+        run = tracked_run(folder, command_line("finetune"), config)
+        tracking = NO_TRACKING if gang.rank else open_trackers(command.tracking, run, terminal.say)
+        session = _session(settings, corpus, folder, gang, terminal, tracking)
+        with _held(folder, job, gang), tracked(tracking):
             inputs = body_inputs(session, clips.manifest, pretrained)
             study = Study(settings=settings, source=pretrained, task=task, clips=clips, inputs=inputs)
             made = list(trials(session, study))
@@ -135,7 +140,9 @@ def _folder(settings: FinetuneSettings, corpus: str, job: dict[str, object]) -> 
     return settings.command.model / FINETUNED / f"{name}_{settings.head}_{text_hash(json.dumps(job))[:8]}"
 
 
-def _session(settings: FinetuneSettings, corpus: Corpus, folder: Path, gang: Gang, terminal: Terminal) -> Session:
+def _session(
+    settings: FinetuneSettings, corpus: Corpus, folder: Path, gang: Gang, terminal: Terminal, tracking: Tracking
+) -> Session:
     command = settings.command
     return Session(
         store=Store(command.store.root),
@@ -145,6 +152,7 @@ def _session(settings: FinetuneSettings, corpus: Corpus, folder: Path, gang: Gan
         workers=choose_workers(command.workers, command.engine, seconds=corpus.manifest.seconds),
         engine=command.engine,
         shared=corpus.shared,
+        tracking=tracking,
     )
 
 

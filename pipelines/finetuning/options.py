@@ -27,6 +27,7 @@ from pipelines.settings.own_options import own_options
 from pipelines.settings.run import MAX_THREADS
 from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
+from pipelines.tracking.table import require_trackers
 from training.state import FitConfig
 
 T = TypeVar("T")
@@ -79,8 +80,10 @@ class CommandConfig:
     workers: int
     engine: EngineConfig = LOCAL
     store: StoreConfig
+    tracking: tuple[str, ...] = ()  # names in the table of trackers
 
     def __post_init__(self) -> None:
+        require_trackers(self.tracking)
         if self.output is not None:
             require_kind(self.output, (), possible="a folder")
         require_output(self.model, self.output, example="output=FOLDER")

@@ -50,6 +50,16 @@ def _plain(one: Figure) -> dict[str, Any]:
     return {"name": one.name, "value": one.value, "low": one.low, "high": one.high, "text": text}
 
 
+def named_figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Name the figures of the summary as ``opponent/figure``, of smaller shares as ``opponent, 10%/figure``."""
+    return {
+        f"{row['of']}{', ' + format(row['share'], '.0%') if (row['share'] or 1) < 1 else ''}/{figure['name']}": value
+        for row in rows
+        for figure in row["figures"]
+        if (value := figure["value"]) is not None
+    }
+
+
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Write the summary as a Markdown table."""
     head = _heading(rows)

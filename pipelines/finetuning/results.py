@@ -9,12 +9,13 @@ from foundation.tables import write_table
 from lm.finetuning.model import FineTunedModel
 from pipelines.chain.corpus import REJECTED, Corpus
 from pipelines.commandline.overrides import command_line
-from pipelines.finetuning.record import as_markdown, as_table, summary
+from pipelines.finetuning.record import as_markdown, as_table, named_figures, summary
 from pipelines.finetuning.trials import Study, Trial
 from pipelines.results.comparison_table import print_table
 from pipelines.results.provenance import provenance
 from pipelines.store.session import Session
 from pipelines.store.store import write_json
+from pipelines.tracking.tracker import Outcome
 
 FIGURES, TABLE, PREDICTIONS = "figures.json", "figures.md", "predictions.tsv"
 
@@ -49,6 +50,8 @@ def write_results(
     write_rejected([*corpus.rejected, *study.clips.set_aside], folder / REJECTED)
     _write_predictions(folder / PREDICTIONS, study, saved)
     FineTunedModel.from_pretrained(saved.entry.folder).save_pretrained(folder, front_end=study.source.folder)
+    files = [folder / name for name in (FIGURES, TABLE, PREDICTIONS)]
+    session.tracking.conclude(Outcome(figures=named_figures(table), files=files, pictures={}))
     print_table(as_table(table))
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
 

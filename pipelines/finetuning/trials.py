@@ -123,8 +123,10 @@ def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
 def _best_training(session: Session, study: Study, draw: Draw, arm: Arm) -> tuple[Entry, str]:
     """Train with each learning rate; return what is best on validation."""
     rates = study.settings.body.rates
-    trainings = [_training(study, draw, arm, rate) for rate in rates]
-    made = [finetuned(session, study.clips, study.inputs, draw.rows, training) for training in trainings]
+    made = []
+    for rate in rates:
+        own = replace(session, place=f"{session.place}, lr {rate:g}") if len(rates) > 1 else session
+        made.append(finetuned(own, study.clips, study.inputs, draw.rows, _training(study, draw, arm, rate)))
     best = int(np.argmin([least_loss(entry) for entry in made]))
     return made[best], f"learning rate {rates[best]:g}"
 

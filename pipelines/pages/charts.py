@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import matplotlib
@@ -168,18 +169,19 @@ def heat_map(names: Sequence[str], values: FloatArray, *, name: str, title: str,
 
 def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, height: float) -> Markup:
     """Draw spectrograms below each other, on one axis of time."""
-
-    def draw(figure: Figure) -> None:
-        heights = [picture.height for picture in pictures]
-        rows = figure.subplots(len(pictures), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-        for axes, picture in zip(rows, pictures, strict=True):
-            draw_picture(axes, picture)
-            axes.tick_params(axis="x", bottom=axes is rows[-1])
-        rows[-1].set_xlim(0, max(picture.seconds for picture in pictures))
-        rows[-1].set_xlabel("seconds")
-
     description = f"{title}: {', '.join(picture.title for picture in pictures)}"
-    return inline_svg(draw, name=name, description=description, height=height)
+    return inline_svg(partial(draw_pictures, pictures), name=name, description=description, height=height)
+
+
+def draw_pictures(pictures: Sequence[Picture], figure: Figure) -> None:
+    """Draw spectrograms below each other, on one axis of time, into an empty figure."""
+    heights = [picture.height for picture in pictures]
+    rows = figure.subplots(len(pictures), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, picture in zip(rows, pictures, strict=True):
+        draw_picture(axes, picture)
+        axes.tick_params(axis="x", bottom=axes is rows[-1])
+    rows[-1].set_xlim(0, max(picture.seconds for picture in pictures))
+    rows[-1].set_xlabel("seconds")
 
 
 def draw_picture(axes: Axes, picture: Picture) -> None:

@@ -22,7 +22,7 @@ from pipelines.pages.method_pictures import method_pictures
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.rate_sounds import rate_clips
 from pipelines.pages.run_charts import fold_trainings, report_charts
-from pipelines.pages.sound_charts import reconstruction, sound_spectrograms
+from pipelines.pages.sound_charts import reconstruction, reconstruction_png, sound_spectrograms
 from pipelines.results.comparison_record import has_folds, references
 from pipelines.results.run_record import DiversityRow, Pictures, Results, read_pictures, read_results, rows
 from pipelines.store.run_folder import REPORT
@@ -114,17 +114,37 @@ def adding_command(results: Results, stage: str) -> str:
 
 def _reconstructions(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[str, Markup]]:
     """Draw what the tokenizer keeps of each clip that has pictures."""
-    highest = [int(values.max(initial=0)) for name, values in pictures.items() if name.endswith(":codes")]
-    size = _codebook_size(results) or max(highest, default=0) + 1
+    size = _most_codes(results, pictures)
+    for number, name, seconds in _pictured_clips(folder, results, pictures):
+        yield name, reconstruction(number, pictures, seconds=seconds, codebook_size=size, name=name)
+
+
+def report_pictures(folder: Path) -> dict[str, bytes]:
+    """Draw what the tokenizer keeps of each clip that the report shows, as contents of PNG files by title."""
+    results, pictures = read_results(folder), read_pictures(folder)
+    size = _most_codes(results, pictures)
+    return {
+        f"{number + 1} {name}": reconstruction_png(number, pictures, seconds=seconds, codebook_size=size)
+        for number, name, seconds in _pictured_clips(folder, results, pictures)
+    }
+
+
+def _pictured_clips(folder: Path, results: Results, pictures: Pictures) -> Iterator[tuple[int, str, float]]:
+    """Give number, name and seconds of each clip that has pictures."""
     for number, clip in enumerate(results["listening"]["clips"][:MAX_PICTURES] if "listening" in results else []):
         if f"{number}:codes" in pictures:
-            name = report_sounds.clip_name(clip)
-            seconds = soundfile.info(report_sounds.sound_path(folder, f"{number}_original.wav")).duration
-            yield name, reconstruction(number, pictures, seconds=seconds, codebook_size=size, name=name)
+            path = report_sounds.sound_path(folder, f"{number}_original.wav")
+            yield number, report_sounds.clip_name(clip), soundfile.info(path).duration
 
 
 def _codebook_size(results: Results) -> int | None:
     return len(results["codebook"]["counts"]) if "codebook" in results else None
+
+
+def _most_codes(results: Results, pictures: Pictures) -> int:
+    """Return the codebook size, or where the results do not say it, that of the codes in the pictures."""
+    highest = [int(values.max(initial=0)) for name, values in pictures.items() if name.endswith(":codes")]
+    return _codebook_size(results) or max(highest, default=0) + 1
 
 
 def _sounds_of_zero(results: Results) -> Iterator[str]:

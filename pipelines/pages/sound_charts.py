@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import soundfile
 from markupsafe import Markup
 from matplotlib.mlab import specgram
 
-from pipelines.pages.charts import Picture, spectrogram_chart
+from pipelines.pages.charts import Picture, draw_pictures, spectrogram_chart
 from pipelines.pages.report_sounds import Sound
+from pipelines.pages.svg import png
 from pipelines.results.run_record import Pictures
 
 WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
@@ -26,6 +28,7 @@ RECONSTRUCTED = {
     "codes": CODES,
 }
 MAX_FRAMES = 400  # of a reconstruction
+RECONSTRUCTION_HEIGHT = 330  # CSS pixels
 
 
 def sound_spectrograms(
@@ -75,7 +78,20 @@ def _spectrogram(path: Path, longest: float) -> tuple[np.ndarray, float, int]:
 
 
 def reconstruction(number: int, pictures: Pictures, *, seconds: float, codebook_size: int, name: str) -> Markup:
-    """Draw spectrograms of clip ``number`` before and after the tokenizer, and its codes, on one axis of time::
+    """Draw what `reconstruction_pictures` gives as an element of a page."""
+    images = reconstruction_pictures(number, pictures, seconds=seconds, codebook_size=codebook_size)
+    title = f"Log-mel spectrograms and codes of {name}"
+    return spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=RECONSTRUCTION_HEIGHT)
+
+
+def reconstruction_png(number: int, pictures: Pictures, *, seconds: float, codebook_size: int) -> bytes:
+    """Draw what `reconstruction_pictures` gives as the content of a PNG file."""
+    images = reconstruction_pictures(number, pictures, seconds=seconds, codebook_size=codebook_size)
+    return png(partial(draw_pictures, images), height=RECONSTRUCTION_HEIGHT)
+
+
+def reconstruction_pictures(number: int, pictures: Pictures, *, seconds: float, codebook_size: int) -> list[Picture]:
+    """Return spectrograms of clip ``number`` before and after the tokenizer, and its codes, on one axis of time::
 
         frames  |   |   |   |   |   |   |   |   |
         codes   |   0   |   1   |   2   |   3   |     2 frames per code
@@ -91,8 +107,7 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, codebook_
     ]
     strip, colours = (0, codebook_size - 1), "cividis"
     images[-1] = replace(images[-1], limits=strip, colours=colours, height=0.5 + 0.5 * rows["codes"].shape[1])
-    title = f"Log-mel spectrograms and codes of {name}"
-    return spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=330)
+    return images
 
 
 def _beginnings(rows: Pictures) -> Pictures:

@@ -1,4 +1,4 @@
-"""Inline SVG: matplotlib draws a chart, and the page chooses its colours and its font.
+"""Inline SVG: matplotlib draws a chart, and the page chooses its colours and its font. For other programs, PNG.
 
 matplotlib draws with placeholder colours. They are replaced by CSS variables, so that one drawing serves light and dark
 pages. Text stays text, in the page's font. A chart is as wide as a phone; wider pages set charts side by side.
@@ -29,6 +29,7 @@ VARIABLES = {
     "#000010": "var(--card)",
 }
 INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
+PNG_DPI = 144  # two dots for a CSS pixel
 
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -71,6 +72,17 @@ def inline_svg(
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return _page_element(written.getvalue(), description)
+
+
+def png(draw: Callable[[Figure], None], *, height: float, width: float = WIDTH) -> bytes:
+    """Draw a chart as `inline_svg` does, dark on white, and return the content of a PNG file."""
+    with style.context(STYLE, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=(width / 72, height / 72), dpi=PNG_DPI, facecolor="white")
+        draw(figure)
+        written = io.BytesIO()
+        figure.savefig(written, format="png", metadata={"Software": None})
+    return written.getvalue()
 
 
 def shortened(text: str, length: int = 28) -> str:

@@ -14,7 +14,7 @@ from pipelines.stages.codes import codes
 from pipelines.stages.health import health
 from pipelines.stages.speech_layer import state_decoder, state_sample
 from pipelines.stages.tokenizer import TokenizerSettings, autoencoder, codebook, frame_sample, input_sample
-from pipelines.store.session import Session
+from pipelines.store.session import Session, rate_prefix
 from pipelines.store.store import MODEL, Entry, Recipe
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.speech_layer import ChosenLayer
@@ -46,7 +46,7 @@ class Codebook:
 
 def at_rate(entry: Entry, number: int) -> Entry:
     """Return the entry of a rate under another name, because the finest rate has the same stage."""
-    return replace(entry, stage=f"rate_{number}_{entry.stage}")
+    return replace(entry, stage=f"{rate_prefix(number)}{entry.stage}")
 
 
 def make_codebook(

@@ -86,8 +86,8 @@ def rate_models(session: Session, corpora: Sequence[RateCorpora], settings: Lang
     """Train the model of each rate, coarse to fine; the layers of ``settings`` are divided among them."""
     first, *finer = settings.divided(len(corpora))
     coarsest = corpora[0]
-    models = [language_model(session, coarsest.own, first, unlabelled=coarsest.unlabelled, name="rate_1_lm")]
-    models += [upsampler(session, corpora[:number], own) for number, own in enumerate(finer, 2)]
+    models = [language_model(session.at_rate(1), coarsest.own, first, unlabelled=coarsest.unlabelled)]
+    models += [upsampler(session.at_rate(number), corpora[:number], own) for number, own in enumerate(finer, 2)]
     return RateModels(corpora=tuple(corpora), models=tuple(models), together=_together(session, models))
 
 
@@ -107,7 +107,7 @@ def upsampler(session: Session, corpora: Sequence[RateCorpora], settings: Langua
         more = [each for source in sources for each in joined_views(source).train]
         codes_format = clips.train[0][0].format
         model = LanguageModel.create(settings.gpt, codes_format, seed=settings.fit.seed, look_ahead=settings.look_ahead)
-        train_model(session, folder, model, clips, settings, more=more, name=f"rate_{len(corpora)}_upsampler")
+        train_model(session, folder, model, clips, settings, more=more, stage=recipe.stage)
 
     return session.obtain(
         recipe, f"upsampler to rate {len(corpora)}, {settings.fit.steps} steps", make, files=FILES, together=True

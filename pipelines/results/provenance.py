@@ -18,6 +18,7 @@ from foundation.versions import installed_version
 from pipelines.results.run_record import MachineRecord, Provenance
 from pipelines.store.store import Entry, library_versions
 from pipelines.store.training_curve import CURVE
+from pipelines.tracking.tracker import TrackedRun
 from training.gangs import Gang
 
 CHECKOUT = Path(__file__).parents[2]
@@ -56,6 +57,21 @@ def commit_of(checkout: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{commit}+changes" if changed else commit
+
+
+def tracked_run(
+    folder: Path, command: str, config: Mapping[str, object], *, name: str = "", group: str | None = None
+) -> TrackedRun:
+    """Describe a run for trackers; its name is by default that of its folder."""
+    return TrackedRun(
+        name=name or folder.absolute().name,
+        group=group,
+        folder=folder,
+        command=command,
+        config={name: _without_home(value, str(Path.home())) for name, value in config.items()},
+        version=installed_version(),
+        commit=commit_of(CHECKOUT),
+    )
 
 
 def parameters(folder: Path) -> int:

@@ -36,6 +36,7 @@ from pipelines.stages.vocoder import VocoderSettings
 from pipelines.stages.wav2vec2 import Wav2vec2Settings
 from pipelines.stages.zerospeech import ZerospeechConfig
 from pipelines.store.store import StoreConfig
+from pipelines.tracking.table import require_trackers
 from tokenizer.speech_layer import ChosenLayer
 
 T = TypeVar("T")
@@ -79,6 +80,7 @@ class RunSettings:
     parallel: int | None  # (fold, seed) pairs at the same time; None: as many as the cores allow with `threads` each
     store: StoreConfig
     name: str | None = None  # of the folder; the command line has used it before
+    tracking: tuple[str, ...] = ()  # names in the table of trackers
 
     def __post_init__(self) -> None:
         trainings = [each.training for each in self.probed_methods if each.training]
@@ -105,6 +107,7 @@ class RunSettings:
             )
         if not self.stages:
             raise InputError(f"stages is empty; name at least one of {', '.join(get_args(Stage))}")
+        require_trackers(self.tracking)
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
         rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
         require(self.threads is None or 1 <= self.threads <= MAX_THREADS, "threads", self.threads, rule)
@@ -291,7 +294,7 @@ class RunSettings:
 def run_settings(config: Mapping[str, object]) -> RunSettings:
     """Build the settings from a composed config; without root and table the corpus is the embedded one."""
     values = with_samples(with_embedded_corpus(config))
-    for name in ("stages", "unlabelled"):  # a single value needs no brackets
+    for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
         if isinstance(values.get(name), str):
             values[name] = [values[name]]
     return _with_readable_clips(build(RunSettings, values, name=""))

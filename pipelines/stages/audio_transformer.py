@@ -91,7 +91,7 @@ def audio_transformer(
             save_classifier(model, saved, folder)
 
     title = f"Audio Transformer, {settings.model.variant}, {fit.steps} steps"
-    return session.obtain(recipe, title, make, files=TRAINED, together=True)
+    return session.obtain(recipe, title, make, files=TRAINED, together=True, training=method)
 
 
 def audio_transformer_features(

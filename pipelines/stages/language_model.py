@@ -96,12 +96,10 @@ def language_model(
     settings: LanguageModelSettings,
     *,
     unlabelled: Sequence[CodedCorpus] = (),
-    name: str = "lm",
 ) -> Entry:
     """Train a GPT on the codes of the training clips, in all their views; the entry is a language model folder.
 
     The codes of each source of ``unlabelled`` clips are used for training as well; validation uses only the corpus.
-    ``name`` is that of the training for people.
     """
     fit = settings.fit
     recipe = Recipe("lm", 1, config=config_of(settings), inputs=inputs_of(corpus, unlabelled))
@@ -109,7 +107,7 @@ def language_model(
     def make(folder: Path) -> None:
         model = LanguageModel.create(settings.gpt, read_codes(corpus.codes.folder)[0], seed=fit.seed)
         clips, more = read_views(corpus), [views for source in unlabelled for views in read_views(source).train]
-        train_model(session, folder, model, clips, settings, more=more, name=name)
+        train_model(session, folder, model, clips, settings, more=more, stage=recipe.stage)
 
     return session.obtain(recipe, f"GPT, {fit.steps} steps", make, files=FILES, together=True)
 
@@ -122,14 +120,14 @@ def train_model(
     settings: LanguageModelSettings,
     *,
     more: Sequence[Sequence[Codes]],
-    name: str,
+    stage: str,
 ) -> None:
     """Train a model on all views of the clips, and of ``more`` clips; write the model and its perplexities."""
     batches = _training_batches(model, [*clips.train, *more], settings, processes=session.gang.size)
     held_out = _validation_batches(model, clips.validation, settings)
     trained, objective = _objective(model.gpt, settings)
     fit = settings.fit
-    session.train(name, "lm.fit", trained, batches, held_out, objective, fit, folder, sharding=fit.sharding)
+    session.train(stage, "lm.fit", trained, batches, held_out, objective, fit, folder, sharding=fit.sharding)
     if session.gang.rank == 0:
         model.save_pretrained(folder)
         write_json(folder / PERPLEXITY, perplexities(model, [views[0] for views in clips.train], clips.validation))

@@ -1,6 +1,6 @@
 """A run's session: its store, processes, terminal and folder, and the reuse or making of a stage."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +14,25 @@ from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.pools import Pool, in_order, open_pool
 from foundation.progress import Terminal
-from pipelines.store.store import Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.store.training_curve import CURVE, TENSORBOARD, training_name
+from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
+from pipelines.store.training_curve import CURVE, training_name
 from pipelines.store.users import note_user
+from pipelines.tracking.curves import LiveCurve, stored_points
+from pipelines.tracking.tracker import TrackedTraining
+from pipelines.tracking.tracking import NO_TRACKING, Tracking
 from training.fit import fit
 from training.gangs import Alone, Gang
-from training.record import Point
 from training.state import FitConfig, Sharding
 from training.steps import B, Batches, LossFunction
-from training.tracking import tensorboard
 
 J = TypeVar("J")
 R = TypeVar("R")
 CHECKPOINT = "fit.safetensors"
+
+
+def rate_prefix(number: int) -> str:
+    """Return the prefix of names of one of several rates, from 1."""
+    return f"rate_{number}_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +45,20 @@ class Session:
     folder: Path  # of the run
     workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
+    prefix: str = ""  # of the names of trainings, where a run has several rates
+    tracking: Tracking = NO_TRACKING
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
 
     def obtain(
-        self, recipe: Recipe, title: str, make: Callable[[Path], None], *, files: Sequence[str], together: bool = False
+        self,
+        recipe: Recipe,
+        title: str,
+        make: Callable[[Path], None],
+        *,
+        files: Sequence[str],
+        together: bool = False,
+        training: str | None = None,
     ) -> Entry:
         """Return the entry of ``recipe``: from the store, or made by ``make(partial folder)``.
 
@@ -51,7 +66,8 @@ class Session:
         makes the entry alone. With ``together``, ``make`` runs on every rank, and only rank 0 may write. The numbers of
         threads and processes decide the rounding of sums in entries made together, so they belong to the keys of these
         entries, and through them to later keys. Entries that rank 0 makes alone must be the same bytes for any number
-        of threads, so PyTorch computes them with `one_thread`.
+        of threads, so PyTorch computes them with `one_thread`. ``training`` is the name that `train` gets, if it is not
+        that of the recipe's stage; trackers get the whole curve of every training, made here or found.
         """
         leader = self.gang.rank == 0
         if together:
@@ -69,11 +85,18 @@ class Session:
                 with self.terminal.computing(f"{recipe.stage:<12} {recipe.key}", title), making as partial:
                     make(partial)
         self.gang.barrier()
-        return Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
+        entry = Entry(stage=recipe.stage, key=recipe.key, folder=self.store.folder(recipe), reused=reused)
+        if leader:
+            self._track(entry, self._training_name(training or recipe.stage), self.tracking)
+        return entry
 
     def alone(self) -> "Session":
         """Return the same session without the other processes, for work that is too small to share."""
         return replace(self, gang=Alone(self.gang.device))
+
+    def at_rate(self, number: int) -> "Session":
+        """Return the same session for the trainings of one of several rates, from 1."""
+        return replace(self, prefix=rate_prefix(number))
 
     def on_this_machine(self) -> "Session":
         """Return the same session with local workers, for work that writes into parts of one file."""
@@ -102,11 +125,12 @@ class Session:
         *,
         sharding: Sharding = "none",
     ) -> None:
-        """Call `fit` inside a partial ``folder``, with checkpoints, progress and TensorBoard; rank 0 writes the curve.
+        """Call `fit` inside a partial ``folder``, with checkpoints, progress and trackers; rank 0 writes the curve.
 
         ``option`` is the name of the config on the command line.
         """
-        title = training_name(stage)
+        title = training_name(f"{self.prefix}{stage}")
+        curve = self._watch(self._training_name(stage), folder, config)
         with self.terminal.working(title, config.steps, "steps") as progress:
             report = fit(
                 model,
@@ -119,7 +143,8 @@ class Session:
                 sharding=sharding,
                 checkpoint=checkpoints_of(folder) / CHECKPOINT,
                 progress=progress,
-                track=self._tracker(training_name(stage, self.place)),
+                track=curve.add,
+                resumed=curve.resume,
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:
@@ -136,11 +161,27 @@ class Session:
             )
         return own
 
-    def _tracker(self, name: str) -> Callable[[Point], None]:
-        """Write points of a training curve to TensorBoard; errors of its files do not end the training."""
-        if self.gang.rank:
-            return lambda point: None
-        return tensorboard(self.folder / TENSORBOARD / name, self.terminal.say)
+    def track_others(self, entries: Iterable[Entry], place: str) -> None:
+        """Give trackers the curves of entries that another process made for ``place``, as far as it could not."""
+        own = replace(self, place=place)
+        for entry in entries:
+            own._track(entry, own._training_name(entry.stage), own.tracking.of_this_process)
+
+    def _training_name(self, stage: str) -> str:
+        return training_name(f"{self.prefix}{stage}", self.place)
+
+    def _watch(self, name: str, folder: Path, config: FitConfig) -> LiveCurve:
+        """Begin to track a training in the partial ``folder`` of its entry; rank 0 tracks alone."""
+        tracking = NO_TRACKING if self.gang.rank else self.tracking
+        return tracking.watch(TrackedTraining(name=name, key=folder.stem), config)
+
+    def _track(self, entry: Entry, name: str, tracking: Tracking) -> None:
+        """Give trackers the whole curve of an entry, if it has one."""
+        if tracking.channels and (entry.folder / CURVE).is_file():
+            recipe = entry.read_json(ENTRY).get("config")
+            fit = recipe.get("fit") if isinstance(recipe, dict) else None
+            points = stored_points(entry.read_rows(CURVE, "curve"), fit)
+            tracking.complete(TrackedTraining(name=name, key=entry.key), points)
 
     def _waiting(self, recipe: Recipe) -> None:
         self.terminal.say(f"waiting   {recipe.stage:<12} {recipe.key}  another process is making it")

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from training.state import FitConfig
 
 CURVE = "curve.json"
-TENSORBOARD = "tensorboard"  # folder in a run folder, with a folder for each training
 NAMES = {
     "lm": "language model",
     "simclr": "SimCLR",
@@ -18,7 +17,7 @@ NAMES = {
 
 
 def training_name(stage: str, place: str = "") -> str:
-    """Return the name of a training on the terminal and in TensorBoard; ``place`` is its fold and seed."""
+    """Return the name of a training on the terminal and in trackers; ``place`` is its fold and seed."""
     return f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip().replace(
         "/", "_"
     )  # names of groups may contain "/"

@@ -14,6 +14,8 @@ from foundation.progress import Terminal
 from pipelines.store.session import Session
 from pipelines.store.store import Recipe, Store
 from pipelines.store.training_curve import CURVE
+from pipelines.tracking.tracker import TrackedRun
+from pipelines.tracking.tracking import open_trackers
 from training.gangs import open_gang
 from training.state import FitConfig
 
@@ -49,7 +51,15 @@ def squared_error(model: nn.Module, batch: Rows) -> tuple[Tensor, int]:
 def main(folder: Path) -> None:
     with open_gang(torch.device("cpu")) as gang:
         terminal = Terminal(silent=gang.rank != 0)
-        session = Session(store=Store(folder / "store"), gang=gang, terminal=terminal, folder=folder / "run", workers=1)
+        run = TrackedRun(name="", folder=folder / "run", command="", config={}, version="", commit=None)
+        session = Session(
+            store=Store(folder / "store"),
+            gang=gang,
+            terminal=terminal,
+            folder=folder / "run",
+            workers=1,
+            tracking=open_trackers(["tensorboard"], run, terminal.say),
+        )
         for name, config in CONFIGS.items():
             recipe = Recipe(stage=name, version=1, config=asdict(config), inputs={})
             session.obtain(recipe, name, partial(train, session, config, network()), files=[CURVE], together=True)

@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from torch import Tensor, nn
 
 from foundation.errors import InputError
@@ -24,7 +23,6 @@ from training.fit import fit
 from training.gangs import Alone
 from training.record import Point, TrainingRecord
 from training.state import FitConfig
-from training.tracking import tensorboard
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
 
@@ -392,21 +390,3 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"fit.{name} is {value}"):
         replace(CONFIG, **{name: value})  # type: ignore[arg-type]  # what a user may give
-
-
-def test_a_full_disk_ends_no_training_for_tensorboard(small_disk: Path) -> None:
-    said: list[str] = []
-    whole, filling = (tensorboard(small_disk / name, said.append) for name in ("whole", "filling"))
-    points = [Point(step=step, train_loss=0.5, validation_loss=0.25) for step in range(1, 4)]
-    for point in points:
-        whole(point)
-    assert said == []
-    (small_disk / "taken").write_bytes(bytes((1 << 20) - (64 << 10)))
-    for point in points * 400:
-        filling(point)
-    assert said == [f"WARNING   {small_disk / 'filling'} is not continued (No space left on device); training goes on"]
-    (path,) = (small_disk / "whole" / "loss_validation").iterdir()
-    read = [(event.step, event.summary.value[0]) for event in EventFileLoader(str(path)).Load() if event.step]
-    assert [(step, value.tag, value.tensor.float_val[0]) for step, value in read] == [
-        (step, "loss", 0.25) for step in (1, 2, 3)
-    ]

@@ -1,0 +1,45 @@
+"""What trackers learn of a run of the chain: its options when it begins, figures and report when it ends."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from foundation.progress import Terminal
+from pipelines.commandline.overrides import command_line
+from pipelines.commandline.run_log import LOG
+from pipelines.commandline.run_names import SWEEP_WORDS
+from pipelines.results.provenance import tracked_run
+from pipelines.results.run_record import COSTS, RESULTS, Results, read_results
+from pipelines.settings.run import RunSettings
+from pipelines.store.run_folder import REPORT
+from pipelines.tracking.tracker import Outcome
+from pipelines.tracking.tracking import Tracking, open_trackers
+
+FILES = (REPORT, RESULTS, "comparison.md", "manifest.tsv", "rejected.tsv", LOG)
+
+
+def open_tracking(settings: RunSettings, folder: Path, config: Mapping[str, object], terminal: Terminal) -> Tracking:
+    """Open the trackers of a run. A job of a sweep has the sweep's name before its own, and is in its group."""
+    above = folder.absolute().parent
+    sweep = above.name if (above / SWEEP_WORDS).is_file() else None
+    name = f"{sweep}/{folder.name}" if sweep else ""
+    run = tracked_run(folder, command_line("run"), config, name=name, group=sweep)
+    return open_trackers(settings.tracking, run, terminal.say)
+
+
+def conclude(tracking: Tracking, folder: Path) -> None:
+    """Give trackers what a finished run wrote into its folder."""
+    if not tracking.channels:
+        return
+    from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
+
+    files = [path for path in (folder / name for name in FILES) if path.is_file()]
+    tracking.conclude(Outcome(figures=figures(read_results(folder)), files=files, pictures=report_pictures(folder)))
+
+
+def figures(results: Results) -> dict[str, float]:
+    """Name the figures of a run as ``stage/figure/of``, without costs and without the layers of each network."""
+    return {
+        "/".join(filter(None, (row.stage, row.name, row.of))): float(row.value)
+        for row in results["figures"]
+        if row.name not in COSTS and "/layer_" not in (row.of or "") and "/all_" not in (row.of or "")
+    }

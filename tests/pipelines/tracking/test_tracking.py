@@ -1,0 +1,325 @@
+"""Tiny trainings that each tracker records: whole, once, and at no cost."""
+
+import json
+import struct
+import sys
+import zlib
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from foundation.errors import InputError
+from foundation.progress import Terminal
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe, Store
+from pipelines.store.training_curve import CURVE, numeric
+from pipelines.tracking.table import TRACKERS, require_trackers
+from pipelines.tracking.tracker import Outcome, State, TrackedRun, TrackedTraining
+from pipelines.tracking.tracking import Tracking, open_trackers, tracked
+from tests.pipelines.tracking.records import READERS, Record, prepare
+from training.gangs import Alone
+from training.record import Point
+from training.state import FitConfig
+
+FIT = FitConfig(steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
+STEPS = [2, 4, 6, 8]
+TRAINING = "language model"
+FIGURES = {"lm/perplexity": 12.5, "probe/accuracy/gpt - log_mel": -0.25, "vocoder/rms/continuation@0.7": -29.0}
+CONFIG: dict[str, object] = {"lm": {"fit": {"steps": 8}}, "stages": ["lm"], "name": None, "workers": 1}
+NAMES = tuple(TRACKERS)
+FIGURE_NAMES = {"mlflow": {name.replace("@", "_"): value for name, value in FIGURES.items()}}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Numbers:
+    """A batch."""
+
+    x: Tensor  # (batch, 4)
+
+    def to(self, device: torch.device) -> "Numbers":
+        return Numbers(x=self.x.to(device))
+
+
+class Noise:
+    """Batches that are functions of the step."""
+
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> Numbers:
+        return Numbers(x=torch.from_numpy(np.random.default_rng([7, step]).normal(size=(8, 4)).astype(np.float32)))
+
+
+def loss(model: nn.Module, batch: Numbers) -> tuple[Tensor, int]:
+    return ((model(batch.x) - batch.x.flip(1)) ** 2).sum(), len(batch.x)
+
+
+class Killed(Noise):
+    """A power failure before a step."""
+
+    def __init__(self, at: int, error: type[BaseException]) -> None:
+        self.at = at
+        self.error = error
+
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> Numbers:
+        if step == self.at:
+            raise self.error
+        return super().batch(step, part, parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A run folder beside a store."""
+
+    root: Path
+    name: str = "x"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.name
+
+    @property
+    def run(self) -> TrackedRun:
+        command = f"wordless run name={self.name}"
+        return TrackedRun(name=self.name, folder=self.folder, command=command, config=CONFIG, version="1", commit="abc")
+
+    def tracking(self, *names: str) -> Tracking:
+        return open_trackers(names, self.run, self.say)
+
+    def say(self, line: str) -> None:
+        with (self.root / "said.txt").open("a") as file:
+            file.write(f"{line}\n")
+
+    @property
+    def said(self) -> list[str]:
+        path = self.root / "said.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def train(self, *names: str, batches: Noise | None = None, fit: FitConfig = FIT) -> Entry:
+        """Train, or find what was trained before, and come to an outcome, as a run does."""
+        self.folder.mkdir(exist_ok=True)
+        tracking = self.tracking(*names)
+        alone = Alone(torch.device("cpu"))
+        session = Session(
+            store=Store(self.root / "store"),
+            gang=alone,
+            terminal=Terminal(silent=True),
+            folder=self.folder,
+            workers=1,
+            tracking=tracking,
+        )
+        recipe = Recipe("lm", 1, config={"fit": numeric(fit)}, inputs={})
+        with tracked(tracking):
+            make = partial(_make, session, batches or Noise(), fit)
+            entry = session.obtain(recipe, "a tiny model", make, files=[CURVE])
+            report = self.folder / "report.html"
+            report.write_text("<html>the report</html>")
+            tracking.conclude(Outcome(figures=FIGURES, files=[report], pictures={"1 two/anna": PNG}))
+        return entry
+
+
+def _make(session: Session, batches: Noise, fit: FitConfig, folder: Path) -> None:
+    torch.manual_seed(0)
+    session.train("lm", "lm.fit", nn.Linear(4, 4), batches, [Noise().batch(99)], loss, fit, folder)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+PNG = (
+    b"\x89PNG\r\n\x1a\n"
+    + _chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0))
+    + _chunk(b"IDAT", zlib.compress(b"\0\0\xff"))
+    + _chunk(b"IEND", b"")
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name in ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "WANDB_PROJECT", "WANDB_DIR", "WANDB_RUN_GROUP"):
+        monkeypatch.delenv(name, raising=False)
+    return Place(root=tmp_path)
+
+
+def require_whole(name: str, record: Record, entry: Entry) -> None:
+    """The record has every step of the stored curve once, in order, with its losses and learning rates."""
+    stored = entry.read_rows(CURVE, "curve")
+    assert [point["step"] for point in stored] == STEPS
+    for value in ("train_loss", "validation_loss"):
+        assert record.curves[f"{TRAINING}/{value}"] == [
+            (point["step"], pytest.approx(point[value], rel=1e-6)) for point in stored
+        ]
+    rates = [(step, pytest.approx(FIT.learning_rate(step - 1), rel=1e-6)) for step in STEPS]
+    assert record.curves[f"{TRAINING}/learning_rate"] == rates
+    figures = FIGURE_NAMES.get(name, FIGURES)
+    assert {key: record.figures[key] for key in figures} == pytest.approx(figures)
+    assert {key: record.config[key] for key in CONFIG} == CONFIG
+    assert (record.name, record.state, record.report) == ("x", "finished", "<html>the report</html>")
+    assert record.pictures == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_is_recorded_whole(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(name, place.root, monkeypatch)
+    entry = place.train(name)
+    record = READERS[name](place.folder)
+    require_whole(name, record, entry)
+    assert [step for step, _ in record.curves[f"{TRAINING}/steps_per_second"]] == STEPS
+    assert place.said == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_resumed_run_is_not_doubled(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between two points, resumed, and called once more when all is finished."""
+    prepare(name, place.root, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        place.train(name, batches=Killed(5, KeyboardInterrupt))
+    half = READERS[name](place.folder)
+    assert half.state == "killed"
+    assert [step for step, _ in half.curves[f"{TRAINING}/train_loss"]] == [2, 4]
+    for _ in range(2):
+        entry = place.train(name)
+        require_whole(name, READERS[name](place.folder), entry)
+    assert place.said == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reused_training_is_recorded_whole(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(name, place.root, monkeypatch)
+    replace(place, name="first").train()
+    entry = place.train(name)
+    record = READERS[name](place.folder)
+    require_whole(name, record, entry)
+    assert f"{TRAINING}/steps_per_second" not in record.curves
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_another_run_trained_in_between_completes_the_curve(
+    name: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(name, place.root, monkeypatch)
+    with pytest.raises(RuntimeError):
+        place.train(name, batches=Killed(5, RuntimeError))
+    assert READERS[name](place.folder).state == "failed"
+    replace(place, name="other").train()
+    entry = place.train(name)
+    require_whole(name, READERS[name](place.folder), entry)
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_other_options_in_the_same_folder_are_another_run(
+    name: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training of other weights in a folder that is used again has a curve of its own.
+
+    An offline run of W&B is written anew, so it has only the curves of the last call.
+    """
+    prepare(name, place.root, monkeypatch)
+    place.train(name)
+    before = json.loads((place.folder / f"tracking/{name}.json").read_text())
+    place.train(name, fit=replace(FIT, lr=0.01))
+    after = json.loads((place.folder / f"tracking/{name}.json").read_text())
+    assert after["id"] == before["id"]  # the options of the run are the same here
+    assert len(after["curves"]) == {"mlflow": 2, "wandb": 1}[name]
+    monkeypatch.setitem(CONFIG, "stages", ["lm", "probe"])
+    place.train(name)
+    assert json.loads((place.folder / f"tracking/{name}.json").read_text())["id"] != before["id"]
+
+
+# What a failing tracker costs
+
+
+def test_a_server_that_does_not_answer_costs_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare("mlflow", place.root, monkeypatch)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    entry = place.train("mlflow")
+    assert [point["step"] for point in entry.read_rows(CURVE, "curve")] == STEPS
+    (line,) = place.said
+    assert line.startswith("WARNING   MLflow tracks no more (MlflowException: ")
+    assert line.endswith("; the run goes on, and the same command adds what is missing")
+
+
+def test_a_lost_server_is_told_at_the_next_call(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run whose tracker failed is recorded whole when the same command is called again."""
+    prepare("mlflow", place.root, monkeypatch)
+    with monkeypatch.context() as lost:
+        lost.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        lost.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        place.train("mlflow")
+    entry = place.train("mlflow")
+    require_whole("mlflow", READERS["mlflow"](place.folder), entry)
+
+
+@pytest.mark.parametrize(("name", "taken"), [("tensorboard", "tensorboard"), ("wandb", "tracking")])
+def test_a_folder_that_cannot_be_written_costs_nothing(
+    name: str, taken: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(name, place.root, monkeypatch)
+    place.folder.mkdir()
+    (place.folder / taken).write_text("a file where a folder should be")
+    if name == "tensorboard":
+        (place.folder / taken).unlink()
+        (place.folder / taken).symlink_to("/proc/self/nowhere")
+    entry = place.train(name)
+    assert [point["step"] for point in entry.read_rows(CURVE, "curve")] == STEPS
+    assert len(place.said) == 1, place.said
+    assert place.said[0].startswith(f"WARNING   {TRACKERS[name].title} tracks no more (")
+
+
+def test_a_full_disk_ends_no_training(small_disk: Path) -> None:
+    said: list[str] = []
+    runs = [Place(root=small_disk, name=name).run for name in ("whole", "filling")]
+    whole, filling = (open_trackers(["tensorboard"], run, said.append) for run in runs)
+    training = TrackedTraining(name=TRAINING, key="0123456789abcdef")
+    for tracking, steps in ((whole, 3), (filling, 1200)):
+        curve = tracking.watch(training, FIT)
+        for step in range(1, steps + 1):
+            curve.add(Point(step=step, train_loss=0.5, validation_loss=0.25))
+        if tracking is whole:
+            assert said == []
+            (small_disk / "taken").write_bytes(bytes((1 << 20) - (64 << 10)))
+    rest = "the run goes on, and the same command adds what is missing"
+    assert said == [f"WARNING   TensorBoard tracks no more (No space left on device); {rest}"]
+    log = READERS["tensorboard"](small_disk / "whole").curves
+    assert log[f"{TRAINING}/validation_loss"] == [(step, 0.25) for step in (1, 2, 3)]
+    broken = READERS["tensorboard"](small_disk / "filling").curves[f"{TRAINING}/train_loss"]
+    assert broken == [(step, 0.5) for step in range(1, len(broken) + 1)]  # whole events alone
+
+
+# States, and what is refused
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(KeyboardInterrupt, "killed"), (SystemExit, "killed"), (RuntimeError, "failed")]
+)
+def test_how_a_run_ended(error: type[BaseException], state: State, place: Place) -> None:
+    with pytest.raises(error):
+        place.train("tensorboard", batches=Killed(5, error))
+    assert READERS["tensorboard"](place.folder).state == state
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_that_is_refused_leaves_no_record(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(name, place.root, monkeypatch)
+    place.folder.mkdir()
+    with pytest.raises(InputError), tracked(place.tracking(name)):
+        raise InputError("there are 3 clips and none for validation")
+    assert list(place.folder.iterdir()) == []
+
+
+def test_unknown_trackers_are_refused() -> None:
+    with pytest.raises(InputError, match="tracking=tensorbord is not a tracker; did you mean tensorboard"):
+        require_trackers(["tensorbord"])
+    with pytest.raises(InputError, match="tracking names wandb twice"):
+        require_trackers(["wandb", "wandb"])
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_missing_library_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=rf"tracking={name} needs .*: pip install 'wordless\[{name}\]'"):
+        require_trackers(["tensorboard", name])
