@@ -12,6 +12,8 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipelines.tracking.ledger import Ledger
@@ -80,8 +82,10 @@ class MlflowRun:
         self._client.log_dict(self._id, dict(self._run.config), "config.json")
         for path in outcome.files:
             self._client.log_artifact(self._id, str(path))
-        for title, png in outcome.pictures.items():
-            self._log_picture(title, png)
+        with TemporaryDirectory() as folder:
+            for title, png in outcome.pictures.items():
+                (Path(folder) / f"{FORBIDDEN.sub('_', title).replace('/', '_')}.png").write_bytes(png)
+            self._client.log_artifacts(self._id, folder, "pictures")
 
     def close(self, state: State) -> None:
         """Set the state of the run."""
@@ -90,11 +94,6 @@ class MlflowRun:
     def _log(self, metrics: Iterator[Metric]) -> None:
         while batch := list(islice(metrics, MOST_METRICS)):
             self._client.log_batch(self._id, metrics=batch)
-
-    def _log_picture(self, title: str, png: bytes) -> None:
-        from io import BytesIO
-
-        self._client.log_stream(self._id, BytesIO(png), f"pictures/{FORBIDDEN.sub('_', title).replace('/', '_')}.png")
 
     def _add_parameters(self) -> None:
         from mlflow.entities import Param
@@ -123,9 +122,17 @@ def _experiment(client: MlflowClient) -> str:
     """Return the id of the experiment, which is created if it does not exist."""
     if found := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return found
+    from mlflow.exceptions import MlflowException
+
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    known = client.get_experiment_by_name(name)
-    return str(known.experiment_id if known else client.create_experiment(name))
+    if known := client.get_experiment_by_name(name):
+        return str(known.experiment_id)
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException:  # another job of a sweep was faster
+        if known := client.get_experiment_by_name(name):
+            return str(known.experiment_id)
+        raise
 
 
 def _exists(client: MlflowClient, run_id: str | None) -> bool:
