@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from lm.finetuning.task import PooledTask
 from lm.probing.config import ProbeConfig
+from lm.probing.logistic import tolerance_options
 from lm.sequences import IndexArray
 from pipelines.finetuning.clips import LabelledClips, labels_key
 from pipelines.finetuning.stages import OUTPUTS, STEPS, write_outputs
@@ -29,7 +30,8 @@ def probed(
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
     rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()} | {"train": train}
     inputs = {"features": features.key, **{split: labels_key(clips, own) for split, own in rows.items()}}
-    recipe = Recipe("body_probed", 1, config={"task": asdict(task), **asdict(config)}, inputs=inputs)
+    solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
+    recipe = Recipe("body_probed", 1, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
 
     def make(folder: Path) -> None:
         (candidates,) = features_by_method([features.folder / FEATURES]).values()

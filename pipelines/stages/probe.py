@@ -20,7 +20,7 @@ from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig, require_equal_counts
 from lm.probing.cross_validation import divisions
 from lm.probing.learning_curve import learning_curve
-from lm.probing.logistic import TOLERANCE, tolerance_of
+from lm.probing.logistic import tolerance_options
 from lm.probing.probe import probe_method, scored_method
 from lm.probing.record import method_record
 from lm.probing.task import ProbeTask
@@ -71,7 +71,8 @@ def _probe(
     shares: tuple[float, ...],
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
-    recipe = Recipe("probed", 1, config={**_options(config), **_tolerance(task, config), "of": of}, inputs=inputs)
+    solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
+    recipe = Recipe("probed", 1, config={**_options(config), **solver, "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -127,12 +128,6 @@ def _options(config: ProbeConfig) -> dict[str, object]:
     later = {name: getattr(config, name) for name in ("classifier", "choose_by", "power")}
     kept = {name: value for name, value in asdict(config).items() if name not in later}
     return {**kept, **{name: value for name, value in later.items() if value != getattr(plain, name)}}
-
-
-def _tolerance(task: ProbeTask, config: ProbeConfig) -> dict[str, object]:
-    """Return the recipe's part about the solver; the tolerance of smaller corpora adds nothing."""
-    tolerance = tolerance_of(len(task.rows["train"]))
-    return {"tolerance": tolerance} if config.classifier == "logistic" and tolerance != TOLERANCE else {}
 
 
 def _parts_hash(task: ProbeTask) -> dict[str, str]:

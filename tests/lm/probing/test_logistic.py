@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from lm.probing.logistic import MANY_CLIPS, TOLERANCE, TOLERANCE_OF_MANY, LogisticProbe, standardise, tolerance_of
+from lm.probing.logistic import (
+    MANY_CLIPS,
+    TOLERANCE,
+    TOLERANCE_OF_MANY,
+    LogisticProbe,
+    standardise,
+    tolerance_of,
+    tolerance_options,
+)
 
 
 def test_the_tolerance_of_many_clips_gives_nearly_the_same_answers() -> None:
@@ -46,3 +54,9 @@ def test_standardising_leaves_the_features_as_they_are() -> None:
     before = features.copy()
     standardise(features, {"train": np.arange(10)})
     np.testing.assert_array_equal(features, before)
+
+
+def test_recipes_name_the_tolerance_of_many_clips_alone() -> None:
+    assert tolerance_options(MANY_CLIPS, logistic=True) == {}
+    assert tolerance_options(MANY_CLIPS + 1, logistic=True) == {"tolerance": TOLERANCE_OF_MANY}
+    assert tolerance_options(MANY_CLIPS + 1, logistic=False) == {}
