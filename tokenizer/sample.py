@@ -155,7 +155,7 @@ def draw_states(
     statistics, reservoir = _Statistics(n_mels), Reservoir(capacity, width + frames * n_mels, seed)
     for states, spectrogram in recordings:
         statistics.add(spectrogram)
-        columns = spectrogram[: len(states) * frames].reshape(len(states), -1)  # (T, M) -> (S, F * M)
+        columns = spectrogram[: len(states) * frames].reshape(len(states), frames * n_mels)  # (T, M) -> (S, F * M)
         reservoir.add(torch.cat([states, columns], dim=1).numpy())
     drawn = torch.from_numpy(reservoir.sample)
     return FrameSample(

@@ -73,10 +73,11 @@ class Architecture:
             return self._create()
 
     def load_network(self, folder: Path, *, option: str) -> PreTrainedModel:
-        """Load the network of the folder that this architecture was read from."""
+        """Load the network of the folder that this architecture was read from; it has the weights of `create`."""
         from transformers import AutoModel
 
-        return load_transformer(AutoModel, folder, option=option, mask_time_prob=CHANGES["mask_time_prob"])
+        changes = {name: CHANGES[name] for name in ("mask_time_prob", "add_adapter")}
+        return load_transformer(AutoModel, folder, option=option, **changes)
 
     def _create(self) -> PreTrainedModel:
         from transformers import AutoConfig, AutoModel

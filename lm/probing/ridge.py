@@ -25,7 +25,8 @@ class RidgeProbe:
         self._shares = targets.mean(0)
         centred, wanted = features - self._centre, (targets - self._shares).astype(np.float64)
         self._by_clips = features.shape[1] > len(features)
-        self._features = centred if self._by_clips else centred[:0]  # read again only in the space of the clips
+        # Read again only in the space of the clips. Without rows it is an array of its own: a slice keeps all clips.
+        self._features = centred if self._by_clips else np.empty((0, features.shape[1]), np.float32)
         if self._by_clips:
             self._products, self._answers = (centred @ centred.T).astype(np.float64), wanted
         else:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
-from tokenizer.sample import PatchBatches, Reservoir, draw_sample, normalised_patches
+from tokenizer.sample import PatchBatches, Reservoir, draw_sample, draw_states, normalised_patches
 
 
 def test_a_short_stream_is_kept_whole() -> None:
@@ -55,6 +55,13 @@ def test_columns_are_runs_of_frames_within_one_recording() -> None:
     assert torch.equal(columns[0], first[:2])
     assert torch.equal(columns[-1], second[1:3])
     assert len(columns) == 4 + 2
+
+
+def test_a_recording_shorter_than_a_state_gives_frames_alone() -> None:
+    short, long = (torch.zeros(0, 5), torch.ones(1, 3)), (torch.ones(2, 5), torch.zeros(5, 3))
+    found = draw_states([short, long], frames=2, n_mels=3, width=5, capacity=4, seed=0)
+    assert (found.seen, found.columns.shape) == (2, (2, 2, 3))
+    torch.testing.assert_close(found.mean, torch.full((3,), 1 / 6))
 
 
 def test_a_silent_band_is_not_blown_up() -> None:

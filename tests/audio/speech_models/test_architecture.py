@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from audio.speech_models.architecture import Architecture
 from foundation.configuration import build
 from foundation.errors import InputError
-from tests.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
+from tests.audio.speech_models.checkpoints import FIELD, KINDS, SIZES, STRIDE, save_checkpoint
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,3 +54,12 @@ def test_a_file_names_no_code_of_the_attention(tmp_path: Path) -> None:
     model = Architecture(config=own.config | changes | {"auto_map": {"AutoModel": "planted.Model"}}).create(seed=0)
     assert model.config._attn_implementation in ("sdpa", "eager")
     assert type(model).__name__ == "Wav2Vec2Model"
+
+
+def test_an_adapter_above_the_layers_is_left_out(tmp_path: Path) -> None:
+    config = Wav2Vec2Config(**SIZES, add_adapter=True)
+    Wav2Vec2Model(config).save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    own = Architecture.of_folder(tmp_path, option="weights")
+    loaded = own.load_network(tmp_path, option="weights").state_dict()
+    assert loaded.keys() == own.create(seed=0).state_dict().keys()
