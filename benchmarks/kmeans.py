@@ -14,6 +14,7 @@ from audio.recordings.recording_paths import Recordings
 from audio.waveform import FloatArray
 from benchmarks.sample_size import Sufficiency, measure_sample_sizes
 from benchmarks.timing import Timing, table
+from foundation.arrays import allocate
 from tokenizer.autoencoder import AutoencoderConfig
 from tokenizer.codebook import fit_codebook
 from tokenizer.sample import Reservoir
@@ -72,9 +73,10 @@ def _speed(count: int, codes: int, iterations: int, repeats: int) -> ClusteringS
 
 
 def _write_points(path: Path, count: int) -> FloatArray:
-    """Write normal points ``(count, bottleneck)`` to a file, block after block, and map it."""
+    """Write normal points ``(count, bottleneck)`` to a ``.npy`` file, block after block, and map it."""
     random = np.random.default_rng(0)
-    points = np.memmap(path, np.float32, "w+", shape=(count, BOTTLENECK))
+    allocate(path, np.float32, (count, BOTTLENECK))
+    points: FloatArray = np.lib.format.open_memmap(path, mode="r+")
     for start in range(0, count, WRITTEN_TOGETHER):
         block = points[start : start + WRITTEN_TOGETHER]
         block[:] = random.standard_normal(block.shape, np.float32)

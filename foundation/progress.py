@@ -37,11 +37,16 @@ class Progress:
         self._show(self._first, done, self._total if total is None else total)
 
     def each(self, results: Iterable[R], *, done: int = 0) -> Iterator[R]:
-        """Give the results, and record an item as done for each; an earlier run did the first ``done`` items."""
+        """Record each result as done, and give it; an earlier run did the first ``done`` items.
+
+        A result counts before it is given, because whoever takes the last one need not ask for more.
+        """
         self.resume_at(done)
+        if done:
+            self.advance_to(done)
         for number, result in enumerate(results, done + 1):
-            yield result
             self.advance_to(number)
+            yield result
 
 
 class Terminal:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from audio.waveform import FloatArray
+from foundation.arrays import allocate
 from foundation.threads import one_thread
 from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.codebook import fit_residual_codebooks
@@ -51,11 +52,12 @@ def fit_codebooks(
 @one_thread()
 @torch.inference_mode()
 def write_bottlenecks(model: Autoencoder, patches: Iterable[Tensor], path: Path, shape: tuple[int, int]) -> FloatArray:
-    """Write the bottlenecks of blocks of normalised patches ``(n, frames * height)`` to a file, and map it.
+    """Write the bottlenecks of blocks of normalised patches ``(n, frames * height)`` to a ``.npy`` file, and map it.
 
     ``shape`` is that of all bottlenecks, ``(count, bottleneck)``. Memory does not grow with their number.
     """
-    points: FloatArray = np.memmap(path, np.float32, "w+", shape=shape)
+    allocate(path, np.float32, shape)
+    points: FloatArray = np.lib.format.open_memmap(path, mode="r+")
     written = 0
     for part in chain.from_iterable(torch.split(block, TOGETHER) for block in patches):
         points[written : written + len(part)] = model.encoder(part).numpy()

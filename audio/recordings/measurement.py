@@ -99,11 +99,15 @@ class MeasurementCache:
 
     def get(self, key: str) -> Measurement | None:
         """Return the measurement of the file with this `file_key`, if an earlier process made it."""
-        return self._known.get(key)
+        return self._known.get(key) if key else None
 
     def add(self, key: str, found: Measurement) -> Measurement:
-        """Append a measurement, and return it."""
-        if not found.problem:  # failures are not cached: the disk or libsndfile may have been at fault
+        """Append a measurement, and return it.
+
+        Failures are not cached, because the disk or libsndfile may have been at fault. Neither is a file without a key:
+        it was out of reach, and all such files would share one line.
+        """
+        if key and not found.problem:
             content = asdict(found)
             self._append(json.dumps({"key": key, "found": content, "hash": _hash(key, content)}))
         return found

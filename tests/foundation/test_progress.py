@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from foundation.progress import Terminal
+from foundation.progress import Progress, Terminal
 
 
 def test_a_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,3 +38,16 @@ def test_output_goes_to_its_file_while_a_terminal_shows_a_bar(tmp_path: Path) ->
         os.close(ours)
         os.close(theirs)
     assert (tmp_path / "output").read_text() == "a line of output\n"
+
+
+def test_the_last_item_is_recorded_for_whoever_asks_for_no_more() -> None:
+    shown: list[int] = []
+    progress = Progress(lambda first, done, total: shown.append(done), print, 4)
+    assert list(islice(progress.each(iter("abc"), done=1), 2)) == ["a", "b"]
+    assert shown == [1, 2, 3]
+
+
+def test_items_of_an_earlier_run_are_recorded_where_nothing_is_left() -> None:
+    shown: list[int] = []
+    assert not list(Progress(lambda first, done, total: shown.append(done), print, 4).each((), done=4))
+    assert shown == [4]

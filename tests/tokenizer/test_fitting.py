@@ -1,5 +1,6 @@
 """Codebooks of patches that arrive in blocks."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,14 @@ def test_blocks_on_disk_give_the_codebooks_of_all_patches(tmp_path: Path) -> Non
     np.testing.assert_allclose(by_loudness, sorted(map(tuple, wanted[0].tolist())), atol=1e-5)
     np.testing.assert_allclose(tokenizer.codebooks[1].numpy(), wanted[1], atol=1e-5)
     assert [report["points"] for report in found] == [report["points"] for report in reports] == [900, 900]
+
+
+def test_all_bottlenecks_have_their_place_on_disk_before_they_are_written(tmp_path: Path) -> None:
+    """A write through a memory map to a full disk would kill the process."""
+    model, path = Autoencoder(SIZES, 12), tmp_path / "points"
+
+    def blocks() -> Iterator[torch.Tensor]:
+        assert path.stat().st_blocks * 512 >= 9_000 * 4 * 4
+        yield torch.randn(9_000, 12)
+
+    assert write_bottlenecks(model, blocks(), path, (9_000, 4)).shape == (9_000, 4)

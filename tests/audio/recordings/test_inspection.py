@@ -13,6 +13,7 @@ import soundfile
 
 from audio.decoding import count_samples
 from audio.recordings.inspection import InspectionConfig, inspect
+from audio.recordings.measurement import MeasurementCache, file_key, measure
 from foundation.errors import InputError
 from tests.audio.conftest import Tone
 from tests.hostile.audio_headers import mp3_of_estimated_length, wav
@@ -315,3 +316,12 @@ def test_names_that_no_manifest_can_hold_are_set_aside(tmp_path: Path, tone: Ton
 def test_a_negative_length_is_refused() -> None:
     with pytest.raises(InputError, match=r"corpus\.inspection\.min_seconds is -1"):
         InspectionConfig(min_seconds=-1)
+
+
+def test_a_file_without_a_key_is_not_cached(folder: Path, tmp_path: Path) -> None:
+    """A file may be out of reach while files are listed, and readable later: all such files have the same key."""
+    cache = tmp_path / "inspection.jsonl"
+    found = measure(folder, names(folder)[0])
+    assert MeasurementCache(cache).add(file_key(folder / "missing.wav"), found) == found
+    assert MeasurementCache(cache).get(file_key(folder / "also_missing.wav")) is None
+    assert not cache.exists()
