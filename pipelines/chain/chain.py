@@ -22,7 +22,7 @@ from pipelines.chain.probe_folder import write_probe
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.sounds import make_continuations, make_sounds
 from pipelines.chain.tracked_run import conclude, open_tracking
-from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources
+from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources, shared_paths
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
@@ -100,7 +100,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             folder=folder,
             workers=choose_workers(settings.workers, settings.engine, seconds=seconds),
             engine=settings.engine,
-            shared=corpus.shared,
+            shared=(*corpus.shared, *shared_paths(settings, unlabelled)),
             tracking=open_tracking(settings, folder, config, terminal) if gang.rank == 0 else NO_TRACKING,
         )
         with tracked(session.tracking):
@@ -148,7 +148,11 @@ def make_folds(
     if "probe" in settings.stages:
         for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
             session.terminal.say(f"probe     {notice}")
-    if settings.parallel is None and trainings > 1 and (reason := obstacle(settings.threads, settings.device)):
+    if (
+        settings.parallel is None
+        and trainings > 1
+        and (reason := obstacle(settings.threads, settings.device, settings.engine))
+    ):
         session.terminal.say(f"parallel  one fold and seed after the other: {reason}")
     pairs = {
         (fold.name, seeded.seed): Pair(

@@ -32,7 +32,12 @@ class Corpus:
     @property
     def shared(self) -> tuple[Path, ...]:
         """The folder and a recording, which all workers must see; an empty mount point has the folder alone."""
-        return self.manifest.root, self.manifest.root / self.manifest.clips[0].path
+        return seen_of(self.manifest)
+
+
+def seen_of(manifest: Manifest) -> tuple[Path, ...]:
+    """Return what workers must see of a corpus: its folder and a recording of it."""
+    return manifest.root, manifest.root / manifest.clips[0].path
 
 
 def corpus_config(

@@ -107,6 +107,7 @@ def probe_run(config: dict[str, object]) -> None:
         notices = require_probeable([whole], settings.probe, by=None)
         for notice in (*notices, *notices_since_the_run(settings.model, corpus.manifest)):
             terminal.say(f"probe     {notice}")
+        models = [entry.folder for rate in rates for entry in (rate.tokenizer, rate.model)]
         session = Session(
             store=Store(store),
             gang=gang,
@@ -114,7 +115,7 @@ def probe_run(config: dict[str, object]) -> None:
             folder=settings.folder,
             workers=choose_workers(settings.workers, settings.engine, seconds=corpus.manifest.seconds),
             engine=settings.engine,
-            shared=corpus.shared,
+            shared=(*corpus.shared, *models),
         )
         pooled = _features(session, corpus.manifest, rates, settings.compare)
         methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=())

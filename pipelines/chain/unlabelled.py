@@ -12,7 +12,7 @@ from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted, listed
-from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
+from pipelines.chain.corpus import Corpus, corpus_config, read_corpus, seen_of
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import EMBEDDED_SOURCE, RunSettings
 from training.gangs import Gang
@@ -62,6 +62,13 @@ def read_unlabelled(
     if settings.unlabelled_hours is not None:
         found = _limit(found, settings.unlabelled_hours, terminal)
     return tuple(found)
+
+
+def shared_paths(settings: RunSettings, unlabelled: Sequence[Manifest]) -> tuple[Path, ...]:
+    """Return the paths outside corpus and store that all workers must see: unlabelled recordings, and weights."""
+    weights = [folder for folder in (settings.wav2vec2.weights, settings.ast.model.weights) if folder is not None]
+    recordings = [path for each in unlabelled for path in seen_of(each)]
+    return *recordings, *(Path(folder).expanduser() for folder in weights)
 
 
 def noted(corpus: Corpus, unlabelled: Sequence[Manifest], settings: RunSettings) -> Corpus:

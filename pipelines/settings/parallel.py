@@ -3,6 +3,7 @@
 import os
 
 from foundation.devices import Device, choose_device, cores
+from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.memory import machine_memory
 from foundation.parent import is_started_by_another
@@ -11,8 +12,13 @@ from foundation.ranges import require
 PROCESS_BYTES = 2 * 2**30  # of main memory for each process, generously rounded
 
 
-def require_parallel(parallel: int | None, *, threads: int | None, device: Device) -> None:
-    """Refuse several trainings at the same time where they would share a GPU, or would have no number of threads."""
+def require_parallel(
+    parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL
+) -> None:
+    """Refuse several trainings at the same time where they would share a GPU, or would have no number of threads.
+
+    They are also refused if each would start a Ray cluster with all cores of this machine.
+    """
     rule = "choose null (as many as cores and memory allow), or 1 or more"
     require(parallel is None or parallel >= 1, "parallel", parallel, rule)
     if parallel is None or parallel == 1:
@@ -23,6 +29,11 @@ def require_parallel(parallel: int | None, *, threads: int | None, device: Devic
         raise InputError(
             f"parallel={parallel} on a GPU, which all processes would share: use parallel=1, or device=cpu"
         )
+    if _starts_clusters(engine):
+        raise InputError(
+            f"parallel={parallel} engine.name=ray engine.address=null: each process would start a Ray cluster of all "
+            "cores; start one cluster (ray start --head) and add engine.address=auto, or use parallel=1"
+        )
     if threads is None:
         raise InputError(
             f"parallel={parallel} needs the number of threads of each process, which decides the rounding of the "
@@ -30,22 +41,28 @@ def require_parallel(parallel: int | None, *, threads: int | None, device: Devic
         )
 
 
-def choose_parallel(parallel: int | None, *, threads: int | None, device: Device) -> int:
+def choose_parallel(parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> int:
     """Return the number of pairs at the same time; None: as many as cores and memory allow, or one at an `obstacle`."""
     if parallel is not None:
         return parallel
-    if threads is None or obstacle(threads, device):
+    if threads is None or obstacle(threads, device, engine):
         return 1
     return max(min(cores() // threads, machine_memory() // PROCESS_BYTES), 1)
 
 
-def obstacle(threads: int | None, device: Device) -> str:
+def obstacle(threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> str:
     """Say why pairs are trained one after the other unless a number is given; empty if there is no reason."""
     if threads is None:
         return "parallel=null needs a number of threads, such as threads=1"
     if is_started_by_another():
         return "this process is one of several, which share the cores"
+    if _starts_clusters(engine):
+        return "each process would start a Ray cluster of all cores; engine.address=auto names a running one"
     return "all processes would share the GPU" if choose_device(device).type == "cuda" else ""
+
+
+def _starts_clusters(engine: EngineConfig) -> bool:
+    return engine.name == "ray" and engine.address is None
 
 
 def _shares_trainings() -> bool:

@@ -111,7 +111,7 @@ class RunSettings:
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
         rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
         require(self.threads is None or 1 <= self.threads <= MAX_THREADS, "threads", self.threads, rule)
-        require_parallel(self.parallel, threads=self.threads, device=self.device)
+        require_parallel(self.parallel, threads=self.threads, device=self.device, engine=self.engine)
         if self.quick and self.compare.folds is None:
             raise InputError("quick=true takes two of the folds; name compare.folds=group or fold, too")
         require(self.seeds >= 1, "seeds", self.seeds, "choose 1 or more")
@@ -169,7 +169,7 @@ class RunSettings:
     @property
     def parallel_pairs(self) -> int:
         """Largest number of (fold, seed) pairs that are trained at the same time."""
-        return choose_parallel(self.parallel, threads=self.threads, device=self.device)
+        return choose_parallel(self.parallel, threads=self.threads, device=self.device, engine=self.engine)
 
     @property
     def judges(self) -> bool:

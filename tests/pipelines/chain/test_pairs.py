@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from audio.recordings.manifest import read_manifest
+from foundation.engine import EngineConfig
 from foundation.errors import InputError
 from pipelines.settings.parallel import choose_parallel, obstacle
 from pipelines.settings.run import run_settings
@@ -60,6 +61,15 @@ def test_folds_at_the_same_time_give_the_bytes_of_one_after_the_other(
 def test_a_wrong_number_of_pairs_is_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=told):
         run_settings(composed(tmp_path, *words))
+
+
+def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="engine.name=ray needs Ray: pip install 'wordless[ray]'")
+    with pytest.raises(InputError, match=r"parallel=2 engine\.name=ray .*add engine\.address=auto, or use parallel=1"):
+        run_settings(composed(tmp_path, "parallel=2", "threads=1", "engine.name=ray"))
+    assert run_settings(composed(tmp_path, "parallel=null", "threads=1", "engine.name=ray")).parallel_pairs == 1
+    run_settings(composed(tmp_path, "parallel=2", "threads=1", "engine.name=ray", "engine.address=auto"))
+    assert "Ray cluster" in obstacle(1, "cpu", EngineConfig(name="ray"))
 
 
 def test_processes_of_torchrun_train_one_pair_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

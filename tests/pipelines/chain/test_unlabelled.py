@@ -13,7 +13,7 @@ from audio.recordings.manifest import SPLITS, Manifest, read_manifest, read_reje
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from pipelines.chain.corpus import REJECTED, Corpus
-from pipelines.chain.unlabelled import REJECTED_UNLABELLED, noted, read_unlabelled, require_sources
+from pipelines.chain.unlabelled import REJECTED_UNLABELLED, noted, read_unlabelled, require_sources, shared_paths
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
@@ -148,3 +148,11 @@ def test_the_corpus_itself_and_a_folder_that_does_not_exist_are_refused(tmp_path
     own = sounds(tmp_path / "own", "a.wav")
     with pytest.raises(InputError, match=r"^unlabelled=.*own/ is the folder of the corpus; "):
         require_sources(settings_of(tmp_path, f"corpus.root={own}", f"unlabelled=[{own}/]"))
+
+
+def test_workers_must_see_all_recordings_and_weights(tmp_path: Path) -> None:
+    folder = sounds(tmp_path / "more", "a.wav")
+    settings = settings_of(tmp_path / "store", f"unlabelled=[{folder}]", f"wav2vec2.weights={tmp_path}")
+    wanted = (folder, folder / "a.wav", tmp_path)
+    assert shared_paths(settings, read(settings, tmp_path / "store")) == wanted
+    assert shared_paths(settings_of(tmp_path / "store"), ()) == ()
