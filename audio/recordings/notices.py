@@ -40,20 +40,29 @@ def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tu
     )
 
 
-def overlap_notices(tested: Manifest, trained: Manifest, *, owner: Path) -> tuple[str, ...]:
-    """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
+def trained_on(clips: Collection[Clip], trained: Manifest) -> int:
+    """Count the clips that share sound with a training clip of another manifest.
 
     Recordings are known by the bytes of their files, wherever they lie.
     """
     known: dict[str, list[Part]] = {}
     for clip in trained.of("train"):
         known.setdefault(clip.sha256, []).append(clip.part)
+    return sum(any(clip.part.overlaps(part) for part in known.get(clip.sha256, ())) for clip in clips)
+
+
+def overlap_notices(
+    tested: Manifest, trained: Manifest, *, owner: Path, readers: str = "its tokenizer and language model"
+) -> tuple[str, ...]:
+    """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
+
+    ``readers`` names, in the plural, the models of the run that are used.
+    """
     test = tested.of("test")
     notices = []
-    if shared := sum(any(clip.part.overlaps(part) for part in known.get(clip.sha256, ())) for clip in test):
+    if shared := trained_on(test, trained):
         notices.append(
-            f"{shared} of {len(test)} test clips are among those that {owner} was trained on: its tokenizer "
-            "and language model have heard them"
+            f"{shared} of {len(test)} test clips are among those that {owner} was trained on: {readers} have heard them"
         )
     if bool(trained.trimmed_seconds) != bool(tested.trimmed_seconds):
         where = f"of {owner}" if trained.trimmed_seconds else "that are probed"

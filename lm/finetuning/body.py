@@ -127,11 +127,12 @@ class Source:
     weights: Path | None  # folder of the pre-trained weights; None: random weights
     fingerprint: str  # of the weights; empty where they are random
     change: MakeView  # of the inputs of training clips
+    learned_labels: bool = False  # whether the weights learned labels of the recordings that they were trained on
 
     @property
     def untrained(self) -> "Source":
         """The same body with random weights."""
-        return replace(self, weights=None, fingerprint="")
+        return replace(self, weights=None, fingerprint="", learned_labels=False)
 
     def create(self, *, seed: int) -> BodyNetwork:
         """Create the network."""

@@ -17,11 +17,11 @@ from lm.finetuning.task import Task
 from lm.pooling import POOLINGS
 from lm.probing.config import shared_tries
 from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
-from pipelines.chain.probe_job import notices_since_the_run
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.finetuning.clips import LabelledClips, labelled_clips, with_room
 from pipelines.finetuning.options import FinetuneSettings, finetune_settings
+from pipelines.finetuning.pretraining import require_unseen_labels
 from pipelines.finetuning.results import write_results
 from pipelines.finetuning.stages import body_inputs
 from pipelines.finetuning.trials import Study, trials
@@ -46,14 +46,14 @@ def finetune_body(config: dict[str, object]) -> None:
     with open_gang(choose_device(command.device)) as gang:
         corpus = _read(settings, gang, terminal)
         clips, task = _learnable(settings, pretrained.body, corpus.manifest)
-        notices = [*clips.notices, *_notices(settings, corpus.manifest)]
+        notices = [*clips.notices, *require_unseen_labels(settings, pretrained, clips.manifest)]
         for notice in notices:
             terminal.say(f"finetune  {notice}")
         job = _job(settings, pretrained, clips, task)
         folder = command.output or _folder(settings, corpus.name, job)
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else open_trackers(command.tracking, run, terminal.say)
-        session = _session(settings, corpus, folder, gang, terminal, tracking)
+        session = _session(settings, pretrained, corpus, folder, gang, terminal, tracking)
         with _held(folder, job, gang), tracked(tracking):
             inputs = body_inputs(session, clips.manifest, pretrained)
             study = Study(settings=settings, source=pretrained, task=task, clips=clips, inputs=inputs)
@@ -112,12 +112,6 @@ def _learnable(settings: FinetuneSettings, body: Body, manifest: Manifest) -> tu
     return with_room(clips, body, task), task
 
 
-def _notices(settings: FinetuneSettings, manifest: Manifest) -> tuple[str, ...]:
-    """Say what the recordings of the run mean for those of the fine-tuning."""
-    model = settings.command.model
-    return () if model is None else notices_since_the_run(model, manifest)
-
-
 def _job(settings: FinetuneSettings, source: Source, clips: LabelledClips, task: Task) -> dict[str, object]:
     """Describe the work, by which the folder of the results knows it again."""
     command, body = settings.command, settings.body
@@ -141,9 +135,16 @@ def _folder(settings: FinetuneSettings, corpus: str, job: dict[str, object]) -> 
 
 
 def _session(
-    settings: FinetuneSettings, corpus: Corpus, folder: Path, gang: Gang, terminal: Terminal, tracking: Tracking
+    settings: FinetuneSettings,
+    source: Source,
+    corpus: Corpus,
+    folder: Path,
+    gang: Gang,
+    terminal: Terminal,
+    tracking: Tracking,
 ) -> Session:
     command = settings.command
+    models = [source.folder / part for part in source.body.parts] + ([source.weights] if source.weights else [])
     return Session(
         store=Store(command.store.root),
         gang=gang,
@@ -151,7 +152,7 @@ def _session(
         folder=folder,
         workers=choose_workers(command.workers, command.engine, seconds=corpus.manifest.seconds),
         engine=command.engine,
-        shared=corpus.shared,
+        shared=(*corpus.shared, *models),
         tracking=tracking,
     )
 

@@ -158,6 +158,7 @@ class AudioTransformerOptions:
             weights=folder,
             fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
             change=augmenting_waveforms(self.augmentation),
+            learned_labels=folder is not None,
         )
 
     def _body(self, folder: Path | None) -> AudioTransformerBody:

@@ -1,6 +1,7 @@
 """wav2vec 2.0 and the Audio Transformer as bodies, from recordings to predictions."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,7 +10,16 @@ import pytest
 import soundfile
 
 from audio.reading import read
+from audio.recordings.corpus import build_manifest
+from audio.recordings.manifest import write_manifest
 from foundation.errors import InputError
+from lm.baselines.audio_transformer import (
+    AudioTransformerConfig,
+    SavedAudioTransformer,
+    create_classifier,
+    save_classifier,
+)
+from lm.baselines.supervised import HeadConfig
 from lm.finetuning.model import FineTunedModel
 from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.options import finetune_settings
@@ -129,6 +139,68 @@ def test_clips_shorter_than_a_state_are_set_aside_and_counted(
         place = (f"output={tmp_path / body}", f"store.root={tmp_path / 's'}", "body.fit.steps=1", "beside=[]")
         finetune_body(composed(*bodies[body], f"corpus.root={root}", *place))
         assert f"1 clip set aside: shorter than the {reason} of a state" in capsys.readouterr().err
+        model = FineTunedModel.from_pretrained(tmp_path / body)
+        with pytest.raises(InputError, match=rf"a sound has 50 samples, fewer than the \d+ of a state \({reason}\)"):
+            model.predict([read(root / "low_99.wav", RATE)])
+
+
+@pytest.fixture(scope="module")
+def learned_run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose Audio Transformer learned the labels of the tones, divided as the fine-tuning divides them."""
+    run = tmp_path_factory.mktemp("learned")
+    settings = finetune_settings(composed(*AUDIO_TRANSFORMER, f"corpus.root={tones}", "output=nowhere"))
+    manifest, _ = build_manifest(settings.command.corpus)
+    write_manifest(manifest, run / "manifest.tsv")
+    sizes = AudioTransformerConfig(front_end=16, width=16, heads=2, layers=2, ffn_dim=16, wavelet_levels=3)
+    saved = SavedAudioTransformer(
+        audio_transformer=sizes, sample_rate=RATE, head=HeadConfig(), classes=("low", "high"), multi_label=False
+    )
+    save_classifier(create_classifier(saved, seed=0), saved, run / "audio_transformer")
+    return run
+
+
+def of_the_run(run: Path, *, folder: bool) -> tuple[str, ...]:
+    """Options of the weights: of a run, or of the folder in it."""
+    named = (f"body.weights={run / 'audio_transformer'}",) if folder else ("body.weights=run", f"model={run}")
+    return ("body=audio_transformer", *named)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_labels_that_the_weights_have_learned_are_refused(
+    folder: bool, learned_run: Path, tones: Path, tmp_path: Path
+) -> None:
+    place = (f"corpus.root={tones}", f"output={tmp_path / 'model'}", f"store.root={tmp_path / 's'}")
+    words = (*of_the_run(learned_run, folder=folder), *place)
+    with pytest.raises(
+        InputError, match=r"^shares=\[0\.5, 1\.0\], but the weights of body=audio_transformer, .* 12 of 12"
+    ):
+        finetune_body(composed(*words, "shares=[0.5,1.0]"))
+    other = ("corpus.split.validation=['2-4']", "corpus.split.test=['6-7']")
+    with pytest.raises(InputError, match=r"learned the labels of 6 of 6 test clips: divide .* as that run did"):
+        finetune_body(composed(*words, *other))
+    assert not (tmp_path / "model").exists()
+
+
+def test_all_labels_may_be_used_again(learned_run: Path, tones: Path, tmp_path: Path) -> None:
+    quick = ("body.fit.steps=1", "beside=[]", f"corpus.root={tones}", f"store.root={tmp_path / 's'}")
+    finetune_body(composed(*of_the_run(learned_run, folder=True), *quick, f"output={tmp_path / 'same'}"))
+    assert json.loads((tmp_path / "same/figures.json").read_text())["notices"] == []
+    moved = tmp_path / "moved"
+    shutil.copytree(learned_run / "audio_transformer", moved / "audio_transformer")
+    finetune_body(composed(*of_the_run(moved, folder=True), *quick, f"output={tmp_path / 'unknown'}"))
+    (notice,) = json.loads((tmp_path / "unknown/figures.json").read_text())["notices"]
+    assert notice.startswith("the weights of body=audio_transformer learned labels, and no manifest.tsv beside them")
+
+
+def test_the_probe_of_many_clips_has_a_key_of_its_own(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*AUDIO_TRANSFORMER, f"corpus.root={tones}", "body.fit.steps=1", "beside=[probe]")
+    words = (*words, f"store.root={tmp_path / 's'}")
+    finetune_body(composed(*words, f"output={tmp_path / 'few'}"))
+    monkeypatch.setattr("lm.probing.logistic.MANY_CLIPS", 5)
+    finetune_body(composed(*words, f"output={tmp_path / 'many'}"))
+    assert len(list((tmp_path / "s/body_probed").glob("*/entry.json"))) == 2
 
 
 def test_a_run_without_the_model_is_refused(run_folder: Path, tones: Path) -> None:

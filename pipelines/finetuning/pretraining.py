@@ -1,0 +1,61 @@
+"""What the weights of a body know of the recordings before they are fine-tuned on them.
+
+Weights know the training clips of the run that made them, which its ``manifest.tsv`` lists. Some bodies have learned
+the labels of these clips, too.
+"""
+
+from pathlib import Path
+
+from audio.recordings.manifest import Manifest, read_manifest
+from audio.recordings.notices import overlap_notices, trained_on
+from foundation.errors import InputError
+from lm.finetuning.body import Source
+from pipelines.chain.probe_job import MANIFEST
+from pipelines.finetuning.options import FinetuneSettings
+
+
+def require_unseen_labels(settings: FinetuneSettings, source: Source, manifest: Manifest) -> tuple[str, ...]:
+    """Refuse what labels that the weights have learned would make untrue; return notices, a sentence each.
+
+    Raises:
+        InputError: weights that learned labels have learned those of test clips, or those of training clips of which
+            only a share has a label in the fine-tuning.
+    """
+    owner = _owner(settings, source)
+    if owner is None:
+        return _unknown(settings) if source.learned_labels else ()
+    trained = read_manifest(owner / MANIFEST, manifest.root)
+    if source.learned_labels:
+        _require_unseen(settings, manifest, trained, owner)
+    readers = f"the pre-trained weights of body={settings.body.name}"
+    return overlap_notices(manifest, trained, owner=owner, readers=readers)
+
+
+def _owner(settings: FinetuneSettings, source: Source) -> Path | None:
+    """Return the folder of the run that made what the body uses; None if there is no list of its recordings."""
+    model, parts = settings.command.model, settings.body_options.needs(settings.body.weights)
+    folder = model if parts else source.weights and source.weights.parent
+    return folder if folder is not None and (folder / MANIFEST).is_file() else None
+
+
+def _require_unseen(settings: FinetuneSettings, manifest: Manifest, trained: Manifest, owner: Path) -> None:
+    """Refuse test clips, and shares of training clips, whose labels the weights have learned."""
+    command, test, train = settings.command, manifest.of("test"), manifest.of("train")
+    weights = f"the weights of body={settings.body.name}, which {owner} trained, learned the labels"
+    if known := trained_on(test, trained):
+        raise InputError(
+            f"{weights} of {known} of {len(test)} test clips: divide the recordings as that run did (corpus.split), "
+            "name other recordings, or choose body.weights=none"
+        )
+    if command.shares[0] < 1 and (known := trained_on(train, trained)):
+        raise InputError(
+            f"shares={list(command.shares)}, but {weights} of {known} of {len(train)} training clips, and with them "
+            "more labels than the share: choose shares=[1.0], name other recordings, or choose body.weights=none"
+        )
+
+
+def _unknown(settings: FinetuneSettings) -> tuple[str, ...]:
+    return (
+        f"the weights of body={settings.body.name} learned labels, and no {MANIFEST} beside them lists the recordings: "
+        "test clips and small shares of labels mean nothing if these recordings are among them",
+    )
