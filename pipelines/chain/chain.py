@@ -3,66 +3,45 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
-from audio.recordings.manifest import Manifest, write_manifest, write_rejected
+from audio.recordings.manifest import Manifest
 from audio.recordings.splits import SplitConfig
 from foundation.devices import choose_device
 from foundation.errors import InputError
-from foundation.files import replace_folder, write_aside
 from foundation.progress import Terminal
 from foundation.text import listed
 from foundation.threads import use_threads
 from lm.probing.task import require_labels
-from pipelines.chain.corpus import REJECTED, Corpus, corpus_config, read_corpus
+from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
-from pipelines.chain.next_samples import add_sample_sounds, measure_speed, train_on_samples
+from pipelines.chain.next_samples import add_sample_sounds, train_on_samples
 from pipelines.chain.pairs import Pair, make_pairs
-from pipelines.chain.probe_folder import write_probe
 from pipelines.chain.representations import compare_methods
+from pipelines.chain.run_output import write_run_folder
 from pipelines.chain.sounds import make_continuations, make_sounds
 from pipelines.chain.tracked_run import conclude, open_tracking
 from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources, shared_paths
 from pipelines.commandline.outputs import require_space
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
-from pipelines.commandline.run_names import link_latest
 from pipelines.methods.study import Codec
-from pipelines.pages.run_words import summary
-from pipelines.pages.runs import RUNS, write_runs_page
 from pipelines.rates.codebooks import Codebook, make_codebook, rate_tokenizer
 from pipelines.rates.language_models import rate_corpora, rate_models
-from pipelines.results.comparison_table import as_markdown
 from pipelines.results.provenance import provenance
-from pipelines.results.results import FoldSeed, write_results
-from pipelines.results.run_record import CODE_SOUNDS, RESULTS, SAMPLE_SOUNDS, Provenance, read_results
+from pipelines.results.results import FoldSeed
 from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers, run_settings
 from pipelines.stages.code_table import code_table
 from pipelines.stages.codes import codes, views
 from pipelines.stages.language_model import CodedCorpus, language_model, unlabelled_entry
-from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
+from pipelines.stages.next_sample import NEXT_SAMPLE
 from pipelines.stages.probe import require_probeable
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
-from pipelines.store.stored_features import PROBE
 from pipelines.tracking.tracking import NO_TRACKING, tracked
 from training.gangs import open_gang
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
-COMPARISON = "comparison.md"
-# folder of a run -> the stages whose entry is copied there, the first that the run has
-PARTS = {
-    "tokenizer": ("rate_tokenizer", "tokenizer"),
-    "lm": ("rate_lm", "lm"),
-    "wav2vec2": ("wav2vec2",),
-    "audio_transformer": ("audio_transformer",),
-    "vocoder": ("vocoder",),
-    "listening": ("listening",),
-    CODE_SOUNDS: ("code_table",),
-    **{stage: (stage,) for stage in (f"{NEXT_SAMPLE}_{name}" for name in get_args(ModelName))},
-    "rates": ("rate_continuations",),
-}
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
@@ -110,7 +89,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             if gang.rank == 0:
                 models = next(iter(made.values())).values()  # models of the other folds and seeds have the same sizes
                 source = provenance(command_line("run"), config, gang, models)
-                _write_folder(session, corpus, settings, made, source)
+                write_run_folder(session, corpus, settings, made, source)
                 conclude(session.tracking, folder)
 
 
@@ -288,49 +267,3 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
         )
     for method in settings.probed_methods:
         method.require_clips(manifest)
-
-
-def _write_folder(
-    session: Session, corpus: Corpus, settings: RunSettings, made: dict[FoldSeed, dict[str, Entry]], source: Provenance
-) -> None:
-    folder, terminal = session.folder, session.terminal
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in (PROBE, COMPARISON):  # left by an earlier run in this folder with other stages
-        (folder / stale).unlink(missing_ok=True)
-    write_manifest(corpus.manifest, folder / "manifest.tsv")
-    write_rejected(corpus.rejected, folder / REJECTED)
-    first = next(iter(made.values()))
-    only = first if len(made) == 1 else {}  # models of several folds stay in the store
-    for part, stages in PARTS.items():
-        replace_folder(folder / part, next((only[stage].folder for stage in stages if stage in only), None))
-    sounds = first.get(SAMPLE_SOUNDS)
-    replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
-    if "probe" in only:
-        write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
-    write_probe(folder, only, corpus.manifest, settings)
-    write_results(
-        folder,
-        manifest=corpus.manifest,
-        rejected=corpus.rejected,
-        name=corpus.name,
-        notices=corpus.notices,
-        settings=settings,
-        made=made,
-        source=source,
-        speeds=measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {},
-    )
-    results = read_results(folder)
-    if comparison := results.get("comparison"):
-        write_aside(folder / COMPARISON, as_markdown(comparison))
-    for line in summary(results):
-        terminal.say(f"          {line}")
-    terminal.say(f"results   {folder / RESULTS}")
-    if "report" in settings.stages:
-        from pipelines.pages.report import write_report  # matplotlib takes its time to import
-
-        report = write_report(folder)
-        terminal.record(str(report))
-        print(report, flush=True)
-    if folder.absolute().parent.name == RUNS:
-        link_latest(folder.absolute())
-        write_runs_page(folder.absolute().parent, finished=folder.absolute())

@@ -1,0 +1,85 @@
+"""The folder of a run, written from the entries of the store."""
+
+from typing import get_args
+
+from audio.recordings.manifest import write_manifest, write_rejected
+from foundation.files import replace_folder, write_aside
+from pipelines.chain.corpus import REJECTED, Corpus
+from pipelines.chain.next_samples import measure_speed
+from pipelines.chain.probe_folder import write_probe
+from pipelines.commandline.run_names import link_latest
+from pipelines.pages.run_words import summary
+from pipelines.pages.runs import RUNS, write_runs_page
+from pipelines.results.comparison_table import as_markdown
+from pipelines.results.results import FoldSeed, write_results
+from pipelines.results.run_record import CODE_SOUNDS, RESULTS, SAMPLE_SOUNDS, Provenance, read_results
+from pipelines.settings.run import RunSettings
+from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
+from pipelines.store.session import Session
+from pipelines.store.store import Entry
+from pipelines.store.stored_features import PROBE
+
+COMPARISON = "comparison.md"
+# folder of a run -> the stages whose entry is copied there, the first that the run has
+PARTS = {
+    "tokenizer": ("rate_tokenizer", "tokenizer"),
+    "lm": ("rate_lm", "lm"),
+    "wav2vec2": ("wav2vec2",),
+    "audio_transformer": ("audio_transformer",),
+    "vocoder": ("vocoder",),
+    "listening": ("listening",),
+    CODE_SOUNDS: ("code_table",),
+    **{stage: (stage,) for stage in (f"{NEXT_SAMPLE}_{name}" for name in get_args(ModelName))},
+    "rates": ("rate_continuations",),
+}
+
+
+def write_run_folder(
+    session: Session, corpus: Corpus, settings: RunSettings, made: dict[FoldSeed, dict[str, Entry]], source: Provenance
+) -> None:
+    """Write the folder of a run: manifest, models, sounds, probe, results and report.
+
+    What an earlier run with other stages left in the folder is removed. A run in ``runs`` gets a line in the page of
+    runs, and the link to the last finished run.
+    """
+    folder, terminal = session.folder, session.terminal
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in (PROBE, COMPARISON):  # left by an earlier run in this folder with other stages
+        (folder / stale).unlink(missing_ok=True)
+    write_manifest(corpus.manifest, folder / "manifest.tsv")
+    write_rejected(corpus.rejected, folder / REJECTED)
+    first = next(iter(made.values()))
+    only = first if len(made) == 1 else {}  # models of several folds stay in the store
+    for part, stages in PARTS.items():
+        replace_folder(folder / part, next((only[stage].folder for stage in stages if stage in only), None))
+    sounds = first.get(SAMPLE_SOUNDS)
+    replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
+    if "probe" in only:
+        write_aside(folder / PROBE, (only["probe"].folder / PROBE).read_bytes())  # `wordless embed` reads the layer
+    write_probe(folder, only, corpus.manifest, settings)
+    write_results(
+        folder,
+        manifest=corpus.manifest,
+        rejected=corpus.rejected,
+        name=corpus.name,
+        notices=corpus.notices,
+        settings=settings,
+        made=made,
+        source=source,
+        speeds=measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {},
+    )
+    results = read_results(folder)
+    if comparison := results.get("comparison"):
+        write_aside(folder / COMPARISON, as_markdown(comparison))
+    for line in summary(results):
+        terminal.say(f"          {line}")
+    terminal.say(f"results   {folder / RESULTS}")
+    if "report" in settings.stages:
+        from pipelines.pages.report import write_report  # matplotlib takes its time to import
+
+        report = write_report(folder)
+        terminal.record(str(report))
+        print(report, flush=True)
+    if folder.absolute().parent.name == RUNS:
+        link_latest(folder.absolute())
+        write_runs_page(folder.absolute().parent, finished=folder.absolute())
