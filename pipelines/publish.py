@@ -13,9 +13,9 @@ def publish(config: dict[str, object]) -> None:
     require_finished(settings.run)
     if settings.upload:
         require_uploadable(settings)
-    from pipelines.publishing.job import publish_run  # seconds of imports, which a mistake need not wait for
+    from pipelines.publishing.job import publish_models  # seconds of imports, which a mistake need not wait for
 
-    publish_run(settings)
+    publish_models(settings)
 
 
 main = command("publish", publish, paths=frozenset({"run"}), texts=frozenset({"repo"}))

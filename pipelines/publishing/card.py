@@ -19,7 +19,7 @@ from tokenizer.rate_tokenizer import RateTokenizer
 TAGS = ("audio", "discrete-units")
 _FENCE = re.compile(r"^```.*?^```\n+", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r"^(?=#)", re.MULTILINE)
-_RIGHTS = """## Rights
+RIGHTS = """## Rights
 
 The recordings are not part of this repository. What these models may be used for also depends on the rights to the
 recordings that they learned from, and on the consent of the people who are heard in them."""
@@ -51,20 +51,25 @@ _RATES_MODEL = """more = RateLanguageModel.from_pretrained("{repo}").generate(co
 def run_card(settings: PublishConfig, models: DemoModels, results: Results, cards: Mapping[str, Path]) -> str:
     """Write Markdown about the models of a run. ``cards`` are the model cards of its parts, by part."""
     parts = {part: ModelCard.load(path) for part, path in cards.items()}
-    tags = dict.fromkeys([*TAGS, *(tag for card in parts.values() for tag in card.data.tags or ())])
-    header = ModelCardData(library_name="wordless", tags=[*tags], license=settings.licence)
     title = escape_markdown(settings.repo.partition("/")[2])
     sections = [
-        f"---\n{header.to_yaml()}\n---",
+        front_matter(settings, parts.values()),
         f"# {title}\n\nModels of sound that Wordless learned from recordings, without any text: {_contents(models)}.",
         _table(("", ""), _facts(models, results)),
         f"## Use\n\n{_use(settings.repo, models)}",
         *_figures(results),
-        *(f"## {part}\n\n{_part(card)}" for part, card in parts.items()),
+        *(f"## {part}\n\n{without_examples(card)}" for part, card in parts.items()),
         *_probe(models),
-        _RIGHTS,
+        RIGHTS,
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def front_matter(settings: PublishConfig, cards: Iterable[ModelCard]) -> str:
+    """Return the first lines of a card, which the hub reads: the tags of all ``cards``, and the licence."""
+    tags = dict.fromkeys([*TAGS, *(tag for card in cards for tag in card.data.get("tags") or ())])
+    data = ModelCardData(library_name="wordless", tags=[*tags], license=settings.licence)
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _contents(models: DemoModels) -> str:
@@ -123,8 +128,8 @@ def _figures(results: Results) -> Iterator[str]:
         yield "\n\n".join(["## Figures", *tables, "`figures.json` has all figures of the run."])
 
 
-def _part(card: ModelCard) -> str:
-    """Return the text of a model card without its examples, with headings of a lower level."""
+def without_examples(card: ModelCard) -> str:
+    """Return the text of a model card without its code, with headings of a lower level."""
     text = _FENCE.sub("", card.text.strip() + "\n").strip()
     return _TITLE.sub("##", text)
 

@@ -1,10 +1,11 @@
-"""What of a run is published: the files that models are loaded from, and no recordings.
+"""What is published of a run or of a fine-tuned model: the files that models are loaded from, and no recordings.
 
-The other files of a run name recordings, speakers and folders of this machine, or contain sounds.
+Their other files name recordings, speakers and folders of this machine, or contain sounds.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -12,21 +13,44 @@ from typing import Any, get_args
 from foundation.errors import InputError
 from foundation.files import open_regular
 from foundation.hub import CONFIG
+from foundation.json_values import find_object
 from pipelines.commandline.claims import is_held
 from pipelines.publishing.options import Part
 
 RESULTS = "results.json"  # is written last
-MODEL_FILES = frozenset({CONFIG, "model.safetensors", "README.md", "preprocessor_config.json"})
+CARD = "README.md"
+MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
 STAGES: tuple[Part, ...] = ("tokenizer", "lm", "vocoder")  # whose models a run keeps; a probe needs more than its stage
 
 
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """What a repository gets."""
+
+    card: str
+    files: Mapping[str, Path | bytes]  # by their paths in the repository, without the card
+    notices: tuple[str, ...]  # which names of the recordings they contain, and whether they contain sound
+
+    @property
+    def contents(self) -> dict[str, Path | bytes]:
+        """All files, the card first."""
+        return {CARD: self.card.encode(), **self.files}
+
+
+def is_finetuned(run: Path) -> bool:
+    """Return whether a folder is a fine-tuned model, whose config.json is written last."""
+    return "head" in (find_object(run / CONFIG) or {})
+
+
 def require_finished(run: Path) -> None:
-    """Refuse everything but the folder of a run that has ended and kept its models."""
+    """Refuse everything but a fine-tuned model and the folder of a run that has ended and kept its models."""
     if not run.is_dir():
         state = "is a file" if run.exists() else "does not exist"
         raise InputError(f"run={run} {state}; name the folder of a run, such as run=runs/<date>_<time>")
     if is_held(run):
         raise InputError(f"run={run} is not finished: a run is writing there; wait for it")
+    if is_finetuned(run):
+        return
     if not (run / RESULTS).is_file():
         raise InputError(
             f"run={run} holds no {RESULTS}: it is no run, or one that did not finish; repeat its command, which resumes"

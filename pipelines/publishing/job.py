@@ -1,84 +1,37 @@
 """The work of ``wordless publish``, once its options are checked."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from foundation.errors import InputError
 from foundation.text import counted, escape
-from pipelines.demonstration.models import DemoModels
-from pipelines.publishing.card import run_card
-from pipelines.publishing.contents import choose_parts, linked, model_files
+from pipelines.publishing.contents import is_finetuned
+from pipelines.publishing.finetuned import finetuned
 from pipelines.publishing.options import PublishConfig
 from pipelines.publishing.upload import upload
-from pipelines.results.run_record import COSTS, Results, read_results
-from pipelines.store.run_folder import REPORT
-from vocoder.sampling import Sampling
-
-CARD, FIGURES = "README.md", "figures.json"
+from pipelines.publishing.whole_run import whole_run
 
 
-def publish_run(settings: PublishConfig) -> None:
-    """Load the models as others will, write their card, print everything, and upload it if that is wanted."""
-    results = read_results(settings.run)
-    config = results["provenance"]["config"] if "provenance" in results else {}
-    parts = choose_parts(settings.run, settings.parts, config)
-    files = model_files(settings.run, parts)
-    models = _load(settings.run, files)
-    cards = {str(part): files[f"{part}/{CARD}"] for part in parts if f"{part}/{CARD}" in files}
-    card = run_card(settings, models, results, cards)
-    contents: dict[str, Path | bytes] = {CARD: card.encode(), FIGURES: _figures(results), **files}
-    if settings.report:
-        contents[REPORT] = _report(settings.run)
-    _show(settings, contents, card)
-    for line in _names(settings, models):
+def publish_models(settings: PublishConfig) -> None:
+    """Print the files and the card, and upload them if that is wanted."""
+    made = finetuned(settings) if is_finetuned(settings.run) else whole_run(settings)
+    _show(settings, made.contents)
+    print(f"\n{escape(made.card)}")
+    for line in made.notices:
         print(line)
     if settings.upload:
-        print(upload(settings, contents), flush=True)
+        print(upload(settings, made.contents), flush=True)
     else:
         print("nothing was uploaded; the same command with upload=true uploads these files", flush=True)
 
 
-def _load(run: Path, files: Mapping[str, Path]) -> DemoModels:
-    """Load the models from these files alone."""
-    with linked(files) as folder:
-        try:
-            return DemoModels.load(folder, sampling=Sampling(), device="cpu")
-        except InputError as error:
-            raise InputError(str(error).replace(str(folder), str(run))) from error
-
-
-def _figures(results: Results) -> bytes:
-    """Return the figures of a run as JSON; costs say something about this machine alone."""
-    rows = [figure.as_row() for figure in results["figures"] if figure.name not in COSTS]
-    return (json.dumps({"figures": rows}, indent=1) + "\n").encode()
-
-
-def _report(run: Path) -> Path:
-    if not (run / REPORT).is_file():
-        raise InputError(f"report=true, but {run / REPORT} is missing; draw it first: wordless report run={run}")
-    return run / REPORT
-
-
-def _show(settings: PublishConfig, contents: Mapping[str, Path | bytes], card: str) -> None:
-    """Print the files with their sizes, and the card."""
+def _show(settings: PublishConfig, contents: Mapping[str, Path | bytes]) -> None:
+    """Print the files with their sizes."""
     sizes = {name: len(each) if isinstance(each, bytes) else each.stat().st_size for name, each in contents.items()}
     for name, size in sizes.items():
         print(f"{_megabytes(size)}  {name}")
     seen = "private" if settings.private else "public"
-    total = f"{_megabytes(sum(sizes.values()))}  {counted(len(sizes), 'file')} for {settings.address} ({seen})"
-    print(f"{total}\n\n{escape(card)}")
+    print(f"{_megabytes(sum(sizes.values()))}  {counted(len(sizes), 'file')} for {settings.address} ({seen})")
 
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:>10,.3f} MB"
-
-
-def _names(settings: PublishConfig, models: DemoModels) -> Iterator[str]:
-    """Say which names of the recordings the files contain, and whether they contain sound."""
-    if models.groups:
-        yield f"the vocoder names the groups of its recordings: {escape(', '.join(models.groups))}"
-    if models.probe is not None:
-        yield f"the probe names the labels: {escape(', '.join(models.probe.description.classes))}"
-    if settings.report:
-        yield f"{REPORT} contains sounds and spectrograms of recordings: upload it only if you have the right to"

@@ -16,7 +16,8 @@ from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.prediction import predict_recordings
 from pipelines.finetuning.prediction_options import PredictConfig
 from pipelines.predict import predict
-from tests.hub import store_in_cache, use_hub
+from pipelines.publish import publish
+from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.finetuning.conftest import Finetuned
 from tests.pipelines.finetuning.tiny_finetuning import composed
 from tests.pipelines.tiny import AUDIO
@@ -51,6 +52,43 @@ def test_every_format_holds_the_same(classifier: Finetuned, tones: Path, tmp_pat
     assert pq.read_table(tables[1]).to_pylist() == rows
     lines = [line.split("\t") for line in tables[2].read_text().splitlines()]
     assert lines == [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+
+
+def test_a_published_model_predicts_the_same(
+    classifier: Finetuned,
+    tones: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_token")
+    config = {"repo": "user/tones", "private": True, "parts": None, "report": False, "licence": "mit"}
+    with serving() as hub:
+        use_hub(monkeypatch, tmp_path / "home", endpoint=hub.endpoint)
+        publish({"run": str(classifier.folder), "upload": True, **config})
+        files = hub.repos["user/tones"]
+        own, tokenizer = (
+            {f"{place}{name}" for name in ("config.json", "model.safetensors", "README.md")}
+            for place in ("", "tokenizer/")
+        )
+        assert files.keys() == own | tokenizer
+        assert b"license: mit" in files["README.md"]
+        assert (classifier.folder / "figures.md").read_bytes().strip() in files["README.md"]
+        assert "the model names what it predicts: " in capsys.readouterr().out
+        predict(
+            {
+                "model": "hf://user/tones",
+                "output": str(tmp_path / "a.tsv"),
+                "input": str(tones),
+                "device": "cpu",
+                "workers": 1,
+            }
+        )
+    assert (tmp_path / "a.tsv").read_bytes() == predicted(
+        classifier.folder, str(tones), tmp_path / "b.tsv"
+    ).read_bytes()
+    with pytest.raises(InputError, match="is a fine-tuned model, which is published whole; leave parts and report out"):
+        publish({"run": str(classifier.folder), "upload": False, **config, "parts": ["tokenizer"]})
 
 
 def test_a_model_on_the_hub_predicts_the_same(
