@@ -108,6 +108,7 @@ def unpack(data_set: PackedDataSet, place: Unpacked, progress: Progress | None =
         for number in missing_files(data_set, partial):
             _unpack_file(data_set, partial, number, progress)
         if unpacked_place(data_set, place.folder.parent) != place:
+            remove(partial.folder)  # nobody knows which of its recordings are of which version
             raise InputError(f"{data_set.option}: a file of {data_set.name} changed while it was read; run it again")
         partial.folder.rename(place.folder)
         flush_folder(place.folder.parent)
@@ -125,9 +126,10 @@ def _unpack_file(data_set: PackedDataSet, partial: Unpacked, number: int, progre
     rows, facts, faults = _write_parts(data_set.read(file), file, folder, progress)
     finished = []
     for key, row in rows:
-        if key is not None and key in faults:
-            remove(partial.sounds / row.path)
-            continue  # the fault is a row of its own
+        if key is not None and key in faults:  # the fault is a row of its own
+            if not row.reason:  # otherwise the path may be that of another part
+                remove(partial.sounds / row.path)
+            continue
         finished.append(UnpackedRow(path=row.path, size=row.size, reason=row.reason, fields=facts.get(key or "", {})))
     os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
     lines = [json.dumps({name: getattr(row, name) for name in UnpackedRow.__slots__}) for row in finished]

@@ -16,7 +16,15 @@ from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from pipelines.chain.corpus import Corpus, corpus_config, read_corpus
-from tests.audio.recordings.packed.packed_files import samples, save_splits, sound, takes, write_parquet, write_tar
+from tests.audio.recordings.packed.packed_files import (
+    Take,
+    samples,
+    save_splits,
+    sound,
+    takes,
+    write_parquet,
+    write_tar,
+)
 from tests.pipelines.tiny_chain import CHECKPOINTS, TINY, called_at_once, entries, refusal
 from training.gangs import Alone
 
@@ -46,6 +54,24 @@ def test_a_saved_data_set_keeps_its_splits_labels_and_groups(tmp_path: Path) -> 
         "high",
         "s0",
     )
+
+
+def test_a_data_set_of_real_recordings_gives_the_clips_of_their_folder(fsdd: Path, tmp_path: Path) -> None:
+    paths = sorted(fsdd.glob("*_1?.wav"))[::5]
+    rows = [
+        Take(path=path.name, content=path.read_bytes(), label=int(path.name[0]) % 2, speaker=path.name.split("_")[1])
+        for path in paths
+    ]
+    write_parquet(tmp_path / "data/train-00000-of-00001.parquet", rows)
+    (tmp_path / "folder").mkdir()
+    for path in paths:
+        (tmp_path / "folder" / path.name).symlink_to(path)
+    folder = read(CorpusConfig(root=str(tmp_path / "folder")), tmp_path / "store").manifest.clips
+    packed = read(CorpusConfig(dataset=str(tmp_path / "data"), columns=LABEL), tmp_path / "store").manifest.clips
+    assert len(folder) == len(paths) > 50
+    heard = [[(Path(clip.path).name, clip.sha256, clip.num_samples) for clip in clips] for clips in (folder, packed)]
+    assert heard[0] == heard[1]
+    assert {clip.group for clip in packed} == {row.speaker for row in rows}
 
 
 def test_one_split_is_divided_as_any_corpus(tmp_path: Path) -> None:

@@ -167,13 +167,25 @@ def test_a_full_disk_is_named_and_the_rest_resumes(parquet: Path, small_disk: Pa
 
 
 def test_a_data_set_that_changes_meanwhile_is_refused(parquet: Path, tmp_path: Path) -> None:
-    data_set = opened(parquet)
+    data_set, file = opened(parquet), parquet / "test-00000-of-00001.parquet"
+    wanted = files(unpacked(data_set, tmp_path / "other").folder)
     place = unpacked_place(data_set, tmp_path / "cache")
-    write_parquet(parquet / "test-00000-of-00001.parquet", takes(3, first=20))
+    file.rename(tmp_path / "before")
+    write_parquet(file, takes(3, first=20))
     with pytest.raises(InputError, match="changed while it was read"):
         unpack(data_set, place)
     assert not place.folder.exists()
-    unpacked(opened(parquet), tmp_path / "cache")
+    assert unpacked(opened(parquet), tmp_path / "cache") != place
+    (tmp_path / "before").replace(file)
+    assert files(unpacked(opened(parquet), tmp_path / "cache").folder) == wanted
+
+
+def test_a_part_that_is_set_aside_takes_no_other_with_it(tmp_path: Path) -> None:
+    members = [("y.wav/z.wav", sound(0)), ("y.wav", sound(1)), ("y.json", b"{")]
+    data_set = open_shards(str(write_tar(tmp_path / "a.tar", members)))
+    place = unpacked(data_set, tmp_path / "cache")
+    assert is_unpacked(data_set, place)
+    assert [row.path for row in place.rows(0) if not row.reason] == ["a/y.wav/z.wav"]
 
 
 def test_broken_parts_are_rows_with_their_reasons(tmp_path: Path) -> None:
