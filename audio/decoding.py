@@ -9,8 +9,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.files import open_regular
+from foundation.ranges import require
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -25,6 +27,23 @@ if TYPE_CHECKING:
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz; recordings that declare another rate are set aside
 MAX_CHANNELS = 1_024
 BLOCK_VALUES = 1 << 18  # samples times channels to decode at a time, at most
+
+
+def whole_rate(sample_rate: object, *, least: int) -> int:
+    """Return a rate in Hz of ``least`` to `MAX_RATE` as an int; libraries also give floats, and arrays of one number.
+
+    Samples at a rate below `MIN_RATE` are refused because resampling would make them thousands of times as many.
+
+    Raises:
+        InputError: the rate is no whole number, or out of range.
+    """
+    if getattr(sample_rate, "ndim", None) == 0:
+        sample_rate = cast(Any, sample_rate).item()
+    rule = f"give a whole number of Hz, {least} to {MAX_RATE}, such as 16000"
+    require(isinstance(sample_rate, Real) and not isinstance(sample_rate, bool), "sample_rate", repr(sample_rate), rule)
+    rate = float(cast(float, sample_rate))
+    require(rate.is_integer() and least <= rate <= MAX_RATE, "sample_rate", sample_rate, rule)
+    return int(rate)
 
 
 class RecordingError(InputError):

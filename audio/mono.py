@@ -3,7 +3,7 @@
 =====================================  ==============================================================================
 input                                  meaning
 =====================================  ==============================================================================
-floating point                         samples in [-1, 1]
+floating point                         samples in [-1, 1]; beyond 100 they are refused
 int16, int32                           full scale is the largest number of the type, as in audio files
 one dimension                          mono
 two dimensions, one of 1 to 8          that dimension is the channels; they are averaged
@@ -13,21 +13,19 @@ All other inputs are ambiguous, and refused.
 """
 
 from collections.abc import Sequence
-from numbers import Real
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.decoding import MAX_RATE
-from audio.reading import LOUDEST
+from audio.decoding import MIN_RATE, whole_rate
 from audio.waveform import FloatArray, Waveform
 from foundation.errors import InputError
 from foundation.ranges import require
 
 Samples = npt.NDArray[np.generic] | torch.Tensor | Sequence[float] | Sequence[Sequence[float]]
 MAX_CHANNELS = 8
+LARGEST = 100.0  # of full scale; larger floating-point samples are integers that nobody scaled
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 
 
@@ -35,14 +33,14 @@ def as_waveform(sound: Waveform | Samples, sample_rate: int | None, *, name: str
     """Return a waveform as it is, and samples with their rate in Hz as a waveform.
 
     Raises:
-        InputError: samples without a rate, a rate that is no whole number of Hz, or samples that `mono` refuses.
+        InputError: samples without a rate, a rate that `whole_rate` refuses, or samples that `mono` refuses.
     """
     if isinstance(sound, Waveform):
         return sound
     if sample_rate is None:
         problem = "sample_rate is missing; samples alone do not say how fast they were taken"
         raise InputError(f"{problem}: give it in Hz")
-    return Waveform(samples=mono(sound, name=name), sample_rate=_whole_rate(sample_rate))
+    return Waveform(samples=mono(sound, name=name), sample_rate=whole_rate(sample_rate, least=MIN_RATE))
 
 
 def mono(samples: object, *, name: str = "samples") -> FloatArray:
@@ -64,19 +62,8 @@ def mono(samples: object, *, name: str = "samples") -> FloatArray:
         raise InputError(f"{name} hold numbers that are not finite in float32; sound lies in [-1, 1]")
     peak = float(np.abs(converted).max(initial=0))
     remedy = "sound lies in [-1, 1]: divide 16-bit numbers by 32768"
-    require(peak <= LOUDEST, f"the largest of {name}", f"{peak:.3g}", remedy)
+    require(peak <= LARGEST, f"the largest of {name}", f"{peak:.3g}", remedy)
     return converted
-
-
-def _whole_rate(sample_rate: object) -> int:
-    """Return a rate in Hz as an int; libraries also give floats, and arrays or tensors of one number."""
-    if getattr(sample_rate, "ndim", None) == 0:
-        sample_rate = cast(Any, sample_rate).item()
-    rule = f"give a number of Hz, whole and up to {MAX_RATE}, such as 16000"
-    require(isinstance(sample_rate, Real) and not isinstance(sample_rate, bool), "sample_rate", repr(sample_rate), rule)
-    rate = float(cast(float, sample_rate))
-    require(rate.is_integer() and 1 <= rate <= MAX_RATE, "sample_rate", sample_rate, rule)
-    return int(rate)
 
 
 def _array(samples: object, name: str) -> npt.NDArray[np.floating]:

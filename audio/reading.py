@@ -13,7 +13,7 @@ import numpy as np
 
 from audio.blocks import equal_blocks, first_samples
 from audio.cursor import cursor_before
-from audio.decoding import RecordingError, mono_blocks, open_recording
+from audio.decoding import RecordingError, mono_blocks, open_recording, whole_rate
 from audio.trimming import Part
 from audio.waveform import FloatArray, Waveform
 from foundation.ranges import require
@@ -33,10 +33,13 @@ def read(path: Path | str, sample_rate: int | None = None) -> Waveform:
     """Read a whole recording, mono, at ``sample_rate`` Hz, or at its own rate; the samples are those of `read_blocks`.
 
     A path that is text may begin with ``~``.
+
+    Raises:
+        InputError: the rate is no whole number of Hz or out of range, or `read_blocks` refuses the file.
     """
     if isinstance(path, str):
         path = Path(os.path.expanduser(path))  # noqa: PTH111  Path raises for unknown users
-    rate = _own_rate(path) if sample_rate is None else sample_rate
+    rate = _own_rate(path) if sample_rate is None else whole_rate(sample_rate, least=1)
     return Waveform(samples=_join(read_blocks(path, rate)), sample_rate=rate)
 
 

@@ -20,6 +20,7 @@ from audio.recordings.recording_paths import Recordings
 from audio.waveform import FloatArray
 from benchmarks.sounds import random_tokenizer, write_noise
 from benchmarks.timing import Timing, table, timed
+from foundation.errors import InputError
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 
 
@@ -42,9 +43,17 @@ class Speed:
 def measure_encoding(
     tokenizer_folder: Path | None, recordings: Recordings | None, *, seconds: float, repeats: int
 ) -> dict[str, object]:
-    """Measure on synthesised sound and on given recordings; print a table for each."""
+    """Measure on synthesised sound and on given recordings; print a table for each.
+
+    Raises:
+        InputError: a speech model makes the codes, so encoding does not have the parts that are measured.
+    """
     torch.set_num_threads(1)
     tokenizer = random_tokenizer() if tokenizer_folder is None else Tokenizer.from_pretrained(tokenizer_folder)
+    if tokenizer.speech_layer is not None:
+        assert tokenizer_folder is not None, "the random tokenizer has no speech model"
+        problem = f"model={tokenizer_folder.parent}: a speech model makes the codes of this run"
+        raise InputError(f"{problem}; choose a run with tokenizer.features=autoencoder, or leave model out")
     with tempfile.TemporaryDirectory() as folder:
         wav, ogg = Path(folder) / "noise.wav", Path(folder) / "noise.ogg"
         write_noise(wav, seconds=seconds, sample_rate=16_000, format="WAV")

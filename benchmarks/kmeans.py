@@ -1,7 +1,6 @@
 """k-means at scale: clustering of points on disk beside bare FAISS, and the reservoir that draws a sample."""
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.console import Console
 from audio.recordings.recording_paths import Recordings
 from audio.waveform import FloatArray
 from benchmarks.sample_size import Sufficiency, measure_sample_sizes
-from benchmarks.timing import Timing, table
+from benchmarks.timing import Timing, table, timed
 from foundation.arrays import allocate
 from tokenizer.autoencoder import AutoencoderConfig
 from tokenizer.codebook import fit_codebook
@@ -50,11 +49,11 @@ def measure_kmeans(
     repeats: int,
 ) -> dict[str, object]:
     """Measure the speed on random points, and print it; with recordings, also how many of their points suffice."""
+    sizes: list[Sufficiency] = []
+    if recordings is not None:  # first, because recordings may be refused
+        sizes = measure_sample_sizes(tokenizer_folder, recordings, codes=codes, console=Console())
     speeds = [_speed(count, codes, iterations, repeats) for count in points]
     _show(speeds, codes, iterations, Console())
-    sizes: list[Sufficiency] = []
-    if recordings is not None:
-        sizes = measure_sample_sizes(tokenizer_folder, recordings, codes=codes, console=Console())
     return {
         "kmeans": [{**asdict(speed), "ratio": speed.ratio} for speed in speeds],
         "codes": codes,
@@ -66,10 +65,10 @@ def measure_kmeans(
 def _speed(count: int, codes: int, iterations: int, repeats: int) -> ClusteringSpeed:
     with tempfile.TemporaryDirectory() as folder:
         stored = _write_points(Path(folder) / "points", count)
-        own = _timing(lambda: fit_codebook(stored, codebook_size=codes, iterations=iterations, seed=0), repeats)
+        own = _timed(lambda: fit_codebook(stored, codebook_size=codes, iterations=iterations, seed=0), repeats)
         points = np.array(stored)
-        bare = _timing(lambda: _bare(points, codes, iterations), repeats)
-    return ClusteringSpeed(points=count, own=own, bare=bare, reservoir=_timing(lambda: _draw(count), 1))
+        bare = _timed(lambda: _bare(points, codes, iterations), repeats)
+    return ClusteringSpeed(points=count, own=own, bare=bare, reservoir=_timed(lambda: _draw(count), 1))
 
 
 def _write_points(path: Path, count: int) -> FloatArray:
@@ -96,14 +95,8 @@ def _draw(capacity: int) -> None:
         reservoir.add(rows)
 
 
-def _timing(work: Callable[[], object], repeats: int) -> Timing:
-    """Time the fastest of several runs; long work needs none that warms up."""
-    tries = []
-    for _ in range(repeats):
-        began = time.perf_counter(), time.process_time()
-        work()
-        tries.append((time.perf_counter() - began[0], time.process_time() - began[1]))
-    return Timing(seconds=min(wall for wall, _ in tries), cpu_seconds=min(cpu for _, cpu in tries))
+def _timed(work: Callable[[], object], repeats: int) -> Timing:
+    return timed(work, repeats, warm_up=False)  # long work needs no run that warms up
 
 
 def _show(speeds: Sequence[ClusteringSpeed], codes: int, iterations: int, console: Console) -> None:

@@ -37,21 +37,28 @@ def measure_sample_sizes(
     """Cluster samples of the bottlenecks of recordings, and measure the objective on the held-out ones.
 
     Raises:
-        InputError: there are fewer points than codes.
+        InputError: there are fewer points than codes, or none that are held out.
     """
     tokenizer = random_tokenizer() if tokenizer_folder is None else Tokenizer.from_pretrained(tokenizer_folder)
     files = [recordings.root / path for path in recordings.paths]
-    held = np.concatenate([*_bottlenecks(tokenizer, files[::HELD_OUT])])
+    held = [*_bottlenecks(tokenizer, files[::HELD_OUT])]
+    if not held:
+        seconds = tokenizer.config.samples_per_code / tokenizer.config.audio.sample_rate
+        raise InputError(
+            f"input={recordings.root}: every {HELD_OUT}th recording is held out, and each of these is shorter than a "
+            f"patch of {seconds:g} s; add longer recordings"
+        )
+    held_out = np.concatenate(held)
     rest = [file for number, file in enumerate(files) if number % HELD_OUT]
-    points = np.concatenate([np.zeros((0, held.shape[1]), np.float32), *_bottlenecks(tokenizer, rest)])
+    points = np.concatenate([np.zeros((0, held_out.shape[1]), np.float32), *_bottlenecks(tokenizer, rest)])
     if len(points) < codes:
         raise InputError(
             f"codes is {codes}, but {len(rest)} recordings of {recordings.root} give {len(points)} patches, and every "
             f"{HELD_OUT}th recording is held out; add recordings, or choose fewer codes"
         )
     counts = [count for each in POINTS_PER_CODE if (count := each * codes) < len(points)]
-    sizes = [_at_size(points, held, count, codes) for count in (*counts, len(points))]
-    _show(sizes, codes, len(held), console)
+    sizes = [_at_size(points, held_out, count, codes) for count in (*counts, len(points))]
+    _show(sizes, codes, len(held_out), console)
     return sizes
 
 

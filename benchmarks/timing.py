@@ -15,9 +15,10 @@ class Timing:
     cpu_seconds: float  # of this process; other processes do not change it
 
 
-def timed(work: Callable[[], object], repeats: int) -> Timing:
-    """Time the fastest of ``repeats`` runs, after one that warms up."""
-    work()
+def timed(work: Callable[[], object], repeats: int, *, warm_up: bool = True) -> Timing:
+    """Time the fastest of ``repeats`` runs, by default after one that warms up."""
+    if warm_up:
+        work()
     tries = []
     for _ in range(repeats):
         began = time.perf_counter(), time.process_time()

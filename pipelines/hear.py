@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from audio.mono import mono
+from audio.waveform import Waveform
 from foundation.configuration import render
 from foundation.errors import InputError
 from foundation.json_values import read_json
@@ -122,7 +123,8 @@ def _codes(audio: object, model: HearModel) -> list[Codes]:
         raise InputError(
             f"{problem}; it must be floating point, (n_sounds, n_samples), a tensor with at least one of each"
         )
-    return [model.tokenizer.encode(mono(sound, name="audio"), model.sample_rate) for sound in audio]
+    sounds = [Waveform(samples=mono(sound, name="audio"), sample_rate=model.sample_rate) for sound in audio]
+    return [model.tokenizer.encode(sound) for sound in sounds]
 
 
 def _choose(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:

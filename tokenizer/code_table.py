@@ -47,7 +47,7 @@ class CodeTable:
         if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
             return
         spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(samples)[None]))
-        bottlenecks = tokenizer.bottlenecks_of(samples)[0]  # (T, B, D), or states of a speech model
+        bottlenecks = tokenizer.bottlenecks_of(samples, spectrogram)[0]  # (T, B, D), or states of a speech model
         steps = len(bottlenecks)
         codes = tokenizer.nearest(bottlenecks).reshape(steps, bands, -1)[..., 0].flatten().numpy()  # (T * B,)
         distances = (bottlenecks.flatten(0, 1) - tokenizer.codebooks[0][codes]).square().sum(-1).numpy()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.waveform import FloatArray
+from audio.waveform import FloatArray, Waveform
 from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
@@ -126,7 +126,7 @@ def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> dict[
         spectrogram = tokenizer.normalise(tokenizer.log_mel(copy_to(torch.from_numpy(samples)[None], device)))
         steps = spectrogram.shape[1] // tokenizer.patch_frames
         target = spectrogram[:, : steps * tokenizer.patch_frames]
-        bottlenecks = tokenizer.bottlenecks_of(samples)
+        bottlenecks = tokenizer.bottlenecks_of(samples, spectrogram)
         plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().double()
         quantised += (tokenizer.spectrogram(tokenizer.nearest(bottlenecks)) - target).square().sum().double()
         values += target.numel()
@@ -159,11 +159,15 @@ def measure_stability(
         "shift": shift,
     }
     same, total = dict.fromkeys(changes, 0), 0
+
+    def encode(samples: FloatArray) -> npt.NDArray[np.int32]:
+        return tokenizer.encode(Waveform(samples=samples, sample_rate=tokenizer.config.audio.sample_rate)).values
+
     for samples in clips:
-        plain = tokenizer.encode(samples, tokenizer.config.audio.sample_rate).values
+        plain = encode(samples)
         total += plain.size
         for name, change in changes.items():
-            changed = tokenizer.encode(change(samples), tokenizer.config.audio.sample_rate).values
+            changed = encode(change(samples))
             same[name] += int((changed == plain).sum())
     return {name: count / max(total, 1) for name, count in same.items()}
 

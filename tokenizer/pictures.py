@@ -20,7 +20,8 @@ def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequenc
         padded[: len(original.samples)] = original.samples
         spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(padded)[None]))
         found[f"{number}:original"] = spectrogram[0]
-        found[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(tokenizer.bottlenecks_of(padded))[0]
+        bottlenecks = tokenizer.bottlenecks_of(padded, spectrogram)
+        found[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(bottlenecks)[0]
         found[f"{number}:codebook"] = tokenizer.spectrogram(torch.from_numpy(each.values)[None])[0]
         found[f"{number}:codes"] = torch.from_numpy(each.values)
     return {name: picture.contiguous() for name, picture in found.items()}

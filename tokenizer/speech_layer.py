@@ -26,6 +26,7 @@ from audio.speech_models.encoder import load_speech_encoder
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 from foundation.files import aside
+from foundation.ranges import require, require_least
 from foundation.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_hash
 from foundation.threads import one_thread
 
@@ -39,6 +40,9 @@ class SpeechLayerConfig:
     layer: int  # from 1 on
     model: str  # such as HuBERT
     files: str  # hash of the model's files
+
+    def __post_init__(self) -> None:
+        require_least(self, "speech_layer", "layer", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,8 @@ class SpeechLayer(nn.Module):
         option: names the folder in messages.
 
     Raises:
-        InputError: the folder holds other files than those of the config, or files that cannot be read.
+        InputError: the folder holds other files than those of the config, files that cannot be read, or a model
+            without the layer.
     """
 
     def __init__(self, config: SpeechLayerConfig, folder: Path, *, option: str) -> None:
@@ -81,6 +86,8 @@ class SpeechLayer(nn.Module):
         self.config = config
         self.folder = folder
         self.encoder = load_speech_encoder(folder, option=option, last_layer=config.layer)
+        layers = self.encoder.layers
+        require(config.layer <= layers, "speech_layer.layer", config.layer, f"{option}={folder} has {layers} layers")
         self.transformer = self.encoder.transformer  # here a module, so that `to` moves it
         self.width = self.encoder.width
 

@@ -131,7 +131,7 @@ class Tokenizer(nn.Module):
         left, step = len(samples), self.config.samples_per_code
         for states in layer.pieces(samples):
             covered = min(left, len(states) * step)
-            yield self.nearest(states[:, None]).to("cpu", torch.int32), covered  # (T, D) -> (T, 1, D), one band
+            yield self.nearest(states[:, None]).to(torch.int32), covered  # (T, D) -> (T, 1, D), one band
             left -= covered
 
     def _frames(self, blocks: Iterable[FloatArray], sizes: deque[int]) -> Iterator[Tensor]:
@@ -197,8 +197,10 @@ class Tokenizer(nn.Module):
         """Invert `normalise`."""
         return spectrogram * self.std.to(spectrogram.device) + self.mean.to(spectrogram.device)
 
-    def bottlenecks_of(self, samples: FloatArray) -> Tensor:
+    def bottlenecks_of(self, samples: FloatArray, spectrogram: Tensor | None = None) -> Tensor:
         """Compute the vectors that are quantised, of each whole patch of samples ``(num_samples,)`` at the own rate.
+
+        A ``spectrogram`` that is known is not computed again: the samples' normalised log-mel ``(1, time, mels)``.
 
         Returns:
             Bottlenecks, or states of the speech layer: ``(1, num_samples // samples_per_code, bands, bottleneck)``.
@@ -206,8 +208,9 @@ class Tokenizer(nn.Module):
         if self.speech_layer is not None:
             whole = len(samples) // self.config.samples_per_code
             return self.speech_layer.states(samples)[None, :whole, None]  # (T, D) -> (1, T, 1, D)
-        recording = torch.from_numpy(samples)[None].to(self.centroids.device)
-        return self.bottlenecks(self.normalise(self.log_mel(recording)))
+        if spectrogram is None:
+            spectrogram = self.normalise(self.log_mel(torch.from_numpy(samples)[None].to(self.centroids.device)))
+        return self.bottlenecks(spectrogram)
 
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
         """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``.

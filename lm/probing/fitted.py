@@ -86,12 +86,12 @@ class FittedProbe:
         """Fit the training clips of ``features (clips, dim)`` with each penalty in turn, and keep the last fit."""
         train, targets = powered(features[task.rows["train"]], config.power), task.targets[task.rows["train"]]
         scaler = StandardScaler().fit(train)
-        standard = {"train": scaler.transform(train), "axes": np.eye(train.shape[1], dtype=np.float32)}
-        classifier, prepared = create_classifier(standard, targets, task, config)
+        classifier, _, rotation = create_classifier({"train": scaler.transform(train)}, targets, task, config)
         for penalty in penalties:
             classifier.fit(penalty)
         weights, bias = classifier.linear()  # (dimensions that the classifier reads, classes), (classes,)
-        own = prepared["axes"].astype(np.float64) @ weights / scaler.scale_[:, None]  # (dim, classes)
+        standard = weights if rotation is None else rotation.astype(np.float64) @ weights  # (dim, classes)
+        own = standard / scaler.scale_[:, None]
         linear = nn.Linear(own.shape[0], own.shape[1], dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(own.T))

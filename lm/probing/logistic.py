@@ -52,17 +52,21 @@ def powered(features: FloatArray, power: float) -> FloatArray:
     return features if power == 1 else (np.sign(features) * np.abs(features) ** power).astype(np.float32)
 
 
-def rotate_to_row_space(features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Rotate ``(clips, dim)`` to ``(clips, train clips)`` in each split if that is smaller; else change nothing."""
+def rotate_to_row_space(features: Mapping[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray | None]:
+    """Rotate ``(clips, dim)`` to ``(clips, directions)`` in each split if train has fewer clips than dimensions.
+
+    Returns:
+        The features, and the matrix ``(dim, directions)`` that rotated them; None if they are unchanged.
+    """
     if features["train"].shape[1] <= len(features["train"]):
-        return dict(features)
+        return dict(features), None
     train = features["train"].astype(np.float64)
     variances, left = np.linalg.eigh(train @ train.T)  # of a Gram matrix: squares of the singular values
     large = variances > SMALLEST_VARIANCE * variances[-1]
     large[-1] = True  # constant features keep one direction, in which all clips are 0
     norms = np.sqrt(np.maximum(variances[large], np.finfo(np.float64).tiny))
     right = (train.T @ left[:, large] / norms).astype(np.float32)  # (dim, directions)
-    return {split: values @ right for split, values in features.items()}
+    return {split: values @ right for split, values in features.items()}, right
 
 
 def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:

@@ -124,7 +124,7 @@ def _scores(
     penalties: Sequence[float],
 ) -> Iterator[FloatArray]:
     """Give the scores ``(clips, classes)`` of a split after the fit of each penalty in turn to ``targets`` of train."""
-    classifier, prepared = create_classifier(standard, targets, task, config)
+    classifier, prepared, _ = create_classifier(standard, targets, task, config)
     for penalty in penalties:
         classifier.fit(penalty)
         yield classifier.scores(prepared[split])
@@ -132,11 +132,15 @@ def _scores(
 
 def create_classifier(
     standard: Mapping[str, FloatArray], targets: BoolArray, task: ProbeTask, config: ProbeConfig
-) -> tuple[LogisticProbe | RidgeProbe, Mapping[str, FloatArray]]:
-    """Create the classifier of train's standardised features ``(clips, dim)``, and the features it reads, by split."""
+) -> tuple[LogisticProbe | RidgeProbe, Mapping[str, FloatArray], FloatArray | None]:
+    """Create the classifier of train's standardised features ``(clips, dim)``.
+
+    Returns:
+        The classifier; the features that it reads, by split; and the matrix that rotated them, None if none did.
+    """
     if config.classifier == "ridge":
-        return RidgeProbe(standard["train"], targets), standard
-    rotated = rotate_to_row_space(standard)
+        return RidgeProbe(standard["train"], targets), standard, None
+    rotated, rotation = rotate_to_row_space(standard)
     classifier = LogisticProbe(
         rotated["train"],
         targets,
@@ -144,7 +148,7 @@ def create_classifier(
         max_iterations=config.max_iterations,
         tolerance=tolerance_of(len(task.rows["train"])),
     )
-    return classifier, rotated
+    return classifier, rotated, rotation
 
 
 def fit_penalties(
@@ -161,7 +165,7 @@ def fit_penalties(
     ``targets`` are ``(clips, classes)``, ``penalties`` values of C, ascending: each fit starts from the solution of the
     previous fit.
     """
-    classifier, prepared = create_classifier(features, targets["train"], task, config)
+    classifier, prepared, _ = create_classifier(features, targets["train"], task, config)
     tries: list[Try] = []
     scores = np.zeros((0, 0), np.float32)
     for penalty in penalties:

@@ -43,11 +43,10 @@ class RidgeProbe:
             penalised.flat[:: len(penalised) + 1] += 1 / penalty
             self._weights = solve(penalised, self._answers, assume_a="pos", overwrite_a=True)
 
-    def linear(self) -> tuple[FloatArray, FloatArray]:
+    def linear(self) -> tuple[DoubleArray, DoubleArray]:
         """Return weights ``(dim, classes)`` and bias ``(classes,)`` of the `scores`."""
-        axes = np.eye(len(self._centre), dtype=np.float32)
-        bias = self.scores(np.zeros_like(axes[:1]))[0]
-        return self.scores(axes) - bias, bias
+        weights = self._features.T @ self._weights if self._by_clips else self._weights
+        return weights, self._shares - self._centre @ weights
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0."""

@@ -55,6 +55,7 @@ def test_all_ways_to_write_a_sound_are_the_same(given: object) -> None:
             np.array([0.0, -32768.0]),
             "the largest of samples is 3.28e\\+04; sound lies in .*: divide 16-bit numbers by 32768",
         ),
+        (SOUND * 8000, "the largest of samples is 4e\\+03; sound lies in .*: divide 16-bit numbers by 32768"),
         (np.zeros((4, 5)), r"shape \(4, 5\), in which channels cannot be told from samples"),
         (np.zeros((40, 50)), "channels cannot be told"),
         (np.zeros((2, 2, 9)), "3 dimensions"),
@@ -84,9 +85,9 @@ def test_a_whole_rate_of_any_type_is_the_rate(rate: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "rate", ["44100", 44_100.5, 0, -8000, float("nan"), float("inf"), 2_000_000, True, [44_100], np.array([1])]
+    "rate", ["44100", 44_100.5, 0, 16, 999, -8000, float("nan"), float("inf"), 2_000_000, True, [44_100], np.array([1])]
 )
 def test_other_rates_are_refused(rate: int) -> None:
-    with pytest.raises(InputError, match=r"sample_rate is .*; give a number of Hz, whole and up to 1000000") as error:
+    with pytest.raises(InputError, match=r"sample_rate is .*; give a whole number of Hz, 1000 to 1000000") as error:
         as_waveform(SOUND, rate)
     assert "\n" not in str(error.value)

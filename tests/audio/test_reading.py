@@ -239,9 +239,20 @@ def test_a_file_that_is_no_sound_is_named(tmp_path: Path) -> None:
         read(tmp_path / "text.wav", 16_000)
 
 
-def test_a_rate_must_be_positive(tone: Tone) -> None:
-    with pytest.raises(InputError, match="sample_rate is 0"):
-        read(tone("a.wav"), 0)
+@pytest.mark.parametrize("rate", [0, -1, 0.5, 8000.5, float("nan"), 10**9, "8000", True])
+def test_a_rate_must_be_a_whole_number_of_hz(tone: Tone, rate: int) -> None:
+    path = tone("a.wav")
+    with (
+        at_most_seconds(10),
+        pytest.raises(InputError, match=r"sample_rate is .*; give a whole number of Hz, 1 to"),
+    ):
+        read(path, rate)
+
+
+@pytest.mark.parametrize("rate", [8000.0, np.float32(8000), np.array(8000)])
+def test_a_whole_rate_of_any_type_is_the_rate(tone: Tone, rate: int) -> None:
+    path = tone("a.wav")
+    assert np.array_equal(read(path, rate).samples, read(path, 8000).samples)
 
 
 def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:

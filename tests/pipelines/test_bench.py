@@ -17,6 +17,8 @@ from benchmarks.sounds import random_tokenizer, write_noise
 from benchmarks.vocoder import device_of, engines_here, measure, multiply_adds, rate, weight_bytes
 from foundation.errors import InputError
 from pipelines.bench import bench
+from tests.hostile.special_files import at_most_seconds
+from tests.tokenizer.speech import speech_tokenizer
 from tests.vocoder.sounds import tiny_config
 from tokenizer.config import TokenizerConfig
 from vocoder.engines import numba_streams
@@ -42,6 +44,18 @@ def test_speed_is_split_into_parts_beside_the_bare_libraries(
         assert set(row["bare"]) == {"reading", "resampling", "mel"}
         assert row["times_real_time"] == pytest.approx(row["sound_seconds"] / row["total"]["seconds"])
     assert "times real time" in capsys.readouterr().out
+
+
+def test_codes_of_a_speech_model_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    speech_tokenizer(tmp_path / "weights").save_pretrained(tmp_path / "run/tokenizer")
+    with at_most_seconds(10), pytest.raises(InputError, match=r"model=.*run: a speech model makes the codes.*autoenc"):
+        bench(options(model=str(tmp_path / "run"), seconds=3_000.0))
+
+
+def test_held_out_recordings_without_a_patch_are_refused(tmp_path: Path) -> None:
+    write_noise(tmp_path / "a.wav", seconds=0.01, sample_rate=16_000, format="WAV")
+    with pytest.raises(InputError, match=r"every 5th recording is held out, and each of these is shorter than a patch"):
+        bench(options(what="kmeans", input=str(tmp_path)))
 
 
 def test_k_means_is_measured_beside_bare_faiss_and_by_the_number_of_points(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from foundation.errors import InputError
 from tests.tokenizer.conftest import RATE, sound
@@ -32,6 +33,17 @@ def test_usage_counts_each_level_in_all_bands() -> None:
     usage = measure_usage([codes], 3, levels=2)
     assert [level.counts for level in usage.by_level] == [(3, 1, 0), (0, 1, 3)]
     assert usage.counts == (3, 2, 3)
+
+
+def test_loud_recordings_are_measured(tokenizer: Tokenizer) -> None:
+    """Recordings may have samples up to 10,000; the limit for samples of callers of Python is lower."""
+    assert measure_stability(tokenizer, [2_000 * sound(0.5)], HealthConfig(), seed=0)["gain"] >= 0
+
+
+def test_a_known_spectrogram_gives_the_same_bottlenecks(tokenizer: Tokenizer) -> None:
+    samples = sound(1.0)
+    spectrogram = tokenizer.normalise(tokenizer.log_mel(torch.from_numpy(samples)[None]))
+    assert torch.equal(tokenizer.bottlenecks_of(samples, spectrogram), tokenizer.bottlenecks_of(samples))
 
 
 def test_quantisation_costs_something(tokenizer: Tokenizer) -> None:

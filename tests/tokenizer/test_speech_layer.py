@@ -20,7 +20,7 @@ from tests.reference import nearest_by_level, states_by_window
 from tests.tokenizer.speech import CODES, RATE, speech, speech_tokenizer
 from tokenizer.sample import draw_states
 from tokenizer.signals import quantised_vectors
-from tokenizer.speech_layer import FOLDER
+from tokenizer.speech_layer import FOLDER, SpeechLayerConfig
 from tokenizer.tokenizer import Tokenizer
 
 SOUND = speech()
@@ -122,6 +122,13 @@ def test_a_folder_needs_no_other(tmp_path: Path) -> None:
     assert "layer 2 of HuBERT" in (tmp_path / "tokenizer/README.md").read_text()
     loaded.save_pretrained(tmp_path / "again")
     assert Tokenizer.from_pretrained(tmp_path / "again").format == made.format
+
+
+def test_a_layer_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"speech_layer\.layer is 0; it must be 1 or more"):
+        SpeechLayerConfig(layer=0, model="HuBERT", files="")
+    with pytest.raises(InputError, match=r"speech_layer\.layer is 4; wav2vec2\.weights=.* has 3 layers"):
+        speech_tokenizer(tmp_path, layer=4)
 
 
 def test_another_layer_or_model_is_another_tokenizer(tmp_path: Path) -> None:

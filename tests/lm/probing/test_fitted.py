@@ -1,5 +1,6 @@
 """A fitted probe answers as the probe of the comparison does, also after it was saved."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Literal
 
@@ -71,3 +72,14 @@ def test_vectors_of_another_size_and_damaged_files_are_refused(tmp_path: Path) -
     (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-8])
     with pytest.raises(InputError, match="holds a damaged probe"):
         FittedProbe.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "ridge"])
+def test_no_matrix_of_dimension_times_dimension_is_needed(classifier: Literal["logistic", "ridge"]) -> None:
+    task = _task(3)
+    features, config = _features(task, 4_000), ProbeConfig(classifier=classifier, max_iterations=2)
+    tracemalloc.start()
+    _fitted(task, features, config, (1.0,))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 4_000**2 / 2  # bytes; an identity matrix in float32 has 64 MB

@@ -96,7 +96,9 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
     mix = rng.standard_normal((40, dims))
     every = (rng.standard_normal((3, dims))[labels] + rng.standard_normal((150, 40)) @ mix).astype(np.float32)
     features = {"train": every[:100] - every[:100].mean(0), "test": every[100:] - every[:100].mean(0)}
-    rotated = rotate_to_row_space(features)
+    rotated, rotation = rotate_to_row_space(features)
+    assert rotation is not None
+    np.testing.assert_array_equal(rotated["test"], features["test"] @ rotation)
     assert rotated["train"].shape[1] <= 100
     for penalty in (1e-5, 1e-2):
         plain, other = (
@@ -110,7 +112,9 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
 
 def test_few_features_are_left_as_they_are() -> None:
     features = {"train": np.ones((5, 5), np.float32), "test": np.zeros((2, 5), np.float32)}
-    assert rotate_to_row_space(features)["train"] is features["train"]
+    same, rotation = rotate_to_row_space(features)
+    assert same["train"] is features["train"]
+    assert rotation is None
 
 
 # Several labels
