@@ -103,6 +103,12 @@ def fetch(address: HubAddress, *parts: str) -> Path:
     raise InputError(f"{found.place} holds no {wanted}; {found.remedy}")
 
 
+def local_weights(weights: str) -> str:
+    """Return the local folder of weights: a copy of an address of the hub; every other text stays as it is."""
+    address = hub_address(weights)
+    return weights if address is None else str(fetch(address, ""))
+
+
 def fetch_run(address: HubAddress, part: str) -> Path:
     """Return a local copy of all parts of a run, which must hold ``part``; raises as `fetch` does."""
     fetch(address, part)

@@ -10,6 +10,7 @@ from pathlib import Path
 from audio.recordings.manifest import Manifest, recordings_hash
 from foundation.devices import choose_device
 from foundation.errors import InputError
+from foundation.hub import local_weights
 from foundation.progress import Terminal
 from foundation.threads import use_threads
 from lm.finetuning.body import RANDOM, Body, Source, freeze
@@ -75,7 +76,7 @@ def _open(settings: FinetuneSettings) -> Source:
             "output=null, and there is no model=RUN whose folder could hold the results; add output=FOLDER"
         )
     parts = {str(part): part_of(model, part) for part in needed} if model is not None else {}
-    return options.open(parts, weights=weights)
+    return options.open(parts, weights=local_weights(weights))
 
 
 def _require_layers(settings: FinetuneSettings, source: Source) -> None:

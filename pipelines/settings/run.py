@@ -12,6 +12,7 @@ from foundation.configuration import build, move_seeds
 from foundation.devices import Device
 from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
+from foundation.hub import local_weights
 from foundation.ranges import require
 from foundation.seeds import require_seed
 from lm.batches import MIN_PAIRS
@@ -297,7 +298,18 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
         if isinstance(values.get(name), str):
             values[name] = [values[name]]
-    return _with_readable_clips(build(RunSettings, values, name=""))
+    return _with_readable_clips(build(RunSettings, _with_local_weights(values), name=""))
+
+
+def _with_local_weights(values: Mapping[str, object]) -> dict[str, object]:
+    """Replace addresses of the Hugging Face hub in all options ``weights`` by local copies."""
+    found = dict(values)
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found[name] = _with_local_weights(value)
+        elif name == "weights" and isinstance(value, str):
+            found[name] = local_weights(value)
+    return found
 
 
 def _with_readable_clips(settings: RunSettings) -> RunSettings:

@@ -13,11 +13,14 @@ from pipelines.commandline.refusals import resolved
 from pipelines.decode import decode
 from pipelines.demonstration.models import DemoModels
 from pipelines.encode import encode
+from pipelines.finetuning.job import _open as open_body
 from pipelines.finetuning.options import finetune_settings
 from pipelines.generate import generate
 from pipelines.hear import load_model
 from pipelines.score import score
+from pipelines.settings.run import run_settings
 from pipelines.store.run_folder import part_of
+from tests.audio.speech_models.checkpoints import save_checkpoint
 from tests.hub import store_in_cache, use_hub
 from tests.pipelines.decoding.test_generate import options as generating
 from tests.pipelines.demonstration.test_answers import options as demonstrating
@@ -90,6 +93,24 @@ def test_results_need_a_place_on_this_machine() -> None:
 def test_a_part_that_a_run_lacks_is_named() -> None:
     with pytest.raises(InputError, match=r"\(HF_HUB_OFFLINE is set\) holds no wav2vec2/config.json; unset HF_HUB_OFF"):
         part_of(Path(RUN), "wav2vec2")
+
+
+def test_weights_of_other_models_come_from_the_hub(
+    home: Path, tmp_path: Path, recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path / "hubert", "hubert", sample_rate=8000)
+    snapshot = store_in_cache(home, "user/hubert", tmp_path / "hubert")
+    use_hub(monkeypatch, home)
+    words = ("body=wav2vec2", "corpus.root=x", "output=y")
+    sources = [
+        open_body(finetune_settings(composed(*words, f"body.weights={weights}")))
+        for weights in (tmp_path / "hubert", "hf://user/hubert")
+    ]
+    assert sources[0].fingerprint == sources[1].fingerprint
+    assert sources[1].weights == snapshot
+    with initialize_config_module("conf", version_base="1.3"):
+        config = resolved(compose("run", overrides=["experiment=smoke", "wav2vec2.weights='hf://user/hubert'"]))
+    assert run_settings(config).wav2vec2.described.folder == snapshot
 
 
 def test_as_a_user_calls_them(home: Path, recordings: Path, tmp_path: Path) -> None:
