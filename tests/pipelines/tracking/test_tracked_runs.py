@@ -10,6 +10,7 @@ import pytest
 from pipelines.chain.chain import run_chain
 from pipelines.chain.tracked_run import figures
 from pipelines.results.run_record import read_results
+from pipelines.tracking.mlflow import FORBIDDEN
 from tests.killing import Call, call
 from tests.pipelines.chain.test_pairs import FOLDS, TRAINED
 from tests.pipelines.conftest import FinishedRun
@@ -62,7 +63,7 @@ def test_every_fold_is_recorded(parallel: int, name: str, tmp_path: Path, monkey
     for fold in folds:
         for training in ("language model", "SimCLR"):
             written = f"{training} {fold}, seed 0"
-            assert (written.replace(",", "_") if name == "mlflow" else written) in tracked
+            assert (FORBIDDEN.sub("_", written) if name == "mlflow" else written) in tracked
     assert record.state == "finished"
 
 
