@@ -80,10 +80,13 @@ def append_summary(path: Path, summary: Summary | None = None, *, step: int = 0)
 
 def steps_in(folder: Path) -> Iterator[int]:
     """Give the step of each event of all event files in a folder, as far as they can be read."""
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    paths = sorted(folder.glob("events.out.tfevents.*"))
+    if not paths:
+        return
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader  # slow to import
     from tensorboard.compat.proto.event_pb2 import Event
 
-    for path in sorted(folder.glob("events.out.tfevents.*")):
+    for path in paths:
         for record in RawEventFileLoader(str(path)).Load():
             event = Event.FromString(record)
             if event.HasField("summary"):

@@ -25,12 +25,13 @@ class EventFiles:
         self._run = run
         self._root = run.folder / FOLDER
         self._files: dict[str, Path] = {}  # of this process, by training
+        self._steps: dict[str, list[int]] = {}  # that are in them
         self._outcome: Path | None = None  # the file of options and figures
 
     def begin(self, training: TrackedTraining) -> None:
         """Remove what an earlier run logged of the training: all points follow."""
         remove(self._root / training.name)
-        self._files[training.name] = event_file(self._root / training.name)
+        self._files[training.name], self._steps[training.name] = event_file(self._root / training.name), []
 
     def add(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
         """Append points to the three logs of a training."""
@@ -43,10 +44,13 @@ class EventFiles:
                 loss = {"loss": values.pop(name)} if name in values else {}
                 append_scalars(path.parent / log / path.name, loss, step=point.step)
             append_scalars(path, values, step=point.step)
+            self._steps[training.name].append(point.step)
 
     def complete(self, training: TrackedTraining, points: Sequence[CurvePoint]) -> None:
         """Write the curve anew, unless the log has each of its steps once."""
-        logged = list(steps_in(self._root / training.name / next(iter(LOSSES))))
+        logged = self._steps.get(training.name)
+        if logged is None:  # this process did not train it, but an earlier run in this folder may have
+            logged = list(steps_in(self._root / training.name / next(iter(LOSSES))))
         if logged != [point.step for point in points]:
             self.begin(training)
             self.add(training, points)

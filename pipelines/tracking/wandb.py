@@ -48,7 +48,7 @@ class WandbRun:
             notes=run.command,
             dir=folder,
             mode=mode,
-            resume="allow",
+            resume="allow" if self._ledger.id else None,
             config={**run.config, "wordless": _about(run)},
             allow_val_change=True,
             reinit="create_new",

@@ -18,10 +18,11 @@ from tests.pipelines.finetuning import tiny_finetuning
 from tests.pipelines.tiny_chain import TINY, composed
 from tests.pipelines.tracking.records import READERS, prepare
 
+SLOW = pytest.mark.slow
 TRAININGS = {"autoencoder": "autoencoder", "language model": "lm", "vocoder": "vocoder"}  # and their stages
 
 
-@pytest.mark.parametrize("name", ["tensorboard", pytest.param("mlflow", marks=pytest.mark.slow), "wandb"])
+@pytest.mark.parametrize("name", ["tensorboard", *(pytest.param(name, marks=SLOW) for name in ("mlflow", "wandb"))])
 def test_a_run_that_reuses_everything_is_recorded_whole(
     name: str, finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,7 +93,6 @@ def test_a_killed_run_says_so_and_is_completed(
         assert [step for step, _ in whole.curves[f"{training}/train_loss"]] == [4, 8]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
 def test_a_fine_tuning_is_recorded(
     name: str, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
