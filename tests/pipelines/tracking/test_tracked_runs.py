@@ -18,11 +18,11 @@ from tests.pipelines.finetuning import tiny_finetuning
 from tests.pipelines.tiny_chain import TINY, composed
 from tests.pipelines.tracking.records import READERS, prepare
 
-SLOW = pytest.mark.slow
+EACH = ["tensorboard", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mlflow", "wandb"))]
 TRAININGS = {"autoencoder": "autoencoder", "language model": "lm", "vocoder": "vocoder"}  # and their stages
 
 
-@pytest.mark.parametrize("name", ["tensorboard", *(pytest.param(name, marks=SLOW) for name in ("mlflow", "wandb"))])
+@pytest.mark.parametrize("name", EACH)
 def test_a_run_that_reuses_everything_is_recorded_whole(
     name: str, finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_killed_run_says_so_and_is_completed(
         assert [step for step, _ in whole.curves[f"{training}/train_loss"]] == [4, 8]
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
+@pytest.mark.parametrize("name", EACH)
 def test_a_fine_tuning_is_recorded(
     name: str, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
