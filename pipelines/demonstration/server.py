@@ -7,38 +7,16 @@ import tempfile
 import threading
 import warnings
 import webbrowser
-from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
 
 from foundation.errors import InputError
 from foundation.text import escape
+from pipelines.demonstration.local_requests import LocalRequestsOnly, OwnSourcesOnly
 from pipelines.demonstration.options import DemoConfig
 from pipelines.store.run_folder import run_of
 
 HOST = "127.0.0.1"
 LARGEST_FILE = "500mb"
-# A browser refuses everything of another host. Gradio's own scripts are inline, and use eval for `js=`.
-POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'"
-
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaitable[None]]
-
-
-class OwnSourcesOnly:
-    """ASGI middleware that adds the policy `POLICY` to each answer."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), (b"content-security-policy", POLICY)]
-            await send(message)
-
-        await self.app(scope, receive, send_with_policy)
 
 
 def require_free(port: int) -> None:
@@ -91,7 +69,7 @@ def serve(settings: DemoConfig) -> None:
             max_file_size=LARGEST_FILE,
             css=STYLE,
             head=f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
-            app_kwargs={"middleware": [Middleware(OwnSourcesOnly)]},
+            app_kwargs={"middleware": [Middleware(LocalRequestsOnly), Middleware(OwnSourcesOnly)]},
         )
         print(f"{url}  (Ctrl-C ends it)", flush=True)
         if settings.browser:
