@@ -14,12 +14,12 @@ recording at every threshold without decoding it again.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from audio.waveform import FloatArray
+from audio.waveform import FloatArray, Waveform
 from foundation.ranges import require
 
 MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
@@ -109,6 +109,13 @@ def find_edges(powers: Powers) -> Edges:
     last = len(depths) - 1
     falls = tuple((last - block, depth) for block, depth in _steps(depths[::-1]))
     return Edges(rises=_steps(depths), falls=falls[::-1])
+
+
+def trim_ends(waveform: Waveform, trim_db: float) -> Waveform:
+    """Return a recording at its own rate without the ends that ``corpus.inspection.trim_db`` cuts off."""
+    edges = find_edges(block_powers(waveform.samples, waveform.sample_rate))
+    part = edges.part(trim_db, len(waveform.samples), waveform.sample_rate)
+    return replace(waveform, samples=waveform.samples[part.start : part.start + part.num_samples])
 
 
 def _steps(depths: npt.NDArray[np.int64]) -> Steps:

@@ -49,6 +49,7 @@ class ProbeDescription:
     answer: Answer
     test_accuracy: float  # for several labels, mean average precision
     chance: float  # test accuracy of the class that is most frequent in train; 0 for several labels
+    trim_db: float | None = None  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
 
     def __post_init__(self) -> None:
         if not self.classes or self.dim < 1:
@@ -82,6 +83,7 @@ class FittedProbe:
         recipe: VectorRecipe,
         penalties: Sequence[float],
         test_accuracy: float,
+        trim_db: float | None = None,
     ) -> "FittedProbe":
         """Fit the training clips of ``features (clips, dim)`` with each penalty in turn, and keep the last fit."""
         train, targets = powered(features[task.rows["train"]], config.power), task.targets[task.rows["train"]]
@@ -105,6 +107,7 @@ class FittedProbe:
             answer="value" if config.classifier == "ridge" else "several" if task.multi_label else "one",
             test_accuracy=test_accuracy,
             chance=0.0 if task.multi_label else _chance(task),
+            trim_db=trim_db,
         )
         return cls(linear, description)
 

@@ -9,12 +9,13 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio.reading import read
 from audio.recordings.corpus import CorpusConfig, build_manifest
 from audio.recordings.inspection import InspectionConfig, inspect
 from audio.recordings.manifest import Clip
 from audio.recordings.measurement import measure
 from audio.recordings.splits import SplitConfig
-from audio.trimming import Edges, Part, block_powers, find_edges
+from audio.trimming import Edges, Part, block_powers, find_edges, trim_ends
 from audio.waveform import FloatArray
 from foundation.errors import InputError
 from tests.audio.conftest import Tone
@@ -100,6 +101,17 @@ def test_a_tone_in_noise_is_found_to_the_block(tmp_path: Path) -> None:
     assert (clip.start, clip.num_samples, clip.trimmed) == (2_400, 4_000, 4_080)
     (all_of_it,) = clips(tmp_path, 60)
     assert (all_of_it.start, all_of_it.num_samples, all_of_it.trimmed) == (0, 8_080, 0)
+
+
+@pytest.mark.parametrize("trim_db", [30.0, 60.0])
+def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) -> None:
+    noise_around_a_tone(tmp_path / "a.wav", before=0.31, tone=0.5, after=0.213)
+    (clip,) = clips(tmp_path, trim_db)
+    whole = read(tmp_path / "a.wav")
+    trimmed = trim_ends(whole, trim_db)
+    assert trimmed.sample_rate == RATE
+    np.testing.assert_array_equal(trimmed.samples, whole.samples[clip.start : clip.start + clip.num_samples])
+    assert (len(trimmed.samples) < len(whole.samples)) == (trim_db == 30)
 
 
 def test_a_block_that_the_tone_enters_halfway_is_in(tmp_path: Path) -> None:

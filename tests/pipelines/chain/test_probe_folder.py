@@ -1,0 +1,57 @@
+"""The probe that a run saves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from audio.recordings.manifest import Clip, Manifest, read_manifest
+from lm.probing.fitted import FittedProbe
+from pipelines.chain.probe_folder import write_probe
+from pipelines.settings.run import run_settings
+from pipelines.store.store import Entry
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import composed, entries
+
+
+def part_of_a_recording(clip: Clip) -> Clip:
+    return replace(clip, segment=0)
+
+
+def trimmed(clip: Clip) -> Clip:
+    return replace(clip, trimmed=100)
+
+
+@pytest.mark.parametrize(
+    ("trim_db", "changes", "wanted"),
+    [
+        (None, [], None),
+        (30.0, [], 30.0),  # the ends of other sounds may be silent where those of the clips are not
+        (30.0, [trimmed], 30.0),
+        (30.0, [part_of_a_recording], None),  # a table names parts, which are never trimmed
+        (30.0, [part_of_a_recording, trimmed], 30.0),  # segments of trimmed recordings
+    ],
+)
+def test_a_probe_says_how_its_clips_were_trimmed(
+    trim_db: float | None,
+    changes: list[Callable[[Clip], Clip]],
+    wanted: float | None,
+    finished_run: FinishedRun,
+    tmp_path: Path,
+) -> None:
+    folders = {folder.parent.name: folder for folder in entries(finished_run.store)}
+    made = {
+        stage: Entry(stage=stage, key=folder.name, folder=folder, reused=True)
+        for stage, folder in folders.items()
+        if stage in ("probe", "gpt_features", "code_features")
+    }
+    clips = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).clips
+    for change in changes:
+        clips = tuple(map(change, clips))
+    word = "null" if trim_db is None else str(trim_db)
+    settings = run_settings(composed(tmp_path, f"corpus.inspection.trim_db={word}"))
+    write_probe(tmp_path, made, Manifest(root=tmp_path, clips=clips), settings)
+    probe = FittedProbe.from_pretrained(tmp_path / "probe")
+    own = FittedProbe.from_pretrained(finished_run.folder / "probe")
+    assert probe.description == replace(own.description, trim_db=wanted)
