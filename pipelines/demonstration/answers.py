@@ -1,4 +1,4 @@
-"""What happens on the page: functions from inputs to what is shown, without Gradio."""
+"""The answers of the page: functions from its inputs to what it shows, without Gradio."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -53,8 +53,8 @@ class Continued:
 class DemoAnswers:
     """The answers of a run to any number of users.
 
-    The models compute one thing at a time, because the engines of WaveNet share their threads. Users take turns after
-    each piece of sound, so all of them are served.
+    One thing is computed at a time, because the engines of WaveNet share their threads, and matplotlib its settings.
+    Users take turns after each piece of sound, so all of them are served.
     """
 
     def __init__(self, models: DemoModels, *, max_seconds: float) -> None:
@@ -66,13 +66,13 @@ class DemoAnswers:
         if path is None:
             return Shown()
         try:
-            analysis = self._alone(lambda: analyse(self.models, path, max_seconds=self.max_seconds))
+            analysis, drawing = self._alone(lambda: self._analysis_and_drawing(path))
         except InputError as error:
             return Shown(problem=str(error))
         return Shown(
             analysis=analysis,
             facts=analysis.facts(),
-            drawing=draw_sound(analysis),
+            drawing=drawing,
             codes=codes_text(analysis),
             answers=self._answers(analysis),
         )
@@ -120,17 +120,25 @@ class DemoAnswers:
         prompt = prompt_of(analysis, request.after)
         rate, sound = prompt.waveform.sample_rate, prompt.waveform.samples
         stream = StreamText(f"stream-{next(self._streams)}", rate)
-        yield Continued(stream=stream.add(sound[-round(LEAD_SECONDS * rate) :]), status="The GPT reads the prompt …")
+        yield Continued(
+            stream=stream.add(sound[-round(LEAD_SECONDS * rate) :]), status="The GPT reads the prompt …"
+        )
         made: list[Waveform] = []
         for piece in self._in_turns(continue_sound(self.models, prompt, request)):
             made.append(piece)
             done = sum(each.seconds for each in made)
-            yield Continued(stream=stream.add(piece.samples), status=f"{done:.1f} of {request.seconds:g} s are made …")
+            yield Continued(
+                stream=stream.add(piece.samples), status=f"{done:.1f} of {request.seconds:g} s are made …"
+            )
         more = Waveform(samples=np.concatenate([each.samples for each in made]), sample_rate=rate)
         note = f"{prompt.waveform.seconds:.2f} s of the sound, then {more.seconds:.2f} s that the GPT continued"
         played = PlayedSound(title="Sound and continuation", note=note, sound=joined_sound(prompt.waveform, more))
         quiet = QUIET if mostly_silent(prompt.waveform, more) else ""
         yield Continued(stream=stream.text, status=quiet, player=players([played]))
+
+    def _analysis_and_drawing(self, path: Path) -> tuple[Analysis, Markup]:
+        analysis = analyse(self.models, path, max_seconds=self.max_seconds)
+        return analysis, draw_sound(analysis)
 
     def _answers(self, analysis: Analysis) -> dict[str, float] | str | None:
         probe, answers = self.models.probe, analysis.answers
