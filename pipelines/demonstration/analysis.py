@@ -8,18 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from audio.decoding import RecordingError
-from audio.reading import read_beginning
+from audio.reading import read, read_beginning, resampled
 from audio.recordings.inspection import InspectionConfig
+from audio.trimming import trim_ends
 from audio.waveform import FloatArray, Waveform
 from foundation.errors import InputError
-from lm.embeddings import layer_features
 from lm.model import LanguageModel
-from lm.pooling import bag_of_codes
-from lm.probing.fitted import FittedProbe
 from lm.rate_model import RateLanguageModel
 from pipelines.demonstration.models import DemoModels
-from pipelines.stages.features import BAG_OF_CODES
-from pipelines.store.stored_features import GPT, method_of_key
+from pipelines.demonstration.predictions import Predictor
 from tokenizer.codes import Codes
 from tokenizer.pictures import pictures
 from tokenizer.rates import split_rates
@@ -57,24 +54,24 @@ class Analysis:
     def facts(self) -> str:
         """Describe the codes, and the surprise of the language model, in a sentence or two."""
         form, count = self.codes.format, sum(each.values.size for each in split_rates(self.codes))
-        told = (
+        size = (
             f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}: "
             f"{form.bits_per_second:,.0f} bits per second."
         )
         if self.surprise is None or not len(self.surprise):
-            return told
+            return size
         mean, even = float(self.surprise.sum()) / count, math.log2(form.codebook_size)
         return (
-            f"{told} The GPT needs {mean:.2f} bits per code; {even:.2f} would be needed if all codes were equally "
+            f"{size} The GPT needs {mean:.2f} bits per code; {even:.2f} would be needed if all codes were equally "
             "probable."
         )
 
 
-def analyse(models: DemoModels, path: Path | None, *, max_seconds: float) -> Analysis:
+def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
     """Read a sound, encode it, and ask the language model and the probe about its codes.
 
     Raises:
-        InputError: there is no sound, or it is broken, silent, too short or too long.
+        InputError: the sound is broken, silent, too short or too long.
     """
     waveform = read_sound(path, models.tokenizer.format.sample_rate, max_seconds=max_seconds)
     codes = models.tokenizer.encode(waveform)
@@ -82,21 +79,29 @@ def analyse(models: DemoModels, path: Path | None, *, max_seconds: float) -> Ana
     if waveform.seconds < step:
         raise InputError(f"The sound lasts {waveform.seconds:.3f} s, and one code {step:.3f} s; give a longer one.")
     finest = split_rates(codes)[-1]
-    drawn = pictures(models.tokenizer.finest, [waveform], [finest])
+    predictor = models.predictor
+    spectrograms = pictures(models.tokenizer.finest, [waveform], [finest])
     return Analysis(
         waveform=waveform,
         codes=codes,
-        original=drawn["0:original"].cpu().numpy(),
-        decoded=drawn["0:codebook"].cpu().numpy(),
+        original=spectrograms["0:original"].cpu().numpy(),
+        decoded=spectrograms["0:codebook"].cpu().numpy(),
         surprise=surprise(models.language_model, codes),
-        answers=None if models.probe is None else answer(models.probe, models.language_model, finest),
+        answers=None if predictor is None else predictor.scores(_codes_for(predictor, path, finest, models)),
     )
 
 
-def read_sound(path: Path | None, sample_rate: int, *, max_seconds: float) -> Waveform:
+def _codes_for(predictor: Predictor, path: Path, codes: Codes, models: DemoModels) -> Codes:
+    """Return the ``codes`` of a sound, or those of its trimmed sound if the clips of the probe were trimmed."""
+    trim_db = predictor.about.trim_db
+    if trim_db is None:
+        return codes
+    tokenizer = models.tokenizer.finest
+    return tokenizer.encode(resampled(trim_ends(read(path), trim_db), tokenizer.format.sample_rate))
+
+
+def read_sound(path: Path, sample_rate: int, *, max_seconds: float) -> Waveform:
     """Read a sound for the page; messages name the file without its folder, which the user does not know."""
-    if path is None:
-        raise InputError("There is no sound yet; record one, or drop a file.")
     try:
         waveform = read_beginning(path, sample_rate, max_seconds + BEYOND)
     except RecordingError as error:
@@ -117,29 +122,3 @@ def surprise(model: LanguageModel | RateLanguageModel | None, codes: Codes) -> F
         return None
     bits: FloatArray = -model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
     return bits
-
-
-def answer(probe: FittedProbe, model: LanguageModel | RateLanguageModel | None, codes: Codes) -> dict[str, float]:
-    """Return the probe's score of each class, the highest first, for codes of the finest rate."""
-    about = probe.description
-    match method_of_key(about.of):
-        case "gpt" if isinstance(model, LanguageModel):
-            own = about.recipe
-            made = layer_features(
-                model,
-                [codes],
-                of=own.states,
-                vectors=own.vectors,
-                attentive=own.attentive,
-                surprise=own.surprise,
-            )
-            vectors = {f"{GPT}/{key}": values for key, values in made.items()}
-        case "bag_of_codes":
-            poolings = about.recipe.vectors.poolings
-            vectors = {f"{BAG_OF_CODES}:{each}": bag_of_codes(codes, each)[None] for each in poolings}
-        case method:
-            raise InputError(f"the probe of this run reads {method}, which its models do not make; make the run again")
-    if about.of not in vectors:
-        raise InputError(f"the probe of this run reads {about.of}, which its models do not make; make the run again")
-    scores = probe.scores(vectors[about.of])[0]
-    return {about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}

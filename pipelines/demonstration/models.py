@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from foundation.devices import choose_device
+from foundation.errors import InputError
 from foundation.saved_models import CONFIG
 from foundation.saved_models import PROBE as PROBE_KIND
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe
 from lm.rate_model import RateLanguageModel, load_language_model
 from pipelines.demonstration.options import DemoConfig
+from pipelines.demonstration.predictions import Predictor
 from pipelines.store.run_folder import run_of
 from tokenizer.codes import require_same_codebook
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
@@ -28,6 +30,7 @@ MISSING = {
     "probe": "It has no probe, so the page names no label.",
     "vocoder": "It has no WaveNet, so sounds are made without learning.",
 }  # what a page cannot do without a part of a run
+UNREAD = "Its probe reads {}, which its models do not compute, so the page names no label. Copy the whole run again."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +42,7 @@ class DemoModels:
     probe: FittedProbe | None
     vocoder: Vocoder | None
     sampling: Sampling  # of the sound
+    unread: str = ""  # features that the probe of the run reads and its models do not compute; then probe is None
 
     @classmethod
     def of_run(cls, settings: DemoConfig) -> "DemoModels":
@@ -48,6 +52,8 @@ class DemoModels:
     @classmethod
     def load(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
         """Load every part of a run's folder ``own`` that is there; only a tokenizer must be.
+
+        A probe that the other parts cannot feed is left out: a copy of a run may lack its language model.
 
         Raises:
             InputError: a part is damaged, or does not belong to the tokenizer.
@@ -65,7 +71,15 @@ class DemoModels:
         if vocoder is not None:
             vocoder.require_tokenizer(tokenizer.finest)
         probe = _if_there(own / PROBE_KIND.part, FittedProbe.from_pretrained)
-        return cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
+        fed = probe is None or _feeds(model, probe, tokenizer)
+        return cls(
+            tokenizer=tokenizer,
+            language_model=model,
+            probe=probe if fed else None,
+            vocoder=vocoder,
+            sampling=sampling,
+            unread="" if probe is None or fed else probe.description.of,
+        )
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -79,11 +93,16 @@ class DemoModels:
         return () if self.vocoder is None else self.vocoder.model.config.groups
 
     @property
+    def predictor(self) -> Predictor | None:
+        """The probe with the language model whose states it reads."""
+        return None if self.probe is None else Predictor(probe=self.probe, language_model=self.language_model)
+
+    @property
     def missing(self) -> Iterator[str]:
-        """Say what the page cannot do, a sentence for each part that the run lacks."""
+        """Say what the page cannot do, in a line for each part that the run lacks."""
         for part, found in (("lm", self.language_model), ("probe", self.probe), ("vocoder", self.vocoder)):
             if found is None:
-                yield MISSING[part]
+                yield UNREAD.format(self.unread) if part == "probe" and self.unread else MISSING[part]
 
     def synthesis(self, kind: Kind, *, group: str | None = None, seed: int = 0) -> Synthesis:
         """Return the synthesis of a kind of sound; only a learned one has groups."""
@@ -96,3 +115,14 @@ class DemoModels:
 
 def _if_there(folder: Path, opened: Callable[[Path], T]) -> T | None:
     return opened(folder) if (folder / CONFIG).is_file() else None
+
+
+def _feeds(
+    model: LanguageModel | RateLanguageModel | None, probe: FittedProbe, tokenizer: Tokenizer | RateTokenizer
+) -> bool:
+    """Return whether the models compute the features that a probe reads."""
+    try:
+        Predictor(probe=probe, language_model=model).require_features(tokenizer.finest.format)
+    except InputError:
+        return False
+    return True

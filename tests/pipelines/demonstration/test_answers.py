@@ -4,24 +4,31 @@ import base64
 import io
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+from matplotlib.figure import Figure
+from torch import nn
 
 from audio.waveform import Waveform
 from foundation.errors import InputError
+from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.answers import AVERAGE, Continued, DemoAnswers
 from pipelines.demonstration.continuing import Request, mostly_silent, prompt_of
 from pipelines.demonstration.examples import examples_of
-from pipelines.demonstration.models import DemoModels
+from pipelines.demonstration.models import MISSING, DemoModels
 from pipelines.demonstration.options import DemoConfig
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import save_rates_run, save_run, save_tokenizer, sweep
+from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
 from tokenizer.rates import split_rates
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.kind import Kind
@@ -42,6 +49,25 @@ def options(model: Path, **changes: object) -> DemoConfig:
         "engine": "auto",
     }
     return DemoConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
+
+
+def save_probe(run: Path, of: str, dim: int, *, trim_db: float | None = None) -> Path:
+    """Add a probe with random weights to a run."""
+    about = ProbeDescription(
+        of=of,
+        recipe=VectorRecipe(),
+        classes=("one", "two", "three"),
+        dim=dim,
+        power=1.0,
+        answer="one",
+        test_accuracy=0.5,
+        chance=0.4,
+        trim_db=trim_db,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        FittedProbe(nn.Linear(dim, 3, dtype=torch.float64), about).save_pretrained(run / "probe")
+    return run
 
 
 def answers_of(model: Path) -> DemoAnswers:
@@ -108,6 +134,27 @@ def test_the_probe_answers_as_the_comparison_did_for_every_test_clip(
     (wanted,) = (row["predictions"] for row in measured["methods"] if row["of"] == "gpt")
     shown = [answers.show(next(finished_run.store.rglob(clip))) for clip in measured["clips"]]
     assert [next(iter(each.answers)) for each in shown if isinstance(each.answers, dict)] == wanted
+
+
+def test_one_sound_is_drawn_at_a_time(tmp_path: Path, tone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawings change settings of matplotlib that all threads share."""
+    save_tokenizer(tmp_path, seed=0)
+    answers, drawing, most = answers_of(tmp_path), 0, 0
+    draw = Figure.savefig
+
+    def draw_slowly(figure: Figure, *args: Any, **options: Any) -> None:
+        nonlocal drawing, most
+        drawing += 1
+        most = max(most, drawing)
+        time.sleep(0.2)  # other users' sounds are analysed meanwhile
+        draw(figure, *args, **options)
+        drawing -= 1
+
+    monkeypatch.setattr(Figure, "savefig", draw_slowly)
+    with ThreadPoolExecutor(3) as users:
+        views = [*users.map(answers.show, [tone] * 3)]
+    assert most == 1
+    assert len({view.drawing for view in views}) == 1
 
 
 def test_players_hold_the_recording_and_each_kind_of_sound(answers: DemoAnswers, original: Path) -> None:
@@ -257,8 +304,59 @@ def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, ton
 
 
 def test_a_run_without_a_probe_says_so(tmp_path: Path) -> None:
-    (told,) = answers_of(save_run(tmp_path, seed=0)).models.missing
-    assert told == "It has no probe, so the page names no label."
+    (problem,) = answers_of(save_run(tmp_path, seed=0)).models.missing
+    assert problem == "It has no probe, so the page names no label."
+
+
+def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Path, tone: Path) -> None:
+    run = save_probe(save_run(tmp_path, seed=0), "gpt/layer_1:mean", GPT.model_dim)
+    whole = answers_of(run)
+    assert [*whole.models.missing] == []
+    assert whole.show(tone).answers is not None
+    (run / "lm").rename(tmp_path / "elsewhere")
+    answers = answers_of(run)
+    assert [*answers.models.missing] == [
+        MISSING["lm"],
+        "Its probe reads gpt/layer_1:mean, which its models do not compute, so the page names no label. "
+        "Copy the whole run again.",
+    ]
+    assert answers.show(tone).answers is None
+    assert answers.show(tone).drawing.count("<svg") == 2
+    *_, page = answers.hear(analysed(answers, tone), AVERAGE)
+    assert len(played_in(page)) == 4
+
+
+@pytest.mark.parametrize(
+    ("of", "dim"), [("gpt/layer_2:mean", 8), ("gpt/layer_1:mean", 7), ("bag_of_codes:thirds", 8), ("log_mel:mean", 32)]
+)
+def test_a_probe_of_other_models_names_no_label(of: str, dim: int, tmp_path: Path, tone: Path) -> None:
+    answers = answers_of(save_probe(save_run(tmp_path, seed=0), of, dim))
+    (problem,) = answers.models.missing
+    assert f"Its probe reads {of}, " in problem
+    assert analysed(answers, tone).answers is None
+
+
+def test_a_bag_of_codes_needs_no_language_model(tmp_path: Path, tone: Path) -> None:
+    save_tokenizer(tmp_path, seed=0)
+    save_probe(tmp_path, "bag_of_codes:mean", 8)
+    assert answers_of(tmp_path).show(tone).answers is not None
+
+
+def test_a_probe_reads_sounds_without_silent_ends_if_it_was_fitted_so(tmp_path: Path) -> None:
+    """The sound is trimmed at its own rate, before it is resampled, as the clips of a corpus are."""
+    rate, rng = 10_000, np.random.default_rng(0)
+    sound = np.concatenate([rng.normal(0, 1e-3, 6000), sweep(0.8, rate), rng.normal(0, 1e-3, 4000)])  # whole blocks
+    soundfile.write(tmp_path / "whole.wav", sound, rate)
+    soundfile.write(tmp_path / "sweep.wav", sound[6000:-4000], rate)
+    run = save_probe(save_run(tmp_path / "run", seed=0), "gpt/layer_1:mean", GPT.model_dim, trim_db=25)
+    trimming = answers_of(run)
+    plain = answers_of(save_probe(run, "gpt/layer_1:mean", GPT.model_dim))
+    wanted = plain.show(tmp_path / "sweep.wav").answers
+    assert trimming.show(tmp_path / "whole.wav").answers == wanted
+    assert plain.show(tmp_path / "whole.wav").answers != wanted
+    whole = analysed(trimming, tmp_path / "whole.wav")
+    assert whole.waveform.seconds == pytest.approx(1.8, abs=0.001)  # the rest of the page has the whole sound
+    np.testing.assert_array_equal(whole.codes.values, analysed(plain, tmp_path / "whole.wav").codes.values)
 
 
 def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Path) -> None:

@@ -1,0 +1,67 @@
+"""The labels that the probe of a run predicts for a sound."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio.waveform import FloatArray
+from foundation.errors import InputError
+from lm.embeddings import layer_features
+from lm.model import LanguageModel
+from lm.pooling import bag_of_codes
+from lm.probing.fitted import FittedProbe, ProbeDescription
+from lm.rate_model import RateLanguageModel
+from pipelines.stages.features import BAG_OF_CODES
+from pipelines.store.stored_features import GPT, method_of_key
+from tokenizer.codes import Codes, CodesFormat
+
+TRIED_STEPS = 3  # of the codes that a probe is tried with; poolings over thirds need no more
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictor:
+    """A probe, and the language model whose states it may read."""
+
+    probe: FittedProbe
+    language_model: LanguageModel | RateLanguageModel | None
+
+    @property
+    def about(self) -> ProbeDescription:
+        """What the probe reads and answers."""
+        return self.probe.description
+
+    def require_features(self, form: CodesFormat) -> None:
+        """Refuse a probe whose features the language model does not compute from codes of the finest rate.
+
+        A copy of a run may lack the language model, or hold that of another run.
+        """
+        values = np.zeros((TRIED_STEPS, form.streams), np.int32)
+        self.scores(Codes(values=values, num_samples=TRIED_STEPS * form.samples_per_code, format=form))
+
+    def scores(self, codes: Codes) -> dict[str, float]:
+        """Return the score of each class, the highest first, for codes of the finest rate."""
+        scores = self.probe.scores(self._features(codes))[0]
+        return {self.about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
+
+    def _features(self, codes: Codes) -> FloatArray:
+        """Compute the vector ``(1, dim)`` that the probe reads."""
+        recipe, model = self.about.recipe, self.language_model
+        match method_of_key(self.about.of):
+            case "gpt" if isinstance(model, LanguageModel):
+                by_layer = layer_features(
+                    model,
+                    [codes],
+                    of=recipe.states,
+                    vectors=recipe.vectors,
+                    attentive=recipe.attentive,
+                    surprise=recipe.surprise,
+                )
+                vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
+            case "bag_of_codes":
+                poolings = recipe.vectors.poolings
+                vectors = {f"{BAG_OF_CODES}:{each}": bag_of_codes(codes, each)[None] for each in poolings}
+            case _:
+                vectors = {}
+        if self.about.of not in vectors:
+            raise InputError(f"the probe reads {self.about.of}, which its models do not compute; copy the whole run")
+        return vectors[self.about.of]
