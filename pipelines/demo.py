@@ -1,4 +1,4 @@
-"""``wordless demo``: a page in the browser that shows and plays what a run knows of your sounds."""
+"""``wordless demo``: a page with the spectrogram, codes, predicted label and continuation of a sound."""
 
 from importlib.util import find_spec
 

@@ -9,7 +9,7 @@ COMMANDS = {
     "probe": "what do the representations know? linear probes on labels",
     "finetune": "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
     "predict": "what a fine-tuned model predicts for recordings",
-    "demo": "a page in the browser: drop or record a sound, see and hear what a run makes of it",
+    "demo": "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
     "publish": "the models of a run on the Hugging Face hub, with a model card",
     "report": "draw report.html from the results of a run",
     "runs": "the runs so far with their options and figures; --delete NAME, --prune",

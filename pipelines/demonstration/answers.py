@@ -29,7 +29,7 @@ QUIET = "Most of the continuation is silence. Continue earlier in the sound, or 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class SoundView:
     """What the page shows of a sound; empty where there is none."""
 
     analysis: Analysis | None = None
@@ -41,7 +41,7 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Continued:
+class ContinuationView:
     """What the page shows while a sound is continued."""
 
     stream: str = ""  # `StreamText`
@@ -61,15 +61,15 @@ class DemoAnswers:
         self.models, self.max_seconds = models, max_seconds
         self._turn, self._streams = Lock(), count()
 
-    def show(self, path: Path | None) -> Shown:
+    def show(self, path: Path | None) -> SoundView:
         """Analyse a sound; no sound shows nothing, and a sound that cannot be used a sentence that says why."""
         if path is None:
-            return Shown()
+            return SoundView()
         try:
             analysis, drawing = self._alone(lambda: self._analysis_and_drawing(path))
         except InputError as error:
-            return Shown(problem=str(error))
-        return Shown(
+            return SoundView(problem=str(error))
+        return SoundView(
             analysis=analysis,
             facts=analysis.facts(),
             drawing=drawing,
@@ -103,10 +103,10 @@ class DemoAnswers:
         seed: int,
         kind: str,
         voice: str | None,
-    ) -> Iterator[Continued]:
+    ) -> Iterator[ContinuationView]:
         """Continue a sound piece by piece; the last answer holds a player of the sound and its continuation."""
         if analysis is None:
-            yield Continued(problem="There is no sound to continue yet; record one, or drop a file.")
+            yield ContinuationView(problem="There is no sound to continue yet; record one, or drop a file.")
             return
         try:
             own = BY_KEY[kind]
@@ -114,27 +114,27 @@ class DemoAnswers:
             request = Request(after=after, seconds=seconds, temperature=temperature, seed=seed, kind=own, group=group)
             yield from self._continue(analysis, request)
         except InputError as error:
-            yield Continued(problem=f"{error}")
+            yield ContinuationView(problem=f"{error}")
 
-    def _continue(self, analysis: Analysis, request: Request) -> Iterator[Continued]:
+    def _continue(self, analysis: Analysis, request: Request) -> Iterator[ContinuationView]:
         prompt = prompt_of(analysis, request.after)
         rate, sound = prompt.waveform.sample_rate, prompt.waveform.samples
         stream = StreamText(f"stream-{next(self._streams)}", rate)
-        yield Continued(
+        yield ContinuationView(
             stream=stream.add(sound[-round(LEAD_SECONDS * rate) :]), status="The GPT reads the prompt …"
         )
         made: list[Waveform] = []
         for piece in self._in_turns(continue_sound(self.models, prompt, request)):
             made.append(piece)
             done = sum(each.seconds for each in made)
-            yield Continued(
+            yield ContinuationView(
                 stream=stream.add(piece.samples), status=f"{done:.1f} of {request.seconds:g} s are made …"
             )
         more = Waveform(samples=np.concatenate([each.samples for each in made]), sample_rate=rate)
         note = f"{prompt.waveform.seconds:.2f} s of the sound, then {more.seconds:.2f} s that the GPT continued"
         played = PlayedSound(title="Sound and continuation", note=note, sound=joined_sound(prompt.waveform, more))
         quiet = QUIET if mostly_silent(prompt.waveform, more) else ""
-        yield Continued(stream=stream.text, status=quiet, player=players([played]))
+        yield ContinuationView(stream=stream.text, status=quiet, player=players([played]))
 
     def _analysis_and_drawing(self, path: Path) -> tuple[Analysis, Markup]:
         analysis = analyse(self.models, path, max_seconds=self.max_seconds)

@@ -75,7 +75,7 @@ def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iter
 
 
 def mostly_silent(prompt: Waveform, more: Waveform) -> bool:
-    """Whether most of a continuation is far softer than the loudest part of its prompt."""
+    """Return whether most of a continuation is far softer than the loudest part of its prompt."""
     loudest = _levels(prompt).max(initial=-np.inf)
     levels = _levels(more)
     return bool(len(levels)) and float((levels < loudest - QUIET_DB).mean()) > MOSTLY

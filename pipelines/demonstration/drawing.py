@@ -56,22 +56,22 @@ SURPRISE = "surprise of the GPT, bits in each time step; dotted: all codes equal
 
 
 def _pictures(analysis: Analysis) -> list[Picture]:
-    finest, shown = analysis.finest, analysis.waveform.seconds
+    finest, seconds = analysis.finest, analysis.waveform.seconds
     low, high = (float(value) for value in np.quantile(analysis.original, [0.01, 0.99]))
     images: Mapping[str, FloatArray] = {
         "log-mel spectrogram of the sound": analysis.original,
         "log-mel spectrogram that its codes mean": analysis.decoded,
     }
     padded = len(finest.values) * finest.format.samples_per_code / finest.format.sample_rate
-    drawn = [
+    spectrograms = [
         Picture(title=title, values=values, seconds=padded, limits=(low, high), height=4.0)
         for title, values in images.items()
     ]
     title = "codes, from the quietest (dark) to the loudest (bright)"
     limits, height = (0, finest.format.codebook_size - 1), 0.6 + 0.4 * finest.format.streams
     strip = Picture(title=title, values=finest.values, seconds=padded, limits=limits, colours="cividis", height=height)
-    assert shown <= padded, "the last code is padded"
-    return [*drawn, strip]
+    assert seconds <= padded, "the last code is padded"
+    return [*spectrograms, strip]
 
 
 def _draw_surprise(axes: Axes, surprise: FloatArray, analysis: Analysis) -> None:

@@ -1,6 +1,7 @@
 // Plays a stream of sound (players.py, StreamText) while its text grows, piece after piece without a gap.
 window.wordless = {
   context: null, // of Web Audio; a browser allows it after a click
+  stopped: true, // pieces that arrive late are not played
   name: "", // of the stream
   played: 0, // pieces
   end: 0, // when the last piece ends, on the clock of the context
@@ -10,19 +11,25 @@ window.wordless = {
     this.stop();
     this.context ??= new AudioContext();
     this.context.resume();
+    this.stopped = false;
   },
 
   stop() {
+    this.stopped = true;
+    this.forget();
+  },
+
+  forget() {
     this.sources.forEach((source) => source.stop());
     Object.assign(this, { name: "", played: 0, end: 0, sources: [] });
   },
 
   play(text) {
-    if (!text || !this.context) return;
+    if (!text || this.stopped) return;
     const [head, ...pieces] = text.split("\n");
     const [name, rate] = head.split(" ");
     if (name !== this.name) {
-      this.stop();
+      this.forget();
       this.name = name;
     }
     for (const piece of pieces.slice(this.played)) this.append(piece, Number(rate));

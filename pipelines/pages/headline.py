@@ -71,7 +71,7 @@ def silence_warning(sounds: Sequence[Sound]) -> str | None:
 
 
 def mostly_silent(sound: Sound) -> bool:
-    """Whether most of the new part of a generated sound is silent."""
+    """Return whether most of the new part of a generated sound is silent."""
     return sound.figures.get("silence", 0.0) > MOSTLY_SILENT
 
 

@@ -22,7 +22,7 @@ from audio.waveform import Waveform
 from foundation.errors import InputError
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from pipelines.demonstration.analysis import Analysis
-from pipelines.demonstration.answers import AVERAGE, Continued, DemoAnswers
+from pipelines.demonstration.answers import AVERAGE, ContinuationView, DemoAnswers
 from pipelines.demonstration.continuing import Request, mostly_silent, prompt_of
 from pipelines.demonstration.examples import examples_of
 from pipelines.demonstration.models import MISSING, DemoModels
@@ -98,7 +98,7 @@ def analysed(answers: DemoAnswers, path: Path) -> Analysis:
     return shown.analysis
 
 
-def continued(answers: DemoAnswers, analysis: Analysis, **changes: object) -> list[Continued]:
+def continued(answers: DemoAnswers, analysis: Analysis, **changes: object) -> list[ContinuationView]:
     asked: dict[str, object] = {"after": 9.0, "seconds": 1.5, "temperature": 0.9, "seed": 3, "kind": "wavenet"}
     return [*answers.continue_it(analysis, **{"voice": AVERAGE, **asked, **changes})]  # type: ignore[arg-type]
 

@@ -7,23 +7,27 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import soundfile
 
 from foundation.errors import InputError
+from lm.probing.fitted import FittedProbe
 from pipelines.demo import demo
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.demonstration.test_answers import options
+from tests.pipelines.demonstration.test_answers import answers_of, options, save_probe
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import ROOT
 
 PATIENCE = 120  # seconds until a page that shows nothing counts as broken
-PLAYERS = "#heard audio"
+PLAYERS = "#sounds audio"
 
 
 # Refusals
@@ -73,13 +77,41 @@ def test_a_port_that_is_taken_is_refused(run_folder: Path) -> None:
 # The page
 
 
+def test_a_new_sound_ends_players_and_continuation(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio", reason="needs pip install 'wordless[demo]'")
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    from pipelines.demonstration.page import create_page
+
+    config = create_page(answers_of(run_folder), name="x", examples=[]).config
+    places = {each["props"].get("elem_id"): each["id"] for each in config["components"]}
+
+    def events(name: str, kind: str) -> list[Any]:
+        return [each for each in config["dependencies"] if (places[name], kind) in map(tuple, each["targets"])]
+
+    fillers = {places[name] for name in ("sounds", "continued")}  # after a sound, after a voice, and after a click
+    filling = [each for each in config["dependencies"] if fillers & {*each["outputs"]}]
+    running = {each["id"] for each in filling if each["types"]["generator"]}
+    assert len(running) == 3
+    assert {number for each in events("sound", "change") for number in each["cancels"]} == running
+    assert any("wordless.stop()" in str(each["js"]) for each in events("sound", "change"))
+
+
+@pytest.mark.parametrize(("trim_db", "ends"), [(30.0, "without its ends that are 30 dB softer"), (None, "")])
+def test_the_page_says_how_the_probe_reads(trim_db: float | None, ends: str, tmp_path: Path) -> None:
+    pytest.importorskip("gradio", reason="needs pip install 'wordless[demo]'")
+    from pipelines.demonstration.page import describe_probe
+
+    run = save_probe(tmp_path, "bag_of_codes:mean", 8, trim_db=trim_db)
+    sentences = describe_probe(FittedProbe.from_pretrained(run / "probe").description)
+    assert sentences.startswith("A linear probe of bag_of_codes:mean: 50.0 % of the test clips are right, 40.0 % by")
+    assert ends in sentences
+    assert ("dB" in sentences) == (trim_db is not None)
+
+
 @pytest.fixture(scope="module")
 def url(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page of the shared run, served by a process of its own until the tests end it."""
     pytest.importorskip("gradio", reason="needs pip install 'wordless[demo]'")
-    pytest.importorskip("selenium", reason="needs pip install selenium")
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("needs chromium and chromedriver, such as Debian's")
     words = [f"model={finished_run.folder}", "port=0", "browser=false", "max_seconds=5"]
     log = tmp_path_factory.mktemp("demo") / "stderr.txt"
     command = [sys.executable, "-m", "pipelines.demo", *words]
@@ -94,9 +126,37 @@ def url(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> 
     assert "Traceback" not in log.read_text()
 
 
+def test_requests_of_other_sites_are_refused(url: str) -> None:
+    """A page that another host name leads to, and an upload form of another site, which needs no preflight."""
+    place = urlsplit(url).netloc
+
+    def status(host: str, *, origin: str | None = None, upload: bool = False) -> int:
+        body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\nsound\r\n--x--\r\n'
+        headers = {"Host": host, "Content-Type": "multipart/form-data; boundary=x"}
+        connection = HTTPConnection(place, timeout=PATIENCE)
+        connection.request(
+            "POST" if upload else "GET",
+            "/gradio_api/upload" if upload else "/",
+            body=body if upload else None,
+            headers=headers | ({} if origin is None else {"Origin": origin}),
+        )
+        answer = connection.getresponse()
+        connection.close()
+        return answer.status
+
+    assert status(place) == status("localhost:9000") == 200
+    assert status(place, origin=f"http://{place}", upload=True) == 200
+    assert status("rebound.example") == 403
+    assert status("rebound.example", origin="http://rebound.example", upload=True) == 403
+    assert status(place, origin="https://elsewhere.example", upload=True) == 403
+
+
 @pytest.fixture(scope="module")
-def browser(url: str) -> Iterator[Any]:
+def browser() -> Iterator[Any]:
     """Chromium, which logs what it requests."""
+    pytest.importorskip("selenium", reason="needs pip install selenium")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("needs chromium and chromedriver, such as Debian's")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -176,6 +236,39 @@ def test_a_sound_is_shown_decoded_and_continued_beside_a_second_user(
     ((whole, rate),) = sounds_in(browser, "#continued audio")
     assert len(whole) == (0.8 + 3) * rate
     assert codes_in(browser) == own
+
+
+@pytest.mark.slow
+def test_a_new_sound_ends_what_is_made_of_the_sound_before(browser: Any, url: str, tone: Path) -> None:
+    def field(name: str) -> str:
+        return str(browser.execute_script("return document.querySelector(arguments[0]).value", f"#{name} textarea"))
+
+    browser.get(url)
+    give(browser, tone)
+    own = until(browser, lambda: codes_in(browser))
+    length = all_of(browser, "#seconds input[type=number]")[0]
+    length.clear()
+    length.send_keys("30\t")
+    all_of(browser, "#continue")[0].click()
+    until(browser, lambda: browser.execute_script("return wordless.played") > 2)
+    assert field("stream")
+    (example,) = (each for each in all_of(browser, "button") if " · " in each.text)  # takes the place of the sound
+    example.click()
+    until(browser, lambda: codes_in(browser) not in ("", own))
+    until(browser, lambda: len(all_of(browser, PLAYERS)) == 4)
+    time.sleep(2)  # pieces of the old continuation would arrive
+    assert browser.execute_script("return wordless.sources.length") == 0
+    assert field("stream") == ""
+    assert all_of(browser, "#continued audio") == []
+    assert all_of(browser, "#status")[0].text == ""
+    lengths = {len(samples) / rate for samples, rate in sounds_in(browser, PLAYERS)}
+    assert lengths != {0.8}
+    assert len(lengths) == 1
+
+    all_of(browser, "#continue")[0].click()
+    until(browser, lambda: browser.execute_script("return wordless.played") > 2)
+    all_of(browser, "#stop")[0].click()
+    assert browser.execute_script("return wordless.sources.length") == 0
 
 
 def test_a_file_that_is_broken_or_no_sound_is_answered_in_words(browser: Any, url: str, tmp_path: Path) -> None:
