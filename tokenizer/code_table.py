@@ -76,7 +76,7 @@ class CodeTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Information:
-    """How well codes tell labels."""
+    """Purity of codes, and their mutual information with labels."""
 
     purity: float  # ratio of patches whose label is the most frequent one of their code
     mutual_information: float  # between the code and the label of a patch, in bits

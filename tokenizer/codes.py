@@ -140,11 +140,13 @@ class Codes:
         return replace(self, values=values, num_samples=left)
 
 
-def join_codes(prompt: Codes, more: Codes) -> Codes:
-    """Join a prompt of whole codes and its continuation into codes of one sound."""
-    require_same_codebook(prompt.format, more.format, owner="the prompt")
-    whole = prompt.format.samples_per_code * len(prompt.values)
-    return replace(more, values=np.concatenate([prompt.values, more.values]), num_samples=whole + more.num_samples)
+def join_codes(prompt: Codes, *more: Codes) -> Codes:
+    """Join a prompt of whole codes and its continuation, in one part or several, into codes of one sound."""
+    for part in more:
+        require_same_codebook(prompt.format, part.format, owner="the prompt")
+    *whole, last = prompt, *more
+    samples = prompt.format.samples_per_code * sum(len(part.values) for part in whole) + last.num_samples
+    return replace(last, values=np.concatenate([part.values for part in (prompt, *more)]), num_samples=samples)
 
 
 class GatheredCodes:

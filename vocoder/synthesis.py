@@ -178,11 +178,8 @@ class Unlearned:
             yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
 
     def continued(self, prompt: Prompt, blocks: Iterable[Codes], group: str | None = None) -> Iterator[Waveform]:
-        """Wait for the last block, because the phases of all frames are sought together, and then give the sound."""
-        whole = prompt.codes
-        for block in blocks:
-            whole = join_codes(whole, block)
-        yield from pieces_after(self.stream(whole), prompt.codes.num_samples)
+        """Wait for the last block, because these functions take the codes of a whole sound, and then give the sound."""
+        yield from pieces_after(self.stream(join_codes(prompt.codes, *blocks)), prompt.codes.num_samples)
 
     def notices(self) -> Iterator[str]:
         """Give a notice if the codes have no mean: the sound then lacks its level."""

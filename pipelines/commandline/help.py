@@ -124,6 +124,9 @@ class _Page:
 
     def _explanation(self, name: str) -> str:
         option, group = self.index.options.get(name), self.groups.get(name)
+        if option and option.choices:
+            chosen = (f"{key}={each.chosen}" for key, each in self.groups.items())
+            option = next((option.choices[choice] for choice in chosen if choice in option.choices), option)
         return option.explanation if option else group.explanation if group else self.index.sections.get(name, "")
 
     def _choice(self, name: str) -> str:

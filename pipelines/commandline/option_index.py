@@ -28,6 +28,8 @@ class Option:
     name: str  # dotted, as on the command line
     value: str  # as the YAML file has it
     explanation: str
+    # such as body=ast -> the option with this choice; empty if all choices have one value and one meaning
+    choices: Mapping[str, "Option"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +64,12 @@ def index(command: str) -> Index:
         files = {path.stem: _read(name, path) for path in sorted((FOLDER / name).glob("*.yaml"))}
         groups[name] = replace(group, choices={stem: file.notes for stem, file in files.items()})
         # A file that builds on another one repeats options of it to give them other values.
-        for file in sorted(files.values(), key=lambda file: bool(file.groups)):
-            options = {**options, **file.options, **options}
-            sections = {**sections, **file.sections, **sections}
+        by_precedence = sorted(files, key=lambda stem: (bool(files[stem].groups), stem != group.chosen))
+        for stem in by_precedence:
+            options = {**options, **files[stem].options, **options}
+            sections = {**sections, **files[stem].sections, **sections}
+        alike = {f"{name}={stem}": file for stem, file in files.items() if not file.groups and file.options}
+        options |= dict(_by_choice(options, alike, f"{name}={group.chosen}"))
         sections[name] = group.explanation
     run = index("run") if command != "run" else Index()
     sections = {name: text or run.sections.get(name, "") for name, text in sections.items()}
@@ -73,8 +78,26 @@ def index(command: str) -> Index:
     return Index(notes=own.notes, options=options, sections=sections, groups=groups)
 
 
+def _by_choice(options: Mapping[str, Option], files: Mapping[str, Index], chosen: str) -> Iterator[tuple[str, Option]]:
+    """Give the options that differ among the files of a group, each with what it is in these files.
+
+    Files with the same options are sizes of one thing: the chosen one has the defaults, and others other values.
+    """
+    sizes = len({frozenset(file.options) for file in files.values()}) == 1
+    for name in dict.fromkeys(key for file in files.values() for key in file.options):
+        found = {choice: file.options[name] for choice, file in files.items() if name in file.options}
+        meanings = {each.explanation for each in found.values() if each.explanation}
+        values = {each.value for each in found.values()}
+        if len(meanings) > 1 or (len(values) > 1 and not sizes):
+            value = found[chosen].value if chosen in found else values.pop() if len(values) == 1 else "–"
+            yield name, replace(options[name], value=value, choices=found)
+
+
 def _explain(option: Option, others: dict[str, Option]) -> Option:
     """Return the option with the explanation of its namesake, such as ``tokenizer.fit.steps`` for ``lm.fit.steps``."""
+    if option.choices:
+        choices = {choice: _explain(each, others) for choice, each in option.choices.items()}
+        option = replace(option, choices=choices)
     if option.explanation:
         return option
     tail = option.name.split(".")[-2:]

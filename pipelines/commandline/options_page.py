@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import group_by_section, index
+from pipelines.commandline.option_index import Option, group_by_section, index
 
 PAGE = Path(__file__).parents[2] / "docs/options.md"
 MARKER = "<!-- python -m pipelines.commandline.options_page writes everything below this line -->\n"
@@ -25,11 +25,25 @@ def _command(name: str) -> Iterator[str]:
     for section, names in group_by_section(known.options).items():
         explanation = known.sections.get(section, "")
         yield from ["", f"**`{section}`**: {explanation}" if explanation else f"**{section or 'Options'}**"]
-        rows = ((name, known.options[name].value, known.options[name].explanation) for name in names)
+        rows = ((name, known.options[name].value, _meaning(known.options[name])) for name in names)
         yield from _table(("name", "default", "meaning"), rows)
     for key, group in known.groups.items():
         yield from ["", f"**`{key}=...`**: {group.explanation}"]
         yield from _table(("name", "meaning"), ((f"{key}={name}", text) for name, text in group.choices.items()))
+
+
+def _meaning(option: Option) -> str:
+    """Write the meaning of an option; where choices differ, each with its default or its meaning."""
+    others = {choice: each for choice, each in option.choices.items() if each.value != option.value}
+    if len({each.explanation for each in option.choices.values()}) <= 1:
+        values = ", ".join(f"{each.value} with {choice}" for choice, each in others.items())
+        return f"{option.explanation}; default {values}" if values else option.explanation
+    alike: dict[str, list[str]] = {}
+    for choice, each in option.choices.items():
+        alike.setdefault(each.explanation, []).append(
+            f"{choice} (default {each.value})" if choice in others else choice
+        )
+    return "; ".join(f"with {' or '.join(choices)}: {explanation}" for explanation, choices in alike.items())
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

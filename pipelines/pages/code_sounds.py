@@ -55,9 +55,9 @@ def spectrum(levels: Sequence[float], code: int) -> Markup:
 
 
 def label_sentence(labels: CodeLabels) -> str:
-    """Write how well codes tell labels, beside what chance gives."""
+    """Write the mutual information and the purity of codes and labels, beside their values by chance."""
     return (
-        f"A code tells {number(labels['mutual_information'])} bits of a clip's label "
+        f"Mutual information of code and label: {number(labels['mutual_information'])} bits "
         f"({number(labels['chance_mutual_information'])} with labels shuffled among the clips). For "
         f"{percent(labels['purity'])} of the patches, the clip has the most frequent label of their code "
         f"({percent(labels['chance_purity'])} with shuffled labels). There are {number(labels['classes'])} labels."

@@ -86,7 +86,7 @@ class CodeRow(TypedDict):
 
 
 class CodeLabels(TypedDict):
-    """How well codes tell labels, and the same with the labels shuffled among the clips."""
+    """Mutual information and purity of codes and labels, and the same with the labels shuffled among the clips."""
 
     classes: int
     purity: float

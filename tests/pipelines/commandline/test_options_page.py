@@ -9,6 +9,16 @@ def test_the_page_is_as_it_would_be_written_now() -> None:
     assert options_page(page) == page, "write it again: python -m pipelines.commandline.options_page"
 
 
+def test_an_option_that_differs_among_choices_has_the_value_and_meaning_of_each() -> None:
+    (layers,) = [line for line in options_page("").splitlines() if line.startswith("| `body.model.layers` |")]
+    assert "with body=ast (default [4, 8, 12]): not used here" in layers
+    assert "with body=audio_transformer (default 6) or body=wav2vec2 (default 4): layers of the transformer" in layers
+    options = index("finetune").options
+    assert options["body.fit.steps"].value == "400"  # of body=gpt, which is chosen
+    assert options["body.fit.steps"].choices["body=ast"].value == "300"
+    assert not index("run").options["lm.fit.steps"].choices  # other sizes of one thing
+
+
 def test_the_page_has_every_option() -> None:
     page = options_page("")
     assert [name for name in index("run").options if f"| `{name}` |" not in page] == []

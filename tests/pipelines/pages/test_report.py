@@ -279,10 +279,11 @@ def test_figures_of_zero_are_one_line(tmp_path: Path) -> None:
     content = json.loads(json.dumps(results()))
     content["figures"] += [
         figure("tokenizer", "dead_codes", 0.0, "codes"),
+        figure("tokenizer", "stability", 0.0, "", of="gain"),
         figure("vocoder", "clipped_clips", 0.0, "clips", of="wavenet"),
     ]
     text = Page(read(write_report(run_folder(tmp_path, content)))).text
-    assert "0: dead codes." in text
+    assert "0: dead codes; codes that stay the same, after a change of gain." in text
     assert "0: clipped clips." in text
 
 
@@ -301,12 +302,12 @@ def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, content)
     for number in range(2):
         noise = np.random.default_rng(number).normal(0, 0.1, 800).astype(np.float32)
-        Waveform(samples=noise, sample_rate=8000).write(folder / f"codes/1_{number}.wav")
+        Waveform(samples=noise, sample_rate=8000).write(folder / f"code_sounds/1_{number}.wav")
     page = Page(read(write_report(folder)))
-    assert "A code tells 0.250 bits of a clip's label (0.125 with labels shuffled among the clips)." in page.text
+    assert "Mutual information of code and label: 0.250 bits (0.125 with labels shuffled among the clips)." in page.text
     assert page.text.index("1 75.0 % eight 50.0 %") < page.text.index("0 25.0 % eight 50.0 %")
     assert [row["aria-label"] for row in page.named("audio")][3:5] == ["code 1 in a.wav", "code 1 in b.wav"]
-    (folder / "codes/1_0.wav").unlink()
+    (folder / "code_sounds/1_0.wav").unlink()
     with pytest.raises(InputError, match=r"1_0.wav is missing, but results.json names it"):
         write_report(folder)
 
