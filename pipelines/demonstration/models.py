@@ -46,11 +46,13 @@ class DemoModels:
 
     @classmethod
     def of_run(cls, settings: DemoConfig) -> "DemoModels":
-        """Load every part of the run that the options name; see `load`."""
-        return cls.load(run_of(settings.model), sampling=settings.sampling, device=str(choose_device(settings.device)))
+        """Load every part of the run that the options name; see `of_folder`."""
+        return cls.of_folder(
+            run_of(settings.model), sampling=settings.sampling, device=str(choose_device(settings.device))
+        )
 
     @classmethod
-    def load(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
+    def of_folder(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
         """Load every part of a run's folder ``own`` that is there; only a tokenizer must be.
 
         A probe that the other parts cannot feed is left out: a copy of a run may lack its language model.

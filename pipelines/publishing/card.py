@@ -50,7 +50,7 @@ _RATES_MODEL = """more = RateLanguageModel.from_pretrained("{repo}").generate(co
 
 def run_card(settings: PublishConfig, models: DemoModels, results: Results, cards: Mapping[str, Path]) -> str:
     """Write Markdown about the models of a run. ``cards`` are the model cards of its parts, by part."""
-    parts = {part: ModelCard.load(path) for part, path in cards.items()}
+    parts = {part: ModelCard(path.read_text(encoding="utf-8")) for part, path in cards.items()}
     title = escape_markdown(settings.repo.partition("/")[2])
     sections = [
         front_matter(settings, parts.values()),

@@ -34,7 +34,7 @@ def finetuned(settings: PublishConfig) -> Publication:
             f"run={settings.run} is a fine-tuned model, which is published whole; leave parts and report out"
         )
     model, files = _load(settings.run)
-    card = ModelCard.load(settings.run / CARD)
+    card = ModelCard((settings.run / CARD).read_text(encoding="utf-8"))
     title = escape_markdown(settings.repo.partition("/")[2])
     table = settings.run / TABLE
     sections = [

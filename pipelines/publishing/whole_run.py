@@ -37,7 +37,7 @@ def _load(run: Path, files: Mapping[str, Path]) -> DemoModels:
     """Load the models from these files alone."""
     with linked(files) as folder:
         try:
-            return DemoModels.load(folder, sampling=Sampling(), device="cpu")
+            return DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
         except InputError as error:
             raise InputError(str(error).replace(str(folder), str(run))) from error
 
