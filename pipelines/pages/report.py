@@ -14,9 +14,9 @@ from markupsafe import Markup
 from audio.recordings.manifest import SPLITS
 from foundation.files import write_aside
 from pipelines.pages import report_sounds, run_words
-from pipelines.pages.code_sounds import code_sounds
+from pipelines.pages.code_sounds import CodeSounds, code_sounds
 from pipelines.pages.environment import draw
-from pipelines.pages.headline import headline, silence_warning
+from pipelines.pages.headline import Headline, headline, silence_warning
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.method_pictures import method_pictures
 from pipelines.pages.phrasing import full_name
@@ -48,10 +48,7 @@ def write_report(folder: Path) -> Path:
     results = read_results(folder)
     clips, unconditional = report_sounds.clip_sounds(results), report_sounds.said_sounds(results, None)
     of_samples, pictures = report_sounds.sample_sounds(results), read_pictures(folder)
-    first = headline(folder, clips, pictures, codebook_size=_codebook_size(results))
-    codes = list(code_sounds(folder, results))
-    before = [player.source for player in first.players] if first else []
-    before += [source for each in codes for _, source in each.players]
+    first, codes, before = _first_sounds(folder, results, clips, pictures)
     comparison = results.get("comparison")
     kinds = {row.of for row in results["figures"]}
     page = draw(
@@ -92,6 +89,16 @@ def write_report(folder: Path) -> Path:
     )
     write_aside(folder / REPORT, page)
     return folder / REPORT
+
+
+def _first_sounds(
+    folder: Path, results: Results, clips: Sequence[report_sounds.ClipSounds], pictures: Pictures
+) -> tuple[Headline | None, list[CodeSounds], list[str]]:
+    """Make the headline and the table of codes, and list the data URIs of their sounds in the order of the page."""
+    first = headline(folder, clips, pictures, codebook_size=_codebook_size(results))
+    codes = list(code_sounds(folder, results))
+    sources = [player.source for player in first.players] if first else []
+    return first, codes, [*sources, *(source for each in codes for _, source in each.players)]
 
 
 def adding_command(results: Results, stage: str) -> str:

@@ -54,22 +54,12 @@ def write_results(
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
         "corpus": _corpus(manifest, rejected, name) | ({"notices": list(notices)} if notices else {}),
-        "stages": [
-            {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **entry.costs}
-            | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
-            for (fold, seed), entries in made.items()
-            for entry in entries.values()
-        ],
+        "stages": list(_stages(made)),
         "command": source["command"],
         "versions": source["libraries"],
         "provenance": source,
     }
-    figures = [
-        Figure(stage=entry.stage, name=name, value=value, artifact=entry.key)
-        for entries in made.values()
-        for entry in entries.values()
-        for name, value in entry.costs.items()
-    ]
+    figures = list(_costs(made))
     only = next(iter(made.values())) if len(made) == 1 else {}
     if only:
         content |= _of_one_run(only, manifest)
@@ -91,6 +81,22 @@ def write_results(
         content["next_sample"] = samples
         figures = [*next_sample_figures(samples, made), *figures]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
+
+
+def _stages(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[dict[str, object]]:
+    """Describe the entry of each stage, with its fold and seed if there are several."""
+    for (fold, seed), entries in made.items():
+        place = {"fold": fold, "seed": seed} if len(made) > 1 else {}
+        for entry in entries.values():
+            yield {"stage": entry.stage, "key": entry.key, "reused": entry.reused, **entry.costs, **place}
+
+
+def _costs(made: Mapping[FoldSeed, Mapping[str, Entry]]) -> Iterator[Figure]:
+    """Give what each entry cost."""
+    for entries in made.values():
+        for entry in entries.values():
+            for name, value in entry.costs.items():
+                yield Figure(stage=entry.stage, name=name, value=value, artifact=entry.key)
 
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Manifest) -> dict[str, object]:
