@@ -53,7 +53,8 @@ def hub_address(name: Path | str) -> HubAddress | None:
     found = _ADDRESS.fullmatch(str(name))
     folder = found[3].strip("/") if found else ""
     if found is None or {".", ".."} & {*folder.split("/")}:
-        raise InputError(f"{name} is not an address of the Hugging Face hub; {_FORM}")
+        typed = str(name).replace("hf:/", "hf://", 1) if isinstance(name, Path) else name  # a Path drops a slash
+        raise InputError(f"{typed} is not an address of the Hugging Face hub; {_FORM}")
     require_repo(found[1])
     return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None, folder=folder)
 

@@ -166,6 +166,9 @@ class LanguageModel:
         """
         reading = self.reading(codes)
         wanted = list(range(1 + self.gpt.config.layers) if layers is None else layers)
+        for layer in wanted:
+            rule = f"choose 0 (embeddings) to {self.gpt.config.layers}"
+            require(0 <= layer <= self.gpt.config.layers, "layers", layer, rule)
         parts = [torch.zeros(len(wanted), 0, self.gpt.config.model_dim, device=self.gpt.device)]
         for window in windows(len(reading.values), self.gpt.capacity):
             tokens, conditions = self.inputs(reading, window)
@@ -191,7 +194,13 @@ class LanguageModel:
 
     @torch.no_grad()
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
-        """Compute the mean negative log-probability over all codes of all clips, in nats."""
+        """Compute the mean negative log-probability over all codes of all clips, in nats.
+
+        Raises:
+            InputError: there are no clips, or ``clips`` is not a list of `Codes`.
+        """
+        if isinstance(clips, Codes) or not clips:
+            raise InputError("clips must be a list with codes of one clip or several, such as [codes]")
         sequences = CodeSequences.of([self.reading(codes).steps] for codes in clips)
         batches = validation_batches(sequences, self.gpt.vocabulary, batch_size=batch_size, capacity=self.gpt.capacity)
         total, num_codes = torch.zeros((), dtype=torch.float64, device=self.gpt.device), 0

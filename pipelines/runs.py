@@ -182,8 +182,11 @@ _main = command("runs", runs, paths=frozenset({"root", "store.root"}), texts=fro
 def main() -> None:
     """Take ``--delete NAME``, ``--prune`` and ``--yes`` for options."""
     words = list(sys.argv[1:])
-    for place, word in enumerate(words[:-1]):
+    for place, word in enumerate(words):
         if word == "--delete":
+            if place + 1 == len(words):
+                print("wordless runs: --delete needs the name of a run: wordless runs --delete NAME", file=sys.stderr)
+                raise SystemExit(2)
             words[place : place + 2] = [f"delete={words[place + 1]}"]
             break
     sys.argv[1:] = [SWITCHES.get(word, word.replace("--delete=", "delete=", 1)) for word in words]

@@ -142,7 +142,8 @@ class Codes:
 
 def join_codes(prompt: Codes, *more: Codes) -> Codes:
     """Join a prompt of whole codes and its continuation, in one part or several, into codes of one sound."""
-    for part in more:
+    for part in (prompt, *more):
+        require_codes(part, "a part")
         require_same_codebook(prompt.format, part.format, owner="the prompt")
     *whole, last = prompt, *more
     samples = prompt.format.samples_per_code * sum(len(part.values) for part in whole) + last.num_samples

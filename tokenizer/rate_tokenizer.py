@@ -53,9 +53,9 @@ class RateTokenizer:
         whole = as_waveform(waveform, sample_rate)
         return self.encode_blocks([whole.samples], whole.sample_rate)
 
-    def encode_file(self, path: Path) -> Codes:
+    def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read."""
-        return self._gather(read_blocks(path, self.format.sample_rate))
+        return self._gather(read_blocks(Path(path), self.format.sample_rate))
 
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
         """Encode a waveform that arrives in blocks of any sizes.

@@ -102,9 +102,9 @@ class Tokenizer(nn.Module):
         whole = as_waveform(waveform, sample_rate)
         return self.encode_blocks([whole.samples], whole.sample_rate)
 
-    def encode_file(self, path: Path) -> Codes:
+    def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
-        return self._gather(self.encode_stream(read_blocks(path, self.config.audio.sample_rate)))
+        return self._gather(self.encode_stream(read_blocks(Path(path), self.config.audio.sample_rate)))
 
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
         """Encode a waveform that arrives in blocks of any sizes."""

@@ -119,6 +119,16 @@ def test_hidden_states_cover_every_code_once(model: LanguageModel) -> None:
     torch.testing.assert_close(states[:, : first.values.size], model.hidden_states(first), rtol=0, atol=1e-6)
 
 
+def test_a_layer_that_is_not_there_and_bare_codes_are_refused(model: LanguageModel) -> None:
+    codes = _prompt(model, 3)
+    for layer in (-1, TINY.layers + 1):
+        with pytest.raises(InputError, match=f"layers is {layer}; choose 0"):
+            model.hidden_states(codes, layers=[layer])
+    for clips in (codes, []):
+        with pytest.raises(InputError, match="clips must be a list"):
+            model.perplexity(clips)  # type: ignore[arg-type]
+
+
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:
     foreign = random_codes(4, streams=model.format.streams, codebook="c2")
     for ask in (lambda: model.generate(foreign, seconds=1), lambda: model.perplexity([foreign])):

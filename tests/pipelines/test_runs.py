@@ -145,6 +145,10 @@ def test_a_run_that_is_fine_tuned_now_stays_and_its_models_are_named(project: Pa
     assert "delete runs/wake and 1 fine-tuned model, " in told
 
 
+def test_a_deletion_without_a_name_is_refused(project: Path, call: Call) -> None:
+    assert call("--delete") == (2, "", "wordless runs: --delete needs the name of a run: wordless runs --delete NAME\n")
+
+
 def test_a_run_with_any_name_is_deleted(project: Path, call: Call) -> None:
     (project / "runs/again").rename(project / "runs/my run")
     assert call("--delete", "my run", "--yes")[0] == 0

@@ -41,6 +41,8 @@ def test_a_prompt_and_what_follows_are_one_sound() -> None:
     assert whole.num_samples == 320 + 400
     with pytest.raises(InputError, match="the prompt belongs to codebook book"):
         join_codes(codes(2), replace(codes(3), format=replace(FORMAT, codebook="other")))
+    with pytest.raises(InputError, match="a part is of type list; give Codes"):
+        join_codes(codes(2), [1, 2])  # type: ignore[arg-type]
 
 
 def test_rates() -> None:

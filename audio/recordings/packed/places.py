@@ -68,7 +68,11 @@ def named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[Pa
         found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
         paths += [Path(each) for each in found]
         if not found or not Path(found[0]).is_file():
-            raise InputError(f"{option}={pattern}: {name} is not there; name files that end in {' or '.join(kinds)}")
+            folder = Path(name).is_dir()
+            wanted = f"such as {option}='{name}/*{kinds[0]}'" if folder else f"that end in {' or '.join(kinds)}"
+            raise InputError(
+                f"{option}={pattern}: {name} is {'a folder' if folder else 'not there'}; name files {wanted}"
+            )
     return list(dict.fromkeys(paths))
 
 

@@ -106,3 +106,9 @@ def test_a_saved_data_set_names_no_file_elsewhere(tmp_path: Path) -> None:
     touched(tmp_path, "other.arrow")
     with pytest.raises(InputError, match=r"'\.\./other\.arrow'"):
         data_set_files(str(folder))
+
+
+def test_a_folder_of_shards_is_told_as_one(tmp_path: Path) -> None:
+    touched(tmp_path, "shards/a.tar")
+    with pytest.raises(InputError, match=r"shards is a folder; name files such as corpus\.shards='.*/shards/\*\.tar'"):
+        shard_files(str(tmp_path / "shards"))
