@@ -22,6 +22,7 @@ from pipelines.results.run_record import MachineRecord, Provenance, Results
 from pipelines.store.stored_features import GPT
 
 MAX_FOLDS = 8  # that a sentence names
+FEW_CLIPS = 50  # test clips; at 80 % accuracy the interval is then 11 points to each side
 MAX_LINES = 12  # methods, and differences of a reference, in a terminal
 
 
@@ -75,6 +76,18 @@ def setting(comparison: ComparisonRecord) -> str:
     return f"Protocol: {full_name(comparison.get('protocol', 'unknown'))}; {', '.join(parts)}{left_out}."
 
 
+def few_clips(comparison: ComparisonRecord) -> str | None:
+    """Warn of too few test clips for a figure; None if there are enough."""
+    clips = comparison.get("clips", 0)
+    if not 0 < clips < FEW_CLIPS:
+        return None
+    return (
+        f"{counted(clips, 'test clip')}: each clip is {number(round(100 / clips, 1))} points of accuracy, and an "
+        f"interval from fewer than {FEW_CLIPS} clips is too narrow. Add recordings, or test all groups: "
+        "compare.folds=group."
+    )
+
+
 def standing(comparison: ComparisonRecord) -> list[str]:
     """Write which methods are worse than the GPT, which are better, and which the test clips do not separate.
 
@@ -115,6 +128,8 @@ def candidates(row: MethodRow) -> str:
 def _method_lines(comparison: ComparisonRecord) -> Iterator[str]:
     if not has_folds(comparison):
         yield setting(comparison)
+    if warning := few_clips(comparison):
+        yield f"Warning: {warning}"
     shown = comparison["methods"][:MAX_LINES]
     width = max((len(full_name(row["of"])) for row in shown), default=0)
     for row in shown:

@@ -538,6 +538,14 @@ def test_the_end_of_a_run_tells_methods_and_differences() -> None:
     assert "over groups" not in "\n".join(run_words.summary(single))  # type: ignore[arg-type]  # as above
 
 
+@pytest.mark.parametrize(("clips", "warned"), [(3, True), (49, True), (50, False)])
+def test_too_few_test_clips_are_warned_of(clips: int, warned: bool, tmp_path: Path) -> None:
+    few = study(clips=clips)
+    page = Page(read(write_report(run_folder(tmp_path, few))))
+    assert (f"Warning: {clips} test clips: each clip is" in page.text) == warned
+    assert any(line.startswith("Warning: ") for line in run_words.summary(few)) == warned  # type: ignore[arg-type]
+
+
 def test_layers_stand_in_the_order_of_their_numbers() -> None:
     names = ["gpt/layer_10", "gpt/all_layers", "gpt/layer_2"]
     rows: list[LayerRow] = [{"of": name, "validation": 0.5, "test": 0.5} for name in names]
