@@ -13,7 +13,7 @@ run: $(STAMP)
 	@$(VENV)/bin/wordless run $(ARGS)
 
 test: $(STAMP)
-	@$(VENV)/bin/python -m pytest $(if $(findstring --slow,$(ARGS)),,-n 2 --dist loadfile) $(ARGS)
+	@$(VENV)/bin/python -m pytest $(if $(findstring --slow,$(ARGS)),,-n 2 --dist worksteal) $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check .
