@@ -53,7 +53,7 @@ def measure_encoding(
     if tokenizer.speech_layer is not None:
         assert tokenizer_folder is not None, "the random tokenizer has no speech model"
         problem = f"model={tokenizer_folder.parent}: a speech model makes the codes of this run"
-        raise InputError(f"{problem}; choose a run with tokenizer.features=autoencoder, or leave model out")
+        raise InputError(f"{problem}; choose a run whose codes come from the autoencoder, or leave model out")
     with tempfile.TemporaryDirectory() as folder:
         wav, ogg = Path(folder) / "noise.wav", Path(folder) / "noise.ogg"
         write_noise(wav, seconds=seconds, sample_rate=16_000, format="WAV")

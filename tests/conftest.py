@@ -12,6 +12,7 @@ from hypothesis import settings
 import audio  # noqa: F401  before anything loads PyTorch: OpenMP's threads are to wait, not to spin
 
 ROOT = Path(__file__).parents[1]
+OMP_NUM_THREADS, THREADS = os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()
 DATA = ROOT / "../shared/data"  # real recordings beside the checkout; not part of the project
 
 settings.register_profile("wordless", deadline=None)  # the first example pays for imports and compiled kernels
@@ -36,14 +37,18 @@ def _own_threads() -> Iterator[None]:
 
     Later tests start processes, which inherit the number, and the number is part of what training leaves in a store.
     """
-    variable, threads = os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()
+    _restore_threads()  # a fixture of a module may have called a command
     yield
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
-    if variable is None:
+    _restore_threads()
+
+
+def _restore_threads() -> None:
+    if torch.get_num_threads() != THREADS:
+        torch.set_num_threads(THREADS)
+    if OMP_NUM_THREADS is None:
         os.environ.pop("OMP_NUM_THREADS", None)
     else:
-        os.environ["OMP_NUM_THREADS"] = variable
+        os.environ["OMP_NUM_THREADS"] = OMP_NUM_THREADS
 
 
 @pytest.fixture(scope="session")

@@ -149,7 +149,7 @@ def test_a_folder_with_a_config_is_whole(tokenizer: Tokenizer, tmp_path: Path) -
 def test_samples_need_a_rate(tokenizer: Tokenizer) -> None:
     with pytest.raises(InputError, match="sample_rate is missing"):
         tokenizer.encode(LONG)
-    with pytest.raises(InputError, match="sample_rate is '44100'; give a number of Hz"):
+    with pytest.raises(InputError, match="sample_rate is '44100'; give a whole number of Hz"):
         tokenizer.encode(LONG, "44100")  # type: ignore[arg-type]  # refused
     rate: Any = np.array(RATE)  # as numpy.load gives it
     assert np.array_equal(tokenizer.encode(LONG, rate).values, tokenizer.encode(LONG, RATE).values)

@@ -32,7 +32,8 @@ def test_other_words_ask_for_no_help() -> None:
     assert help_request(["seed=1", "--cfg", "job"]) is None
 
 
-def test_the_overview_fits_on_two_screens() -> None:
+def test_the_overview_fits_on_two_screens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     lines = command_help("run", "", [], often=OFTEN).splitlines()
     assert len(lines) <= 70
     assert max(map(len, lines)) <= 120

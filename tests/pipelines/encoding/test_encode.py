@@ -123,9 +123,13 @@ def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(
 
 
 def kill_a_child() -> None:
-    """Send SIGKILL to the first process that this one starts, as the kernel does where memory runs out."""
-    while not (children := multiprocessing.active_children()):
+    """Send SIGKILL to the first of two processes that this one starts, as the kernel does where memory runs out.
+
+    Both must have started: CPython's pool waits for ever for a process that starts while the pool ends the others.
+    """
+    while len(children := multiprocessing.active_children()) < 2:
         time.sleep(0.01)
+    time.sleep(0.1)
     children[0].kill()
 
 

@@ -74,9 +74,9 @@ def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
             assert original == pytest.approx(whole[start : start + round(0.4 * RATE)], abs=2 * QUIET)
         assert start % STEP == 0
         assert (row["seconds"], row["clip_seconds"]) == (len(original) / RATE, len(whole) / RATE)
-        # The prompt is half of the excerpt, and sound has begun in it.
+        # The prompt is three quarters of the excerpt, which is shorter than a second, and sound has begun in it.
         prompt = read(played.folder / f"{number}_prompt.wav", RATE).samples
-        assert len(prompt) == len(original) // STEP // 2 * STEP
+        assert len(prompt) == len(original) // STEP * 3 // 4 * STEP
         assert np.sum(prompt**2) > 0.4 * np.sum(original**2)
     end, middle, short = (row["start"] for row in rows)
     assert end == pytest.approx(0.6, abs=STEP / RATE)
