@@ -27,6 +27,7 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
     assert "GPT ahead by" in " ".join(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_recordings_are_probed_in_several_hearings(finished_run: FinishedRun, tmp_path: Path) -> None:
     words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}")
     reading = ("compare.hearings=2", "compare.poolings=[thirds_max]", "compare.layers=[last]", "compare.states=[inner]")
@@ -38,6 +39,7 @@ def test_recordings_are_probed_in_several_hearings(finished_run: FinishedRun, tm
     assert len([*(tmp_path / "store/heard_codes").glob("*/entry.json")]) == 1
 
 
+@pytest.mark.slow
 def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path: Path) -> None:
     trained_on = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
     run = shutil.copytree(finished_run.folder, tmp_path / "run")
@@ -60,6 +62,7 @@ def test_what_the_run_was_trained_on_is_said(finished_run: FinishedRun, tmp_path
 
 
 @pytest.mark.parametrize("corpus", ["fsdd", pytest.param("folder", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_known_data_set_and_a_pattern_need_no_quotes(
     corpus: str, finished_run: FinishedRun, fsdd: Path, tmp_path: Path
 ) -> None:

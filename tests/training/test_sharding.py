@@ -18,6 +18,8 @@ WORKER = str(Path(__file__).with_name("model_worker.py"))
 SHARDED = ("sharded", "sharded_accumulated")
 KILLED_AT = 3
 
+pytestmark = pytest.mark.slow  # two processes train each model; tests/training/test_gangs.py has a quick one
+
 
 def weights(folder: Path) -> dict[str, Tensor]:
     """Those of a language model folder, as a user opens it."""
@@ -71,7 +73,6 @@ def test_each_process_saves_its_own_share(two: Path) -> None:
     assert first.stat().st_size + second.stat().st_size < 1.5 * whole.stat().st_size
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt", "sharded"])
 def test_a_lost_process_is_restarted_and_training_goes_on_from_the_checkpoint(
     name: str, two: Path, tmp_path: Path

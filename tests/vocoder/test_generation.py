@@ -45,6 +45,7 @@ def test_chunks_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
         assert levels.tolist() == generated_by_the_parallel_model(model, one, 1.0)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_a_clip_but_for_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "CHUNK_FRAMES", 4)
     short, long = (max(bytes_of_tensors_while_generating(clip(frames, 0))) for frames in (8, 40))

@@ -33,6 +33,7 @@ def comparison(folder: Path) -> object:
     return json.loads((folder / "results.json").read_text())["comparison"]
 
 
+@pytest.mark.slow
 def test_folds_at_the_same_time_give_the_bytes_of_one_after_the_other(
     finished_run: FinishedRun, tmp_path: Path
 ) -> None:

@@ -353,7 +353,7 @@ def tried(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_a_sweep_goes_on_after_a_failure(project: Path, launcher: str) -> None:
     words = ["-m", f"hydra/launcher={launcher}"]
     done = tried(project, *words, "tokenizer.codebook_size=2,3,4,5")
@@ -377,6 +377,7 @@ def test_a_single_run_fails_as_it_did_before(project: Path) -> None:
     assert not list(project.rglob("sweep.html"))
 
 
+@pytest.mark.slow
 def test_the_autoencoder_is_trained_once_for_all_sizes(tmp_path: Path) -> None:
     words = (
         *TINY,

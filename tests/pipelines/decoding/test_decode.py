@@ -300,6 +300,7 @@ def test_a_long_clip_by_griffin_lim_is_made_in_blocks(
     assert np.abs(decoded - np.clip(whole, -1, 1)).max() < 2e-5 + 2**-15  # blocks against the whole, and 16 bits
 
 
+@pytest.mark.slow
 def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
     hours = replace(long_clip(clips[0], 3 * 3600), path="hours.wav")
     write_shard(tmp_path / "codes.parquet", [hours], clips[0].codes.format)

@@ -370,6 +370,7 @@ def test_any_name_can_be_shown(tmp_path: Path, name: str) -> None:
     assert (name if name.isprintable() else name.encode("unicode_escape", "surrogatepass").decode()) in page.text
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     first = write_report(run_folder(tmp_path / "a (run), b=c", results())).read_bytes()
     second = run_folder(tmp_path / "b", results())

@@ -20,6 +20,7 @@ from tokenizer.tokenizer import Tokenizer
 ONE_RATE = ("sample", "autoencoder", "tokenizer", "codes", "health")
 
 
+@pytest.mark.slow
 def test_codebooks_of_all_rates(finished_run: FinishedRun, tmp_path: Path) -> None:
     store = shutil.copytree(finished_run.store, tmp_path / "store")
     before = stored(store)
