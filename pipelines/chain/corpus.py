@@ -17,7 +17,7 @@ from pipelines.settings.completed import EMBEDDED
 from training.gangs import Gang
 
 FOLDER = "embedded"  # in the store, for the embedded corpus
-REJECTED = "rejected.tsv"  # in the folder of a run
+MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"  # in the folder of a run
 
 
 @dataclass(frozen=True, kw_only=True)

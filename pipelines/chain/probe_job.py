@@ -21,7 +21,7 @@ from foundation.saved_models import rate_folder
 from lm.probing.config import ProbeConfig
 from lm.probing.task import require_labels
 from lm.rate_model import load_language_model
-from pipelines.chain.corpus import corpus_config, read_corpus
+from pipelines.chain.corpus import MANIFEST, corpus_config, read_corpus
 from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
@@ -43,7 +43,6 @@ from tokenizer.rate_tokenizer import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import open_gang
 
-MANIFEST = "manifest.tsv"  # of a run, in its folder
 PROBES = "probes"  # folder for the figures of other corpora
 
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 from audio.recordings.manifest import write_manifest, write_rejected
 from foundation.files import replace_folder, write_aside
-from pipelines.chain.corpus import REJECTED, Corpus
+from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.next_samples import measure_speed
 from pipelines.chain.probe_folder import write_probe
 from pipelines.commandline.run_names import link_latest
@@ -46,7 +46,7 @@ def write_run_folder(
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (PROBE, COMPARISON):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
-    write_manifest(corpus.manifest, folder / "manifest.tsv")
+    write_manifest(corpus.manifest, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
     first = next(iter(made.values()))
     only = first if len(made) == 1 else {}  # models of several folds stay in the store

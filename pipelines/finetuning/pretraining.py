@@ -10,7 +10,7 @@ from audio.recordings.manifest import Manifest, read_manifest
 from audio.recordings.notices import overlap_notices, trained_on
 from foundation.errors import InputError
 from lm.finetuning.body import Source
-from pipelines.chain.probe_job import MANIFEST
+from pipelines.chain.corpus import MANIFEST
 from pipelines.finetuning.options import FinetuneSettings
 
 

@@ -69,7 +69,7 @@ def _draw(
             frames=settings.patch.frames,
             n_mels=audio.n_mels,
             width=layer.width,
-            capacity=settings.sample_patches if split == "train" else max(settings.sample_patches // 10, 1),
+            capacity=settings.sample_size(split),
             seed=settings.seed,
         )
 

@@ -110,6 +110,10 @@ class TokenizerSettings:
             speech_layer=None if layer is None else layer.config,
         )
 
+    def sample_size(self, split: Split) -> int:
+        """Return the largest number of patches that are sampled from a split: other splits give a tenth of training."""
+        return self.sample_patches if split == "train" else max(self.sample_patches // 10, 1)
+
     def _require_rates(self) -> None:
         """Refuse rates of which a patch is no whole number of the next finer patches, or does not end with `patch`."""
         rates, frames = self.rates, self.patch.frames
@@ -182,7 +186,7 @@ def _draw(
 ) -> FrameSample:
     """Draw columns of a split; with ``ranges`` each clip gets a random dynamic range between them."""
     clips, seed = manifest.of(split), settings.seed
-    columns = settings.sample_patches if split == "train" else max(settings.sample_patches // 10, 1)
+    columns = settings.sample_size(split)
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         pieces = read_log_mel(manifest.root, clips, audio, ranges=ranges, seed=seed, progress=progress.advance_to)
         return draw_sample(pieces, frames=settings.patch.frames, n_mels=audio.n_mels, capacity=columns, seed=seed)
