@@ -35,7 +35,7 @@ class RayPool:
         if there < 1:
             raise InputError(f"engine.name=ray: the cluster has no {kind}; start nodes with one, or choose device=cpu")
         self.workers = min(workers or there, there)
-        self.ahead = self.workers if workers else 16 * there  # tasks that wait, too, keep all nodes busy
+        self.ahead = 16 * there if self.workers == there else self.workers  # tasks that wait, too, keep all nodes busy
         self._shared = shared
         amounts = {"num_cpus": 1, "num_gpus": 1 if gpu else 0}
         self._remote = ray.remote(**amounts, max_retries=ATTEMPTS - 1)(_compute)
