@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from foundation.errors import InputError
 from foundation.ranges import require
-from lm.pooling import POOLINGS, FloatArray, Pooling
+from lm.pooling import POOLINGS, FloatArray, Pooling, vectors_of
 
 Layers = Literal["each", "last", "together"]
 MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
@@ -55,6 +55,14 @@ class VectorConfig:
     def of_network(self, count: int) -> int:
         """Count the vectors of a network of ``count`` layers."""
         return len(self.keys(count, layer="", together=""))
+
+    def size(self, width: int) -> int:
+        """Return the numbers that all poolings of frames ``(time, width)`` give."""
+        return width * sum(vectors_of(pooling) for pooling in self.poolings)
+
+    def network_size(self, count: int, width: int) -> int:
+        """Return the numbers of all vectors of a network of ``count`` layers of one width."""
+        return self.size(width) * (len(self.numbers(count)) + count * ("together" in self.layers))
 
     def keys(self, count: int, *, layer: str, together: str) -> list[str]:
         """Name the vectors of ``count`` layers: ``layer_1:mean``, and ``together:mean`` of all side by side."""

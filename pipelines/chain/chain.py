@@ -119,8 +119,7 @@ def make_folds(
         "store.root=PATH",
         reused=True,
         seconds=trainings * (manifest.seconds + sum(each.seconds for each in unlabelled)),
-        vectors=trainings * len(manifest.clips) * len(settings.probed_methods) * len(settings.compare.states),
-        arrays=_hearing_bytes(manifest, settings) if settings.probed_methods else 0,
+        arrays=_array_bytes(manifest, settings, trainings) if settings.probed_methods else 0,
     )
     for fold in folds:
         _require_clips(fold.manifest, settings)
@@ -151,10 +150,12 @@ def _place(fold: str, seed: int) -> str:
     return f"{fold}, seed {seed}"
 
 
-def _hearing_bytes(manifest: Manifest, settings: RunSettings) -> int:
-    """Estimate the bytes of log-mel, 16 bits, of all hearings but the first."""
+def _array_bytes(manifest: Manifest, settings: RunSettings, trainings: int) -> int:
+    """Estimate the bytes of the vectors of all methods, and of log-mel, 16 bits, of all hearings but the first."""
+    numbers = sum(method.numbers(settings) for method in settings.probed_methods)
     frames = manifest.seconds * settings.audio.sample_rate / settings.audio.hop_length
-    return round((settings.compare.hearings - 1) * frames * settings.audio.n_mels * 2)
+    heard = (settings.compare.hearings - 1) * frames * settings.audio.n_mels * 2
+    return 4 * trainings * len(manifest.clips) * numbers + round(heard)
 
 
 def _make_pair(session: Session, pair: Pair) -> dict[str, Entry]:

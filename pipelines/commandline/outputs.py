@@ -12,7 +12,6 @@ from pipelines.commandline.refusals import existing
 # Size of a small run's store, and of waveforms, codes and spectrograms per second of sound, both generously rounded.
 BASE_BYTES = 500 * 2**20
 BYTES_PER_SECOND = 60_000
-BYTES_PER_VECTOR = 60_000  # all layers and poolings of one clip by one method; of convolutional encoders, as measured
 
 # Suffixes of files. An output with any other suffix, such as "codes.v2", is taken for a folder.
 ARRAYS = ("npz", "npy", "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "onnx", "safetensors")
@@ -33,14 +32,12 @@ def require_kind(output: Path, written: Collection[str], *, possible: str) -> No
         raise InputError(f"output={output} looks like a {suffix} file, which is not written here; name {possible}")
 
 
-def require_space(
-    folder: Path, option: str, *, seconds: float = 0.0, vectors: int = 0, arrays: int = 0, reused: bool = False
-) -> None:
+def require_space(folder: Path, option: str, *, seconds: float = 0.0, arrays: int = 0, reused: bool = False) -> None:
     """Refuse to begin if the disk has too little space, or if the folder may not be written.
 
-    ``option`` chooses another folder, such as ``store.root=PATH``. ``seconds`` of sound and ``vectors`` (clips times
-    probed methods) count once for each fold and seed; ``arrays`` are bytes that all share. With ``reused``, an existing
-    folder that may not be written is accepted, because it may already hold everything.
+    ``option`` chooses another folder, such as ``store.root=PATH``. ``seconds`` of sound count once for each fold
+    and seed; ``arrays`` are bytes beside them. With ``reused``, an existing folder that may not be written is accepted,
+    because it may already hold everything.
     """
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK) and reused:
         return  # stages that are missing are refused later, when they are written
@@ -50,7 +47,7 @@ def require_space(
         remedy = f"give yourself access, or choose another place with {option}"
         raise InputError(f"{folder} cannot be written, because of {place}: {problem}; {remedy}")
     free = shutil.disk_usage(place).free
-    needed = BASE_BYTES + round(BYTES_PER_SECOND * seconds) + BYTES_PER_VECTOR * vectors + arrays
+    needed = BASE_BYTES + round(BYTES_PER_SECOND * seconds) + arrays
     if free < needed:
         space = f"{free / 2**30:.1f} GiB free; this run needs about {needed / 2**30:.1f} GiB"
         raise InputError(f"{folder} has {space}: make room, or choose another place with {option}")

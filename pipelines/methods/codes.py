@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Line, Made, Method, Row
@@ -61,6 +62,20 @@ def _candidates(options: Options) -> int:
     return _untrained_candidates(options) + weighted
 
 
+def _numbers_of_states(options: Options) -> int:
+    own, gpt = options.compare, options.lm.gpt
+    width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
+    return own.vectors.network_size(gpt.layers, width)
+
+
+def _numbers_of_counts(options: Options, kinds: int = 1) -> int:
+    """Return the numbers of pooled codes, of which each is counted in so many ways."""
+    from pipelines.stages.tokenizer import TokenizerSettings
+
+    config = options.group(TokenizerSettings).config(options.audio)
+    return options.compare.vectors.size(config.streams * config.codebook_size) * kinds
+
+
 BAG_OF_CODES = Method(
     row=Row(
         name="bag_of_codes",
@@ -69,21 +84,25 @@ BAG_OF_CODES = Method(
         line=Line(filled=False, dashes="--"),
         places=("learning curves", "groups", "summary"),
     ),
+    numbers=_numbers_of_counts,
     features=_bags,
 )
 GPT = Method(
     row=Row(name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=("learning curves", "groups")),
     candidates=_candidates,
     reads_lm=True,
+    numbers=_numbers_of_states,
     features=_states,
 )
 FILTERED_CODES = Method(
     row=Row(name="filtered_codes", kind="codes", title="codes, filtered by the GPT", line=Line(marker="d", dashes=":")),
     reads_lm=True,
+    numbers=partial(_numbers_of_counts, kinds=3),
     features=_filtered,
 )
 RANDOM_GPT = Method(
     row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=("summary",)),
     candidates=_untrained_candidates,
+    numbers=_numbers_of_states,
     features=_untrained_states,
 )

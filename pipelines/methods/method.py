@@ -90,6 +90,8 @@ class Method:
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve
     # how many keys it writes, from the options
     candidates: Callable[[Options], int] = lambda options: len(options.compare.vectors.poolings)
+    # about how many numbers of 32 bits it stores for a clip; the default is that of convolutional encoders, as measured
+    numbers: Callable[[Options], int] = lambda options: 15_000
     features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None
     # seconds of the shortest recording that it can read; shorter ones are set aside for all methods

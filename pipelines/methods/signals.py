@@ -18,6 +18,17 @@ def _log_mel_candidates(options: Options) -> int:
     return len(poolings) * (1 if removal == "none" else 2) - left_out
 
 
+def _log_mel_numbers(options: Options) -> int:
+    return options.compare.vectors.size(options.audio.n_mels) * (1 if options.audio.remove_mean == "none" else 2)
+
+
+def _bottleneck_numbers(options: Options) -> int:
+    from pipelines.stages.tokenizer import TokenizerSettings
+
+    config = options.group(TokenizerSettings).config(options.audio)
+    return options.compare.vectors.size(config.bands * config.autoencoder.bottleneck)
+
+
 def _features(study: Study) -> Made:
     """Make one entry with the features of both methods, if both are compared."""
     from pipelines.stages.features import signal_features
@@ -40,10 +51,12 @@ LOG_MEL = Method(
         places=("learning curves",),
     ),
     candidates=_log_mel_candidates,
+    numbers=_log_mel_numbers,
     features=_features,
 )
 BOTTLENECK = Method(
     row=Row(name="bottleneck", kind="signal", title="bottleneck"),
+    numbers=_bottleneck_numbers,
     features=_features,
 )
 SIGNALS = frozenset({LOG_MEL.name, BOTTLENECK.name})  # methods that one entry of features holds

@@ -14,7 +14,17 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from foundation.errors import InputError
-from lm.comparison import FloatArray, Hits, Outcome, Rankings, bootstrap, by_fold, difference, interval, measure
+from lm.comparison import (
+    FloatArray,
+    Hits,
+    Outcome,
+    Rankings,
+    accuracy_interval,
+    bootstrap,
+    by_fold,
+    difference,
+    measure,
+)
 from lm.probing.config import ProbeConfig, require_equal_counts
 from pipelines.methods.table import row_of
 from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
@@ -178,7 +188,7 @@ def _outcome(study: _Study, name: str) -> Outcome:
 
 def _method(study: _Study, of: str) -> MethodRow:
     number, rows = study.methods.index(of), study.rows(of)
-    low, high = interval(study.draws[:, number], study.config.confidence)
+    low, high = accuracy_interval(study.outcomes, study.draws[:, number], study.config.confidence)
     mine = study.values[:, number]
     return {
         "of": of,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, r2_score
 
 from lm.comparison import (
@@ -12,6 +13,7 @@ from lm.comparison import (
     Predictions,
     Rankings,
     Ratios,
+    accuracy_interval,
     average_precision,
     bootstrap,
     by_fold,
@@ -128,6 +130,17 @@ def test_an_interval_is_about_that_of_the_normal_approximation() -> None:
     low, high = interval(bootstrap(outcomes, resamples=2000, seed=0)[:, 0], 0.95)
     half = 1.96 * (0.75 * 0.25 / 400) ** 0.5
     assert (low, high) == pytest.approx((0.75 - half, 0.75 + half), abs=0.01)
+
+
+def test_an_interval_has_a_width_where_all_clips_are_right_or_all_are_wrong() -> None:
+    draws = np.ones(100)
+    three = Hits(hits=np.ones((1, 3)))
+    exact = binomtest(3, 3).proportion_ci(0.95, "exact")
+    assert accuracy_interval([three], draws, 0.95) == pytest.approx((exact.low, 1.0))
+    assert accuracy_interval([three], 0 * draws, 0.95) == pytest.approx((0.0, 1 - exact.low))
+    assert accuracy_interval([three, three], draws, 0.95)[0] > exact.low  # six clips
+    ranked = Rankings(truth=np.ones((3, 1), bool), scores=np.ones((1, 1, 3, 1)))
+    assert accuracy_interval([ranked], draws, 0.95) == (1.0, 1.0)
 
 
 def test_p_counts_the_rarer_side_and_is_never_zero() -> None:
