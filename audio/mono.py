@@ -33,9 +33,13 @@ def as_waveform(sound: Waveform | Samples, sample_rate: int | None, *, name: str
     """Return a waveform as it is, and samples with their rate in Hz as a waveform.
 
     Raises:
-        InputError: samples without a rate, a rate that `whole_rate` refuses, or samples that `mono` refuses.
+        InputError: samples without a rate, a waveform with a rate that is not its own, a rate that `whole_rate` refuses, or
+            samples that `mono` refuses.
     """
     if isinstance(sound, Waveform):
+        if sample_rate is not None and sample_rate != sound.sample_rate:
+            rule = "a Waveform has its own rate: leave sample_rate out, or give the samples alone (waveform.samples)"
+            raise InputError(f"sample_rate is {sample_rate} Hz, and the waveform's is {sound.sample_rate} Hz; {rule}")
         return sound
     if sample_rate is None:
         problem = "sample_rate is missing; samples alone do not say how fast they were taken"

@@ -84,9 +84,10 @@ class Rendering:
             yield self.filter.finish()
 
 
-def prompt_waveform(prompt: Waveform | Samples, sample_rate: int) -> Waveform:
-    """Return a prompt as a waveform; samples without a rate have ``sample_rate``."""
-    return as_waveform(prompt, sample_rate, name="prompt")
+def prompt_waveform(prompt: Waveform | Samples, own_rate: int, sample_rate: int | None = None) -> Waveform:
+    """Return a prompt as a waveform; samples without a ``sample_rate`` have the vocoder's own."""
+    known = isinstance(prompt, Waveform) or sample_rate is not None
+    return as_waveform(prompt, sample_rate if known else own_rate, name="prompt")
 
 
 def _levels(prompt: Waveform, config: WaveNetConfig) -> Tensor:

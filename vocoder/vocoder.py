@@ -202,7 +202,7 @@ class Vocoder:
             InputError: the waveform has another rate, or lasts longer than the codes; and see `decode`.
         """
         own = self.model.config.sample_rate
-        recording = prompt_waveform(waveform, own if sample_rate is None else sample_rate)
+        recording = prompt_waveform(waveform, own, sample_rate)
         if sample_rate is not None:
             recording = resampled(recording, own)
         sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed, group=group)

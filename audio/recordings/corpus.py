@@ -117,7 +117,14 @@ def build_manifest(
     root, described, unmatched = find_recordings(config, option=option)
     _require_divisible(described, config)
     fit, unfit = inspect(
-        root, list(described), config.inspection, workers=workers, engine=engine, cache=cache, progress=progress
+        root,
+        list(described),
+        config.inspection,
+        workers=workers,
+        engine=engine,
+        cache=cache,
+        progress=progress,
+        labels={path: several[0].label or "" for path, several in described.items() if len(several) == 1},
     )
     if set_aside:
         set_aside((*unmatched, *unfit))

@@ -6,7 +6,7 @@ that other thresholds need no second decoding.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,8 @@ from foundation.errors import InputError
 from foundation.pools import ThisProcess, in_order, open_threads
 from foundation.ranges import require
 
+CONFLICT = ", with another label: here"  # in the reason against a duplicate
+NO_LABELS: Mapping[str, str] = {}
 Progress = Callable[[int, int], None]  # files done, files in all
 _TRIM_RULE = f"choose {MIN_TRIM_DB:g} to {MAX_TRIM_DB:g} dB, such as 40, or null to cut nothing off"
 
@@ -54,10 +56,12 @@ def inspect(
     engine: EngineConfig = LOCAL,
     cache: Path | None = None,
     progress: Progress | None = None,
+    labels: Mapping[str, str] = NO_LABELS,
 ) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
 
-    Local workers are threads, because decoding, hashing and summing all release Python's lock.
+    ``labels`` of some paths are named where two equal files have different ones. Local workers are threads, because
+    decoding, hashing and summing all release Python's lock.
     """
     measured = dict(_measurements(root.resolve(), sorted(paths), workers, engine, cache, progress))
     reasons: dict[str, str | None] = {}
@@ -65,9 +69,14 @@ def inspect(
     for path, found in measured.items():
         reasons[path] = _fault(found, config)
         if reasons[path] is None and (original := first.setdefault(found.sha256, path)) != path:
-            reasons[path] = f"duplicate of {original}"
+            reasons[path] = f"duplicate of {original}" + _conflict(labels.get(original), labels.get(path))
     fit = {path: found for path, found in measured.items() if reasons[path] is None}
     return fit, tuple(Rejected(path=path, reason=reason) for path, reason in reasons.items() if reason)
+
+
+def _conflict(kept: str | None, dropped: str | None) -> str:
+    """Say that two equal files have different labels, of which the first counts."""
+    return "" if kept == dropped else f"{CONFLICT} {dropped or 'no label'}, there {kept or 'no label'}"
 
 
 def _fault(found: Measurement, config: InspectionConfig) -> str | None:

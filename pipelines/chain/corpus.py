@@ -1,11 +1,12 @@
 """The recordings of a command: the embedded corpus, the user's own, or those of a data set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from audio.recordings.embedded import EmbeddedConfig, embedded_corpus, label_table
+from audio.recordings.inspection import CONFLICT
 from audio.recordings.manifest import Manifest, Rejected, write_rejected
 from audio.recordings.notices import division_notices, length_notices
 from foundation.engine import LOCAL, EngineConfig
@@ -113,9 +114,16 @@ def read_corpus(
     name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else name
     notices = division_notices(manifest.clips, config.split)
     lengths = length_notices(manifest.clips, config.segment_seconds)
-    for line in (_summary(name, manifest, rejected, listed), *notices, *lengths):
+    for line in (_summary(name, manifest, rejected, listed), *_conflicts(rejected, listed), *notices, *lengths):
         terminal.say(f"corpus    {line}")
     return Corpus(name=name, manifest=manifest, rejected=rejected, notices=notices)
+
+
+def _conflicts(rejected: Sequence[Rejected], listed: str) -> Iterator[str]:
+    """Count the equal files of different labels: one of the labels must be wrong."""
+    if found := [each.path for each in rejected if CONFLICT in each.reason]:
+        files = counted(len(found), "file")
+        yield f"{files} set aside with the sound of another file and another label, such as {found[0]}: see {listed}"
 
 
 def _folder_name(root: Path) -> str:

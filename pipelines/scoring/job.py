@@ -22,7 +22,7 @@ from pipelines.scoring.options import ScoreConfig, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
 
-HEAD = f"{'nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
+HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class ScoredRecording:
 
     @property
     def line(self) -> str:
-        """Total nats, nats per code, bits per second, perplexity and path."""
+        """Log-probability in nats, nats per code, bits per second, perplexity and path."""
         one = self.score
         figures = f"{one.log_probability:>12.1f} {one.nats_per_code:>10.3f} {one.bits_per_second:>9.1f}"
         return f"{figures} {one.perplexity:>11.2f}  {escape(self.path)}"

@@ -82,6 +82,9 @@ def test_a_whole_rate_of_any_type_is_the_rate(rate: int) -> None:
     assert (waveform.sample_rate, type(waveform.sample_rate)) == (44_100, int)
     assert as_waveform(waveform, None) is waveform
     assert isinstance(waveform, Waveform)
+    assert as_waveform(waveform, rate) is waveform
+    with pytest.raises(InputError, match=r"sample_rate is 16000 Hz, and the waveform's is 44100 Hz; a Waveform has"):
+        as_waveform(waveform, 16_000)
 
 
 @pytest.mark.parametrize(

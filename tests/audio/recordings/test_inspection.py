@@ -62,6 +62,17 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
     }
 
 
+def test_equal_files_of_different_labels_are_told(folder: Path) -> None:
+    def reason(labels: dict[str, str]) -> str:
+        _, (found,) = inspect(folder, ["good.wav", "same.wav"], InspectionConfig(), labels=labels)
+        return found.reason
+
+    assert reason({"good.wav": "cat", "same.wav": "cat"}) == "duplicate of good.wav"
+    different = "duplicate of good.wav, with another label: here dog, there "
+    assert reason({"good.wav": "cat", "same.wav": "dog"}) == f"{different}cat"
+    assert reason({"good.wav": "", "same.wav": "dog"}) == f"{different}no label"
+
+
 def test_a_compressed_file_with_a_hole_is_damaged(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "hole.ogg", np.random.default_rng(0).uniform(-0.4, 0.4, 220_500), 44_100)
     sound = (tmp_path / "hole.ogg").read_bytes()

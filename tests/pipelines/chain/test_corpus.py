@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.manifest import read_rejected
+from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from pipelines.chain.corpus import read_corpus
@@ -25,3 +28,15 @@ def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path:
     listed = read_rejected(tmp_path / "run" / "rejected.tsv")
     assert [each.path for each in listed] == ["a.wav", "b.wav", "tab\\there.wav"]
     assert listed[0].reason == "cannot be decoded: Format not recognised"
+
+
+def test_equal_sounds_of_different_labels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("cat/one.wav", "cat/two.wav", "dog/three.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, rng.uniform(-0.5, 0.5, 4_000), 8_000)
+    (tmp_path / "dog" / "four.wav").write_bytes((tmp_path / "cat" / "one.wav").read_bytes())
+    config = CorpusConfig(root=str(tmp_path), split=SplitConfig(validation_fraction=0, test_fraction=0))
+    read_corpus(config, tmp_path / "store", workers=1, gang=Alone(torch.device("cpu")), terminal=Terminal())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 file set aside with the sound of another file and another label, such as dog/four.wav" in said
