@@ -33,8 +33,8 @@ def as_waveform(sound: Waveform | Samples, sample_rate: int | None, *, name: str
     """Return a waveform as it is, and samples with their rate in Hz as a waveform.
 
     Raises:
-        InputError: samples without a rate, a waveform with a rate that is not its own, a rate that `whole_rate` refuses, or
-            samples that `mono` refuses.
+        InputError: samples without a rate, a waveform with another rate than its own, a rate that `whole_rate` refuses,
+            or samples that `mono` refuses.
     """
     if isinstance(sound, Waveform):
         if sample_rate is not None and sample_rate != sound.sample_rate:
