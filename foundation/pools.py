@@ -11,49 +11,19 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 
 from foundation.engine import EngineConfig
 from foundation.parent import end_with_parent
-from foundation.threads import one_thread
+from foundation.tasks import Pool, Task, compute
 from foundation.workers import RESUME, ended_worker
 
 T = TypeVar("T")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 TASKS_PER_WORKER = 4  # at least, so that no worker waits long for the last one
-
-
-class Task(Protocol[R_co]):
-    """Some clips that a worker computes."""
-
-    def result(self) -> Sequence[R_co]:
-        """Wait for the results of the clips, in order."""
-
-    def cancel(self) -> object:
-        """Give up the task if no worker has begun it."""
-
-
-class Pool(Protocol):
-    """Workers that compute tasks."""
-
-    @property
-    def workers(self) -> int:
-        """The number of tasks that are computed at the same time."""
-
-    @property
-    def ahead(self) -> int:
-        """The largest number of tasks of which no result has been taken."""
-
-    @property
-    def most_clips(self) -> int:
-        """The largest number of clips of a task."""
-
-    def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
-        """Let a worker compute the results of ``work`` for each job."""
 
 
 def in_order(
@@ -77,12 +47,6 @@ def in_order(
     finally:
         for task in waiting:
             task.cancel()
-
-
-def compute(work: Callable[[T], R], jobs: Sequence[T]) -> list[R]:
-    """Return the results of ``work`` for each job, computed on one thread: what every worker does."""
-    with one_thread():
-        return [work(job) for job in jobs]
 
 
 @contextmanager

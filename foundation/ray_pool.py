@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from foundation.devices import cores
 from foundation.errors import InputError
-from foundation.pools import Task, compute
+from foundation.tasks import Task, compute
 
 T = TypeVar("T")
 R = TypeVar("R")

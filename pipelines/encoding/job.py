@@ -21,8 +21,9 @@ from audio.recordings.recording_paths import Recordings
 from foundation.devices import choose_device
 from foundation.errors import InputError
 from foundation.files import aside, write_aside
-from foundation.pools import Pool, in_order, open_pool
+from foundation.pools import in_order, open_pool
 from foundation.progress import Terminal
+from foundation.tasks import Pool
 from foundation.text import counted
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder

@@ -12,8 +12,9 @@ from torch import nn
 from foundation.devices import cores
 from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
-from foundation.pools import Pool, in_order, open_pool
+from foundation.pools import in_order, open_pool
 from foundation.progress import Terminal
+from foundation.tasks import Pool
 from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.training_curve import CURVE, training_name
 from pipelines.store.users import note_user

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from foundation.engine import LOCAL
 from foundation.errors import InputError
-from foundation.pools import Pool, ThisProcess, Threads, in_order, open_pool, open_threads
+from foundation.pools import ThisProcess, Threads, in_order, open_pool, open_threads
+from foundation.tasks import Pool
 
 
 def negative(number: int) -> int:
