@@ -3,12 +3,14 @@
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.text import escape
 from pipelines.commandline.command import command
-from pipelines.store.store import ENTRY, StoreConfig, faults
+from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreConfig, faults
+from pipelines.store.unused import folder_size
 
 KEY = re.compile("[0-9a-f]{16}")  # the final name of an entry's folder
 
@@ -38,10 +40,22 @@ def list_store(config: dict[str, object]) -> None:
         damaged += [folder] if found else []
         total += size
     print(f"{len(folders)} entries, {total / 1e6:,.1f} MB, {len(damaged)} damaged", flush=True)
+    print_recordings(root)
     if damaged:
         several = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
         remedy = "delete each damaged entry, and the command that made it makes it again"
         raise InputError(f"{damaged[0]}{several} changed since it was written, as listed above; {remedy}")
+
+
+def print_recordings(root: Path) -> None:
+    """Print a line for each folder of recordings, which no record of users protects."""
+    folders = sorted(
+        folder for kind in (SYNTHESISED, UNPACKED) for folder in (root / kind).glob("*/") if folder.is_dir()
+    )
+    for folder in folders:
+        print(f"{folder.parent.name:<22} {folder.name}  {folder_size(folder) / 1e6:,.1f} MB of recordings")
+    if folders:
+        print("folders of recordings may be deleted: a run that needs them makes them again", flush=True)
 
 
 _main = command("store", list_store, paths=frozenset({"store.root"}))

@@ -15,9 +15,9 @@ from foundation.progress import Terminal
 from foundation.text import counted
 from pipelines.chain.packed_corpus import corpus_name, unpacked_corpus
 from pipelines.settings.completed import EMBEDDED
+from pipelines.store.store import SYNTHESISED
 from training.gangs import Gang
 
-FOLDER = "embedded"  # in the store, for the embedded corpus
 MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"  # in the folder of a run
 
 
@@ -57,7 +57,7 @@ def corpus_config(
     """
     if config.root == EMBEDDED:
         terminal.say("corpus    the embedded corpus; its voices are synthesised once, which takes some seconds")
-        root = embedded_corpus(embedded, store / FOLDER)
+        root = embedded_corpus(embedded, store / SYNTHESISED)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return replace(config, root=str(root), table=table)
     if config.is_packed:
@@ -111,7 +111,7 @@ def read_corpus(
     if not gang.rank:
         gang.barrier()
     name = corpus_name(config) if config.is_packed else _folder_name(manifest.root)
-    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / FOLDER else name
+    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / SYNTHESISED else name
     notices = division_notices(manifest.clips, config.split)
     lengths = length_notices(manifest.clips, config.segment_seconds)
     for line in (_summary(name, manifest, rejected, listed), *_conflicts(rejected, listed), *notices, *lengths):

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from foundation.errors import InputError
-from pipelines.chain.corpus import FOLDER
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.abx import ERRORS, abx
 from pipelines.stages.zerospeech import spoken_pairs
 from pipelines.store.session import Session
-from pipelines.store.store import Entry
+from pipelines.store.store import SYNTHESISED, Entry
 
 
 def require_language_tests(settings: RunSettings) -> None:
@@ -35,7 +34,7 @@ def judge_language_model(
     ``trained_on`` are the codes that the GPT was trained on.
     """
     tests, embedded = settings.zerospeech, settings.embedded
-    cache, seed = session.store.root / FOLDER, settings.lm.fit.seed
+    cache, seed = session.store.root / SYNTHESISED, settings.lm.fit.seed
     pairs = spoken_pairs(session, tokens, trained_on, model, tests, embedded=embedded, cache=cache, seed=seed)
     if embedded.sentences:
         return [pairs]

@@ -14,8 +14,8 @@ from audio.recordings.packed.unpacking import Unpacked, is_unpacked, missing_byt
 from foundation.progress import Terminal
 from foundation.text import counted
 from pipelines.commandline.outputs import require_space
+from pipelines.store.store import UNPACKED
 
-FOLDER: Final = "datasets"  # in the store
 MEGABYTE: Final = 1_000_000
 
 
@@ -26,7 +26,7 @@ def unpacked_corpus(config: CorpusConfig, store: Path, *, terminal: Terminal) ->
         InputError: the data set cannot be read, has no such column, or does not fit on the disk of the store.
     """
     data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
-    place = _place(data_set, store / FOLDER, terminal)
+    place = _place(data_set, store / UNPACKED, terminal)
     if not is_unpacked(data_set, place):
         _unpack(data_set, place, store, terminal)
     table = label_table(data_set, place, config.columns, own_splits=config.split.by == "table")

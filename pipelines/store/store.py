@@ -26,6 +26,7 @@ from pipelines.store.costs import measured
 
 ENTRY = "entry.json"
 TIMINGS = "timings.json"
+SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MODEL = ("README.md", "config.json", "model.safetensors")  # the files of a tokenizer, a language model or a vocoder
 LIBRARIES = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy", "soundfile", "soxr")
 

@@ -80,3 +80,16 @@ def test_a_store_that_is_not_there_is_refused(
     code, _, told = called(monkeypatch, capsys, f"store.root={tmp_path / 'none'}")
     assert (code, told.count("\n")) == (2, 1)
     assert "is no folder; name the store of a run" in told
+
+
+def test_folders_of_recordings_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(tmp_path)
+    for place in ("datasets/dataset-0123456789abcdef/audio", "embedded/embedded-0123456789abcdef"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "a.wav").write_bytes(bytes(3_000_000))
+    _, listed, _ = called(monkeypatch, capsys, f"store.root={tmp_path}")
+    assert "2 entries, 2.0 MB, 0 damaged" in listed
+    for kind, name in (("datasets", "dataset"), ("embedded", "embedded")):
+        assert f"{kind:<22} {name}-0123456789abcdef  3.0 MB of recordings" in listed
