@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from audio.recordings.inspection import require_finite
 from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel, SpectrogramConfig, log_mel_stream
 from audio.warping import warp
+from foundation.pools import in_order
 from foundation.seeds import named_seed
+from foundation.tasks import Pool
 from tokenizer.autoencoder import PatchBatch
 from tokenizer.patches import to_patches
 from tokenizer.speech_layer import SpeechLayer
 
 FloatArray = npt.NDArray[np.float32]
+SHORT_SECONDS = 30.0  # of sound whose log-mel a worker may send back: below 1 MB
 
 
 class Reservoir:
@@ -83,26 +87,46 @@ class _Statistics:
         return {"mean": torch.from_numpy(mean).float(), "std": torch.from_numpy(std).float()}
 
 
-def read_log_mel(
-    root: Path,
-    clips: Sequence[Clip],
-    audio: SpectrogramConfig,
-    *,
-    ranges: tuple[float, float] | None,
-    seed: int,
-    progress: Callable[[int], None],
-) -> Iterator[Tensor]:
-    """Read the log-mel ``(time, mels)`` of clips below ``root``, piece by piece; ``progress`` counts finished clips.
+@dataclass(frozen=True, kw_only=True)
+class LogMelReader:
+    """Reads the log-mel of clips below ``root``; a worker reads a short clip as a whole.
 
     With ``ranges``, in dB, each clip has a dynamic range drawn from them, the same whatever other clips there are.
     """
-    log_mel = LogMel(audio)
-    for done, clip in enumerate(clips, 1):
-        rng = np.random.default_rng([seed, named_seed(clip.name)])
-        blocks = read_blocks(root / clip.path, audio.sample_rate, part=clip.part)
-        for piece in log_mel_stream(log_mel, blocks, dynamic_range=float(rng.uniform(*ranges)) if ranges else None):
+
+    root: Path
+    audio: SpectrogramConfig
+    ranges: tuple[float, float] | None
+    seed: int
+
+    def pieces(self, clip: Clip) -> Iterator[Tensor]:
+        """Give the log-mel ``(time, mels)`` of a clip, piece by piece, in constant memory."""
+        rng = np.random.default_rng([self.seed, named_seed(clip.name)])
+        dynamic_range = float(rng.uniform(*self.ranges)) if self.ranges else None
+        blocks = read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part)
+        for piece in log_mel_stream(_log_mel(self.audio), blocks, dynamic_range=dynamic_range):
             require_finite(piece.numpy(), clip, "log-mel frames")
             yield piece
+
+    def __call__(self, clip: Clip) -> list[FloatArray] | None:
+        """Return all pieces of a clip; None if it is too long to be sent from process to process."""
+        return None if clip.seconds > SHORT_SECONDS else [piece.numpy() for piece in self.pieces(clip)]
+
+
+@lru_cache(maxsize=1)
+def _log_mel(audio: SpectrogramConfig) -> LogMel:
+    return LogMel(audio)
+
+
+def read_log_mel(
+    reader: LogMelReader, clips: Sequence[Clip], pool: Pool, *, progress: Callable[[int], None]
+) -> Iterator[Tensor]:
+    """Read the log-mel ``(time, mels)`` of clips in order, piece by piece; ``progress`` counts finished clips.
+
+    The pool reads short clips, and this process long ones. The pieces do not depend on the pool.
+    """
+    for done, (clip, whole) in enumerate(zip(clips, in_order(reader, clips, pool), strict=True), 1):
+        yield from reader.pieces(clip) if whole is None else map(torch.from_numpy, whole)
         progress(done)
 
 

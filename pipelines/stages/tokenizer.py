@@ -19,6 +19,7 @@ from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from foundation.saved_models import write_tensors
 from foundation.seeds import require_seed
+from foundation.tasks import Pool
 from foundation.threads import one_thread
 from pipelines.store.session import Session
 from pipelines.store.store import MODEL, Entry, Recipe, write_json
@@ -30,7 +31,7 @@ from tokenizer.health import HealthConfig
 from tokenizer.kmeans_report import kmeans_summary
 from tokenizer.patches import PatchConfig
 from tokenizer.rates import MOST_RATES
-from tokenizer.sample import FrameSample, PatchBatches, draw_sample, normalised_patches, read_log_mel
+from tokenizer.sample import FrameSample, LogMelReader, PatchBatches, draw_sample, normalised_patches, read_log_mel
 from tokenizer.speech_layer import FOLDER, ChosenLayer
 from training.state import FitConfig
 
@@ -139,13 +140,14 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
 
     @one_thread()
     def make(folder: Path) -> None:
-        train = _draw(session, manifest, "train", audio, settings)
-        if not train.seen:
-            raise InputError(
-                f"no training recording is as long as one patch ({settings.patch.frames} frames of "
-                f"{audio.hop_length} samples); choose smaller patches or longer recordings"
-            )
-        held_out = _draw(session, manifest, "validation", audio, settings)
+        with session.pool() as pool:
+            train = _draw(session, manifest, "train", audio, settings, pool)
+            if not train.seen:
+                raise InputError(
+                    f"no training recording is as long as one patch ({settings.patch.frames} frames of "
+                    f"{audio.hop_length} samples); choose smaller patches or longer recordings"
+                )
+            held_out = _draw(session, manifest, "validation", audio, settings, pool)
         tensors = {"mean": train.mean, "std": train.std, "train": train.columns, "validation": held_out.columns}
         write_tensors(folder / SAMPLE, tensors)
         write_json(folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
@@ -169,7 +171,8 @@ def input_sample(
 
     @one_thread()
     def make(folder: Path) -> None:
-        sample = _draw(session, manifest, "train", audio, settings, ranges=ranges)
+        with session.pool() as pool:
+            sample = _draw(session, manifest, "train", audio, settings, pool, ranges=ranges)
         write_tensors(folder / SAMPLE, {"train": sample.columns})
 
     return session.obtain(recipe, "the same sample, in other dynamic ranges", make, files=[SAMPLE])
@@ -181,14 +184,16 @@ def _draw(
     split: Split,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
+    pool: Pool,
     *,
     ranges: tuple[float, float] | None = None,
 ) -> FrameSample:
     """Draw columns of a split; with ``ranges`` each clip gets a random dynamic range between them."""
     clips, seed = manifest.of(split), settings.seed
     columns = settings.sample_size(split)
+    reader = LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
     with session.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
-        pieces = read_log_mel(manifest.root, clips, audio, ranges=ranges, seed=seed, progress=progress.advance_to)
+        pieces = read_log_mel(reader, clips, pool, progress=progress.advance_to)
         return draw_sample(pieces, frames=settings.patch.frames, n_mels=audio.n_mels, capacity=columns, seed=seed)
 
 

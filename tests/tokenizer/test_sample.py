@@ -1,11 +1,26 @@
 """Statistics are exact, the sample is uniform, bounded and seeded."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+from audio.recordings.manifest import Clip
+from audio.spectrogram import SpectrogramConfig
+from foundation.engine import LOCAL
+from foundation.pools import ThisProcess, open_pool
 from tokenizer.autoencoder import PatchBatch, reconstruction_loss
-from tokenizer.sample import PatchBatches, Reservoir, draw_sample, draw_states, normalised_patches
+from tokenizer.sample import (
+    LogMelReader,
+    PatchBatches,
+    Reservoir,
+    draw_sample,
+    draw_states,
+    normalised_patches,
+    read_log_mel,
+)
 
 
 def test_a_short_stream_is_kept_whole() -> None:
@@ -105,3 +120,25 @@ def test_the_loss_is_of_what_was_wanted() -> None:
     batch = PatchBatch(patches=torch.ones(4, 6), inputs=torch.zeros(4, 6))
     assert reconstruction_loss(torch.nn.Identity(), batch)[0].item() == 24
     assert reconstruction_loss(torch.nn.Identity(), PatchBatch(patches=torch.ones(4, 6)))[0].item() == 0
+
+
+@pytest.mark.parametrize("ranges", [None, (20.0, 50.0)])
+def test_a_pool_reads_the_frames_that_one_process_reads(
+    ranges: tuple[float, float] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, rate = np.random.default_rng(0), 11_025
+    clips = []
+    for number, length in enumerate((3_000, 9_000, 20_000, 400, 5_000)):
+        soundfile.write(tmp_path / f"{number}.wav", rng.uniform(-0.5, 0.5, length), rate)
+        clips.append(Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=0, sha256=""))
+    audio = SpectrogramConfig(sample_rate=8_000, n_mels=24)
+    reader = LogMelReader(root=tmp_path, audio=audio, ranges=ranges, seed=3)
+    one_by_one = [piece for clip in clips for piece in reader.pieces(clip)]
+    with open_pool(LOCAL, 2) as processes:
+        for limit in (30.0, 1.0):  # a clip of 1.8 s is short, and then long
+            monkeypatch.setattr("tokenizer.sample.SHORT_SECONDS", limit)
+            for pool in (ThisProcess(), processes):
+                done: list[int] = []
+                found = list(read_log_mel(reader, clips, pool, progress=done.append))
+                assert done == [1, 2, 3, 4, 5]
+                assert all(torch.equal(one, other) for one, other in zip(found, one_by_one, strict=True))
