@@ -1,10 +1,7 @@
-"""What bodies that read samples share: their inputs, the front end, and the changes of training clips."""
+"""What bodies that read samples share: the front end and the changes of training clips."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +9,6 @@ from audio.waveform import FloatArray, in_16_bits
 from foundation.arrays import Array
 from foundation.ranges import require
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig
-from lm.finetuning.body import FrontEnd
-from lm.finetuning.reading import Reading
 
 SAMPLE_TYPE = np.dtype(np.int16)
 UNCHANGED = WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0)
@@ -28,47 +23,12 @@ class WaveformFrontEnd:
         return np.concatenate([np.zeros(0, np.int16), *map(in_16_bits, blocks)])
 
 
-class WaveformBody(ABC):
-    """The inputs of a body that reads samples."""
-
-    parts: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    @abstractmethod
-    def reading(self) -> Reading:
-        """How states follow from samples, and the rate of these."""
-
-    @property
-    def input_type(self) -> np.dtype[np.generic]:
-        """Type of a stored sample."""
-        return SAMPLE_TYPE
-
-    @property
-    def input_width(self) -> tuple[int, ...]:
-        """An input is a single sample."""
-        return ()
-
-    @property
-    def front_end_key(self) -> str:
-        """Name of the samples."""
-        return f"16-bit samples at {self.reading.sample_rate} Hz"
-
-    def num_inputs(self, num_samples: int) -> int:
-        """Count the samples of a recording."""
-        return num_samples
-
-    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        """Create the reading of samples, which needs no folder."""
-        return WaveformFrontEnd()
+def waveform_key(sample_rate: int) -> str:
+    """Name the samples of a recording at a rate."""
+    return f"16-bit samples at {sample_rate} Hz"
 
 
-class WaveformOptions:
-    """The rules of options that bodies on samples have."""
-
-    sample_rate: int  # Hz, with random weights
-    augmentation: WaveformAugmentationConfig  # of training clips
-
-    def __post_init__(self) -> None:
-        require(self.sample_rate > 0, "body.sample_rate", self.sample_rate, "it must be a positive number of Hz")
-        rule = "the label may belong to the whole clip: choose 1"
-        require(self.augmentation.crop == 1, "body.augmentation.crop", self.augmentation.crop, rule)
+def require_whole_clips(augmentation: WaveformAugmentationConfig) -> None:
+    """Refuse crops: a label may belong to the whole clip."""
+    rule = "the label may belong to the whole clip: choose 1"
+    require(augmentation.crop == 1, "body.augmentation.crop", augmentation.crop, rule)

@@ -11,18 +11,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from audio.speech_models.architecture import Architecture
 from audio.speech_models.encoder import MASK_EMBEDDING, PIECE_FRAMES, SpeechEncoder
+from foundation.ranges import require
 from foundation.saved_models import hugging_face_hash
 from lm.baselines.masking import NO_MASKS, MaskConfig, training_masks
 from lm.baselines.wav2vec2 import Wav2vec2Config, transformers_config
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
-from lm.finetuning.body import RANDOM, RUN, BodyNetwork, RunPart, Source
+from lm.finetuning.body import RANDOM, RUN, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
-from lm.finetuning.waveforms import UNCHANGED, WaveformBody, WaveformOptions
+from lm.finetuning.waveforms import SAMPLE_TYPE, UNCHANGED, WaveformFrontEnd, require_whole_clips, waveform_key
 
 OPTION = "body.weights"
 
@@ -61,13 +63,14 @@ class SpeechNetwork(BodyNetwork):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2vec2Body(WaveformBody):
+class Wav2vec2Body:
     """The architecture of a speech model."""
 
     architecture: Architecture
     masking: MaskConfig = NO_MASKS
 
     name: ClassVar[str] = "wav2vec2"
+    parts: ClassVar[tuple[str, ...]] = ()
 
     @property
     def reading(self) -> Reading:
@@ -93,9 +96,28 @@ class Wav2vec2Body(WaveformBody):
         return self.architecture.parameters
 
     @property
+    def input_type(self) -> np.dtype[np.generic]:
+        """Type of a stored sample."""
+        return SAMPLE_TYPE
+
+    @property
+    def input_width(self) -> tuple[int, ...]:
+        """An input is a single sample."""
+        return ()
+
+    @property
     def least_samples(self) -> int:
         """Samples of the receptive field."""
         return self.architecture.described.convolutions.receptive_field
+
+    @property
+    def front_end_key(self) -> str:
+        """Name of the samples."""
+        return waveform_key(self.architecture.sample_rate)
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Count the samples of a recording."""
+        return num_samples
 
     def create(self, *, seed: int, weights: Path | None = None) -> SpeechNetwork:
         """Create the network with the weights of a local Hugging Face folder, or with random ones."""
@@ -103,15 +125,23 @@ class Wav2vec2Body(WaveformBody):
         transformer = own.create(seed=seed) if weights is None else own.load_network(weights, option=OPTION)
         return SpeechNetwork(SpeechEncoder(transformer, normalises=own.normalises), self.masking)
 
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Create the reading of samples, which needs no folder."""
+        return WaveformFrontEnd()
+
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2vec2Options(WaveformOptions):
+class Wav2vec2Options:
     """Options of the body ``wav2vec2``."""
 
     model: Wav2vec2Config = field(default_factory=Wav2vec2Config)  # with random weights
     sample_rate: int = 16_000  # Hz, with random weights
     masking: MaskConfig = NO_MASKS
     augmentation: WaveformAugmentationConfig = UNCHANGED  # of training clips
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate > 0, "body.sample_rate", self.sample_rate, "it must be a positive number of Hz")
+        require_whole_clips(self.augmentation)
 
     def needs(self, weights: str) -> tuple[RunPart, ...]:
         """Name the model that the run pre-trained, if its weights are wanted."""
