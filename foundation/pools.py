@@ -27,18 +27,20 @@ TASKS_PER_WORKER = 4  # at least, so that no worker waits long for the last one
 
 
 def in_order(
-    work: Callable[[T], R], jobs: Sequence[T], pool: Pool, *, remedy: str = f"{RESUME} workers=1"
+    work: Callable[[T], R], jobs: Sequence[T], pool: Pool, *, remedy: str = f"{RESUME} workers=1", large: bool = False
 ) -> Iterator[R]:
     """Give the results of ``work`` for each job, computed by a pool, each on one thread.
 
-    ``remedy`` says what to do where memory runs out; by default it says that the command resumes, as most commands do.
+    ``large`` results may fill the memory, so at most two tasks for each worker are ahead of what is taken. ``remedy``
+    says what to do where memory runs out; by default it says that the command resumes, as most commands do.
     """
     clips = max(min(len(jobs) // (TASKS_PER_WORKER * pool.workers), pool.most_clips), 1)
+    ahead = min(pool.ahead, 2 * pool.workers) if large else pool.ahead
     waiting: deque[Task[R]] = deque()
     try:
         for start in range(0, len(jobs), clips):
             waiting.append(pool.submit(work, jobs[start : start + clips]))
-            if len(waiting) >= pool.ahead:
+            if len(waiting) >= ahead:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()

@@ -28,14 +28,18 @@ class RayPool:
 
     most_clips = 32
 
-    def __init__(self, workers: int, shared: Sequence[Path], *, gpu: bool) -> None:
-        """Use ``workers`` processors of the cluster that this process is connected to; 0: all."""
+    def __init__(self, workers: int, shared: Sequence[Path], *, gpu: bool, alone: bool) -> None:
+        """Use ``workers`` processors of the cluster that this process is connected to; 0: all.
+
+        A cluster that is ``alone`` was started for these workers.
+        """
         kind = "GPU" if gpu else "CPU"
         there = int(ray.cluster_resources().get(kind, 0))
         if there < 1:
             raise InputError(f"engine.name=ray: the cluster has no {kind}; start nodes with one, or choose device=cpu")
         self.workers = min(workers or there, there)
-        self.ahead = 16 * there if self.workers == there else self.workers  # tasks that wait, too, keep all nodes busy
+        # Waiting tasks keep all nodes busy; where others use the cluster, or it may grow, ``workers`` is a limit.
+        self.ahead = 16 * there if not workers or alone else self.workers
         self._shared = shared
         amounts = {"num_cpus": 1, "num_gpus": 1 if gpu else 0}
         self._remote = ray.remote(**amounts, max_retries=ATTEMPTS - 1)(_compute)
@@ -51,7 +55,7 @@ class RayPool:
             _connect(address, workers)
         here = [path.absolute() for path in shared if path.exists()]
         _require_everywhere(here)
-        return cls(workers, here, gpu=gpu)
+        return cls(workers, here, gpu=gpu, alone=address is None)
 
     def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
         """Send the jobs to a node."""

@@ -27,11 +27,6 @@ ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 _MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
 
 
-def vectors_of(pooling: Pooling) -> int:
-    """Return how many times as wide as a frame the vector of a pooling is."""
-    return {"mean": 1, "thirds": 3, "max": 1, "thirds_max": 4}[pooling]
-
-
 def pooling_parts(steps: int, pooling: Means) -> tuple[range, ...]:
     """Return the time steps of each part.
 

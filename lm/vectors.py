@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from foundation.errors import InputError
 from foundation.ranges import require
-from lm.pooling import POOLINGS, FloatArray, Pooling, vectors_of
+from lm.pooling import POOLINGS, FloatArray, Pooling, pooled_parts
 
 Layers = Literal["each", "last", "together"]
 MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
@@ -58,7 +58,7 @@ class VectorConfig:
 
     def size(self, width: int) -> int:
         """Return the numbers that all poolings of frames ``(time, width)`` give."""
-        return width * sum(vectors_of(pooling) for pooling in self.poolings)
+        return width * sum(pooled_parts(pooling) for pooling in self.poolings)
 
     def network_size(self, count: int, width: int) -> int:
         """Return the numbers of all vectors of a network of ``count`` layers of one width."""

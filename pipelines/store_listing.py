@@ -48,14 +48,17 @@ def list_store(config: dict[str, object]) -> None:
 
 
 def print_recordings(root: Path) -> None:
-    """Print a line for each folder of recordings, which no record of users protects."""
+    """Print a line for each folder of recordings; the store does not record which runs use them."""
     folders = sorted(
         folder for kind in (SYNTHESISED, UNPACKED) for folder in (root / kind).glob("*/") if folder.is_dir()
     )
     for folder in folders:
         print(f"{folder.parent.name:<22} {folder.name}  {folder_size(folder) / 1e6:,.1f} MB of recordings")
     if folders:
-        print("folders of recordings may be deleted: a run that needs them makes them again", flush=True)
+        print(
+            "folders of recordings may be deleted while no command runs: a run that needs them makes them again",
+            flush=True,
+        )
 
 
 _main = command("store", list_store, paths=frozenset({"store.root"}))

@@ -23,7 +23,7 @@ from tokenizer.patches import to_patches
 from tokenizer.speech_layer import SpeechLayer
 
 FloatArray = npt.NDArray[np.float32]
-SHORT_SECONDS = 30.0  # of sound whose log-mel a worker may send back: below 1 MB
+WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default
 
 
 class Reservoir:
@@ -98,9 +98,10 @@ class LogMelReader:
     audio: SpectrogramConfig
     ranges: tuple[float, float] | None
     seed: int
+    whole_bytes: int = WHOLE_BYTES  # longer clips are not sent from process to process
 
     def pieces(self, clip: Clip) -> Iterator[Tensor]:
-        """Give the log-mel ``(time, mels)`` of a clip, piece by piece, in constant memory."""
+        """Give the log-mel ``(time, mels)`` of a clip, piece by piece as `log_mel_stream` does."""
         rng = np.random.default_rng([self.seed, named_seed(clip.name)])
         dynamic_range = float(rng.uniform(*self.ranges)) if self.ranges else None
         blocks = read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part)
@@ -109,8 +110,11 @@ class LogMelReader:
             yield piece
 
     def __call__(self, clip: Clip) -> list[FloatArray] | None:
-        """Return all pieces of a clip; None if it is too long to be sent from process to process."""
-        return None if clip.seconds > SHORT_SECONDS else [piece.numpy() for piece in self.pieces(clip)]
+        """Return all pieces of a clip; None if they are more than ``whole_bytes``."""
+        frames = clip.seconds * self.audio.sample_rate / self.audio.hop_length
+        if 4 * frames * self.audio.n_mels > self.whole_bytes:
+            return None
+        return [piece.numpy() for piece in self.pieces(clip)]
 
 
 @lru_cache(maxsize=1)
@@ -125,8 +129,8 @@ def read_log_mel(
 
     The pool reads short clips, and this process long ones. The pieces do not depend on the pool.
     """
-    for done, (clip, whole) in enumerate(zip(clips, in_order(reader, clips, pool), strict=True), 1):
-        yield from reader.pieces(clip) if whole is None else map(torch.from_numpy, whole)
+    for done, (clip, whole) in enumerate(zip(clips, in_order(reader, clips, pool, large=True), strict=True), 1):
+        yield from reader.pieces(clip) if whole is None else map(torch.tensor, whole)
         progress(done)
 
 

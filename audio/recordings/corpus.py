@@ -124,7 +124,7 @@ def build_manifest(
         engine=engine,
         cache=cache,
         progress=progress,
-        labels={path: several[0].label or "" for path, several in described.items() if len(several) == 1},
+        labels=_whole_labels(described),
     )
     if set_aside:
         set_aside((*unmatched, *unfit))
@@ -148,6 +148,12 @@ def build_manifest(
     divided, undivided = _split(clips, config, unused)
     rejected = sorted((*unmatched, *unused, *undivided), key=lambda each: each.path)
     return Manifest(root=root, clips=divided), tuple(rejected)
+
+
+def _whole_labels(described: Described) -> dict[str, str]:
+    """Return the labels of whole recordings; those of parts of equal files may rightly differ."""
+    whole = {path: several[0] for path, several in described.items() if len(several) == 1 and several[0].span is None}
+    return {path: description.label or "" for path, description in whole.items()}
 
 
 def _require_divisible(described: Described, config: CorpusConfig) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from foundation.ranges import require
 from foundation.seeds import require_seed
-from lm.comparison import Outcome, accuracy_interval, bootstrap, measure
+from lm.comparison import Outcome, bootstrap, measure, outcome_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,5 +44,5 @@ def figure(name: str, outcome: Outcome, config: FigureConfig, *, percent: bool =
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)[:, 0]
     known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
     value = float(measure(outcome)[0, 0])
-    low, high = accuracy_interval([outcome], known, config.confidence) if len(known) else (value, value)
+    low, high = outcome_interval([outcome], known, config.confidence) if len(known) else (value, value)
     return Figure(name=name, value=value, low=low, high=high, percent=percent)

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from lm.comparison import accuracy_interval, bootstrap
+from lm.comparison import bootstrap, outcome_interval
 from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.logistic import side_by_side, standardise
 from lm.probing.probe import FloatArray, ProbeResult, fit_penalties, outcome
@@ -64,7 +64,7 @@ def _interval(results: Sequence[ProbeResult], task: ProbeTask, config: ProbeConf
     targets, resamples = task.targets[task.rows["test"]], -(-config.resamples // len(results))
     reached = [outcome(result.scores, targets, task) for result in results]
     draws = [bootstrap([each], resamples=resamples, seed=config.seed + draw)[:, 0] for draw, each in enumerate(reached)]
-    return accuracy_interval(reached[:1], np.concatenate(draws), config.confidence)
+    return outcome_interval(reached[:1], np.concatenate(draws), config.confidence)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

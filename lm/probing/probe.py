@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score
 
 from foundation.errors import InputError
-from lm.comparison import Hits, Outcome, Rankings, accuracy_interval, bootstrap, measure
+from lm.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
 from lm.probing.config import ProbeConfig, penalty_grid, shared_tries
 from lm.probing.cross_validation import Rows, mean_over_divisions
 from lm.probing.logistic import LogisticProbe, rotate_to_row_space, side_by_side, standardise, tolerance_of
@@ -244,7 +244,7 @@ def _result(
     targets = task.targets[task.rows["test"]]
     reached = outcome(scores, targets, task)
     draws = bootstrap([reached], resamples=config.resamples, seed=config.seed)[:, 0]
-    low, high = accuracy_interval([reached], draws, config.confidence)
+    low, high = outcome_interval([reached], draws, config.confidence)
     predicted, present = answers(scores, task), np.flatnonzero(targets.any(0))
     return ProbeResult(
         of=of,

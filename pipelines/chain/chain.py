@@ -152,10 +152,10 @@ def _place(fold: str, seed: int) -> str:
 
 def _array_bytes(manifest: Manifest, settings: RunSettings, trainings: int) -> int:
     """Estimate the bytes of the vectors of all methods, and of log-mel, 16 bits, of all hearings but the first."""
-    numbers = sum(method.numbers(settings) for method in settings.probed_methods)
+    size = sum(method.vector_size(settings) for method in settings.probed_methods)
     frames = manifest.seconds * settings.audio.sample_rate / settings.audio.hop_length
     heard = (settings.compare.hearings - 1) * frames * settings.audio.n_mels * 2
-    return 4 * trainings * len(manifest.clips) * numbers + round(heard)
+    return 4 * trainings * len(manifest.clips) * size + round(heard)
 
 
 def _make_pair(session: Session, pair: Pair) -> dict[str, Entry]:

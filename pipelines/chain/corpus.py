@@ -120,7 +120,7 @@ def read_corpus(
 
 
 def _conflicts(rejected: Sequence[Rejected], listed: str) -> Iterator[str]:
-    """Count the equal files of different labels: one of the labels must be wrong."""
+    """Count the equal files of different labels."""
     if found := [each.path for each in rejected if CONFLICT in each.reason]:
         files = counted(len(found), "file")
         yield f"{files} set aside with the sound of another file and another label, such as {found[0]}: see {listed}"

@@ -34,4 +34,5 @@ CHROMA = describe_frame_method(
         places=("learning curves",),
     ),
     lambda audio: partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length),
+    dims=12,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Line, Made, Method, Row
@@ -62,18 +61,26 @@ def _candidates(options: Options) -> int:
     return _untrained_candidates(options) + weighted
 
 
-def _numbers_of_states(options: Options) -> int:
+def _untrained_size(options: Options) -> int:
     own, gpt = options.compare, options.lm.gpt
     width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
     return own.vectors.network_size(gpt.layers, width)
 
 
-def _numbers_of_counts(options: Options, kinds: int = 1) -> int:
-    """Return the numbers of pooled codes, of which each is counted in so many ways."""
+def _size(options: Options) -> int:
+    """Return the size of the vectors of states, and of those that two options of the comparison add."""
+    own, gpt = options.compare, options.lm.gpt
+    attentive = replace(own.vectors, poolings=("mean",)).network_size(gpt.layers, gpt.model_dim)
+    surprise = 3 * (gpt.layers * gpt.model_dim + 1)  # thirds
+    return _untrained_size(options) + attentive * own.attentive + surprise * own.surprise
+
+
+def size_of_codes(options: Options) -> int:
+    """Return the size of pooled codes, counted or filtered."""
     from pipelines.stages.tokenizer import TokenizerSettings
 
     config = options.group(TokenizerSettings).config(options.audio)
-    return options.compare.vectors.size(config.streams * config.codebook_size) * kinds
+    return options.compare.vectors.size(config.streams * config.codebook_size)
 
 
 BAG_OF_CODES = Method(
@@ -84,25 +91,25 @@ BAG_OF_CODES = Method(
         line=Line(filled=False, dashes="--"),
         places=("learning curves", "groups", "summary"),
     ),
-    numbers=_numbers_of_counts,
+    vector_size=size_of_codes,
     features=_bags,
 )
 GPT = Method(
     row=Row(name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=("learning curves", "groups")),
     candidates=_candidates,
     reads_lm=True,
-    numbers=_numbers_of_states,
+    vector_size=_size,
     features=_states,
 )
 FILTERED_CODES = Method(
     row=Row(name="filtered_codes", kind="codes", title="codes, filtered by the GPT", line=Line(marker="d", dashes=":")),
     reads_lm=True,
-    numbers=partial(_numbers_of_counts, kinds=3),
+    vector_size=size_of_codes,
     features=_filtered,
 )
 RANDOM_GPT = Method(
     row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=("summary",)),
     candidates=_untrained_candidates,
-    numbers=_numbers_of_states,
+    vector_size=_untrained_size,
     features=_untrained_states,
 )

@@ -25,6 +25,9 @@ Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", 
 Place = Literal["learning curves", "groups", "summary", "key figures"]
 
 
+ENCODER_WIDTH = 3_750  # of all layers of a convolutional encoder, each by itself and side by side
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """Style of a method in charts; shape and dashes distinguish methods of one colour."""
@@ -91,7 +94,7 @@ class Method:
     # how many keys it writes, from the options
     candidates: Callable[[Options], int] = lambda options: len(options.compare.vectors.poolings)
     # about how many numbers of 32 bits it stores for a clip; the default is that of convolutional encoders, as measured
-    numbers: Callable[[Options], int] = lambda options: 15_000
+    vector_size: Callable[[Options], int] = lambda options: options.compare.vectors.size(ENCODER_WIDTH)
     features: Callable[[Study], Made]  # methods with the same function are made by one call
     training: Training | None = None
     # seconds of the shortest recording that it can read; shorter ones are set aside for all methods
@@ -107,13 +110,17 @@ class Method:
         return self.row.name
 
 
-def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames]) -> Method:
-    """Describe a method that pools frames over each clip and needs no training.
+def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames], *, dims: int) -> Method:
+    """Describe a method that pools frames of ``dims`` numbers over each clip and needs no training.
 
     ``frames`` returns the function that computes them, with its options for the run's front end: samples
     ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
     """
-    return Method(row=row, features=partial(_pool_frames, row, frames))
+    return Method(
+        row=row,
+        vector_size=lambda options: options.compare.vectors.size(dims),
+        features=partial(_pool_frames, row, frames),
+    )
 
 
 def _pool_frames(row: Row, frames: Callable[[SpectrogramConfig], Frames], study: Study) -> Made:

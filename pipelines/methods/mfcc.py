@@ -46,4 +46,5 @@ MFCC = describe_frame_method(
     lambda audio: partial(
         mfcc_frames, sample_rate=audio.sample_rate, window_length=audio.window_length, hop_length=audio.hop_length
     ),
+    dims=2 * COEFFICIENTS,
 )

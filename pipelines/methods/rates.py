@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from foundation.errors import InputError
+from pipelines.methods.codes import size_of_codes
 from pipelines.methods.method import Line, Made, Method, Row
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def _candidates(name: str, number: int, options: Options) -> int:
     return own.vectors.of_network(layers) * len(own.states)
 
 
+def _size(name: str, number: int, options: Options) -> int:
+    rates, own = _require_rate(name, number, options), options.compare
+    gpt = options.lm.divided(len(rates))[number - 1].gpt
+    width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
+    return own.vectors.network_size(gpt.layers, width)
+
+
 def _require_options(name: str, number: int, options: Options) -> None:
     _require_rate(name, number, options)
 
@@ -70,6 +78,7 @@ def _bag(number: int) -> Method:
             title=f"bag of codes, rate {number}",
             line=Line(marker=MARKERS[number - 1], filled=False, dashes="--"),
         ),
+        vector_size=size_of_codes,
         features=partial(_bags, number),
         require_options=partial(_require_options, name, number),
     )
@@ -81,6 +90,7 @@ def _gpt(number: int) -> Method:
         row=Row(name=name, kind="codes", title=f"GPT, rate {number}", line=Line(marker=MARKERS[number - 1])),
         reads_rates=True,
         candidates=partial(_candidates, name, number),
+        vector_size=partial(_size, name, number),
         features=partial(_states, number),
         require_options=partial(_require_options, name, number),
     )

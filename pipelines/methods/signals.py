@@ -18,11 +18,11 @@ def _log_mel_candidates(options: Options) -> int:
     return len(poolings) * (1 if removal == "none" else 2) - left_out
 
 
-def _log_mel_numbers(options: Options) -> int:
+def _log_mel_size(options: Options) -> int:
     return options.compare.vectors.size(options.audio.n_mels) * (1 if options.audio.remove_mean == "none" else 2)
 
 
-def _bottleneck_numbers(options: Options) -> int:
+def _bottleneck_size(options: Options) -> int:
     from pipelines.stages.tokenizer import TokenizerSettings
 
     config = options.group(TokenizerSettings).config(options.audio)
@@ -51,12 +51,12 @@ LOG_MEL = Method(
         places=("learning curves",),
     ),
     candidates=_log_mel_candidates,
-    numbers=_log_mel_numbers,
+    vector_size=_log_mel_size,
     features=_features,
 )
 BOTTLENECK = Method(
     row=Row(name="bottleneck", kind="signal", title="bottleneck"),
-    numbers=_bottleneck_numbers,
+    vector_size=_bottleneck_size,
     features=_features,
 )
 SIGNALS = frozenset({LOG_MEL.name, BOTTLENECK.name})  # methods that one entry of features holds

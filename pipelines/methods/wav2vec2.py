@@ -23,6 +23,11 @@ def _candidates(options: Options) -> int:
     return options.compare.vectors.of_network(_settings(options).layers)
 
 
+def _size(options: Options) -> int:
+    own = _settings(options)
+    return options.compare.vectors.network_size(own.layers, own.width)
+
+
 def _require_weights(options: Options) -> None:
     """Refuse a folder of weights that cannot be used, where one is given."""
     _settings(options).require_weights(options.audio.sample_rate)
@@ -85,6 +90,7 @@ WAV2VEC2 = Method(
         places=("learning curves", "groups", "summary", "key figures"),
     ),
     candidates=_candidates,
+    vector_size=_size,
     features=_features,
     training=Training(
         option="wav2vec2.pretraining",
@@ -112,6 +118,7 @@ FINETUNED = Method(
     ),
     labels="train",
     candidates=_candidates,
+    vector_size=_size,
     features=_finetuned_features,
     training=Training(
         option="wav2vec2.finetuning",

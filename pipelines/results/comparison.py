@@ -19,11 +19,11 @@ from lm.comparison import (
     Hits,
     Outcome,
     Rankings,
-    accuracy_interval,
     bootstrap,
     by_fold,
     difference,
     measure,
+    outcome_interval,
 )
 from lm.probing.config import ProbeConfig, require_equal_counts
 from pipelines.methods.table import row_of
@@ -188,7 +188,7 @@ def _outcome(study: _Study, name: str) -> Outcome:
 
 def _method(study: _Study, of: str) -> MethodRow:
     number, rows = study.methods.index(of), study.rows(of)
-    low, high = accuracy_interval(study.outcomes, study.draws[:, number], study.config.confidence)
+    low, high = outcome_interval(study.outcomes, study.draws[:, number], study.config.confidence)
     mine = study.values[:, number]
     return {
         "of": of,

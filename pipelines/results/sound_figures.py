@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from audio.recordings.manifest import Manifest
-from lm.comparison import Hits, accuracy_interval, bootstrap, by_fold, difference, interval
+from lm.comparison import Hits, bootstrap, by_fold, difference, interval, outcome_interval
 from lm.probing.config import ProbeConfig
 from pipelines.results.classifier_check import judge_of, read_labelled_rows, unreliable_classifier
 from pipelines.results.figures import Figure
@@ -86,7 +86,7 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) 
     outcome = Hits(hits=hits)
     draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
     for column, kind in enumerate(kinds):
-        low, high = accuracy_interval([outcome], draws[:, column], config.confidence)
+        low, high = outcome_interval([outcome], draws[:, column], config.confidence)
         yield Figure(name="label_accuracy", of=kind, value=float(hits[column].mean()), low=low, high=high, **shared)
     one, original, folds = kinds.index(WAVENET.key), kinds.index(ORIGINAL), by_fold([outcome])
     for rival in (kind.key for kind in UNLEARNED if kind.key in kinds):

@@ -72,7 +72,7 @@ def _probe(
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    recipe = Recipe("probed", 1, config={**_options(config), **solver, "of": of}, inputs=inputs)
+    recipe = Recipe("probed", 2, config={**_options(config), **solver, "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -109,7 +109,7 @@ def collect_probes(
         "labels": _labels_hash(manifest),
         **_parts_hash(task),
     }
-    recipe = Recipe("probe", 4, config=_options(config), inputs=inputs)
+    recipe = Recipe("probe", 5, config=_options(config), inputs=inputs)
 
     def make(folder: Path) -> None:
         rows = [entry.read_json(PROBE) for entry in probed]

@@ -140,7 +140,7 @@ def frame_sample(session: Session, manifest: Manifest, audio: SpectrogramConfig,
 
     @one_thread()
     def make(folder: Path) -> None:
-        with session.pool() as pool:
+        with session.pool(gpu=False) as pool:
             train = _draw(session, manifest, "train", audio, settings, pool)
             if not train.seen:
                 raise InputError(
@@ -171,7 +171,7 @@ def input_sample(
 
     @one_thread()
     def make(folder: Path) -> None:
-        with session.pool() as pool:
+        with session.pool(gpu=False) as pool:
             sample = _draw(session, manifest, "train", audio, settings, pool, ranges=ranges)
         write_tensors(folder / SAMPLE, {"train": sample.columns})
 

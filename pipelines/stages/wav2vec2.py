@@ -85,6 +85,11 @@ class Wav2vec2Settings:
         return self.model.layers if self.weights is None else self.described.layers
 
     @property
+    def width(self) -> int:
+        """Width of a state."""
+        return self.model.width if self.weights is None else self.described.width
+
+    @property
     def convolutions(self) -> Convolutions:
         """The frames of the model."""
         return self.model.convolutions if self.weights is None else self.described.convolutions

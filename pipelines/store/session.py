@@ -103,10 +103,10 @@ class Session:
         """Return the same session with local workers, for work that writes into parts of one file."""
         return replace(self, engine=LOCAL, workers=self.workers or cores())
 
-    def pool(self) -> AbstractContextManager[Pool]:
-        """Start the workers."""
-        shared, gpu = [self.store.root, *self.shared], self.gang.device.type == "cuda"
-        return open_pool(self.engine, self.workers, shared=shared, gpu=gpu)
+    def pool(self, *, gpu: bool = True) -> AbstractContextManager[Pool]:
+        """Start the workers; with ``gpu``, each has the run's device."""
+        shared, on_gpu = [self.store.root, *self.shared], gpu and self.gang.device.type == "cuda"
+        return open_pool(self.engine, self.workers, shared=shared, gpu=on_gpu)
 
     def each(self, title: str, work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
         """Give the results of ``work`` for each job, in order, computed by all workers, and show the progress."""

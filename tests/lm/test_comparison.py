@@ -13,13 +13,13 @@ from lm.comparison import (
     Predictions,
     Rankings,
     Ratios,
-    accuracy_interval,
     average_precision,
     bootstrap,
     by_fold,
     difference,
     interval,
     measure,
+    outcome_interval,
     over_folds,
     two_sided_p,
 )
@@ -136,11 +136,11 @@ def test_an_interval_has_a_width_where_all_clips_are_right_or_all_are_wrong() ->
     draws = np.ones(100)
     three = Hits(hits=np.ones((1, 3)))
     exact = binomtest(3, 3).proportion_ci(0.95, "exact")
-    assert accuracy_interval([three], draws, 0.95) == pytest.approx((exact.low, 1.0))
-    assert accuracy_interval([three], 0 * draws, 0.95) == pytest.approx((0.0, 1 - exact.low))
-    assert accuracy_interval([three, three], draws, 0.95)[0] > exact.low  # six clips
+    assert outcome_interval([three], draws, 0.95) == pytest.approx((exact.low, 1.0))
+    assert outcome_interval([three], 0 * draws, 0.95) == pytest.approx((0.0, 1 - exact.low))
+    assert outcome_interval([three, three], draws, 0.95)[0] > exact.low  # six clips
     ranked = Rankings(truth=np.ones((3, 1), bool), scores=np.ones((1, 1, 3, 1)))
-    assert accuracy_interval([ranked], draws, 0.95) == (1.0, 1.0)
+    assert outcome_interval([ranked], draws, 0.95) == (1.0, 1.0)
 
 
 def test_p_counts_the_rarer_side_and_is_never_zero() -> None:

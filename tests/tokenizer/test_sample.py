@@ -1,5 +1,6 @@
 """Statistics are exact, the sample is uniform, bounded and seeded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,9 +124,7 @@ def test_the_loss_is_of_what_was_wanted() -> None:
 
 
 @pytest.mark.parametrize("ranges", [None, (20.0, 50.0)])
-def test_a_pool_reads_the_frames_that_one_process_reads(
-    ranges: tuple[float, float] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, float] | None, tmp_path: Path) -> None:
     rng, rate = np.random.default_rng(0), 11_025
     clips = []
     for number, length in enumerate((3_000, 9_000, 20_000, 400, 5_000)):
@@ -133,12 +132,13 @@ def test_a_pool_reads_the_frames_that_one_process_reads(
         clips.append(Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=0, sha256=""))
     audio = SpectrogramConfig(sample_rate=8_000, n_mels=24)
     reader = LogMelReader(root=tmp_path, audio=audio, ranges=ranges, seed=3)
+    few = replace(reader, whole_bytes=5_000)  # less than the log-mel of a clip of 1.8 s
+    assert [few(clip) is None for clip in clips] == [False, False, True, False, False]
     one_by_one = [piece for clip in clips for piece in reader.pieces(clip)]
     with open_pool(LOCAL, 2) as processes:
-        for limit in (30.0, 1.0):  # a clip of 1.8 s is short, and then long
-            monkeypatch.setattr("tokenizer.sample.SHORT_SECONDS", limit)
+        for each in (reader, few):
             for pool in (ThisProcess(), processes):
                 done: list[int] = []
-                found = list(read_log_mel(reader, clips, pool, progress=done.append))
+                found = list(read_log_mel(each, clips, pool, progress=done.append))
                 assert done == [1, 2, 3, 4, 5]
                 assert all(torch.equal(one, other) for one, other in zip(found, one_by_one, strict=True))
