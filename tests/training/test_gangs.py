@@ -129,7 +129,8 @@ def test_the_chain_makes_the_same_in_one_process_and_in_two(tmp_path: Path) -> N
     assert keys(two, MADE_ALONE) == keys(one, MADE_ALONE)
     assert keys(two, ("lm", "vocoder")).isdisjoint(keys(one, ("lm", "vocoder")))
     assert before_models(two) == before_models(one)
-    assert len(list((tmp_path / "runs").iterdir())) == 1  # rank 0's alone
+    runs = [path for path in (tmp_path / "runs").iterdir() if path.is_dir() and not path.is_symlink()]
+    assert len(runs) == 1  # rank 0's alone
     assert not (tmp_path / "outputs").exists()
 
 
