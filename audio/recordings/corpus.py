@@ -153,7 +153,7 @@ def build_manifest(
 def _whole_labels(described: Described) -> dict[str, str]:
     """Return the labels of whole recordings; those of parts of equal files may rightly differ."""
     whole = {path: several[0] for path, several in described.items() if len(several) == 1 and several[0].span is None}
-    return {path: description.label or "" for path, description in whole.items()}
+    return {path: description.label for path, description in whole.items() if description.label}
 
 
 def _require_divisible(described: Described, config: CorpusConfig) -> None:

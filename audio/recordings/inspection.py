@@ -60,7 +60,7 @@ def inspect(
 ) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
     """Inspect ``paths`` below ``root``: measurements of the usable ones, reasons against the others, both sorted.
 
-    ``labels`` are known for some paths, "" for no label; where two equal files have different ones, both are named.
+    ``labels`` are known for some paths; where two equal files have different ones, both are named.
     Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
     measured = dict(_measurements(root.resolve(), sorted(paths), workers, engine, cache, progress))
@@ -76,9 +76,7 @@ def inspect(
 
 def _conflict(kept: str | None, dropped: str | None) -> str:
     """Say that two equal files have different labels, of which the first counts."""
-    if kept is None or dropped is None or kept == dropped:
-        return ""
-    return f"{CONFLICT} {dropped or 'no label'}, there {kept or 'no label'}"
+    return f"{CONFLICT} {dropped}, there {kept}" if kept and dropped and kept != dropped else ""
 
 
 def _fault(found: Measurement, config: InspectionConfig) -> str | None:

@@ -135,6 +135,7 @@ def test_the_same_command_reuses_every_fold(compared: Path, tmp_path: Path) -> N
     assert section(tmp_path) == section(compared)
 
 
+@pytest.mark.slow
 def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(compared / "store/embedded", store / "embedded")

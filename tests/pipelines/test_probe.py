@@ -14,6 +14,7 @@ from tests.pipelines.tiny_chain import called
 EMBEDDED = ("embedded.voices=5", "embedded.words=2", "embedded.takes=2", "probe.resamples=10")
 
 
+@pytest.mark.slow
 def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_path: Path) -> None:
     words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}")
     done = called(*words, *EMBEDDED, command="probe")

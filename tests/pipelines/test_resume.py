@@ -66,6 +66,7 @@ def test_half_written_files_are_written_again(whole_store: Path, tmp_path: Path)
     assert stored(store) == stored(whole_store)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_on_one_store(whole_store: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     both = [begin(store, tmp_path / name) for name in ("one", "other")]

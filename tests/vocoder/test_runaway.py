@@ -80,7 +80,7 @@ def clip(frames: int, seed: int, prompt: torch.Tensor | None = None) -> Generati
     return GenerationInput(spectrogram=torch.zeros(frames, SPECTROGRAM.n_mels), seed=seed, prompt=prompt)
 
 
-@pytest.mark.parametrize("engine", ["torch", "numba"])
+@pytest.mark.parametrize("engine", [pytest.param("torch", marks=pytest.mark.slow), "numba"])
 def test_a_block_that_runs_away_is_drawn_again_cooler(engine: Literal["torch", "numba"]) -> None:
     model, inputs = of_two_minds(0.25), [clip(100, seed) for seed in range(3)]
     before = generate(model, inputs, engine=engine)

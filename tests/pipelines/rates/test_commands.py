@@ -45,7 +45,7 @@ def test_text_holds_one_rate(rates_run: Path, recordings: Path, tmp_path: Path) 
         encode(encoding(rates_run, recordings, tmp_path / "units.txt", format="name_units"))
 
 
-@pytest.mark.parametrize("synthesis", ["wavenet", "griffin_lim"])
+@pytest.mark.parametrize("synthesis", [pytest.param("wavenet", marks=pytest.mark.slow), "griffin_lim"])
 def test_decode_makes_sound_of_the_finest_codes(
     rates_run: Path, run_folder: Path, recordings: Path, codes: Path, tmp_path: Path, synthesis: str
 ) -> None:

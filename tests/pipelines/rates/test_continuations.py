@@ -29,6 +29,9 @@ WORDS = (
 )
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def compared(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run with the stage."""

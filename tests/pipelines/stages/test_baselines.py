@@ -161,6 +161,7 @@ def test_spectrograms_of_train_and_validation_lie_on_disk(manifest: Manifest, sa
     assert np.load(stored.folder / "frames.npy", mmap_mode="r").dtype == np.float16
 
 
+@pytest.mark.slow
 def test_workers_change_no_byte(session: Session, manifest: Manifest, stored: Entry, tmp_path: Path) -> None:
     others = replace(_session(tmp_path), workers=2)
     assert _hashes(spectrograms(others, manifest, AUDIO, _sample(others, manifest))) == _hashes(stored)
