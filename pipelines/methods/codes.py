@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.methods.method import Line, Made, Method, Row
 
 if TYPE_CHECKING:
+    from lm.gpt import GPTConfig
     from pipelines.methods.study import Options, Study
 
 
@@ -61,8 +62,9 @@ def _candidates(options: Options) -> int:
     return _untrained_candidates(options) + weighted
 
 
-def _untrained_size(options: Options) -> int:
-    own, gpt = options.compare, options.lm.gpt
+def size_of_states(options: Options, gpt: GPTConfig | None = None) -> int:
+    """Return the size of the vectors of a GPT's states; by default of the run's own GPT."""
+    own, gpt = options.compare, gpt or options.lm.gpt
     width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
     return own.vectors.network_size(gpt.layers, width)
 
@@ -72,7 +74,7 @@ def _size(options: Options) -> int:
     own, gpt = options.compare, options.lm.gpt
     attentive = replace(own.vectors, poolings=("mean",)).network_size(gpt.layers, gpt.model_dim)
     surprise = 3 * (gpt.layers * gpt.model_dim + 1)  # thirds
-    return _untrained_size(options) + attentive * own.attentive + surprise * own.surprise
+    return size_of_states(options) + attentive * own.attentive + surprise * own.surprise
 
 
 def size_of_codes(options: Options) -> int:
@@ -110,6 +112,6 @@ FILTERED_CODES = Method(
 RANDOM_GPT = Method(
     row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=("summary",)),
     candidates=_untrained_candidates,
-    vector_size=_untrained_size,
+    vector_size=size_of_states,
     features=_untrained_states,
 )

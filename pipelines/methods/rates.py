@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from foundation.errors import InputError
-from pipelines.methods.codes import size_of_codes
+from pipelines.methods.codes import size_of_codes, size_of_states
 from pipelines.methods.method import Line, Made, Method, Row
 
 if TYPE_CHECKING:
@@ -59,10 +59,8 @@ def _candidates(name: str, number: int, options: Options) -> int:
 
 
 def _size(name: str, number: int, options: Options) -> int:
-    rates, own = _require_rate(name, number, options), options.compare
-    gpt = options.lm.divided(len(rates))[number - 1].gpt
-    width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
-    return own.vectors.network_size(gpt.layers, width)
+    rates = _require_rate(name, number, options)
+    return size_of_states(options, options.lm.divided(len(rates))[number - 1].gpt)
 
 
 def _require_options(name: str, number: int, options: Options) -> None:
