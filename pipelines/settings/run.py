@@ -262,14 +262,22 @@ class RunSettings:
             )
 
     def _require_equal_shares(self) -> None:
-        """Refuse batches that processes and accumulation steps cannot divide equally; only for compared methods."""
+        """Refuse batches that processes and accumulation steps cannot divide equally, of what this run trains."""
         judge = [METHODS["supervised"]] if self.trains_supervised else []
         trainings = [each.training for each in dict.fromkeys([*self.probed_methods, *judge]) if each.training]
         baselines = [(f"{one.option}.batches", one.options(self)) for one in trainings]
+        models = (
+            ("lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation, self.trains_lm or self.trains_rates),
+            ("vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation, "vocoder" in self.stages),
+            (
+                "next_sample.crops",
+                self.next_sample.crops.batch_size,
+                self.next_sample.fit.accumulation,
+                "next_sample" in self.stages,
+            ),
+        )
         for name, size, accumulation in (
-            ("lm.batches", self.lm.batches.batch_size, self.lm.fit.accumulation),
-            ("vocoder.crops", self.vocoder.crops.batch_size, self.vocoder.fit.accumulation),
-            ("next_sample.crops", self.next_sample.crops.batch_size, self.next_sample.fit.accumulation),
+            *((name, size, accumulation) for name, size, accumulation, trained in models if trained),
             *((name, own.batches.batch_size, own.fit.accumulation) for name, own in baselines),
         ):
             views = 2 if name == "lm.batches" and self.lm.contrasts else 1

@@ -1,12 +1,49 @@
 """Options that must fit the number of processes are refused before anything is read."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_module
 
 from foundation.errors import InputError
+from pipelines.commandline.overrides import prepare
+from pipelines.commandline.refusals import resolved
+from pipelines.run import PATHS, TEXTS
 from pipelines.settings.run import run_settings
-from tests.pipelines.tiny_chain import called_at_once, composed, refusal
+from tests.pipelines.tiny_chain import ROOT, called_at_once, composed, refusal
+
+MACHINES = 2  # in the script for Slurm
+
+
+def documented() -> list[tuple[int, list[str]]]:
+    """The processes and the options of each line with torchrun in the documents."""
+    pages = [ROOT / "docs" / name for name in ("training_processes.md", "options.md")]
+    text = "\n".join(page.read_text() for page in pages).replace("\\\n", " ").replace('"$SLURM_NNODES"', str(MACHINES))
+    lines = re.findall(r"^(?:srun )?torchrun .*-m pipelines\.run.*", text, re.MULTILINE)
+    found = []
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        launcher, options = words[: words.index("pipelines.run")], words[words.index("pipelines.run") + 1 :]
+        counts = dict(word.lstrip("-").split("=", 1) for word in launcher if "=" in word)
+        found.append((int(counts.get("nnodes", 1)) * int(counts["nproc-per-node"]), options))
+    return found
+
+
+@pytest.mark.parametrize(("processes", "options"), documented())
+def test_lines_of_the_documents_suit_their_number_of_processes(
+    processes: int, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    with initialize_config_module("conf", version_base="1.3"):
+        settings = run_settings(resolved(compose("run", overrides=prepare(options, PATHS, TEXTS))))
+    assert settings.trains_lm
+
+
+def test_the_documents_train_on_one_machine_and_on_several() -> None:
+    assert {8, 16} <= {processes for processes, _ in documented()}
 
 
 @pytest.fixture
@@ -24,17 +61,16 @@ def test_one_process_cannot_divide_the_weights(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("three")
 def test_several_processes_can(tmp_path: Path) -> None:
-    words = ("lm.batches.batch_size=6", "vocoder.crops.batch_size=3", "next_sample.crops.batch_size=3")
-    settings = run_settings(composed(tmp_path, *words, "stages=[lm,report]", "lm.fit.sharding=fsdp"))
+    words = ("lm.batches.batch_size=6", "stages=[lm,report]", "lm.fit.sharding=fsdp")
+    settings = run_settings(composed(tmp_path, *words))
     assert settings.lm.fit.sharding == "fsdp"
 
 
 @pytest.mark.usefixtures("three")
 def test_a_contrastive_loss_is_not_computed_on_divided_weights(tmp_path: Path) -> None:
-    words = ("lm.batches.batch_size=24", "vocoder.crops.batch_size=3", "next_sample.crops.batch_size=3")
-    contrast = ("lm.contrast_weight=0.1", "lm.views.warps=1", "lm.fit.sharding=fsdp", "stages=[lm,report]")
+    words = ("lm.batches.batch_size=24", "lm.contrast_weight=0.1", "lm.views.warps=1", "lm.fit.sharding=fsdp", "stages=[lm,report]")
     with pytest.raises(InputError, match=r"lm.fit.sharding is fsdp and lm.contrast_weight 0.1"):
-        run_settings(composed(tmp_path, *words, *contrast))
+        run_settings(composed(tmp_path, *words))
 
 
 @pytest.mark.usefixtures("three")
