@@ -12,7 +12,7 @@ from foundation.versions import installed_version
 from pipelines.commandline.commands import COMMANDS, MODULES
 
 EXAMPLES = """\
-  wordless run                                              the embedded corpus; some minutes on a laptop
+  wordless run                                              the built-in corpus; some minutes on a laptop
   wordless run experiment=smoke                             the same in a minute, to see that all is well
   wordless run corpus=folder corpus.root=~/recordings       your own recordings
   wordless run -m tokenizer.codebook_size=64,256            a sweep; what does not depend on the size is computed once

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.methods.table import METHODS
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
 
@@ -35,3 +37,11 @@ def test_pictures_are_small() -> None:
     pictures = [*(ROOT / "docs/images").glob("*.png")]
     assert len(pictures) == 2
     assert max(path.stat().st_size for path in pictures) < 150_000
+
+
+def test_the_options_name_every_method() -> None:
+    page = (ROOT / "docs/options.md").read_text(encoding="utf-8")
+    table = page[page.index("| method | what is probed |") : page.index("### Codes at several rates")]
+    named = set(re.findall(r"`(\w+)`", table))
+    first_rate = {name for name in METHODS if "_of_rate_" not in name or name.endswith("_1")}  # the others are alike
+    assert named == first_rate

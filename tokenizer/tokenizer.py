@@ -2,8 +2,8 @@
 
 Encoding works in blocks of a fixed number of patches, counted from the start of the recording; the last block is
 padded. So a file, an array, a stream and any number of workers do the same arithmetic and give identical codes, in
-constant memory. Only ``audio.remove_mean=clip`` needs memory for the recording's whole spectrogram, and a layer of a
-speech model for its samples.
+constant memory. Only ``audio.remove_mean=clip`` and ``audio.dynamic_range`` need memory for the recording's whole
+spectrogram, and a layer of a speech model for its samples.
 """
 
 from collections import deque
@@ -114,9 +114,9 @@ class Tokenizer(nn.Module):
         """Give codes ``(steps, streams)`` and the samples they cover, as blocks at the tokenizer's own rate arrive.
 
         The codes are on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it.
-        Memory is constant, except with ``audio.remove_mean=clip``: the mean is known only after the last block, so the
-        recording's spectrogram is kept until then. The mean includes the silence that pads the last patch. A speech
-        model reads the whole recording, so its samples are kept.
+        Memory is constant, except with ``audio.remove_mean=clip`` and ``audio.dynamic_range``: the mean and the loudest
+        values are known only after the last block, so the recording's spectrogram is kept until then. The mean includes
+        the silence that pads the last patch. A speech model reads the whole recording, so its samples are kept.
         """
         if self.speech_layer is not None:
             yield from self._encode_states(self.speech_layer, blocks)

@@ -35,7 +35,7 @@ def first_hours(manifests: Sequence[Manifest], hours: float, *, option: str) -> 
         there = f"{floor(held * 1e4) / 1e4:g}"  # rounded down, so that this number of hours is accepted
         raise InputError(
             f"{option}={hours:.10g}, but the unlabelled recordings hold {there} hours: choose {option}=null (all), or "
-            "add folders to unlabelled; embedded.takes and embedded.words enlarge the embedded corpus"
+            "add folders to unlabelled; embedded.takes and embedded.words enlarge the built-in corpus"
         )
     chosen: list[set[str]] = [set() for _ in manifests]
     left = hours * SECONDS_PER_HOUR

@@ -1,1 +1,1 @@
-"""Encoders of spectrograms: baselines for the language model's representations."""
+"""Encoders of spectrograms and waveforms: baselines for the language model's representations."""

@@ -18,14 +18,14 @@ LEAST_FRAMES = 2  # of a hidden span: each frame is told from others
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaskedBatch:
-    """Clips with hidden frames, and the other frames that each is told from."""
+    """Clips with masked frames, and the other frames that each is told from."""
 
     samples: Tensor  # (batch, time)
     lengths: Tensor  # (batch,) in samples; stays on the host, where it is used
     masked: Tensor  # (batch, frames) bool
     negatives: Tensor  # (batch, frames, count) int64: numbers of frames of the same clip
     temperature: float  # of the Gumbel softmax
-    hidden: int  # number of hidden frames; known on the host, which saves a query to the GPU
+    hidden: int  # number of masked frames; known on the host, which saves a query to the GPU
 
     def to(self, device: torch.device) -> "MaskedBatch":
         """Return the same batch on a device."""
@@ -39,10 +39,10 @@ class MaskedBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetConfig:
-    """Options of hidden frames and their targets."""
+    """Options of masked frames and their targets."""
 
     masking: MaskConfig
-    negatives: int = 50  # other hidden frames of the clip, drawn for each hidden frame
+    negatives: int = 50  # other masked frames of the clip, drawn for each masked frame
     diversity_weight: float = 0.5  # of the penalty for codes of targets that are not used
     temperature: float = 2.0  # of the Gumbel softmax at the first step
     final_temperature: float = 0.5  # at the last step; between them it falls by the same factor in each step
@@ -50,7 +50,7 @@ class TargetConfig:
     def __post_init__(self) -> None:
         group = "targets"
         require(self.masking.share > 0, f"{group}.masking.share", self.masking.share, "something must be hidden")
-        rule = f"choose {LEAST_FRAMES} or more, so that a hidden frame has others beside it"
+        rule = f"choose {LEAST_FRAMES} or more, so that a masked frame has others beside it"
         require(self.masking.length >= LEAST_FRAMES, f"{group}.masking.length", self.masking.length, rule)
         require_least(self, group, "negatives", least=1)
         require_least(self, group, "diversity_weight", least=0)
@@ -68,7 +68,7 @@ class TargetConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaskedBatches:
-    """Training batches of clips with hidden frames; each clip has at least ``targets.least_frames`` frames."""
+    """Training batches of clips with masked frames; each clip has at least ``targets.least_frames`` frames."""
 
     views: ClipViews
     batches: ClipBatchConfig  # of the views

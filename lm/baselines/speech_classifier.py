@@ -24,7 +24,7 @@ HEAD = ("projector.", "classifier.")  # beginnings of the names of the head's we
 class SpeechClassifier(nn.Module):
     """An encoder, a projection, the mean over time, and a linear layer.
 
-    In training, spans of frames are hidden, drawn from PyTorch's generator. The embedding of hidden frames is not
+    In training, spans of frames are masked, drawn from PyTorch's generator. The embedding of masked frames is not
     trained, because a batch may have none.
     """
 
@@ -82,7 +82,7 @@ def create_speech_classifier(
         id2label=names,
         label2id={name: number for number, name in names.items()},
         problem_type=problem,
-        mask_time_prob=0.5,  # above 0, so that there is an embedding of hidden frames
+        mask_time_prob=0.5,  # above 0, so that there is an embedding of masked frames
     )
     if freeze_convolutions:
         cast(Any, model).freeze_feature_encoder()

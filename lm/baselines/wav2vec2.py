@@ -5,9 +5,9 @@ Baevski, Zhou, Mohamed and Auli, "wav2vec 2.0: a framework for self-supervised l
 
     samples      |  |  |  |  |  |  |  |  |
     convolutions [ z ][ z ][ z ][ z ][ z ]  ──quantise──▶ q     targets: Gumbel softmax over learned codes
-    masked         z    M    M    M    z                        spans of frames are hidden
-    transformer    c    c    c    c    c                        c of a hidden frame is to be nearest to its own q,
-                                                                among those of other hidden frames of the clip
+    masked         z    M    M    M    z                        spans of frames are masked
+    transformer    c    c    c    c    c                        c of a masked frame is to be nearest to its own q,
+                                                                among those of other masked frames of the clip
 
 The variant is that of the larger models, with layer normalisation throughout, because padding then changes nothing.
 """
@@ -77,7 +77,7 @@ class Wav2vec2Config:
         channels, width, ffn, codes = self.channels, self.width, self.ffn_dim, GROUPS * self.codes
         first, *others = self.kernels
         convolutions = channels * (first + 3) + sum(channels * (channels * kernel + 3) for kernel in others)
-        inputs = 2 * channels + (channels + 1) * width + width  # with the embedding of hidden frames
+        inputs = 2 * channels + (channels + 1) * width + width  # with the embedding of masked frames
         positions = width * (width // self.heads) * self.positions + self.positions + width
         layer = 4 * (width + 1) * width + 2 * width * ffn + ffn + 5 * width
         targets = (channels + 1) * codes + codes * (self.code_dim // GROUPS)
@@ -95,7 +95,7 @@ class MaskedPrediction(nn.Module):
     def forward(
         self, samples: Tensor, lengths: Tensor, masked: Tensor, negatives: Tensor, temperature: float
     ) -> Prediction:
-        """Predict the hidden frames; for the arguments see `MaskedBatch`."""
+        """Predict the masked frames; for the arguments see `MaskedBatch`."""
         first = torch.arange(len(masked), device=masked.device)[:, None, None] * masked.shape[1]
         self.model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
         return cast(
@@ -141,7 +141,7 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
         attention_dropout=config.dropout,
         activation_dropout=0.0,
         layerdrop=0.0,
-        mask_time_prob=0.65,  # above 0, so that there is an embedding of hidden frames
+        mask_time_prob=0.65,  # above 0, so that there is an embedding of masked frames
         num_codevector_groups=GROUPS,
         num_codevectors_per_group=config.codes,
         codevector_dim=config.code_dim,
@@ -159,7 +159,7 @@ def predict(model: nn.Module, batch: MaskedBatch) -> Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedLoss:
-    """Nats of telling a hidden frame's target from the negatives, plus a weighted penalty for unused codes.
+    """Nats of telling a masked frame's target from the negatives, plus a weighted penalty for unused codes.
 
     The sum is minimised. The reported value is the nats alone; chance is the logarithm of 1 + the negatives.
     """
@@ -167,7 +167,7 @@ class MaskedLoss:
     diversity_weight: float
 
     def __call__(self, model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
-        """Compute the sum over the hidden frames of the batch, and their number."""
+        """Compute the sum over the masked frames of the batch, and their number."""
         found = predict(model, batch)
         penalty = self.diversity_weight * cast(Tensor, found.diversity_loss)
         return cast(Tensor, found.contrastive_loss) + penalty - penalty.detach(), batch.hidden
@@ -175,9 +175,9 @@ class MaskedLoss:
 
 @torch.no_grad()
 def measure_targets(model: MaskedPrediction, batches: Sequence[MaskedBatch]) -> dict[str, float]:
-    """Measure how many codes the targets use (``perplexity`` of ``codes``), and how often a hidden frame finds its own.
+    """Measure how many codes the targets use (``perplexity`` of ``codes``), and how often a masked frame finds its own.
 
-    ``accuracy`` is the share of hidden frames that are nearer to their own target than to all negatives; frames whose
+    ``accuracy`` is the share of masked frames that are nearer to their own target than to all negatives; frames whose
     negatives are all the same as the target do not count.
     """
     device, perplexities, right, total = model.model.device, [], 0, 0

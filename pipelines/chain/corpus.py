@@ -56,7 +56,7 @@ def corpus_config(
     messages.
     """
     if config.root == EMBEDDED:
-        terminal.say("corpus    the embedded corpus; its voices are synthesised once, which takes some seconds")
+        terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
         root = embedded_corpus(embedded, store / SYNTHESISED)
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return replace(config, root=str(root), table=table)
@@ -111,7 +111,7 @@ def read_corpus(
     if not gang.rank:
         gang.barrier()
     name = corpus_name(config) if config.is_packed else _folder_name(manifest.root)
-    name = "embedded corpus (eSpeak NG)" if manifest.root.parent == store / SYNTHESISED else name
+    name = "built-in corpus (eSpeak NG)" if manifest.root.parent == store / SYNTHESISED else name
     notices = division_notices(manifest.clips, config.split)
     lengths = length_notices(manifest.clips, config.segment_seconds)
     for line in (_summary(name, manifest, rejected, listed), *_conflicts(rejected, listed), *notices, *lengths):

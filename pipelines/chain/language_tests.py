@@ -18,7 +18,7 @@ def require_language_tests(settings: RunSettings) -> None:
     sources = () if settings.unlabelled_hours == 0 else settings.unlabelled or ()
     if settings.corpus.root != EMBEDDED and EMBEDDED_SOURCE not in sources:
         raise InputError(
-            "stages has zerospeech, which asks what the GPT learned from the embedded corpus, but the GPT is not "
+            "stages has zerospeech, which asks what the GPT learned from the built-in corpus, but the GPT is not "
             "trained on this corpus: leave zerospeech out, add unlabelled=embedded and no "
             "unlabelled_hours=0, or leave corpus.root out"
         )

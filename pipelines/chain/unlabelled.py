@@ -27,7 +27,7 @@ def require_sources(settings: RunSettings) -> None:
     for source in settings.unlabelled or ():
         if source == EMBEDDED_SOURCE:
             if own.root == EMBEDDED:
-                problem = "unlabelled=embedded adds the embedded corpus, which this run is on already"
+                problem = "unlabelled=embedded adds the built-in corpus, which this run is on already"
                 raise InputError(f"{problem}; leave it out")
             continue
         folder = require_folder(source, "unlabelled", option="unlabelled")

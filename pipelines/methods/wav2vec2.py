@@ -95,7 +95,7 @@ WAV2VEC2 = Method(
     training=Training(
         option="wav2vec2.pretraining",
         options=lambda options: _settings(options).pretraining,
-        loss="nats per hidden frame, among its negatives",
+        loss="nats per masked frame, among its negatives",
         network=_network,
     ),
     require_options=_require_weights,

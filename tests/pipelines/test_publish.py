@@ -92,7 +92,7 @@ def test_a_call_without_upload_shows_files_and_card(finished_run: FinishedRun) -
     assert f"{len(listed)} files for hf://user/my.run (private)" in done.stdout
     for told in (
         *("license: cc-by-4.0", "- unit-language-model", "# my.run", "8 codes, 50 per second", "4 test clips, 9."),
-        *("embedded corpus", "probe accuracy of the GPT", "| bag_of_codes | ", "receptive field", "Labels: one, zero"),
+        *("built-in corpus", "probe accuracy of the GPT", "| bag_of_codes | ", "receptive field", "Labels: one, zero"),
         *(
             "the vocoder names the groups of its recordings: ",
             "nothing was uploaded; the same command with upload=true",

@@ -70,7 +70,7 @@ def test_the_table_has_a_row_for_each_run(project: Path, call: Call) -> None:
     assert all(column.heading in head for column in KEY_COLUMNS)
     assert sorted(row.split()[0] for row in rows) == ["again", "begun", "wake"]
     (wake,) = [row for row in rows if row.startswith("wake")]
-    assert "embedded corpus (eSpeak NG)" in wake
+    assert "built-in corpus (eSpeak NG)" in wake
     assert "experiment=smoke embedded.voices=5" in wake
     assert "hydra.run.dir" not in wake
     assert "%" in wake

@@ -44,7 +44,7 @@ def test_killed_once_in_each_stage_and_resumed_gives_the_same_bytes(tmp_path: Pa
 
 @pytest.mark.slow
 def test_two_processes_fine_tune_as_one_does_and_pre_train_together(tmp_path: Path) -> None:
-    """Without dropout and hidden frames nothing is random in fine-tuning; pre-training draws noise in each process."""
+    """Without dropout and masked frames nothing is random in fine-tuning; pre-training draws noise in each process."""
     one, two, weights = tmp_path / "one", tmp_path / "two", tmp_path / "weights"
     model = save_checkpoint(weights, sample_rate=8000)
     for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"):

@@ -68,7 +68,13 @@ def test_several_processes_can(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("three")
 def test_a_contrastive_loss_is_not_computed_on_divided_weights(tmp_path: Path) -> None:
-    words = ("lm.batches.batch_size=24", "lm.contrast_weight=0.1", "lm.views.warps=1", "lm.fit.sharding=fsdp", "stages=[lm,report]")
+    words = (
+        "lm.batches.batch_size=24",
+        "lm.contrast_weight=0.1",
+        "lm.views.warps=1",
+        "lm.fit.sharding=fsdp",
+        "stages=[lm,report]",
+    )
     with pytest.raises(InputError, match=r"lm.fit.sharding is fsdp and lm.contrast_weight 0.1"):
         run_settings(composed(tmp_path, *words))
 
