@@ -181,9 +181,13 @@ def flush_folder(folder: Path) -> None:
 
 
 def replace_folder(place: Path, source: Path | None) -> None:
-    """Put a copy of the folder ``source`` at ``place``, whole, instead of what is there; None leaves nothing there."""
-    beside = place.with_name(f"{place.name}.aside")
-    shutil.rmtree(beside, ignore_errors=True)
+    """Put a copy of the folder ``source`` at ``place`` instead of what is there; None leaves nothing there.
+
+    The folder is whole at any moment, or absent, also if this process is killed.
+    """
+    beside, replaced = (place.with_name(f"{place.name}.{word}") for word in ("aside", "replaced"))
+    for left in (beside, replaced):  # by a killed process
+        shutil.rmtree(left, ignore_errors=True)
     if source is not None:
         try:
             _copy(source, beside)
@@ -191,9 +195,11 @@ def replace_folder(place: Path, source: Path | None) -> None:
             shutil.rmtree(beside, ignore_errors=True)
             raise
     if place.exists():
-        shutil.rmtree(place)
+        place.rename(replaced)
     if source is not None:
         beside.rename(place)
+    flush_folder(place.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _copy(folder: Path, place: Path) -> None:
@@ -206,3 +212,6 @@ def _copy(folder: Path, place: Path) -> None:
         else:
             with named_write_errors(copy), path.open("rb") as source, copy.open("wb") as copied:
                 shutil.copyfileobj(source, copied, 1 << 20)
+                copied.flush()
+                os.fsync(copied.fileno())
+    flush_folder(place)

@@ -3,6 +3,7 @@
 The results are the same, in the same order, whatever the pool is.
 """
 
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -84,6 +85,7 @@ def open_threads(engine: EngineConfig, workers: int, *, shared: Sequence[Path] =
 
 
 def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal interrupts all processes; the main one ends the others
     torch.set_num_threads(1)
     end_with_parent()
 

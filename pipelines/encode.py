@@ -16,6 +16,8 @@ def encode(config: dict[str, object]) -> None:
     # Output and shards stand side by side only where a call was killed between writing the one and removing the others.
     if not settings.in_shards and not (settings.shards / JOB).exists():
         require_new(settings.output)
+        if settings.format == "fairseq":
+            require_new(settings.manifest)
     from pipelines.encoding.job import encode_recordings  # seconds of imports, which a mistake need not wait for
 
     encode_recordings(settings, recordings, tokenizer_folder)

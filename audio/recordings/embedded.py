@@ -24,7 +24,7 @@ import numpy as np
 from audio.recordings.matrix_sentences import MOST_SENTENCES, training_sentences
 from audio.recordings.words import DEFAULT, WORDS
 from foundation.errors import InputError
-from foundation.files import locked, named_write_errors, os_number, write_aside
+from foundation.files import flush_folder, locked, named_write_errors, os_number, write_aside
 from foundation.ranges import require
 from foundation.seeds import require_seed
 from foundation.versions import version_of
@@ -41,6 +41,7 @@ _VARIANTS = (
     *("john", "max", "miguel", "norbert", "paul", "pedro", "travis", "victor", "robert", "marcelo", "sandro"),
 )
 _ACCENTS = ("en-us", "en", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
+_WAV_HEADER = 44  # bytes
 _VOLUME = 60  # percent; at 100 a tenth of the variants clip
 _SPEEDS = (130, 210)  # words per minute, least and most
 _PITCHES = (30, 70)  # of 100; 50 is the voice's own
@@ -115,13 +116,17 @@ def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
 
 
 def label_table(config: EmbeddedConfig, folder: Path) -> Path:
-    """Write a table beside the corpus's folder with the label of each file: its text, speed or pitch; return its path.
+    """Return the table beside the corpus's folder with the label of each file, written now if it is missing.
 
-    Speeds are words per minute. Pitches are eSpeak's: 0 to 100, where 50 is the voice's own.
+    Labels are texts, speeds or pitches. Speeds are words per minute. Pitches are eSpeak's: 0 to 100, where 50 is the
+    voice's own.
     """
-    rows = [(each.file, {**asdict(each), "word": each.text.split()[-1]}) for each in utterances(config)]
     path = folder.with_name(f"{folder.name}.{config.label}.tsv")
-    write_aside(path, "path\tlabel\n" + "".join(f"{file}\t{facts[config.label]}\n" for file, facts in rows))
+    if not path.is_file():
+        rows = [(each.file, {**asdict(each), "word": each.text.split()[-1]}) for each in utterances(config)]
+        text = "path\tlabel\n" + "".join(f"{file}\t{facts[config.label]}\n" for file, facts in rows)
+        with locked(folder.with_suffix(".lock")):
+            write_aside(path, text)
     return path
 
 
@@ -185,7 +190,9 @@ def _speak(request: dict[str, object], folder: Path) -> None:
     try:
         with named_write_errors(folder):
             _run_engine(json.dumps({"folder": str(aside.resolve()), **request}))
+            os.sync()  # thousands of small files at once; the folder gets its name when they are on the disk
             aside.replace(folder)
+            flush_folder(folder.parent)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -217,7 +224,8 @@ def _run_engine(request: str) -> str:
 
 def _whole(folder: Path, count: int, *, phones: bool) -> bool:
     """Return whether the folder has all files; it was renamed last, but somebody may have removed files since."""
-    return sum(1 for _ in folder.glob("*.wav")) == count and (not phones or (folder / PHONES).is_file())
+    spoken = sum(path.stat().st_size > _WAV_HEADER for path in folder.glob("*.wav"))
+    return spoken == count and (not phones or (folder / PHONES).is_file())
 
 
 def _engine_version() -> str:

@@ -17,7 +17,7 @@ from pipelines.chain.language_tests import judge_language_model, require_languag
 from pipelines.chain.next_samples import add_sample_sounds, train_on_samples
 from pipelines.chain.pairs import Pair, make_pairs
 from pipelines.chain.representations import compare_methods
-from pipelines.chain.run_output import write_run_folder
+from pipelines.chain.run_output import require_own_parts, write_run_folder
 from pipelines.chain.sounds import make_continuations, make_sounds
 from pipelines.chain.tracked_run import conclude, open_tracking
 from pipelines.chain.unlabelled import noted, read_unlabelled, require_sources, shared_paths
@@ -59,6 +59,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     with open_gang(choose_device(settings.device)) as gang:
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
+            require_own_parts(folder)
         corpus = read_corpus(
             recordings,
             store,

@@ -1,8 +1,10 @@
 """The folder of a run, written from the entries of the store."""
 
+from pathlib import Path
 from typing import get_args
 
 from audio.recordings.manifest import write_manifest, write_rejected
+from foundation.errors import InputError
 from foundation.files import replace_folder, write_aside
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.next_samples import measure_speed
@@ -16,7 +18,7 @@ from pipelines.results.run_record import CODE_SOUNDS, RESULTS, SAMPLE_SOUNDS, Pr
 from pipelines.settings.run import RunSettings
 from pipelines.stages.next_sample import NEXT_SAMPLE, ModelName
 from pipelines.store.session import Session
-from pipelines.store.store import Entry
+from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import PROBE
 
 COMPARISON = "comparison.md"
@@ -32,6 +34,17 @@ PARTS = {
     **{stage: (stage,) for stage in (f"{NEXT_SAMPLE}_{name}" for name in get_args(ModelName))},
     "rates": ("rate_continuations",),
 }
+
+
+def require_own_parts(folder: Path) -> None:
+    """Refuse a folder in which something that no run wrote has the name of a part, because a run replaces its parts."""
+    for name in (*PARTS, SAMPLE_SOUNDS):
+        place = folder / name
+        if place.exists() and not (place / ENTRY).is_file():
+            raise InputError(
+                f"{place} is none of a run's parts, and this run would replace it; choose another folder: "
+                "hydra.run.dir=PATH"
+            )
 
 
 def write_run_folder(

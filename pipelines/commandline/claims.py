@@ -18,13 +18,23 @@ SWEEP_LOCK = ".sweep.lock"
 NOTES = frozenset({RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.txt"})
 
 _CLAIMS = ExitStack()  # a global, because Hydra creates its callbacks itself and passes them nothing
+_MADE: list[list[Path]] = []  # the folders that each claim created, innermost first
 
 
 @contextmanager
 def claims() -> Iterator[None]:
     """Release all claims when the block ends, and remove claimed folders that hold no result."""
-    with _CLAIMS:
-        yield
+    try:
+        with _CLAIMS:
+            yield
+    finally:
+        _MADE.clear()
+
+
+def keep_claimed() -> None:
+    """Keep the claimed folders also without a result: work has begun, and belongs to them as long as they exist."""
+    for made in _MADE:
+        made.clear()
 
 
 def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
@@ -37,7 +47,8 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
     made = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
     folder = make_new(wanted) if new else wanted
     folder.mkdir(parents=True, exist_ok=True)
-    _CLAIMS.callback(discard, [folder, *(parent for parent in made if parent != wanted)] if new or made else [])
+    _MADE.append([folder, *(parent for parent in made if parent != wanted)] if new or made else [])
+    _CLAIMS.callback(discard, _MADE[-1])
     _CLAIMS.enter_context(hold(folder, option=option, lock=lock))
     return folder
 

@@ -1,6 +1,5 @@
 """The work of ``wordless generate``, once its options are checked."""
 
-import shutil
 from pathlib import Path
 
 from audio.reading import read
@@ -12,6 +11,7 @@ from lm.rate_model import load_language_model
 from lm.sampling import Sampling
 from pipelines.decoding.options import GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of
+from pipelines.store.work_folder import new_folder
 from tokenizer.codes import Codes, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.rate_tokenizer import RateTokenizer, load_tokenizer
@@ -80,16 +80,9 @@ def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform])
     settings.output.parent.mkdir(parents=True, exist_ok=True)
     if settings.single:
         return sounds[0].write(settings.output)
-    partial = settings.output.with_name(settings.output.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     names = [f"sample_{number}.wav" for number in range(len(codes))]
     rows = [CodedClip(path=name, codes=each, split="test") for name, each in zip(names, codes, strict=True)]
-    try:
-        partial.mkdir()
+    with new_folder(settings.output) as folder:
         for name, sound in zip(names, sounds, strict=False):
-            sound.write(partial / name)
-        write_shard(partial / "codes.parquet", rows, codes[0].format)
-        partial.rename(settings.output)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+            sound.write(folder / name)
+        write_shard(folder / "codes.parquet", rows, codes[0].format)

@@ -33,6 +33,8 @@ def each_recording(
 
 def tell_rejected(rejected: Sequence[Rejected], listed: Path | None, terminal: Terminal) -> None:
     """Print each file that was set aside with its reason, or write the list into a file."""
+    if listed is not None:
+        listed.unlink(missing_ok=True)  # of an earlier call
     if listed is None or not rejected:
         for each in rejected:
             terminal.say(f"set aside: {each.path}: {each.reason}")

@@ -168,7 +168,7 @@ def _finish(settings: EncodeConfig, recordings: Recordings, encoded: Encoded) ->
         _join(settings.output, encoded.shards)
     else:
         if settings.format == "fairseq":
-            _write_fairseq_manifest(settings.output.with_suffix(".tsv"), recordings, encoded)
+            _write_fairseq_manifest(settings.manifest, recordings, encoded)
         write_units(settings.output, encoded.read(), settings.format, deduplicate=settings.deduplicate)
     remove_work_folder(settings.shards)
 

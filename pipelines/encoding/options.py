@@ -27,6 +27,11 @@ class EncodeConfig:
     clips_per_shard: int
     device: Device
 
+    @property
+    def manifest(self) -> Path:
+        """The list of recordings that fairseq reads beside a .km file."""
+        return self.output.with_suffix(".tsv")
+
     def __post_init__(self) -> None:
         require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
         require(self.clips_per_shard >= 1, "clips_per_shard", self.clips_per_shard, "a shard holds at least 1")

@@ -145,12 +145,14 @@ def _session(
     tracking: Tracking,
 ) -> Session:
     command = settings.command
+    inside = command.model is not None and folder.absolute().is_relative_to(command.model.absolute())
     models = [source.folder / part for part in source.body.parts] + ([source.weights] if source.weights else [])
     return Session(
         store=Store(command.store.root),
         gang=gang,
         terminal=terminal,
         folder=folder,
+        user=command.model if inside else None,  # `wordless runs --delete` deletes both
         workers=choose_workers(command.workers, command.engine, seconds=corpus.manifest.seconds),
         engine=command.engine,
         shared=(*corpus.shared, *models),

@@ -15,6 +15,7 @@ from foundation.errors import InputError
 from foundation.pools import in_order, open_pool
 from foundation.progress import Terminal
 from foundation.tasks import Pool
+from pipelines.commandline.claims import keep_claimed
 from pipelines.store.store import ENTRY, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.training_curve import CURVE, training_name
 from pipelines.store.users import note_user
@@ -44,6 +45,7 @@ class Session:
     gang: Gang
     terminal: Terminal
     folder: Path  # of the run
+    user: Path | None = None  # the folder whose deletion makes entries unused; None: the run's
     workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
     prefix: str = ""  # of the names of trainings, where a run has several rates
@@ -75,7 +77,8 @@ class Session:
             recipe = replace(recipe, config={**recipe.config, "threads": self._threads(), "processes": self.gang.size})
         with self.store.locked(recipe, self._waiting) if leader else nullcontext():
             if leader:
-                note_user(self.store.folder(recipe), self.folder, self.store.root)
+                note_user(self.store.folder(recipe), self.user or self.folder, self.store.root)
+                keep_claimed()
             entry = self.store.find(recipe) if leader else None
             # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
             reused = self.gang.sum([float(entry is not None)])[0] > 0

@@ -65,16 +65,18 @@ class Users:
 def note_user(entry: Path, run: Path, root: Path) -> None:
     """Record that a run uses an entry of the store ``root``, whose lock the caller holds.
 
-    A store that may not be written keeps no record.
+    The folder of the run is created, because a missing one counts as deleted. A store that may not be written keeps no
+    record.
     """
-    whole, user = run.absolute(), os.path.relpath(run.resolve(), root.resolve())
+    run.mkdir(parents=True, exist_ok=True)
+    whole, user, host = run.absolute(), os.path.relpath(run.resolve(), root.resolve()), socket.gethostname()
     known = read_users(entry)
     if known is None:
         made_before = any(entry.with_suffix(suffix).exists() for suffix in ("", ".partial"))
         known = Users(complete=not made_before, runs=())
-    if str(whole) in {each.path for each in known.runs}:
+    if (str(whole), host) in {(each.path, each.host) for each in known.runs}:  # two machines may have equal paths
         return
-    own = User(path=str(whole), relative=user, host=socket.gethostname())
+    own = User(path=str(whole), relative=user, host=host)
     users = Users(complete=known.complete, runs=(*known.runs, own))
     try:
         write_aside(entry.with_suffix(USERS), json.dumps(asdict(users), indent=1) + "\n")

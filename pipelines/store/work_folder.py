@@ -4,12 +4,14 @@
 """
 
 import fcntl
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from foundation.errors import InputError
 from foundation.json_values import find_object
+from pipelines.commandline.claims import RUN_LOCK, hold
 from pipelines.store.store import write_json
 
 JOB = "job.json"
@@ -39,12 +41,35 @@ def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
 
 
 def remove_work_folder(folder: Path) -> None:
-    """Remove a filled folder, `JOB` last, so that an interrupted removal is recognised."""
-    for path in folder.iterdir():
-        if path.name != JOB:
-            path.unlink()
-    (folder / JOB).unlink()
-    folder.rmdir()
+    """Remove a filled folder, `JOB` last, so that an interrupted removal is recognised; another command may help."""
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            if path.name != JOB:
+                path.unlink(missing_ok=True)
+        (folder / JOB).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes ``output`` at the end of the block; after an error nothing is left.
+
+    Of two commands with one output, one is refused while the other writes. What a killed command left is removed.
+    """
+    partial = output.with_name(f"{output.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    with hold(partial, option="output"):
+        try:
+            require_new(output)  # the other command may have finished since this one began
+            for path in partial.iterdir():
+                if path.name != RUN_LOCK:
+                    path.unlink()
+            yield partial
+            (partial / RUN_LOCK).unlink()
+            partial.rename(output)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
 
 def require_own(folder: Path, job: Mapping[str, object]) -> None:

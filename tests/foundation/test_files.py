@@ -13,8 +13,9 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
+from foundation import files
 from foundation.errors import InputError
-from foundation.files import aside, file_hash, is_full, open_regular, os_number, write_aside
+from foundation.files import aside, file_hash, is_full, open_regular, os_number, replace_folder, write_aside
 from tests.hostile.special_files import at_most_seconds, write_special_files
 
 
@@ -117,6 +118,31 @@ def test_the_number_of_an_error_is_found_in_its_causes(error: Exception, number:
     outer = RuntimeError("a pool's")
     outer.__cause__ = error
     assert os_number(outer) == number
+
+
+@pytest.mark.parametrize("killed", ["rmtree", "copyfileobj"])
+def test_a_folder_is_replaced_whole(killed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill while the old folder is removed, or the new one is copied."""
+    for name, text in (("new", "2"), ("place", "1")):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        for file in ("a", "deep/b"):
+            (tmp_path / name / file).write_text(text)
+
+    def kill(first: object, *others: object, **more: object) -> None:
+        if killed == "rmtree" and not Path(str(first)).exists():
+            return
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.shutil, killed, kill)
+        with pytest.raises(KeyboardInterrupt):
+            replace_folder(tmp_path / "place", tmp_path / "new")
+    found = {(tmp_path / "place" / file).read_text() for file in ("a", "deep/b")}
+    assert found == {"2" if killed == "rmtree" else "1"}
+    replace_folder(tmp_path / "place", tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "place"]
+    replace_folder(tmp_path / "place", None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]
 
 
 def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Functions of clips in pools: results in order, work that is not begun too early, and work that is given up."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +43,17 @@ def test_processes_give_what_one_process_gives() -> None:
     with open_pool(LOCAL, 2) as pool:
         assert list(in_order(negative, jobs, pool)) == list(in_order(negative, jobs, ThisProcess()))
         assert {*in_order(threads, jobs, pool)} == {*in_order(threads, jobs, ThisProcess())} == {1}
+
+
+def interrupted(number: int) -> int:
+    """The number, after an interrupt as a terminal sends it to all processes of a command."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return number
+
+
+def test_an_interrupt_leaves_it_to_the_main_process_to_end_the_workers() -> None:
+    with open_pool(LOCAL, 2) as pool:
+        assert list(in_order(interrupted, range(4), pool)) == [0, 1, 2, 3]
 
 
 def test_this_process_computes_a_clip_when_its_result_is_wanted() -> None:

@@ -48,8 +48,15 @@ def test_a_table_gives_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
             name: str(getattr(each, label)) for name, each in said.items()
         }
         assert {clip.group for clip in manifest.clips} == {*VOICES[:4]}
-    table = label_table(EmbeddedConfig(voices=1, sentences=2, label="text"), spoken)
+    table = label_table(EmbeddedConfig(voices=1, sentences=2, label="text"), spoken.with_name("sentences"))
     assert len(table.read_text().splitlines()[1].split("\t")[1].split()) == 5  # words of a sentence
+
+
+def test_a_table_that_is_there_is_not_written_again(spoken: Path) -> None:
+    """Ranks and jobs of a sweep ask for it at once, and a finished store may be read-only."""
+    config = replace(SMALL, label="pitch")
+    before = label_table(config, spoken).stat()
+    assert label_table(config, spoken).stat().st_ino == before.st_ino
 
 
 def test_names_carry_word_voice_and_take(spoken: Path) -> None:
@@ -72,6 +79,7 @@ def test_leftovers_of_a_killed_run_and_missing_files_are_mended(spoken: Path, tm
     (tmp_path / f".{spoken.name}.aside" / "zero_x_0.wav").write_bytes(b"half")
     folder = embedded_corpus(SMALL, tmp_path)
     next(folder.iterdir()).unlink()
+    next(folder.iterdir()).write_bytes(b"")  # as a power failure leaves it
     assert contents(embedded_corpus(SMALL, tmp_path)) == contents(spoken)
     assert sorted(path.name for path in tmp_path.iterdir()) == [spoken.name, f"{spoken.name}.lock"]
 

@@ -30,6 +30,7 @@ import json, os, time
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from foundation.errors import InputError
+from pipelines.commandline.claims import keep_claimed
 from pipelines.commandline.command import command
 from pipelines.chain.sweep import going_on
 
@@ -38,6 +39,9 @@ def task(config):
     with going_on():
         if config["wish"] == "refused":
             raise InputError("the wish is refused")
+        if config["wish"] == "failed":
+            keep_claimed()
+            raise InputError("the training fails")
         (folder / f"begun_by_{os.getpid()}").touch()
         while not Path(config["begin"]).exists():
             time.sleep(0.01)
@@ -155,6 +159,13 @@ def test_a_refused_run_leaves_no_folder(project: Path) -> None:
     code, told = ended(begin(project, "wish=refused"))
     assert (code, told) == (2, "wordless try: the wish is refused\n")
     assert not (project / "runs").exists()
+
+
+def test_a_run_that_fails_after_its_work_began_keeps_its_folder(project: Path) -> None:
+    """Entries of the store that only this run uses would else count as unused."""
+    code, told = ended(begin(project, "wish=failed"))
+    assert (code, told) == (2, "wordless try: the training fails\n")
+    assert len([*(project / "runs").iterdir()]) == 1
 
 
 def test_a_refused_run_leaves_a_named_folder_that_was_there(project: Path) -> None:

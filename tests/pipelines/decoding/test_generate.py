@@ -13,6 +13,7 @@ from audio.reading import read
 from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.generate import generate
+from pipelines.store.work_folder import new_folder
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -152,6 +153,16 @@ def test_what_cannot_be_is_refused(changed: dict[str, object], told: str, run_fo
     with pytest.raises(InputError, match=told):
         generate({**options(run_folder, tmp_path / "out"), **changed})
     assert not list(tmp_path.iterdir())
+
+
+def test_of_two_commands_with_one_output_one_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "half.wav").touch()
+        with pytest.raises(InputError, match=r"output=.*another run is writing there"):
+            generate(options(run_folder, tmp_path / "out"))
+        assert (folder / "half.wav").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["half.wav"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_nothing_is_written_over(run_folder: Path, tmp_path: Path) -> None:

@@ -204,6 +204,18 @@ def test_lengths_for_fairseq_are_those_that_are_decoded(run_folder: Path, tmp_pa
     assert (tmp_path / "units.tsv").read_text().split()[-1] == str(len(read(path, rate).samples))
 
 
+def test_lengths_for_fairseq_of_a_recording_that_was_cut_off(
+    run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    content = (recordings / "a.wav").read_bytes()
+    (tmp_path / "in/a.wav").write_bytes(content[: len(content) // 2])
+    encode(options(run_folder, tmp_path / "in", tmp_path / "units.km", format="fairseq"))
+    there = len(read(tmp_path / "in/a.wav", soundfile.info(recordings / "a.wav").samplerate).samples)
+    assert (tmp_path / "units.tsv").read_text().split()[-1] == str(there)
+    assert there < soundfile.info(recordings / "a.wav").frames
+
+
 def test_nothing_but_broken_files_is_refused_and_leaves_nothing(run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.wav").write_bytes(b"no sound")
@@ -292,8 +304,11 @@ def test_contradictions_are_refused(
 
 
 def test_what_is_there_is_not_written_over(run_folder: Path, other_run: Path, recordings: Path, tmp_path: Path) -> None:
-    for name in ("a.parquet", "file"):
+    for name in ("a.parquet", "file", "train.tsv"):
         (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"train\.tsv exists already"):  # fairseq's list of the recordings
+        encode(options(run_folder, recordings, tmp_path / "train.km", format="fairseq"))
+    assert not (tmp_path / "train.km").exists()
     with pytest.raises(InputError, match=r"a\.parquet exists already"):
         encode(options(run_folder, recordings, tmp_path / "a.parquet"))
     with pytest.raises(InputError, match="holds other things"):

@@ -69,6 +69,10 @@ def test_files_that_cannot_be_read_are_set_aside(
     with pytest.raises(InputError, match=r"no recording can be read"):
         score(options(run_folder, tmp_path / "in/broken.wav"))
     assert "broken.wav" in capsys.readouterr().err
+    for name in ("in/broken.wav", "scores.tsv"):
+        (tmp_path / name).unlink()
+    score(options(run_folder, tmp_path / "in", output=str(tmp_path / "scores.tsv")))
+    assert not (tmp_path / "scores.tsv.rejected.tsv").exists()  # the list of the first call is gone
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,27 @@ def test_a_run_of_another_machine_is_never_taken_for_deleted(store: Store, tmp_p
     assert [user.host for user in entry.users.unseen(store.root)] == ["another.machine"]
 
 
+def test_runs_of_two_machines_with_one_path_are_two_users(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "scratch/run"  # on a disk that each machine has for itself
+    use(store, run)
+    with monkeypatch.context() as there:
+        there.setattr(socket, "gethostname", lambda: "another.machine")
+        use(store, run)
+    shutil.rmtree(run)
+    assert not delete_unused(only(store.root), store.root)
+
+
+def test_a_folder_that_is_not_there_yet_is_created(store: Store, tmp_path: Path) -> None:
+    """A missing one would count as deleted while its command runs."""
+    with store.locked(RECIPE, lambda recipe: None):
+        note_user(store.folder(RECIPE), tmp_path / "new/folder", store.root)
+        with store.making(RECIPE, ["sum.txt"]) as folder:
+            (folder / "sum.txt").write_text("6")
+    assert not is_unused(only(store.root), store.root)
+
+
 def test_a_killed_stage_is_used_by_its_run_and_deleted_with_its_checkpoints(store: Store, tmp_path: Path) -> None:
     run = tmp_path / "project/runs/a"
     run.mkdir(parents=True)
