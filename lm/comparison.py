@@ -5,6 +5,9 @@ of the difference of two methods (Efron and Tibshirani, "An Introduction to the 
 two questions. Would other clips of the same folds give the same result? For this, clips are resampled within each fold.
 Would other folds? For this, Student's t of the folds' differences is used, because there are too few folds to resample.
 Every fold has the same weight, however many clips it has.
+
+Clips of one speaker are not independent. Where a single split has enough speakers, whole speakers are resampled, with
+all of their clips (the cluster bootstrap; Field and Welsh, "Bootstrapping clustered data", 2007).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +19,7 @@ from scipy.special import stdtrit
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
+IndexArray = npt.NDArray[np.integer]
 
 WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
 
@@ -74,7 +78,20 @@ class Predictions:
         return len(self.truth)
 
 
-Outcome = Hits | Rankings | Ratios | Predictions
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decisions:
+    """Test clips with the classes that were chosen for each; the measure is the mean of the classes' F1 scores."""
+
+    truth: BoolArray  # (clips, classes)
+    chosen: BoolArray  # (methods, clips, classes)
+
+    @property
+    def clips(self) -> int:
+        """Number of test clips."""
+        return len(self.truth)
+
+
+Outcome = Hits | Rankings | Ratios | Predictions | Decisions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +124,8 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
             return ratios
         case Predictions(truth=truth, predicted=predicted):
             return determination(truth, predicted, given)
+        case Decisions(truth=truth, chosen=chosen):
+            return np.stack([_macro_f1(truth, one, given) for one in chosen], axis=1)
 
 
 def determination(truth: FloatArray, predicted: FloatArray, weights: FloatArray) -> FloatArray:
@@ -145,14 +164,18 @@ def by_fold(folds: Sequence[Outcome]) -> FloatArray:
     return np.concatenate([measure(fold) for fold in folds])
 
 
-def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> FloatArray:
+def bootstrap(
+    folds: Sequence[Outcome], *, resamples: int, seed: int, groups: Sequence[IndexArray] | None = None
+) -> FloatArray:
     """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
-    All methods are measured on the same resamples.
+    All methods are measured on the same resamples. With ``groups``, the number of each clip's group ``(clips,)`` from 0
+    on for each fold, whole groups are resampled.
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
-        draws = _draws(fold.clips, resamples, np.random.default_rng([seed, number]))
+        of_clips = np.arange(fold.clips) if groups is None else groups[number]
+        draws = _draws(of_clips, resamples, np.random.default_rng([seed, number]))
         total = total + np.concatenate([measure(fold, weights) for weights in draws])
     means: FloatArray = total / len(folds)
     return means
@@ -218,12 +241,24 @@ def over_folds(per_fold: FloatArray, *, confidence: float) -> tuple[float, float
     return mean - half, mean + half
 
 
-def _draws(clips: int, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Draw how often each clip counts ``(some resamples, clips)``, in pieces that fit in memory."""
-    piece = max(WEIGHTS_AT_ONCE // clips, 1)
+def _draws(groups: IndexArray, resamples: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Draw how often each clip counts ``(some resamples, clips)``, in pieces that fit in memory.
+
+    All clips of a group count equally often.
+    """
+    piece, count = max(WEIGHTS_AT_ONCE // len(groups), 1), int(groups.max()) + 1
     for begin in range(0, resamples, piece):
         size = min(piece, resamples - begin)
-        yield rng.multinomial(clips, np.full(clips, 1 / clips), size=size).astype(np.float64)
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=size)
+        yield drawn[:, groups].astype(np.float64)
+
+
+def _macro_f1(truth: BoolArray, chosen: BoolArray, weights: FloatArray) -> FloatArray:
+    """Compute the mean F1 score ``(resamples,)`` over the classes that a counted clip has; 0 without any."""
+    both, said, had = (weights @ each.astype(np.float64) for each in (truth & chosen, chosen, truth))
+    scores = np.divide(2 * both, said + had, out=np.zeros_like(both), where=had > 0)
+    mean: FloatArray = scores.sum(1) / np.maximum((had > 0).sum(1), 1)
+    return mean
 
 
 def _mean_over_classes(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:

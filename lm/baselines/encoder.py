@@ -6,6 +6,7 @@ statistics, so a clip's frames do not depend on the other clips of the batch. Le
 asked for them in each block.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
+from lm.baselines.spectrogram_reader import PIECE_FRAMES
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
 
@@ -55,6 +57,9 @@ class ConvEncoderConfig:
             if len(values) != len(self.channels):
                 problem = f"encoder.{name} has {len(values)} numbers and encoder.channels {len(self.channels)}"
                 raise InputError(f"{problem}; give each block one of each")
+        hop = math.prod(self.time_strides)
+        rule = f"their product must divide {PIECE_FRAMES}, the frames that are read at once: choose powers of 2"
+        require(PIECE_FRAMES % hop == 0, "encoder.time_strides", self.time_strides, rule)
         require(self.bands >= 1, "encoder.bands", self.bands, "it must be 1 (the mean over all bands) or more")
 
     @property

@@ -31,6 +31,7 @@ FILTERS = (
     comparison_record.chosen_by,
     comparison_record.fold_noun,
     comparison_record.probed_places,
+    comparison_record.resampled_noun,
 )
 GLOBALS = (phrasing.quantity, run_record.rows, run_words.provenance_rows, run_words.option_lines)
 

@@ -1,7 +1,8 @@
 """The comparison of methods: the section "comparison" of ``results.json``, from the probes of every fold and seed.
 
 Every fold has the same weight. Intervals and p values come from `lm.comparison`: a bootstrap of clips within the folds,
-and Student's t over the folds. With several seeds, a clip counts as right by the share of seeds that answer it right.
+and Student's t over the folds. On a single split whose test clips have enough groups, whole groups are drawn. With
+several seeds, a clip counts as right by the share of seeds that answer it right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from foundation.errors import InputError
 from lm.comparison import (
     FloatArray,
     Hits,
+    IndexArray,
     Outcome,
     Rankings,
     bootstrap,
@@ -33,6 +35,7 @@ from pipelines.store.stored_features import GPT
 By = Literal["group", "fold", "split"]
 Probed = Mapping[str, Any]  # the content of probe.json
 
+MIN_GROUPS = 5  # of the test clips of one split, from which on whole groups are resampled
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 
 
@@ -51,7 +54,7 @@ def comparison(
         InputError: the probes are not comparable: they differ in methods, candidates, classes or numbers of tries, a
             seed of a fold is missing, or folds by group test a group twice.
     """
-    study = _Study(probes=per_fold, config=config)
+    study = _Study(probes=per_fold, config=config, by=by)
     _require_alike(study)
     if by == "group":
         _require_groups_apart(study)
@@ -71,6 +74,7 @@ def comparison(
         "classifier": config.classifier,
         "choose_by": config.choose_by,
         "confidence": config.confidence,
+        "resampled": "clip" if study.groups is None else "group",
         "methods": sorted((_method(study, of) for of in study.methods), key=lambda row: -row["value"]),
         "references": known,
         "differences": [row for of in known for row in _differences(study, of)],
@@ -88,6 +92,7 @@ class _Study:
 
     probes: Mapping[tuple[str, int], Probed]
     config: ProbeConfig
+    by: By
 
     @cached_property
     def names(self) -> list[str]:
@@ -133,7 +138,15 @@ class _Study:
     @cached_property
     def draws(self) -> FloatArray:
         """Bootstrapped values of the methods, ``(resamples, methods)``."""
-        return bootstrap(self.outcomes, resamples=self.config.resamples, seed=self.config.seed)
+        return bootstrap(self.outcomes, resamples=self.config.resamples, seed=self.config.seed, groups=self.groups)
+
+    @cached_property
+    def groups(self) -> list[IndexArray] | None:
+        """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
+        names = self.of_fold(self.names[0])[0]["groups"]
+        if self.by != "split" or not all(names) or len({*names}) < MIN_GROUPS:
+            return None
+        return [np.unique(names, return_inverse=True)[1]]
 
 
 def _require_alike(study: _Study) -> None:

@@ -1,6 +1,6 @@
 """The comparison of representations in ``results.json``, as the report reads it."""
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from pipelines.methods.picture import PictureRecord
 from pipelines.store.stored_features import GPT
@@ -13,7 +13,7 @@ class MethodRow(TypedDict, total=False):
     of: str
     kind: str  # see `pipelines.methods.method.Kind`
     value: float  # in the comparison's metric
-    low: float  # interval over the test clips, folds fixed
+    low: float  # interval over the test clips or their groups, folds fixed
     high: float
     macro_f1: float | None
     mean_average_precision: float | None
@@ -29,7 +29,7 @@ class DifferenceRow(TypedDict, total=False):
     of: str
     against: str
     value: float
-    low: float  # interval over the test clips, folds fixed
+    low: float  # interval over the test clips or their groups, folds fixed
     high: float
     p: float  # two-sided
     folds: dict[str, float]
@@ -71,6 +71,7 @@ class ComparisonRecord(TypedDict, total=False):
     classifier: str  # of every method
     choose_by: str  # what chose layer, pooling and penalty: validation, group or fold
     confidence: float
+    resampled: Literal["clip", "group"]  # what the bootstrap draws; a clip where absent
     methods: list[MethodRow]  # the best first
     references: list[str]  # that every other method is compared with; the GPT where absent
     differences: list[DifferenceRow]
@@ -90,6 +91,11 @@ def references(comparison: ComparisonRecord) -> list[str]:
     """List the methods that every other method is compared with, as far as they take part."""
     given = comparison.get("references", [GPT])
     return [of for of in given if method_of(comparison, of)]
+
+
+def resampled_noun(comparison: ComparisonRecord) -> str:
+    """Return what intervals and p values are over."""
+    return "whole groups of test clips" if comparison.get("resampled") == "group" else "test clips"
 
 
 def fold_noun(comparison: ComparisonRecord) -> str:

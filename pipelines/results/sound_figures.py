@@ -52,6 +52,8 @@ def sound_figures(
         figures = [row["sounds"][kind] for row in rows if kind in row["sounds"]]
         for name in dict.fromkeys(name for row in figures for name in row):
             yield from _mean(name, kind, [row[name] for row in figures], config, shared(of))
+    for name in COUNTED:
+        yield from _paired(name, [row["sounds"] for row in rows], config, shared(of))
     yield from _of_language(entries["listening"], config, shared("listening"))
 
 
@@ -98,6 +100,23 @@ def _labels(entry: Entry, manifest: Manifest, config: ProbeConfig, shared: Row) 
         low, high = interval(draws[:, one] / np.maximum(draws[:, original], least), config.confidence)
         of, value = f"{WAVENET.key} / {ORIGINAL}", float(hits[one].mean() / hits[original].mean())
         yield Figure(name="label_accuracy_ratio", of=of, value=value, low=low, high=high, **shared)
+
+
+def _paired(name: str, sounds: Sequence[Mapping[str, Row]], config: ProbeConfig, shared: Row) -> Iterator[Figure]:
+    """Compare WaveNet with the kinds without learning on the clips whose sounds both have the figure.
+
+    Each kind lacks it for other clips, so their means are of different clips and say little about each other.
+    """
+    for rival in (kind.key for kind in UNLEARNED):
+        both = [[kinds.get(key, {}).get(name) for key in (WAVENET.key, rival)] for kinds in sounds]
+        known = np.array([pair for pair in both if None not in pair], np.float64)
+        if len(known):
+            outcome = Hits(hits=known.T)
+            draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
+            found = difference(by_fold([outcome]), draws, 0, 1, confidence=config.confidence)
+            of = f"{WAVENET.key} - {rival}"
+            yield Figure(name=f"{name}_difference", of=of, value=found.value, low=found.low, high=found.high, **shared)
+            yield Figure(name=f"{name}_difference_clips", of=of, value=len(known), **shared)
 
 
 def _mean(name: str, of: str, values: Sequence[float | None], config: ProbeConfig, shared: Row) -> Iterator[Figure]:

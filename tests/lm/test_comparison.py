@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from sklearn.metrics import average_precision_score, r2_score
+from sklearn.metrics import average_precision_score, f1_score, r2_score
 
 from lm.comparison import (
+    Decisions,
     Hits,
     Outcome,
     Predictions,
@@ -65,6 +66,45 @@ def test_the_bootstrap_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None
     np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
     monkeypatch.setattr("lm.comparison.WEIGHTS_AT_ONCE", 40)  # in pieces of a few resamples
     np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
+
+
+def test_whole_groups_are_drawn_as_loops_draw_them() -> None:
+    (fold, *_) = hits()
+    assert isinstance(fold, Hits)
+    groups = np.array([0, 2, 1, 2, 2, 0, 1, 2, 0, 2])
+    rng, expected = np.random.default_rng([5, 0]), []
+    for _ in range(20):
+        drawn = [group for group, count in enumerate(rng.multinomial(3, [1 / 3] * 3)) for _ in range(count)]
+        clips = [clip for group in drawn for clip in range(10) if groups[clip] == group]
+        expected.append([fold.hits[method, clips].mean() for method in range(3)])
+    np.testing.assert_allclose(bootstrap([fold], resamples=20, seed=5, groups=[groups]), expected)
+
+
+def test_clips_of_few_groups_say_less_than_as_many_independent_clips() -> None:
+    """Each group is right or wrong as a whole, so 200 clips are 10 answers."""
+    groups = np.repeat(np.arange(10), 20)
+    right = Hits(hits=(np.random.default_rng(0).random(10) < 0.6)[groups].astype(float)[None])
+    spreads = [bootstrap([right], resamples=1000, seed=0, groups=given).std() for given in (None, [groups])]
+    assert 3.5 < spreads[1] / spreads[0] < 5.5  # the root of 20
+
+
+def test_macro_f1_of_resamples_is_that_of_the_repeated_clips() -> None:
+    rng = np.random.default_rng(2)
+    truth, chosen = rng.random((12, 3)) < 0.4, rng.random((2, 12, 3)) < 0.4
+    weights = np.stack([np.ones(12), rng.multinomial(12, [1 / 12] * 12)]).astype(float)
+    expected = [
+        [
+            f1_score(
+                *(each.repeat(row.astype(int), axis=0) for each in (truth, one)),
+                labels=np.flatnonzero(truth.repeat(row.astype(int), axis=0).any(0)),
+                average="macro",
+                zero_division=0,
+            )
+            for one in chosen
+        ]
+        for row in weights
+    ]
+    np.testing.assert_allclose(measure(Decisions(truth=truth, chosen=chosen), weights), expected)
 
 
 def test_average_precision_is_that_of_scikit_learn() -> None:

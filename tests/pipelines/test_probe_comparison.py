@@ -152,6 +152,29 @@ def test_one_fold_has_no_interval_over_folds() -> None:
     assert {row["fold_spread"] for row in found["methods"]} == {0}
     assert {(row["fold_low"], row["fold_high"]) for row in found["differences"]} == {(None, None)}
     assert found["protocol"] == "one split"
+    assert found["resampled"] == "clip"  # one speaker alone cannot be drawn
+
+
+@pytest.mark.parametrize(("speakers", "resampled"), [(4, "clip"), (5, "group")])
+def test_clips_of_enough_speakers_are_drawn_by_speaker(speakers: int, resampled: str) -> None:
+    probed = drawn("ann", 0)
+    probed["groups"] = [str(number * speakers // 40) for number in range(40)]
+    for row in probed["methods"]:  # one speaker is never understood
+        row["predictions"] = [
+            label if group != "0" else CLASSES[CLASSES.index(label) - 1]
+            for label, group in zip(probed["truth"], probed["groups"], strict=True)
+        ]
+    found: Any = comparison({("test", 0): probed}, by="split", config=CONFIG)
+    (row, *_) = found["methods"]
+    assert found["resampled"] == resampled
+    assert row["value"] == 1 - 1 / speakers
+    assert (row["low"] < 0.5) == (resampled == "group")
+
+
+def test_a_speaker_may_be_unknown() -> None:
+    probed = drawn("ann", 0)
+    probed["groups"] = [str(number) for number in range(39)] + [None]
+    assert comparison({("test", 0): probed}, by="split", config=CONFIG)["resampled"] == "clip"
 
 
 def test_without_a_gpt_nothing_is_compared_with_it() -> None:

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from audio.recordings.description import LabelType
@@ -14,7 +13,7 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.text import counted
 from lm.baselines.supervised import class_scores, class_targets
-from lm.comparison import Hits, Rankings
+from lm.comparison import Decisions, Hits, Rankings
 from lm.finetuning.figures import Figure, FigureConfig, figure
 from lm.finetuning.heads.clip_head import ClipHead
 from lm.finetuning.task import Probed, Row
@@ -134,9 +133,7 @@ class ClassificationTask:
         """Measure accuracy, or mean average precision for several labels; and the mean F1 score over classes."""
         scores, truth = self._scores(outputs), self._truth(labels)
         answers = scores > 0.5 if self.multi_label else np.eye(len(self.classes), dtype=bool)[scores.argmax(1)]
-        present = np.flatnonzero(truth.any(0))
-        f1 = float(f1_score(truth, answers, labels=present, average="macro", zero_division=0))
-        macro = Figure(name="macro F1", value=f1, low=f1, high=f1)
+        macro = figure("macro F1", Decisions(truth=truth, chosen=answers[None]), config)
         if self.multi_label:
             ranking = Rankings(truth=truth, scores=scores[None, None])
             return figure("mean average precision", ranking, config, percent=True), macro
@@ -158,7 +155,10 @@ class ClassificationTask:
             classes=self.classes, targets=truth, rows=rows, multi_label=self.multi_label, unlabelled=0, notices=()
         )
         winner = probe_method(candidates, task, replace(config, resamples=1), of="probe", threads=threads).winner
-        return Probed(outputs=list(self._logits(winner.scores)[:, None]), chosen=winner.of)
+        # Values of ridge regression are no probabilities; to cut them off at 0 and 1 would make the surest ones equal.
+        values = winner.scores - (0.5 if self.multi_label else 0)
+        outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(winner.scores)
+        return Probed(outputs=list(outputs[:, None]), chosen=winner.of)
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
         """Return the share of each class as logits."""

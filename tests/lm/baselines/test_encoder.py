@@ -91,3 +91,5 @@ def test_a_number_for_each_block_is_asked_for() -> None:
         ConvEncoderConfig(channels=(4, 8), time_strides=(2,), mel_strides=(2, 2))
     with pytest.raises(InputError, match=r"encoder\.channels is \(0,\)"):
         ConvEncoderConfig(channels=(0,), time_strides=(2,), mel_strides=(2,))
+    with pytest.raises(InputError, match=r"encoder\.time_strides is \(3, 2\); their product must divide 1024"):
+        ConvEncoderConfig(channels=(4, 8), time_strides=(3, 2), mel_strides=(2, 2))

@@ -72,6 +72,7 @@ def test_accuracy_and_f1_of_known_answers() -> None:
     assert (accuracy.name, accuracy.value, accuracy.percent) == ("accuracy", 0.75, True)
     assert accuracy.low <= 0.75 <= accuracy.high
     assert f1.value == pytest.approx((0.8 + 2 / 3) / 2)
+    assert f1.low < f1.value <= f1.high
 
 
 def test_several_labels_are_measured_by_mean_average_precision() -> None:
@@ -96,6 +97,21 @@ def test_the_constant_answer_is_the_most_frequent_class() -> None:
     task = one("a", "b", "b")
     accuracy, _ = task.figures([task.constant(["a", "b", "b"])] * 3, ["a", "b", "b"], FIGURES)
     assert accuracy.value == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_outputs_of_a_ridge_probe_keep_the_order_of_its_values(several: bool) -> None:
+    """Cut off at 0 and 1, all clips far from the border would have equal scores, and mean average precision suffer."""
+    labels = ["a", "b"] * 20
+    far = np.array([[(1 if label == "a" else -1) * (1 + number)] for number, label in enumerate(labels)], np.float32)
+    rows = {"train": np.arange(20), "validation": np.arange(20, 30), "test": np.arange(30, 40)}
+    task = SEVERAL.task(["a", "b"], []) if several else one("a", "b")
+    assert isinstance(task, PooledTask)
+    probed = task.probe({"far": far}, labels, rows, ProbeConfig(tries=4, classifier="ridge"), threads=1)
+    of_a = np.concatenate(probed.outputs)[:, 0]
+    assert len({*of_a.tolist()}) == 10
+    assert np.array_equal(np.argsort(of_a), np.argsort(far[rows["test"], 0]))
+    assert [row["label"] for row in task.rows(probed.outputs)] == labels[30:]
 
 
 def test_a_probe_answers_in_the_form_of_the_head() -> None:

@@ -53,8 +53,11 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
         {"path": f"{number}.wav", "start": 0.25, "seconds": 1.0, "clip_seconds": 3.0} for number in range(len(heard))
     ]
     judged = [
-        {"path": f"{number}.wav", "sounds": {"wavenet": {"stoi": stoi, "rms": -20.0 + number}}}
-        for number, stoi in enumerate((0.5, None, 0.7, None))
+        {
+            "path": f"{number}.wav",
+            "sounds": {"wavenet": {"stoi": stoi, "rms": -20.0 + number}, "griffin_lim": {"stoi": other}},
+        }
+        for number, (stoi, other) in enumerate([(0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None)])
     ]
     said = [
         {"kind": "continuation", "file": f"{n}.wav", "clip": 0, "temperature": 0.7, "figures": {"peak": 0.2 + 0.2 * n}}
@@ -120,6 +123,16 @@ def test_means_leave_out_what_could_not_be_measured_and_count_it(entries: dict[s
     assert rms.high is not None
     assert -20 <= rms.low < -18.5 < rms.high <= -17
     assert ("peak", "original") not in found  # of the clips to listen to, where others are judged
+
+
+def test_kinds_are_compared_on_the_clips_that_both_can_be_measured_on(entries: dict[str, Entry]) -> None:
+    """Their own means would be of other clips: 0.6 of clips 0 and 2, and 0.33 of clips 0, 1 and 2."""
+    found = figures(entries)
+    both = found["stoi_difference", "wavenet - griffin_lim"]
+    assert both.value == pytest.approx((0.1 + 0.2) / 2)
+    assert (both.low, both.high) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert found["stoi_difference_clips", "wavenet - griffin_lim"].value == 2
+    assert ("stoi_difference", "wavenet - noise_vocoder") not in found  # it has no figure of its own
 
 
 def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
