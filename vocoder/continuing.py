@@ -11,13 +11,25 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from audio.excerpts import Excerpt, block_energies, half_energy
 from audio.waveform import Waveform
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, CodesFormat
 from tokenizer.rates import split_rates
+
+
+class Coder(Protocol):
+    """A tokenizer, of one rate or of several."""
+
+    @property
+    def format(self) -> CodesFormat:
+        """The format of its codes."""
+
+    def encode(self, waveform: Waveform, /) -> Codes:
+        """Encode a waveform at the codes' rate."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,22 +52,24 @@ class Prompt:
         return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
 
     @classmethod
-    def of_excerpt(cls, excerpt: Excerpt, codes: Codes, *, least_seconds: float = 0.0) -> "Prompt":
+    def of_excerpt(cls, excerpt: Excerpt, coder: Coder, *, least_seconds: float = 0.0) -> "Prompt":
         """Return half of an excerpt, in whole codes, at least one, as the prompt of the language model.
 
         For a whole clip this is the first half. The first half of an excerpt from a longer clip may be silent, so there
         the prompt ends where half of the excerpt's energy has passed. A prompt shorter than ``least_seconds`` grows to
-        this length, but to three quarters of the excerpt at most.
+        this length, but to three quarters of the excerpt at most. It is encoded alone: codes of some front ends depend
+        on the whole recording, and would know the sound that the model is to invent.
         """
-        step = codes.format.samples_per_code
-        steps = codes.num_samples // step
-        wanted = math.ceil(least_seconds * codes.format.sample_rate / step)
-        length = max(steps // 2, min(wanted, steps * 3 // 4), 1)
-        if excerpt.whole:
-            return cls.beginning(excerpt.waveform, codes, length)
-        _, energies = block_energies([excerpt.waveform.samples], step)
-        start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
-        return cls.within(excerpt.waveform, codes, start, start + length)
+        step, rate = coder.format.samples_per_code, excerpt.waveform.sample_rate
+        steps = len(excerpt.waveform.samples) // step
+        length = max(steps // 2, min(math.ceil(least_seconds * rate / step), steps * 3 // 4), 1)
+        start = 0
+        if not excerpt.whole:
+            _, energies = block_energies([excerpt.waveform.samples], step)
+            start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
+        samples = excerpt.waveform.samples[start * step : (start + length) * step]
+        prompt = Waveform(samples=samples, sample_rate=rate)
+        return cls(waveform=prompt, codes=coder.encode(prompt))
 
     @property
     def finest(self) -> "Prompt":

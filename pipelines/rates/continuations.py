@@ -96,7 +96,7 @@ def continuations(
         "flat": flat.key,
         "manifest": audio_hash(manifest, ["test"]),
     }
-    recipe = Recipe("rate_continuations", 1, config=asdict(config), inputs=inputs)
+    recipe = Recipe("rate_continuations", 2, config=asdict(config), inputs=inputs)
     clips = choose_randomly(manifest.of("test"), config.clips, seed=config.seed)
 
     def make(folder: Path) -> None:
@@ -109,7 +109,7 @@ def continuations(
         excerpts = [_excerpt(manifest, clip, models.tokenizer, config) for clip in clips]
         for number, excerpt in enumerate(excerpts):
             excerpt.waveform.write(folder / f"{number}_original.wav")
-        prompts = [Prompt.of_excerpt(each, models.tokenizer.encode(each.waveform)) for each in excerpts]
+        prompts = [Prompt.of_excerpt(each, models.tokenizer) for each in excerpts]
         rows: list[dict[str, object]] = []
         diversity: list[dict[str, object]] = []
         for of in MODELS:

@@ -36,7 +36,7 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
     clips = playback.choose_long(config.clips)
     options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_KEY}
     of_rates = {"rates": rates.key} if rates else {}
-    recipe = playback.recipe("listening", 8, clips, options, lm=model.key if model else "", **of_rates)
+    recipe = playback.recipe("listening", 9, clips, options, lm=model.key if model else "", **of_rates)
 
     def make(folder: Path) -> None:
         tokenizer, syntheses = playback.open()
@@ -48,12 +48,8 @@ def listening(playback: Playback, model: Entry | None, rates: Entry | None = Non
             sounds.update(playback.speak(syntheses, clips, codes, title="generating sound"))
             if model is not None:
                 coder = load_tokenizer(rates.folder, device=str(session.gang.device)) if rates else tokenizer
-                known = codes if coder is tokenizer else [coder.encode(each) for each in sounds[ORIGINAL]]
                 least = config.prompt_seconds
-                prompts = [
-                    Prompt.of_excerpt(excerpt, each, least_seconds=least)
-                    for excerpt, each in zip(excerpts, known, strict=True)
-                ]
+                prompts = [Prompt.of_excerpt(excerpt, coder, least_seconds=least) for excerpt in excerpts]
                 sounds["prompt"] = [prompt.waveform for prompt in prompts]
                 voiced = [(prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
                 wavenet = syntheses[WAVENET.key]

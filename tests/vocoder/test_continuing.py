@@ -119,6 +119,17 @@ def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocode
     np.testing.assert_array_equal(streamed, whole.samples)
 
 
+class Levels:
+    """A tokenizer whose codes are levels relative to the loudest sample of what it encodes."""
+
+    def __init__(self, table: Table) -> None:
+        self.table, self.format = table, table.format
+
+    def encode(self, waveform: Waveform, /) -> Codes:
+        blocks = waveform.samples[::SAMPLES_PER_CODE]
+        return self.table.codes([int(7 * value) for value in blocks / blocks.max()], len(waveform.samples))
+
+
 @pytest.mark.parametrize(
     ("steps", "least_seconds", "length"),
     [
@@ -132,6 +143,15 @@ def test_codes_that_arrive_one_by_one_sound_as_all_at_once(trained: tuple[Vocode
 def test_a_prompt_is_long_enough_where_its_clip_allows_it(steps: int, least_seconds: float, length: int) -> None:
     samples = np.full(steps * SAMPLES_PER_CODE, 0.1, np.float32)
     excerpt = Excerpt(waveform=Waveform(samples=samples, sample_rate=RATE), start=0, whole=True)
-    codes = random_table(8).codes([0] * steps)
-    prompt = Prompt.of_excerpt(excerpt, codes, least_seconds=least_seconds)
+    prompt = Prompt.of_excerpt(excerpt, Levels(random_table(8)), least_seconds=least_seconds)
     assert (len(prompt.codes.values), len(prompt.waveform.samples)) == (length, length * SAMPLES_PER_CODE)
+
+
+def test_a_prompt_knows_nothing_of_the_sound_after_it() -> None:
+    """Codes that depend on the loudest sample, as those of ``audio.dynamic_range``: what follows is loud."""
+    samples = np.repeat(np.array([0.2, 0.8], np.float32), 6 * SAMPLES_PER_CODE)
+    excerpt = Excerpt(waveform=Waveform(samples=samples, sample_rate=RATE), start=0, whole=True)
+    coder = Levels(random_table(8))
+    prompt = Prompt.of_excerpt(excerpt, coder)
+    assert prompt.codes.values.flatten().tolist() == [7] * 6
+    assert coder.encode(excerpt.waveform).values[:6].flatten().tolist() == [1] * 6
