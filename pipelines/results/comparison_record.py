@@ -1,6 +1,6 @@
 """The comparison of representations in ``results.json``, as the report reads it."""
 
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from pipelines.methods.picture import PictureRecord
 from pipelines.store.stored_features import GPT
@@ -71,7 +71,7 @@ class ComparisonRecord(TypedDict, total=False):
     classifier: str  # of every method
     choose_by: str  # what chose layer, pooling and penalty: validation, group or fold
     confidence: float
-    resampled: Literal["clip", "group"]  # what the bootstrap draws; a clip where absent
+    resampled: str  # what the bootstrap draws: clip or group; clip where absent
     methods: list[MethodRow]  # the best first
     references: list[str]  # that every other method is compared with; the GPT where absent
     differences: list[DifferenceRow]
