@@ -23,7 +23,7 @@ from lm.model import LanguageModel
 from pipelines.chain.chain import make_stages
 from pipelines.settings.run import run_settings
 from pipelines.store.session import Session
-from pipelines.store.store import Store
+from pipelines.store.store import ENTRY, Store
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import (
     PROCESSES,
@@ -268,9 +268,10 @@ def test_a_collapsed_codebook_stops_a_run_that_reuses_it(whole_store: Path, tmp_
 
 
 def test_a_run_folder_holds_what_its_own_run_made(whole_store: Path, tmp_path: Path) -> None:
-    (tmp_path / "run/lm").mkdir(parents=True)
-    (tmp_path / "run/tokenizer").mkdir()
-    (tmp_path / "run/tokenizer/of_another_run.json").touch()
+    for part in ("lm", "tokenizer"):  # of another run
+        (tmp_path / "run" / part).mkdir(parents=True)
+        for name in (ENTRY, "of_another_run.json"):
+            (tmp_path / "run" / part / name).touch()
     store = shutil.copytree(whole_store, tmp_path / "store")
     assert run(store, tmp_path / "run", "stages=[tokenizer]") == 0
     assert not (tmp_path / "run/lm").exists()
