@@ -2,6 +2,8 @@
 
     wordless run experiment=fsdd_readings corpus.root=... hydra.sweep.dir=sweeps/readings
     python docs/images/draw_ablations.py sweeps/readings
+
+It writes ``readings.svg`` beside this script.
 """
 
 import argparse
