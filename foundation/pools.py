@@ -3,14 +3,13 @@
 The results are the same, in the same order, whatever the pool is.
 """
 
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ import torch
 from foundation.engine import EngineConfig
 from foundation.parent import end_with_parent
 from foundation.tasks import Pool, Task, compute
-from foundation.workers import RESUME, ended_worker
+from foundation.workers import RESUME, ended_worker, kill_children, no_interrupts
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,9 +46,10 @@ def in_order(
             yield from waiting.popleft().result()
     except BrokenProcessPool as error:
         raise ended_worker(remedy) from error
-    finally:
+    except (Exception, GeneratorExit):  # after an interrupt the pool ends its tasks itself
         for task in waiting:
             task.cancel()
+        raise
 
 
 @contextmanager
@@ -68,9 +68,14 @@ def open_pool(engine: EngineConfig, workers: int, *, shared: Sequence[Path] = ()
     elif workers <= 1:
         yield ThisProcess()
     else:
+        others = active_children()
         # Forking a process that runs torch threads may hang: start fresh ones.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as processes:
-            yield Processes(processes, workers)
+            try:
+                yield Processes(processes, workers)
+            except KeyboardInterrupt:  # a broken pool may not hold cancelled tasks, so they are not cancelled before
+                kill_children(besides=others)
+                raise
 
 
 @contextmanager
@@ -81,11 +86,14 @@ def open_threads(engine: EngineConfig, workers: int, *, shared: Sequence[Path] =
             yield pool
     else:
         with ThreadPoolExecutor(max(workers, 1)) as threads:
-            yield Threads(threads, max(workers, 1))
+            try:
+                yield Threads(threads, max(workers, 1))
+            except KeyboardInterrupt:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal interrupts all processes; the main one ends the others
     torch.set_num_threads(1)
     end_with_parent()
 
@@ -114,7 +122,8 @@ class Processes:
 
     def submit(self, work: Callable[[T], R], jobs: Sequence[T]) -> Task[R]:
         """Send the jobs to a process."""
-        return self._processes.submit(partial(compute, work), jobs)
+        with no_interrupts():  # the terminal interrupts all processes; this one alone stops the others
+            return self._processes.submit(partial(compute, work), jobs)
 
 
 class Threads:

@@ -1,12 +1,13 @@
 """Trainings in several processes of this machine; the results are those of one process."""
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from foundation.errors import InputError
@@ -36,26 +37,31 @@ def as_finished(
     others, begin = {*active_children()}, partial(_begin_trainer, threads)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=begin) as pool:
         try:
-            with _no_interrupts():  # the terminal interrupts all processes; this one alone stops the others
+            with no_interrupts():  # the terminal interrupts all processes; this one alone stops the others
                 waiting = {pool.submit(work, job): key for key, job in jobs.items()}
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
         except BrokenProcessPool as error:
             raise ended_worker(f"{RESUME} {remedy}") from error
         except BaseException:
-            for process in {*active_children()} - others:
-                process.kill()
+            kill_children(besides=others)
             raise
 
 
 @contextmanager
-def _no_interrupts() -> Iterator[None]:
+def no_interrupts() -> Iterator[None]:
     """Hold back interrupts of this process; processes that are started in the block never see one."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def kill_children(*, besides: Collection[BaseProcess]) -> None:
+    """Kill the processes that this one started, but for some."""
+    for process in {*active_children()} - {*besides}:
+        process.kill()
 
 
 def ended_worker(remedy: str) -> InputError:

@@ -188,18 +188,20 @@ def interval(draws: FloatArray, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def outcome_interval(folds: Sequence[Outcome], draws: FloatArray, confidence: float) -> tuple[float, float]:
+def outcome_interval(
+    folds: Sequence[Outcome], draws: FloatArray, confidence: float, *, groups: Sequence[IndexArray] | None = None
+) -> tuple[float, float]:
     """Return the percentile interval of a method's resampled values ``(resamples,)`` on these folds.
 
     If all answers are right, or all wrong, no resample differs, and the exact interval of a share counts instead
     (Clopper and Pearson, 1934): 3 right answers of 3 are 100 % (29.2 % to 100 %). Each fold then counts as the
-    smallest.
+    smallest. ``groups`` are those of `bootstrap`; a group is then one answer.
     """
     low, high = interval(draws, confidence)
     if low != high or low not in (0, 1) or not all(isinstance(fold, Hits) for fold in folds):
         return low, high
-    clips = len(folds) * min(fold.clips for fold in folds)
-    margin = 1 - ((1 - confidence) / 2) ** (1 / clips)
+    sizes = [fold.clips for fold in folds] if groups is None else [int(each.max()) + 1 for each in groups]
+    margin = 1 - ((1 - confidence) / 2) ** (1 / (len(folds) * min(sizes)))
     return (low, margin) if low == 0 else (1 - margin, high)
 
 

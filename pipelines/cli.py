@@ -13,7 +13,7 @@ from pipelines.commandline.commands import COMMANDS, MODULES
 
 EXAMPLES = """\
   wordless run                                              the built-in corpus; some minutes on a laptop
-  wordless run experiment=smoke                             the same in a minute, to see that all is well
+  wordless run experiment=smoke                             the same in two minutes, to see that all is well
   wordless run corpus=folder corpus.root=~/recordings       your own recordings
   wordless run -m tokenizer.codebook_size=64,256            a sweep; what does not depend on the size is computed once
   wordless encode model=runs/x input=a.wav output=a.parquet

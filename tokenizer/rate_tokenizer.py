@@ -61,7 +61,7 @@ class RateTokenizer:
         """Encode a waveform that arrives in blocks of any sizes.
 
         The codes of a rate are those that its tokenizer alone gives. Memory for samples is constant, except with
-        ``audio.remove_mean=clip``, which needs the whole recording.
+        ``audio.remove_mean=clip`` and ``audio.dynamic_range``, which need the whole recording.
         """
         return self._gather(resample_blocks(blocks, sample_rate, self.format.sample_rate))
 

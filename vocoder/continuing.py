@@ -52,13 +52,23 @@ class Prompt:
         return cls(waveform=Waveform(samples=samples, sample_rate=waveform.sample_rate), codes=prompt)
 
     @classmethod
+    def alone(cls, waveform: Waveform, coder: Coder, start: int, stop: int) -> "Prompt":
+        """Return time steps ``[start, stop)`` of a recording, encoded without the rest of it.
+
+        Codes of some front ends depend on the whole recording, and would know the sound that a model is to invent.
+        """
+        step = coder.format.samples_per_code
+        samples = waveform.samples[start * step : stop * step]
+        prompt = Waveform(samples=samples, sample_rate=waveform.sample_rate)
+        return cls(waveform=prompt, codes=coder.encode(prompt))
+
+    @classmethod
     def of_excerpt(cls, excerpt: Excerpt, coder: Coder, *, least_seconds: float = 0.0) -> "Prompt":
         """Return half of an excerpt, in whole codes, at least one, as the prompt of the language model.
 
         For a whole clip this is the first half. The first half of an excerpt from a longer clip may be silent, so there
         the prompt ends where half of the excerpt's energy has passed. A prompt shorter than ``least_seconds`` grows to
-        this length, but to three quarters of the excerpt at most. It is encoded alone: codes of some front ends depend
-        on the whole recording, and would know the sound that the model is to invent.
+        this length, but to three quarters of the excerpt at most.
         """
         step, rate = coder.format.samples_per_code, excerpt.waveform.sample_rate
         steps = len(excerpt.waveform.samples) // step
@@ -67,9 +77,7 @@ class Prompt:
         if not excerpt.whole:
             _, energies = block_energies([excerpt.waveform.samples], step)
             start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
-        samples = excerpt.waveform.samples[start * step : (start + length) * step]
-        prompt = Waveform(samples=samples, sample_rate=rate)
-        return cls(waveform=prompt, codes=coder.encode(prompt))
+        return cls.alone(excerpt.waveform, coder, start, start + length)
 
     @property
     def finest(self) -> "Prompt":

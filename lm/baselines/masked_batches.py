@@ -1,4 +1,4 @@
-"""Batches of the pre-training of wav2vec 2.0: clips with hidden spans of frames, which follow from seed and step."""
+"""Batches of the pre-training of wav2vec 2.0: clips with masked spans of frames, which follow from seed and step."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, t
 from lm.baselines.masking import MaskConfig, draw_masks, draw_negatives
 
 MASKS = 2  # second word of the seeds of masks: see `lm.baselines.clip_batches`
-LEAST_FRAMES = 2  # of a hidden span: each frame is told from others
+LEAST_FRAMES = 2  # of a masked span: each frame is told from others
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +49,7 @@ class TargetConfig:
 
     def __post_init__(self) -> None:
         group = "targets"
-        require(self.masking.share > 0, f"{group}.masking.share", self.masking.share, "something must be hidden")
+        require(self.masking.share > 0, f"{group}.masking.share", self.masking.share, "something must be masked")
         rule = f"choose {LEAST_FRAMES} or more, so that a masked frame has others beside it"
         require(self.masking.length >= LEAST_FRAMES, f"{group}.masking.length", self.masking.length, rule)
         require_least(self, group, "negatives", least=1)
@@ -124,5 +124,5 @@ def validation_batches(
 
 
 def long_enough(clips: StoredClips, convolutions: Convolutions, targets: TargetConfig) -> StoredClips:
-    """Select the clips in which a span of frames can be hidden."""
+    """Select the clips in which a span of frames can be masked."""
     return clips.of_rows(np.flatnonzero(clips.lengths >= convolutions.samples(targets.least_frames)))

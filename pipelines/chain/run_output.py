@@ -42,8 +42,8 @@ def require_own_parts(folder: Path) -> None:
         place = folder / name
         if place.exists() and not (place / ENTRY).is_file():
             raise InputError(
-                f"{place} is none of a run's parts, and this run would replace it; choose another folder: "
-                "hydra.run.dir=PATH"
+                f"no run wrote {place}, and this run would replace it; choose another folder, hydra.run.dir=PATH, or "
+                f"move {place}"
             )
 
 

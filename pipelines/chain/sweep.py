@@ -101,14 +101,15 @@ def finish(sweep: Path, *, command: str) -> None:
     if page.failures:
         some = f"{len(page.failures)} of {len(jobs)} jobs failed, as {page.html.name} tells"
         bug = any(job.bug for job in page.failures)
-        rest = f"the same command with hydra.sweep.dir={sweep} reuses what is finished"
+        rest = f"{resuming(command, sweep)} reuses what is finished"
         leave("run", f"{some}; {rest}", code=1 if bug else 2, everywhere=False)
 
 
 def resuming(command: str, sweep: Path) -> str:
-    """Return the command that resumes the sweep in the same folder."""
+    """Return the command that resumes the sweep in the same folder; a name is its folder already."""
     words = [word for word in shlex.split(command) if not word.startswith("hydra.sweep.dir=")]
-    return shlex.join([*words, f"hydra.sweep.dir={sweep}"])
+    named = any(word.startswith("name=") for word in words)
+    return shlex.join(words if named else [*words, f"hydra.sweep.dir={sweep}"])
 
 
 def _sweep(config: DictConfig) -> Path:

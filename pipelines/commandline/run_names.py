@@ -44,11 +44,11 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
     if not folder.exists():
         return
     remedy = f"choose another name, or delete it: wordless runs --delete {name}"
+    if all(path.name in NOTES for path in folder.iterdir()):  # of a run that failed before it wrote anything
+        return
     before = read_words(folder, mode)
     if before is None:
-        if any(path.name not in NOTES for path in folder.iterdir()):
-            raise InputError(f"name={name}: {folder} holds something that is no {mode}; choose another name")
-        return
+        raise InputError(f"name={name}: {folder} holds something that is no {mode}; choose another name")
     old, new = (frozenset(word for word in each if option_of(word) not in ELSEWHERE) for each in (before, words))
     if old != new:
         differences = [
@@ -61,7 +61,7 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
 
 def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
     """Return the options of the command that wrote a folder, as they were typed; None without a readable record."""
-    with suppress(OSError, ValueError, yaml.YAMLError):
+    with suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
         content = yaml.safe_load((folder / (WORDS if mode == "run" else SWEEP_WORDS)).read_text(encoding="utf-8"))
         if mode == "sweep":
             content = content["hydra"]["overrides"]["task"] if isinstance(content, dict) else None

@@ -22,15 +22,28 @@ from vocoder.synthesis import Synthesis, speaking
 
 
 def generate_sounds(settings: GenerateConfig) -> None:
-    """Generate codes, decode them to sound, and write both."""
-    terminal, kind = Terminal(), settings.kind
+    """Generate codes, decode them to sound, and write both: all files or none."""
+    terminal = Terminal()
+    if settings.single:
+        codes, sounds = _generated(settings, terminal)
+        settings.output.parent.mkdir(parents=True, exist_ok=True)
+        sounds[0].write(settings.output)
+    else:
+        with new_folder(settings.output) as folder:
+            codes, sounds = _generated(settings, terminal)
+            _write(folder, codes, sounds)
+    terminal.say(f"{len(codes)} samples: {settings.output}")
+
+
+def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes], list[Waveform]]:
+    """Generate codes, and their sounds where these are wanted, after the prompt where it is to be included."""
     sampling = Sampling(
         temperature=settings.temperature,
         top_k=settings.top_k,
         top_p=settings.top_p,
         max_repeats=settings.max_repeats,
     )
-    device = str(choose_device(settings.device))
+    device, kind = str(choose_device(settings.device)), settings.kind
     tokenizer = load_tokenizer(part_of(settings.model, "tokenizer"), device=device)
     finest = tokenizer.finest
     synthesis = open_synthesis(settings.model, finest, kind, settings.sampling, device=device) if kind else None
@@ -44,8 +57,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
     if prompt is not None and settings.include_prompt:
         codes = [join_codes(prompt.codes, more) for more in codes]
         sounds = [joined_sound(prompt.waveform, more) for more in sounds]
-    _write(settings, codes, sounds)
-    terminal.say(f"{len(codes)} samples: {settings.output}")
+    return codes, sounds
 
 
 def _prompt(path: Path | None, tokenizer: Tokenizer | RateTokenizer) -> Prompt | None:
@@ -75,14 +87,9 @@ def _sounds(prompt: Prompt | None, codes: list[Codes], synthesis: Synthesis, ter
         return synthesis.sounds(finest, [None] * clips, prompts=[past] * clips, progress=advance)
 
 
-def _write(settings: GenerateConfig, codes: list[Codes], sounds: list[Waveform]) -> None:
-    """Write all files or none; a killed command leaves a temporary folder, which the next command replaces."""
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
-    if settings.single:
-        return sounds[0].write(settings.output)
+def _write(folder: Path, codes: list[Codes], sounds: list[Waveform]) -> None:
     names = [f"sample_{number}.wav" for number in range(len(codes))]
     rows = [CodedClip(path=name, codes=each, split="test") for name, each in zip(names, codes, strict=True)]
-    with new_folder(settings.output) as folder:
-        for name, sound in zip(names, sounds, strict=False):
-            sound.write(folder / name)
-        write_shard(folder / "codes.parquet", rows, codes[0].format)
+    for name, sound in zip(names, sounds, strict=False):
+        sound.write(folder / name)
+    write_shard(folder / "codes.parquet", rows, codes[0].format)

@@ -117,7 +117,7 @@ class DemoAnswers:
             yield ContinuationView(problem=f"{error}")
 
     def _continue(self, analysis: Analysis, request: Request) -> Iterator[ContinuationView]:
-        prompt = prompt_of(analysis, request.after)
+        prompt = self._alone(lambda: prompt_of(analysis, request.after, self.models.tokenizer))
         rate, sound = prompt.waveform.sample_rate, prompt.waveform.samples
         stream = StreamText(f"stream-{next(self._streams)}", rate)
         yield ContinuationView(

@@ -15,7 +15,7 @@ from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.models import DemoModels
 from tokenizer.codes import Codes
 from tokenizer.rates import split_rates
-from vocoder.continuing import Prompt
+from vocoder.continuing import Coder, Prompt
 from vocoder.kinds.kind import Kind
 
 MOST_SECONDS = 30.0  # of new sound
@@ -47,20 +47,20 @@ class Request:
         return Sampling(temperature=self.temperature, top_k=50)  # as `wordless generate`
 
 
-def prompt_of(analysis: Analysis, after: float) -> Prompt:
-    """Return the beginning of a sound, in whole codes, at least one."""
+def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:
+    """Return the beginning of a sound, in whole codes, at least one, encoded as if nothing followed it."""
     form = analysis.codes.format
     steps = min(round(after * form.codes_per_second), analysis.whole_steps)
     if steps < 1:
         raise InputError(f"The prompt is shorter than one code, {1 / form.codes_per_second:.3f} s; continue later.")
-    return Prompt.beginning(analysis.waveform, analysis.codes, steps)
+    return Prompt.alone(analysis.waveform, coder, 0, steps)
 
 
 def continue_sound(models: DemoModels, prompt: Prompt, request: Request) -> Iterator[Waveform]:
     """Give the sound after a prompt, piece by piece, as soon as the models have made a piece.
 
-    Together the pieces are the sound of ``wordless generate`` with the same options. Codes at several rates are
-    generated before the first piece, because finer codes follow from all coarser ones.
+    Together the pieces are the sound of ``wordless generate`` with the same prompt and options. Codes at several rates
+    are generated before the first piece, because finer codes follow from all coarser ones.
     """
     model = models.language_model
     assert model is not None, "a run without a language model offers no continuation"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from audio.decoding import RecordingError, count_samples
-from audio.reading import read_blocks
+from audio.decoding import RecordingError, count_samples, declared_length, open_recording
+from audio.reading import read_blocks, resampled_length
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, read_rejected, writable, write_rejected
 from audio.recordings.recording_paths import Recordings
@@ -27,7 +27,7 @@ from foundation.tasks import Pool
 from foundation.text import counted
 from pipelines.encoding.options import EncodeConfig
 from pipelines.store.work_folder import remove_work_folder, require_own, work_folder
-from tokenizer.codes import CodesFormat
+from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
 from tokenizer.units import write_units
@@ -191,5 +191,14 @@ def _join(output: Path, shards: Sequence[Path]) -> None:
 def _write_fairseq_manifest(file: Path, recordings: Recordings, encoded: Encoded) -> None:
     """Write fairseq's .tsv beside a .km: the root, then path and samples of each recording."""
     root = recordings.root.absolute()
-    rows = [f"{clip.path}\t{count_samples(root / clip.path)}" for clip in encoded.read()]
+    rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip.codes)}" for clip in encoded.read()]
     write_aside(file, "\n".join([str(root), *rows]) + "\n")
+
+
+def _count_samples(path: Path, codes: Codes) -> int:
+    """Count the samples of a recording at its own rate: those of its header, if as many were encoded."""
+    with open_recording(path) as recording:
+        declared, rate = declared_length(recording), recording.samplerate
+    if declared is not None and resampled_length(declared, rate, codes.format.sample_rate) == codes.num_samples:
+        return declared
+    return count_samples(path)

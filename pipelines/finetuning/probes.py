@@ -31,7 +31,8 @@ def probed(
     rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()} | {"train": train}
     inputs = {"features": features.key, **{split: labels_key(clips, own) for split, own in rows.items()}}
     solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
-    recipe = Recipe("body_probed", 1, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
+    version = 2 if config.classifier == "ridge" else 1
+    recipe = Recipe("body_probed", version, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
 
     def make(folder: Path) -> None:
         (candidates,) = features_by_method([features.folder / FEATURES]).values()

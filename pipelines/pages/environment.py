@@ -29,6 +29,7 @@ FILTERS = (
     run_words.setting,
     run_words.standing,
     comparison_record.chosen_by,
+    comparison_record.few_groups,
     comparison_record.fold_noun,
     comparison_record.probed_places,
     comparison_record.resampled_noun,

@@ -79,7 +79,7 @@ def number(value: float | None) -> str:
     """Write three significant digits, or a whole number; a dash where there is no number."""
     if value is None or not math.isfinite(value):
         return "–"
-    whole = value == int(value) or abs(value) >= 1000
+    whole = value == int(value) or abs(value) >= 999.5
     return (f"{value:,.0f}" if whole else f"{value:#.3g}".removesuffix(".")).replace("-", "−")
 
 

@@ -102,7 +102,10 @@ def _first_sounds(
 
 
 def adding_command(results: Results, stage: str) -> str:
-    """Write the command that repeats a run with one more stage. It reuses the finished stages."""
+    """Write the command that repeats a run with one more stage. It reuses the finished stages.
+
+    It has a folder of its own: a name belongs to the options of its first run.
+    """
     parts = {"tokenizer": "codebook" in results, "lm": "lm" in results.get("curves", {})}
     parts |= {"probe": results.get("comparison") is not None, "vocoder": "listening" in results}
     parts |= {
@@ -115,7 +118,7 @@ def adding_command(results: Results, stage: str) -> str:
         words = shlex.split(results.get("command", "wordless run"))
     except ValueError:  # a quote without its partner, as a shell removes them
         words = results.get("command", "wordless run").split()
-    kept = [word for word in words if not word.startswith("stages=")]
+    kept = [word for word in words if not word.startswith(("stages=", "name="))]
     return shlex.join([*kept, f"stages=[{','.join([*stages, 'report'])}]"])
 
 

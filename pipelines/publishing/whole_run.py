@@ -24,6 +24,11 @@ def whole_run(settings: PublishConfig) -> Publication:
     parts = choose_parts(settings.run, settings.parts, config)
     files = model_files(settings.run, parts)
     models = _load(settings.run, files)
+    if "probe" in parts and models.unread:
+        raise InputError(
+            f"parts has probe, which reads {models.unread}, and not the model that computes it: add lm to parts, or "
+            "leave probe out"
+        )
     cards = {str(part): files[f"{part}/{CARD}"] for part in parts if f"{part}/{CARD}" in files}
     report = {REPORT: _report(settings.run)} if settings.report else {}
     return Publication(
@@ -61,4 +66,7 @@ def _notices(settings: PublishConfig, models: DemoModels) -> Iterator[str]:
     if models.probe is not None:
         yield f"the probe names the labels: {escape(', '.join(models.probe.description.classes))}"
     if settings.report:
-        yield f"{REPORT} contains sounds and spectrograms of recordings: upload it only if you have the right to"
+        yield (
+            f"{REPORT} contains sounds, spectrograms, file names, labels and groups of recordings: upload it only "
+            "if you have the right to"
+        )

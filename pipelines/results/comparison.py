@@ -29,13 +29,19 @@ from lm.comparison import (
 )
 from lm.probing.config import ProbeConfig, require_equal_counts
 from pipelines.methods.table import row_of
-from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
+from pipelines.results.comparison_record import (
+    MANY_GROUPS,
+    ComparisonRecord,
+    DifferenceRow,
+    LayerRow,
+    MethodRow,
+    SharePoint,
+)
 from pipelines.store.stored_features import GPT
 
 By = Literal["group", "fold", "split"]
 Probed = Mapping[str, Any]  # the content of probe.json
 
-MIN_GROUPS = 5  # of the test clips of one split, from which on whole groups are resampled
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 
 
@@ -144,7 +150,7 @@ class _Study:
     def groups(self) -> list[IndexArray] | None:
         """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
         names = self.of_fold(self.names[0])[0]["groups"]
-        if self.by != "split" or not all(names) or len({*names}) < MIN_GROUPS:
+        if self.by != "split" or not all(names) or len({*names}) < MANY_GROUPS:
             return None
         return [np.unique(names, return_inverse=True)[1]]
 
@@ -201,7 +207,8 @@ def _outcome(study: _Study, name: str) -> Outcome:
 
 def _method(study: _Study, of: str) -> MethodRow:
     number, rows = study.methods.index(of), study.rows(of)
-    low, high = outcome_interval(study.outcomes, study.draws[:, number], study.config.confidence)
+    draws, confidence = study.draws[:, number], study.config.confidence
+    low, high = outcome_interval(study.outcomes, draws, confidence, groups=study.groups)
     mine = study.values[:, number]
     return {
         "of": of,

@@ -6,6 +6,8 @@ from pipelines.methods.picture import PictureRecord
 from pipelines.store.stored_features import GPT
 from training.record import TrainingRecord
 
+MANY_GROUPS = 20  # of the test clips of one split: they are enough to be resampled as a whole
+
 
 class MethodRow(TypedDict, total=False):
     """One way to represent a clip, with a linear probe on it. Values are ratios, means over the folds."""
@@ -91,6 +93,17 @@ def references(comparison: ComparisonRecord) -> list[str]:
     """List the methods that every other method is compared with, as far as they take part."""
     given = comparison.get("references", [GPT])
     return [of for of in given if method_of(comparison, of)]
+
+
+def few_groups(comparison: ComparisonRecord) -> str | None:
+    """Say what intervals over clips leave open if a single split tests few groups; None if it tests one or many."""
+    groups = max((len(row.get("groups", {})) for row in comparison["methods"]), default=0)
+    if comparison.get("by") != "split" or not 1 < groups < MANY_GROUPS:
+        return None
+    return (
+        f"The test clips come from {groups} groups, and clips of one group are alike: the intervals and p values hold "
+        "for these groups. For others, leave each group out (compare.folds=group) or repeat the run with other seeds."
+    )
 
 
 def resampled_noun(comparison: ComparisonRecord) -> str:

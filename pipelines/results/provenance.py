@@ -4,6 +4,7 @@ Nothing here enters the store: two runs on two machines share entries, and their
 """
 
 import platform
+import shlex
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -34,7 +35,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
         version=installed_version(),
         commit=commit_of(CHECKOUT),
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        command=command,
+        command=_command_without_home(command),
         machine=MachineRecord(cpu=_cpu(), cores=cores(), memory=machine_memory()),
         system=_system(),
         python=platform.python_version(),
@@ -67,7 +68,7 @@ def tracked_run(
         name=name or folder.absolute().name,
         group=group,
         folder=folder,
-        command=command,
+        command=_command_without_home(command),
         config={name: _without_home(value, str(Path.home())) for name, value in config.items()},
         version=installed_version(),
         commit=commit_of(CHECKOUT),
@@ -103,6 +104,12 @@ def _system() -> str:
     with suppress(OSError):
         return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {kernel}"
     return kernel
+
+
+def _command_without_home(command: str) -> str:
+    """Replace the user's home folder in the options of a command by ``~``: reports and trackers may be public."""
+    words = [word.partition("=") for word in shlex.split(command)]
+    return shlex.join(f"{name}{equals}{_without_home(value, str(Path.home()))}" for name, equals, value in words)
 
 
 def _without_home(value: object, home: str) -> object:

@@ -65,8 +65,8 @@ def new_folder(output: Path) -> Iterator[Path]:
                 if path.name != RUN_LOCK:
                     path.unlink()
             yield partial
-            (partial / RUN_LOCK).unlink()
-            partial.rename(output)
+            partial.rename(output)  # with the lock, which a third command would else take
+            (output / RUN_LOCK).unlink()
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

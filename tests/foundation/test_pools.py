@@ -56,6 +56,25 @@ def test_an_interrupt_leaves_it_to_the_main_process_to_end_the_workers() -> None
         assert list(in_order(interrupted, range(4), pool)) == [0, 1, 2, 3]
 
 
+def slow(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def _interrupt_while_workers_compute() -> None:
+    with open_pool(LOCAL, 2) as pool:
+        results = in_order(slow, [0.0] * 8 + [120.0] * 200, pool)
+        next(results)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_the_main_process_ends_the_workers_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        _interrupt_while_workers_compute()
+    assert time.monotonic() - began < 60
+
+
 def test_this_process_computes_a_clip_when_its_result_is_wanted() -> None:
     results = in_order(negative, [6, 7], ThisProcess())
     assert next(results) == -6

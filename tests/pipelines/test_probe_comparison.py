@@ -13,6 +13,7 @@ from foundation.errors import InputError
 from lm.probing.config import ProbeConfig
 from pipelines.methods.table import row_of
 from pipelines.results.comparison import Probed, comparison
+from pipelines.results.comparison_record import few_groups
 from pipelines.results.comparison_table import as_markdown, as_table
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)
@@ -155,20 +156,34 @@ def test_one_fold_has_no_interval_over_folds() -> None:
     assert found["resampled"] == "clip"  # one speaker alone cannot be drawn
 
 
-@pytest.mark.parametrize(("speakers", "resampled"), [(4, "clip"), (5, "group")])
-def test_clips_of_enough_speakers_are_drawn_by_speaker(speakers: int, resampled: str) -> None:
+def of_speakers(speakers: int) -> Probed:
+    """Test clips of some speakers, of whom one is never understood and the others always are."""
     probed = drawn("ann", 0)
     probed["groups"] = [str(number * speakers // 40) for number in range(40)]
-    for row in probed["methods"]:  # one speaker is never understood
+    for row in probed["methods"]:
         row["predictions"] = [
             label if group != "0" else CLASSES[CLASSES.index(label) - 1]
             for label, group in zip(probed["truth"], probed["groups"], strict=True)
         ]
+    return probed
+
+
+@pytest.mark.parametrize(("speakers", "resampled"), [(1, "clip"), (5, "clip"), (20, "group")])
+def test_clips_of_many_speakers_are_drawn_by_speaker(speakers: int, resampled: str) -> None:
+    found: Any = comparison({("test", 0): of_speakers(speakers)}, by="split", config=CONFIG)
+    assert found["resampled"] == resampled
+    assert found["methods"][0]["value"] == 1 - 1 / speakers
+    assert (few_groups(found) is not None) == (speakers == 5)
+
+
+def test_speakers_who_are_all_understood_count_once_each() -> None:
+    probed = of_speakers(20)
+    for row in probed["methods"]:
+        row["predictions"] = probed["truth"]
     found: Any = comparison({("test", 0): probed}, by="split", config=CONFIG)
     (row, *_) = found["methods"]
-    assert found["resampled"] == resampled
-    assert row["value"] == 1 - 1 / speakers
-    assert (row["low"] < 0.5) == (resampled == "group")
+    tail = (1 - CONFIG.confidence) / 2
+    assert (row["low"], row["high"]) == (pytest.approx(tail ** (1 / 20)), 1)
 
 
 def test_a_speaker_may_be_unknown() -> None:

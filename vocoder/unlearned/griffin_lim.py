@@ -30,7 +30,7 @@ def stream(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[
     reach = overlapping_frames(config)
     for block in frame_blocks(len(log_mel), before=ITERATIONS * reach, after=(ITERATIONS + 1) * reach):
         samples = _block(log_mel[block.first : block.last], cycles.of(block), config)
-        yield block.inner(samples, config.hop_length, codes.num_samples)
+        yield block.inner(samples, config.hop_length, codes.num_samples).clamp(-1, 1)
 
 
 @torch.inference_mode()

@@ -164,7 +164,7 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, object], message: st
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"masking": MaskConfig(share=0.0)}, "something must be hidden"),
+        ({"masking": MaskConfig(share=0.0)}, "something must be masked"),
         ({"masking": MaskConfig(length=1)}, r"targets\.masking\.length is 1; choose 2 or more"),
         ({"negatives": 0}, r"targets\.negatives is 0"),
         ({"final_temperature": 0.0}, r"targets\.final_temperature is 0"),

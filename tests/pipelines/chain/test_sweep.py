@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.chain.sweep import finish
+from pipelines.chain.sweep import finish, resuming
 from pipelines.pages.sweep import Written, write_sweep
 from pipelines.pages.sweep_points import Point, pareto, swept
 from pipelines.results.sweep_jobs import Job, conclude, note, options, read_jobs
@@ -175,6 +175,12 @@ def test_a_failed_job_is_listed_and_the_others_are_compared(tmp_path: Path, caps
     assert "tokenizer.codebook_size=256 it was stopped before its end" in page.text
     assert f"hydra.sweep.dir={sweep}" in page.text
     assert "hydra.sweep.dir=old" not in page.text
+
+
+def test_a_named_sweep_is_resumed_by_its_own_command(tmp_path: Path) -> None:
+    """A name and a folder together are refused."""
+    command = "wordless run -m name=sizes tokenizer.codebook_size=16,32"
+    assert resuming(command, tmp_path / "multirun/sizes") == command
 
 
 def test_a_failed_job_does_not_show_the_results_of_an_earlier_one(tmp_path: Path) -> None:

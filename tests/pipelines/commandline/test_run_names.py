@@ -47,8 +47,15 @@ def test_the_same_options_in_any_order_resume(tmp_path: Path) -> None:
 
 def test_another_run_is_not_overwritten(tmp_path: Path) -> None:
     folder = write_words(tmp_path / "wake", "seed=1", "name=wake")
+    (folder / "manifest.tsv").touch()
     with pytest.raises(InputError, match=r"this one is with lm=tiny, with seed=2, without seed=1: .*--delete wake"):
         require_same_run(folder, ["seed=2", "lm=tiny"], "run")
+
+
+def test_a_run_that_failed_before_it_wrote_anything_leaves_its_name_to_others(tmp_path: Path) -> None:
+    folder = write_words(tmp_path / "wake", "seed=1", "lm.fit.steps=-1", "name=wake")
+    (folder / "log.txt").touch()
+    require_same_run(folder, ["seed=1"], "run")
 
 
 def test_what_is_no_run_stays(tmp_path: Path) -> None:
@@ -64,6 +71,7 @@ def test_a_sweep_is_told_by_its_own_record(tmp_path: Path) -> None:
     (tmp_path / "codes").mkdir()
     content = {"hydra": {"overrides": {"task": ["tokenizer.codebook_size=64,256", "name=codes"]}}}
     (tmp_path / "codes/multirun.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "codes/0").mkdir()
     require_same_run(tmp_path / "codes", ["tokenizer.codebook_size=64,256"], "sweep")
     with pytest.raises(InputError, match="a sweep of another command"):
         require_same_run(tmp_path / "codes", ["tokenizer.codebook_size=64,512"], "sweep")

@@ -228,7 +228,7 @@ def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original
     ((whole, rate),) = played_in(pages[-1].player)
 
     request = Request(after=9, seconds=1.5, temperature=0.9, seed=3, kind=kind)
-    prompt = prompt_of(analysis, 9)
+    prompt = prompt_of(analysis, 9, models.tokenizer)
     assert models.language_model is not None
     codes = models.language_model.generate_batch([prompt.codes], seconds=1.5, sampling=request.sampling, seed=3)
     (sound,) = models.synthesis(kind, seed=3).sounds(codes, [None], prompts=[prompt])

@@ -403,7 +403,7 @@ def test_figures_alone_make_a_page(tmp_path: Path) -> None:
 
 def test_the_command_adds_a_stage_to_those_of_the_run() -> None:
     content = {key: value for key, value in results().items() if key != "comparison"}
-    content["command"] = "wordless run corpus.root='my sounds' stages=[tokenizer,lm]"
+    content["command"] = "wordless run name=mine corpus.root='my sounds' stages=[tokenizer,lm]"
     adding = adding_command(content, "probe")  # type: ignore[arg-type]  # a plain dictionary is what JSON gives
     assert adding == "wordless run 'corpus.root=my sounds' 'stages=[tokenizer,lm,probe,vocoder,report]'"
 
