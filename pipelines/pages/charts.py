@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -80,6 +80,12 @@ class Picture:
     kilohertz: float | None = None  # at the upper edge; None: the axis has no ticks
     marked: float | None = None  # seconds
     height: float = 1.0  # relative to the other rows
+
+    def beginning(self, seconds: float) -> "Picture":
+        """Return the first seconds of the picture; all of a shorter one."""
+        if self.seconds <= seconds:
+            return self
+        return replace(self, values=self.values[: round(len(self.values) * seconds / self.seconds)], seconds=seconds)
 
 
 def dot_chart(

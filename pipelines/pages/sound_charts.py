@@ -55,7 +55,7 @@ def sound_spectrograms(
         pictures.append(replace(picture, kilohertz=rate / 2000))
     height = 40 + 85 * len(pictures)
     if below_first:
-        pictures.insert(1, below_first)
+        pictures.insert(1, below_first.beginning(longest))
         height += round(30 + 85 * below_first.height)
     return spectrogram_chart(pictures, name=f"{chart}-{number}", title=f"Spectrograms of {name}", height=height)
 

@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 from audio.waveform import Waveform
 from foundation.errors import InputError
 from pipelines.pages import phrasing, run_words
+from pipelines.pages.charts import Picture
 from pipelines.pages.comparison_charts import confusions, in_order, ranked_groups, rates
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.report import adding_command, write_report
@@ -681,3 +682,12 @@ def test_numbers_keep_three_digits(value: float) -> None:
 )
 def test_durations_are_spoken(seconds: float, told: str) -> None:
     assert phrasing.duration(seconds) == told
+
+
+def test_the_beginning_of_a_picture_is_a_part_of_it() -> None:
+    """Spectrograms show the first seconds of a sound, and the codes below them the same ones."""
+    codes = Picture(title="codes", values=np.arange(500)[:, None], seconds=10.0, limits=(0, 499))
+    three = codes.beginning(3.0)
+    assert (three.seconds, three.values[:, 0].tolist()) == (3.0, list(range(150)))
+    assert codes.beginning(12.0) is codes
+    assert phrasing.number(999.7) == "1,000"
