@@ -110,7 +110,7 @@ def _paired(name: str, sounds: Sequence[Mapping[str, Row]], config: ProbeConfig,
     for rival in (kind.key for kind in UNLEARNED):
         both = [[kinds.get(key, {}).get(name) for key in (WAVENET.key, rival)] for kinds in sounds]
         known = np.array([pair for pair in both if None not in pair], np.float64)
-        if len(known):
+        if len(known) > 1:
             outcome = Hits(hits=known.T)
             draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
             found = difference(by_fold([outcome]), draws, 0, 1, confidence=config.confidence)
