@@ -1,5 +1,7 @@
 """``wordless encode``: recordings -> codes, as Parquet or as text units that other tools read."""
 
+from contextlib import suppress
+
 from audio.recordings.recording_paths import recordings_at
 from foundation.configuration import build
 from pipelines.commandline.command import command
@@ -15,6 +17,8 @@ def encode(config: dict[str, object]) -> None:
     recordings = recordings_at(settings.input)
     # Output and shards stand side by side only where a call was killed between writing the one and removing the others.
     if not settings.in_shards and not (settings.shards / JOB).exists():
+        with suppress(OSError):
+            settings.shards.rmdir()  # a call that was killed at its very end left it empty
         require_new(settings.output)
         if settings.format == "fairseq":
             require_new(settings.manifest)
