@@ -4,6 +4,7 @@
 """
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from foundation.errors import InputError
 from foundation.json_values import find_object
-from pipelines.commandline.claims import RUN_LOCK, hold
 from pipelines.store.store import write_json
 
 JOB = "job.json"
@@ -54,22 +54,31 @@ def remove_work_folder(folder: Path) -> None:
 def new_folder(output: Path) -> Iterator[Path]:
     """Give an empty folder that becomes ``output`` at the end of the block; after an error nothing is left.
 
-    Of two commands with one output, one is refused while the other writes. What a killed command left is removed.
+    Of two commands with one output, one is refused while the other writes, except where folders cannot be locked (NFS).
+    What a killed command left is removed.
     """
     partial = output.with_name(f"{output.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    with hold(partial, option="output"):
+    locked = os.open(partial, os.O_RDONLY)  # the folder itself: a file would have to be removed after the last step
+    try:
+        try:
+            fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            problem = f"another command is writing output={output}"
+            raise InputError(f"{problem}; wait for it, or choose another output=...") from None
+        except OSError:
+            pass
         try:
             require_new(output)  # the other command may have finished since this one began
             for path in partial.iterdir():
-                if path.name != RUN_LOCK:
-                    path.unlink()
+                path.unlink()
             yield partial
-            partial.rename(output)  # with the lock, which a third command would else take
-            (output / RUN_LOCK).unlink()
+            partial.rename(output)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+    finally:
+        os.close(locked)
 
 
 def require_own(folder: Path, job: Mapping[str, object]) -> None:

@@ -158,7 +158,7 @@ def test_what_cannot_be_is_refused(changed: dict[str, object], told: str, run_fo
 def test_of_two_commands_with_one_output_one_is_refused(run_folder: Path, tmp_path: Path) -> None:
     with new_folder(tmp_path / "out") as folder:
         (folder / "half.wav").touch()
-        with pytest.raises(InputError, match=r"output=.*another run is writing there"):
+        with pytest.raises(InputError, match=r"another command is writing output=.*; wait for it"):
             generate(options(run_folder, tmp_path / "out"))
         assert (folder / "half.wav").exists()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["half.wav"]
