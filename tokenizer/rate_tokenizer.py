@@ -60,8 +60,8 @@ class RateTokenizer:
     def encode_blocks(self, blocks: Iterable[FloatArray], sample_rate: int) -> Codes:
         """Encode a waveform that arrives in blocks of any sizes.
 
-        The codes of a rate are those that its tokenizer alone gives. Memory for samples is constant, except with
-        ``audio.remove_mean=clip`` and ``audio.dynamic_range``, which need the whole recording.
+        The codes of a rate are those that its tokenizer alone gives. `Tokenizer.encode_stream` says which options need
+        the whole recording in memory.
         """
         return self._gather(resample_blocks(blocks, sample_rate, self.format.sample_rate))
 

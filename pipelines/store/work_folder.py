@@ -32,11 +32,7 @@ def work_folder(folder: Path, job: Mapping[str, object]) -> Iterator[None]:
     if not (folder / JOB).exists():
         write_json(folder / JOB, job)
     with (folder / JOB).open() as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, for whatever reason
-        except BlockingIOError:
-            problem = f"another command is writing {folder}"
-            raise InputError(f"{problem}; wait for it, or choose another output=...") from None
+        _lock(handle.fileno(), f"{folder}")
         yield
 
 
@@ -61,13 +57,8 @@ def new_folder(output: Path) -> Iterator[Path]:
     partial.mkdir(parents=True, exist_ok=True)
     locked = os.open(partial, os.O_RDONLY)  # the folder itself: a file would have to be removed after the last step
     try:
-        try:
-            fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            problem = f"another command is writing output={output}"
-            raise InputError(f"{problem}; wait for it, or choose another output=...") from None
-        except OSError:
-            pass
+        with suppress(OSError):  # the file system locks no folder
+            _lock(locked, f"output={output}")
         try:
             require_new(output)  # the other command may have finished since this one began
             for path in partial.iterdir():
@@ -79,6 +70,15 @@ def new_folder(output: Path) -> Iterator[Path]:
             raise
     finally:
         os.close(locked)
+
+
+def _lock(descriptor: int, written: str) -> None:
+    """Lock an open file or folder until it is closed, or its process ends for whatever reason."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        problem = f"another command is writing {written}"
+        raise InputError(f"{problem}; wait for it, or choose another output=...") from None
 
 
 def require_own(folder: Path, job: Mapping[str, object]) -> None:
