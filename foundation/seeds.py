@@ -16,6 +16,13 @@ def require_seed(seed: int, option: str) -> None:
     require(0 <= seed <= MAX_SEED, option, seed, f"it must be 0 to {MAX_SEED}; choose another seed")
 
 
+def require_seeds(seed: int, seeds: int) -> None:
+    """Refuse a number of trainings below 1, and consecutive seeds of which any is not accepted."""
+    require(seeds >= 1, "seeds", seeds, "choose 1 or more")
+    require_seed(seed, "seed")
+    require_seed(seed + seeds - 1, "seed + seeds - 1")
+
+
 def named_seed(name: str) -> int:
     """Derive a seed from a name, such as a clip's; it does not depend on other clips."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from foundation.errors import InputError
-from pipelines.settings.completed import EMBEDDED
-from pipelines.settings.run import EMBEDDED_SOURCE, RunSettings
+from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
+from pipelines.settings.run import RunSettings
 from pipelines.stages.abx import ERRORS, abx
 from pipelines.stages.zerospeech import spoken_pairs
 from pipelines.store.session import Session

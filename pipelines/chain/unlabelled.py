@@ -13,8 +13,8 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted, listed
 from pipelines.chain.corpus import Corpus, corpus_config, read_corpus, seen_of
-from pipelines.settings.completed import EMBEDDED
-from pipelines.settings.run import EMBEDDED_SOURCE, RunSettings
+from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
+from pipelines.settings.run import RunSettings
 from training.gangs import Gang
 
 REJECTED_UNLABELLED = "rejected_unlabelled.tsv"  # in the folder of a run

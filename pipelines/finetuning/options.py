@@ -13,7 +13,7 @@ from foundation.engine import LOCAL, EngineConfig
 from foundation.errors import InputError
 from foundation.nearest import suggestion
 from foundation.ranges import require
-from foundation.seeds import require_seed
+from foundation.seeds import require_seeds
 from lm.baselines.clip_batches import WaveformBatchConfig
 from lm.finetuning.bodies.table import BODIES
 from lm.finetuning.body import BodyOptions, FrozenLayers, require_frozen_layers
@@ -24,7 +24,7 @@ from lm.probing.config import ProbeConfig
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.own_options import own_options
-from pipelines.settings.run import MAX_THREADS
+from pipelines.settings.parallel import require_processes
 from pipelines.store.run_folder import require_output
 from pipelines.store.store import StoreConfig
 from pipelines.tracking.table import require_trackers
@@ -92,12 +92,8 @@ class CommandConfig:
         fitting = shares == sorted({*shares}) and shares and all(0 < share <= 1 for share in shares)
         require(bool(fitting), "shares", shares, rule)
         require(len({*self.beside}) == len(self.beside), "beside", list(self.beside), "name each once")
-        require(self.seeds >= 1, "seeds", self.seeds, "choose 1 or more")
-        require_seed(self.seed, "seed")
-        require_seed(self.seed + self.seeds - 1, "seed + seeds - 1")
-        require(self.workers >= 0, "workers", self.workers, "choose 0 (as many as fit) or a number of processes")
-        rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
-        require(self.threads is None or 1 <= self.threads <= MAX_THREADS, "threads", self.threads, rule)
+        require_seeds(self.seed, self.seeds)
+        require_processes(workers=self.workers, threads=self.threads)
 
 
 @dataclass(frozen=True, kw_only=True)

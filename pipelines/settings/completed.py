@@ -10,6 +10,7 @@ from foundation.configuration import build
 from foundation.errors import InputError
 
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
+EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 PACKED = ("dataset", "shards")  # those that name files with recordings inside

@@ -9,7 +9,15 @@ from foundation.memory import machine_memory
 from foundation.parent import is_started_by_another
 from foundation.ranges import require
 
+MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 PROCESS_BYTES = 2 * 2**30  # of main memory for each process, generously rounded
+
+
+def require_processes(*, workers: int, threads: int | None) -> None:
+    """Refuse numbers of processes that read recordings, and of threads of a process, that no machine has."""
+    require(workers >= 0, "workers", workers, "choose 0 (as many as fit) or a number of processes")
+    rule = f"choose null (as many as this process may use), or 1 to {MAX_THREADS}"
+    require(threads is None or 1 <= threads <= MAX_THREADS, "threads", threads, rule)
 
 
 def require_parallel(

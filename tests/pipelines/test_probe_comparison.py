@@ -12,9 +12,10 @@ from rich.console import Console
 from foundation.errors import InputError
 from lm.probing.config import ProbeConfig
 from pipelines.methods.table import row_of
-from pipelines.results.comparison import Probed, comparison
+from pipelines.results.comparison import comparison
 from pipelines.results.comparison_record import few_groups
 from pipelines.results.comparison_table import as_markdown, as_table
+from pipelines.results.probed_folds import Probed
 
 CONFIG = ProbeConfig(resamples=300, confidence=0.9)
 CLASSES = ["one", "six", "two"]
