@@ -124,7 +124,7 @@ def dot_chart(
 
     first: dict[float, float] = {}  # value of each row
     for each in reversed([each for each in series if each.label]):
-        first |= dict(zip(reversed(each.places), reversed(each.values), strict=True))
+        first |= dict(zip(map(round, reversed(each.places)), reversed(each.values), strict=True))
     listed = "; ".join(f"{row} {percent(first[place])}" for place, row in enumerate(rows) if place in first)
     return inline_svg(draw, name=name, description=f"{title}. {listed}", height=110 + row_height * len(rows))
 

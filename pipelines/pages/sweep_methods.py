@@ -1,4 +1,4 @@
-"""The chart of all probed methods over the swept option: who gains how much, and whether the gap closes."""
+"""The chart of all probed methods over the swept option: which method gains how much, and whether the gap closes."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from pipelines.methods.table import ROWS
-from pipelines.pages.charts import Panel, Series, curve_chart
+from pipelines.pages.charts import Panel, Series, curve_chart, dot_chart
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.svg import shortened
@@ -16,25 +16,40 @@ from pipelines.store.stored_features import GPT
 
 ASIDE = 0.05  # at most, between the intervals of two methods at one value, in distances of two values
 SPREAD = 0.6  # of all intervals at one value, so that they do not reach those of the next value
+ROW_HEIGHT = 9.0  # CSS pixels of a method in the row of a run
 POINTS = 100.0  # percentage points
 
 
 def methods_chart(runs: Runs) -> Markup | None:
-    """Draw each method's probe over the first option, and how far the GPT is ahead of it; a pair of panels per line.
+    """Draw each method's probe over the first option.
 
-    None unless the option is a number, and another method than the GPT and the bag of codes depends on it: the chart of
-    figures by run has these two.
+    A number has curves, and how far the GPT is ahead of each method; a pair of panels per line. Other values, such as
+    the names of ablations, have a row for each run. None for a single value, and where the probes of all methods but
+    the GPT and the bag of codes are the same in each run: the chart of figures by run has these two.
     """
     names = probed_methods(runs)
-    if (
-        len(runs.values) < 2
-        or not runs.is_ordered
-        or not any(_depends(runs, of) for of in names if of not in (GPT, BAG))
-    ):
+    if len(runs.values) < 2 or not any(_depends(runs, of) for of in names if of not in (GPT, BAG)):
         return None
+    if not runs.is_ordered:
+        return _rows(runs, names)
     panels = [panel for name, line in runs.lines.items() for panel in _panels(runs, name, line, names)]
     panels[-1] = replace(panels[-1], across=runs.options[0])
     return curve_chart(panels, name="methods", title="Methods by run", height=60 + 190 * len(panels))
+
+
+def _rows(runs: Runs, names: Sequence[str]) -> Markup:
+    """Draw a row for each run, with the probes of all methods below each other."""
+    points, series = runs.points, []
+    for of, aside in zip(names, shifts(len(names), step=SPREAD), strict=True):
+        places = [place for place, point in enumerate(points) if point.figure("probe", runs.metric, of)]
+        estimates = [points[place].estimate("probe", runs.metric, of) for place in places]
+        values, low, high = ([each[end] for each in estimates] for end in range(3))
+        look = replace(line_look(of), dashes="", width=1.2, size=5)
+        mine = Series(label=full_name(of), look=look, places=[p + aside for p in places], values=values)
+        series.append(replace(mine, low=low, high=high))
+    rows, across = [runs.short_name(point.job) for point in points], f"test {full_name(runs.metric)}"
+    height = max(21.0, ROW_HEIGHT * len(names))
+    return dot_chart(rows, series, name="methods", title="Methods by run", across=across, row_height=height)
 
 
 def probed_methods(runs: Runs) -> list[str]:
@@ -63,9 +78,12 @@ def _panels(runs: Runs, name: str, line: Sequence[Point], names: Sequence[str]) 
         yield Panel(title=f"GPT ahead by, points{where}", series=ahead, ticks=ticks, levels={"level": 0.0})
 
 
-def shifts(count: int) -> list[float]:
-    """Say how far each of ``count`` methods stands from the place of a value, which is in their middle."""
-    step = min(ASIDE, SPREAD / count)
+def shifts(count: int, *, step: float = ASIDE) -> list[float]:
+    """Say how far each of ``count`` methods stands from the place of a value, which is in their middle.
+
+    Neighbours are ``step`` apart, or nearer, so that all stand nearer to their value than to the next.
+    """
+    step = min(step, SPREAD / count)
     return [step * (number - (count - 1) / 2) for number in range(count)]
 
 

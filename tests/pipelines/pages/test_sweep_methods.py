@@ -64,8 +64,19 @@ def test_methods_stand_in_the_order_of_their_table() -> None:
 def test_nothing_is_drawn_where_only_the_gpt_and_its_codes_differ() -> None:
     constant = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"], "log_mel": (0.5,) * 4}
     assert methods_chart(runs(constant)) is None
-    words = Runs(options=("unlabelled",), finished=runs(ACCURACY, "embedded", "[a, b]").finished)
-    assert methods_chart(words) is None  # values without an order
+
+
+def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
+    jobs = [
+        Job(number=n, overrides={"ablation": name}, folder=str(n), codebook_size=128)
+        for n, name in enumerate(("none", "one_hearing"))
+    ]
+    points = [Point(job=job, results={"figures": rows(job.number, ACCURACY)}) for job in jobs]  # type: ignore[typeddict-item]  # no more is read
+    drawn = methods_chart(Runs(options=("ablation",), finished=points))
+    text = str(drawn).replace("\N{NO-BREAK SPACE}", " ")
+    assert "Methods by run. none 86.0 %; one_hearing 60.0 %" in text  # the first method's values, for screen readers
+    for name in ("GPT", "SimCLR", "bag of codes"):
+        assert f">{name}<" in text, name  # the legend
 
 
 @pytest.mark.parametrize("count", [1, 2, 15, 40])
