@@ -1,9 +1,11 @@
-"""Draw the pictures of README: the first screens of the report and of the page of ``wordless demo``.
+"""Draw the pictures of README, and charts of docs/results.md.
 
     wordless run name=pictures
-    python docs/images/draw.py runs/pictures
+    python docs/images/draw.py pictures runs/pictures
+    python docs/images/draw.py chart FOLDER/sweep.html "Methods by run" fsdd_readings
 
-The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
+``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a page
+whose description begins with the given words. The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
 """
 
 import argparse
@@ -58,7 +60,12 @@ def demo(run: Path) -> Iterator[str]:
 def save(driver: webdriver.Chrome, name: str) -> None:
     """Write the screen as a PNG file of few colours."""
     time.sleep(SETTLING)
-    screen = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
+    write(driver.get_screenshot_as_png(), name)
+
+
+def write(png: bytes, name: str) -> None:
+    """Write a screen or a part of it with few colours."""
+    screen = Image.open(io.BytesIO(png)).convert("RGB")
     path = HERE / f"{name}.png"
     screen.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.stat().st_size / 1000:.0f} kB  {path}")
@@ -84,14 +91,31 @@ def draw_demo(driver: webdriver.Chrome, address: str, sound: Path) -> None:
     save(driver, "demo")
 
 
+def draw_chart(driver: webdriver.Chrome, page: Path, words: str, name: str) -> None:
+    """Draw the first chart of a page whose description begins with ``words``."""
+    driver.get(page.resolve().as_uri())
+    chart = driver.find_element("css selector", f'svg[aria-label^="{words}"]')
+    write(chart.screenshot_as_png, name)
+
+
 def main() -> None:
-    """Draw both pictures from the run that the command line names."""
+    """Draw what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of a run")
-    run = parser.parse_args().run
-    with chromium() as driver, demo(run) as address:
-        draw_report(driver, run)
-        draw_demo(driver, address, run / "listening/0_original.wav")
+    commands = parser.add_subparsers(dest="command", required=True)
+    pictures = commands.add_parser("pictures", help="the pictures of README")
+    pictures.add_argument("run", type=Path, help="folder of a run")
+    chart = commands.add_parser("chart", help="a chart of a page")
+    chart.add_argument("page", type=Path, help="report.html or sweep.html")
+    chart.add_argument("words", help="the beginning of the chart's description")
+    chart.add_argument("name", help="of the PNG file, without its ending")
+    given = parser.parse_args()
+    if given.command == "chart":
+        with chromium() as driver:
+            draw_chart(driver, given.page, given.words, given.name)
+        return
+    with chromium() as driver, demo(given.run) as address:
+        draw_report(driver, given.run)
+        draw_demo(driver, address, given.run / "listening/0_original.wav")
 
 
 if __name__ == "__main__":

@@ -242,10 +242,11 @@ def make_codebooks(session: Session, manifest: Manifest, settings: RunSettings) 
 def _coded(
     session: Session, manifest: Manifest, tokens: Entry, settings: RunSettings, coded: Entry | None = None
 ) -> CodedCorpus:
-    patch_frames = settings.tokenizer.patch.frames
+    coarsest, *_ = settings.tokenizer.by_rate  # a flat GPT beside models of several rates has their views
+    frames = {"patch_frames": settings.tokenizer.patch.frames, "coarsest": coarsest.patch.frames}
     return CodedCorpus(
         codes=coded or codes(session, manifest, tokens),
-        views=views(session, manifest, tokens, settings.lm.views, patch_frames=patch_frames),
+        views=views(session, manifest, tokens, settings.lm.views, **frames),
     )
 
 

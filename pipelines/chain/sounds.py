@@ -65,7 +65,7 @@ def make_continuations(session: Session, manifest: Manifest, settings: RunSettin
     assert codec.rate_tokenizer is not None, "a run of several rates has a tokenizer of all rates"
     assert codec.lm is not None, "the chain trains the flat GPT before it continues anything"
     together, own = codec.rates.together, settings.rates
-    said = continuations(session, manifest, codec.rate_tokenizer, together, codec.lm, own)
+    said = continuations(session, manifest, codec.rate_tokenizer, codec.codes, together, codec.lm, own)
     task = label_task(session, manifest, settings.probe)
     if task is None:
         return [said]

@@ -5,7 +5,7 @@ vocoder has to be trained. A flat GPT is the ordinary one: `LanguageModelSetting
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from lm.sampling import Sampling
 from pipelines.stages.playback import excerpt_row
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, write_json
-from tokenizer.codes import Codes
+from tokenizer.codes import Codes, IntArray
+from tokenizer.parquet import read_codes
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
 from vocoder.continuing import Prompt, joined_sound
@@ -40,6 +41,7 @@ CONTINUATIONS = "continuations.json"
 PICTURES = "pictures.safetensors"
 RATES, FLAT = "rates", "flat"  # the models
 MODELS = (RATES, FLAT)
+RECORDINGS = "recordings"  # the test clips themselves, beside the models
 SILENT = 1e-10  # power of silence, -100 dBFS
 
 
@@ -87,16 +89,20 @@ class _Models:
 
 
 def continuations(
-    session: Session, manifest: Manifest, tokenizer: Entry, rates: Entry, flat: Entry, config: RatesConfig
+    session: Session, manifest: Manifest, tokenizer: Entry, coded: Entry, rates: Entry, flat: Entry, config: RatesConfig
 ) -> Entry:
-    """Continue test clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows."""
+    """Continue test clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows.
+
+    The test clips are the reference: the diversity of their finest codes ``coded``, and the sound of these codes.
+    """
     inputs = {
         "tokenizer": tokenizer.key,
+        "codes": coded.key,
         "rates": rates.key,
         "flat": flat.key,
         "manifest": audio_hash(manifest, ["test"]),
     }
-    recipe = Recipe("rate_continuations", 2, config=asdict(config), inputs=inputs)
+    recipe = Recipe("rate_continuations", 3, config=asdict(config), inputs=inputs)
     clips = choose_randomly(manifest.of("test"), config.clips, seed=config.seed)
 
     def make(folder: Path) -> None:
@@ -111,18 +117,22 @@ def continuations(
             excerpt.waveform.write(folder / f"{number}_original.wav")
         prompts = [Prompt.of_excerpt(each, models.tokenizer) for each in excerpts]
         rows: list[dict[str, object]] = []
-        diversity: list[dict[str, object]] = []
+        finest = {RECORDINGS: _test_codes(coded)}
         for of in MODELS:
             with session.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
                 codes = _continued(models, of, prompts, config)
                 rows += _write_sounds(folder, models, of, prompts, codes, config)
                 progress.advance_to(len(prompts))
-            diversity.append(
-                {"of": of, **{f"distinct_{n}": distinct_ngrams([c.values for c in codes], n) for n in NGRAMS}}
-            )
+            finest[of] = [each.values for each in codes]
         _write_pictures(folder, models.tokenizer, excerpts[: config.shown], config)
         places = [excerpt_row(clip, excerpt) for clip, excerpt in zip(clips, excerpts, strict=True)]
-        content = {"clips": places, "said": rows, "diversity": diversity, "frames": _frames(models.tokenizer)}
+        content = {
+            "clips": places,
+            "said": rows,
+            "coded": _write_coded(folder, models.tokenizer, excerpts, config),
+            "diversity": diversities(finest, seed=config.seed),
+            "frames": _frames(models.tokenizer),
+        }
         write_json(folder / CONTINUATIONS, content)
 
     title = f"{len(clips)} test clips continued by {config.seconds:g} s"
@@ -152,6 +162,49 @@ def _continued(models: _Models, of: str, prompts: Sequence[Prompt], config: Rate
     return [split_rates(each)[-1] for each in made]
 
 
+def _test_codes(coded: Entry) -> list[IntArray]:
+    """Read the codes of all test clips."""
+    return [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]
+
+
+def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[dict[str, object]]:
+    """Compute distinct n-grams of each model and of the recordings, over equally many codes of each.
+
+    More codes repeat more, so all are cut to the number of codes of the shortest, in a random order of the sounds.
+    """
+    steps = min(sum(map(len, each)) for each in codes.values())
+    rows: list[dict[str, object]] = []
+    for of, every in codes.items():
+        order = np.random.default_rng(seed).permutation(len(every))
+        some = list(_first((every[place] for place in order), steps))
+        rows.append({"of": of, "steps": steps, **{f"distinct_{n}": distinct_ngrams(some, n) for n in NGRAMS}})
+    return rows
+
+
+def _first(sequences: Iterable[IntArray], steps: int) -> Iterator[IntArray]:
+    """Give sequences ``(time, streams)`` until they have this number of time steps together; the last one is cut."""
+    for each in sequences:
+        yield each[:steps]
+        steps -= min(len(each), steps)
+        if not steps:
+            return
+
+
+def _write_coded(
+    folder: Path, tokenizer: RateTokenizer, excerpts: Sequence[Excerpt], config: RatesConfig
+) -> list[dict[str, object]]:
+    """Write the sound of the finest codes of each recording: what a judge names of perfect continuations."""
+    codes = [split_rates(tokenizer.encode(excerpt.waveform))[-1] for excerpt in excerpts]
+    synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
+    rows: list[dict[str, object]] = []
+    for number, sound in enumerate(synthesis.sounds(codes, [None] * len(codes))):
+        file = f"{number}_coded.wav"
+        sound.write(folder / file)
+        windows = max(int(sound.seconds / config.window_seconds + 1e-9), 1)
+        rows.append({"file": file, "levels": window_levels(sound, config, windows)})
+    return rows
+
+
 def _write_sounds(
     folder: Path, models: _Models, of: str, prompts: Sequence[Prompt], codes: Sequence[Codes], config: RatesConfig
 ) -> list[dict[str, object]]:
@@ -164,16 +217,16 @@ def _write_sounds(
         clip, number = divmod(place, config.continuations)
         file = f"{clip}_{of}_{number}.wav"
         joined_sound(prompt.waveform, new).write(folder / file)
-        levels = window_levels(new, config)
+        levels = window_levels(new, config, config.windows)
         rows.append({"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.waveform.seconds, "levels": levels})
     return rows
 
 
-def window_levels(sound: Waveform, config: RatesConfig) -> list[float]:
-    """Measure the level of each window in dB re full scale."""
+def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[float]:
+    """Measure the level of each of the first windows in dB re full scale; a shorter sound is one window."""
     length = round(config.window_seconds * sound.sample_rate)
-    windows = (sound.samples[place * length :][:length] for place in range(config.windows))
-    return [float(10 * np.log10(np.mean(np.square(window, dtype=np.float64)) + SILENT)) for window in windows]
+    parts = (sound.samples[place * length :][:length] for place in range(windows))
+    return [float(10 * np.log10(np.mean(np.square(part, dtype=np.float64)) + SILENT)) for part in parts]
 
 
 @torch.inference_mode()

@@ -1,7 +1,8 @@
 """Labels that a judge names in each window of continuations, and in the recordings that they continue."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,36 @@ LABELS = "labels.json"
 
 
 def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> Entry:
-    """Name the label of each window of each continuation, and of each original."""
+    """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
     inputs = {**judge.inputs, "continuations": said.key}
-    recipe = Recipe("rate_labels", 1, config={"judge": judge.name}, inputs=inputs)
+    recipe = Recipe("rate_labels", 2, config={"judge": judge.name}, inputs=inputs)
 
     def make(folder: Path) -> None:
         rows, clips = said.read_rows(CONTINUATIONS, "said"), said.read_rows(CONTINUATIONS, "clips")
         originals = [whole(said.folder, f"{number}_original.wav") for number in range(len(clips))]
-        parts = [*originals, *(part for row in rows for part in windows_of(said.folder, row, config))]
+        coded = [windows_of_coded(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
+        continued = [list(windows_of(said.folder, row, config)) for row in rows]
+        parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
         found = iter(name_labels(session, judge, {said.folder: parts}, classes))
-        heard = [next(found) for _ in originals]
-        labels = [[next(found) for _ in range(config.windows)] for _ in rows]
-        write_json(folder / LABELS, {"judge": judge.name, "originals": heard, "labels": labels})
+        content = {
+            "judge": judge.name,
+            "originals": [next(found) for _ in originals],
+            "coded": [[next(found) for _ in windows] for windows in coded],
+            "labels": [[next(found) for _ in windows] for windows in continued],
+        }
+        write_json(folder / LABELS, content)
 
     title = f"labels of windows, by {JUDGES[judge.name]}"
     return session.obtain(recipe, title, make, files=[LABELS])
+
+
+def windows_of_coded(folder: Path, row: Mapping[str, Any], config: RatesConfig) -> list[Clip]:
+    """List the windows of the sound of a recording's codes; a shorter sound is one window."""
+    sound = whole(folder, row["file"])
+    length = round(config.window_seconds * sound.sample_rate)
+    if sound.num_samples < length:
+        return [sound]
+    return [replace(sound, start=place * length, num_samples=length) for place in range(len(row["levels"]))]
 
 
 def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> Iterator[Clip]:

@@ -1,6 +1,6 @@
 """The probes of every fold and seed of a run, and whether they can be compared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -74,10 +74,17 @@ class ProbedFolds:
     @cached_property
     def groups(self) -> list[IndexArray] | None:
         """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
-        names = self.of_fold(self.names[0])[0]["groups"]
-        if self.by != "split" or not all(names) or len({*names}) < MANY_GROUPS:
+        if self.by != "split":
             return None
-        return [np.unique(names, return_inverse=True)[1]]
+        numbers = whole_groups(self.first["groups"])
+        return None if numbers is None else [numbers]
+
+
+def whole_groups(names: Sequence[str | None]) -> IndexArray | None:
+    """Return the number of each test clip's group, to resample whole groups; None if clips have few groups or none."""
+    if not all(names) or len({*names}) < MANY_GROUPS:
+        return None
+    return np.unique(np.array(names), return_inverse=True)[1]
 
 
 def require_alike(folds: ProbedFolds) -> None:

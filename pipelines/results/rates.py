@@ -8,17 +8,19 @@ import numpy as np
 
 from audio.recordings.manifest import Manifest
 from foundation.configuration import build
-from lm.comparison import Hits, bootstrap, difference, measure
+from lm.comparison import Hits, IndexArray, bootstrap, difference, measure
 from lm.probing.config import ProbeConfig
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES, RatesConfig
 from pipelines.rates.labels import LABELS
 from pipelines.results.figures import Figure
+from pipelines.results.probed_folds import whole_groups
 from pipelines.results.provenance import parameters
 from pipelines.results.rates_record import ContinuedRow, JudgedRow, RateRow, RatesRecord
 from pipelines.stages.playback import JUDGES, JudgeName
 from pipelines.store.store import Entry
 from pipelines.store.training_curve import CURVE
 from tokenizer.config import TokenizerConfig
+from tokenizer.parquet import read_codes
 
 Row = Mapping[str, Any]
 
@@ -33,7 +35,7 @@ def rates_record(
     rows, names = said.read_rows(CONTINUATIONS, "said"), [row["path"] for row in said.read_rows(CONTINUATIONS, "clips")]
     record = RatesRecord(
         rates=[_rate(entries, number, count=count) for number in range(1, count + 1)],
-        flat=cast(RateRow, {**_rate(entries, count, count=count), "of": FLAT, **_model(entries["lm"])}),
+        flat=_flat(entries, count),
         continued=[_continued(row, rows, config) for row in said.read_rows(CONTINUATIONS, "diversity")],
         said=[
             {"of": row["of"], "clip": row["clip"], "file": row["file"], "prompt_seconds": row["prompt_seconds"]}
@@ -46,14 +48,24 @@ def rates_record(
         continued_clips=len(names),
     )
     if "rate_labels" in entries:
-        known = {clip.name: clip.label for clip in manifest.clips}
+        of_clip = {clip.name: clip for clip in manifest.clips}
         heard: Row = entries["rate_labels"].read_json(LABELS)
-        truth = [known.get(name) for name in names]
+        truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
-        record["judged"] = _judged(rows, heard["labels"], truth, config, probe)
-        right = [label == name for label, name in zip(heard["originals"], truth, strict=True) if name is not None]
-        record["originals"] = float(np.mean(right)) if right else 0.0
+        groups = whole_groups([of_clip[name].group for name in names])
+        record["judged"] = _judged(rows, heard["labels"], truth, config, probe, groups=groups)
+        record["resampled"] = "clip" if groups is None else "group"
+        coded = zip(heard["coded"], said.read_rows(CONTINUATIONS, "coded"), strict=True)
+        shares = [_sounding_labels(labels, row["levels"], config) for labels, row in coded]
+        record["coded"] = _share_of(truth, shares)
+        record["originals"] = _share_of(truth, [[label] for label in heard["originals"]])
     return record
+
+
+def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]) -> float:
+    """Compute the mean over the clips with a label of the share of windows with this label; 0 without such clips."""
+    shares = [np.mean([name == label for name in names]) for label, names in zip(truth, named, strict=True) if label]
+    return float(np.mean(shares)) if shares else 0.0
 
 
 def rates_figures(record: RatesRecord, entries: Mapping[str, Entry], *, protocol: str) -> Iterator[Figure]:
@@ -107,20 +119,34 @@ def _rate(entries: Mapping[str, Entry], number: int, *, count: int) -> RateRow:
             "codes_per_second": rate,
             "codebook_perplexity": health["perplexity"],
             "coded_bits_per_second": rate * float(np.log2(config.codebook_size)),
-            **_model(entries["rate_1_lm" if number == 1 else f"rate_{number}_upsampler"]),
+            **_model(entries["rate_1_lm" if number == 1 else f"rate_{number}_upsampler"], entries[f"{prefix}codes"]),
         },
     )
 
 
-def _model(entry: Entry) -> dict[str, Any]:
-    """Return the figures of a trained language model."""
+def _flat(entries: Mapping[str, Entry], count: int) -> RateRow:
+    """Return the finest codes, with the GPT that reads them alone."""
+    model = _model(entries["lm"], entries["codes"])
+    return cast(RateRow, {**_rate(entries, count, count=count), "of": FLAT, **model})
+
+
+def _model(entry: Entry, coded: Entry) -> dict[str, Any]:
+    """Return the figures of a trained language model of some codes.
+
+    Bits per second are those of all codes of the validation clips for each second of these clips. The last code of a
+    clip may stand for less sound than the others; coarse codes of short clips often do.
+    """
+    figures: dict[str, Any] = {**entry.read_json("perplexity.json")}
     curve: Row = entry.read_json(CURVE)
-    return {**entry.read_json("perplexity.json"), "parameters": parameters(entry.folder), "steps": curve["steps"]}
+    held_out = [clip.codes for clip in read_codes(coded.folder)[1] if clip.split == "validation"]
+    codes, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
+    figures["bits_per_second"] = float(np.log2(figures["perplexity"])) * codes / seconds
+    return {**figures, "parameters": parameters(entry.folder), "steps": curve["steps"]}
 
 
 def _continued(row: Row, said: Sequence[Row], config: RatesConfig) -> ContinuedRow:
     levels = [level for each in said if each["of"] == row["of"] for level in each["levels"]]
-    sounding = float(np.mean([level >= config.silence_dbfs for level in levels]))
+    sounding = float(np.mean([level >= config.silence_dbfs for level in levels])) if levels else None
     return cast(ContinuedRow, {**row, "sounding": sounding})
 
 
@@ -130,34 +156,56 @@ def _judged(
     truth: Sequence[str | None],
     config: RatesConfig,
     probe: ProbeConfig,
+    *,
+    groups: IndexArray | None,
 ) -> list[JudgedRow]:
     """Compare both models on the clips that have a figure for both, resampled together."""
     found: dict[str, dict[str, dict[int, list[float]]]] = {}
     for row, names in zip(said, labels, strict=True):
-        levels = zip(names, row["levels"], strict=True)
-        heard = [name if level >= config.silence_dbfs else None for name, level in levels]
-        label, of_clip = truth[row["clip"]], {"label_kept": None, "label_stability": label_stability(heard)}
+        heard = _sounding_labels(names, row["levels"], config)
+        label, of_clip = truth[row["clip"]], {"label_kept": None, **stabilities(heard)}
         if label is not None:
             of_clip["label_kept"] = float(np.mean([name == label for name in heard]))
         for name, value in of_clip.items():
             if value is not None:
                 found.setdefault(name, {}).setdefault(row["of"], {}).setdefault(row["clip"], []).append(value)
-    paired = (_paired(name, by_model, probe) for name, by_model in found.items())
+    paired = (_paired(name, by_model, probe, groups) for name, by_model in found.items())
     return [each for each in paired if each is not None]
 
 
-def label_stability(labels: Sequence[str | None]) -> float | None:
-    """Compute the share of neighbouring windows with the same label; None where no two neighbours have one."""
-    pairs = [(one, other) for one, other in pairwise(labels) if one is not None and other is not None]
-    return sum(one == other for one, other in pairs) / len(pairs) if pairs else None
+def _sounding_labels(labels: Sequence[str], levels: Sequence[float], config: RatesConfig) -> list[str | None]:
+    """Return the label of each window; None of a silent one."""
+    named = zip(labels, levels, strict=True)
+    return [label if level >= config.silence_dbfs else None for label, level in named]
 
 
-def _paired(name: str, by_model: Mapping[str, Mapping[int, Sequence[float]]], config: ProbeConfig) -> JudgedRow | None:
+def stabilities(labels: Sequence[str | None]) -> dict[str, float | None]:
+    """Compute the share of neighbouring windows with the same label: of those that both sound, and of all.
+
+    A silent window has no label (None). The first share is None where no two neighbours sound: a model that falls
+    silent after a word may have a high one. In the second, silence is no label that stays.
+    """
+    pairs = list(pairwise(labels))
+    sounding = [(one, other) for one, other in pairs if one is not None and other is not None]
+    same = sum(one == other for one, other in sounding)
+    return {
+        "label_stability": same / len(sounding) if sounding else None,
+        "label_lasting": same / len(pairs) if pairs else None,
+    }
+
+
+def _paired(
+    name: str,
+    by_model: Mapping[str, Mapping[int, Sequence[float]]],
+    config: ProbeConfig,
+    groups: IndexArray | None,
+) -> JudgedRow | None:
     clips = sorted(set(by_model.get(RATES, {})) & set(by_model.get(FLAT, {})))
     if not clips:
         return None
     outcome = Hits(hits=np.array([[np.mean(by_model[of][clip]) for clip in clips] for of in MODELS], np.float64))
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)
+    whole = None if groups is None else [np.unique(groups[clips], return_inverse=True)[1]]
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=whole)
     gap = difference(measure(outcome), draws, 0, 1, confidence=config.confidence)
     rates, flat = (float(value) for value in measure(outcome)[0])
     bounds = {"difference": gap.value, "low": gap.low, "high": gap.high, "p": gap.p}

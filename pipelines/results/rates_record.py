@@ -13,30 +13,31 @@ class RateRow(TypedDict):
     coded_bits_per_second: float  # at log2(codebook_size) bits per code
     perplexity: float  # of the language model
     unigram_perplexity: float
-    bits_per_second: float  # that the language model needs
+    bits_per_second: float  # that the language model needs for the validation clips, by their real length
     parameters: int  # of the language model
     steps: int  # of its training
 
 
 class ContinuedRow(TypedDict):
-    """The continuations by one model."""
+    """The continuations by one model, or the recordings themselves."""
 
-    of: str  # rates or flat
+    of: str  # rates, flat or recordings
+    steps: int  # of the finest codes that are counted, of each row
     distinct_1: float | None
     distinct_2: float | None
     distinct_3: float | None
-    sounding: float  # share of windows that are not silent
+    sounding: float | None  # share of windows that are not silent; None for the recordings
 
 
 class JudgedRow(TypedDict):
     """A figure of the labels of both models, and their difference on the same clips."""
 
-    name: str  # label_kept | label_stability
+    name: str  # label_kept | label_stability | label_lasting
     clips: int  # that have the figure for both models
     rates: float
     flat: float
     difference: float  # rates minus flat
-    low: float  # interval of the difference over clips
+    low: float  # interval of the difference over clips or their groups
     high: float
     p: float  # two-sided
 
@@ -67,3 +68,5 @@ class RatesRecord(_Always, total=False):
     judged: list[JudgedRow]
     judge: str  # in words
     originals: float  # share of the original recordings whose label the judge names
+    coded: float  # share of the windows of the sound of their finest codes: what perfect continuations would reach
+    resampled: str  # clip or group: what the intervals draw

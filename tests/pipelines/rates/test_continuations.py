@@ -13,8 +13,9 @@ from foundation.errors import InputError
 from lm.rate_model import RateLanguageModel
 from lm.sampling import Sampling
 from pipelines.pages.report import write_report
+from pipelines.rates.continuations import diversities
 from pipelines.rates.labels import windows_of
-from pipelines.results.rates import label_stability
+from pipelines.results.rates import stabilities
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from tests.pipelines.conftest import FinishedRun
@@ -53,8 +54,10 @@ def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
     assert record["flat"]["codes_per_second"] == 4 * record["rates"][0]["codes_per_second"]
     assert sum(row["parameters"] for row in record["rates"]) == pytest.approx(record["flat"]["parameters"], rel=0.15)
     assert {row["steps"] for row in (*record["rates"], record["flat"])} == {8}
-    assert {row["of"] for row in record["continued"]} == {"rates", "flat"}
-    assert {row["name"] for row in record["judged"]} <= {"label_kept", "label_stability"}
+    assert {row["of"] for row in record["continued"]} == {"rates", "flat", "recordings"}
+    assert len({row["steps"] for row in record["continued"]}) == 1
+    assert {row["name"] for row in record["judged"]} <= {"label_kept", "label_stability", "label_lasting"}
+    assert 0 <= record["coded"] <= 1
     figures = read_results(compared)["figures"]
     (total,) = (row.value for row in figures if (row.name, row.of) == ("bits_per_second", "rates"))
     assert total == pytest.approx(sum(row["bits_per_second"] for row in record["rates"]))
@@ -102,11 +105,38 @@ def test_a_report_without_its_sounds_is_refused(compared: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("labels", "share"),
-    [(["a", "a", "b"], 0.5), (["a", None, "a"], None), (["a", "a", None, "b", "b"], 1.0), (["a"], None), ([], None)],
+    ("labels", "sounding", "of_all"),
+    [
+        (["a", "a", "b"], 0.5, 0.5),
+        (["a", None, "a"], None, 0.0),
+        (["a", "a", None, "b", "b"], 1.0, 0.5),
+        ([None, None], None, 0.0),
+        (["a"], None, None),
+        ([], None, None),
+    ],
 )
-def test_silence_is_no_label_that_is_kept(labels: list[str | None], share: float | None) -> None:
-    assert label_stability(labels) == share
+def test_silence_is_no_label_that_is_kept(
+    labels: list[str | None], sounding: float | None, of_all: float | None
+) -> None:
+    assert stabilities(labels) == {"label_stability": sounding, "label_lasting": of_all}
+
+
+def test_diversity_is_that_of_equally_many_codes() -> None:
+    """100 different codes are 100 % of 100 codes: the 300 of the other model are cut to as many."""
+    once, again = np.arange(100, dtype=np.int32)[:, None], np.tile(np.arange(100, dtype=np.int32), 3)[:, None]
+    rows = {str(row["of"]): row for row in diversities({"recordings": [once], "flat": [again]}, seed=0)}
+    assert {of: (row["steps"], row["distinct_1"]) for of, row in rows.items()} == {
+        "recordings": (100, 1.0),
+        "flat": (100, 1.0),
+    }
+
+
+def test_bits_per_second_are_those_of_the_real_length(compared: Path) -> None:
+    """Short clips end within a code of 8 frames, so their codes stand for less than the nominal rate says."""
+    record = read_results(compared)["rates"]
+    coarse, fine = record["rates"]
+    nominal = [np.log2(row["perplexity"]) * row["codes_per_second"] for row in (coarse, fine)]
+    assert coarse["bits_per_second"] / nominal[0] > fine["bits_per_second"] / nominal[1] > 1
 
 
 def test_spectrograms_of_rates_are_as_long_as_the_original(compared: Path) -> None:
