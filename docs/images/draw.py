@@ -4,8 +4,9 @@
     python docs/images/draw.py pictures runs/pictures
     python docs/images/draw.py chart FOLDER/sweep.html "Methods by run" fsdd_readings
 
-``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a page
-whose description begins with the given words. The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
+``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a
+page whose description begins with the given words. The script needs Chromium with its chromedriver, and ``pip install
+selenium 'wordless[demo]'``.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from rich.table import Table
 from foundation.text import counted
 from lm.comparison import over_folds
 from lm.finetuning.figures import Figure
-from pipelines.finetuning.trials import TITLES, Trial
+from pipelines.finetuning.trials import Trial
 
 BASELINE = "the same answer for every clip"
 
@@ -17,12 +17,17 @@ BASELINE = "the same answer for every clip"
 def summary(trials: Sequence[Trial], constant: Sequence[Figure], *, confidence: float) -> list[dict[str, Any]]:
     """Average the figures of each opponent and share over the seeds, with t intervals; the constant answer is last.
 
-    With a single seed the interval is the bootstrap interval over test clips.
+    With a single seed the interval is the bootstrap interval over test clips. With several, the differences between
+    the fine-tuned body and each opponent follow, paired by seed: trials of one seed have the same labels.
     """
-    groups: dict[tuple[str, float], list[Trial]] = {}
-    for trial in trials:
-        groups.setdefault((TITLES[trial.arm], trial.share), []).append(trial)
-    rows = [_row(of, several, confidence) for (of, _), several in sorted(groups.items(), key=lambda each: each[0][1])]
+    by_share: dict[float, dict[str, list[Trial]]] = {}
+    for trial in sorted(trials, key=lambda each: each.share):
+        by_share.setdefault(trial.share, {}).setdefault(trial.title, []).append(trial)
+    rows = [_row(of, several, confidence) for arms in by_share.values() for of, several in arms.items()]
+    for arms in by_share.values():
+        finetuned, *others = arms.values()
+        if len(finetuned) > 1:
+            rows += [_difference_row(finetuned, other, confidence) for other in others]
     return [*rows, {"of": BASELINE, "share": None, "clips": None, "seeds": 1, "figures": [_plain(f) for f in constant]}]
 
 
@@ -42,6 +47,26 @@ def _over_seeds(figures: Sequence[Figure], confidence: float) -> dict[str, Any]:
     low, high = over_folds(values, confidence=confidence)
     mean = Figure(name=first.name, value=float(values.mean()), low=low or 0.0, high=high or 0.0, percent=first.percent)
     return _plain(mean)
+
+
+def _difference_row(finetuned: Sequence[Trial], other: Sequence[Trial], confidence: float) -> dict[str, Any]:
+    """Compare the fine-tuned body with an opponent: the mean of the differences of each seed, with a t interval."""
+    of_seed = {trial.seed: trial for trial in other}
+    pairs = [(trial, of_seed[trial.seed]) for trial in finetuned if trial.seed in of_seed]
+    figures = []
+    for number, first in enumerate(finetuned[0].figures):
+        values = np.array([one.figures[number].value - two.figures[number].value for one, two in pairs])
+        low, high = over_folds(values, confidence=confidence)
+        mean = float(values.mean())
+        ends = [mean, low if low is not None else mean, high if high is not None else mean]
+        text = "{} ({} to {})".format(*(_signed(end, percent=first.percent) for end in ends))
+        figures.append({"name": first.name, "value": ends[0], "low": ends[1], "high": ends[2], "text": text})
+    row = _row(f"{finetuned[0].title} minus {other[0].title}", finetuned, confidence)
+    return {**row, "seeds": len(pairs), "figures": figures}
+
+
+def _signed(value: float, *, percent: bool) -> str:
+    return f"{100 * value:+.1f}" if percent else f"{value:+.3f}"
 
 
 def _plain(one: Figure) -> dict[str, Any]:

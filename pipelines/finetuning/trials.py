@@ -61,6 +61,13 @@ class Trial:
     chosen: str  # on validation: a learning rate, or a layer and pooling
 
     @property
+    def title(self) -> str:
+        """The name of the opponent in tables. For texts, the probe is trained by CTC on the last layer alone."""
+        if self.arm == "probe" and not isinstance(self.task, PooledTask):
+            return "CTC on the frozen last layer"
+        return TITLES[self.arm]
+
+    @property
     def record(self) -> dict[str, object]:
         """The trial as plain values."""
         values = {name: getattr(self, name) for name in ("arm", "share", "clips", "seed", "chosen")}

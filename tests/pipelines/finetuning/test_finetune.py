@@ -96,6 +96,11 @@ def test_seeds_have_an_interval_and_validation_chooses_the_learning_rate(
     assert row["seeds"] == 2
     assert row["figures"][0]["value"] == pytest.approx(np.mean(values))
     assert len(list((tmp_path / "store/finetuned").glob("*/entry.json"))) == 4
+    probes = [trial["figures"][0]["value"] for trial in record["trials"] if trial["arm"] == "probe"]
+    (ahead,) = (row for row in record["table"] if row["of"] == "fine-tuned minus linear probe")
+    gains = np.array(values) - np.array(probes)  # of trials with the same seed
+    assert ahead["figures"][0]["value"] == pytest.approx(gains.mean())
+    assert gains.mean() - ahead["figures"][0]["low"] == pytest.approx(12.706 * gains.std(ddof=1) / np.sqrt(2), rel=1e-4)
 
 
 def test_short_and_unlabelled_clips_are_set_aside_and_counted(

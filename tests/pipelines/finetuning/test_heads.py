@@ -42,7 +42,7 @@ def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(
     words = (f"model={run_folder}", f"corpus.root={tones}", "head=sequence", "head.beam_size=5")
     finetune_body(composed(*words, *place))
     names = ["character error rate, greedy", "character error rate, beam search", "texts without error"]
-    rows = ("fine-tuned", "from scratch", "linear probe", "the same answer for every clip")
+    rows = ("fine-tuned", "from scratch", "CTC on the frozen last layer", "the same answer for every clip")
     assert figures(tmp_path / "model") == dict.fromkeys(rows, names)
     recipes = [json.loads(path.read_text()) for path in tmp_path.glob("store/finetuned/*/entry.json")]
     assert sorted(str(recipe["config"]["frozen_layers"]) for recipe in recipes) == ["0", "0", "all"]
