@@ -19,7 +19,7 @@ from pipelines.methods.own import own_row
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import BOTTLENECK, LOG_MEL
 from pipelines.methods.spectrogram_transformer import AST, RANDOM_AST
-from pipelines.methods.wav2vec2 import FINETUNED, WAV2VEC2
+from pipelines.methods.wav2vec2 import FINETUNED, RANDOM_WAV2VEC2, WAV2VEC2
 
 _ALL = (
     GPT,
@@ -35,6 +35,7 @@ _ALL = (
     SUPERVISED,
     RANDOM_CONV,
     RANDOM_AST,
+    RANDOM_WAV2VEC2,
     RANDOM_AUDIO_TRANSFORMER,
     LOG_MEL,
     BOTTLENECK,

@@ -74,6 +74,16 @@ def _finetuned_features(study: Study) -> Made:
     return Made(trained=(*trained, sound.waveforms, tuned), features=entry)
 
 
+def _untrained_features(study: Study) -> Made:
+    from pipelines.stages.wav2vec2 import Body, random_wav2vec2, speech_features
+
+    session, rate = study.session, study.options.audio.sample_rate
+    model = random_wav2vec2(session, _settings(study.options), sample_rate=rate)
+    body, name = Body.of_entry(model), RANDOM_WAV2VEC2.name
+    entry = speech_features(session, study.manifest, body, method=name, sample_rate=rate, vectors=study.vectors)
+    return Made(trained=(model,), features=entry)
+
+
 def _body(study: Study) -> tuple[Body, tuple[Entry, ...]]:
     from pipelines.stages.wav2vec2 import speech_body
 
@@ -100,6 +110,15 @@ WAV2VEC2 = Method(
     ),
     require_options=_require_weights,
     shortest=_shortest,
+)
+RANDOM_WAV2VEC2 = Method(
+    row=Row(name="random_wav2vec2", kind="untrained", title="wav2vec 2.0, untrained"),
+    candidates=lambda options: options.compare.vectors.of_network(_settings(options).model.layers),
+    vector_size=lambda options: options.compare.vectors.network_size(
+        _settings(options).model.layers, _settings(options).model.width
+    ),
+    features=_untrained_features,
+    shortest=lambda options: _settings(options).model.convolutions.receptive_field / options.audio.sample_rate,
 )
 FINETUNED = Method(
     row=Row(

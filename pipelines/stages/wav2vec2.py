@@ -192,6 +192,21 @@ def wav2vec2(
     return session.obtain(recipe, f"wav2vec 2.0, {own.fit.steps} steps", make, files=files, together=True)
 
 
+def random_wav2vec2(session: Session, settings: Wav2vec2Settings, *, sample_rate: int) -> Entry:
+    """Write the model before its pre-training: the same random weights."""
+    seed, sizes = settings.pretraining.fit.seed, settings.model
+    recipe = Recipe(
+        "random_wav2vec2", 1, config={"model": asdict(sizes), "sample_rate": sample_rate, "seed": seed}, inputs={}
+    )
+
+    def make(folder: Path) -> None:
+        weight = settings.pretraining.targets.diversity_weight
+        model = create_masked_prediction(sizes, diversity_weight=weight, seed=seed)
+        save_pretrained(model, folder, sample_rate=sample_rate)
+
+    return session.obtain(recipe, "wav2vec 2.0 with random weights", make, files=[CONFIG, WEIGHTS, PREPROCESSOR])
+
+
 def _maskable(session: Session, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
     """Select the clips that pre-training can use, and say how many it cannot."""
     targets, convolutions = settings.pretraining.targets, settings.model.convolutions

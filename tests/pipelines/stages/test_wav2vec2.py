@@ -30,6 +30,7 @@ from pipelines.stages.wav2vec2 import (
     PretrainingSettings,
     Sound,
     Wav2vec2Settings,
+    random_wav2vec2,
     speech_features,
     wav2vec2,
     wav2vec2_finetuned,
@@ -169,6 +170,19 @@ def test_the_same_again_with_any_number_of_workers(
     for one, again in zip(*made, strict=True):
         assert one.key == again.key
         assert bytes_of(one) == bytes_of(again)
+
+
+def test_the_untrained_network_is_the_one_that_pre_training_begins_with(session: Session, corpus: Manifest) -> None:
+    random = load_file(random_wav2vec2(session, SETTINGS, sample_rate=RATE).folder / "model.safetensors")
+    still = replace(SETTINGS.pretraining, fit=replace(SETTINGS.pretraining.fit, lr=1e-30, weight_decay=0.0))
+    begun, trained = (
+        load_file(pretrained(session, corpus, settings).folder / "model.safetensors")
+        for settings in (replace(SETTINGS, pretraining=still), SETTINGS)
+    )
+    assert begun.keys() == random.keys()
+    for name, values in random.items():
+        np.testing.assert_allclose(begun[name], values, atol=1e-7, err_msg=name)
+    assert not all(np.allclose(trained[name], values) for name, values in random.items())
 
 
 def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, corpus: Manifest) -> None:
