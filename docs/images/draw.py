@@ -26,6 +26,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 HERE = Path(__file__).parent
 SIZE = (1100, 870)  # pixels of the window, and of each picture
+TALL = 4000  # pixels: a window that holds any chart as a whole
 COLOURS = 128
 PATIENCE = 180  # seconds
 SETTLING = 2.0  # seconds in which fonts, players and animations come to rest
@@ -94,6 +95,8 @@ def draw_demo(driver: webdriver.Chrome, address: str, sound: Path) -> None:
 
 def draw_chart(driver: webdriver.Chrome, page: Path, words: str, name: str) -> None:
     """Draw the first chart of a page whose description begins with ``words``."""
+    driver.set_window_size(SIZE[0], TALL)
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     driver.get(page.resolve().as_uri())
     chart = driver.find_element("css selector", f'svg[aria-label^="{words}"]')
     write(chart.screenshot_as_png, name)

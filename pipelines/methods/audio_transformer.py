@@ -94,7 +94,12 @@ AUDIO_TRANSFORMER_VARIANTS = (
     _describe("plain", Line(marker="h", filled=False, dashes=":")),
 )
 RANDOM_AUDIO_TRANSFORMER = Method(
-    row=Row(name=f"random_{NAME}", kind="untrained", title=f"{TITLE}, untrained"),
+    row=Row(
+        name=f"random_{NAME}",
+        kind="untrained",
+        title=f"{TITLE}, untrained",
+        line=Line(marker="<", filled=False, dashes=":"),
+    ),
     candidates=_candidates,
     features=_untrained_features,
     shortest=_shortest,

@@ -110,7 +110,13 @@ FILTERED_CODES = Method(
     features=_filtered,
 )
 RANDOM_GPT = Method(
-    row=Row(name="random_gpt", kind="untrained", title="GPT, untrained", places=("summary",)),
+    row=Row(
+        name="random_gpt",
+        kind="untrained",
+        title="GPT, untrained",
+        line=Line(marker="D", filled=False, dashes=":"),
+        places=("summary",),
+    ),
     candidates=_untrained_candidates,
     vector_size=size_of_states,
     features=_untrained_states,

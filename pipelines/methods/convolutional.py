@@ -112,7 +112,9 @@ SUPERVISED = Method(
     ),
 )
 RANDOM_CONV = Method(
-    row=Row(name="random_conv", kind="untrained", title="CNN, untrained"),
+    row=Row(
+        name="random_conv", kind="untrained", title="CNN, untrained", line=Line(marker="s", filled=False, dashes=":")
+    ),
     candidates=_candidates,
     features=_untrained,
 )

@@ -55,7 +55,7 @@ LOG_MEL = Method(
     features=_features,
 )
 BOTTLENECK = Method(
-    row=Row(name="bottleneck", kind="signal", title="bottleneck"),
+    row=Row(name="bottleneck", kind="signal", title="bottleneck", line=Line(marker="v", dashes=":")),
     vector_size=_bottleneck_size,
     features=_features,
 )

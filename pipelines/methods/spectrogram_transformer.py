@@ -70,7 +70,9 @@ AST = Method(
     require_options=_require_weights,
 )
 RANDOM_AST = Method(
-    row=Row(name="random_ast", kind="untrained", title="AST, untrained"),
+    row=Row(
+        name="random_ast", kind="untrained", title="AST, untrained", line=Line(marker="v", filled=False, dashes=":")
+    ),
     candidates=_candidates,
     features=_untrained_features,
 )

@@ -112,7 +112,12 @@ WAV2VEC2 = Method(
     shortest=_shortest,
 )
 RANDOM_WAV2VEC2 = Method(
-    row=Row(name="random_wav2vec2", kind="untrained", title="wav2vec 2.0, untrained"),
+    row=Row(
+        name="random_wav2vec2",
+        kind="untrained",
+        title="wav2vec 2.0, untrained",
+        line=Line(marker="P", filled=False, dashes=":"),
+    ),
     candidates=lambda options: options.compare.vectors.of_network(_settings(options).model.layers),
     vector_size=lambda options: options.compare.vectors.network_size(
         _settings(options).model.layers, _settings(options).model.width
