@@ -17,7 +17,7 @@ def require_seed(seed: int, option: str) -> None:
 
 
 def require_seeds(seed: int, seeds: int) -> None:
-    """Refuse a number of trainings below 1, and consecutive seeds of which any is not accepted."""
+    """Refuse a number of trainings below 1, and a first or last seed that `require_seed` refuses."""
     require(seeds >= 1, "seeds", seeds, "choose 1 or more")
     require_seed(seed, "seed")
     require_seed(seed + seeds - 1, "seed + seeds - 1")

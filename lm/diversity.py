@@ -43,14 +43,15 @@ def _perplexity_after(
     return perplexity_of(found)
 
 
-def distinct_ngrams(sequences: Sequence[IntArray], n: int) -> float | None:
+def distinct_ngrams(sequences: Sequence[IntArray], n: int, *, at_most: int | None = None) -> float | None:
     """Compute different n-grams per n-gram, over all sequences ``(time, streams)`` (Li et al. 2016, arXiv:1510.03055).
 
-    1 if no n-gram is repeated; None if no sequence is long enough. An n-gram consists of whole time steps. Longer sound
-    repeats more, so compare only figures of the same amount of sound.
+    1 if no n-gram is repeated; None if no sequence is long enough. An n-gram consists of whole time steps. More n-grams
+    repeat more, so compare only figures of equally many: ``at_most`` takes the first ones.
     """
     require(n >= 1, "n", n, "count single codes (1) or sequences of more")
     found = [tuple(each[start : start + n].ravel()) for each in sequences for start in range(len(each) - n + 1)]
+    found = found[:at_most]
     return len(set(found)) / len(found) if found else None
 
 

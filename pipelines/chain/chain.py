@@ -243,10 +243,10 @@ def _coded(
     session: Session, manifest: Manifest, tokens: Entry, settings: RunSettings, coded: Entry | None = None
 ) -> CodedCorpus:
     coarsest, *_ = settings.tokenizer.by_rate  # a flat GPT beside models of several rates has their views
-    frames = {"patch_frames": settings.tokenizer.patch.frames, "coarsest": coarsest.patch.frames}
+    frames, config = settings.tokenizer.patch.frames, settings.lm.views
     return CodedCorpus(
         codes=coded or codes(session, manifest, tokens),
-        views=views(session, manifest, tokens, settings.lm.views, **frames),
+        views=views(session, manifest, tokens, config, patch_frames=frames, coarsest=coarsest.patch.frames),
     )
 
 

@@ -35,8 +35,13 @@ def _row(of: str, trials: Sequence[Trial], confidence: float) -> dict[str, Any]:
     figures = [
         _over_seeds([trial.figures[number] for trial in trials], confidence) for number in range(len(trials[0].figures))
     ]
+    return {**_described(of, trials), "figures": figures}
+
+
+def _described(of: str, trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return what a row is of: an opponent, its share of the labels, and the number of seeds."""
     clips = round(float(np.mean([trial.clips for trial in trials])))
-    return {"of": of, "share": trials[0].share, "clips": clips, "seeds": len(trials), "figures": figures}
+    return {"of": of, "share": trials[0].share, "clips": clips, "seeds": len(trials)}
 
 
 def _over_seeds(figures: Sequence[Figure], confidence: float) -> dict[str, Any]:
@@ -51,18 +56,16 @@ def _over_seeds(figures: Sequence[Figure], confidence: float) -> dict[str, Any]:
 
 def _difference_row(finetuned: Sequence[Trial], other: Sequence[Trial], confidence: float) -> dict[str, Any]:
     """Compare the fine-tuned body with an opponent: the mean of the differences of each seed, with a t interval."""
-    of_seed = {trial.seed: trial for trial in other}
-    pairs = [(trial, of_seed[trial.seed]) for trial in finetuned if trial.seed in of_seed]
-    figures = []
+    against, figures = {trial.seed: trial for trial in other}, []
     for number, first in enumerate(finetuned[0].figures):
-        values = np.array([one.figures[number].value - two.figures[number].value for one, two in pairs])
+        values = np.array([each.figures[number].value - against[each.seed].figures[number].value for each in finetuned])
         low, high = over_folds(values, confidence=confidence)
-        mean = float(values.mean())
-        ends = [mean, low if low is not None else mean, high if high is not None else mean]
-        text = "{} ({} to {})".format(*(_signed(end, percent=first.percent) for end in ends))
-        figures.append({"name": first.name, "value": ends[0], "low": ends[1], "high": ends[2], "text": text})
-    row = _row(f"{finetuned[0].title} minus {other[0].title}", finetuned, confidence)
-    return {**row, "seeds": len(pairs), "figures": figures}
+        found = {"value": float(values.mean()), "low": low or 0.0, "high": high or 0.0}
+        mean, *ends = (_signed(value, percent=first.percent) for value in found.values())
+        text = f"{mean}{' points' if first.percent else ''} ({' to '.join(ends)})"
+        figures.append({"name": first.name, **found, "text": text})
+    title = f"{finetuned[0].title} minus {other[0].title}"
+    return {**_described(title, finetuned), "figures": figures}
 
 
 def _signed(value: float, *, percent: bool) -> str:

@@ -25,6 +25,13 @@ Arm = Literal["finetuned", "scratch", "probe"]
 TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}
 
 
+def title_of(arm: Arm, task: Task) -> str:
+    """Return the name of an opponent. For texts, the probe is trained by CTC on the last layer alone."""
+    if arm == "probe" and not isinstance(task, PooledTask):
+        return "CTC on the frozen last layer"
+    return TITLES[arm]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
     """What all trials share."""
@@ -62,10 +69,8 @@ class Trial:
 
     @property
     def title(self) -> str:
-        """The name of the opponent in tables. For texts, the probe is trained by CTC on the last layer alone."""
-        if self.arm == "probe" and not isinstance(self.task, PooledTask):
-            return "CTC on the frozen last layer"
-        return TITLES[self.arm]
+        """The name of the opponent in tables."""
+        return title_of(self.arm, self.task)
 
     @property
     def record(self) -> dict[str, object]:
@@ -105,7 +110,7 @@ def _draw(study: Study, share: float, number: int) -> Draw:
 def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
     command = study.settings.command
     seed = command.seed + draw.number
-    own = replace(session, place=f"{TITLES[arm]}, {counted(len(draw.rows), 'label')}, seed {seed}")
+    own = replace(session, place=f"{title_of(arm, draw.task)}, {counted(len(draw.rows), 'label')}, seed {seed}")
     if arm == "probe" and isinstance(draw.task, PooledTask):
         features = body_features(own, study.source, study.inputs, seed=seed)
         entry = probed(own, study.clips, features, draw.rows, draw.task, command.probe)

@@ -98,7 +98,7 @@ RANDOM_AUDIO_TRANSFORMER = Method(
         name=f"random_{NAME}",
         kind="untrained",
         title=f"{TITLE}, untrained",
-        line=Line(marker="<", filled=False, dashes=":"),
+        line=Line(marker="8", filled=False, dashes=":"),
     ),
     candidates=_candidates,
     features=_untrained_features,

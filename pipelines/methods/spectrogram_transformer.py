@@ -71,7 +71,7 @@ AST = Method(
 )
 RANDOM_AST = Method(
     row=Row(
-        name="random_ast", kind="untrained", title="AST, untrained", line=Line(marker="v", filled=False, dashes=":")
+        name="random_ast", kind="untrained", title="AST, untrained", line=Line(marker="H", filled=False, dashes=":")
     ),
     candidates=_candidates,
     features=_untrained_features,

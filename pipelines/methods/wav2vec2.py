@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.methods.method import Line, Made, Method, Network, Row, Training
@@ -18,13 +21,18 @@ def _settings(options: Options) -> Wav2vec2Settings:
     return options.group(Wav2vec2Settings)
 
 
-def _candidates(options: Options) -> int:
+def _without_weights(options: Options) -> Wav2vec2Settings:
+    """Return the settings of the model that would be pre-trained, also beside weights of a folder."""
+    return replace(_settings(options), weights=None)
+
+
+def _candidates(settings: Callable[[Options], Wav2vec2Settings], options: Options) -> int:
     """Count the candidates: layers, and all of them side by side."""
-    return options.compare.vectors.of_network(_settings(options).layers)
+    return options.compare.vectors.of_network(settings(options).layers)
 
 
-def _size(options: Options) -> int:
-    own = _settings(options)
+def _size(settings: Callable[[Options], Wav2vec2Settings], options: Options) -> int:
+    own = settings(options)
     return options.compare.vectors.network_size(own.layers, own.width)
 
 
@@ -39,9 +47,9 @@ def _network(options: Options) -> Network:
     return Network(what="wav2vec 2.0", option="wav2vec2.model", config=own, parameters=own.parameters)
 
 
-def _shortest(options: Options) -> float:
+def _shortest(settings: Callable[[Options], Wav2vec2Settings], options: Options) -> float:
     """Return the seconds that one frame depends on."""
-    return _settings(options).convolutions.receptive_field / options.audio.sample_rate
+    return settings(options).convolutions.receptive_field / options.audio.sample_rate
 
 
 def _features(study: Study) -> Made:
@@ -99,8 +107,8 @@ WAV2VEC2 = Method(
         line=Line(marker="P"),
         places=("learning curves", "groups", "summary", "key figures"),
     ),
-    candidates=_candidates,
-    vector_size=_size,
+    candidates=partial(_candidates, _settings),
+    vector_size=partial(_size, _settings),
     features=_features,
     training=Training(
         option="wav2vec2.pretraining",
@@ -109,21 +117,19 @@ WAV2VEC2 = Method(
         network=_network,
     ),
     require_options=_require_weights,
-    shortest=_shortest,
+    shortest=partial(_shortest, _settings),
 )
 RANDOM_WAV2VEC2 = Method(
     row=Row(
         name="random_wav2vec2",
         kind="untrained",
         title="wav2vec 2.0, untrained",
-        line=Line(marker="P", filled=False, dashes=":"),
+        line=Line(marker="X", dashes=":"),
     ),
-    candidates=lambda options: options.compare.vectors.of_network(_settings(options).model.layers),
-    vector_size=lambda options: options.compare.vectors.network_size(
-        _settings(options).model.layers, _settings(options).model.width
-    ),
+    candidates=partial(_candidates, _without_weights),
+    vector_size=partial(_size, _without_weights),
     features=_untrained_features,
-    shortest=lambda options: _settings(options).model.convolutions.receptive_field / options.audio.sample_rate,
+    shortest=partial(_shortest, _without_weights),
 )
 FINETUNED = Method(
     row=Row(
@@ -137,12 +143,12 @@ FINETUNED = Method(
         name="wav2vec2_finetuned_head",
         kind="supervised",
         title="wav2vec 2.0, fine-tuned, own head",
-        line=Line(marker="P", filled=False),
+        line=Line(marker="*"),
         places=("groups", "summary", "key figures"),
     ),
     labels="train",
-    candidates=_candidates,
-    vector_size=_size,
+    candidates=partial(_candidates, _settings),
+    vector_size=partial(_size, _settings),
     features=_finetuned_features,
     training=Training(
         option="wav2vec2.finetuning",
@@ -151,5 +157,5 @@ FINETUNED = Method(
         network=_network,
     ),
     require_options=_require_weights,
-    shortest=_shortest,
+    shortest=partial(_shortest, _settings),
 )

@@ -5,7 +5,7 @@ vocoder has to be trained. A flat GPT is the ordinary one: `LanguageModelSetting
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -168,32 +168,30 @@ def _test_codes(coded: Entry) -> list[IntArray]:
 
 
 def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[dict[str, object]]:
-    """Compute distinct n-grams of each model and of the recordings, over equally many codes of each.
+    """Compute distinct n-grams of each model and of the recordings, over equally many n-grams of each.
 
-    More codes repeat more, so all are cut to the number of codes of the shortest, in a random order of the sounds.
+    More n-grams repeat more, so only as many are counted as the shortest row has, in a random order of the sounds.
     """
-    steps = min(sum(map(len, each)) for each in codes.values())
-    rows: list[dict[str, object]] = []
-    for of, every in codes.items():
-        order = np.random.default_rng(seed).permutation(len(every))
-        some = list(_first((every[place] for place in order), steps))
-        rows.append({"of": of, "steps": steps, **{f"distinct_{n}": distinct_ngrams(some, n) for n in NGRAMS}})
-    return rows
+    mixed = {of: _shuffled(every, seed=seed) for of, every in codes.items()}
+    counts = {n: min(sum(max(len(each) - n + 1, 0) for each in every) for every in mixed.values()) for n in NGRAMS}
+    return [
+        {
+            "of": of,
+            "steps": counts[1],
+            **{f"distinct_{n}": distinct_ngrams(every, n, at_most=count) for n, count in counts.items()},
+        }
+        for of, every in mixed.items()
+    ]
 
 
-def _first(sequences: Iterable[IntArray], steps: int) -> Iterator[IntArray]:
-    """Give sequences ``(time, streams)`` until they have this number of time steps together; the last one is cut."""
-    for each in sequences:
-        yield each[:steps]
-        steps -= min(len(each), steps)
-        if not steps:
-            return
+def _shuffled(sequences: Sequence[IntArray], *, seed: int) -> list[IntArray]:
+    return [sequences[place] for place in np.random.default_rng(seed).permutation(len(sequences))]
 
 
 def _write_coded(
     folder: Path, tokenizer: RateTokenizer, excerpts: Sequence[Excerpt], config: RatesConfig
 ) -> list[dict[str, object]]:
-    """Write the sound of the finest codes of each recording: what a judge names of perfect continuations."""
+    """Write the sound of the finest codes of each recording. A judge that names its labels names those of any sound."""
     codes = [split_rates(tokenizer.encode(excerpt.waveform))[-1] for excerpt in excerpts]
     synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
     rows: list[dict[str, object]] = []

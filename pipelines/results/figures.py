@@ -12,7 +12,7 @@ _NAMES = {  # unit -> figures; all others are ratios
         "dead_codes",
     ),
     "codes/s": ("codes_per_second",),
-    "bit/s": ("bits_per_second",),
+    "bit/s": ("bits_per_second", "bits_per_real_second"),
     "bit/sample": ("bits_per_sample",),
     "normalised log-mel squared": ("reconstruction_mse", "quantised_mse"),
     "dB": ("log_mel_distance", "mel_cepstral_distortion"),

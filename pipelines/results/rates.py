@@ -8,7 +8,7 @@ import numpy as np
 
 from audio.recordings.manifest import Manifest
 from foundation.configuration import build
-from lm.comparison import Hits, IndexArray, bootstrap, difference, measure
+from lm.comparison import Hits, bootstrap, difference, measure
 from lm.probing.config import ProbeConfig
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES, RatesConfig
 from pipelines.rates.labels import LABELS
@@ -35,7 +35,7 @@ def rates_record(
     rows, names = said.read_rows(CONTINUATIONS, "said"), [row["path"] for row in said.read_rows(CONTINUATIONS, "clips")]
     record = RatesRecord(
         rates=[_rate(entries, number, count=count) for number in range(1, count + 1)],
-        flat=_flat(entries, count),
+        flat=_rate(entries, count, count=count, flat=True),
         continued=[_continued(row, rows, config) for row in said.read_rows(CONTINUATIONS, "diversity")],
         said=[
             {"of": row["of"], "clip": row["clip"], "file": row["file"], "prompt_seconds": row["prompt_seconds"]}
@@ -52,9 +52,8 @@ def rates_record(
         heard: Row = entries["rate_labels"].read_json(LABELS)
         truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[cast(JudgeName, heard["judge"])]
-        groups = whole_groups([of_clip[name].group for name in names])
-        record["judged"] = _judged(rows, heard["labels"], truth, config, probe, groups=groups)
-        record["resampled"] = "clip" if groups is None else "group"
+        groups = [of_clip[name].group for name in names]
+        record["judged"] = _judged(rows, heard["labels"], truth, groups, config, probe)
         coded = zip(heard["coded"], said.read_rows(CONTINUATIONS, "coded"), strict=True)
         shares = [_sounding_labels(labels, row["levels"], config) for labels, row in coded]
         record["coded"] = _share_of(truth, shares)
@@ -64,21 +63,22 @@ def rates_record(
 
 def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]) -> float:
     """Compute the mean over the clips with a label of the share of windows with this label; 0 without such clips."""
-    shares = [np.mean([name == label for name in names]) for label, names in zip(truth, named, strict=True) if label]
-    return float(np.mean(shares)) if shares else 0.0
+    labelled = [(label, names) for label, names in zip(truth, named, strict=True) if label is not None]
+    shares = [sum(name == label for name in names) / len(names) for label, names in labelled]
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def rates_figures(record: RatesRecord, entries: Mapping[str, Entry], *, protocol: str) -> Iterator[Figure]:
     """Give the figures of each rate and model as rows."""
     shared: dict[str, Any] = {"stage": "rates", "protocol": protocol}
     key, artifact = entries["rate_lm"].key, entries["rate_continuations"].key
-    measured = ("codebook_perplexity", "perplexity", "unigram_perplexity", "bits_per_second")
+    measured = ("codebook_perplexity", "perplexity", "unigram_perplexity", "bits_per_real_second")
     for row in (*record["rates"], record["flat"]):
         for name in measured:
             value = cast(Row, row)[name]
             yield Figure(name=name, of=row["of"], value=value, split="validation", artifact=key, **shared)
-    total = sum(row["bits_per_second"] for row in record["rates"])
-    yield Figure(name="bits_per_second", of=RATES, value=total, split="validation", artifact=key, **shared)
+    total = sum(row["bits_per_real_second"] for row in record["rates"])
+    yield Figure(name="bits_per_real_second", of=RATES, value=total, split="validation", artifact=key, **shared)
     for each in record["continued"]:
         for name in ("distinct_1", "distinct_2", "distinct_3", "sounding"):
             if (value := cast(Row, each)[name]) is not None:
@@ -104,7 +104,9 @@ def _count(entries: Mapping[str, Entry]) -> int:
     return 1 + sum(f"rate_{number}_tokenizer" in entries for number in range(1, len(entries)))
 
 
-def _rate(entries: Mapping[str, Entry], number: int, *, count: int) -> RateRow:
+def _rate(entries: Mapping[str, Entry], number: int, *, count: int, flat: bool = False) -> RateRow:
+    """Return the codes of a rate, and the model that predicts them: that of the rate, or the ``flat`` GPT."""
+    model = "lm" if flat else "rate_1_lm" if number == 1 else f"rate_{number}_upsampler"
     prefix = "" if number == count else f"rate_{number}_"
     values = entries[f"{prefix}tokenizer"].read_json("config.json")
     del values["fingerprints"]
@@ -114,34 +116,34 @@ def _rate(entries: Mapping[str, Entry], number: int, *, count: int) -> RateRow:
     return cast(
         RateRow,
         {
-            "of": f"rate_{number}",
+            "of": FLAT if flat else f"rate_{number}",
             "frames": config.patch.frames,
             "codes_per_second": rate,
             "codebook_perplexity": health["perplexity"],
             "coded_bits_per_second": rate * float(np.log2(config.codebook_size)),
-            **_model(entries["rate_1_lm" if number == 1 else f"rate_{number}_upsampler"], entries[f"{prefix}codes"]),
+            **_model(entries[model], entries[f"{prefix}codes"]),
         },
     )
-
-
-def _flat(entries: Mapping[str, Entry], count: int) -> RateRow:
-    """Return the finest codes, with the GPT that reads them alone."""
-    model = _model(entries["lm"], entries["codes"])
-    return cast(RateRow, {**_rate(entries, count, count=count), "of": FLAT, **model})
 
 
 def _model(entry: Entry, coded: Entry) -> dict[str, Any]:
     """Return the figures of a trained language model of some codes.
 
-    Bits per second are those of all codes of the validation clips for each second of these clips. The last code of a
-    clip may stand for less sound than the others; coarse codes of short clips often do.
+    Bits per second are those of all codes of the validation clips for each second of these clips, not those of the
+    nominal rate of codes: the last code of a clip stands for less sound than the others, above all a coarse one.
     """
-    figures: dict[str, Any] = {**entry.read_json("perplexity.json")}
+    figures: Row = entry.read_json("perplexity.json")
     curve: Row = entry.read_json(CURVE)
+    perplexity = figures["perplexity"]
     held_out = [clip.codes for clip in read_codes(coded.folder)[1] if clip.split == "validation"]
     codes, seconds = sum(each.values.size for each in held_out), sum(each.seconds for each in held_out)
-    figures["bits_per_second"] = float(np.log2(figures["perplexity"])) * codes / seconds
-    return {**figures, "parameters": parameters(entry.folder), "steps": curve["steps"]}
+    return {
+        "perplexity": perplexity,
+        "unigram_perplexity": figures["unigram_perplexity"],
+        "bits_per_real_second": float(np.log2(perplexity)) * codes / seconds,
+        "parameters": parameters(entry.folder),
+        "steps": curve["steps"],
+    }
 
 
 def _continued(row: Row, said: Sequence[Row], config: RatesConfig) -> ContinuedRow:
@@ -154,10 +156,9 @@ def _judged(
     said: Sequence[Row],
     labels: Sequence[Sequence[str]],
     truth: Sequence[str | None],
+    groups: Sequence[str | None],
     config: RatesConfig,
     probe: ProbeConfig,
-    *,
-    groups: IndexArray | None,
 ) -> list[JudgedRow]:
     """Compare both models on the clips that have a figure for both, resampled together."""
     found: dict[str, dict[str, dict[int, list[float]]]] = {}
@@ -182,8 +183,8 @@ def _sounding_labels(labels: Sequence[str], levels: Sequence[float], config: Rat
 def stabilities(labels: Sequence[str | None]) -> dict[str, float | None]:
     """Compute the share of neighbouring windows with the same label: of those that both sound, and of all.
 
-    A silent window has no label (None). The first share is None where no two neighbours sound: a model that falls
-    silent after a word may have a high one. In the second, silence is no label that stays.
+    A silent window has no label (None), so a pair of windows with a silent one counts in the second share alone, as
+    different. The first share is None where no two neighbours sound.
     """
     pairs = list(pairwise(labels))
     sounding = [(one, other) for one, other in pairs if one is not None and other is not None]
@@ -198,15 +199,18 @@ def _paired(
     name: str,
     by_model: Mapping[str, Mapping[int, Sequence[float]]],
     config: ProbeConfig,
-    groups: IndexArray | None,
+    groups: Sequence[str | None],
 ) -> JudgedRow | None:
     clips = sorted(set(by_model.get(RATES, {})) & set(by_model.get(FLAT, {})))
     if not clips:
         return None
     outcome = Hits(hits=np.array([[np.mean(by_model[of][clip]) for clip in clips] for of in MODELS], np.float64))
-    whole = None if groups is None else [np.unique(groups[clips], return_inverse=True)[1]]
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=whole)
+    whole = whole_groups([groups[clip] for clip in clips])
+    numbers = None if whole is None else [whole]
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=numbers)
     gap = difference(measure(outcome), draws, 0, 1, confidence=config.confidence)
     rates, flat = (float(value) for value in measure(outcome)[0])
     bounds = {"difference": gap.value, "low": gap.low, "high": gap.high, "p": gap.p}
-    return cast(JudgedRow, {"name": name, "clips": len(clips), RATES: rates, FLAT: flat, **bounds})
+    resampled = "clip" if whole is None else "group"
+    values = {RATES: rates, FLAT: flat, **bounds}
+    return cast(JudgedRow, {"name": name, "clips": len(clips), "resampled": resampled, **values})

@@ -13,7 +13,7 @@ class RateRow(TypedDict):
     coded_bits_per_second: float  # at log2(codebook_size) bits per code
     perplexity: float  # of the language model
     unigram_perplexity: float
-    bits_per_second: float  # that the language model needs for the validation clips, by their real length
+    bits_per_real_second: float  # that the language model needs for the validation clips, by their real length
     parameters: int  # of the language model
     steps: int  # of its training
 
@@ -34,6 +34,7 @@ class JudgedRow(TypedDict):
 
     name: str  # label_kept | label_stability | label_lasting
     clips: int  # that have the figure for both models
+    resampled: str  # clip or group: what the interval draws
     rates: float
     flat: float
     difference: float  # rates minus flat
@@ -68,5 +69,4 @@ class RatesRecord(_Always, total=False):
     judged: list[JudgedRow]
     judge: str  # in words
     originals: float  # share of the original recordings whose label the judge names
-    coded: float  # share of the windows of the sound of their finest codes: what perfect continuations would reach
-    resampled: str  # clip or group: what the intervals draw
+    coded: float  # share of the windows of the sound of their finest codes

@@ -1,4 +1,4 @@
-"""What the options of a run cannot be combined with: refusals that no group of options can make alone."""
+"""Refusals of options of a run that contradict each other. A single group of options cannot see them."""
 
 from typing import TYPE_CHECKING
 

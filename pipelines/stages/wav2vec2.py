@@ -200,8 +200,7 @@ def random_wav2vec2(session: Session, settings: Wav2vec2Settings, *, sample_rate
     )
 
     def make(folder: Path) -> None:
-        weight = settings.pretraining.targets.diversity_weight
-        model = create_masked_prediction(sizes, diversity_weight=weight, seed=seed)
+        model = create_masked_prediction(sizes, diversity_weight=0.0, seed=seed)
         save_pretrained(model, folder, sample_rate=sample_rate)
 
     return session.obtain(recipe, "wav2vec 2.0 with random weights", make, files=[CONFIG, WEIGHTS, PREPROCESSOR])

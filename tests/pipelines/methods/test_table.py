@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,14 @@ def test_rows_of_one_chart_look_different(place: str) -> None:
     assert len(shown) > 1
     for one, other in combinations(shown, 2):
         assert line_look(one) != line_look(other)
+
+
+def test_methods_look_different_without_a_line() -> None:
+    """A sweep over names draws all methods as dots. Methods of one rate share markers with others, in other runs."""
+    names = [name for name in METHODS if "_of_rate_" not in name]
+    looks = [replace(line_look(name), dashes="") for name in names]
+    for (one, first), (other, second) in combinations(zip(names, looks, strict=True), 2):
+        assert first != second, (one, other)
 
 
 def test_rows_of_a_place_are_shown_in_the_order_of_the_table_and_own_features_last() -> None:

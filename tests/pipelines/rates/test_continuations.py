@@ -13,8 +13,7 @@ from foundation.errors import InputError
 from lm.rate_model import RateLanguageModel
 from lm.sampling import Sampling
 from pipelines.pages.report import write_report
-from pipelines.rates.continuations import diversities
-from pipelines.rates.labels import windows_of
+from pipelines.rates.labels import windows_of, windows_of_coded
 from pipelines.results.rates import stabilities
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
@@ -56,11 +55,27 @@ def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
     assert {row["steps"] for row in (*record["rates"], record["flat"])} == {8}
     assert {row["of"] for row in record["continued"]} == {"rates", "flat", "recordings"}
     assert len({row["steps"] for row in record["continued"]}) == 1
-    assert {row["name"] for row in record["judged"]} <= {"label_kept", "label_stability", "label_lasting"}
-    assert 0 <= record["coded"] <= 1
+    names = {row["name"] for row in record["judged"]}
+    assert {"label_kept", "label_lasting"} <= names <= {"label_kept", "label_lasting", "label_stability"}
+    assert {row["resampled"] for row in record["judged"]} == {"clip"}  # of two clips
+
+
+def test_the_recordings_codes_are_named_in_windows_of_their_sound(compared: Path) -> None:
+    content = json.loads((compared / "rates/continuations.json").read_text())
+    own = run_settings(composed(compared, *WORDS)).rates
+    for number, row in enumerate(content["coded"]):
+        sound = soundfile.info(compared / "rates" / row["file"])
+        windows = windows_of_coded(compared / "rates", row, own)
+        assert row["file"] == f"{number}_coded.wav"
+        assert len(windows) == len(row["levels"]) == int(sound.duration / 0.1 + 1e-9)
+        assert [window.start for window in windows] == [round(0.1 * sound.samplerate) * n for n in range(len(windows))]
+
+
+def test_total_of_all_rates(compared: Path) -> None:
+    record = read_results(compared)["rates"]
     figures = read_results(compared)["figures"]
-    (total,) = (row.value for row in figures if (row.name, row.of) == ("bits_per_second", "rates"))
-    assert total == pytest.approx(sum(row["bits_per_second"] for row in record["rates"]))
+    (total,) = (row.value for row in figures if (row.name, row.of) == ("bits_per_real_second", "rates"))
+    assert total == pytest.approx(sum(row["bits_per_real_second"] for row in record["rates"]))
 
 
 def test_continuations_are_those_of_the_models(compared: Path) -> None:
@@ -121,22 +136,12 @@ def test_silence_is_no_label_that_is_kept(
     assert stabilities(labels) == {"label_stability": sounding, "label_lasting": of_all}
 
 
-def test_diversity_is_that_of_equally_many_codes() -> None:
-    """100 different codes are 100 % of 100 codes: the 300 of the other model are cut to as many."""
-    once, again = np.arange(100, dtype=np.int32)[:, None], np.tile(np.arange(100, dtype=np.int32), 3)[:, None]
-    rows = {str(row["of"]): row for row in diversities({"recordings": [once], "flat": [again]}, seed=0)}
-    assert {of: (row["steps"], row["distinct_1"]) for of, row in rows.items()} == {
-        "recordings": (100, 1.0),
-        "flat": (100, 1.0),
-    }
-
-
 def test_bits_per_second_are_those_of_the_real_length(compared: Path) -> None:
     """Short clips end within a code of 8 frames, so their codes stand for less than the nominal rate says."""
     record = read_results(compared)["rates"]
     coarse, fine = record["rates"]
     nominal = [np.log2(row["perplexity"]) * row["codes_per_second"] for row in (coarse, fine)]
-    assert coarse["bits_per_second"] / nominal[0] > fine["bits_per_second"] / nominal[1] > 1
+    assert coarse["bits_per_real_second"] / nominal[0] > fine["bits_per_real_second"] / nominal[1] > 1
 
 
 def test_spectrograms_of_rates_are_as_long_as_the_original(compared: Path) -> None:
