@@ -102,7 +102,7 @@ def continuations(
         "flat": flat.key,
         "manifest": audio_hash(manifest, ["test"]),
     }
-    recipe = Recipe("rate_continuations", 3, config=asdict(config), inputs=inputs)
+    recipe = Recipe("rate_continuations", 4, config=asdict(config), inputs=inputs)
     clips = choose_randomly(manifest.of("test"), config.clips, seed=config.seed)
 
     def make(folder: Path) -> None:
