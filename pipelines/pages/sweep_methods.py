@@ -1,7 +1,7 @@
 """The chart of all probed methods over the swept option: which method gains how much, and whether the gap closes."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from markupsafe import Markup
@@ -39,15 +39,11 @@ def methods_chart(runs: Runs) -> Markup | None:
 
 def _rows(runs: Runs, names: Sequence[str]) -> Markup:
     """Draw a row for each run, with the probes of all methods below each other."""
-    points, series = runs.points, []
+    series = []
     for of, aside in zip(names, shifts(len(names), step=SPREAD), strict=True):
-        places = [place for place, point in enumerate(points) if point.figure("probe", runs.metric, of)]
-        estimates = [points[place].estimate("probe", runs.metric, of) for place in places]
-        values, low, high = ([each[end] for each in estimates] for end in range(3))
-        look = replace(line_look(of), dashes="", width=1.2, size=5)
-        mine = Series(label=full_name(of), look=look, places=[p + aside for p in places], values=values)
-        series.append(replace(mine, low=low, high=high))
-    rows, across = [runs.short_name(point.job) for point in points], f"test {full_name(runs.metric)}"
+        drawn = _series(enumerate(runs.points), (runs.metric, of), of, aside)
+        series.append(replace(drawn, look=replace(drawn.look, dashes="", width=1.2, size=5)))
+    rows, across = [runs.short_name(point.job) for point in runs.points], f"test {full_name(runs.metric)}"
     height = max(21.0, ROW_HEIGHT * len(names))
     return dot_chart(rows, series, name="methods", title="Methods by run", across=across, row_height=height)
 
@@ -69,11 +65,12 @@ def _depends(runs: Runs, of: str) -> bool:
 def _panels(runs: Runs, name: str, line: Sequence[Point], names: Sequence[str]) -> Iterator[Panel]:
     ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
     where = f", {shortened(name, 40)}" if name else ""
-    places = shifts(len(names))
-    accuracies = [_series(runs, line, (runs.metric, of), of, aside) for of, aside in zip(names, places, strict=True)]
+    placed = [(runs.values.index(runs.first(point)), point) for point in line]
+    asides = shifts(len(names))
+    accuracies = [_series(placed, (runs.metric, of), of, aside) for of, aside in zip(names, asides, strict=True)]
     yield Panel(title=f"{full_name(runs.metric)} on test{where}", series=accuracies, ticks=ticks, percent=True)
-    others = [(of, aside) for of, aside in zip(names, places, strict=True) if of != GPT]
-    ahead = [_series(runs, line, ("difference", f"{GPT} - {of}"), of, aside, scale=POINTS) for of, aside in others]
+    others = [(of, aside) for of, aside in zip(names, asides, strict=True) if of != GPT]
+    ahead = [_series(placed, ("difference", f"{GPT} - {of}"), of, aside, scale=POINTS) for of, aside in others]
     if any(each.values for each in ahead):
         yield Panel(title=f"GPT ahead by, points{where}", series=ahead, ticks=ticks, levels={"level": 0.0})
 
@@ -88,11 +85,11 @@ def shifts(count: int, *, step: float = ASIDE) -> list[float]:
 
 
 def _series(
-    runs: Runs, line: Sequence[Point], figure: tuple[str, str], of: str, aside: float, *, scale: float = 1.0
+    placed: Iterable[tuple[int, Point]], figure: tuple[str, str], of: str, aside: float, *, scale: float = 1.0
 ) -> Series:
-    """Make the series of one figure where runs have it, ``aside`` from the value's place, beside other methods."""
-    points = [point for point in line if point.figure("probe", *figure)]
-    estimates = [[scale * end for end in point.estimate("probe", *figure)] for point in points]
+    """Make the series of one figure of the runs that have it, ``aside`` from their places, beside other methods."""
+    known = [(place + aside, point) for place, point in placed if point.figure("probe", *figure)]
+    estimates = [[scale * end for end in point.estimate("probe", *figure)] for _, point in known]
     values, low, high = ([each[end] for each in estimates] for end in range(3))
-    places = [runs.values.index(runs.first(point)) + aside for point in points]
+    places = [place for place, _ in known]
     return Series(label=full_name(of), look=line_look(of), places=places, values=values, low=low, high=high, bars=True)
