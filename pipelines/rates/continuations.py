@@ -191,7 +191,7 @@ def _shuffled(sequences: Sequence[IntArray], *, seed: int) -> list[IntArray]:
 def _write_coded(
     folder: Path, tokenizer: RateTokenizer, excerpts: Sequence[Excerpt], config: RatesConfig
 ) -> list[dict[str, object]]:
-    """Write the sound of the finest codes of each recording. A judge that names its labels names those of any sound."""
+    """Write the sound of the finest codes of each recording, with which continuations are compared."""
     codes = [split_rates(tokenizer.encode(excerpt.waveform))[-1] for excerpt in excerpts]
     synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=config.seed))
     rows: list[dict[str, object]] = []
