@@ -1,6 +1,6 @@
 """Labels that a judge names in each window of continuations, and in the recordings that they continue."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence
         rows, clips = said.read_rows(CONTINUATIONS, "said"), said.read_rows(CONTINUATIONS, "clips")
         originals = [whole(said.folder, f"{number}_original.wav") for number in range(len(clips))]
         coded = [windows_of_coded(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
-        continued = [list(windows_of(said.folder, row, config)) for row in rows]
+        continued = [windows_of(said.folder, row, config) for row in rows]
         parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
         found = iter(name_labels(session, judge, {said.folder: parts}, classes))
         content = {
@@ -43,15 +43,16 @@ def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence
 def windows_of_coded(folder: Path, row: Mapping[str, Any], config: RatesConfig) -> list[Clip]:
     """List the windows of the sound of a recording's codes; a shorter sound is one window."""
     sound = whole(folder, row["file"])
-    length = round(config.window_seconds * sound.sample_rate)
-    if sound.num_samples < length:
+    if sound.num_samples < round(config.window_seconds * sound.sample_rate):
         return [sound]
-    return [replace(sound, start=place * length, num_samples=length) for place in range(len(row["levels"]))]
+    return _windows(sound, config, len(row["levels"]))
 
 
-def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> Iterator[Clip]:
-    """Give the windows of a continuation, without its prompt."""
-    new = new_part(folder, {**row, "figures": row})
-    length = round(config.window_seconds * new.sample_rate)
-    for place in range(config.windows):
-        yield replace(new, start=new.start + place * length, num_samples=length)
+def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> list[Clip]:
+    """List the windows of a continuation, without its prompt."""
+    return _windows(new_part(folder, {**row, "figures": row}), config, config.windows)
+
+
+def _windows(sound: Clip, config: RatesConfig, count: int) -> list[Clip]:
+    length = round(config.window_seconds * sound.sample_rate)
+    return [replace(sound, start=sound.start + place * length, num_samples=length) for place in range(count)]

@@ -74,17 +74,14 @@ class ProbedFolds:
     @cached_property
     def groups(self) -> list[IndexArray] | None:
         """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
-        if self.by != "split":
-            return None
-        numbers = whole_groups(self.first["groups"])
-        return None if numbers is None else [numbers]
+        return whole_groups(self.first["groups"]) if self.by == "split" else None
 
 
-def whole_groups(names: Sequence[str | None]) -> IndexArray | None:
-    """Return the number of each test clip's group, to resample whole groups; None if clips have few groups or none."""
+def whole_groups(names: Sequence[str | None]) -> list[IndexArray] | None:
+    """Return the number of each test clip's group, of one fold, for `bootstrap`; None if clips have few groups."""
     if not all(names) or len({*names}) < MANY_GROUPS:
         return None
-    return np.unique(np.array(names), return_inverse=True)[1]
+    return [np.unique(np.array(names), return_inverse=True)[1]]
 
 
 def require_alike(folds: ProbedFolds) -> None:

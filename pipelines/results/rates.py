@@ -206,8 +206,7 @@ def _paired(
         return None
     outcome = Hits(hits=np.array([[np.mean(by_model[of][clip]) for clip in clips] for of in MODELS], np.float64))
     whole = whole_groups([groups[clip] for clip in clips])
-    numbers = None if whole is None else [whole]
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=numbers)
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=whole)
     gap = difference(measure(outcome), draws, 0, 1, confidence=config.confidence)
     rates, flat = (float(value) for value in measure(outcome)[0])
     bounds = {"difference": gap.value, "low": gap.low, "high": gap.high, "p": gap.p}

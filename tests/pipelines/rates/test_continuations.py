@@ -89,7 +89,7 @@ def test_continuations_are_those_of_the_models(compared: Path) -> None:
         assert len(row["levels"]) == 5
     row = next(row for row in content["said"] if row["of"] == "rates")
     own = run_settings(composed(compared, *WORDS)).rates
-    windows = list(windows_of(compared / "rates", row, own))
+    windows = windows_of(compared / "rates", row, own)
     assert windows[0].start == round(row["prompt_seconds"] * rate)
     assert windows[-1].start + windows[-1].num_samples == soundfile.info(compared / "rates" / row["file"]).frames
     model = RateLanguageModel.from_pretrained(compared / "lm")
