@@ -1,5 +1,7 @@
 """Means over folds, paired bootstrap, average precision: against loops, and what must hold of any figures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -181,6 +183,37 @@ def test_an_interval_has_a_width_where_all_clips_are_right_or_all_are_wrong() ->
     assert outcome_interval([three, three], draws, 0.95)[0] > exact.low  # six clips
     ranked = Rankings(truth=np.ones((3, 1), bool), scores=np.ones((1, 1, 3, 1)))
     assert outcome_interval([ranked], draws, 0.95) == (1.0, 1.0)
+
+
+def test_intervals_of_average_precision_cover_as_often_as_they_say() -> None:
+    """The mutation: percentiles of the raw resamples miss, because a clip that is drawn twice supports its own rank."""
+    rng = np.random.default_rng(0)
+
+    def sample(clips: int = 87, classes: int = 32) -> Rankings:
+        truth = rng.random((clips, classes)) < 0.05
+        truth[:2] = np.array([[True], [False]])
+        return Rankings(truth=truth, scores=(1.5 * truth + rng.normal(size=truth.shape))[None, None])
+
+    expected = float(np.mean([measure(sample()) for _ in range(500)]))
+    inside = []
+    for seed in range(100):
+        low, high = interval(bootstrap([one := sample()], resamples=200, seed=seed)[:, 0], 0.9)
+        assert low < measure(one)[0, 0] < high
+        inside.append(low < expected < high)
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.parametrize("perfect", [False, True])
+def test_resamples_of_a_biased_measure_stay_within_its_range(perfect: bool) -> None:
+    ranked = rankings()
+    if perfect:
+        ranked = replace(ranked, scores=np.broadcast_to(ranked.truth, ranked.scores.shape).astype(float))
+    for fold in (ranked, Decisions(truth=ranked.truth, chosen=ranked.scores[:, 0] > 0.5)):
+        draws = bootstrap([fold], resamples=100, seed=0)
+        assert draws.min() >= 0
+        assert draws.max() <= 1
+        if perfect:
+            np.testing.assert_allclose(draws, 1)
 
 
 def test_p_counts_the_rarer_side_and_is_never_zero() -> None:
