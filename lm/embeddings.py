@@ -1,6 +1,6 @@
 """Hidden states of the language model for whole recordings, pooled over time or per time step."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from lm.model import LanguageModel, Reading
 from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of, pool, pooling_weights, takes_max
 from lm.vectors import ONE_HEARING, VectorConfig
 from lm.windows import Window, windows
+from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, IntArray
 
 States = Literal["residual", "inner"]  # of each layer, which probes may read
@@ -23,7 +24,7 @@ Passage = tuple[int, Window]  # the index of a clip, and one of its windows
 @torch.no_grad()
 def embed(
     model: LanguageModel,
-    clips: Sequence[Codes],
+    clips: Sequence[Codes | SoftCodes],
     *,
     poolings: Sequence[Pooling] = POOLINGS,
     batch_tokens: int = 8192,
@@ -31,7 +32,8 @@ def embed(
 ) -> dict[Pooling, FloatArray]:
     """Compute each pooling ``(1 + layers, clips, parts * model_dim)``, embeddings first, without begin-of-sequence.
 
-    With ``inner`` the result is `GPT.inner_activations`, pooled to ``(layers, clips, parts * ffn_dim)``.
+    Soft codes are read as `GPT.hidden_states` describes. With ``inner`` the result is `GPT.inner_activations`, pooled
+    to ``(layers, clips, parts * ffn_dim)``.
     Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
     with a recording's length.
     """
@@ -64,7 +66,7 @@ def embed_attentively(
 
 def layer_features(
     model: LanguageModel,
-    clips: Sequence[Codes],
+    clips: Sequence[Codes | SoftCodes],
     *,
     of: Collection[States] = RESIDUAL,
     vectors: VectorConfig = ONE_HEARING,
@@ -92,9 +94,12 @@ def layer_features(
         tensors |= _by_layer(pooling, states, vectors, layer="inner", together="all_inner")
     if not (attentive or surprise):
         return tensors
-    nats = [-model.log_probabilities(codes) for codes in clips]  # (time, streams) of each clip
+    hard = [clip for clip in clips if isinstance(clip, Codes)]
+    if len(hard) < len(clips):
+        raise InputError("the surprise at soft codes is not defined; leave attentive and surprise out")
+    nats = [-model.log_probabilities(codes) for codes in hard]  # (time, streams) of each clip
     if attentive:
-        tensors |= _by_layer("attentive", embed_attentively(model, clips, nats)[1:], vectors)
+        tensors |= _by_layer("attentive", embed_attentively(model, hard, nats)[1:], vectors)
     if surprise:
         thirds = np.stack([pool(each, "thirds") for each in nats])
         states = np.concatenate(list(residual["thirds"][1:]), axis=1)
@@ -132,17 +137,18 @@ def _pool(
     peaks = np.zeros((layers, len(clips) if largest else 0, 1, dim), np.float32)
     for batch in _batches(clips, model.gpt.capacity, batch_tokens):
         inputs = [model.inputs(clips[index], window) for index, window in batch]
-        rows, conditions = [tokens for tokens, _ in inputs], [each for _, each in inputs if each is not None]
+        rows = [tokens for tokens, _ in inputs]
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=model.gpt.vocabulary.pad)
-        read = torch.nn.utils.rnn.pad_sequence(conditions, batch_first=True) if conditions else None
+        read = _padded(conditions for _, conditions in inputs)
+        shares = _padded(model.shares(clips[index], window) for index, window in batch)
         # (layers, batch, positions, dim)
-        states = gpt.inner_activations(padded, read) if inner else gpt.hidden_states(padded, read)
+        states = (gpt.inner_activations if inner else gpt.hidden_states)(padded, read, shares)
         sums, tops = list[Tensor](), list[Tensor]()  # of each row: (layers, parts, dim), (layers, dim)
         for row, (index, window) in enumerate(batch):
-            shares = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams])
+            own = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams])
             first = 1 + (window.counted - window.start) * streams
-            counted = states[:, row, first : first + shares.shape[1]]  # (layers, codes, dim)
-            sums.append(copy_to(shares, states.device) @ counted)
+            counted = states[:, row, first : first + own.shape[1]]  # (layers, codes, dim)
+            sums.append(copy_to(own, states.device) @ counted)
             if largest:
                 tops.append(counted.abs().amax(1))
         # One copy from the GPU for a batch. A recording may fill several rows, so each row is added by itself.
@@ -151,6 +157,12 @@ def _pool(
         for (index, _), own in zip(batch, torch.stack(tops).cpu().numpy() if tops else (), strict=largest):
             peaks[:, index, 0] = np.maximum(peaks[:, index, 0], own)
     return pooled, peaks
+
+
+def _padded(rows: Iterable[Tensor | None]) -> Tensor | None:
+    """Join the rows ``(positions, columns)`` that are given to ``(batch, most positions, columns)``, or None."""
+    given = [row for row in rows if row is not None]
+    return torch.nn.utils.rnn.pad_sequence(given, batch_first=True) if given else None
 
 
 def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:

@@ -152,10 +152,15 @@ class GPT(nn.Module):
         logits: Tensor = self.transformer.final_proj(self.transformer.decoder(embedded, layout, state_bag=state_bag))
         return logits
 
-    def _embed(self, tokens: Tensor, conditions: Tensor | None) -> tuple[Tensor, BatchLayout]:
+    def _embed(
+        self, tokens: Tensor, conditions: Tensor | None, shares: Tensor | None = None
+    ) -> tuple[Tensor, BatchLayout]:
         """Compute the first layer's inputs ``(batch, positions, model_dim)``; positions as in `decoded`."""
         from fairseq2.nn import BatchLayout
 
+        if shares is not None:
+            embedded = self._embed_shares(tokens, shares)
+            return embedded, BatchLayout.of(embedded[..., 0])
         if self.by_step:
             of_steps = None if conditions is None else conditions[:, :: self.vocabulary.streams]
             return self._embed_steps(self.vocabulary.steps(tokens), of_steps)
@@ -177,6 +182,16 @@ class GPT(nn.Module):
             embedded = embedded + self.embed_conditions(conditions)
         return embedded if frontend.dropout is None else frontend.dropout(embedded), BatchLayout.of(steps[..., 0])
 
+    def _embed_shares(self, tokens: Tensor, shares: Tensor) -> Tensor:
+        """Average the embeddings of all codes, weighted by shares; only begin-of-sequence is read from the tokens."""
+        embed = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend).embed
+        streams, of_codes = self.vocabulary.streams, torch.arange(self.vocabulary.codes, device=self.device)
+        table = embed(of_codes).reshape(streams, self.vocabulary.codebook_size, -1)  # (streams, codes, model_dim)
+        by_step = shares.reshape(len(shares), -1, *table.shape[:2])  # (batch, time, streams, codes)
+        each = torch.einsum("ntsk,skm->ntsm", by_step, table)
+        begin = self._embed(tokens[:, :1], None)[0]
+        return torch.cat([begin, each.sum(2) if self.by_step else each.flatten(1, 2)], dim=1)
+
     def code_logits(self, logits: Tensor, *, first: int) -> Tensor:
         """Select each position's stream from ``(batch, positions, vocabulary)``; ``first`` is the first position."""
         streams = self.vocabulary.streams
@@ -185,8 +200,12 @@ class GPT(nn.Module):
         return codes[:, positions, (positions + first) % streams]  # (N, T, S, K) -> (N, T, K)
 
     @torch.no_grad()
-    def hidden_states(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
+    def hidden_states(self, tokens: Tensor, conditions: Tensor | None = None, shares: Tensor | None = None) -> Tensor:
         """Map tokens ``(batch, positions)`` to embeddings and layers ``(1 + layers, batch, positions, model_dim)``.
+
+        ``shares (batch, positions - 1, codebook_size)`` are the soft assignments of the codes of whole time steps. The
+        input of a code is then the mean of the embeddings of all codes of its stream, weighted by its shares; one-hot
+        shares change nothing.
 
         The last layer's states are those before the final normalisation. With parallel streams the codes of a time step
         share its state; the positions are then begin-of-sequence and whole time steps.
@@ -197,19 +216,22 @@ class GPT(nn.Module):
             states.append(layer_output)
             return True
 
-        embedded, layout = self._embed(tokens, conditions)
+        embedded, layout = self._embed(tokens, conditions, shares)
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
         stacked = torch.stack([embedded, *states])
         return self.vocabulary.over_codes(stacked) if self.by_step else stacked
 
     @torch.no_grad()
-    def inner_activations(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
+    def inner_activations(
+        self, tokens: Tensor, conditions: Tensor | None = None, shares: Tensor | None = None
+    ) -> Tensor:
         """Map tokens ``(batch, positions)`` to inner activations ``(layers, batch, positions, ffn_dim)``.
 
         The inner activations are the inputs of each feed-forward network's output projection: the SiLU of the gate
         times the inner projection. Each activation detects a pattern in the past (Geva et al., "Transformer
-        Feed-Forward Layers Are Key-Value Memories", 2021, arXiv:2012.14913). Positions are those of `hidden_states`.
+        Feed-Forward Layers Are Key-Value Memories", 2021, arXiv:2012.14913). Positions and ``shares`` are those of
+        `hidden_states`.
         """
         activations: list[Tensor] = []
 
@@ -220,7 +242,7 @@ class GPT(nn.Module):
             for layer in self.transformer.decoder.layers:
                 projection = layer.get_submodule("ffn.output_proj")
                 hooks.callback(projection.register_forward_pre_hook(keep).remove)
-            self.transformer.decoder(*self._embed(tokens, conditions))
+            self.transformer.decoder(*self._embed(tokens, conditions, shares))
         stacked = torch.stack(activations)
         return self.vocabulary.over_codes(stacked) if self.by_step else stacked
 

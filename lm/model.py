@@ -35,6 +35,7 @@ from lm.sampling import Sampling
 from lm.sequences import CodeSequences
 from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
+from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_codes, require_same_codebook
 from tokenizer.rates import split_rates
 
@@ -59,6 +60,7 @@ class Reading:
 
     values: IntArray  # (time, streams) codes that the model predicts
     conditions: IntArray | None  # (time + 1, columns) of an upsampler; the last row is that of the code that follows
+    soft: SoftCodes | None = None  # which codes the sound is near to
 
     @property
     def steps(self) -> IntArray:
@@ -218,10 +220,19 @@ class LanguageModel:
         require_codes(codes, "codes")
         require_same_codebook(self.format, codes.format, owner=self.name)
 
-    def reading(self, codes: Codes) -> Reading:
-        """Divide codes into those that the model predicts, and what it reads of coarser rates."""
-        self.require_own(codes)
-        *coarser, own = split_rates(codes)
+    def reading(self, recording: Codes | SoftCodes) -> Reading:
+        """Divide codes into those that the model predicts, and what it reads of coarser rates.
+
+        Raises:
+            InputError: the codes are of another codebook, or soft ones are given to a model that reads several rates.
+        """
+        if isinstance(recording, SoftCodes):
+            self.require_own(recording.codes)
+            if self.gpt.conditions is not None:
+                raise InputError(f"{self.name} reads codes of several rates, which are hard: compare.assignments=hard")
+            return Reading(values=recording.codes.values, conditions=None, soft=recording)
+        self.require_own(recording)
+        *coarser, own = split_rates(recording)
         if self.gpt.conditions is None:
             return Reading(values=own.values, conditions=None)
         conditions = self.gpt.conditions.align([each.values for each in coarser], len(own.values) + 1)
@@ -235,6 +246,12 @@ class LanguageModel:
         steps = reading.conditions[window.start : window.stop + 1]
         repeated = np.repeat(steps, self.predicted.streams, axis=0)[: len(tokens)].astype(np.int64)
         return tokens, torch.from_numpy(repeated).to(self.gpt.device)
+
+    def shares(self, reading: Reading, window: Window) -> Tensor | None:
+        """Return the soft assignments of a window's codes ``(codes, codebook_size)``; None for hard codes."""
+        if reading.soft is None:
+            return None
+        return reading.soft.shares(window.start, window.stop).flatten(0, 1).to(self.gpt.device)
 
     def tokens(self, values: IntArray) -> Tensor:
         """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from foundation.devices import copy_to
 from foundation.errors import InputError
+from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
 
 FloatArray = npt.NDArray[np.float32]
@@ -23,6 +24,7 @@ F = TypeVar("F", bound=np.floating)
 Means = Literal["mean", "thirds"]
 Pooling = Literal["mean", "thirds", "max", "thirds_max"]
 POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison
+STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 _MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
 
@@ -139,11 +141,13 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
     return (copy_to(weights.to(frames.dtype), frames.device) @ frames).flatten(1)
 
 
-def bag_of_codes(codes: Codes, pooling: Pooling) -> FloatArray:
+def bag_of_codes(codes: Codes | SoftCodes, pooling: Pooling) -> FloatArray:
     """Compute each code's share of the time: ``(parts * streams * codebook_size,)``.
 
-    The result equals `pool` of one-hot codes.
+    The result equals `pool` of one-hot codes, or of the shares of soft codes.
     """
+    if isinstance(codes, SoftCodes):
+        return _soft_bag(codes, pooling)
     weights = [pooling_weights(len(codes.values), each) for each in means_of([pooling])]
     bags = np.zeros((pooled_parts(pooling), codes.format.streams, codes.format.codebook_size), np.float32)
     for stream in range(codes.format.streams):
@@ -152,3 +156,11 @@ def bag_of_codes(codes: Codes, pooling: Pooling) -> FloatArray:
         if takes_max(pooling):
             bags[-1, stream, codes.values[:, stream]] = 1
     return bags.reshape(-1)
+
+
+def _soft_bag(soft: SoftCodes, pooling: Pooling) -> FloatArray:
+    steps = len(soft.codes.values)
+    pools = RunningPools({"bag": steps}, [pooling])
+    for start in range(0, steps, STEPS_AT_ONCE):
+        pools.add("bag", soft.shares(start, min(start + STEPS_AT_ONCE, steps)).flatten(1).cpu().numpy())
+    return pools.pooled[f"bag:{pooling}"]

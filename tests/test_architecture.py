@@ -67,7 +67,8 @@ ARROWS = {
     "training": ("training", "foundation"),
     "audio": ("audio", "foundation"),
     "tokenizer": ("tokenizer", "audio", "foundation"),
-    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "foundation"),  # rates: the layout of codes, no tokenizer
+    # the layout of codes, and how near a sound is to each: no tokenizer
+    "lm": ("lm", "tokenizer.codes", "tokenizer.rates", "tokenizer.assignments", "foundation"),
     "lm/baselines": ("lm", "tokenizer.codes", "audio", "foundation"),
     # a fine-tuned model reads recordings as its body was trained to: by a tokenizer or by a front end of its own
     "lm/finetuning": ("lm", "tokenizer", "audio", "foundation"),

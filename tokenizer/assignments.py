@@ -1,7 +1,14 @@
 """Soft assignments of bottlenecks to codes."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+from tokenizer.codes import Codes
+
+Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read
 
 
 def soft_assignments(bottlenecks: Tensor, codebooks: Tensor) -> Tensor:
@@ -17,6 +24,19 @@ def soft_assignments(bottlenecks: Tensor, codebooks: Tensor) -> Tensor:
         levels.append((-squares / _spacing(centroids)).softmax(-1))
         residual = residual - centroids[squares.argmin(-1)]
     return torch.stack(levels, -2).flatten(-3, -2)  # (..., bands, levels, codes) -> (..., streams, codes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SoftCodes:
+    """The codes of a recording, and the bottlenecks between whose neighbouring codes they chose."""
+
+    codes: Codes
+    bottlenecks: Tensor  # (time, bands, bottleneck)
+    codebooks: Tensor  # (levels, codes, bottleneck)
+
+    def shares(self, start: int, stop: int) -> Tensor:
+        """Compute `soft_assignments` of the time steps ``[start, stop)``: ``(steps, streams, codes)``."""
+        return soft_assignments(self.bottlenecks[start:stop], self.codebooks)
 
 
 def _spacing(centroids: Tensor) -> Tensor:

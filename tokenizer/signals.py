@@ -12,6 +12,7 @@ from torch import Tensor
 from audio.mean_removal import subtract_mean
 from audio.spectrogram import LogMel, log_mel_stream
 from audio.waveform import FloatArray
+from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 
@@ -43,6 +44,14 @@ def quantised_vectors(tokenizer: Tokenizer, samples: FloatArray) -> FloatArray:
         return np.asarray(tokenizer.speech_layer.states(samples).cpu().numpy())
     pieces = (bottlenecks for _, bottlenecks in signals(tokenizer, log_mel_pieces(tokenizer, [samples], len(samples))))
     return np.concatenate([piece.cpu().numpy() for piece in pieces])
+
+
+def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
+    """Return the codes of bottlenecks ``(time, bands * bottleneck)``, and how near they are to each code."""
+    by_band = bottlenecks.reshape(len(bottlenecks), tokenizer.config.bands, -1).to(tokenizer.centroids.device)
+    values, step = tokenizer.nearest(by_band).to("cpu", torch.int32).numpy(), tokenizer.config.samples_per_code
+    codes = Codes(values=values, num_samples=len(values) * step, format=tokenizer.format)
+    return SoftCodes(codes=codes, bottlenecks=by_band, codebooks=tokenizer.codebooks)
 
 
 def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray], num_samples: int) -> Iterator[Tensor]:

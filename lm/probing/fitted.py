@@ -23,16 +23,18 @@ from lm.probing.logistic import powered
 from lm.probing.probe import create_classifier
 from lm.probing.task import ProbeTask
 from lm.vectors import ONE_HEARING, VectorConfig
+from tokenizer.assignments import Assignments
 
 Answer = Literal["one", "several", "value"]  # one class, several classes, or values that are no probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorRecipe:
-    """How the vectors of a comparison were made: the arguments of `lm.embeddings.layer_features`."""
+    """How the vectors of a comparison were made: mostly the arguments of `lm.embeddings.layer_features`."""
 
     vectors: VectorConfig = ONE_HEARING
     states: tuple[States, ...] = RESIDUAL
+    assignments: Assignments = "hard"  # of the sound to the codes that were read
     attentive: bool = False
     surprise: bool = False
 

@@ -42,6 +42,7 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
             recipe=VectorRecipe(
                 vectors=compare.vectors,
                 states=compare.states,
+                assignments=compare.assignments,
                 attentive=compare.attentive,
                 surprise=compare.surprise,
             ),

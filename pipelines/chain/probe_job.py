@@ -8,6 +8,7 @@ from pathlib import Path
 from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
 from audio.recordings.folds import Fold
+from audio.recordings.heard_frames import HeardFrames
 from audio.recordings.manifest import Manifest, read_manifest
 from audio.recordings.notices import overlap_notices
 from foundation.configuration import build
@@ -33,6 +34,7 @@ from pipelines.settings.run import choose_workers
 from pipelines.stages.codes import codes, heard_codes
 from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
+from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.run_folder import part_of, require_output
 from pipelines.store.session import Session
@@ -137,6 +139,8 @@ def _features(session: Session, manifest: Manifest, rates: Sequence[_Rate], read
     heard = open_heard(heard_frames(session, manifest, config.audio, vectors), vectors)
     signals = SIGNALS if config.speech_layer is None else {LOG_MEL.name}  # a speech model has no bottleneck
     made = [signal_features(session, manifest, finest, finest.key, signals, vectors, heard)]
+    if reading.assignments == "soft":
+        return made + _soft_features(session, manifest, rates, reading, heard)
     coarser: list[HeardCodes] = []
     for rate in rates:
         others = heard_codes(session, manifest, rate.tokenizer, heard) if heard else None
@@ -146,6 +150,18 @@ def _features(session: Session, manifest: Manifest, rates: Sequence[_Rate], read
         made.append(gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt))
         coarser.append(coded)
     return made
+
+
+def _soft_features(
+    session: Session, manifest: Manifest, rates: Sequence[_Rate], reading: ReadingConfig, heard: HeardFrames | None
+) -> list[Entry]:
+    """Pool soft codes and the states of the GPT that reads them."""
+    [rate] = rates
+    coded = HeardSoftCodes(
+        session=session, manifest=manifest, tokenizer=rate.tokenizer, heard=heard, vectors=reading.vectors
+    )
+    states = gpt_features(session, coded, rate.model, states=reading.states, of=rate.gpt)
+    return [code_features(session, coded, of=rate.bag), states]
 
 
 def _save(
@@ -179,6 +195,9 @@ def _parts(folder: Path, reading: ReadingConfig) -> list[_Rate]:
     rule = "a speech model makes the codes of this run, and other hearings are spectrograms: choose 1"
     works = loaded.finest.speech_layer is None or reading.hearings == 1
     require(works, "compare.hearings", reading.hearings, rule)
+    rule = "codes at several rates and codes of a speech model are hard: choose hard"
+    works = reading.assignments == "hard" or (loaded.finest.speech_layer is None and not codes_format.rates)
+    require(works, "compare.assignments", reading.assignments, rule)
     require_same_codebook(language_model.format, codes_format, owner=language_model.name)
     if not codes_format.rates:
         return [_rate(tokenizer, model, codes_format, bag=BAG_OF_CODES, gpt=GPT)]

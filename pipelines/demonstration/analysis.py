@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from audio.decoding import RecordingError
 from audio.reading import read, read_beginning, resampled
@@ -17,9 +18,11 @@ from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from pipelines.demonstration.models import DemoModels
 from pipelines.demonstration.predictions import Predictor
+from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes
 from tokenizer.pictures import pictures
 from tokenizer.rates import split_rates
+from tokenizer.signals import quantised_vectors, soft_codes
 
 SILENT = InspectionConfig().silence_peak  # of full scale
 BEYOND = 0.1  # seconds that are read of a longer sound, to see that it is longer
@@ -87,17 +90,18 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
         original=spectrograms["0:original"].cpu().numpy(),
         decoded=spectrograms["0:codebook"].cpu().numpy(),
         surprise=surprise(models.language_model, codes),
-        answers=None if predictor is None else predictor.scores(_codes_for(predictor, path, finest, models)),
+        answers=None if predictor is None else predictor.scores(_codes_for(predictor, path, waveform, models)),
     )
 
 
-def _codes_for(predictor: Predictor, path: Path, codes: Codes, models: DemoModels) -> Codes:
-    """Return the ``codes`` of a sound, or those of its trimmed sound if the clips of the probe were trimmed."""
-    trim_db = predictor.about.trim_db
-    if trim_db is None:
-        return codes
-    tokenizer = models.tokenizer.finest
-    return tokenizer.encode(resampled(trim_ends(read(path), trim_db), tokenizer.format.sample_rate))
+def _codes_for(predictor: Predictor, path: Path, waveform: Waveform, models: DemoModels) -> Codes | SoftCodes:
+    """Return the codes of a sound as the probe reads them; it is trimmed if the clips of the probe were trimmed."""
+    about, tokenizer, sound = predictor.about, models.tokenizer.finest, waveform
+    if about.trim_db is not None:
+        sound = resampled(trim_ends(read(path), about.trim_db), tokenizer.format.sample_rate)
+    if about.recipe.assignments == "hard":
+        return tokenizer.encode(sound)
+    return soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, sound.samples)))
 
 
 def read_sound(path: Path, sample_rate: int, *, max_seconds: float) -> Waveform:

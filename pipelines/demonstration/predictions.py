@@ -13,6 +13,7 @@ from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.rate_model import RateLanguageModel
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key
+from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat
 
 TRIED_STEPS = 3  # of the codes that a probe is tried with; poolings over thirds need no more
@@ -38,12 +39,12 @@ class Predictor:
         values = np.zeros((TRIED_STEPS, form.streams), np.int32)
         self.scores(Codes(values=values, num_samples=TRIED_STEPS * form.samples_per_code, format=form))
 
-    def scores(self, codes: Codes) -> dict[str, float]:
-        """Return the score of each class, the highest first, for codes of the finest rate."""
+    def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
+        """Return the score of each class, the highest first, for codes of the finest rate, as the probe reads them."""
         scores = self.probe.scores(self._features(codes))[0]
         return {self.about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
 
-    def _features(self, codes: Codes) -> FloatArray:
+    def _features(self, codes: Codes | SoftCodes) -> FloatArray:
         """Compute the vector ``(1, dim)`` that the probe reads."""
         recipe, model = self.about.recipe, self.language_model
         match method_of_key(self.about.of):

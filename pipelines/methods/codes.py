@@ -16,7 +16,7 @@ def _bags(study: Study) -> Made:
     from pipelines.stages.features import code_features
 
     return Made(
-        trained=(*study.heard_entries, *study.coded.entries), features=code_features(study.session, study.coded)
+        trained=(*study.heard_entries, *study.coded_entries), features=code_features(study.session, study.read_codes)
     )
 
 
@@ -27,13 +27,13 @@ def _states(study: Study) -> Made:
     assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
     attentive, surprise = own.attentive, own.surprise
     entry = gpt_features(
-        study.session, study.coded, codec.lm, states=own.states, attentive=attentive, surprise=surprise
+        study.session, study.read_codes, codec.lm, states=own.states, attentive=attentive, surprise=surprise
     )
-    return Made(trained=(*study.heard_entries, *study.coded.entries), features=entry)
+    return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 
 def _filtered(study: Study) -> Made:
-    from pipelines.stages.filtered import filtered_features
+    from pipelines.stages.soft_codes import filtered_features
 
     codec = study.codec
     assert codec.lm is not None, "the chain trains the language model before it filters codes"
@@ -45,8 +45,8 @@ def _untrained_states(study: Study) -> Made:
     from pipelines.stages.features import random_gpt_features
 
     own, states = study.options.lm, study.options.compare.states
-    entry = random_gpt_features(study.session, study.coded, own.gpt, states=states, seed=own.fit.seed)
-    return Made(trained=(*study.heard_entries, *study.coded.entries), features=entry)
+    entry = random_gpt_features(study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed)
+    return Made(trained=(*study.heard_entries, *study.coded_entries), features=entry)
 
 
 def _untrained_candidates(options: Options) -> int:

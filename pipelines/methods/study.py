@@ -13,12 +13,14 @@ from lm.vectors import VectorConfig
 from pipelines.rates.codebooks import Codebook
 from pipelines.rates.language_models import RateModels
 from pipelines.stages.codes import heard_codes
-from pipelines.stages.features import HeardCodes
+from pipelines.stages.features import CodesOfClips, HeardCodes
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import LanguageModelSettings
+from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import heard_frames, open_heard, spectrograms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry
+from tokenizer.assignments import Assignments
 from training.state import FitConfig
 
 T = TypeVar("T")
@@ -47,6 +49,8 @@ class CompareOptions(Protocol):
     def vectors(self) -> VectorConfig: ...
     @property
     def states(self) -> tuple[States, ...]: ...
+    @property
+    def assignments(self) -> Assignments: ...
     @property
     def attentive(self) -> bool: ...
     @property
@@ -118,6 +122,21 @@ class Study:
     def coded(self) -> HeardCodes:
         """The codes of the clips in all hearings."""
         return self._heard_codes(self.codec.tokenizer, self.codec.codes)
+
+    @cached_property
+    def read_codes(self) -> CodesOfClips:
+        """The codes that the bag of codes and both GPTs read, hard or soft."""
+        if self.options.compare.assignments == "hard":
+            return self.coded
+        tokenizer = self.codec.tokenizer
+        return HeardSoftCodes(
+            session=self.session, manifest=self.manifest, tokenizer=tokenizer, heard=self.heard, vectors=self.vectors
+        )
+
+    @property
+    def coded_entries(self) -> tuple[Entry, ...]:
+        """The entries of hard codes in other hearings, where methods read them."""
+        return self.coded.entries if self.options.compare.assignments == "hard" else ()
 
     def coded_at(self, number: int, *, alone: bool = False) -> HeardCodes:
         """The codes of a rate in all hearings, with those of all coarser rates unless it is ``alone``."""

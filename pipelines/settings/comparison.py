@@ -15,6 +15,7 @@ from lm.vectors import ONE_HEARING, Layers, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.own import own_method
 from pipelines.methods.table import METHODS, ROWS
+from tokenizer.assignments import Assignments
 
 QUICK_FOLDS = 2  # of a quick comparison
 
@@ -28,6 +29,7 @@ class ReadingConfig:
     hearings: int = 1  # of each clip, for every method
     hearing_rates: float = ONE_HEARING.hearing_rates  # ratio: hearings are up to so much slower or faster
     states: tuple[States, ...]  # of the GPT's layers, which probes may read
+    assignments: Assignments = "hard"  # of the sound to the codes that the bag of codes and the GPTs read
 
     def __post_init__(self) -> None:
         if not self.states or len({*self.states}) != len(self.states):
@@ -62,7 +64,8 @@ class ComparisonConfig(ReadingConfig):
         for option in ("attentive", "surprise"):
             if getattr(self, option) and "residual" not in self.states:
                 raise InputError(f"compare.{option}=true needs residual states; add residual to compare.states")
-
+            if getattr(self, option) and self.assignments == "soft":
+                raise InputError(f"compare.{option}=true needs hard codes; add compare.assignments=hard")
         self._require_references()
 
     def _require_references(self) -> None:

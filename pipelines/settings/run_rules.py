@@ -117,6 +117,11 @@ def _require_rates(settings: "RunSettings") -> None:
             "stages has rates, which compares codes at several rates, and tokenizer.rates is null: add "
             "tokenizer.rates=[8,4,2], or leave the stage out"
         )
+    if rates is not None and settings.probed_methods and settings.compare.assignments == "soft":
+        raise InputError(
+            f"tokenizer.rates is {list(rates)}, and the models of several rates read hard codes: choose "
+            "compare.assignments=hard or tokenizer.rates=null"
+        )
     if rates is None or not settings.trains_rates:
         return
     settings.lm.divided(len(rates))

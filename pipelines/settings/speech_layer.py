@@ -76,5 +76,7 @@ def _impossible(settings: "RunSettings") -> Iterator[tuple[str, str]]:
         yield f"lm.views.warps={views.warps}", "use 0: warped copies are spectrograms"
     if settings.probed_methods and settings.compare.hearings > 1:
         yield f"compare.hearings={settings.compare.hearings}", "use 1: other hearings are spectrograms"
+    if settings.probed_methods and settings.compare.assignments == "soft":
+        yield "compare.assignments=soft", "use hard"
     if read := [name for name in READ_LOG_MEL if settings.probes(name)]:
         yield f"compare.methods with {' and '.join(read)}", "leave out; the method wav2vec2 probes the states"

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,7 +33,8 @@ from lm.vectors import ONE_HEARING, VectorConfig, average
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
 from pipelines.store.stored_features import FEATURES, GPT, joined_rows, method_of_key, stacked_rows, write_features
-from tokenizer.codes import Codes
+from tokenizer.assignments import SoftCodes
+from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import read_codes
 from tokenizer.rates import join_rates
@@ -41,6 +43,7 @@ from tokenizer.tokenizer import Tokenizer
 
 BAG_OF_CODES = "bag_of_codes"  # the method
 CLIPS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
+CodesVectors = Callable[[Sequence[Codes | SoftCodes]], Mapping[str, FloatArray]]  # a row for each recording
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
@@ -124,6 +127,23 @@ def _pool_signals(
     return features
 
 
+class CodesOfClips(Protocol):
+    """The codes of a corpus in all hearings, hard or soft."""
+
+    @property
+    def vectors(self) -> VectorConfig: ...
+    @property
+    def keys(self) -> dict[str, str]:
+        """The inputs of a recipe."""
+
+    @property
+    def format(self) -> CodesFormat:
+        """Meaning of the codes."""
+
+    def pooled(self, pool_clips: CodesVectors) -> dict[str, FloatArray]:
+        """Pool the codes of all clips, many at a time, and average the vectors over the hearings."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeardCodes:
     """The codes of a corpus: of the recordings as they are, and of the other hearings."""
@@ -145,7 +165,12 @@ class HeardCodes:
         """The entry of the other hearings, if there are any."""
         return (self.heard,) if self.heard else ()
 
-    def pooled(self, pool_clips: Callable[[Sequence[Codes]], Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    @property
+    def format(self) -> CodesFormat:
+        """Meaning of the codes of this rate."""
+        return read_codes(self.codes.folder)[0]
+
+    def pooled(self, pool_clips: CodesVectors) -> dict[str, FloatArray]:
         """Pool the codes of all clips, `CLIPS_AT_ONCE` at a time, and average the vectors over the hearings."""
         return joined_rows(average(map(pool_clips, block)) for block in self._blocks())
 
@@ -163,12 +188,12 @@ class HeardCodes:
             yield [block, *(heard[place::places] for place in range(places if self.heard else 0))]
 
 
-def code_features(session: Session, coded: HeardCodes, *, of: str = BAG_OF_CODES) -> Entry:
+def code_features(session: Session, coded: CodesOfClips, *, of: str = BAG_OF_CODES) -> Entry:
     """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
     poolings = coded.vectors.poolings
     recipe = Recipe("code_features", 1, config={**coded.vectors.key, **_named(of, BAG_OF_CODES)}, inputs=coded.keys)
 
-    def bags(clips: Sequence[Codes]) -> dict[str, FloatArray]:
+    def bags(clips: Sequence[Codes | SoftCodes]) -> dict[str, FloatArray]:
         return {f"{of}:{each}": np.stack([bag_of_codes(codes, each) for codes in clips]) for each in poolings}
 
     def make(folder: Path) -> None:
@@ -179,7 +204,7 @@ def code_features(session: Session, coded: HeardCodes, *, of: str = BAG_OF_CODES
 
 def gpt_features(
     session: Session,
-    coded: HeardCodes,
+    coded: CodesOfClips,
     model_entry: Entry,
     *,
     states: Sequence[States] = RESIDUAL,
@@ -203,7 +228,7 @@ def gpt_features(
 
 
 def random_gpt_features(
-    session: Session, coded: HeardCodes, config: GPTConfig, *, seed: int, states: Sequence[States] = RESIDUAL
+    session: Session, coded: CodesOfClips, config: GPTConfig, *, seed: int, states: Sequence[States] = RESIDUAL
 ) -> Entry:
     """Compute states of an untrained GPT: a baseline for the architecture without learning."""
     options = {**coded.vectors.network_key, "gpt": asdict(config), "seed": seed, **_states(states)}
@@ -211,7 +236,7 @@ def random_gpt_features(
 
     @one_thread()
     def make(folder: Path) -> None:
-        model = LanguageModel.create(config, read_codes(coded.codes.folder)[0], seed=seed)
+        model = LanguageModel.create(config, coded.format, seed=seed)
         model.gpt.to(session.gang.device).eval()
         states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
         write_features(folder, coded.pooled(states_of), of="random_gpt")

@@ -1,13 +1,20 @@
 """Pooled hidden states of clips."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from torch.nn.functional import one_hot
 
 from foundation.errors import InputError
 from lm.embeddings import embed, embed_attentively, layer_features, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import ALL_POOLINGS, POOLINGS, FloatArray, Pooling, pool
-from tests.lm.tiny import TINY, random_codes
+from lm.vectors import VectorConfig
+from tests.lm import reference
+from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
+from tokenizer.assignments import SoftCodes
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 10_000])
@@ -74,6 +81,53 @@ def test_states_over_time_are_those_of_the_wanted_layers(model: LanguageModel, s
     if steps:
         layers = model.hidden_states(codes).unflatten(1, (-1, streams)).mean(2).numpy()  # (layers, time, model_dim)
         np.testing.assert_allclose(found, np.concatenate([layers[2], layers[0]], axis=1), atol=1e-6)
+
+
+class _OneHot(SoftCodes):
+    """Sound that is at no distance from its codes."""
+
+    def shares(self, start: int, stop: int) -> torch.Tensor:
+        return one_hot(torch.from_numpy(self.codes.values[start:stop].astype(np.int64)), 7).float()
+
+
+def _soft(steps: int, streams: int, kind: type[SoftCodes] = SoftCodes) -> SoftCodes:
+    rng = torch.Generator().manual_seed(steps)
+    codes = random_codes(steps, streams=streams, seed=steps)
+    bottlenecks, codebooks = torch.randn(steps, streams, 4, generator=rng), torch.randn(1, 7, 4, generator=rng)
+    return kind(codes=codes, bottlenecks=bottlenecks, codebooks=codebooks)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_soft_codes_of_one_share_each_are_read_as_hard_codes(model: LanguageModel, inner: bool) -> None:
+    soft = [_soft(steps, model.format.streams, _OneHot) for steps in (5, 60, 1, 24)]  # also of several windows
+    hard = embed(model, [each.codes for each in soft], poolings=ALL_POOLINGS, inner=inner)
+    found = embed(model, soft, poolings=ALL_POOLINGS, batch_tokens=70, inner=inner)
+    for pooling in ALL_POOLINGS:
+        np.testing.assert_allclose(found[pooling], hard[pooling], atol=1e-5)
+
+
+def test_soft_codes_are_read_as_means_of_embeddings(model: LanguageModel) -> None:
+    """The oracle sums the embeddings code by code, and applies the formulas of the layers."""
+    gpt, streams, steps = model.gpt, model.format.streams, 8
+    soft = _soft(steps, streams)
+    shares, table = soft.shares(0, steps), gpt.transformer.decoder_frontend.embed.weight  # type: ignore[union-attr]
+    rows = [table[gpt.vocabulary.bos]]
+    for step in range(steps):
+        each = [sum(shares[step, s, k] * table[7 * s + k] for k in range(7)) for s in range(streams)]
+        rows += [sum(each)] if gpt.by_step else each
+    inner = torch.stack(reference.inner_activations(gpt, torch.stack(rows)))[:, 1:].numpy()
+    found = layer_features(model, [soft], of=("inner",), vectors=VectorConfig(poolings=("thirds_max",)))
+    for layer in range(TINY.layers):
+        expected = _pooled(inner[layer], 1 if gpt.by_step else streams, "thirds_max")
+        np.testing.assert_allclose(found[f"inner_{layer + 1}:thirds_max"][0], expected, atol=1e-4)
+
+
+def test_what_soft_codes_cannot_tell_is_refused(model: LanguageModel) -> None:
+    with pytest.raises(InputError, match="attentive"):
+        layer_features(model, [_soft(5, model.format.streams)], surprise=True)
+    upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
+    with pytest.raises(InputError, match="assignments=hard"):
+        embed(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
 
 
 def test_codes_of_another_codebook_are_refused(model: LanguageModel) -> None:

@@ -21,6 +21,7 @@ from lm.pooling import (
 )
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
+from tokenizer.assignments import SoftCodes, soft_assignments
 
 
 def test_mean_and_thirds_of_nine_steps() -> None:
@@ -41,6 +42,19 @@ def test_a_bag_of_codes_is_the_pool_of_one_hot_codes(steps: int, streams: int, p
     codes = random_codes(steps, streams=streams)
     one_hot = np.eye(7, dtype=np.float32)[codes.values].reshape(steps, -1)
     np.testing.assert_allclose(bag_of_codes(codes, pooling), pool(one_hot, pooling), atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ALL_POOLINGS)
+@pytest.mark.parametrize("streams", [1, 3])
+def test_a_bag_of_soft_codes_is_the_pool_of_their_shares(
+    streams: int, pooling: Pooling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lm.pooling.STEPS_AT_ONCE", 4)  # in three pieces
+    rng = torch.Generator().manual_seed(0)
+    bottlenecks, codebooks = torch.randn(10, streams, 4, generator=rng), torch.randn(1, 7, 4, generator=rng)
+    soft = SoftCodes(codes=random_codes(10, streams=streams), bottlenecks=bottlenecks, codebooks=codebooks)
+    shares = soft_assignments(bottlenecks, codebooks).reshape(10, -1).numpy()
+    np.testing.assert_allclose(bag_of_codes(soft, pooling), pool(shares, pooling), atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ALL_POOLINGS)

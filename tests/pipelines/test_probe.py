@@ -28,16 +28,18 @@ def test_a_run_is_probed_on_its_own_corpus_again(finished_run: FinishedRun, tmp_
     assert "GPT ahead by" in " ".join(done.stdout.split())
 
 
+@pytest.mark.parametrize("assignments", ["hard", "soft"])
 @pytest.mark.slow
-def test_recordings_are_probed_in_several_hearings(finished_run: FinishedRun, tmp_path: Path) -> None:
+def test_recordings_are_probed_in_several_hearings(assignments: str, finished_run: FinishedRun, tmp_path: Path) -> None:
     words = (f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}")
     reading = ("compare.hearings=2", "compare.poolings=[thirds_max]", "compare.layers=[last]", "compare.states=[inner]")
-    done = called(*words, *EMBEDDED, *reading, "probe.classifier=ridge", "probe.learning_curve=[]", command="probe")
+    reading += (f"compare.assignments={assignments}", "probe.classifier=ridge", "probe.learning_curve=[]")
+    done = called(*words, *EMBEDDED, *reading, command="probe")
     assert done.returncode == 0, done.stderr
     rows = {row["of"]: row for row in json.loads((tmp_path / "probe.json").read_text())["methods"]}
     assert [each["of"] for each in rows["bag_of_codes"]["candidates"]] == ["bag_of_codes:thirds_max"]
     assert all("inner" in each["of"] for each in rows["gpt"]["candidates"])
-    assert len([*(tmp_path / "store/heard_codes").glob("*/entry.json")]) == 1
+    assert len([*(tmp_path / "store/heard_codes").glob("*/entry.json")]) == (assignments == "hard")
 
 
 @pytest.mark.slow

@@ -9,20 +9,17 @@ import torch
 
 from foundation.errors import InputError
 from foundation.files import file_hash
-from foundation.progress import Terminal
 from foundation.threads import use_threads
 from lm.gpt import GPTConfig
 from pipelines.settings.run import run_settings
 from pipelines.stages.features import HeardCodes, random_gpt_features
-from pipelines.store.session import Session
-from pipelines.store.store import Entry, Recipe, Store
+from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES
-from tests.pipelines.tiny import tiny_tokenizer
+from tests.pipelines.tiny import session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import composed, entries, run, stored
 from tokenizer.codebook import fit_codebook
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
-from training.gangs import Alone
 
 INDEPENDENT = {  # of the number of threads, byte for byte
     *("sample", "autoencoder", "tokenizer", "codes", "views", "health", "waveforms", "spectrograms"),
@@ -81,11 +78,6 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
     finally:
         use_threads(before)
     assert len(hashes) == 1
-
-
-def session_of(place: Path) -> Session:
-    gang = Alone(torch.device("cpu"))
-    return Session(store=Store(place), gang=gang, terminal=Terminal(), folder=place, workers=1)
 
 
 def _sum(folder: Path) -> None:

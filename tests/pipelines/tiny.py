@@ -8,18 +8,20 @@ import torch
 from audio.recordings.manifest import Manifest
 from audio.spectrogram import SpectrogramConfig
 from audio.waveform import FloatArray
+from foundation.progress import Terminal
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from pipelines.stages.playback import ListeningConfig, Playback
 from pipelines.store.session import Session
-from pipelines.store.store import Entry
+from pipelines.store.store import Entry, Store
 from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.config import TokenizerConfig
 from tokenizer.patches import PatchConfig
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import combined_format
 from tokenizer.tokenizer import Tokenizer
+from training.gangs import Alone
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet.network import WaveNet, WaveNetConfig
 
@@ -120,3 +122,9 @@ def sweep(seconds: float, sample_rate: int, *, low: float = 200) -> FloatArray:
     phase = 2 * np.pi * low * seconds / np.log(4) * (4 ** (time / seconds) - 1)
     tone: FloatArray = (0.3 * np.sin(phase)).astype(np.float32)
     return tone
+
+
+def session_of(place: Path) -> Session:
+    """A session of this process alone, whose store and run folder are one place."""
+    gang = Alone(torch.device("cpu"))
+    return Session(store=Store(place), gang=gang, terminal=Terminal(), folder=place, workers=1)

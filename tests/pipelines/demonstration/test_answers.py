@@ -20,7 +20,11 @@ from torch import nn
 
 from audio.waveform import Waveform
 from foundation.errors import InputError
+from lm.embeddings import layer_features
+from lm.model import LanguageModel
+from lm.pooling import bag_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
+from lm.vectors import VectorConfig
 from pipelines.demonstration.analysis import Analysis
 from pipelines.demonstration.answers import AVERAGE, ContinuationView, DemoAnswers
 from pipelines.demonstration.continuing import Request, mostly_silent, prompt_of
@@ -29,7 +33,10 @@ from pipelines.demonstration.models import MISSING, DemoModels
 from pipelines.demonstration.options import DemoConfig
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
+from tokenizer.assignments import Assignments
 from tokenizer.rates import split_rates
+from tokenizer.signals import quantised_vectors, soft_codes
+from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
 from vocoder.kinds.kind import Kind
 from vocoder.kinds.wavenet import WAVENET
@@ -51,11 +58,13 @@ def options(model: Path, **changes: object) -> DemoConfig:
     return DemoConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
 
 
-def save_probe(run: Path, of: str, dim: int, *, trim_db: float | None = None) -> Path:
+def save_probe(
+    run: Path, of: str, dim: int, *, trim_db: float | None = None, assignments: Assignments = "hard"
+) -> Path:
     """Add a probe with random weights to a run."""
     about = ProbeDescription(
         of=of,
-        recipe=VectorRecipe(),
+        recipe=VectorRecipe(assignments=assignments),
         classes=("one", "two", "three"),
         dim=dim,
         power=1.0,
@@ -357,6 +366,23 @@ def test_a_probe_reads_sounds_without_silent_ends_if_it_was_fitted_so(tmp_path: 
     whole = analysed(trimming, tmp_path / "whole.wav")
     assert whole.waveform.seconds == pytest.approx(1.8, abs=0.001)  # the rest of the page has the whole sound
     np.testing.assert_array_equal(whole.codes.values, analysed(plain, tmp_path / "whole.wav").codes.values)
+
+
+@pytest.mark.parametrize("of", ["gpt/layer_1:mean", "bag_of_codes:mean"])
+def test_a_probe_of_soft_codes_is_given_them(of: str, tmp_path: Path, tone: Path) -> None:
+    dim = GPT.model_dim if of.startswith("gpt") else 8
+    hard = answers_of(save_probe(save_run(tmp_path, seed=0), of, dim)).show(tone).answers
+    soft = answers_of(save_probe(tmp_path, of, dim, assignments="soft"))
+    shown, tokenizer = soft.show(tone).answers, Tokenizer.from_pretrained(tmp_path / "tokenizer")
+    codes = soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, analysed(soft, tone).waveform.samples)))
+    if of.startswith("gpt"):
+        model = LanguageModel.from_pretrained(tmp_path / "lm")
+        vector = layer_features(model, [codes], vectors=VectorConfig(poolings=("mean",)))["layer_1:mean"]
+    else:
+        vector = bag_of_codes(codes, "mean")[None]
+    scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(vector)[0]
+    assert shown == pytest.approx(dict(zip(("one", "two", "three"), scores.tolist(), strict=True)), abs=1e-5)
+    assert shown != hard
 
 
 def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Path) -> None:

@@ -78,3 +78,9 @@ def test_a_comparison_of_nothing_is_refused() -> None:
 def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         config(**changes)
+
+
+@pytest.mark.parametrize("option", ["attentive", "surprise"])
+def test_the_surprise_at_soft_codes_is_refused(option: str) -> None:
+    with pytest.raises(InputError, match=rf"compare\.{option}=true needs hard codes; add compare\.assignments=hard"):
+        config(**{option: True, "assignments": "soft"})

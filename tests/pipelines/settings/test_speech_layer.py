@@ -54,6 +54,7 @@ def test_the_autoencoder_has_no_layer() -> None:
         (["tokenizer.dynamic_ranges=[22,50]"], "tokenizer.dynamic_ranges"),
         (["lm.views.warps=2"], "lm.views.warps=2"),
         (["compare.hearings=3"], "compare.hearings=3"),
+        (["compare.assignments=soft"], "compare.assignments=soft .use hard"),
         (["compare.methods=[gpt,bottleneck]"], "compare.methods with bottleneck .leave out"),
         (["lm.views.warps=2", "compare.hearings=3"], "lm.views.warps=2 .* and compare.hearings=3"),
     ],

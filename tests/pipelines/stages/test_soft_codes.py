@@ -1,0 +1,114 @@
+"""Soft codes of clips in several hearings, and codes that the GPT filters, against loops over time steps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.numpy import load_file as read_features
+
+from audio.reading import read
+from audio.recordings.manifest import Clip, Manifest
+from lm.embeddings import embed
+from lm.filtered import filtered
+from lm.gpt import GPTConfig
+from lm.model import LanguageModel
+from lm.pooling import pool
+from lm.vectors import VectorConfig
+from pipelines.stages.features import code_features, gpt_features
+from pipelines.stages.soft_codes import HeardSoftCodes, bottlenecks_of_hearings, filtered_codes
+from pipelines.stages.stored_arrays import heard_frames, open_heard
+from pipelines.store.store import Entry
+from pipelines.store.stored_features import FEATURES
+from tests.pipelines.tiny import save_tokenizer, session_of, sweep
+from tokenizer.assignments import soft_assignments
+from tokenizer.codes import Codes
+from tokenizer.encoder import Encoder
+from tokenizer.signals import quantised_vectors, signals, soft_codes, whole_patches
+
+
+def test_a_filter_is_evidence_times_prediction() -> None:
+    heard, expected = torch.tensor([[0.5, 0.3, 0.2]]), torch.tensor([[0.1, 0.1, 0.8]])
+    wanted = torch.tensor([[0.05, 0.03, 0.16]]) / 0.24
+    torch.testing.assert_close(filtered(heard, expected), wanted)
+    assert torch.isfinite(filtered(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))).all()
+
+
+def test_filtered_codes_are_what_a_loop_over_steps_finds(tmp_path: Path) -> None:
+    tokenizer = save_tokenizer(tmp_path, seed=0, mels=8)  # two streams
+    config = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=17, dropout=0.0)
+    model = LanguageModel.create(config, tokenizer.format, seed=0)
+    bottlenecks = 0.3 * torch.randn(20, 2, 4, generator=torch.Generator().manual_seed(0))
+    encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
+    found = torch.cat([*filtered_codes(encoder, model, bottlenecks.flatten(1))])  # several windows
+    values = tokenizer.nearest(bottlenecks).to(torch.int32).numpy()
+    evidence = soft_assignments(bottlenecks, tokenizer.codebooks)
+    assert found.shape == evidence.shape == (20, 2, 8)
+    for step in range(20):
+        for stream in range(2):
+            predicted = np.exp([_log_probability(model, values, step, stream, code) for code in range(8)])
+            product = evidence[step, stream].numpy() * predicted
+            np.testing.assert_allclose(found[step, stream], product / product.sum(), atol=1e-5)
+
+
+def _log_probability(model: LanguageModel, values: np.ndarray, step: int, stream: int, code: int) -> float:
+    """What the model gives to a code in the place of the one that was heard."""
+    other = values.copy()
+    other[step, stream] = code
+    codes = Codes(values=other, num_samples=len(other) * model.format.samples_per_code, format=model.format)
+    return float(model.log_probabilities(codes)[step, stream])
+
+
+def _recordings(folder: Path) -> Manifest:
+    rate, lengths = 4000, (1800, 4000, 700, 2600)
+    clips = []
+    for number, length in enumerate(lengths):
+        soundfile.write(folder / f"{number}.wav", sweep(length / rate, rate), rate)
+        size = (folder / f"{number}.wav").stat().st_size
+        clip = Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=size, sha256=str(number))
+        clips.append(clip)
+    return Manifest(root=folder, clips=tuple(clips))
+
+
+@pytest.mark.parametrize("at_once", [1, 200, 100_000])
+@pytest.mark.parametrize("hearings", [1, 3])
+def test_bags_of_soft_codes_are_means_over_the_hearings(
+    hearings: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.stages.soft_codes.STEPS_AT_ONCE", at_once)
+    tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
+    session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=hearings, poolings=("thirds_max",))
+    heard = open_heard(heard_frames(session, manifest, tokenizer.config.audio, vectors), vectors)
+    entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
+    coded = HeardSoftCodes(session=session, manifest=manifest, tokenizer=entry, heard=heard, vectors=vectors)
+    assert coded.format == tokenizer.format
+    found = read_features(code_features(session, coded).folder / FEATURES)["bag_of_codes:thirds_max"]
+    assert found.shape == (4, 4 * 2 * 8)
+    for row, clip in zip(found, manifest.clips, strict=True):
+        sound = read(tmp_path / clip.path, tokenizer.config.audio.sample_rate).samples
+        bottlenecks = [torch.from_numpy(quantised_vectors(tokenizer, sound))]
+        for frames in heard.of(clip) if heard else ():
+            pieces = [whole_patches(frames, tokenizer.patch_frames)]
+            bottlenecks += [torch.cat([each for _, each in signals(tokenizer, pieces)])]
+        shares = [soft_assignments(each.reshape(len(each), 2, -1), tokenizer.codebooks) for each in bottlenecks]
+        wanted = np.mean([pool(each.flatten(1).numpy(), "thirds_max") for each in shares], axis=0)
+        np.testing.assert_allclose(row, wanted, atol=1e-5)
+        assert row.sum() == pytest.approx(2 * 3 + row[-16:].sum(), abs=1e-4)  # shares of two streams sum to 1
+
+
+def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
+    tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
+    config = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=17, dropout=0.0, init_std=0.3)
+    model = LanguageModel.create(config, tokenizer.format, seed=0)
+    model.save_pretrained(tmp_path / "lm")
+    session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=2, poolings=("mean",), layers=("last",))
+    heard = open_heard(heard_frames(session, manifest, tokenizer.config.audio, vectors), vectors)
+    made = [Entry(stage=name, key="own", folder=tmp_path / name, reused=True) for name in ("tokenizer", "lm")]
+    coded = HeardSoftCodes(session=session, manifest=manifest, tokenizer=made[0], heard=heard, vectors=vectors)
+    features = read_features(gpt_features(session, coded, made[1], states=("inner",)).folder / FEATURES)
+    encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
+    for row, clip in zip(features["gpt/inner_1:mean"], manifest.clips, strict=True):
+        both = [soft_codes(tokenizer, each) for each in bottlenecks_of_hearings(encoder, heard, clip)]
+        wanted = embed(model, both, poolings=("mean",), inner=True)["mean"][0].mean(0)
+        np.testing.assert_allclose(row, wanted, atol=1e-5)
