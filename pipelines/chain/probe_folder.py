@@ -27,11 +27,13 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
     place = folder / KIND.part
     if (place / CONFIG).is_file():  # of an earlier run in this folder
         shutil.rmtree(place, ignore_errors=True)
-    if "probe" not in made or (found := _method(made, settings)) is None:
+    if "probe" not in made:
+        return
+    rows = {str(row["of"]): row for row in cast(Sequence[Mapping[str, Any]], made["probe"].read_json(PROBE)["methods"])}
+    if (found := _method(made, settings, [*rows])) is None:
         return
     method, candidates = found
-    rows = cast(Sequence[Mapping[str, Any]], made["probe"].read_json(PROBE)["methods"])
-    (row,) = (row for row in rows if row["of"] == method)
+    row = rows[method]
     config, compare, chosen = settings.probe, settings.compare, str(row["chosen"])
     with threadpool_limits(1):  # more threads round sums in another way
         probe = FittedProbe.fit(
@@ -62,9 +64,14 @@ def _trim_db(manifest: Manifest, settings: RunSettings) -> float | None:
     return None if untrimmed else settings.corpus.inspection.trim_db
 
 
-def _method(made: Mapping[str, Entry], settings: RunSettings) -> tuple[str, StoredFeatures] | None:
+def _method(
+    made: Mapping[str, Entry], settings: RunSettings, probed: Sequence[str]
+) -> tuple[str, StoredFeatures] | None:
     """Return the method and its candidates; of several rates, the GPT of the comparison is not the run's own."""
     places = dict.fromkeys(entry.folder / FEATURES for entry in made.values())
     methods = features_by_method([file for file in places if file.is_file()])
     names = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
-    return next(((name, methods[name]) for name in names if name in methods), None)
+    if (name := next((name for name in names if name in methods and name in probed), None)) is None:
+        return None
+    with_codes = name == GPT and settings.compare.input
+    return name, methods[name].with_input(methods[BAG_OF_CODES]) if with_codes else methods[name]

@@ -119,7 +119,8 @@ def probe_run(config: dict[str, object]) -> None:
             shared=(*corpus.shared, *models),
         )
         pooled = _features(session, corpus.manifest, rates, settings.compare)
-        methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=())
+        inputs = {rate.gpt: rate.bag for rate in rates} if settings.compare.input else {}
+        methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=(), inputs=inputs)
         entry = collect_probes(session, corpus.manifest, methods, settings.probe)
     if gang.rank:
         return

@@ -12,6 +12,7 @@ from audio.recordings.manifest import Manifest
 from foundation.errors import InputError
 from pipelines.methods.method import Made, Method
 from pipelines.methods.study import Codec, Study
+from pipelines.methods.table import METHODS, inputs_of
 from pipelines.settings.run import RunSettings
 from pipelines.stages.probe import collect_probes, probe_methods, probe_task
 from pipelines.store.session import Session
@@ -27,20 +28,23 @@ def compare_methods(
     SimCLR and wav2vec 2.0 are also trained on ``unlabelled``, as the GPT is.
     """
     methods = settings.compare.all_methods
+    inputs = inputs_of(methods) if settings.compare.input else {}
+    needed = (*methods, *(METHODS[name] for name in sorted({*inputs.values()} - {each.name for each in methods})))
     study = Study(
         session=session,
         manifest=manifest,
         options=settings,
-        wanted=frozenset(method.name for method in methods),
+        wanted=frozenset(method.name for method in needed),
         codec=codec,
         unlabelled=tuple(unlabelled),
         task=probe_task(manifest, settings.probe),
     )
-    functions = dict.fromkeys(method.features for method in methods)
-    made = {function: make_features(study, function, methods) for function in functions}
+    functions = dict.fromkeys(method.features for method in needed)
+    made = {function: make_features(study, function, needed) for function in functions}
     entries = [each.features for each in made.values()]
     labelled = frozenset(method.name for method in methods if method.labels == "train")
-    rows = probe_methods(session, manifest, entries, settings.probe, labelled=labelled)
+    names = [method.name for method in methods]
+    rows = probe_methods(session, manifest, entries, settings.probe, only=names, labelled=labelled, inputs=inputs)
     scores = {method.head.name: made[method.features].features for method in methods if method.head}
     together = collect_probes(session, manifest, rows, settings.probe, scores=scores)
     return [*(entry for each in made.values() for entry in each.trained), *entries, *rows, together]

@@ -115,7 +115,7 @@ def _judge(
     methods = (SIGNALS & {*settings.compare.methods}) | {LOG_MEL}
     features = signal_features(session, manifest, codec.tokenizer, codec.autoencoder.key, methods)
     config = replace(settings.probe, choose_by="validation")
-    (chosen,) = probe_methods(session, manifest, [features], config, labelled=(), only=LOG_MEL)
+    (chosen,) = probe_methods(session, manifest, [features], config, labelled=(), only=[LOG_MEL])
     made = [features, chosen]
     if settings.compare.vectors != ONE_HEARING or config != settings.probe:  # the comparison has others of these names
         made = [replace(entry, stage=f"judging_{entry.stage}") for entry in made]

@@ -12,7 +12,7 @@ from lm.pooling import bag_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.rate_model import RateLanguageModel
 from pipelines.stages.features import BAG_OF_CODES
-from pipelines.store.stored_features import GPT, method_of_key
+from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat
 
@@ -47,6 +47,7 @@ class Predictor:
     def _features(self, codes: Codes | SoftCodes) -> FloatArray:
         """Compute the vector ``(1, dim)`` that the probe reads."""
         recipe, model = self.about.recipe, self.language_model
+        bags: dict[str, FloatArray] = {each: bag_of_codes(codes, each)[None] for each in recipe.vectors.poolings}
         match method_of_key(self.about.of):
             case "gpt" if isinstance(model, LanguageModel):
                 by_layer = layer_features(
@@ -58,9 +59,13 @@ class Predictor:
                     surprise=recipe.surprise,
                 )
                 vectors = {f"{GPT}/{key}": values for key, values in by_layer.items()}
+                vectors |= {
+                    with_input(key): np.hstack([values, bags[pooling_of(key)]])
+                    for key, values in vectors.items()
+                    if pooling_of(key) in bags
+                }
             case "bag_of_codes":
-                poolings = recipe.vectors.poolings
-                vectors = {f"{BAG_OF_CODES}:{each}": bag_of_codes(codes, each)[None] for each in poolings}
+                vectors = {f"{BAG_OF_CODES}:{pooling}": values for pooling, values in bags.items()}
             case _:
                 vectors = {}
         if self.about.of not in vectors:

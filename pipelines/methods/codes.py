@@ -98,6 +98,7 @@ BAG_OF_CODES = Method(
 )
 GPT = Method(
     row=Row(name="gpt", kind="codes", title="GPT", line=Line(marker="D"), places=("learning curves", "groups")),
+    input="bag_of_codes",
     candidates=_candidates,
     reads_lm=True,
     vector_size=_size,
@@ -117,6 +118,7 @@ RANDOM_GPT = Method(
         line=Line(marker="D", filled=False, dashes=":"),
         places=("summary",),
     ),
+    input="bag_of_codes",
     candidates=_untrained_candidates,
     vector_size=size_of_states,
     features=_untrained_states,

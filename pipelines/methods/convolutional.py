@@ -84,6 +84,7 @@ SIMCLR = Method(
         line=Line(marker="s"),
         places=("learning curves", "groups", "summary", "key figures"),
     ),
+    input="log_mel",
     candidates=_candidates,
     features=_simclr,
     training=Training(
@@ -105,6 +106,7 @@ SUPERVISED = Method(
         places=("groups", "summary", "key figures"),
     ),
     labels="train",
+    input="log_mel",
     candidates=_candidates,
     features=_supervised,
     training=Training(
@@ -115,6 +117,7 @@ RANDOM_CONV = Method(
     row=Row(
         name="random_conv", kind="untrained", title="CNN, untrained", line=Line(marker="s", filled=False, dashes=":")
     ),
+    input="log_mel",
     candidates=_candidates,
     features=_untrained,
 )

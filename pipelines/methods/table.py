@@ -13,7 +13,7 @@ from pipelines.methods.audio_transformer import (
 from pipelines.methods.chroma import CHROMA
 from pipelines.methods.codes import BAG_OF_CODES, FILTERED_CODES, GPT, RANDOM_GPT
 from pipelines.methods.convolutional import RANDOM_CONV, SIMCLR, SUPERVISED
-from pipelines.methods.method import Place, Row
+from pipelines.methods.method import Method, Place, Row
 from pipelines.methods.mfcc import MFCC
 from pipelines.methods.own import own_row
 from pipelines.methods.rates import BAGS, STATES
@@ -50,6 +50,11 @@ assert len(METHODS) == len(_ALL), "two methods of the table have the same name: 
 ROWS: dict[str, Row] = {
     row.name: row for method in METHODS.values() for row in (method.row, method.head) if row is not None
 }
+
+
+def inputs_of(methods: Iterable[Method]) -> dict[str, str]:
+    """Name the methods whose vectors are the inputs of networks, by the methods of these networks."""
+    return {method.name: method.input for method in methods if method.input is not None}
 
 
 def row_of(name: str) -> Row:

@@ -29,6 +29,7 @@ class ReadingConfig:
     hearings: int = 1  # of each clip, for every method
     hearing_rates: float = ONE_HEARING.hearing_rates  # ratio: hearings are up to so much slower or faster
     states: tuple[States, ...]  # of the GPT's layers, which probes may read
+    input: bool = False  # whether all layers of a network side by side include its input: codes or log-mel
     assignments: Assignments = "hard"  # of the sound to the codes that the bag of codes and the GPTs read
 
     def __post_init__(self) -> None:

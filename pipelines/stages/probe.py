@@ -35,8 +35,9 @@ def probe_methods(
     feature_entries: Sequence[Entry],
     config: ProbeConfig,
     *,
-    only: str | None = None,
+    only: Collection[str] | None = None,
     labelled: Collection[str],
+    inputs: Mapping[str, str] | None = None,
 ) -> tuple[Entry, ...]:
     """Probe every method, one at a time, with the same number of tries; an entry ``probed_METHOD`` for each.
 
@@ -44,20 +45,24 @@ def probe_methods(
 
     Args:
         feature_entries: entries with ``features.safetensors``, a row for each clip of the manifest.
-        only: the one method to probe; None: all.
+        only: the methods to probe; None: all.
         labelled: methods that were trained on all training labels. A learning curve means nothing for them, and their
             features know the labels of every training group, so validation clips choose, and never cross-validation.
+        inputs: by method, the one whose features are the input of its network; all layers side by side include it.
     """
     task = probe_task(manifest, config)
     keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
-    entries = []
-    for of, candidates in features_by_method(list(keys)).items():
-        if only in (None, of):
+    entries, by_method = [], features_by_method(list(keys))
+    for of, found in by_method.items():
+        if only is None or of in only:
+            own_input = (inputs or {}).get(of)
+            candidates = found if own_input is None else found.with_input(by_method[own_input])
             features = " ".join(keys[file] for file in candidates.files)
-            inputs = {"features": features, "labels": _labels_hash(manifest), **_parts_hash(task)}
+            read = {"features": features, "labels": _labels_hash(manifest), **_parts_hash(task)}
+            read |= {} if own_input is None else {"input": own_input}
             shares = tuple(share for share in config.learning_curve if share == 1 or of not in labelled)
             own = replace(config, choose_by="validation") if of in labelled else config
-            entries.append(_probe(session, task, own, of, candidates, inputs, shares))
+            entries.append(_probe(session, task, own, of, candidates, read, shares))
     return tuple(entries)
 
 

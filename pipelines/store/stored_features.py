@@ -22,6 +22,8 @@ FEATURES = "features.safetensors"  # in an entry
 SCORES = "scores.safetensors"  # beside them, for methods with their own classifier: `CLASS_SCORES`
 CLASS_SCORES = "scores"  # (clips, classes), probabilities
 PROBE = "probe.json"  # results of the probes, in their entry and in the folder of a run
+ALL_LAYERS = re.compile(r"/all_\w+:")  # in a key: all layers of a network side by side
+AS_RECORDED = "/as_recorded:"  # in a key of log-mel: before a mean is removed, which no network reads
 GPT: Final = "gpt"  # the method that all others are compared with
 
 
@@ -59,20 +61,42 @@ def write_features(
             save_file({CLASS_SCORES: scores}, beside)
 
 
-class StoredFeatures(Mapping[str, FloatArray]):
-    """Tensors ``(clips, dim)`` by key; none is kept in memory."""
+Part = tuple[Path, str]  # a file, and the key of a tensor in it
 
-    def __init__(self, places: Mapping[str, Path]) -> None:
-        """Store the file of each key."""
-        self._places = dict(places)
+
+class StoredFeatures(Mapping[str, FloatArray]):
+    """Tensors ``(clips, dim)`` by key, some of several parts side by side; none is kept in memory."""
+
+    def __init__(self, places: Mapping[str, Sequence[Part]]) -> None:
+        """Store the parts of each key."""
+        self._places = {key: tuple(parts) for key, parts in places.items()}
 
     @property
     def files(self) -> list[Path]:
         """The files that hold the tensors."""
-        return list(dict.fromkeys(self._places.values()))
+        return list(dict.fromkeys(file for parts in self._places.values() for file, _ in parts))
+
+    def with_input(self, own: "StoredFeatures") -> "StoredFeatures":
+        """Put the input of a network, the vectors ``own``, beside all of its layers under the same pooling.
+
+        Other candidates stay as they are, and so do poolings that the input does not have.
+        """
+        inputs = {pooling_of(key): parts for key, parts in own._places.items() if AS_RECORDED not in key}
+        places = dict[str, tuple[Part, ...]]()
+        for key, parts in self._places.items():
+            beside = inputs.get(pooling_of(key), ()) if ALL_LAYERS.search(key) else ()
+            places[with_input(key) if beside else key] = (*parts, *beside)
+        return StoredFeatures(places)
 
     def __getitem__(self, key: str) -> FloatArray:
-        with safe_open(self._places[key], framework="numpy") as file:
+        first, *others = self._places[key]
+        if not others:
+            return self._read(*first)
+        return np.concatenate([self._read(*part) for part in (first, *others)], axis=1)
+
+    @staticmethod
+    def _read(place: Path, key: str) -> FloatArray:
+        with safe_open(place, framework="numpy") as file:
             tensor: FloatArray = file.get_tensor(key)
         return tensor
 
@@ -92,7 +116,18 @@ def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
     keys: dict[str, list[str]] = {}
     for key in sorted(places, key=_natural):
         keys.setdefault(method_of_key(key), []).append(key)
-    return {of: StoredFeatures({key: places[key] for key in mine}) for of, mine in keys.items()}
+    return {of: StoredFeatures({key: [(places[key], key)] for key in mine}) for of, mine in keys.items()}
+
+
+def with_input(key: str) -> str:
+    """Name the candidate that has a network's input beside ``key``: gpt/all_inner_with_input:thirds."""
+    name, _, pooling = key.rpartition(":")
+    return f"{name}_with_input:{pooling}"
+
+
+def pooling_of(key: str) -> str:
+    """Return the pooling of a key: the part after its last ":"."""
+    return key.rpartition(":")[2]
 
 
 def method_of_key(key: str) -> str:

@@ -145,14 +145,21 @@ def test_a_killed_comparison_resumes_to_the_same_bytes(compared: Path, tmp_path:
 
 
 def test_soft_codes_are_read_by_what_was_trained_before(compared: Path, tmp_path: Path) -> None:
-    soft = ("compare.methods=[bag_of_codes,gpt,random_gpt]", "compare.attentive=false", "compare.surprise=false")
+    soft = (
+        "compare.methods=[gpt,random_gpt]",
+        "compare.input=true",
+        "compare.attentive=false",
+        "compare.surprise=false",
+    )
     shutil.copytree(compared / "store", tmp_path / "store")
     assert run(tmp_path / "store", tmp_path / "run", *FOLDS, *soft, "compare.assignments=soft") == 0
-    assert {row["of"] for row in section(tmp_path)["methods"]} == {"bag_of_codes", "gpt", "random_gpt"}
+    rows = section(tmp_path)["methods"]
+    assert {row["of"] for row in rows} == {"gpt", "random_gpt"}  # the codes are an input and no row
+    assert any("_with_input" in chosen for row in rows for chosen in row["chosen"].values())
     stages = json.loads((tmp_path / "run/results.json").read_text())["stages"]
     fresh = {stage["stage"] for stage in stages if not stage["reused"]}
     features = {"code_features", "gpt_features", "random_gpt_features"}
-    assert fresh == features | {"probe", "probed_bag_of_codes", "probed_gpt", "probed_random_gpt"}
+    assert fresh == features | {"probe", "probed_gpt", "probed_random_gpt"}
 
 
 # Who hears what

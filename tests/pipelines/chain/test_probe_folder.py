@@ -1,5 +1,7 @@
 """The probe that a run saves."""
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from pipelines.chain.probe_folder import write_probe
 from pipelines.settings.run import run_settings
 from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import composed, entries
+from tests.pipelines.tiny_chain import composed, entries, run
 
 
 def part_of_a_recording(clip: Clip) -> Clip:
@@ -55,3 +57,14 @@ def test_a_probe_says_how_its_clips_were_trimmed(
     probe = FittedProbe.from_pretrained(tmp_path / "probe")
     own = FittedProbe.from_pretrained(finished_run.folder / "probe")
     assert probe.description == replace(own.description, trim_db=wanted)
+
+
+def test_the_probe_of_soft_codes_beside_the_layers_is_saved(finished_run: FinishedRun, tmp_path: Path) -> None:
+    shutil.copytree(finished_run.store, tmp_path / "store")
+    reading = ("compare.methods=[gpt]", "compare.layers=[together]", "compare.assignments=soft", "compare.input=true")
+    assert run(tmp_path / "store", tmp_path / "run", "stages=[tokenizer,lm,probe]", *reading) == 0
+    (row,) = json.loads((tmp_path / "run/probe.json").read_text())["methods"]
+    about = FittedProbe.from_pretrained(tmp_path / "run/probe").description
+    assert about.of == row["chosen"]
+    assert "all_layers_with_input:" in about.of
+    assert about.recipe.assignments == "soft"

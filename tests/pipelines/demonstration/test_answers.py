@@ -368,9 +368,9 @@ def test_a_probe_reads_sounds_without_silent_ends_if_it_was_fitted_so(tmp_path: 
     np.testing.assert_array_equal(whole.codes.values, analysed(plain, tmp_path / "whole.wav").codes.values)
 
 
-@pytest.mark.parametrize("of", ["gpt/layer_1:mean", "bag_of_codes:mean"])
+@pytest.mark.parametrize("of", ["gpt/layer_1:mean", "gpt/all_layers_with_input:mean", "bag_of_codes:mean"])
 def test_a_probe_of_soft_codes_is_given_them(of: str, tmp_path: Path, tone: Path) -> None:
-    dim = GPT.model_dim if of.startswith("gpt") else 8
+    dim = GPT.model_dim * of.startswith("gpt") + 8 * ("layer_1" not in of)
     hard = answers_of(save_probe(save_run(tmp_path, seed=0), of, dim)).show(tone).answers
     soft = answers_of(save_probe(tmp_path, of, dim, assignments="soft"))
     shown, tokenizer = soft.show(tone).answers, Tokenizer.from_pretrained(tmp_path / "tokenizer")
@@ -379,7 +379,9 @@ def test_a_probe_of_soft_codes_is_given_them(of: str, tmp_path: Path, tone: Path
         model = LanguageModel.from_pretrained(tmp_path / "lm")
         vector = layer_features(model, [codes], vectors=VectorConfig(poolings=("mean",)))["layer_1:mean"]
     else:
-        vector = bag_of_codes(codes, "mean")[None]
+        vector = np.zeros((1, 0))
+    if "layer_1" not in of:
+        vector = np.hstack([vector, bag_of_codes(codes, "mean")[None]]).astype(np.float32)
     scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(vector)[0]
     assert shown == pytest.approx(dict(zip(("one", "two", "three"), scores.tolist(), strict=True)), abs=1e-5)
     assert shown != hard

@@ -269,3 +269,41 @@ def test_labels_that_tell_nothing_are_refused(labels: list[str | None], message:
 
 def test_recordings_without_a_label_are_no_obstacle() -> None:
     require_labels(["a", None, "b"])
+
+
+def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_path: Path) -> None:
+    manifest, session = held_out(corpus()), session_of(tmp_path)
+    tensors = {
+        **representations(manifest),
+        "gpt/all_layers:thirds": signal(manifest, noise=2, seed=5),  # under a pooling that the codes do not have
+        "bag_of_codes:mean": signal(manifest, noise=3, seed=6),
+        "simclr/all_blocks:mean": signal(manifest, noise=2, seed=7),
+        "simclr/block_1:mean": signal(manifest, noise=2, seed=8),
+    }
+    del tensors["log_mel:mean"]
+    log_mel = {f"log_mel/{name}:mean": signal(manifest, noise=3, seed=9) for name in ("as_heard", "as_recorded")}
+    entries = [stored(session, "features", tensors), stored(session, "more", log_mel)]
+    inputs = {"gpt": "bag_of_codes", "simclr": "log_mel"}
+    config, names = replace(CONFIG, tries=12), ["gpt", "simclr"]
+    rows = {
+        entry.stage: entry.read_json("probe.json")
+        for entry in probe_methods(session, manifest, entries, config, only=names, labelled=(), inputs=inputs)
+    }
+    assert {of: sorted(each["of"] for each in row["candidates"]) for of, row in rows.items()} == {
+        "probed_gpt": [
+            *("gpt/all_layers:thirds", "gpt/all_layers_with_input:mean", "gpt/layer_10:mean"),
+            *("gpt/layer_1:mean", "gpt/layer_2:mean"),
+        ],
+        "probed_simclr": ["simclr/all_blocks_with_input:mean", "simclr/block_1:mean"],
+    }
+    found = features_by_method([entry.folder / "features.safetensors" for entry in entries])
+    beside = found["simclr"].with_input(found["log_mel"])
+    assert [file.parent for file in beside.files] == [entry.folder for entry in entries]
+    np.testing.assert_array_equal(
+        beside["simclr/all_blocks_with_input:mean"],
+        np.hstack([tensors["simclr/all_blocks:mean"], log_mel["log_mel/as_heard:mean"]]),
+    )
+    plain = probe_methods(session, manifest, entries, config, only=names, labelled=())
+    candidates = [each["of"] for entry in plain for each in entry.read_json("probe.json")["candidates"]]
+    assert len(candidates) == 7
+    assert not any("with_input" in each for each in candidates)
