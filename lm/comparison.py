@@ -170,7 +170,7 @@ def bootstrap(
     """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
     All methods are measured on the same resamples. With ``groups``, the number of each clip's group ``(clips,)`` from 0
-    on for each fold, whole groups are resampled. The bias of measures that are no means is removed: see `_unbiased`.
+    on for each fold, whole groups are resampled. The bias of average precision and F1 scores is removed (`_unbiased`).
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
@@ -178,7 +178,7 @@ def bootstrap(
         draws = _draws(of_clips, resamples, np.random.default_rng([seed, number]))
         total = total + np.concatenate([measure(fold, weights) for weights in draws])
     means: FloatArray = total / len(folds)
-    return _unbiased(folds, means) if isinstance(folds[0], Rankings | Decisions | Predictions) else means
+    return _unbiased(folds, means) if isinstance(folds[0], Rankings | Decisions) else means
 
 
 def interval(draws: FloatArray, confidence: float) -> tuple[float, float]:
@@ -259,13 +259,10 @@ def _unbiased(folds: Sequence[Outcome], draws: FloatArray) -> FloatArray:
     """Shift resampled values ``(resamples, methods)`` so that their mean is the measured value.
 
     Clips that are drawn twice stand next to each other in a ranking, so a resample's average precision is several
-    points too high; R2 and F1 scores are biased a little. The mean of the resamples shows this bias (Efron and
-    Tibshirani 1993, chapter 10). Undefined values stay so, and no value leaves the range of the measure.
+    points too high; F1 scores are biased a little. The mean of the resamples shows this bias (Efron and Tibshirani
+    1993, chapter 10). R2 has no such mean: where a resample lacks the few extreme targets, it is far below 0.
     """
-    known = np.isfinite(draws)
-    means = np.where(known, draws, 0).sum(0) / np.maximum(known.sum(0), 1)
-    lowest = -np.inf if isinstance(folds[0], Predictions) else 0
-    shifted: FloatArray = np.clip(draws + by_fold(folds).mean(0) - means, lowest, 1)
+    shifted: FloatArray = np.clip(draws + by_fold(folds).mean(0) - draws.mean(0), 0, 1)
     return shifted
 
 

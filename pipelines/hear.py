@@ -137,13 +137,10 @@ def _choose(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
         (chosen,) = (str(method["chosen"]) for method in methods if method["of"] == GPT)
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{probe} names no choice of the method {GPT}; delete it to take the middle layers") from error
-    found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers):(\w+)", chosen)
+    found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers(?:_with_input)?):(\w+)", chosen)
     pooling = next((pooling for pooling in ALL_POOLINGS if found and pooling == found[2]), None)
     if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
         problem = f"{probe} chose {render(chosen)}; HEAR reads the states of the model's {layers} layers"
-        remedy = (
-            "compare with compare.states=[residual] and compare.input=false, or copy the run without this file to take "
-            "the middle layers"
-        )
+        remedy = "compare with compare.states=[residual], or copy the run without this file to take the middle layers"
         raise InputError(f"{problem}; {remedy}")
     return (int(found[1]),) if found[1] else tuple(range(1, layers + 1)), pooling

@@ -26,6 +26,7 @@ from pipelines.chain.corpus import MANIFEST, corpus_config, read_corpus
 from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
+from pipelines.methods.table import METHODS, inputs_of
 from pipelines.results.comparison import comparison
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.comparison import ReadingConfig
@@ -119,7 +120,7 @@ def probe_run(config: dict[str, object]) -> None:
             shared=(*corpus.shared, *models),
         )
         pooled = _features(session, corpus.manifest, rates, settings.compare)
-        inputs = {rate.gpt: rate.bag for rate in rates} if settings.compare.input else {}
+        inputs = inputs_of(METHODS[rate.gpt] for rate in rates) if settings.compare.input else {}
         methods = probe_methods(session, corpus.manifest, pooled, settings.probe, labelled=(), inputs=inputs)
         entry = collect_probes(session, corpus.manifest, methods, settings.probe)
     if gang.rank:

@@ -90,17 +90,19 @@ def analyse(models: DemoModels, path: Path, *, max_seconds: float) -> Analysis:
         original=spectrograms["0:original"].cpu().numpy(),
         decoded=spectrograms["0:codebook"].cpu().numpy(),
         surprise=surprise(models.language_model, codes),
-        answers=None if predictor is None else predictor.scores(_codes_for(predictor, path, waveform, models)),
+        answers=None if predictor is None else predictor.scores(_codes_for(predictor, path, waveform, finest, models)),
     )
 
 
-def _codes_for(predictor: Predictor, path: Path, waveform: Waveform, models: DemoModels) -> Codes | SoftCodes:
-    """Return the codes of a sound as the probe reads them; it is trimmed if the clips of the probe were trimmed."""
+def _codes_for(
+    predictor: Predictor, path: Path, waveform: Waveform, codes: Codes, models: DemoModels
+) -> Codes | SoftCodes:
+    """Return the ``codes`` of a sound as the probe reads them; it is trimmed if the clips of the probe were trimmed."""
     about, tokenizer, sound = predictor.about, models.tokenizer.finest, waveform
     if about.trim_db is not None:
         sound = resampled(trim_ends(read(path), about.trim_db), tokenizer.format.sample_rate)
     if about.recipe.assignments == "hard":
-        return tokenizer.encode(sound)
+        return codes if sound is waveform else tokenizer.encode(sound)
     return soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, sound.samples)))
 
 

@@ -88,8 +88,7 @@ class Method:
     row: Row
     # row of the classifier that was trained with the representation; the entry of features then holds class scores, too
     head: Row | None = None
-    # the method whose vectors are the input of this network: codes or log-mel; samples have none
-    input: Literal["bag_of_codes", "log_mel"] | None = None
+    input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
     reads_lm: bool = False  # whether its features are made by the run's language model
     reads_rates: bool = False  # whether they are made by the language models of several rates
     labels: Literal["none", "train"] = "none"  # labels used in its training; with "train" no learning curve

@@ -86,6 +86,7 @@ def _gpt(number: int) -> Method:
     name = f"gpt_of_rate_{number}"
     return Method(
         row=Row(name=name, kind="codes", title=f"GPT, rate {number}", line=Line(marker=MARKERS[number - 1])),
+        input=f"bag_of_rate_{number}",
         reads_rates=True,
         candidates=partial(_candidates, name, number),
         vector_size=partial(_size, name, number),

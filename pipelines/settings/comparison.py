@@ -35,6 +35,11 @@ class ReadingConfig:
     def __post_init__(self) -> None:
         if not self.states or len({*self.states}) != len(self.states):
             raise InputError(f"compare.states is {list(self.states)}; choose [residual], [inner] or [residual,inner]")
+        if self.input and "together" not in self.layers:
+            raise InputError(
+                "compare.input=true puts the input beside all layers, which are no candidate: add together to "
+                "compare.layers, or choose compare.input=false"
+            )
         _ = self.vectors  # its rules hold before anything is read
 
     @property

@@ -196,6 +196,7 @@ def code_features(session: Session, coded: CodesOfClips, *, of: str = BAG_OF_COD
     def bags(clips: Sequence[Codes | SoftCodes]) -> dict[str, FloatArray]:
         return {f"{of}:{each}": np.stack([bag_of_codes(codes, each) for codes in clips]) for each in poolings}
 
+    @one_thread()  # of soft codes, more threads round sums in another way
     def make(folder: Path) -> None:
         write_features(folder, coded.pooled(bags))
 

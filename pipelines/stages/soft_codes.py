@@ -31,7 +31,7 @@ from tokenizer.encoder import Encoder
 from tokenizer.signals import log_mel_pieces, signals, soft_codes, whole_patches
 
 FILTERED = "filtered_codes"
-STEPS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a GPT do not reach across them
+BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a GPT do not reach across them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class HeardSoftCodes:
         return Encoder(folder=self.tokenizer.folder, root=self.manifest.root, device=device)
 
     def pooled(self, pool_clips: CodesVectors) -> dict[str, FloatArray]:
-        """Pool the codes of all clips, `STEPS_AT_ONCE` at a time, and average the vectors over the hearings."""
+        """Pool the codes of all clips, `BOTTLENECKS_AT_ONCE` at a time, and average the vectors over the hearings."""
         return joined_rows(average(map(pool_clips, zip(*block, strict=True))) for block in self._blocks())
 
     def _blocks(self) -> Iterator[list[list[SoftCodes]]]:
@@ -73,9 +73,9 @@ class HeardSoftCodes:
         work = partial(bottlenecks_of_hearings, self._encoder, self.heard)
         block, steps = list[list[SoftCodes]](), 0
         for found in self.session.each("soft codes", work, self.manifest.clips):
-            block.append([soft_codes(tokenizer, bottlenecks) for bottlenecks in found])
+            block.append([soft_codes(tokenizer, torch.from_numpy(bottlenecks)) for bottlenecks in found])
             steps += sum(map(len, found))
-            if steps >= STEPS_AT_ONCE:
+            if steps >= BOTTLENECKS_AT_ONCE:
                 yield block
                 block, steps = [], 0
         if block:
@@ -121,7 +121,7 @@ def filtered_features(
 @torch.inference_mode()
 def _of_clip(own: Filter, clip: Clip) -> dict[str, FloatArray]:
     hearings = bottlenecks_of_hearings(own.encoder, own.heard, clip)
-    features = average(_of_hearing(own, bottlenecks) for bottlenecks in hearings)
+    features = average(_of_hearing(own, torch.from_numpy(bottlenecks)) for bottlenecks in hearings)
     for row in features.values():
         require_finite(row, clip, "filtered codes")
     return features
@@ -136,8 +136,11 @@ def _of_hearing(own: Filter, bottlenecks: Tensor) -> dict[str, FloatArray]:
 
 
 @torch.inference_mode()
-def bottlenecks_of_hearings(encoder: Encoder, heard: HeardFrames | None, clip: Clip) -> list[Tensor]:
-    """Compute the bottlenecks ``(time, bands * bottleneck)`` of a clip in each hearing, the recording itself first."""
+def bottlenecks_of_hearings(encoder: Encoder, heard: HeardFrames | None, clip: Clip) -> list[FloatArray]:
+    """Compute the bottlenecks ``(time, bands * bottleneck)`` of a clip in each hearing, the recording itself first.
+
+    They are arrays, because each tensor that comes from another process keeps a file open.
+    """
     tokenizer = encoder.tokenizer
     rate = tokenizer.config.audio.sample_rate
     blocks = read_blocks(encoder.root / clip.path, rate, part=clip.part)
@@ -147,9 +150,9 @@ def bottlenecks_of_hearings(encoder: Encoder, heard: HeardFrames | None, clip: C
         [log_mel_pieces(tokenizer, blocks, num_samples)],
         ([whole_patches(frames, tokenizer.patch_frames)] for frames in others),
     )
-    found = [torch.cat([each.cpu() for _, each in signals(tokenizer, pieces)]) for pieces in recordings]
+    found = [torch.cat([each for _, each in signals(tokenizer, pieces)]).cpu().numpy() for pieces in recordings]
     for bottlenecks in found:
-        require_finite(bottlenecks.numpy(), clip, "bottlenecks")
+        require_finite(bottlenecks, clip, "bottlenecks")
     return found
 
 

@@ -203,6 +203,15 @@ def test_intervals_of_average_precision_cover_as_often_as_they_say() -> None:
     assert np.mean(inside) == pytest.approx(0.9, abs=0.05)
 
 
+def test_a_rare_extreme_target_does_not_shift_the_interval_of_r2() -> None:
+    """The mutation: without the extreme clip R2 is far below 0, and so is the mean of the resamples."""
+    rng = np.random.default_rng(0)
+    truth = np.append(rng.normal(size=29), 30.0)
+    outcome = Predictions(truth=truth, predicted=(truth + rng.normal(scale=3, size=30))[None])
+    low, high = interval(bootstrap([outcome], resamples=500, seed=0)[:, 0], 0.95)
+    assert low < measure(outcome)[0, 0] < high < 0.999
+
+
 @pytest.mark.parametrize("perfect", [False, True])
 def test_resamples_of_a_biased_measure_stay_within_its_range(perfect: bool) -> None:
     ranked = rankings()

@@ -116,6 +116,10 @@ def test_the_layer_that_the_probe_chose_is_taken(run: Path, tmp_path: Path) -> N
     codes = model.tokenizer.encode(audio[0].numpy(), model.sample_rate)
     expected = embed(model.language_model, [codes])["mean"][1]
     np.testing.assert_allclose(get_scene_embeddings(audio, model), expected, atol=1e-6)
+    methods[1]["chosen"] = "gpt/all_layers_with_input:thirds"  # HEAR reads the layers alone
+    (run / "probe.json").write_text(json.dumps({"methods": methods}))
+    model = load_model(str(run))
+    assert (model.layers, model.pooling) == ((1, 2, 3, 4, 5, 6), "thirds")
     for chosen in ("gpt/layer_9:mean", "gpt/inner_2:mean"):
         (run / "probe.json").write_text(json.dumps({"methods": [{"of": "gpt", "chosen": chosen}]}))
         with pytest.raises(

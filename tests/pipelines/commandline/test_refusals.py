@@ -176,6 +176,7 @@ def test_an_option_that_will_not_do(word: str, told: str, tmp_path: Path) -> Non
         (("compare.methods=[ast]", "ast.model.weights=nowhere"), "ast.model.weights=nowhere has no config.json"),
         (("compare.methods=[ast]", "ast.fit.accumulation=3"), "ast.batches.batch_size is "),
         (("compare.methods=[simclr]", "baselines.simclr.fit.accumulation=5"), "baselines.simclr.batches.batch_size"),
+        (("tokenizer.rates=[4,2]", "compare.assignments=soft"), "the models of several rates read hard codes: choose"),
         (("lm.contrast_weight=1", "lm.views.offsets=false"), "lm.views makes no other view of a clip: raise lm.views"),
         (
             ("lm.contrast_weight=1", "tokenizer.patch.frames=1"),

@@ -7,6 +7,7 @@ import pytest
 
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
+from pipelines.methods.table import METHODS, inputs_of
 from pipelines.settings.comparison import ComparisonConfig
 
 GROUPS = ("a", "b", "c", "d")
@@ -84,3 +85,17 @@ def test_states_that_will_not_do(changes: dict[str, Any], told: str) -> None:
 def test_the_surprise_at_soft_codes_is_refused(option: str) -> None:
     with pytest.raises(InputError, match=rf"compare\.{option}=true needs hard codes; add compare\.assignments=hard"):
         config(**{option: True, "assignments": "soft"})
+
+
+def test_an_input_beside_no_candidate_is_refused() -> None:
+    with pytest.raises(InputError, match=r"add together to compare\.layers, or choose compare\.input=false"):
+        config(layers=("last",), input=True)
+    assert config(layers=("last", "together"), input=True).input
+
+
+def test_inputs_of_networks_are_methods() -> None:
+    inputs = inputs_of(METHODS.values())
+    assert {*inputs.values()} <= {*METHODS}
+    assert inputs["gpt"] == inputs["random_gpt"] == "bag_of_codes"
+    assert inputs["gpt_of_rate_2"] == "bag_of_rate_2"
+    assert inputs["simclr"] == inputs["supervised"] == inputs["random_conv"] == "log_mel"

@@ -1,5 +1,6 @@
 """Soft codes of clips in several hearings, and codes that the GPT filters, against loops over time steps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def _recordings(folder: Path) -> Manifest:
 def test_bags_of_soft_codes_are_means_over_the_hearings(
     hearings: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.stages.soft_codes.STEPS_AT_ONCE", at_once)
+    monkeypatch.setattr("pipelines.stages.soft_codes.BOTTLENECKS_AT_ONCE", at_once)
     tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     session, vectors = session_of(tmp_path / "store"), VectorConfig(hearings=hearings, poolings=("thirds_max",))
     heard = open_heard(heard_frames(session, manifest, tokenizer.config.audio, vectors), vectors)
@@ -109,6 +110,36 @@ def test_a_gpt_reads_soft_codes_of_all_hearings(tmp_path: Path) -> None:
     features = read_features(gpt_features(session, coded, made[1], states=("inner",)).folder / FEATURES)
     encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
     for row, clip in zip(features["gpt/inner_1:mean"], manifest.clips, strict=True):
-        both = [soft_codes(tokenizer, each) for each in bottlenecks_of_hearings(encoder, heard, clip)]
+        both = [soft_codes(tokenizer, torch.from_numpy(each)) for each in bottlenecks_of_hearings(encoder, heard, clip)]
         wanted = embed(model, both, poolings=("mean",), inner=True)["mean"][0].mean(0)
         np.testing.assert_allclose(row, wanted, atol=1e-5)
+
+
+def test_workers_hand_over_arrays_that_keep_no_file_open(tmp_path: Path) -> None:
+    """Tensors of other processes would: a limit of few files is reached by hearings of few clips."""
+    tokenizer, recordings = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
+    manifest = replace(recordings, clips=recordings.clips * 60)
+    session = replace(session_of(tmp_path / "store"), workers=2)
+    entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
+    coded = HeardSoftCodes(session=session, manifest=manifest, tokenizer=entry, heard=None, vectors=VectorConfig())
+    opened = len([*Path("/proc/self/fd").iterdir()])
+    (block,) = coded._blocks()
+    assert len(block) == 240
+    assert len([*Path("/proc/self/fd").iterdir()]) < opened + 30
+    assert block[0][0].codes.format == tokenizer.format
+
+
+def test_bags_of_soft_codes_are_the_same_bytes_on_any_number_of_threads(tmp_path: Path) -> None:
+    save_tokenizer(tmp_path, seed=0, mels=8)
+    entry = Entry(stage="tokenizer", key="own", folder=tmp_path / "tokenizer", reused=True)
+    found = []
+    for threads in (1, 2):
+        session = session_of(tmp_path / str(threads))
+        coded = HeardSoftCodes(
+            session=session, manifest=_recordings(tmp_path), tokenizer=entry, heard=None, vectors=VectorConfig()
+        )
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        found.append((code_features(session, coded).folder / FEATURES).read_bytes())
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
