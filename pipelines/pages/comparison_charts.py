@@ -122,13 +122,15 @@ def _layer_panel(title: str, rows: Sequence[LayerRow]) -> Panel:
         Series(label="test", look=hollow, places=places, values=test),
         Series(label="best on validation", look=Look(marker="o"), places=[best], values=[test[best]]),
     ]
-    ticks = {float(place): _layer_label(row["of"]) for place, row in enumerate(rows)}
+    ticks = {float(place): layer_label(row["of"]) for place, row in enumerate(rows)}
     return Panel(title=title, series=series, ticks=ticks, percent=True)
 
 
-def _layer_label(of: str) -> str:
+def layer_label(of: str) -> str:
+    """Name a layer below its panel: its number, or what is made of several layers."""
     found = NUMBER.search(of)
     label = found[1] if found else of.rpartition("/")[2].partition("_")[0][:6]
+    label = f"{label} + input" if of.endswith("_with_input") else label
     return f"inner {label}" if INNER.search(of) else label
 
 

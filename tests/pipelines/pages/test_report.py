@@ -554,6 +554,12 @@ def test_layers_stand_in_the_order_of_their_numbers() -> None:
     assert [row["of"] for row in in_order(rows)] == ["gpt/layer_2", "gpt/layer_10", "gpt/all_layers"]
 
 
+def test_layers_with_their_input_are_named_so() -> None:
+    assert layer_label("gpt/all_inner_with_input") == "inner all + input"
+    assert layer_label("simclr/all_blocks_with_input") == "all + input"
+    assert layer_label("gpt/layer_3") == "3"
+
+
 def test_inner_activations_follow_the_states_of_all_layers() -> None:
     names = ["gpt/all_inner", "gpt/inner_2", "gpt/layer_1", "gpt/inner_1", "gpt/all_layers"]
     rows = [LayerRow(of=of, validation=0.5, test=0.5) for of in names]
