@@ -23,7 +23,7 @@ from audio.waveform import Waveform
 from foundation.errors import InputError
 from pipelines.pages import phrasing, run_words
 from pipelines.pages.charts import Picture
-from pipelines.pages.comparison_charts import confusions, in_order, ranked_groups, rates
+from pipelines.pages.comparison_charts import confusions, in_order, layer_label, ranked_groups, rates
 from pipelines.pages.key_figures import key_figures
 from pipelines.pages.report import adding_command, write_report
 from pipelines.pages.sound_charts import reconstruction
