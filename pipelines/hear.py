@@ -30,7 +30,7 @@ from lm.embeddings import embed, states_over_time
 from lm.model import LanguageModel
 from lm.pooling import ALL_POOLINGS, Pooling, pooled_parts
 from pipelines.store.run_folder import part_of, run_of
-from pipelines.store.stored_features import GPT, PROBE
+from pipelines.store.stored_features import GPT, PROBE, WITH_INPUT
 from tokenizer.codes import Codes, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 
@@ -137,7 +137,7 @@ def _choose(probe: Path, layers: int) -> tuple[tuple[int, ...], Pooling]:
         (chosen,) = (str(method["chosen"]) for method in methods if method["of"] == GPT)
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{probe} names no choice of the method {GPT}; delete it to take the middle layers") from error
-    found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers(?:_with_input)?):(\w+)", chosen)
+    found = re.fullmatch(rf"{GPT}/(?:layer_([0-9]{{1,6}})|all_layers(?:{WITH_INPUT})?):(\w+)", chosen)
     pooling = next((pooling for pooling in ALL_POOLINGS if found and pooling == found[2]), None)
     if found is None or pooling is None or not 1 <= int(found[1] or 1) <= layers:
         problem = f"{probe} chose {render(chosen)}; HEAR reads the states of the model's {layers} layers"

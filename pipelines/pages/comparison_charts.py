@@ -21,7 +21,7 @@ from pipelines.results.comparison_record import (
     has_folds,
     references,
 )
-from pipelines.store.stored_features import GPT
+from pipelines.store.stored_features import GPT, WITH_INPUT
 
 # kind of method -> (name in the legend, look)
 KINDS: dict[str, tuple[str, Look]] = {
@@ -130,7 +130,7 @@ def layer_label(of: str) -> str:
     """Name a layer below its panel: its number, or what is made of several layers."""
     found = NUMBER.search(of)
     label = found[1] if found else of.rpartition("/")[2].partition("_")[0][:6]
-    label = f"{label} + input" if of.endswith("_with_input") else label
+    label = f"{label} + input" if of.endswith(WITH_INPUT) else label
     return f"inner {label}" if INNER.search(of) else label
 
 

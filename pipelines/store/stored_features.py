@@ -23,6 +23,7 @@ SCORES = "scores.safetensors"  # beside them, for methods with their own classif
 CLASS_SCORES = "scores"  # (clips, classes), probabilities
 PROBE = "probe.json"  # results of the probes, in their entry and in the folder of a run
 ALL_LAYERS = re.compile(r"/all_\w+:")  # in a key: all layers of a network side by side
+WITH_INPUT = "_with_input"  # in a key: with the input of the network beside them
 AS_RECORDED = "/as_recorded:"  # in a key of log-mel: before a mean is removed, which no network reads
 GPT: Final = "gpt"  # the method that all others are compared with
 
@@ -122,7 +123,7 @@ def features_by_method(files: Sequence[Path]) -> dict[str, StoredFeatures]:
 def with_input(key: str) -> str:
     """Name the candidate that has a network's input beside ``key``: gpt/all_inner_with_input:thirds."""
     name, _, pooling = key.rpartition(":")
-    return f"{name}_with_input:{pooling}"
+    return f"{name}{WITH_INPUT}:{pooling}"
 
 
 def pooling_of(key: str) -> str:
