@@ -141,13 +141,17 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
     return (copy_to(weights.to(frames.dtype), frames.device) @ frames).flatten(1)
 
 
-def bag_of_codes(codes: Codes | SoftCodes, pooling: Pooling) -> FloatArray:
-    """Compute each code's share of the time: ``(parts * streams * codebook_size,)``.
+def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
+    """Compute each code's share of the time, a vector ``(parts * streams * codebook_size,)`` for each pooling.
 
-    The result equals `pool` of one-hot codes, or of the shares of soft codes.
+    A vector equals `pool` of one-hot codes, or of the shares of soft codes.
     """
     if isinstance(codes, SoftCodes):
-        return _soft_bag(codes, pooling)
+        return _soft_bags(codes, poolings)
+    return {pooling: _hard_bag(codes, pooling) for pooling in poolings}
+
+
+def _hard_bag(codes: Codes, pooling: Pooling) -> FloatArray:
     weights = [pooling_weights(len(codes.values), each) for each in means_of([pooling])]
     bags = np.zeros((pooled_parts(pooling), codes.format.streams, codes.format.codebook_size), np.float32)
     for stream in range(codes.format.streams):
@@ -158,9 +162,10 @@ def bag_of_codes(codes: Codes | SoftCodes, pooling: Pooling) -> FloatArray:
     return bags.reshape(-1)
 
 
-def _soft_bag(soft: SoftCodes, pooling: Pooling) -> FloatArray:
+def _soft_bags(soft: SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
     steps = len(soft.codes.values)
-    pools = RunningPools({"bag": steps}, [pooling])
+    pools = RunningPools({"bag": steps}, poolings)
     for start in range(0, steps, STEPS_AT_ONCE):
         pools.add("bag", soft.shares(start, min(start + STEPS_AT_ONCE, steps)).flatten(1).cpu().numpy())
-    return pools.pooled[f"bag:{pooling}"]
+    pooled = pools.pooled
+    return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}

@@ -8,7 +8,7 @@ from audio.waveform import FloatArray
 from foundation.errors import InputError
 from lm.embeddings import layer_features
 from lm.model import LanguageModel
-from lm.pooling import bag_of_codes
+from lm.pooling import bags_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.rate_model import RateLanguageModel
 from pipelines.stages.features import BAG_OF_CODES
@@ -47,7 +47,8 @@ class Predictor:
     def _features(self, codes: Codes | SoftCodes) -> FloatArray:
         """Compute the vector ``(1, dim)`` that the probe reads."""
         recipe, model = self.about.recipe, self.language_model
-        bags: dict[str, FloatArray] = {each: bag_of_codes(codes, each)[None] for each in recipe.vectors.poolings}
+        counted = bags_of_codes(codes, recipe.vectors.poolings)
+        bags: dict[str, FloatArray] = {pooling: bag[None] for pooling, bag in counted.items()}
         match method_of_key(self.about.of):
             case "gpt" if isinstance(model, LanguageModel):
                 by_layer = layer_features(

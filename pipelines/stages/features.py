@@ -28,7 +28,7 @@ from foundation.threads import one_thread
 from lm.embeddings import RESIDUAL, States, layer_features
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools, bag_of_codes, pool
+from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools, bags_of_codes, pool
 from lm.vectors import ONE_HEARING, VectorConfig, average
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
@@ -194,7 +194,8 @@ def code_features(session: Session, coded: CodesOfClips, *, of: str = BAG_OF_COD
     recipe = Recipe("code_features", 1, config={**coded.vectors.key, **_named(of, BAG_OF_CODES)}, inputs=coded.keys)
 
     def bags(clips: Sequence[Codes | SoftCodes]) -> dict[str, FloatArray]:
-        return {f"{of}:{each}": np.stack([bag_of_codes(codes, each) for codes in clips]) for each in poolings}
+        vectors = [bags_of_codes(codes, poolings) for codes in clips]
+        return {f"{of}:{each}": np.stack([own[each] for own in vectors]) for each in poolings}
 
     @one_thread()  # of soft codes, more threads round sums in another way
     def make(folder: Path) -> None:

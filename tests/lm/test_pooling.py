@@ -13,7 +13,7 @@ from lm.pooling import (
     Means,
     Pooling,
     RunningPools,
-    bag_of_codes,
+    bags_of_codes,
     pool,
     pool_batch,
     pooled_parts,
@@ -41,7 +41,7 @@ def test_parts_are_means_and_together_see_every_step(steps: int, pooling: Means)
 def test_a_bag_of_codes_is_the_pool_of_one_hot_codes(steps: int, streams: int, pooling: Pooling) -> None:
     codes = random_codes(steps, streams=streams)
     one_hot = np.eye(7, dtype=np.float32)[codes.values].reshape(steps, -1)
-    np.testing.assert_allclose(bag_of_codes(codes, pooling), pool(one_hot, pooling), atol=1e-6)
+    np.testing.assert_allclose(bags_of_codes(codes, [pooling])[pooling], pool(one_hot, pooling), atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ALL_POOLINGS)
@@ -54,7 +54,7 @@ def test_a_bag_of_soft_codes_is_the_pool_of_their_shares(
     bottlenecks, codebooks = torch.randn(10, streams, 4, generator=rng), torch.randn(1, 7, 4, generator=rng)
     soft = SoftCodes(codes=random_codes(10, streams=streams), bottlenecks=bottlenecks, codebooks=codebooks)
     shares = soft_assignments(bottlenecks, codebooks).reshape(10, -1).numpy()
-    np.testing.assert_allclose(bag_of_codes(soft, pooling), pool(shares, pooling), atol=1e-6)
+    np.testing.assert_allclose(bags_of_codes(soft, [pooling])[pooling], pool(shares, pooling), atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ALL_POOLINGS)

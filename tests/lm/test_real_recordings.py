@@ -13,7 +13,7 @@ from lm.embeddings import embed
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.perplexity import unigram_perplexity
-from lm.pooling import bag_of_codes
+from lm.pooling import bags_of_codes
 from lm.probing.config import ProbeConfig
 from lm.probing.probe import ProbeTask, best_candidate, probe
 from lm.sequences import CodeSequences
@@ -71,6 +71,6 @@ def test_probes_tell_two_digits_apart(trained: LanguageModel, clips: dict[str, l
     labels = [digit for members in clips.values() for digit in ("zero", "six") for _ in range(len(members) // 2)]
     task = ProbeTask.of(labels, splits)
     layers = {f"layer_{number}": states for number, states in enumerate(embed(trained, every)["thirds"])}
-    bags = np.stack([bag_of_codes(codes, "thirds") for codes in every])
+    bags = np.stack([bags_of_codes(codes, ["thirds"])["thirds"] for codes in every])
     assert best_candidate([probe(x, task, ProbeConfig(), of=name) for name, x in layers.items()]).test_accuracy >= 0.9
     assert probe(bags, task, ProbeConfig(), of="bag_of_codes").test_accuracy >= 0.9

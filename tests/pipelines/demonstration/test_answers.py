@@ -22,7 +22,7 @@ from audio.waveform import Waveform
 from foundation.errors import InputError
 from lm.embeddings import layer_features
 from lm.model import LanguageModel
-from lm.pooling import bag_of_codes
+from lm.pooling import bags_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.vectors import VectorConfig
 from pipelines.demonstration.analysis import Analysis
@@ -381,7 +381,7 @@ def test_a_probe_of_soft_codes_is_given_them(of: str, tmp_path: Path, tone: Path
     else:
         vector = np.zeros((1, 0))
     if "layer_1" not in of:
-        vector = np.hstack([vector, bag_of_codes(codes, "mean")[None]]).astype(np.float32)
+        vector = np.hstack([vector, bags_of_codes(codes, ["mean"])["mean"][None]]).astype(np.float32)
     scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(vector)[0]
     assert shown == pytest.approx(dict(zip(("one", "two", "three"), scores.tolist(), strict=True)), abs=1e-5)
     assert shown != hard

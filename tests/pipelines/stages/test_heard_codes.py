@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lm.pooling import FloatArray, bag_of_codes
+from lm.pooling import FloatArray, bags_of_codes
 from lm.vectors import VectorConfig
 from pipelines.stages import features
 from pipelines.stages.features import HeardCodes
@@ -49,7 +49,7 @@ def test_blocks_of_any_size_give_the_mean_over_the_hearings(
     monkeypatch.setattr(features, "CLIPS_AT_ONCE", at_once)
 
     def bags(clips: Sequence[Codes]) -> dict[str, FloatArray]:
-        return {"bag:mean": np.stack([bag_of_codes(codes, "mean") for codes in clips])}
+        return {"bag:mean": np.stack([bags_of_codes(codes, ["mean"])["mean"] for codes in clips])}
 
-    wanted = [np.mean([bag_of_codes(codes, "mean") for codes in hearings], axis=0) for hearings in heard]
+    wanted = [np.mean([bags_of_codes(codes, ["mean"])["mean"] for codes in hearings], axis=0) for hearings in heard]
     np.testing.assert_allclose(coded.pooled(bags)["bag:mean"], wanted, atol=1e-6)
