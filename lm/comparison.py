@@ -224,22 +224,22 @@ def difference(values: FloatArray, draws: FloatArray, one: int, other: int, *, c
     per_fold = values[:, one] - values[:, other]
     clipwise = draws[:, one] - draws[:, other]
     low, high = interval(clipwise, confidence)
-    fold_low, fold_high = over_folds(per_fold, confidence=confidence)
+    fold_low, fold_high = t_interval(per_fold, confidence=confidence)
     value, p = float(per_fold.mean()), two_sided_p(clipwise)
     return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
 
 
-def over_folds(per_fold: FloatArray, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
-    """Return the t interval of the mean of ``(folds,)`` values, with folds - 1 degrees of freedom; none for one fold.
+def t_interval(values: FloatArray, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
+    """Return Student's interval of the mean of the values of several folds or seeds ``(count,)``; none for one value.
 
     A bootstrap would be too narrow: with two folds its 95 % interval covers the mean in half of all studies. Folds
     share most of their training clips, which no estimator accounts for (Bengio and Grandvalet, 2004).
     """
-    folds = len(per_fold)
-    if folds < 2:
+    count = len(values)
+    if count < 2:
         return None, None
-    half = float(stdtrit(folds - 1, (1 + confidence) / 2) * per_fold.std(ddof=1) / np.sqrt(folds))
-    mean = float(per_fold.mean())
+    half = float(stdtrit(count - 1, (1 + confidence) / 2) * values.std(ddof=1) / np.sqrt(count))
+    mean = float(values.mean())
     return mean - half, mean + half
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from foundation.text import counted
-from lm.comparison import over_folds
+from lm.comparison import t_interval
 from lm.finetuning.figures import Figure
 from pipelines.finetuning.trials import Trial
 
@@ -49,7 +49,7 @@ def _over_seeds(figures: Sequence[Figure], confidence: float) -> dict[str, Any]:
     if len(figures) == 1:
         return _plain(first)
     values = np.array([each.value for each in figures])
-    low, high = over_folds(values, confidence=confidence)
+    low, high = t_interval(values, confidence=confidence)
     mean = Figure(name=first.name, value=float(values.mean()), low=low or 0.0, high=high or 0.0, percent=first.percent)
     return _plain(mean)
 
@@ -59,7 +59,7 @@ def _difference_row(finetuned: Sequence[Trial], other: Sequence[Trial], confiden
     against, figures = {trial.seed: trial for trial in other}, []
     for number, first in enumerate(finetuned[0].figures):
         values = np.array([each.figures[number].value - against[each.seed].figures[number].value for each in finetuned])
-        low, high = over_folds(values, confidence=confidence)
+        low, high = t_interval(values, confidence=confidence)
         found = {"value": float(values.mean()), "low": low or 0.0, "high": high or 0.0}
         mean, *ends = (_signed(value, percent=first.percent) for value in found.values())
         text = f"{mean}{' points' if first.percent else ''} ({' to '.join(ends)})"

@@ -25,6 +25,7 @@ FILTERS = (
     next_sample_words.milliseconds,
     next_sample_words.protocol_sentence,
     run_words.candidates,
+    run_words.each_seed,
     run_words.few_clips,
     run_words.setting,
     run_words.standing,

@@ -111,18 +111,25 @@ def _standing(comparison: ComparisonRecord, of: str) -> list[str]:
 
 
 def difference(row: DifferenceRow, comparison: ComparisonRecord) -> str:
-    """Write a difference with its interval and p-value and, where there are folds, the interval over folds."""
+    """Write a difference with its interval and p-value and, where there are several folds or seeds, their intervals."""
     over_clips = f"{points(row['low'])} to {points(row['high'])}, {significance(row.get('p'))}"
     low, high = row.get("fold_low"), row.get("fold_high")
     known = has_folds(comparison) and low is not None and high is not None
     over_folds = f"; {points(low)} to {points(high)} over {fold_noun(comparison)}s" if known else ""
-    return f"{points(row['value'])} points ({over_clips}{over_folds})"
+    low, high = row.get("seed_low"), row.get("seed_high")
+    over_seeds = "" if low is None or high is None else f"; {points(low)} to {points(high)} over seeds"
+    return f"{points(row['value'])} points ({over_clips}{over_folds}{over_seeds})"
 
 
 def candidates(row: MethodRow) -> str:
     """List what validation chose, the most frequent first, with the number of folds where they differ."""
     counts = Counter(row.get("chosen", {}).values())
     return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
+
+
+def each_seed(row: MethodRow) -> str:
+    """List what a method reaches with each seed; an older run does not know it."""
+    return ", ".join(map(percent, row.get("seeds", {}).values())) or "–"
 
 
 def _method_lines(comparison: ComparisonRecord) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """The comparison of methods: the section "comparison" of ``results.json``, from the probes of every fold and seed.
 
 Every fold has the same weight. Intervals and p values come from `lm.comparison`: a bootstrap of clips within the folds,
-and Student's t over the folds. On a single split whose test clips have enough groups, whole groups are drawn. With
-several seeds, a clip counts as right by the share of seeds that answer it right.
+and Student's t over the folds and over the seeds. On a single split whose test clips have enough groups, whole groups
+are drawn. With several seeds, a clip counts as right by the share of seeds that answer it right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from lm.comparison import FloatArray, difference, measure, outcome_interval
+from lm.comparison import FloatArray, difference, measure, outcome_interval, t_interval
 from lm.probing.config import ProbeConfig
 from pipelines.methods.table import row_of
 from pipelines.results.comparison_record import ComparisonRecord, DifferenceRow, LayerRow, MethodRow, SharePoint
@@ -91,6 +91,7 @@ def _method(folds: ProbedFolds, of: str) -> MethodRow:
         "mean_average_precision": float(np.mean([row["mean_average_precision"] for row in rows.values()])),
         "folds": dict(zip(folds.names, mine.tolist(), strict=True)),
         "fold_spread": float(mine.std(ddof=1)) if len(mine) > 1 else 0.0,
+        "seeds": folds.by_seed(of),
         "chosen": {
             name if len(folds.seeds) == 1 else f"{name}, seed {seed}": row["chosen"]
             for (name, seed), row in rows.items()
@@ -116,13 +117,16 @@ def _groups(folds: ProbedFolds, number: int) -> dict[str, float]:
 
 def _differences(folds: ProbedFolds, of: str) -> list[DifferenceRow]:
     """Compare one method with every other, the strongest first."""
-    one, rows = folds.methods.index(of), []
+    one, rows, own_seeds = folds.methods.index(of), [], folds.by_seed(of)
     for other, against in enumerate(folds.methods):
         if other != one:
             found = difference(folds.values, folds.draws, one, other, confidence=folds.config.confidence)
             each = (folds.values[:, one] - folds.values[:, other]).tolist()
+            seeds = {seed: own_seeds[seed] - value for seed, value in folds.by_seed(against).items()}
+            low, high = t_interval(np.array([*seeds.values()]), confidence=folds.config.confidence)
             own = {"of": of, "against": against, "folds": dict(zip(folds.names, each, strict=True))}
-            rows.append(cast(DifferenceRow, {**own, **asdict(found)}))
+            over_seeds = {"seeds": seeds, "seed_low": low, "seed_high": high}
+            rows.append(cast(DifferenceRow, {**own, **over_seeds, **asdict(found)}))
     return sorted(rows, key=lambda row: row["value"])
 
 

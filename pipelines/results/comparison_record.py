@@ -21,6 +21,7 @@ class MethodRow(TypedDict, total=False):
     mean_average_precision: float | None
     folds: dict[str, float]
     fold_spread: float  # standard deviation over the folds
+    seeds: dict[str, float]  # means over the folds
     chosen: dict[str, str]  # candidate, by fold, or by "fold, seed n" of several; empty for scores that no probe made
     groups: dict[str, float]
 
@@ -37,6 +38,9 @@ class DifferenceRow(TypedDict, total=False):
     folds: dict[str, float]
     fold_low: float | None  # paired t interval over the folds
     fold_high: float | None
+    seeds: dict[str, float]
+    seed_low: float | None  # paired t interval over the seeds
+    seed_high: float | None
 
 
 class LayerRow(TypedDict):

@@ -10,7 +10,7 @@ from rich.table import Table
 from pipelines.methods.table import row_of
 from pipelines.store.stored_features import GPT
 
-HEADINGS = ("method", "on test", "interval", "by fold", "macro F1", "mean AP", "ahead by", "p", "chosen")
+HEADINGS = ("method", "on test", "interval", "by fold", "by seed", "macro F1", "mean AP", "ahead by", "p", "chosen")
 WIDEST = 10_000  # columns of a terminal, for a table that may take what it needs
 IN_TERMINAL = ("method", "on test", "interval", "ahead by", "p", "chosen")
 
@@ -54,13 +54,19 @@ def _cells(section: Mapping[str, Any]) -> Iterator[list[str]]:
             row["of"],
             f"{row['value']:.1%}",
             f"{row['low']:.1%} - {row['high']:.1%}",
-            ", ".join(f"{value:.1%}" for value in row["folds"].values()) if len(row["folds"]) > 1 else "",
+            _each(row["folds"]),
+            _each(row.get("seeds", {})),
             f"{row['macro_f1']:.3f}",
             f"{row['mean_average_precision']:.3f}",
             f"{100 * other['value']:+.1f} ({100 * other['low']:+.1f} to {100 * other['high']:+.1f})" if other else "",
             f"{other['p']:.3f}" if other else "",
             ", ".join(dict.fromkeys(row["chosen"].values())),
         ]
+
+
+def _each(values: Mapping[str, float]) -> str:
+    """Write several values; a single one is that of the whole row."""
+    return ", ".join(f"{value:.1%}" for value in values.values()) if len(values) > 1 else ""
 
 
 def _line(cells: Iterable[str]) -> str:

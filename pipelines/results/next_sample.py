@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from lm.comparison import over_folds
+from lm.comparison import t_interval
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample_record import (
     IntervalRecord,
@@ -84,7 +84,7 @@ def _paired(rows: Rows, others: Rows, figure: str, confidence: float) -> Interva
 
 def _interval(values: Sequence[float], confidence: float) -> IntervalRecord:
     """Return the mean over seeds and its t interval."""
-    low, high = over_folds(np.asarray(values), confidence=confidence)
+    low, high = t_interval(np.asarray(values), confidence=confidence)
     return IntervalRecord(value=float(np.mean(values)), low=low, high=high)
 
 

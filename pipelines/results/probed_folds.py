@@ -66,6 +66,13 @@ class ProbedFolds:
         """The values of the methods, ``(folds, methods)``."""
         return by_fold(self.outcomes)
 
+    def by_seed(self, of: str) -> dict[str, float]:
+        """Return the values of one method with each seed, means over the folds."""
+        rows = self.rows(of)
+        return {
+            str(seed): float(np.mean([rows[name, seed]["test_accuracy"] for name in self.names])) for seed in self.seeds
+        }
+
     @cached_property
     def draws(self) -> FloatArray:
         """Bootstrapped values of the methods, ``(resamples, methods)``."""

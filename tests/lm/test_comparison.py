@@ -23,7 +23,7 @@ from lm.comparison import (
     interval,
     measure,
     outcome_interval,
-    over_folds,
+    t_interval,
     two_sided_p,
 )
 
@@ -240,19 +240,19 @@ def test_two_equally_good_methods_are_seldom_told_apart() -> None:
 
 
 def test_the_interval_over_folds_is_student_s() -> None:
-    assert over_folds(np.full(4, 0.2), confidence=0.95) == pytest.approx((0.2, 0.2))
-    assert over_folds(np.array([0.2]), confidence=0.95) == (None, None)
+    assert t_interval(np.full(4, 0.2), confidence=0.95) == pytest.approx((0.2, 0.2))
+    assert t_interval(np.array([0.2]), confidence=0.95) == (None, None)
     # t of 2 degrees of freedom leaves 2.5 % above 4.302653, of 1 degree 12.706205: as printed tables have it.
     half = 4.302653 * np.std([0.0, 0.1, 0.3], ddof=1) / 3**0.5
-    assert over_folds(np.array([0.0, 0.1, 0.3]), confidence=0.95) == pytest.approx((0.4 / 3 - half, 0.4 / 3 + half))
-    assert over_folds(np.array([0.0, 0.2]), confidence=0.95) == pytest.approx((0.1 - 1.2706205, 0.1 + 1.2706205))
+    assert t_interval(np.array([0.0, 0.1, 0.3]), confidence=0.95) == pytest.approx((0.4 / 3 - half, 0.4 / 3 + half))
+    assert t_interval(np.array([0.0, 0.2]), confidence=0.95) == pytest.approx((0.1 - 1.2706205, 0.1 + 1.2706205))
 
 
 @pytest.mark.parametrize("folds", [2, 5])
 def test_the_interval_over_folds_covers_as_often_as_it_says(folds: int) -> None:
     """The mutation: of two folds the percentile bootstrap covers half the time."""
     rng = np.random.default_rng(folds)
-    found = [over_folds(rng.normal(0.1, 0.05, folds), confidence=0.9) for _ in range(2000)]
+    found = [t_interval(rng.normal(0.1, 0.05, folds), confidence=0.9) for _ in range(2000)]
     covered = np.mean([low is not None and high is not None and low < 0.1 < high for low, high in found])
     assert covered == pytest.approx(0.9, abs=0.03)
 

@@ -87,8 +87,23 @@ def test_every_fold_and_seed_weighs_the_same(seeds: int) -> None:
         assert row["value"] == pytest.approx(np.mean(list(values.values())))
         assert row["fold_spread"] == pytest.approx(np.std(list(values.values()), ddof=1))
         assert row["low"] < row["value"] < row["high"]
+        of_seeds = {
+            str(seed): np.mean([share_right(study(seeds)[name, seed], row["of"]) for name in FOLDS])
+            for seed in range(seeds)
+        }
+        assert row["seeds"] == pytest.approx(of_seeds)
     assert [row["of"] for row in found["methods"]] == ["supervised_head", "gpt", "simclr", "log_mel"]
     assert (found["clips"], found["unlabelled"], found["tries"], found["seeds"]) == (180, 5, 36, list(range(seeds)))
+
+
+def test_differences_have_an_interval_over_seeds() -> None:
+    rows = {row["of"]: row for row in section(3)["methods"]}
+    for row in section(3)["differences"]:
+        each = np.array([rows["gpt"]["seeds"][seed] - rows[row["against"]]["seeds"][seed] for seed in "012"])
+        assert [*row["seeds"].values()] == pytest.approx(each)
+        half = 2.919986 * each.std(ddof=1) / np.sqrt(3)  # Student's t of 90 %, 2 degrees of freedom
+        assert (row["seed_low"], row["seed_high"]) == pytest.approx((each.mean() - half, each.mean() + half), rel=1e-5)
+    assert {row["seed_low"] for row in section(1)["differences"]} == {None}
 
 
 def test_more_seeds_narrow_the_interval() -> None:
