@@ -104,6 +104,13 @@ class Manifest:
         """Duration in seconds of all trimmed ends."""
         return sum(clip.trimmed / clip.sample_rate for clip in self.clips)
 
+    def trimming(self, trim_db: float | None) -> float | None:
+        """Return how many dB below the loudest 20 ms the ends of recordings were cut off; None: they were not.
+
+        ``trim_db`` is that of `InspectionConfig`. Parts of recordings that a table names are never trimmed.
+        """
+        return None if self.has_segments and not self.trimmed_seconds else trim_db
+
 
 _SEGMENT_COLUMNS = tuple(field.name for field in fields(Clip))  # of a manifest with segments
 _COLUMNS = tuple(name for name in _SEGMENT_COLUMNS if name != "segment")

@@ -61,6 +61,11 @@ class StoredClips:
         lengths: IndexArray = self.places[:, 2] - self.places[:, 1]
         return lengths
 
+    @property
+    def width(self) -> int:
+        """Values of a frame."""
+        return math.prod(self.sources[0].shape[1:])
+
     def of_rows(self, rows: Sequence[int] | IndexArray) -> "StoredClips":
         """Select some of the clips."""
         return StoredClips(sources=self.sources, places=self.places[np.asarray(rows, np.int64)])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -41,12 +40,23 @@ class TrainingBatches:
         return LabelledBatch(inputs=inputs, lengths=lengths, targets=self.targets[torch.from_numpy(clips)])
 
 
-def batches_by_length(clips: StoredClips, *, batch_size: int) -> Iterator[tuple[IndexArray, Tensor, Tensor]]:
-    """Give all clips, whole, in batches of similar length, the short ones first: rows, inputs and lengths."""
+def batches_by_length(
+    clips: StoredClips, *, batch_size: int, most_values: int | None = None
+) -> Iterator[tuple[IndexArray, Tensor, Tensor]]:
+    """Give all clips, whole, in batches of similar length, the short ones first: rows, inputs and lengths.
+
+    With ``most_values``, a batch of several clips has at most so many values, padding included: one long recording
+    among short ones does not fill the memory with padding.
+    """
     order = np.argsort(clips.lengths, kind="stable")
-    for start, end in pairwise([*range(0, len(order), batch_size), len(order)]):
-        rows = order[start:end]
+    begin = 0
+    while begin < len(order):
+        rows = order[begin : begin + batch_size]
+        if most_values is not None:
+            padded = clips.lengths[rows] * np.arange(1, len(rows) + 1) * clips.width  # of the first 1, 2, ... rows
+            rows = rows[: max(int(np.searchsorted(padded, most_values, side="right")), 1)]
         yield rows, *clips.read(rows, at_most=int(clips.lengths[rows].max()))
+        begin += len(rows)
 
 
 def validation_batches(clips: StoredClips, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:

@@ -22,6 +22,7 @@ A body that gives states over time to a recording ({body}), and a head that pred
 | sample rate | {rate} Hz |
 | states per second | {states:g} |
 | learned | {learned} |
+| silent ends | {ends} |
 
 ```python
 from pathlib import Path
@@ -37,7 +38,7 @@ knows only labels and recordings like those that it was trained on.
 """
 
 
-def model_card(network: nn.Module, body: Body, head: str, task: Task) -> str:
+def model_card(network: nn.Module, body: Body, head: str, task: Task, *, trim_db: float | None = None) -> str:
     """Write Markdown with the model's sizes, what it learned, and how to call it."""
     return _CARD.format(
         head=head,
@@ -46,4 +47,5 @@ def model_card(network: nn.Module, body: Body, head: str, task: Task) -> str:
         rate=body.reading.sample_rate,
         states=body.reading.states_per_second,
         learned=escape_markdown(task.summary),
+        ends="kept" if trim_db is None else f"cut off where they are more than {trim_db:g} dB below the loudest 20 ms",
     )

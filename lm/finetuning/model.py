@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from audio.trimming import trim_ends
 from audio.waveform import Waveform
 from foundation.configuration import build
 from foundation.errors import InputError
@@ -25,6 +26,7 @@ from lm.pooling import FloatArray
 
 T = TypeVar("T")
 CLIPS_AT_ONCE = 32  # whose outputs are computed together
+VALUES_AT_ONCE = 1 << 24  # of their inputs, with padding: 32 clips of 30 s at 16 kHz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +38,20 @@ class _Saved:
     head: str
     task: dict[str, object]
     weights_sha256: str
+    trim_db: float | None = None  # models of earlier versions do not say it
 
 
 class FineTunedModel:
     """A body with a head, trained on labels."""
 
-    def __init__(self, network: FineTunedNetwork, body: Body, head: str, task: Task) -> None:
+    def __init__(
+        self, network: FineTunedNetwork, body: Body, head: str, task: Task, *, trim_db: float | None = None
+    ) -> None:
         self.network = network.eval()
         self.body = body
         self.head = head  # its name in the table
         self.task = task
+        self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
     @classmethod
@@ -61,7 +67,7 @@ class FineTunedModel:
             network = create_network(body, body.create(seed=0), task, seed=0)
             tied = [f"body.{name}" for name in network.body.tied]
             load_weights(network, folder, saved.weights_sha256, tied=tied)
-        model = cls(network.to(device), body, saved.head, task)
+        model = cls(network.to(device), body, saved.head, task, trim_db=saved.trim_db)
         model.folder = folder
         return model
 
@@ -83,16 +89,22 @@ class FineTunedModel:
             "body_config": asdict(self.body),
             "head": self.head,
             "task": asdict(self.task),
+            "trim_db": self.trim_db,
         }
-        write_model(folder, self.network, config, card=model_card(self.network, self.body, self.head, self.task))
+        card = model_card(self.network, self.body, self.head, self.task, trim_db=self.trim_db)
+        write_model(folder, self.network, config, card=card)
 
     def predict(self, sounds: Sequence[Waveform]) -> list[Row]:
         """Predict a row of a table for each sound, whose sample rate must be that of the model.
+
+        Silent ends are cut off as those of the clips that the model was trained on.
 
         Raises:
             InputError: a sound has another rate or is too short, or the model has no folder.
         """
         front_end, rate = self.front_end(), self.body.reading.sample_rate
+        if self.trim_db is not None:
+            sounds = [trim_ends(sound, self.trim_db) for sound in sounds]
         for sound in sounds:
             if sound.sample_rate != rate:
                 raise InputError(f"a sound has {sound.sample_rate} Hz; read it at the model's rate, {rate} Hz")
@@ -117,7 +129,7 @@ class FineTunedModel:
     def outputs(self, clips: StoredClips) -> list[FloatArray]:
         """Compute the outputs ``(steps, width)`` of each clip."""
         found: dict[int, FloatArray] = {}
-        for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE):
+        for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE, most_values=VALUES_AT_ONCE):
             values, steps = self.network(inputs.to(self.device), lengths.to(self.device))
             for row, own, count in zip(rows.tolist(), values.float().cpu().numpy(), steps.tolist(), strict=True):
                 found[row] = own[:count]

@@ -50,18 +50,9 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
             ),
             penalties=penalties_up_to(float(row["penalty"]), list(candidates), chosen, config, of=method),
             test_accuracy=float(row["test_accuracy"]),
-            trim_db=_trim_db(manifest, settings),
+            trim_db=manifest.trimming(settings.corpus.inspection.trim_db),
         )
     probe.save_pretrained(place)
-
-
-def _trim_db(manifest: Manifest, settings: RunSettings) -> float | None:
-    """Return how far below the loudest 20 ms the ends of the clips were trimmed; None: they were not.
-
-    Parts of recordings that a table names are never trimmed.
-    """
-    untrimmed = manifest.has_segments and not manifest.trimmed_seconds
-    return None if untrimmed else settings.corpus.inspection.trim_db
 
 
 def _method(

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from audio.recordings.corpus import CorpusConfig, find_recordings
-from audio.recordings.manifest import Manifest, write_rejected
+from audio.recordings.manifest import Manifest, read_manifest, write_manifest, write_rejected
+from audio.recordings.notices import overlap_notices
 from audio.recordings.recording_paths import expand_home, require_folder
 from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, without_copies
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted, listed
-from pipelines.chain.corpus import Corpus, corpus_config, read_corpus, seen_of
+from pipelines.chain.corpus import MANIFEST, Corpus, corpus_config, read_corpus, seen_of
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
 from training.gangs import Gang
 
-REJECTED_UNLABELLED = "rejected_unlabelled.tsv"  # in the folder of a run
+UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"  # in the folder of a run
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 
@@ -42,13 +44,14 @@ def read_unlabelled(
     """Read the recordings of each source of ``unlabelled``: all of them for training, and without labels.
 
     Files that the corpus or an earlier source holds as well are left out. ``unlabelled_hours`` limits the sound of all
-    sources together. Unusable files are listed in the run's ``folder``.
+    sources together. The run's ``folder`` gets lists of the clips and of unusable files.
 
     Raises:
         InputError: a source has no usable recording of its own, or there are fewer hours than wanted.
     """
     if folder is not None and not gang.rank:
-        (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
+        for name in (UNLABELLED, REJECTED_UNLABELLED):
+            (folder / name).unlink(missing_ok=True)  # left by an earlier run in this folder
     if not settings.unlabelled or settings.unlabelled_hours == 0:
         return ()
     known, found, rejected = {clip.sha256 for clip in corpus.clips}, [], []
@@ -61,7 +64,38 @@ def read_unlabelled(
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
     if settings.unlabelled_hours is not None:
         found = _limit(found, settings.unlabelled_hours, terminal)
+    if folder is not None and not gang.rank:
+        clips = chain.from_iterable(each.clips for each in found)
+        write_manifest(Manifest(root=corpus.root, clips=tuple(clips)), folder / UNLABELLED)
     return tuple(found)
+
+
+def recordings_of_run(folder: Path, root: Path) -> Manifest | None:
+    """Return all clips that the models of a run may have heard; None if its folder does not list them.
+
+    The paths of unlabelled clips do not lie below ``root``: clips are to be known by their hashes.
+    """
+    if not (folder / MANIFEST).is_file():
+        return None
+    own = read_manifest(folder / MANIFEST, root)
+    others = read_manifest(folder / UNLABELLED, root).clips if (folder / UNLABELLED).is_file() else ()
+    return replace(own, clips=own.clips + others)
+
+
+def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
+    """Return the corpus with a notice for the report if a run made the weights of a speech model from its test clips.
+
+    Of folds, each clip is a test clip of one of them.
+    """
+    weights, manifest = settings.wav2vec2.weights, corpus.manifest
+    owner = None if weights is None else Path(weights).expanduser().parent
+    trained = None if owner is None else recordings_of_run(owner, manifest.root)
+    if owner is None or trained is None:
+        return corpus
+    of_folds = tuple(replace(clip, split="test") for clip in manifest.clips)
+    tested = replace(manifest, clips=of_folds) if settings.compare.folds else manifest
+    heard = overlap_notices(tested, trained, owner=owner, readers="the weights of wav2vec2.weights")
+    return replace(corpus, notices=(*corpus.notices, *heard))
 
 
 def shared_paths(settings: RunSettings, unlabelled: Sequence[Manifest]) -> tuple[Path, ...]:

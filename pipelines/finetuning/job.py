@@ -117,12 +117,13 @@ def _job(settings: FinetuneSettings, source: Source, clips: LabelledClips, task:
     """Describe the work, by which the folder of the results knows it again."""
     command, body = settings.command, settings.body
     options = {"body": asdict(body), "task": asdict(task), "figures": asdict(command.figures)}
+    options |= {"network": asdict(source.body), "body_options": asdict(settings.body_options)}
     chosen = {name: getattr(command, name) for name in ("shares", "seeds", "seed", "beside")}
     return {
         "head": settings.head,
         "body": body.name,
         "weights": source.fingerprint,
-        "options": text_hash(json.dumps([options, chosen, asdict(command.probe)]))[:16],
+        "options": text_hash(json.dumps([options, chosen, asdict(command.probe)], default=str))[:16],
         "recordings": recordings_hash(clips.manifest)[:16],
         "labels": text_hash(json.dumps([[clip.label, clip.split] for clip in clips.manifest.clips]))[:16],
     }

@@ -92,6 +92,8 @@ class CommandConfig:
         fitting = shares == sorted({*shares}) and shares and all(0 < share <= 1 for share in shares)
         require(bool(fitting), "shares", shares, rule)
         require(len({*self.beside}) == len(self.beside), "beside", list(self.beside), "name each once")
+        rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
+        require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
         require_seeds(self.seed, self.seeds)
         require_processes(workers=self.workers, threads=self.threads)
 

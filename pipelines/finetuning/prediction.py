@@ -6,10 +6,11 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from audio.decoding import RecordingError
+from audio.decoding import RecordingError, open_recording
 from audio.reading import read_blocks
 from audio.recordings.inspection import frequent_reasons
 from audio.recordings.manifest import Rejected, writable
+from audio.recordings.measurement import measure
 from audio.recordings.recording_paths import Recordings
 from audio.waveform import FloatArray
 from foundation.arrays import Array
@@ -34,6 +35,8 @@ class InputReader:
     front_end: FrontEnd
     sample_rate: int
     least_samples: int
+    trim_db: float | None
+    upsample: bool
 
 
 def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]) -> None:
@@ -44,7 +47,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Recordings]
     rejected: list[Rejected] = []
     found = chain.from_iterable(
         each_recording(
-            partial(read_recording, _reader(model, place.root)),
+            partial(read_recording, _reader(model, place.root, upsample=settings.upsample)),
             place,
             workers=settings.workers,
             title="predicting",
@@ -74,19 +77,39 @@ def _predicted(model: FineTunedModel, read: Sequence[tuple[str, Array]]) -> Iter
         yield {"path": path, **row}
 
 
-def _reader(model: FineTunedModel, root: Path) -> InputReader:
+def _reader(model: FineTunedModel, root: Path, *, upsample: bool) -> InputReader:
     reading, front_end = model.body.reading, model.front_end()
     rate, least = reading.sample_rate, model.body.least_samples
-    return InputReader(root=root, front_end=front_end, sample_rate=rate, least_samples=least)
+    return InputReader(
+        root=root,
+        front_end=front_end,
+        sample_rate=rate,
+        least_samples=least,
+        trim_db=model.trim_db,
+        upsample=upsample,
+    )
 
 
 def read_recording(reader: InputReader, path: str) -> Array | Rejected:
     """Convert one recording to inputs, or say why it is set aside."""
     if not writable(path):
         return Rejected(path=path, reason="its name holds a tab, a line break or bytes that are not UTF-8; rename it")
-    samples = [0]
+    samples, part = [0], None
     try:
-        inputs = reader.front_end(_counted(read_blocks(reader.root / path, reader.sample_rate), samples))
+        with open_recording(reader.root / path) as recording:
+            own_rate = recording.samplerate
+    except RecordingError as error:
+        return Rejected(path=path, reason=error.reason)
+    if own_rate < reader.sample_rate and not reader.upsample:
+        lower = f"{own_rate} Hz is lower than the model's {reader.sample_rate} Hz"
+        return Rejected(path=path, reason=f"{lower}: allow it with upsample=true")
+    if reader.trim_db is not None:  # as the corpus was trimmed: by the levels of the whole recording at its own rate
+        found = measure(reader.root, path)
+        if found.problem is not None:
+            return Rejected(path=path, reason=found.problem)
+        part = found.part(reader.trim_db)
+    try:
+        inputs = reader.front_end(_counted(read_blocks(reader.root / path, reader.sample_rate, part=part), samples))
     except RecordingError as error:
         return Rejected(path=path, reason=error.reason)
     except InputError as error:

@@ -20,6 +20,7 @@ class PredictConfig:
     model: Path  # folder of a fine-tuned model, or its address on the hub
     input: str  # a recording, a folder of them, or several in brackets: [a.wav,b.wav]
     output: Path | None  # a table; None: the lines are only printed
+    upsample: bool = False  # whether recordings may have a lower rate than the model
     device: Device
     workers: int  # processes; 0: as many as cores if there is enough work
 

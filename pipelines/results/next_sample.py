@@ -5,11 +5,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from audio.recordings.manifest import Manifest
 from lm.comparison import t_interval
 from pipelines.results.figures import Figure
 from pipelines.results.next_sample_record import (
     IntervalRecord,
     NextSampleRecord,
+    SampleClipRecord,
     SampleDifferenceRow,
     SampleModelRow,
     SpeedRecord,
@@ -31,8 +33,11 @@ ASKED = (  # model -> its rivals
 )
 
 
-def next_sample_record(made: Made, settings: RunSettings, speeds: Mapping[str, SpeedRecord]) -> NextSampleRecord:
-    """Summarise the scores of all seeds."""
+def next_sample_record(
+    made: Made, manifest: Manifest, settings: RunSettings, speeds: Mapping[str, SpeedRecord]
+) -> NextSampleRecord:
+    """Summarise the scores of all seeds; the clips that the models continue have the manifest's labels."""
+    known = {clip.name: clip for clip in manifest.clips}
     options, confidence = settings.next_sample, settings.probe.confidence
     scored = [cast(dict[str, Any], entries[SCORED].read_json(SCORES))["rows"] for entries in made.values()]
     rows: dict[str, Rows] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
@@ -48,7 +53,10 @@ def next_sample_record(made: Made, settings: RunSettings, speeds: Mapping[str, S
         crop_samples=options.crops.samples,
         trainings={name: _trainings(made, f"{NEXT_SAMPLE}_{name}") for name in options.models},
         sounds=first[SOUNDS].read_rows(SAMPLE_SOUNDS, "sounds"),
-        clips=first[SOUNDS].read_rows(SAMPLE_SOUNDS, "clips"),
+        clips=[
+            SampleClipRecord(path=row["path"], label=known[row["path"]].label, group=known[row["path"]].group)
+            for row in first[SOUNDS].read_rows(SAMPLE_SOUNDS, "clips")
+        ],
     )
 
 

@@ -77,7 +77,7 @@ def write_results(
         content["zerospeech"] = tests
         figures = [*zerospeech_figures(tests, made), *figures]
     if "next_sample" in settings.stages:
-        samples = next_sample_record(made, settings, speeds or {})
+        samples = next_sample_record(made, manifest, settings, speeds or {})
         content["next_sample"] = samples
         figures = [*next_sample_figures(samples, made), *figures]
     write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})

@@ -60,7 +60,7 @@ def generate_sample_sounds(
     options = {name: value for name, value in asdict(config).items() if name != "engine"}
     recipe = Recipe(
         "next_sample_sounds",
-        1,
+        2,
         config={**options, "sample_rate": sample_rate, "precision": precision(engine)},
         inputs={**{name: entry.key for name, entry in models}, "manifest": audio_hash(manifest, PLAYED)},
     )
@@ -70,8 +70,8 @@ def generate_sample_sounds(
         rows = [_write(folder, ORIGINAL, sound, clip=number) for number, sound in enumerate(excerpts)]
         for name, entry in models:
             rows += _generate(session, folder, name, entry, [_first_half(each) for each in excerpts], config)
-        names = [{"path": clip.name, "label": clip.label, "group": clip.group} for clip in clips]
-        write_json(folder / SAMPLE_SOUNDS, {"sounds": rows, "clips": names})
+        # Without labels and groups, which can change while the sound stays: the results take them from the manifest.
+        write_json(folder / SAMPLE_SOUNDS, {"sounds": rows, "clips": [{"path": clip.name} for clip in clips]})
 
     title = f"{config.seconds:g} s of sound by each of {len(models)} models"
     return session.obtain(recipe, title, make, files=["*.wav", SAMPLE_SOUNDS])

@@ -56,3 +56,14 @@ def test_validation_holds_every_clip_once_and_whole() -> None:
     assert [len(batch.targets) for batch in batches] == [3, 3, 2]
     assert torch.cat([batch.lengths for batch in batches]).tolist() == sorted(LENGTHS)
     assert [rows.tolist() for rows, _, _ in batches_by_length(CLIPS.of_rows([1, 2]), batch_size=8)] == [[1, 0]]
+
+
+@pytest.mark.parametrize("most", [1, 8, 16, 30, 1000])
+def test_padding_does_not_fill_the_memory(most: int) -> None:
+    batches = list(batches_by_length(CLIPS, batch_size=3, most_values=most))
+    assert [LENGTHS[row] for rows, _, _ in batches for row in rows] == sorted(LENGTHS)
+    for number, (rows, inputs, _) in enumerate(batches):
+        assert len(rows) == 1 or inputs.numel() <= most
+        if len(rows) < 3 and number + 1 < len(batches):  # one more would have been too many
+            longer = LENGTHS[batches[number + 1][0][0]]
+            assert 2 * longer * (len(rows) + 1) > most

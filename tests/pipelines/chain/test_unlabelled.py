@@ -9,11 +9,20 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.manifest import SPLITS, Manifest, read_manifest, read_rejected
+from audio.recordings.manifest import SPLITS, Manifest, read_manifest, read_rejected, write_manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
-from pipelines.chain.corpus import REJECTED, Corpus
-from pipelines.chain.unlabelled import REJECTED_UNLABELLED, noted, read_unlabelled, require_sources, shared_paths
+from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
+from pipelines.chain.unlabelled import (
+    REJECTED_UNLABELLED,
+    UNLABELLED,
+    noted,
+    noted_weights,
+    read_unlabelled,
+    recordings_of_run,
+    require_sources,
+    shared_paths,
+)
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
@@ -73,6 +82,33 @@ def test_folders_stand_beside_the_embedded_corpus(finished_run: FinishedRun, tmp
     assert listed.path == f"{one}/bad.wav"
     assert read(settings_of(finished_run.store), finished_run.store) == ()
     assert not (finished_run.store / "run" / REJECTED_UNLABELLED).exists()
+
+
+def test_recordings_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None:
+    own, others = sounds(tmp_path / "own", "a.wav", "b.wav"), sounds(tmp_path / "others", "c.wav", "d.wav")
+    folder = tmp_path / "run"
+    whole, *_ = read(settings_of(tmp_path, f"unlabelled=[{own}]"), tmp_path)
+    corpus = Corpus(name="own", manifest=whole, rejected=(), notices=())
+    assert recordings_of_run(folder, own) is None
+    write_manifest(whole, folder / MANIFEST)
+    (heard,) = read(settings_of(tmp_path, f"unlabelled=[{others}]"), tmp_path, whole)
+    trained = recordings_of_run(folder, own)
+    assert trained is not None
+    assert {clip.sha256 for clip in trained.clips} == {clip.sha256 for clip in (*whole.clips, *heard.clips)}
+
+    weights = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}")
+    tested = replace(heard, clips=tuple(replace(clip, split="test") for clip in heard.clips))
+    (notice,) = noted_weights(replace(corpus, manifest=tested), weights).notices
+    assert notice.startswith(f"2 of 2 test clips are among those that {folder} was trained on")
+    assert noted_weights(replace(corpus, manifest=heard), weights).notices == ()  # clips for training
+    folds = settings_of(
+        tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}", "compare.folds=group", "stages=[tokenizer,lm,probe,report]"
+    )
+    assert len(noted_weights(replace(corpus, manifest=heard), folds).notices) == 1  # each is tested in one fold
+    assert noted_weights(corpus, settings_of(tmp_path)) == corpus
+    assert noted_weights(corpus, settings_of(tmp_path, "wav2vec2.weights=nowhere/else")) == corpus
+    read(settings_of(tmp_path), tmp_path)
+    assert not (folder / UNLABELLED).exists()
 
 
 def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Path) -> None:

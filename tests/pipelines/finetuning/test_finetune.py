@@ -120,6 +120,7 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
     [
         (("model=null",), "model=null, but body=gpt takes tokenizer and lm of a run; name its folder"),
         (("body.frozen_layers=7",), r"body\.frozen_layers is 7, and the body has 1 layer; choose 0 to 1, or all"),
+        (("probe.choose_by=group",), r"probe\.choose_by is group; the probe is compared with a network whose weights"),
         (("probe.tries=3",), "the linear probe of body=gpt has 4 candidates, and every method has 3 tries"),
         (("body.weights=here",), "body.weights=here, but body=gpt takes run"),
         (("shares=[0.5,0.1]",), "shares is .*; list shares of the labels above 0, up to 1, ascending"),
@@ -173,6 +174,8 @@ def test_an_output_of_another_job_is_refused(classifier: Finetuned, tmp_path: Pa
     words = (*classifier.words, f"store.root={classifier.store}")
     with pytest.raises(InputError, match="was begun with other values of options"):
         finetune_body(composed(*words, f"output={classifier.folder}", "seeds=2"))
+    with pytest.raises(InputError, match="was begun with other values of options"):  # an option of this body alone
+        finetune_body(composed(*words, f"output={classifier.folder}", "body.random_inputs=0.2"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other/notes.txt").write_text("mine")
     with pytest.raises(InputError, match="holds other things"):

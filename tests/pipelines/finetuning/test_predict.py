@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from audio.reading import read
 from foundation.configuration import build
 from foundation.errors import InputError
+from lm.finetuning.model import FineTunedModel
 from pipelines.commandline.inputs import recordings_of
 from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.prediction import predict_recordings
@@ -19,7 +21,7 @@ from pipelines.predict import predict
 from pipelines.publish import publish
 from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.finetuning.conftest import Finetuned
-from tests.pipelines.finetuning.tiny_finetuning import composed
+from tests.pipelines.finetuning.tiny_finetuning import composed, write_tone
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import called
 
@@ -43,6 +45,55 @@ def test_the_table_has_the_predictions_of_the_test_clips(
         assert rows[path]["probability"] == pytest.approx(float(probability), abs=1e-4)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == f"{rows['high_0.wav']['label']}\t{tones / 'high_0.wav'}"
+
+
+def test_recordings_are_trimmed_as_the_clips_were(run_folder: Path, tones: Path, tmp_path: Path) -> None:
+    root = tmp_path / "padded"
+    root.mkdir()
+    for path in tones.iterdir():
+        silence = np.zeros(AUDIO.sample_rate // 2, np.float32)
+        soundfile.write(
+            root / path.name, np.concatenate([silence, soundfile.read(path)[0], silence]), AUDIO.sample_rate
+        )
+    folder = tmp_path / "model"
+    place = (f"output={folder}", f"store.root={tmp_path / 'store'}", "beside=[]")
+    finetune_body(composed(f"model={run_folder}", f"corpus.root={root}", "corpus.inspection.trim_db=30", *place))
+    table = predicted(folder, str(root), tmp_path / "table.json")
+    rows = {Path(row["path"]).name: row["probability"] for row in json.loads(table.read_text())}
+    tested = [line.split("\t") for line in (folder / "predictions.tsv").read_text().splitlines()[1:]]
+    assert [rows[path] for path, *_ in tested] == pytest.approx([float(line[3]) for line in tested], abs=1e-4)
+    model = FineTunedModel.from_pretrained(folder)
+    assert model.trim_db == 30
+    by_hand = [model.predict([read(root / path, AUDIO.sample_rate)])[0]["probability"] for path, *_ in tested]
+    assert by_hand == pytest.approx([float(line[3]) for line in tested], abs=1e-4)
+    assert "more than 30 dB below the loudest 20 ms" in (folder / "README.md").read_text()
+    model.trim_db = None
+    whole = [model.predict([read(root / path, AUDIO.sample_rate)])[0]["probability"] for path, *_ in tested]
+    assert whole != pytest.approx(by_hand, abs=1e-4)
+
+
+def test_recordings_of_a_lower_rate_are_set_aside_unless_allowed(
+    classifier: Finetuned, tones: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "mixed"
+    root.mkdir()
+    shutil.copy(tones / "low_0.wav", root)
+    write_tone(root / "slow.wav", 200, 0.3, rate=2000)
+    assert len(json.loads(predicted(classifier.folder, str(root), tmp_path / "table.json").read_text())) == 1
+    assert (
+        "lower than the model's 4000 Hz: allow it with upsample=true"
+        in (tmp_path / "table.json.rejected.tsv").read_text()
+    )
+    settings = PredictConfig(
+        model=classifier.folder,
+        input=str(root),
+        output=tmp_path / "all.json",
+        upsample=True,
+        device="cpu",
+        workers=1,
+    )
+    predict_recordings(settings, recordings_of(str(root)))
+    assert len(json.loads((tmp_path / "all.json").read_text())) == 2
 
 
 def test_every_format_holds_the_same(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
