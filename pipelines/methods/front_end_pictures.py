@@ -32,11 +32,12 @@ def _spectra(bank: FilterBank, title: str) -> PictureRecord:
     count, rate = len(bank.filters), bank.sample_rate
     straight, mel = fourier_centres(count, rate), mel_centres(count, rate)
     lines = [("centre frequencies", bank.centres), ("mel scale", mel), ("Fourier basis", straight)]
+    columns = f"Each column is the mean of about {count / COLUMNS:.0f} neighbours. " if count > COLUMNS else ""
     image = _at_equal_heights(_means(bank.decibels, COLUMNS))
     return {
         "title": f"Front end of the {title}",
         "caption": (
-            f"Spectra of {count:,} learned filters, sorted by centre frequency; colours span {-DEEPEST:.0f} dB. "
+            f"Spectra of {count:,} learned filters, sorted by centre frequency; colours span {-DEEPEST:.0f} dB. {columns}"
             f"The centre frequencies lie {bank.distance(mel) / 1000:.2f} kHz from the mel scale and "
             f"{bank.distance(straight) / 1000:.2f} kHz from a Fourier basis (root mean square); half of them are below "
             f"{sorted(bank.centres)[count // 2] / 1000:.2f} kHz. {_concentration(bank)} The centre frequencies of "

@@ -63,6 +63,12 @@ class Point:
         return self.value("lm", "bits_per_second")
 
     @property
+    def choose_by(self) -> str | None:
+        """How its probes were chosen; None in older runs."""
+        comparison = self.results.get("comparison")
+        return comparison.get("choose_by") if comparison else None
+
+    @property
     def validation(self) -> float:
         """Value of the GPT's best layer on validation; NaN where it is unknown."""
         comparison = self.results.get("comparison")
@@ -109,14 +115,19 @@ class Runs:
     @property
     def by_validation(self) -> bool:
         """Whether validation chooses the best run; test chooses where a run does not know its validation."""
-        return all(math.isfinite(point.validation) for point in self._probed)
+        return all(math.isfinite(point.validation) for point in self._comparable)
 
     @cached_property
     def best(self) -> Point | None:
         """The run with the best probe of the GPT, the first among equals; None without probes."""
         if self.by_validation:
-            return max(self._probed, key=lambda point: point.validation, default=None)
-        return max(self._probed, key=lambda point: point.value(*self.probe), default=None)
+            return max(self._comparable, key=lambda point: point.validation, default=None)
+        return max(self._comparable, key=lambda point: point.value(*self.probe), default=None)
+
+    @cached_property
+    def apart(self) -> list[Point]:
+        """The probed runs whose validation is of other clips than that of most runs, so that it cannot be compared."""
+        return [point for point in self._probed if point not in self._comparable]
 
     @property
     def best_line(self) -> list[Point]:
@@ -136,6 +147,12 @@ class Runs:
     @property
     def _probed(self) -> list[Point]:
         return [point for point in self.finished if math.isfinite(point.value(*self.probe))]
+
+    @cached_property
+    def _comparable(self) -> list[Point]:
+        """The probed runs that choose as most of them do: by cross-validation, or by the validation clips."""
+        by = Counter(point.choose_by for point in self._probed).most_common(1)
+        return [point for point in self._probed if point.choose_by == by[0][0]]
 
     def first(self, point: Point) -> str:
         """Value of the first option; "" where no option was swept."""

@@ -23,6 +23,9 @@ def verdict(runs: Runs) -> str:
     line, best = runs.best_line, runs.best
     value = f"{percent(best.value(*runs.probe))} test {full_name(runs.metric)}"
     sentences = [f"Best on {'validation' if runs.by_validation else 'test'}: {runs.name(best.job)}, with {value}."]
+    if runs.apart:
+        names = "; ".join(runs.name(point.job) for point in runs.apart)
+        sentences.append(f"Left out, because other clips choose their probes (probe.choose_by): {names}.")
     if runs.is_ordered and len(line) > 1 and not runs.best_is_inside:
         end = "largest" if best is line[-1] else "smallest"
         sentences.append(f"It is the {end} value that finished; values beyond it may be better.")

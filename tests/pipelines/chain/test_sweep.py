@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -202,6 +203,17 @@ def test_any_option_can_be_swept(tmp_path: Path) -> None:
     assert page.text.index("lm=tiny") < page.text.index(HOSTILE)
     assert {row["lm"] for row in rows} == {"tiny", "small", HOSTILE}
     assert "codebook size" not in page.text.partition("The runs")[0]
+
+
+def test_runs_that_other_clips_choose_are_not_compared(tmp_path: Path) -> None:
+    """A validation speaker may be easier than those of cross-validation."""
+    for number, (name, by) in enumerate({"none": "group", "wider": "group", "one_speaker": "validation"}.items()):
+        content: dict[str, Any] = at(256, shift=0.05 * number)
+        content["comparison"]["choose_by"] = by
+        add(tmp_path, number, {"ablation": name}, content, 256)
+    text = written(tmp_path)[0].text
+    assert "Best on validation: ablation=wider, with" in text
+    assert "Left out, because other clips choose their probes (probe.choose_by): ablation=one_speaker." in text
 
 
 def test_two_options_make_lines(tmp_path: Path) -> None:
