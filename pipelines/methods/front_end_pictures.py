@@ -37,7 +37,8 @@ def _spectra(bank: FilterBank, title: str) -> PictureRecord:
     return {
         "title": f"Front end of the {title}",
         "caption": (
-            f"Spectra of {count:,} learned filters, sorted by centre frequency; colours span {-DEEPEST:.0f} dB. {columns}"
+            f"Spectra of {count:,} learned filters, sorted by centre frequency; colours span {-DEEPEST:.0f} dB. "
+            f"{columns}"
             f"The centre frequencies lie {bank.distance(mel) / 1000:.2f} kHz from the mel scale and "
             f"{bank.distance(straight) / 1000:.2f} kHz from a Fourier basis (root mean square); half of them are below "
             f"{sorted(bank.centres)[count // 2] / 1000:.2f} kHz. {_concentration(bank)} The centre frequencies of "
