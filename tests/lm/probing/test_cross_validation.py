@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
-from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, average_precision_score, make_scorer
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -49,6 +49,39 @@ def test_the_choice_is_that_of_scikit_learn(dim: int, power: float) -> None:
         own = cross_val_score(model, features[known], wanted, groups=groups, cv=by, scoring=right).mean()
         assert tried.validation_accuracy == pytest.approx(own, abs=0.011), penalty  # a clip may lie on the border
     assert found.penalty == max(found.tries, key=lambda each: each.validation_accuracy).penalty
+
+
+def test_the_accuracies_of_logistic_regression_are_scikit_learns() -> None:
+    task = _task()
+    config = replace(CONFIG, classifier="logistic", power=1.0, max_iterations=2000)
+    features = _features(task, 6)
+    found = probe(features, task, config, of="x")
+    known = np.concatenate([task.rows["train"], task.rows["validation"]])
+    groups = [task.parts[row] for row in known]  # type: ignore[index]  # there are parts
+    for tried, penalty in zip(found.tries, penalty_grid(config.tries, config), strict=True):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=2000, tol=1e-6))
+        classes = task.targets[known].argmax(1)
+        own = cross_val_score(model, features[known], classes, groups=groups, cv=LeaveOneGroupOut()).mean()
+        assert tried.validation_accuracy == pytest.approx(own, abs=0.011), penalty  # a clip may lie on the border
+
+
+def test_several_labels_are_chosen_by_mean_average_precision() -> None:
+    rng = np.random.default_rng(0)
+    groups = [GROUPS[clip % 5] for clip in range(200)]
+    names = [";".join(name for name in "abc" if rng.random() < 0.4) or "a" for _ in groups]
+    task = ProbeTask.of(names, [SPLIT[group] for group in groups], parts=groups, label_separator=";")
+    features, config = _features(task, 30), replace(CONFIG, classifier="ridge")
+    found = probe(features, task, config, of="x")
+    known = np.concatenate([task.rows["train"], task.rows["validation"]])
+    by_group = np.array([groups[row] for row in known])
+    for tried, penalty in zip(found.tries, penalty_grid(config.tries, config), strict=True):
+        each = []
+        for group in sorted({*by_group}):
+            fitted, held_out = known[by_group != group], known[by_group == group]
+            model = make_pipeline(StandardScaler(), Ridge(alpha=1 / penalty))
+            scores = model.fit(features[fitted], task.targets[fitted].astype(float)).predict(features[held_out])
+            each.append(average_precision_score(task.targets[held_out], scores, average="macro"))
+        assert tried.validation_accuracy == pytest.approx(np.mean(each), abs=0.002), penalty
 
 
 def test_ridge_is_scikit_learns_with_an_intercept() -> None:
