@@ -9,7 +9,7 @@ import pytest
 
 from tests.killing import PROCESSES, Kill, arm
 from tests.pipelines.finetuning.conftest import Finetuned
-from tests.pipelines.finetuning.tiny_finetuning import QUICK, STEPS, composed
+from tests.pipelines.finetuning.tiny_finetuning import PITCHES, QUICK, STEPS, composed, write_tones
 from tests.pipelines.tiny_chain import stored
 from tests.training.test_gangs import together
 
@@ -32,11 +32,12 @@ def _finetune(config: dict[str, object], store: Path, kill: Kill | None) -> None
     finetune_body(config)
 
 
-def ended(config: dict[str, object], store: Path, kill: Kill | None = None) -> int | None:
+def ended(config: dict[str, object], store: Path, kill: Kill | None = None) -> int:
     """Exit code of a fine-tuning in a process of its own; negative: the signal that ended it."""
     process = PROCESSES.Process(target=_finetune, args=(config, store, kill))
     process.start()
     process.join(300)
+    assert process.exitcode is not None, "it takes too long"
     return process.exitcode
 
 
@@ -63,10 +64,35 @@ def losses(store: Path) -> np.ndarray:
     return np.array([curves[key] for key in sorted(curves)])
 
 
+def tones_for(head: str, root: Path) -> Path:
+    """Tones whose labels the head can learn: names, or pitches in Hz."""
+    return write_tones(root, label=lambda name: str(PITCHES[name]) if head == "regression" else name)
+
+
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(run_folder: Path, tones: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["sequence", "regression"])
+def test_a_kill_changes_no_byte_of_other_heads(head: str, run_folder: Path, tmp_path: Path) -> None:
+    root = tones_for(head, tmp_path / "tones")
+    words = (f"model={run_folder}", f"corpus.root={root}", f"head={head}", "body.fit.checkpoint_minutes=0")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert ended(composed(*words, f"output={tmp_path / 'a'}", f"store.root={whole}"), whole) == 0
+    config = composed(*words, f"output={tmp_path / 'b'}", f"store.root={killed}")
+    assert ended(config, killed, Kill(path="finetuned/*.checkpoints/fit.safetensors", count=STEPS - 1)) < 0
+    assert ended(config, killed, Kill(path="finetuned/????????????????", count=2)) < 0
+    assert ended(config, killed) == 0
+    assert stored(killed) == stored(whole)
+    for name in ("model.safetensors", "config.json", "predictions.tsv", "figures.md"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["classification", "sequence", "regression"])
+def test_two_processes_learn_what_one_does(head: str, run_folder: Path, tmp_path: Path) -> None:
+    """The loss of texts counts characters, of which each process has another number."""
+    tones = tones_for(head, tmp_path / "tones")
     # no dropout: it is drawn anew in each process
     words = (f"model={run_folder}", f"corpus.root={tones}", "beside=[]", "head.dropout=0", "body.dropout=0")
+    words = (*words, f"head={head}")
     words = (*words, "body.fit.validate_every=1")
     one, two = tmp_path / "one", tmp_path / "two"
     assert ended(composed(*words, f"output={tmp_path / 'a'}", f"store.root={one}"), one) == 0
