@@ -81,6 +81,45 @@ def test_a_model_of_a_folder_is_probed_and_fine_tuned_on_its_lists(
     assert set(results["comparison"]["layers"]["wav2vec2"][0]) >= {"of"}
 
 
+@pytest.mark.slow
+def test_the_options_of_the_published_recipe_fit_together(commands: Path, weights: Path, tmp_path: Path) -> None:
+    """Those of the command in docs/options.md, with small numbers: the halves of a batch, 16 bits, frozen layers."""
+    words = (f"corpus.root={commands}", f"wav2vec2.weights={weights}", f"store.root={tmp_path / 'store'}")
+    fit = ("accumulation=2", "steps=4", "lr=3e-5", "warmup_steps=1", "precision=bf16")
+    published = (
+        *("compare.methods=[wav2vec2_finetuned]", "compare.layers=[last]", "compare.poolings=[mean]"),
+        *("corpus.split.test=[validation_list.txt]", "corpus.split.validation=[testing_list.txt]"),
+        *("stages=[tokenizer,probe,report]", "wav2vec2.finetuning.freeze_convolutions=true"),
+        *(f"wav2vec2.finetuning.fit.{option}" for option in fit),
+    )
+    done = called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words, *published)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["corpus"]["clips"] == {"train": 6, "validation": 4, "test": 2}
+    (head,) = [row for row in results["comparison"]["methods"] if row["of"] == "wav2vec2_finetuned_head"]
+    assert 0 <= head["value"] <= 1
+
+
+@pytest.mark.slow
+def test_all_methods_of_the_experiment_stand_side_by_side(commands: Path, tmp_path: Path) -> None:
+    methods = [*("mfcc", "log_mel", "chroma", "bag_of_codes", "gpt", "supervised", "ast", "audio_transformer")]
+    methods += ["wav2vec2", "wav2vec2_finetuned", "random_wav2vec2"]
+    small = (
+        *("stages=[tokenizer,lm,probe,report]", f"compare.methods=[{','.join(methods)}]"),
+        *("audio_transformer=tiny", "baselines=tiny", "lm.fit.steps=4", "lm.fit.warmup_steps=1"),
+        *("ast.fit.steps=2", "ast.fit.warmup_steps=1", "audio_transformer.fit.steps=2"),
+        *("audio_transformer.fit.warmup_steps=1", "baselines.supervised.fit.steps=2"),
+        *("wav2vec2.pretraining.fit.steps=2", "probe.tries=18"),
+    )
+    words = (f"corpus.root={commands}", f"store.root={tmp_path / 'store'}", *small)
+    done = called_at_once(tmp_path, *WORDS_OF_THE_RUN, *words)
+    assert done.returncode == 0, done.stderr
+    rows = {row["of"] for row in json.loads((tmp_path / "run/results.json").read_text())["comparison"]["methods"]}
+    heads = {"wav2vec2_finetuned_head", "ast_head", "audio_transformer_head", "supervised_head"}
+    assert rows == {*methods, *heads}
+    assert (tmp_path / "run/report.html").is_file()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
