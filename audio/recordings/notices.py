@@ -1,7 +1,8 @@
 """Notices about clips and splits that limit what the figures of a run mean, or that differ from the request."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Split
@@ -52,17 +53,28 @@ def trained_on(clips: Collection[Clip], trained: Manifest) -> int:
 
 
 def overlap_notices(
-    tested: Manifest, trained: Manifest, *, owner: Path, readers: str = "its tokenizer and language model"
+    tested: Manifest,
+    trained: Manifest,
+    *,
+    owner: Path,
+    readers: str = "its tokenizer and language model",
+    unlabelled: Sequence[Clip] = (),
 ) -> tuple[str, ...]:
     """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
 
-    ``readers`` names, in the plural, the models of the run that are used.
+    ``readers`` names, in the plural, the models of the run that are used. ``unlabelled`` are the clips that the run was
+    pre-trained on beside its corpus.
     """
     test = tested.of("test")
     notices = []
     if shared := trained_on(test, trained):
         notices.append(
             f"{shared} of {len(test)} test clips are among those that {owner} was trained on: {readers} have heard them"
+        )
+    if shared := trained_on(test, replace(trained, clips=tuple(unlabelled))):
+        notices.append(
+            f"{shared} of {len(test)} test clips are among the unlabelled recordings of {owner}: the models that it "
+            "pre-trained have heard them"
         )
     if bool(trained.trimmed_seconds) != bool(tested.trimmed_seconds):
         where = f"of {owner}" if trained.trimmed_seconds else "that are probed"

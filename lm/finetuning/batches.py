@@ -41,20 +41,20 @@ class TrainingBatches:
 
 
 def batches_by_length(
-    clips: StoredClips, *, batch_size: int, most_values: int | None = None
+    clips: StoredClips, *, batch_size: int, most_inputs: int | None = None
 ) -> Iterator[tuple[IndexArray, Tensor, Tensor]]:
     """Give all clips, whole, in batches of similar length, the short ones first: rows, inputs and lengths.
 
-    With ``most_values``, a batch of several clips has at most so many values, padding included: one long recording
+    With ``most_inputs``, a batch of several clips has at most so many inputs, padding included: one long recording
     among short ones does not fill the memory with padding.
     """
     order = np.argsort(clips.lengths, kind="stable")
     begin = 0
     while begin < len(order):
         rows = order[begin : begin + batch_size]
-        if most_values is not None:
-            padded = clips.lengths[rows] * np.arange(1, len(rows) + 1) * clips.width  # of the first 1, 2, ... rows
-            rows = rows[: max(int(np.searchsorted(padded, most_values, side="right")), 1)]
+        if most_inputs is not None:
+            padded = clips.lengths[rows] * np.arange(1, len(rows) + 1)  # inputs of the first 1, 2, ... rows
+            rows = rows[: max(int(np.searchsorted(padded, most_inputs, side="right")), 1)]
         yield rows, *clips.read(rows, at_most=int(clips.lengths[rows].max()))
         begin += len(rows)
 

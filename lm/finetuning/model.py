@@ -26,7 +26,7 @@ from lm.pooling import FloatArray
 
 T = TypeVar("T")
 CLIPS_AT_ONCE = 32  # whose outputs are computed together
-VALUES_AT_ONCE = 1 << 24  # of their inputs, with padding: 32 clips of 30 s at 16 kHz
+VALUES_AT_ONCE = 1 << 24  # of their inputs, or of the states of a layer, with padding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,8 @@ class FineTunedModel:
     def predict(self, sounds: Sequence[Waveform]) -> list[Row]:
         """Predict a row of a table for each sound, whose sample rate must be that of the model.
 
-        Silent ends are cut off as those of the clips that the model was trained on.
+        Silent ends are cut off if they were cut off the clips that the model was trained on, here by the levels at the
+        model's rate; ``wordless predict`` takes those at the rate of the file, as the training did.
 
         Raises:
             InputError: a sound has another rate or is too short, or the model has no folder.
@@ -129,7 +130,10 @@ class FineTunedModel:
     def outputs(self, clips: StoredClips) -> list[FloatArray]:
         """Compute the outputs ``(steps, width)`` of each clip."""
         found: dict[int, FloatArray] = {}
-        for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE, most_values=VALUES_AT_ONCE):
+        reading = self.body.reading
+        of_states = self.body.dim * reading.states_per_second / reading.inputs_per_second  # values for each input
+        most = int(VALUES_AT_ONCE / max(clips.width, of_states))
+        for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE, most_inputs=most):
             values, steps = self.network(inputs.to(self.device), lengths.to(self.device))
             for row, own, count in zip(rows.tolist(), values.float().cpu().numpy(), steps.tolist(), strict=True):
                 found[row] = own[:count]

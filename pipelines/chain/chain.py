@@ -90,7 +90,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             if gang.rank == 0:
                 models = next(iter(made.values())).values()  # models of the other folds and seeds have the same sizes
                 source = provenance(command_line("run"), config, gang, models)
-                write_run_folder(session, corpus, settings, made, source)
+                write_run_folder(session, corpus, unlabelled, settings, made, source)
                 conclude(session.tracking, folder)
 
 

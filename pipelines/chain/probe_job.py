@@ -9,7 +9,7 @@ from audio.recordings.corpus import CorpusConfig
 from audio.recordings.embedded import EmbeddedConfig
 from audio.recordings.folds import Fold
 from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.manifest import Manifest
+from audio.recordings.manifest import Manifest, read_manifest
 from audio.recordings.notices import overlap_notices
 from foundation.configuration import build
 from foundation.devices import Device, choose_device
@@ -22,8 +22,8 @@ from foundation.saved_models import rate_folder
 from lm.probing.config import ProbeConfig
 from lm.probing.task import require_labels
 from lm.rate_model import load_language_model
-from pipelines.chain.corpus import corpus_config, read_corpus
-from pipelines.chain.unlabelled import recordings_of_run
+from pipelines.chain.corpus import MANIFEST, corpus_config, read_corpus
+from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import require_kind, require_space
 from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
@@ -186,8 +186,10 @@ def _save(
 
 def notices_since_the_run(model: Path, manifest: Manifest) -> tuple[str, ...]:
     """Return notices about differences between the run's recordings in ``model`` and the probed ones."""
-    trained = recordings_of_run(model, manifest.root)
-    return () if trained is None else overlap_notices(manifest, trained, owner=model)
+    if not (model / MANIFEST).is_file():
+        return ()
+    trained, unlabelled = read_manifest(model / MANIFEST, manifest.root), unlabelled_of_run(model, manifest.root)
+    return overlap_notices(manifest, trained, owner=model, unlabelled=unlabelled)
 
 
 def _parts(folder: Path, reading: ReadingConfig) -> list[_Rate]:

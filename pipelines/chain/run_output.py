@@ -1,14 +1,16 @@
 """The folder of a run, written from the entries of the store."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from audio.recordings.manifest import write_manifest, write_rejected
+from audio.recordings.manifest import Manifest, write_manifest, write_rejected
 from foundation.errors import InputError
 from foundation.files import replace_folder, write_aside
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.next_samples import measure_speed
 from pipelines.chain.probe_folder import write_probe
+from pipelines.chain.unlabelled import write_unlabelled
 from pipelines.commandline.run_names import link_latest
 from pipelines.pages.run_words import summary
 from pipelines.pages.runs import RUNS, write_runs_page
@@ -48,7 +50,12 @@ def require_own_parts(folder: Path) -> None:
 
 
 def write_run_folder(
-    session: Session, corpus: Corpus, settings: RunSettings, made: dict[FoldSeed, dict[str, Entry]], source: Provenance
+    session: Session,
+    corpus: Corpus,
+    unlabelled: Sequence[Manifest],
+    settings: RunSettings,
+    made: dict[FoldSeed, dict[str, Entry]],
+    source: Provenance,
 ) -> None:
     """Write the folder of a run: manifest, models, sounds, probe, results and report.
 
@@ -61,6 +68,7 @@ def write_run_folder(
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus.manifest, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
+    write_unlabelled(unlabelled, folder)
     first = next(iter(made.values()))
     only = first if len(made) == 1 else {}  # models of several folds stay in the store
     for part, stages in PARTS.items():

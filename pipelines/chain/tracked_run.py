@@ -6,6 +6,7 @@ from pathlib import Path
 from foundation.progress import Terminal
 from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.run_output import COMPARISON
+from pipelines.chain.unlabelled import UNLABELLED
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.commandline.run_names import SWEEP_WORDS
@@ -16,7 +17,7 @@ from pipelines.store.run_folder import REPORT
 from pipelines.tracking.tracker import Outcome
 from pipelines.tracking.tracking import Tracking, open_trackers
 
-FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, LOG)
+FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)
 
 
 def open_tracking(settings: RunSettings, folder: Path, config: Mapping[str, object], terminal: Terminal) -> Tracking:

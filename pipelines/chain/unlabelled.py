@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from audio.recordings.corpus import CorpusConfig, find_recordings
-from audio.recordings.manifest import Manifest, read_manifest, write_manifest, write_rejected
+from audio.recordings.manifest import Clip, Manifest, read_manifest, write_manifest, write_rejected
 from audio.recordings.notices import overlap_notices
 from audio.recordings.recording_paths import expand_home, require_folder
 from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, without_copies
@@ -15,6 +15,7 @@ from foundation.errors import InputError
 from foundation.progress import Terminal
 from foundation.text import counted, listed
 from pipelines.chain.corpus import MANIFEST, Corpus, corpus_config, read_corpus, seen_of
+from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
 from training.gangs import Gang
@@ -44,14 +45,13 @@ def read_unlabelled(
     """Read the recordings of each source of ``unlabelled``: all of them for training, and without labels.
 
     Files that the corpus or an earlier source holds as well are left out. ``unlabelled_hours`` limits the sound of all
-    sources together. The run's ``folder`` gets lists of the clips and of unusable files.
+    sources together. Unusable files are listed in the run's ``folder``.
 
     Raises:
         InputError: a source has no usable recording of its own, or there are fewer hours than wanted.
     """
     if folder is not None and not gang.rank:
-        for name in (UNLABELLED, REJECTED_UNLABELLED):
-            (folder / name).unlink(missing_ok=True)  # left by an earlier run in this folder
+        (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
     if not settings.unlabelled or settings.unlabelled_hours == 0:
         return ()
     known, found, rejected = {clip.sha256 for clip in corpus.clips}, [], []
@@ -64,38 +64,43 @@ def read_unlabelled(
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
     if settings.unlabelled_hours is not None:
         found = _limit(found, settings.unlabelled_hours, terminal)
-    if folder is not None and not gang.rank:
-        clips = chain.from_iterable(each.clips for each in found)
-        write_manifest(Manifest(root=corpus.root, clips=tuple(clips)), folder / UNLABELLED)
     return tuple(found)
 
 
-def recordings_of_run(folder: Path, root: Path) -> Manifest | None:
-    """Return all clips that the models of a run may have heard; None if its folder does not list them.
+def write_unlabelled(unlabelled: Sequence[Manifest], folder: Path) -> None:
+    """List the clips in the folder of a finished run; a run without any has no list."""
+    (folder / UNLABELLED).unlink(missing_ok=True)
+    if unlabelled:
+        clips = tuple(chain.from_iterable(each.clips for each in unlabelled))
+        write_manifest(Manifest(root=unlabelled[0].root, clips=clips), folder / UNLABELLED)
 
-    The paths of unlabelled clips do not lie below ``root``: clips are to be known by their hashes.
-    """
-    if not (folder / MANIFEST).is_file():
-        return None
-    own = read_manifest(folder / MANIFEST, root)
-    others = read_manifest(folder / UNLABELLED, root).clips if (folder / UNLABELLED).is_file() else ()
-    return replace(own, clips=own.clips + others)
+
+def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
+    """Return the clips that `write_unlabelled` listed, known by their hashes: their paths lie in other folders."""
+    listed = folder / UNLABELLED
+    return read_manifest(listed, root).clips if listed.is_file() else ()
 
 
 def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
     """Return the corpus with a notice for the report if a run made the weights of a speech model from its test clips.
 
-    Of folds, each clip is a test clip of one of them.
+    With folds, every clip counts as a test clip.
     """
     weights, manifest = settings.wav2vec2.weights, corpus.manifest
-    owner = None if weights is None else Path(weights).expanduser().parent
-    trained = None if owner is None else recordings_of_run(owner, manifest.root)
-    if owner is None or trained is None:
+    if weights is None:
         return corpus
-    of_folds = tuple(replace(clip, split="test") for clip in manifest.clips)
-    tested = replace(manifest, clips=of_folds) if settings.compare.folds else manifest
-    heard = overlap_notices(tested, trained, owner=owner, readers="the weights of wav2vec2.weights")
-    return replace(corpus, notices=(*corpus.notices, *heard))
+    owner = Path(weights).expanduser().parent
+    if not ((owner / RESULTS).is_file() and (owner / MANIFEST).is_file()):
+        return corpus  # not of a run
+    every_clip = tuple(replace(clip, split="test") for clip in manifest.clips)
+    notices = overlap_notices(
+        replace(manifest, clips=every_clip) if settings.compare.folds else manifest,
+        read_manifest(owner / MANIFEST, manifest.root),
+        owner=owner,
+        readers="the weights of wav2vec 2.0",
+        unlabelled=unlabelled_of_run(owner, manifest.root),
+    )
+    return replace(corpus, notices=(*corpus.notices, *notices))
 
 
 def shared_paths(settings: RunSettings, unlabelled: Sequence[Manifest]) -> tuple[Path, ...]:

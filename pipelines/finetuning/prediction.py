@@ -101,8 +101,8 @@ def read_recording(reader: InputReader, path: str) -> Array | Rejected:
     except RecordingError as error:
         return Rejected(path=path, reason=error.reason)
     if own_rate < reader.sample_rate and not reader.upsample:
-        lower = f"{own_rate} Hz is lower than the model's {reader.sample_rate} Hz"
-        return Rejected(path=path, reason=f"{lower}: allow it with upsample=true")
+        lower = "a lower sample rate than the model's, which upsample=true allows"
+        return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {reader.sample_rate} Hz")
     if reader.trim_db is not None:  # as the corpus was trimmed: by the levels of the whole recording at its own rate
         found = measure(reader.root, path)
         if found.problem is not None:

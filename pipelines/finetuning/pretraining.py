@@ -1,7 +1,7 @@
 """What the weights of a body know of the recordings before they are fine-tuned on them.
 
-Weights know the training clips of the run that made them, which its ``manifest.tsv`` and ``unlabelled.tsv`` list. Some
-bodies have learned the labels of the clips of ``manifest.tsv``, too.
+Weights know the training clips of the run that made them, which its ``manifest.tsv`` lists. Some bodies have learned
+the labels of these clips, too; the others also know the clips of the run's ``unlabelled.tsv``.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from audio.recordings.notices import overlap_notices, trained_on
 from foundation.errors import InputError
 from lm.finetuning.body import Source
 from pipelines.chain.corpus import MANIFEST
-from pipelines.chain.unlabelled import recordings_of_run
+from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.finetuning.options import FinetuneSettings
 
 
@@ -25,10 +25,12 @@ def require_unseen_labels(settings: FinetuneSettings, source: Source, manifest: 
     owner = _owner(settings, source)
     if owner is None:
         return _unknown(settings) if source.learned_labels else ()
+    trained = read_manifest(owner / MANIFEST, manifest.root)
     if source.learned_labels:
-        _require_unseen(settings, manifest, read_manifest(owner / MANIFEST, manifest.root), owner)
-    readers, trained = f"the pre-trained weights of body={settings.body.name}", recordings_of_run(owner, manifest.root)
-    return () if trained is None else overlap_notices(manifest, trained, owner=owner, readers=readers)
+        _require_unseen(settings, manifest, trained, owner)
+    readers = f"the pre-trained weights of body={settings.body.name}"
+    unlabelled = () if source.learned_labels else unlabelled_of_run(owner, manifest.root)
+    return overlap_notices(manifest, trained, owner=owner, readers=readers, unlabelled=unlabelled)
 
 
 def _owner(settings: FinetuneSettings, source: Source) -> Path | None:

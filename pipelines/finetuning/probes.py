@@ -31,7 +31,7 @@ def probed(
     rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()} | {"train": train}
     inputs = {"features": features.key, **{split: labels_key(clips, own) for split, own in rows.items()}}
     solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
-    version = 2 if config.classifier == "ridge" else 1
+    version = 3 if config.classifier == "ridge" else 2  # regression heads have ridge regression with either
     recipe = Recipe("body_probed", version, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
 
     def make(folder: Path) -> None:

@@ -122,12 +122,12 @@ class Runs:
         """The run with the best probe of the GPT, the first among equals; None without probes."""
         if self.by_validation:
             return max(self._comparable, key=lambda point: point.validation, default=None)
-        return max(self._comparable, key=lambda point: point.value(*self.probe), default=None)
+        return max(self._probed, key=lambda point: point.value(*self.probe), default=None)
 
     @cached_property
     def apart(self) -> list[Point]:
         """The probed runs whose validation is of other clips than that of most runs, so that it cannot be compared."""
-        return [point for point in self._probed if point not in self._comparable]
+        return [point for point in self._probed if self.by_validation and point not in self._comparable]
 
     @property
     def best_line(self) -> list[Point]:
@@ -150,7 +150,7 @@ class Runs:
 
     @cached_property
     def _comparable(self) -> list[Point]:
-        """The probed runs that choose as most of them do: by cross-validation, or by the validation clips."""
+        """The probed runs that choose as most of them do, or as the first: by cross-validation or validation clips."""
         by = Counter(point.choose_by for point in self._probed).most_common(1)
         return [point for point in self._probed if point.choose_by == by[0][0]]
 

@@ -58,12 +58,12 @@ def test_validation_holds_every_clip_once_and_whole() -> None:
     assert [rows.tolist() for rows, _, _ in batches_by_length(CLIPS.of_rows([1, 2]), batch_size=8)] == [[1, 0]]
 
 
-@pytest.mark.parametrize("most", [1, 8, 16, 30, 1000])
+@pytest.mark.parametrize("most", [1, 4, 8, 15, 500])
 def test_padding_does_not_fill_the_memory(most: int) -> None:
-    batches = list(batches_by_length(CLIPS, batch_size=3, most_values=most))
+    batches = list(batches_by_length(CLIPS, batch_size=3, most_inputs=most))
     assert [LENGTHS[row] for rows, _, _ in batches for row in rows] == sorted(LENGTHS)
     for number, (rows, inputs, _) in enumerate(batches):
-        assert len(rows) == 1 or inputs.numel() <= most
+        assert len(rows) == 1 or inputs[..., 0].numel() <= most
         if len(rows) < 3 and number + 1 < len(batches):  # one more would have been too many
             longer = LENGTHS[batches[number + 1][0][0]]
-            assert 2 * longer * (len(rows) + 1) > most
+            assert longer * (len(rows) + 1) > most

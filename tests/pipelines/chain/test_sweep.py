@@ -214,6 +214,7 @@ def test_runs_that_other_clips_choose_are_not_compared(tmp_path: Path) -> None:
     text = written(tmp_path)[0].text
     assert "Best on validation: ablation=wider, with" in text
     assert "Left out, because other clips choose their probes (probe.choose_by): ablation=one_speaker." in text
+    assert text.partition("Left out")[2].partition("The runs")[0].count("ablation=one_speaker") == 1
 
 
 def test_two_options_make_lines(tmp_path: Path) -> None:

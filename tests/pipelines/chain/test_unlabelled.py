@@ -15,13 +15,13 @@ from foundation.progress import Terminal
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
 from pipelines.chain.unlabelled import (
     REJECTED_UNLABELLED,
-    UNLABELLED,
     noted,
     noted_weights,
     read_unlabelled,
-    recordings_of_run,
     require_sources,
     shared_paths,
+    unlabelled_of_run,
+    write_unlabelled,
 )
 from pipelines.settings.run import RunSettings, run_settings
 from tests.pipelines.conftest import FinishedRun
@@ -84,31 +84,31 @@ def test_folders_stand_beside_the_embedded_corpus(finished_run: FinishedRun, tmp
     assert not (finished_run.store / "run" / REJECTED_UNLABELLED).exists()
 
 
-def test_recordings_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None:
-    own, others = sounds(tmp_path / "own", "a.wav", "b.wav"), sounds(tmp_path / "others", "c.wav", "d.wav")
+def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None:
+    own, others = sounds(tmp_path / "own", "a.wav", "b.wav"), sounds(tmp_path / "others", "c.wav", "d.wav", "e.wav")
     folder = tmp_path / "run"
-    whole, *_ = read(settings_of(tmp_path, f"unlabelled=[{own}]"), tmp_path)
-    corpus = Corpus(name="own", manifest=whole, rejected=(), notices=())
-    assert recordings_of_run(folder, own) is None
-    write_manifest(whole, folder / MANIFEST)
-    (heard,) = read(settings_of(tmp_path, f"unlabelled=[{others}]"), tmp_path, whole)
-    trained = recordings_of_run(folder, own)
-    assert trained is not None
-    assert {clip.sha256 for clip in trained.clips} == {clip.sha256 for clip in (*whole.clips, *heard.clips)}
-
-    weights = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}")
-    tested = replace(heard, clips=tuple(replace(clip, split="test") for clip in heard.clips))
-    (notice,) = noted_weights(replace(corpus, manifest=tested), weights).notices
-    assert notice.startswith(f"2 of 2 test clips are among those that {folder} was trained on")
-    assert noted_weights(replace(corpus, manifest=heard), weights).notices == ()  # clips for training
-    folds = settings_of(
-        tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}", "compare.folds=group", "stages=[tokenizer,lm,probe,report]"
+    (trained,), (unlabelled,) = (
+        read(settings_of(tmp_path, f"unlabelled=[{each}]"), tmp_path) for each in (own, others)
     )
-    assert len(noted_weights(replace(corpus, manifest=heard), folds).notices) == 1  # each is tested in one fold
+    write_manifest(trained, folder / MANIFEST)
+    write_unlabelled([unlabelled], folder)
+    assert {clip.sha256 for clip in unlabelled_of_run(folder, own)} == {clip.sha256 for clip in unlabelled.clips}
+    every = replace(trained, clips=tuple(replace(each, split="test") for each in (*trained.clips, *unlabelled.clips)))
+    corpus = Corpus(name="own", manifest=every, rejected=(), notices=())
+    weights = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}")
+    assert noted_weights(corpus, weights).notices == ()  # the folder is no run
+    (folder / "results.json").write_text("{}")
+    labelled, without = noted_weights(corpus, weights).notices
+    assert labelled.startswith(f"2 of 5 test clips are among those that {folder} was trained on")
+    assert without.startswith(f"3 of 5 test clips are among the unlabelled recordings of {folder}")
+    alone = replace(corpus, manifest=unlabelled)  # clips for training
+    assert noted_weights(alone, weights).notices == ()
+    words = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
+    folds = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}", *words)
+    assert len(noted_weights(alone, folds).notices) == 1  # each is tested in one fold
     assert noted_weights(corpus, settings_of(tmp_path)) == corpus
-    assert noted_weights(corpus, settings_of(tmp_path, "wav2vec2.weights=nowhere/else")) == corpus
-    read(settings_of(tmp_path), tmp_path)
-    assert not (folder / UNLABELLED).exists()
+    write_unlabelled([], folder)
+    assert unlabelled_of_run(folder, own) == ()
 
 
 def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Path) -> None:

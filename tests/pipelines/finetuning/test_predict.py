@@ -81,7 +81,7 @@ def test_recordings_of_a_lower_rate_are_set_aside_unless_allowed(
     write_tone(root / "slow.wav", 200, 0.3, rate=2000)
     assert len(json.loads(predicted(classifier.folder, str(root), tmp_path / "table.json").read_text())) == 1
     assert (
-        "lower than the model's 4000 Hz: allow it with upsample=true"
+        "a lower sample rate than the model's, which upsample=true allows: 2000 Hz, and not 4000 Hz"
         in (tmp_path / "table.json.rejected.tsv").read_text()
     )
     settings = PredictConfig(
