@@ -1,8 +1,7 @@
 """Notices about clips and splits that limit what the figures of a run mean, or that differ from the request."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Split
@@ -41,13 +40,13 @@ def length_notices(clips: Collection[Clip], segment_seconds: float | None) -> tu
     )
 
 
-def trained_on(clips: Collection[Clip], trained: Manifest) -> int:
-    """Count the clips that share sound with a training clip of another manifest.
+def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
+    """Count the clips that share sound with a training clip of a run.
 
     Recordings are known by the bytes of their files, wherever they lie.
     """
     known: dict[str, list[Part]] = {}
-    for clip in trained.of("train"):
+    for clip in trained:
         known.setdefault(clip.sha256, []).append(clip.part)
     return sum(any(clip.part.overlaps(part) for part in known.get(clip.sha256, ())) for clip in clips)
 
@@ -58,7 +57,7 @@ def overlap_notices(
     *,
     owner: Path,
     readers: str = "its tokenizer and language model",
-    unlabelled: Sequence[Clip] = (),
+    unlabelled: Iterable[Clip] = (),
 ) -> tuple[str, ...]:
     """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
 
@@ -67,11 +66,11 @@ def overlap_notices(
     """
     test = tested.of("test")
     notices = []
-    if shared := trained_on(test, trained):
+    if shared := trained_on(test, trained.of("train")):
         notices.append(
             f"{shared} of {len(test)} test clips are among those that {owner} was trained on: {readers} have heard them"
         )
-    if shared := trained_on(test, replace(trained, clips=tuple(unlabelled))):
+    if shared := trained_on(test, unlabelled):
         notices.append(
             f"{shared} of {len(test)} test clips are among the unlabelled recordings of {owner}: the models that it "
             "pre-trained have heard them"

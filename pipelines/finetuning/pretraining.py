@@ -44,12 +44,12 @@ def _require_unseen(settings: FinetuneSettings, manifest: Manifest, trained: Man
     """Refuse test clips, and shares of training clips, whose labels the weights have learned."""
     command, test, train = settings.command, manifest.of("test"), manifest.of("train")
     weights = f"the weights of body={settings.body.name}, which {owner} trained, learned the labels"
-    if known := trained_on(test, trained):
+    if known := trained_on(test, trained.of("train")):
         raise InputError(
             f"{weights} of {known} of {len(test)} test clips: divide the recordings as that run did (corpus.split), "
             "name other recordings, or choose body.weights=none"
         )
-    if command.shares[0] < 1 and (known := trained_on(train, trained)):
+    if command.shares[0] < 1 and (known := trained_on(train, trained.of("train"))):
         raise InputError(
             f"shares={list(command.shares)}, but {weights} of {known} of {len(train)} training clips, and with them "
             "more labels than the share: choose shares=[1.0], name other recordings, or choose body.weights=none"

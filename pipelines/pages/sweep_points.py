@@ -135,6 +135,11 @@ class Runs:
         return next(line for line in self.lines.values() if self.best in line)
 
     @property
+    def rivals(self) -> list[Point]:
+        """The other runs of the line of the best run that can be compared with it."""
+        return [point for point in self.best_line if point is not self.best and point not in self.apart]
+
+    @property
     def is_ordered(self) -> bool:
         """Whether the values of the first option are numbers."""
         return bool(self.options) and all(math.isfinite(magnitude(value)) for value in self.values)

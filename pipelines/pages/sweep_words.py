@@ -30,8 +30,7 @@ def verdict(runs: Runs) -> str:
         end = "largest" if best is line[-1] else "smallest"
         sentences.append(f"It is the {end} value that finished; values beyond it may be better.")
     ends = (line[0], line[-1])
-    rivals = [point for point in line if point is not best and point not in runs.apart]
-    others = [point for point in rivals if point in ends or not runs.is_ordered][:MAX_OTHERS]
+    others = [point for point in runs.rivals if point in ends or not runs.is_ordered][:MAX_OTHERS]
     if others:
         sentences.append(f"Compared with it: {'; '.join(_difference(runs, other, best) for other in others)}.")
     return " ".join(sentences)
@@ -39,8 +38,7 @@ def verdict(runs: Runs) -> str:
 
 def doubt(runs: Runs) -> str:
     """Write which runs of the best run's line may be as good; "" if none may."""
-    rivals = [point for point in runs.best_line if point not in runs.apart] if runs.best else []
-    return _reaching(runs, rivals, runs.best, runs.probe) if runs.best else ""
+    return _reaching(runs, runs.rivals, runs.best, runs.probe) if runs.best else ""
 
 
 def _reaching(runs: Runs, others: Sequence[Point], best: Point, figure: FigureName) -> str:
