@@ -14,7 +14,7 @@ from lm.pooling import POOLINGS, FloatArray, Means, Pooling, assemble, means_of,
 from lm.vectors import ONE_HEARING, VectorConfig
 from lm.windows import Window, windows
 from tokenizer.assignments import SoftCodes
-from tokenizer.codes import Codes, IntArray
+from tokenizer.codes import Codes
 
 States = Literal["residual", "inner"]  # of each layer, which probes may read
 RESIDUAL: tuple[States, ...] = ("residual",)
@@ -39,7 +39,8 @@ def embed(
     """
     means = means_of(poolings)
     readings = [model.reading(codes) for codes in clips]
-    weights = [_weights(reading.values, means) for reading in readings]
+    per_step = _positions_per_step(model)
+    weights = [_weights(len(reading.values), means, per_step) for reading in readings]
     sums, largest = _pool(model, readings, weights, batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
     ends = np.cumsum([0, *(len(pooling_weights(1, each)) for each in means)])
     places = zip(means, ends[:-1], ends[1:], strict=True)
@@ -60,7 +61,8 @@ def embed_attentively(
     Predictable codes, such as those of a held vowel or silence, get little weight; changes of the sound get much.
     ``surprises`` are nats per code ``(time, streams)`` of each clip: minus `LanguageModel.log_probabilities`.
     """
-    weights = [(surprise / max(surprise.sum(), 1e-9)).reshape(1, -1) for surprise in surprises]
+    shares = [surprise / max(surprise.sum(), 1e-9) for surprise in surprises]  # (time, streams)
+    weights = [(each.sum(1) if model.gpt.by_step else each).reshape(1, -1) for each in shares]
     return _pool(model, [model.reading(codes) for codes in clips], weights, batch_tokens)[0][:, :, 0]
 
 
@@ -127,11 +129,12 @@ def _pool(
     inner: bool = False,
     largest: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
-    """Compute ``(layers, clips, parts, dim)`` from each clip's weights ``(parts, time * streams)``; see `embed`.
+    """Compute ``(layers, clips, parts, dim)`` from each clip's weights ``(parts, positions)``; see `embed`.
 
     The second result has the largest magnitudes over time ``(layers, clips, 1, dim)``, zeros without ``largest``.
     """
-    gpt, config, streams = model.gpt, model.gpt.config, model.predicted.streams
+    gpt, config = model.gpt, model.gpt.config
+    per_step = _positions_per_step(model)
     layers, dim = (config.layers, config.ffn_dim) if inner else (1 + config.layers, config.model_dim)
     pooled = np.zeros((layers, len(clips), len(weights[0]), dim), np.float32)
     peaks = np.zeros((layers, len(clips) if largest else 0, 1, dim), np.float32)
@@ -145,9 +148,9 @@ def _pool(
         states = (gpt.inner_activations if inner else gpt.hidden_states)(padded, read, shares)
         sums, tops = list[Tensor](), list[Tensor]()  # of each row: (layers, parts, dim), (layers, dim)
         for row, (index, window) in enumerate(batch):
-            own = torch.from_numpy(weights[index][:, window.counted * streams : window.stop * streams])
-            first = 1 + (window.counted - window.start) * streams
-            counted = states[:, row, first : first + own.shape[1]]  # (layers, codes, dim)
+            own = torch.from_numpy(weights[index][:, window.counted * per_step : window.stop * per_step])
+            first = 1 + (window.counted - window.start) * per_step
+            counted = states[:, row, first : first + own.shape[1]]  # (layers, positions, dim)
             sums.append(copy_to(own, states.device) @ counted)
             if largest:
                 tops.append(counted.abs().amax(1))
@@ -172,11 +175,14 @@ def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) 
     return by_step.mean(2).transpose(0, 1).flatten(1)
 
 
-def _weights(values: IntArray, means: Sequence[Means]) -> FloatArray:
-    """Return the weight of each code of ``(time, streams)`` in each part of all means ``(parts, time * streams)``."""
-    steps, streams = values.shape
+def _weights(steps: int, means: Sequence[Means], per_step: int) -> FloatArray:
+    """Return the weight of each position of a recording in each part of all means ``(parts, positions)``."""
     weights = np.concatenate([np.zeros((0, steps), np.float32), *(pooling_weights(steps, each) for each in means)])
-    return np.repeat(weights / streams, streams, axis=1)
+    return np.repeat(weights / per_step, per_step, axis=1)
+
+
+def _positions_per_step(model: LanguageModel) -> int:
+    return model.gpt.config.positions_per_step(model.predicted.streams)
 
 
 def _batches(clips: Sequence[Reading], capacity: int, batch_tokens: int) -> Iterator[list[Passage]]:

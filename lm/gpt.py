@@ -207,8 +207,8 @@ class GPT(nn.Module):
         input of a code is then the mean of the embeddings of all codes of its stream, weighted by its shares; one-hot
         shares change nothing.
 
-        The last layer's states are those before the final normalisation. With parallel streams the codes of a time step
-        share its state; the positions are then begin-of-sequence and whole time steps.
+        The last layer's states are those before the final normalisation. With parallel streams the positions of the
+        result are begin-of-sequence and whole time steps: `over_codes` repeats them for each code.
         """
         states: list[Tensor] = []
 
@@ -219,8 +219,7 @@ class GPT(nn.Module):
         embedded, layout = self._embed(tokens, conditions, shares)
         with self.transformer.decoder.register_layer_hook(keep):
             self.transformer.decoder(embedded, layout)
-        stacked = torch.stack([embedded, *states])
-        return self.vocabulary.over_codes(stacked) if self.by_step else stacked
+        return torch.stack([embedded, *states])
 
     @torch.no_grad()
     def inner_activations(
@@ -243,8 +242,11 @@ class GPT(nn.Module):
                 projection = layer.get_submodule("ffn.output_proj")
                 hooks.callback(projection.register_forward_pre_hook(keep).remove)
             self.transformer.decoder(*self._embed(tokens, conditions, shares))
-        stacked = torch.stack(activations)
-        return self.vocabulary.over_codes(stacked) if self.by_step else stacked
+        return torch.stack(activations)
+
+    def over_codes(self, states: Tensor) -> Tensor:
+        """Repeat states ``(..., positions, dim)`` of parallel time steps for each of their codes; others stay."""
+        return self.vocabulary.over_codes(states) if self.by_step else states
 
 
 class CachedGPT:

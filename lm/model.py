@@ -174,8 +174,9 @@ class LanguageModel:
         parts = [torch.zeros(len(wanted), 0, self.gpt.config.model_dim, device=self.gpt.device)]
         for window in windows(len(reading.values), self.gpt.capacity):
             tokens, conditions = self.inputs(reading, window)
-            states = self.gpt.hidden_states(tokens[None], None if conditions is None else conditions[None])[:, 0]
-            parts.append(states[wanted, 1 + (window.counted - window.start) * self.predicted.streams :])
+            states = self.gpt.hidden_states(tokens[None], None if conditions is None else conditions[None])
+            states = self.gpt.over_codes(states[wanted, 0])
+            parts.append(states[:, 1 + (window.counted - window.start) * self.predicted.streams :])
         return torch.cat(parts, dim=1)
 
     @torch.no_grad()

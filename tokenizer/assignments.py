@@ -1,5 +1,6 @@
 """Soft assignments of bottlenecks to codes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,17 +12,17 @@ from tokenizer.codes import Codes
 Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read
 
 
-def soft_assignments(bottlenecks: Tensor, codebooks: Tensor) -> Tensor:
+def soft_assignments(bottlenecks: Tensor, codebooks: Tensor, spacings: Sequence[float]) -> Tensor:
     """Compute how much a bottleneck belongs to each code: ``(..., bands, bottleneck)`` -> ``(..., streams, codes)``.
 
-    It is the softmax of -|b - c|^2 / m, with m the median over centroids of the squared distance to the nearest other
-    centroid. ``codebooks (levels, codes, bottleneck)`` are coarse to fine; a finer level is assigned what the nearest
-    centroid of the coarser level leaves over.
+    It is the softmax of -|b - c|^2 / m, with m the level's spacing, as `spacings_of` gives it. ``codebooks (levels,
+    codes, bottleneck)`` are coarse to fine; a finer level is assigned what the nearest centroid of the coarser level
+    leaves over.
     """
     residual, levels = bottlenecks, []
-    for centroids in codebooks:
+    for centroids, own in zip(codebooks, spacings, strict=True):
         squares = torch.cdist(residual, centroids).square()  # (..., bands, codes)
-        levels.append((-squares / _spacing(centroids)).softmax(-1))
+        levels.append((-squares / own).softmax(-1))
         residual = residual - centroids[squares.argmin(-1)]
     return torch.stack(levels, -2).flatten(-3, -2)  # (..., bands, levels, codes) -> (..., streams, codes)
 
@@ -33,14 +34,19 @@ class SoftCodes:
     codes: Codes
     bottlenecks: Tensor  # (time, bands, bottleneck)
     codebooks: Tensor  # (levels, codes, bottleneck)
+    spacings: tuple[float, ...]  # of `spacings_of`
 
     def shares(self, start: int, stop: int) -> Tensor:
         """Compute `soft_assignments` of the time steps ``[start, stop)``: ``(steps, streams, codes)``."""
-        return soft_assignments(self.bottlenecks[start:stop], self.codebooks)
+        return soft_assignments(self.bottlenecks[start:stop], self.codebooks, self.spacings)
 
 
-def _spacing(centroids: Tensor) -> Tensor:
-    """Return the median squared distance of a centroid ``(codes, bottleneck)`` to its nearest neighbour."""
+def spacings_of(codebooks: Tensor) -> tuple[float, ...]:
+    """Return of each level the median squared distance of a centroid to its nearest neighbour."""
+    return tuple(map(_spacing, codebooks))
+
+
+def _spacing(centroids: Tensor) -> float:
     squares = torch.cdist(centroids, centroids).square()
     squares.fill_diagonal_(torch.inf)
-    return squares.amin(-1).median().clamp(min=1e-12)
+    return float(squares.amin(-1).median().clamp(min=1e-12))

@@ -9,6 +9,7 @@ spectrogram, and a layer of a speech model for its samples.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from audio.waveform import FloatArray, Waveform
 from foundation import saved_models
 from foundation.devices import copy_to
 from foundation.errors import InputError
+from tokenizer.assignments import spacings_of
 from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.codes import Codes, CodesFormat, GatheredCodes
 from tokenizer.config import SavedTokenizer, TokenizerConfig, fingerprint, stored_config, weight_shapes
@@ -88,6 +90,11 @@ class Tokenizer(nn.Module):
     def codebooks(self) -> Tensor:
         """Centroids of each level, coarse to fine ``(levels, codebook_size, bottleneck)``."""
         return self.centroids if self.centroids.ndim == 3 else self.centroids[None]
+
+    @cached_property
+    def spacings(self) -> tuple[float, ...]:
+        """How far apart the centroids of each level are, for soft assignments; computed once."""
+        return spacings_of(self.codebooks)
 
     # Sound to codes
 

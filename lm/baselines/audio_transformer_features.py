@@ -19,7 +19,7 @@ from lm.baselines.audio_transformer import (
     load_encoder,
 )
 from lm.baselines.block_features import pool_blocks
-from lm.vectors import ONE_HEARING, VectorConfig
+from lm.vectors import ONE_HEARING, VectorConfig, average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,5 +60,5 @@ def waveform_features(reader: WaveformReader, clip: Clip) -> dict[str, FloatArra
     heard = hearings(own.hearings, spread=own.hearing_rates)
     lengths = [hearing.num_samples(clip, reader.sample_rate) for hearing in heard]
     sources = [reader.pieces(clip, hearing) for hearing in heard]
-    pooled = pool_blocks(encoder, lengths, sources, own.poolings, layer="layer", device=reader.device)
+    pooled = average(pool_blocks(encoder, lengths, sources, own.poolings, layer="layer", device=reader.device))
     return own.select(pooled, len(encoder.hops), layer="layer", together="all_layers")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import torch
@@ -20,6 +20,8 @@ from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader
 from lm.baselines.supervised import class_scores
 from lm.pooling import FloatArray, Pooling, RunningPools
 from lm.vectors import ONE_HEARING, VectorConfig, average
+
+FRAMES_AT_ONCE = 8 * PIECE_FRAMES  # of all hearings of the clips that share a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,25 +48,44 @@ def _part(folder: Path, name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
 
 
+def clips_together(reader: SpectrogramReader, clips: Sequence[Clip], hearings: int) -> list[list[Clip]]:
+    """Group clips that follow one another, to be given to `block_features`: `FRAMES_AT_ONCE`, or a single clip."""
+    groups, room = list[list[Clip]](), 0
+    for clip in clips:
+        frames = hearings * min(reader.num_frames(clip), PIECE_FRAMES)
+        if frames > room:
+            groups.append([])
+            room = FRAMES_AT_ONCE
+        groups[-1].append(clip)
+        room -= frames
+    return groups
+
+
 @torch.inference_mode()
 def block_features(
     loader: EncoderLoader,
     reader: SpectrogramReader,
-    clip: Clip,
+    clips: Sequence[Clip],
     vectors: VectorConfig = ONE_HEARING,
     heard: HeardFrames | None = None,
-) -> dict[str, FloatArray]:
+) -> list[dict[str, FloatArray]]:
     """Compute each block's frames under each pooling, ``block_1:mean`` and so on, and those of all blocks side by side.
 
-    A recording is read in pieces of `PIECE_FRAMES` frames from its start, so memory does not grow with its length; the
-    log-mel of its stored hearings is in memory as a whole. The encoder does not see the previous piece: some frames at
-    each border see silence instead. The clip and its stored hearings share a batch, and their vectors are averaged.
+    The result has a dict for each clip. A recording is read in pieces of `PIECE_FRAMES` frames from its start, so
+    memory does not grow with its length; the log-mel of its stored hearings is in memory as a whole. The encoder does
+    not see the previous piece: some frames at each border see silence instead. The clips and their stored hearings
+    share a batch, and the vectors of a clip are averaged.
     """
-    encoder, others = _load(loader), [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
-    lengths = [reader.num_frames(clip), *map(len, others)]
-    sources = [reader.pieces(clip), *(torch.split(each, PIECE_FRAMES) for each in others)]
-    features = pool_blocks(encoder, lengths, sources, vectors.poolings, layer="block", device=loader.device)
-    return vectors.select(features, len(encoder.hops), layer="block", together="all_blocks")
+    encoder = _load(loader)
+    lengths, sources, counts = list[int](), list[Iterable[Tensor]](), list[int]()
+    for clip in clips:
+        others = [] if heard is None else [reader.normalised(each) for each in heard.of(clip)]
+        lengths += [reader.num_frames(clip), *map(len, others)]
+        sources += [reader.pieces(clip), *(torch.split(each, PIECE_FRAMES) for each in others)]
+        counts.append(1 + len(others))
+    pooled = iter(pool_blocks(encoder, lengths, sources, vectors.poolings, layer="block", device=loader.device))
+    averages = [average(islice(pooled, count)) for count in counts]
+    return [vectors.select(each, len(encoder.hops), layer="block", together="all_blocks") for each in averages]
 
 
 def pool_blocks(
@@ -75,11 +96,11 @@ def pool_blocks(
     *,
     layer: str,
     device: str,
-) -> dict[str, FloatArray]:
-    """Pool every block over the pieces of a clip in each hearing, and average the hearings: ``layer_1:mean`` and so on.
+) -> list[dict[str, FloatArray]]:
+    """Pool every block over the pieces of each source: ``layer_1:mean`` and so on.
 
-    ``lengths`` are the frames, or samples, of the hearings, and ``sources`` give their pieces ``(time, ...)``. Pieces
-    are multiples of the encoder's hops, except for the last one of a hearing. Hearings share a batch.
+    ``lengths`` are the frames, or samples, of the sources, which give their pieces ``(time, ...)``. Pieces are
+    multiples of the encoder's hops, except for the last one of a source. The sources share a batch.
     """
     names = [f"{layer}_{number}" for number in range(1, len(encoder.hops) + 1)]
     steps = [{name: -(-length // hop) for name, hop in zip(names, encoder.hops, strict=True)} for length in lengths]
@@ -88,7 +109,7 @@ def pool_blocks(
         present = [number for number, piece in enumerate(pieces) if piece is not None]
         for name, number, states in _blocks(encoder, names, [pieces[number] for number in present], device):
             pools[present[number]].add(name, states)
-    return average(each.pooled for each in pools)
+    return [each.pooled for each in pools]
 
 
 def _blocks(

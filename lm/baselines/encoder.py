@@ -7,6 +7,7 @@ asked for them in each block.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
@@ -21,6 +22,7 @@ from foundation.ranges import require
 from lm.baselines.spectrogram_reader import PIECE_FRAMES
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
+CLIPS_AT_ONCE = 24  # in a convolution on a CPU: more of them, and the short ones are filled up with more silence
 
 
 class BlockEncoder(Protocol):
@@ -107,20 +109,36 @@ class ConvEncoder(nn.Module):
 
         A block of hop h has ``ceil(length / h)`` frames of a clip, followed by zeros.
         """
-        images = spectrograms.unsqueeze(1)  # (N, T, M) -> (N, 1, T, M)
-        images = images * _inside(images, lengths)
-        # The strides of channels last: otherwise all images of the first block have another layout than its weights.
-        images = images[:, 0, :, :, None].permute(0, 3, 1, 2)
-        found = []
-        for block in self.stages:
-            images, lengths = block(images, lengths)
-            bands = nn.functional.adaptive_avg_pool2d(images, (images.shape[2], self.config.bands))
-            found.append((bands.permute(0, 2, 1, 3).flatten(2), lengths))  # (N, C, T, B) -> (N, T, C * B)
-        return found
+        order = _shortest_first(lengths)
+        return [self._frames(images, order) for images in self._images(spectrograms, lengths, order)]
 
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Frames:
         """Compute the frames of the last block."""
-        return self.blocks(spectrograms, lengths)[-1]
+        order = _shortest_first(lengths)
+        *_, last = self._images(spectrograms, lengths, order)
+        return self._frames(last, order)
+
+    def _images(self, spectrograms: Tensor, lengths: Tensor, order: Tensor) -> Iterator[list[Frames]]:
+        """Give the images ``(clips, channels, time, mels)`` of each block, and their lengths, in groups of clips."""
+        size = len(order) if spectrograms.is_cuda else CLIPS_AT_ONCE  # a GPU is faster with one large convolution
+        images = list[Frames]()
+        for rows in torch.split(order, size):
+            own = lengths[rows]
+            group = spectrograms[copy_to(rows, spectrograms.device), : int(own.max())].unsqueeze(1)
+            group = group * _inside(group, own)  # (N, 1, T, M)
+            # The strides of channels last: otherwise the first block's images have another layout than its weights.
+            images.append((group[:, 0, :, :, None].permute(0, 3, 1, 2), own))
+        for block in self.stages:
+            images = block(images)
+            yield images
+
+    def _frames(self, images: Sequence[Frames], order: Tensor) -> Frames:
+        """Pool groups of images over parts of the mel axis, and bring their clips into the order of the batch."""
+        longest, places = max(each.shape[2] for each, _ in images), order.argsort()
+        pooled = [nn.functional.adaptive_avg_pool2d(each, (each.shape[2], self.config.bands)) for each, _ in images]
+        frames = [each.permute(0, 2, 1, 3).flatten(2) for each in pooled]  # (N, C, T, B) -> (N, T, C * B)
+        padded = torch.cat([nn.functional.pad(each, (0, 0, 0, longest - each.shape[1])) for each in frames])
+        return padded[copy_to(places, padded.device)], torch.cat([lengths for _, lengths in images])[places]
 
 
 class ConvBlock(nn.Module):
@@ -135,14 +153,19 @@ class ConvBlock(nn.Module):
         self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
         self.second_norm = nn.BatchNorm2d(after)
 
-    def forward(self, images: Tensor, lengths: Tensor) -> Frames:
-        """Map ``(batch, before, time, mels)`` to ``(batch, after, time / stride, mels / stride)``, both rounded up."""
-        lengths = -(-lengths // self.stride[0])
+    def forward(self, images: Sequence[Frames]) -> list[Frames]:
+        """Map groups ``(clips, before, time, mels)`` to ``(clips, after, time / stride, mels / stride)``.
+
+        Quotients are rounded up.
+        """
+        lengths = [-(-own // self.stride[0]) for _, own in images]
+        entered = [each for each, _ in images]
         if not self.strided and self.stride != (1, 1):
             # Zeros beyond the end are never the maximum, because the inputs are not negative.
-            images = nn.functional.max_pool2d(images, self.stride, ceil_mode=True)
-        images = _normalise(self.first_norm, self.first(images), lengths)
-        return _normalise(self.second_norm, self.second(images), lengths), lengths
+            entered = [nn.functional.max_pool2d(each, self.stride, ceil_mode=True) for each in entered]
+        entered = _normalise(self.first_norm, [self.first(each) for each in entered], lengths)
+        entered = _normalise(self.second_norm, [self.second(each) for each in entered], lengths)
+        return [*zip(entered, lengths, strict=True)]
 
 
 def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
@@ -158,18 +181,33 @@ def create_encoder(config: ConvEncoderConfig, *, seed: int) -> ConvEncoder:
     return encoder
 
 
-def _normalise(norm: nn.BatchNorm2d, images: Tensor, lengths: Tensor) -> Tensor:
-    """Apply batch normalisation and ReLU inside the clips, with statistics of the inside; zeros beyond."""
-    if not norm.training or bool((lengths >= images.shape[2]).all()):
-        return torch.relu(norm(images)) * _inside(images, lengths)
-    inside = torch.arange(images.shape[2], device=lengths.device) < lengths[:, None]
-    places = tuple(copy_to(each, images.device) for each in inside.nonzero(as_tuple=True))
-    rows = images.permute(0, 2, 3, 1)  # (N, C, T, M) -> (N, T, M, C)
+def _shortest_first(lengths: Tensor) -> Tensor:
+    """Return the clips' places in the order of their lengths, so that clips of similar length are computed together."""
+    return lengths.argsort(stable=True)
+
+
+def _normalise(norm: nn.BatchNorm2d, images: Sequence[Tensor], lengths: Sequence[Tensor]) -> list[Tensor]:
+    """Apply batch normalisation and ReLU inside the clips, with statistics over all groups; zeros beyond."""
+    if not norm.training:
+        return [torch.relu(norm(each)) * _inside(each, own) for each, own in zip(images, lengths, strict=True)]
+    rows = [each.permute(0, 2, 3, 1) for each in images]  # (N, C, T, M) -> (N, T, M, C)
+    places = [_places(each, own) for each, own in zip(rows, lengths, strict=True)]
     # One image of all frames inside. Its strides are those of channels last, also that of the batch's single row, which
     # `squeeze` and `unsqueeze` keep and an index does not: otherwise the norm's backward pass takes ten times as long.
-    kept = rows[places].unsqueeze(0)  # (1, frames of all clips, M, C)
-    kept = torch.relu(norm(kept.permute(0, 3, 1, 2))).permute(0, 2, 3, 1).squeeze(0)
-    return torch.zeros_like(rows, dtype=kept.dtype).index_put_(places, kept).permute(0, 3, 1, 2)
+    kept = torch.cat([each[inside] for each, inside in zip(rows, places, strict=True)]).unsqueeze(0)
+    kept = torch.relu(norm(kept.permute(0, 3, 1, 2))).permute(0, 2, 3, 1).squeeze(0)  # (frames of all clips, M, C)
+    parts = torch.split(kept, [len(clips) for clips, _ in places])
+    return [
+        torch.zeros_like(each, dtype=part.dtype).index_put_(inside, part).permute(0, 3, 1, 2)
+        for each, inside, part in zip(rows, places, parts, strict=True)
+    ]
+
+
+def _places(rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the clip and the time of each frame of ``(clips, time, ...)`` that belongs to its clip."""
+    inside = torch.arange(rows.shape[1], device=lengths.device) < lengths[:, None]
+    clips, times = inside.nonzero(as_tuple=True)
+    return copy_to(clips, rows.device), copy_to(times, rows.device)
 
 
 def _inside(images: Tensor, lengths: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from foundation.saved_models import CONFIG, WEIGHTS, write_tensors
 from lm.baselines import simclr as contrasting
 from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig, augmenting
-from lm.baselines.block_features import EncoderLoader, block_features, head_scores
+from lm.baselines.block_features import EncoderLoader, block_features, clips_together, head_scores
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
@@ -71,7 +71,7 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
     own = settings.simclr
     config = {**_options(own), "encoder": asdict(settings.encoder)}
     inputs = {"spectrograms": spectrograms.key, "extra": "", **_named("extra", extra)}
-    recipe = Recipe("simclr", 2, config=config, inputs=inputs)
+    recipe = Recipe("simclr", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         train, held_out = (stored_spectrograms(spectrograms, split)[0] for split in TRAINED_ON)
@@ -108,7 +108,7 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
     known = [[labels.by_clip.get(name) for name in names] for _, names in stored]
     config = {**_options(own), "encoder": asdict(settings.encoder), **labels.options}
     inputs = {"spectrograms": spectrograms.key, "labels": text_hash(json.dumps(known))}
-    recipe = Recipe("supervised", 2, config=config, inputs=inputs)
+    recipe = Recipe("supervised", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         model = create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed)
@@ -149,22 +149,16 @@ def baseline_features(
     config = {"method": method, **vectors.network_key, "audio": asdict(audio), **network}
     inputs = {"encoder": encoder.key if encoder else "", "sample": sample.key, "manifest": audio_hash(manifest, SPLITS)}
     inputs |= heard_key(heard)
-    recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
+    recipe = Recipe(f"{method}_features", 2, config=config, inputs=inputs)
     device, classifier = str(session.gang.device), encoder if method == "supervised" else None
-    read = create_block_reader(
-        manifest.root,
-        audio,
-        sample,
-        settings.encoder,
-        encoder,
-        seed=settings.seed,
-        device=device,
-        vectors=settings.supervised.head.reads(vectors) if classifier else vectors,
-        heard=heard,
-    )
+    reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
+    loader = _loader(settings.encoder, encoder, seed=settings.seed, device=device)
+    read = settings.supervised.head.reads(vectors) if classifier else vectors
+    work = partial(block_features, loader, reader, vectors=read, heard=heard)
 
     def make(folder: Path) -> None:
-        rows = stacked_rows(session.each(method, read, manifest.clips))
+        groups = clips_together(reader, manifest.clips, vectors.hearings)
+        rows = stacked_rows(session.each_together(method, work, groups))
         scores = score_last_block(classifier, settings.encoder, rows) if classifier else None
         wanted = vectors.keys(len(settings.encoder.channels), layer="block", together="all_blocks")
         write_features(folder, {key: rows[key] for key in wanted}, of=method, scores=scores)
@@ -174,21 +168,20 @@ def baseline_features(
 
 
 def create_block_reader(
-    root: Path,
-    audio: SpectrogramConfig,
-    sample: Entry,
-    config: ConvEncoderConfig,
-    encoder: Entry | None,
-    *,
-    seed: int = 0,
-    device: str,
-    vectors: VectorConfig = ONE_HEARING,
-    heard: HeardFrames | None = None,
+    root: Path, audio: SpectrogramConfig, sample: Entry, config: ConvEncoderConfig, encoder: Entry, *, device: str
 ) -> Callable[[Clip], dict[str, FloatArray]]:
     """Return a function that pools the blocks of an encoder for a clip below ``root``, in any process."""
     reader = SpectrogramReader(root=root, audio=audio, sample=sample.folder)
-    loader = EncoderLoader(folder=encoder.folder if encoder else None, config=config, seed=seed, device=device)
-    return partial(block_features, loader, reader, vectors=vectors, heard=heard)
+    return partial(_features_of_clip, _loader(config, encoder, device=device), reader)
+
+
+def _features_of_clip(loader: EncoderLoader, reader: SpectrogramReader, clip: Clip) -> dict[str, FloatArray]:
+    [features] = block_features(loader, reader, [clip])
+    return features
+
+
+def _loader(config: ConvEncoderConfig, encoder: Entry | None, *, seed: int = 0, device: str) -> EncoderLoader:
+    return EncoderLoader(folder=encoder.folder if encoder else None, config=config, seed=seed, device=device)
 
 
 def score_last_block(classifier: Entry, config: ConvEncoderConfig, pooled: Mapping[str, FloatArray]) -> FloatArray:

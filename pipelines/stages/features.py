@@ -217,7 +217,7 @@ def gpt_features(
     """Compute the pooled states of a language model: see `lm.embeddings.layer_features`. ``of`` is the method."""
     config = {**coded.vectors.network_key, "attentive": attentive, "surprise": surprise, **_states(states)}
     config |= _named(of, GPT)
-    recipe = Recipe("gpt_features", 1, config=config, inputs={**coded.keys, "lm": model_entry.key})
+    recipe = Recipe("gpt_features", 2, config=config, inputs={**coded.keys, "lm": model_entry.key})
 
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
@@ -234,7 +234,7 @@ def random_gpt_features(
 ) -> Entry:
     """Compute states of an untrained GPT: a baseline for the architecture without learning."""
     options = {**coded.vectors.network_key, "gpt": asdict(config), "seed": seed, **_states(states)}
-    recipe = Recipe("random_gpt_features", 1, config=options, inputs=coded.keys)
+    recipe = Recipe("random_gpt_features", 2, config=options, inputs=coded.keys)
 
     @one_thread()
     def make(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -115,6 +116,13 @@ class Session:
         """Give the results of ``work`` for each job, in order, computed by all workers, and show the progress."""
         with self.terminal.working(title, len(jobs), "clips") as progress, self.pool() as pool:
             yield from progress.each(in_order(work, jobs, pool))
+
+    def each_together(
+        self, title: str, work: Callable[[Sequence[J]], Sequence[R]], groups: Sequence[Sequence[J]]
+    ) -> Iterator[R]:
+        """Give the same where ``work`` computes the results of a group of jobs at once."""
+        with self.terminal.working(title, sum(map(len, groups)), "clips") as progress, self.pool() as pool:
+            yield from progress.each(chain.from_iterable(in_order(work, groups, pool)))
 
     def train(
         self,

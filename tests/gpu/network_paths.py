@@ -57,7 +57,7 @@ def encoder_features(device: torch.device, scale: Scale) -> Finding:
 
     @torch.inference_mode()
     def pooled(model: ConvEncoder, on: torch.device) -> list[torch.Tensor]:
-        rows = pool_blocks(model, [LONGEST], [[spectrogram]], POOLINGS, layer="block", device=str(on))
+        [rows] = pool_blocks(model, [LONGEST], [[spectrogram]], POOLINGS, layer="block", device=str(on))
         return [torch.from_numpy(row) for row in rows.values()]
 
     there = copy.deepcopy(encoder).to(device)

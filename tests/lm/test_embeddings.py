@@ -14,7 +14,7 @@ from lm.pooling import ALL_POOLINGS, POOLINGS, FloatArray, Pooling, pool
 from lm.vectors import VectorConfig
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
-from tokenizer.assignments import SoftCodes
+from tokenizer.assignments import SoftCodes, spacings_of
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 10_000])
@@ -42,7 +42,8 @@ def test_batched_inner_activations_are_the_pools_of_each_clips_own(model: Langua
     clips = [random_codes(steps, streams=streams, seed=steps) for steps in (5, 1, 8)]  # each within one window
     embedded = embed(model, clips, poolings=ALL_POOLINGS, inner=True)
     for index, codes in enumerate(clips):
-        inner = model.gpt.inner_activations(model.tokens(codes.values)[None])[:, 0, 1:]  # (layers, codes, ffn_dim)
+        inner = model.gpt.inner_activations(model.tokens(codes.values)[None])
+        inner = model.gpt.over_codes(inner)[:, 0, 1:]  # (layers, codes, ffn_dim)
         for pooling in ALL_POOLINGS:
             expected = [_pooled(layer, streams, pooling) for layer in inner.numpy()]
             np.testing.assert_allclose(embedded[pooling][:, index], expected, atol=1e-5)
@@ -94,7 +95,7 @@ def _soft(steps: int, streams: int, kind: type[SoftCodes] = SoftCodes) -> SoftCo
     rng = torch.Generator().manual_seed(steps)
     codes = random_codes(steps, streams=streams, seed=steps)
     bottlenecks, codebooks = torch.randn(steps, streams, 4, generator=rng), torch.randn(1, 7, 4, generator=rng)
-    return kind(codes=codes, bottlenecks=bottlenecks, codebooks=codebooks)
+    return kind(codes=codes, bottlenecks=bottlenecks, codebooks=codebooks, spacings=spacings_of(codebooks))
 
 
 @pytest.mark.parametrize("inner", [False, True])

@@ -51,8 +51,10 @@ def test_logits_are_those_of_the_stream_whose_turn_it_is(streams: int) -> None:
 def test_the_last_hidden_state_is_what_the_logits_are_made_of(model: LanguageModel) -> None:
     tokens = _inputs(model)[None]
     states = model.gpt.hidden_states(tokens)
-    assert states.shape == (1 + TINY.layers, 1, tokens.shape[1], TINY.model_dim)
     transformer, streams = model.gpt.transformer, model.format.streams
+    positions = 1 + (tokens.shape[1] - 1) // (streams if model.gpt.by_step else 1)
+    assert states.shape == (1 + TINY.layers, 1, positions, TINY.model_dim)
+    states = model.gpt.over_codes(states)
     logits = transformer.final_proj(transformer.decoder.layer_norm(states[-1]))  # type: ignore[misc]  # optional in the type
     if model.gpt.by_step:
         by_code = logits[..., : model.gpt.vocabulary.codes].reshape(1, tokens.shape[1], streams, -1)
@@ -66,11 +68,10 @@ def test_the_last_hidden_state_is_what_the_logits_are_made_of(model: LanguageMod
 def test_inner_activations_are_those_of_the_formulas(model: LanguageModel) -> None:
     gpt, tokens = model.gpt, _inputs(model)[None]
     found = gpt.inner_activations(tokens)
-    assert found.shape == (TINY.layers, 1, tokens.shape[1], TINY.ffn_dim)
-    streams = model.format.streams if gpt.by_step else 1
-    places = [0, *range(1, tokens.shape[1], streams)]  # of begin-of-sequence, and of the first code of each position
-    expected = reference.inner_activations(gpt, gpt.hidden_states(tokens)[0, 0, places])
-    torch.testing.assert_close(found[:, 0, places], torch.stack(expected))
+    positions = 1 + (tokens.shape[1] - 1) // (model.format.streams if gpt.by_step else 1)
+    assert found.shape == (TINY.layers, 1, positions, TINY.ffn_dim)
+    expected = reference.inner_activations(gpt, gpt.hidden_states(tokens)[0, 0])
+    torch.testing.assert_close(found[:, 0], torch.stack(expected))
     assert torch.equal(gpt.inner_activations(tokens), found)
     assert not any(layer.ffn.output_proj._forward_pre_hooks for layer in gpt.transformer.decoder.layers)
 
@@ -83,8 +84,9 @@ def test_in_parallel_the_codes_of_a_time_step_are_summed_and_do_not_see_each_oth
     embeddings = gpt.transformer.decoder_frontend.embed.weight  # type: ignore[union-attr]
     by_hand = [sum(embeddings[7 * stream + int(code)] for stream, code in enumerate(step)) for step in codes.values]
     states = gpt.hidden_states(tokens)[0, 0]
-    for place, expected in enumerate([embeddings[gpt.vocabulary.bos], *by_hand]):
-        torch.testing.assert_close(states[3 * place], expected)
+    assert len(states) == 1 + len(by_hand)
+    for state, expected in zip(states, [embeddings[gpt.vocabulary.bos], *by_hand], strict=True):
+        torch.testing.assert_close(state, expected)
     other = tokens.clone()
     other[0, 4:6] = torch.tensor([6, 13]) - tokens[0, 4:6] % 7  # other codes in streams 0 and 1 of the second time step
     torch.testing.assert_close(gpt(other)[:, :6], gpt(tokens)[:, :6], rtol=0, atol=1e-6)

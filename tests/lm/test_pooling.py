@@ -21,7 +21,7 @@ from lm.pooling import (
 )
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
-from tokenizer.assignments import SoftCodes, soft_assignments
+from tokenizer.assignments import SoftCodes, soft_assignments, spacings_of
 
 
 def test_mean_and_thirds_of_nine_steps() -> None:
@@ -52,8 +52,9 @@ def test_a_bag_of_soft_codes_is_the_pool_of_their_shares(
     monkeypatch.setattr("lm.pooling.STEPS_AT_ONCE", 4)  # in three pieces
     rng = torch.Generator().manual_seed(0)
     bottlenecks, codebooks = torch.randn(10, streams, 4, generator=rng), torch.randn(1, 7, 4, generator=rng)
-    soft = SoftCodes(codes=random_codes(10, streams=streams), bottlenecks=bottlenecks, codebooks=codebooks)
-    shares = soft_assignments(bottlenecks, codebooks).reshape(10, -1).numpy()
+    codes, spacings = random_codes(10, streams=streams), spacings_of(codebooks)
+    soft = SoftCodes(codes=codes, bottlenecks=bottlenecks, codebooks=codebooks, spacings=spacings)
+    shares = soft_assignments(bottlenecks, codebooks, spacings).reshape(10, -1).numpy()
     np.testing.assert_allclose(bags_of_codes(soft, [pooling])[pooling], pool(shares, pooling), atol=1e-6)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenizer.assignments import soft_assignments
+from tokenizer.assignments import soft_assignments, spacings_of
 
 
 def by_loops(bottleneck: list[float], centroids: list[list[float]]) -> list[float]:
@@ -29,7 +29,7 @@ def test_assignments_are_what_loops_find(codes: int) -> None:
     generator = torch.Generator().manual_seed(codes)
     codebook = torch.randn(codes, 3, generator=generator)
     bottlenecks = torch.randn(4, 2, 3, generator=generator)  # (time, bands, bottleneck)
-    found = soft_assignments(bottlenecks, codebook[None])
+    found = soft_assignments(bottlenecks, codebook[None], spacings_of(codebook[None]))
     assert found.shape == (4, 2, codes)
     for time in range(4):
         for band in range(2):
@@ -40,11 +40,11 @@ def test_assignments_are_what_loops_find(codes: int) -> None:
 def test_a_finer_level_is_assigned_what_the_nearest_coarser_centroid_leaves_over() -> None:
     generator = torch.Generator().manual_seed(0)
     codebooks = torch.randn(2, 6, 3, generator=generator)
-    bottlenecks = torch.randn(4, 2, 3, generator=generator)
-    found = soft_assignments(bottlenecks, codebooks).unflatten(1, (2, 2))  # (time, bands, levels, codes)
-    torch.testing.assert_close(found[:, :, 0], soft_assignments(bottlenecks, codebooks[:1]))
+    bottlenecks, spacings = torch.randn(4, 2, 3, generator=generator), spacings_of(codebooks)
+    found = soft_assignments(bottlenecks, codebooks, spacings).unflatten(1, (2, 2))  # (time, bands, levels, codes)
+    torch.testing.assert_close(found[:, :, 0], soft_assignments(bottlenecks, codebooks[:1], spacings[:1]))
     rest = bottlenecks - codebooks[0][_nearest(bottlenecks, codebooks[0])]
-    torch.testing.assert_close(found[:, :, 1], soft_assignments(rest, codebooks[1:]))
+    torch.testing.assert_close(found[:, :, 1], soft_assignments(rest, codebooks[1:], spacings[1:]))
 
 
 def _nearest(bottlenecks: Tensor, centroids: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class GptNetwork(BodyNetwork):
     def layer_states(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Compute the states of each layer ``(layers, batch, time, model_dim)``."""
         states = self.gpt.hidden_states(self._tokens(inputs))[1:, :, 1:]
-        return _over_streams(states, inputs.shape[2])
+        return states if self.gpt.by_step else _over_streams(states, inputs.shape[2])
 
     @property
     def layers(self) -> Sequence[nn.Module]:

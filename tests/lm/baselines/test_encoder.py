@@ -10,6 +10,11 @@ CONFIG = ConvEncoderConfig(channels=(4, 8, 6), time_strides=(2, 2, 1), mel_strid
 LENGTHS = torch.tensor([23, 9, 1, 16])
 
 
+@pytest.fixture(autouse=True, params=[2, 24], ids=["groups", "together"])
+def _clips_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lm.baselines.encoder.CLIPS_AT_ONCE", request.param)
+
+
 def _clips() -> torch.Tensor:
     return torch.randn(4, 23, 12, generator=torch.Generator().manual_seed(0))
 
@@ -52,6 +57,18 @@ def test_statistics_are_those_of_the_frames_inside() -> None:
     values = torch.cat([block.first(clip).permute(0, 2, 3, 1).flatten(0, 2) for clip in inside])
     torch.testing.assert_close(block.first_norm.running_mean, 0.1 * values.mean(0))
     torch.testing.assert_close(block.first_norm.running_var, 0.9 + 0.1 * values.var(0))
+
+
+def test_gradients_do_not_depend_on_the_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = create_encoder(CONFIG, seed=0).double().train()
+    gradients = []
+    for at_once in (1, 3, 24):
+        monkeypatch.setattr("lm.baselines.encoder.CLIPS_AT_ONCE", at_once)
+        encoder.zero_grad()
+        encoder(_clips().double(), LENGTHS)[0].square().sum().backward()
+        gradients.append([weight.grad for weight in encoder.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[2])
+    torch.testing.assert_close(gradients[1], gradients[2])
 
 
 def test_norms_compute_in_the_memory_layout_of_the_weights() -> None:

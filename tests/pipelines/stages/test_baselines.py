@@ -21,8 +21,9 @@ from foundation.configuration import build
 from foundation.errors import InputError
 from foundation.files import file_hash
 from foundation.progress import Terminal
+from lm.baselines.block_features import clips_together
 from lm.baselines.encoder import create_encoder
-from lm.baselines.spectrogram_reader import PIECE_FRAMES, statistics
+from lm.baselines.spectrogram_reader import PIECE_FRAMES, SpectrogramReader, statistics
 from lm.pooling import POOLINGS, pool
 from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.commandline.refusals import resolved
@@ -262,6 +263,19 @@ def test_features_are_the_pools_of_the_blocks(
     assert {name.replace("simclr", "random_conv") for name in learned} == set(features)
     assert not np.allclose(learned["simclr/block_2:mean"], features["random_conv/block_2:mean"])
     assert not (trained.folder / "scores.safetensors").exists()
+
+
+def test_clips_share_batches_of_limited_size(
+    manifest: Manifest, sample: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = SpectrogramReader(root=manifest.root, audio=AUDIO, sample=sample.folder)
+    frames = [reader.num_frames(clip) for clip in manifest.clips]
+    monkeypatch.setattr("lm.baselines.block_features.FRAMES_AT_ONCE", 3 * max(frames))
+    groups = clips_together(reader, manifest.clips, 1)
+    assert [clip for group in groups for clip in group] == [*manifest.clips]
+    assert len(groups) < len(manifest.clips)
+    assert all(sum(map(reader.num_frames, group)) <= 3 * max(frames) for group in groups)
+    assert [*map(len, clips_together(reader, manifest.clips, 4))] == [1] * len(frames)  # too long for any company
 
 
 def test_the_head_knows_what_it_was_taught(

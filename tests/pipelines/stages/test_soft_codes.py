@@ -1,6 +1,7 @@
 """Soft codes of clips in several hearings, and codes that the GPT filters, against loops over time steps."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import save_tokenizer, session_of, sweep
-from tokenizer.assignments import soft_assignments
+from tokenizer.assignments import soft_assignments, spacings_of
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder
 from tokenizer.signals import quantised_vectors, signals, soft_codes, whole_patches
@@ -44,7 +45,7 @@ def test_filtered_codes_are_what_a_loop_over_steps_finds(tmp_path: Path) -> None
     encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
     found = torch.cat([*filtered_codes(encoder, model, bottlenecks.flatten(1))])  # several windows
     values = tokenizer.nearest(bottlenecks).to(torch.int32).numpy()
-    evidence = soft_assignments(bottlenecks, tokenizer.codebooks)
+    evidence = soft_assignments(bottlenecks, tokenizer.codebooks, spacings_of(tokenizer.codebooks))
     assert found.shape == evidence.shape == (20, 2, 8)
     for step in range(20):
         for stream in range(2):
@@ -92,7 +93,8 @@ def test_bags_of_soft_codes_are_means_over_the_hearings(
         for frames in heard.of(clip) if heard else ():
             pieces = [whole_patches(frames, tokenizer.patch_frames)]
             bottlenecks += [torch.cat([each for _, each in signals(tokenizer, pieces)])]
-        shares = [soft_assignments(each.reshape(len(each), 2, -1), tokenizer.codebooks) for each in bottlenecks]
+        nearest = partial(soft_assignments, codebooks=tokenizer.codebooks, spacings=spacings_of(tokenizer.codebooks))
+        shares = [nearest(each.reshape(len(each), 2, -1)) for each in bottlenecks]
         wanted = np.mean([pool(each.flatten(1).numpy(), "thirds_max") for each in shares], axis=0)
         np.testing.assert_allclose(row, wanted, atol=1e-5)
         assert row.sum() == pytest.approx(2 * 3 + row[-16:].sum(), abs=1e-4)  # shares of two streams sum to 1
