@@ -21,6 +21,7 @@ FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.integer]
 
+MANY_GROUPS = 20  # of the test clips of one split: they are enough to be resampled as a whole
 WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
 
 
@@ -162,6 +163,13 @@ def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray)
 def by_fold(folds: Sequence[Outcome]) -> FloatArray:
     """Measure each method on each fold: ``(folds, methods)``."""
     return np.concatenate([measure(fold) for fold in folds])
+
+
+def whole_groups(names: Sequence[str | None]) -> list[IndexArray] | None:
+    """Return the number of each test clip's group, of one fold, for `bootstrap`; None if clips have few groups."""
+    if not all(names) or len({*names}) < MANY_GROUPS:
+        return None
+    return [np.unique(np.array(names), return_inverse=True)[1]]
 
 
 def bootstrap(

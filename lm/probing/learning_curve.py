@@ -28,7 +28,7 @@ class LearningPoint:
     share: float  # requested
     clips: int  # number of clips with a label
     test_accuracy: float  # mean over the draws
-    low: float  # bootstrap interval over test clips, and over the draws
+    low: float  # bootstrap interval over test clips or whole groups of them, and over the draws
     high: float
 
 
@@ -62,9 +62,12 @@ def learning_curve(
 def _interval(results: Sequence[ProbeResult], task: ProbeTask, config: ProbeConfig) -> tuple[float, float]:
     """Compute the interval of resampled test accuracies of all draws of labels together."""
     targets, resamples = task.targets[task.rows["test"]], -(-config.resamples // len(results))
-    reached = [outcome(result.scores, targets, task) for result in results]
-    draws = [bootstrap([each], resamples=resamples, seed=config.seed + draw)[:, 0] for draw, each in enumerate(reached)]
-    return outcome_interval(reached[:1], np.concatenate(draws), config.confidence)
+    reached, groups = [outcome(result.scores, targets, task) for result in results], task.test_groups
+    draws = [
+        bootstrap([each], resamples=resamples, seed=config.seed + draw, groups=groups)[:, 0]
+        for draw, each in enumerate(reached)
+    ]
+    return outcome_interval(reached[:1], np.concatenate(draws), config.confidence, groups=groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

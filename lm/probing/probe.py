@@ -44,7 +44,7 @@ class ProbeResult:
     penalty: float | None  # the C chosen on validation; None: the method has its own scores
     validation_accuracy: float
     test_accuracy: float
-    low: float  # bootstrap interval of the test accuracy, over test clips
+    low: float  # bootstrap interval of the test accuracy, over test clips or whole groups of them
     high: float
     macro_f1: float  # on test, over the classes that occur there
     mean_average_precision: float  # as macro_f1
@@ -243,8 +243,9 @@ def _result(
     """Build the result of the best try from its scores ``(clips, classes)`` on test."""
     targets = task.targets[task.rows["test"]]
     reached = outcome(scores, targets, task)
-    draws = bootstrap([reached], resamples=config.resamples, seed=config.seed)[:, 0]
-    low, high = outcome_interval([reached], draws, config.confidence)
+    groups = task.test_groups
+    draws = bootstrap([reached], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
+    low, high = outcome_interval([reached], draws, config.confidence, groups=groups)
     predicted, present = answers(scores, task), np.flatnonzero(targets.any(0))
     return ProbeResult(
         of=of,

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from foundation.errors import InputError
 from foundation.text import counted
+from lm.comparison import IndexArray, whole_groups
 
 BoolArray = npt.NDArray[np.bool_]
 RowArray = npt.NDArray[np.int64]
@@ -26,6 +27,7 @@ class ProbeTask:
     unlabelled: int  # number of clips that are left out
     notices: tuple[str, ...]  # limits of the figures, a line each
     parts: Sequence[str | None] | None = None  # of each clip: what cross-validation holds out together
+    groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
 
     @classmethod
     def of(
@@ -36,6 +38,7 @@ class ProbeTask:
         label_separator: str | None = None,
         remedy: str = "change corpus.split so that each has any",
         parts: Sequence[str | None] | None = None,
+        groups: Sequence[str | None] | None = None,
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
@@ -74,7 +77,13 @@ class ProbeTask:
             unlabelled=unlabelled,
             notices=tuple(_notices(len(classes), absent, unlabelled=unlabelled, clips=len(labels))),
             parts=parts,
+            groups=groups,
         )
+
+    @property
+    def test_groups(self) -> list[IndexArray] | None:
+        """The group of each test clip for `bootstrap`, if there are so many that whole groups are resampled."""
+        return None if self.groups is None else whole_groups([self.groups[row] for row in self.rows["test"]])
 
     def names(self, targets: BoolArray) -> tuple[str, ...] | tuple[tuple[str, ...], ...]:
         """Return the class of each row of ``(clips, classes)``; for several labels, the classes of each row."""

@@ -2,11 +2,10 @@
 
 from typing import TypedDict
 
+from lm.comparison import MANY_GROUPS
 from pipelines.methods.picture import PictureRecord
 from pipelines.store.stored_features import GPT
 from training.record import TrainingRecord
-
-MANY_GROUPS = 20  # of the test clips of one split: they are enough to be resampled as a whole
 
 
 class MethodRow(TypedDict, total=False):

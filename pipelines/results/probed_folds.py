@@ -1,6 +1,6 @@
 """The probes of every fold and seed of a run, and whether they can be compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -9,9 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from foundation.errors import InputError
-from lm.comparison import FloatArray, Hits, IndexArray, Outcome, Rankings, bootstrap, by_fold
+from lm.comparison import FloatArray, Hits, IndexArray, Outcome, Rankings, bootstrap, by_fold, whole_groups
 from lm.probing.config import ProbeConfig, require_equal_counts
-from pipelines.results.comparison_record import MANY_GROUPS
 
 By = Literal["group", "fold", "split"]
 Probed = Mapping[str, Any]  # the content of probe.json
@@ -82,13 +81,6 @@ class ProbedFolds:
     def groups(self) -> list[IndexArray] | None:
         """The number of each test clip's group if whole groups are resampled: folds have their t interval for that."""
         return whole_groups(self.first["groups"]) if self.by == "split" else None
-
-
-def whole_groups(names: Sequence[str | None]) -> list[IndexArray] | None:
-    """Return the number of each test clip's group, of one fold, for `bootstrap`; None if clips have few groups."""
-    if not all(names) or len({*names}) < MANY_GROUPS:
-        return None
-    return [np.unique(np.array(names), return_inverse=True)[1]]
 
 
 def require_alike(folds: ProbedFolds) -> None:

@@ -8,12 +8,11 @@ import numpy as np
 
 from audio.recordings.manifest import Manifest
 from foundation.configuration import build
-from lm.comparison import Hits, bootstrap, difference, measure
+from lm.comparison import Hits, bootstrap, difference, measure, whole_groups
 from lm.probing.config import ProbeConfig
 from pipelines.rates.continuations import CONTINUATIONS, FLAT, MODELS, RATES, RatesConfig
 from pipelines.rates.labels import LABELS
 from pipelines.results.figures import Figure
-from pipelines.results.probed_folds import whole_groups
 from pipelines.results.provenance import parameters
 from pipelines.results.rates_record import ContinuedRow, JudgedRow, RateRow, RatesRecord
 from pipelines.stages.playback import JUDGES, JudgeName

@@ -77,7 +77,7 @@ def _probe(
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    recipe = Recipe("probed", 3, config={**_options(config), **solver, "of": of}, inputs=inputs)
+    recipe = Recipe("probed", 3, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
@@ -114,7 +114,7 @@ def collect_probes(
         "labels": _labels_hash(manifest),
         **_parts_hash(task),
     }
-    recipe = Recipe("probe", 5, config=_options(config), inputs=inputs)
+    recipe = Recipe("probe", 5, config={**_options(config), **_resampled(task)}, inputs=inputs)
 
     def make(folder: Path) -> None:
         rows = [entry.read_json(PROBE) for entry in probed]
@@ -135,6 +135,11 @@ def _options(config: ProbeConfig) -> dict[str, object]:
     changed = {name: value for name, value in later.items() if value != getattr(plain, name)}
     # Intervals of mean average precision once had the bootstrap's bias; those of accuracy have none.
     return {**kept, **changed, **({} if config.label_separator is None else {"unbiased": True})}
+
+
+def _resampled(task: ProbeTask) -> dict[str, object]:
+    """Return the recipe's option where whole groups are resampled; groups once played no part."""
+    return {} if task.test_groups is None else {"resampled": "groups"}
 
 
 def _parts_hash(task: ProbeTask) -> dict[str, str]:
@@ -163,12 +168,13 @@ def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
 def probe_task(manifest: Manifest, config: ProbeConfig, *, folds_by: str | None = None) -> ProbeTask:
     """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds."""
     labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
+    groups = [clip.group for clip in manifest.clips]
     by = config.choose_by
     parts = None if by == "validation" else [getattr(clip, by) for clip in manifest.clips]
     separator, remedy = config.label_separator, "change corpus.split so that each has any"
     if folds_by is not None:
         remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
-    return ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, parts=parts)
+    return ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, parts=parts, groups=groups)
 
 
 def require_probeable(folds: Sequence[Fold], config: ProbeConfig, *, by: str | None) -> list[str]:

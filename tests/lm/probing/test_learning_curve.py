@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lm.comparison import MANY_GROUPS
 from lm.probing.config import ProbeConfig, penalty_grid
 from lm.probing.learning_curve import DRAWS, label_order, learning_curve
 from lm.probing.logistic import standardise
@@ -84,6 +85,21 @@ def test_a_share_is_drawn_several_times() -> None:
     assert some.test_accuracy == np.mean(reached)
     assert len(set(reached)) > 1
     assert some.low < min(reached) <= max(reached) < some.high
+
+
+def test_intervals_are_over_speakers_where_there_are_many() -> None:
+    """Each speaker says one word in one way, so clips of a speaker are right or wrong together."""
+    speakers = np.repeat(np.arange(2 * MANY_GROUPS), 20)
+    labels = [f"class {number % 2}" for number in speakers]
+    splits = ["train", "validation", *["test"] * 18] * (2 * MANY_GROUPS)
+    voices = np.random.default_rng(0).standard_normal((2 * MANY_GROUPS, 8))
+    features = (voices[speakers] + 0.5 * (speakers % 2)[:, None]).astype(np.float32)
+    config, widths = ProbeConfig(tries=4, resamples=1000, learning_curve=(0.2,)), []
+    for groups in (None, [str(number) for number in speakers]):
+        task = ProbeTask.of(labels, splits, groups=groups)
+        [point] = learning_curve(features, task, probe(features, task, config, of="x"), config)
+        widths.append(point.high - point.low)
+    assert widths[1] > 1.5 * widths[0]  # both have the variance over the draws of labels
 
 
 def test_labels_that_are_not_in_a_share_are_not_looked_at() -> None:

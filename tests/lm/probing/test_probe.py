@@ -1,5 +1,7 @@
 """Linear probes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from foundation.errors import InputError
+from lm.comparison import MANY_GROUPS
 from lm.probing.config import ProbeConfig, penalties_up_to, penalty_grid, require_equal_counts, shared_tries
 from lm.probing.logistic import rotate_to_row_space
 from lm.probing.probe import (
@@ -270,6 +273,24 @@ def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
     assert result.winner.penalty is None
     with pytest.raises(InputError, match="head scores 2 classes; the labels name 3"):
         scored_method(np.zeros((300, 2), np.float32), task, CONFIG, of="head")
+
+
+@pytest.mark.parametrize(("speakers", "wider"), [(MANY_GROUPS, True), (MANY_GROUPS - 1, False)])
+def test_intervals_are_over_speakers_where_there_are_many(speakers: int, wider: bool) -> None:
+    """All 12 test clips of a speaker are classified rightly, or all wrongly."""
+    numbers = np.repeat(np.arange(speakers), 14)
+    splits = ["train", "validation", *["test"] * 12] * speakers
+    labels = [f"class {number % 2}" for number in numbers]
+    alone, of_speakers = (
+        ProbeTask.of(labels, splits, groups=groups) for groups in (None, [f"speaker {number}" for number in numbers])
+    )
+    wrong = (numbers % 3 == 0)[:, None]
+    scores = np.where(wrong, ~alone.targets, alone.targets).astype(np.float32)
+    config = replace(CONFIG, resamples=1000)
+    clips, whole = (scored_method(scores, task, config, of="head").winner for task in (alone, of_speakers))
+    assert clips.test_accuracy == whole.test_accuracy
+    width = (whole.high - whole.low) / (clips.high - clips.low)
+    assert (2.5 < width < 4.5) if wider else width == 1  # the root of 12 is 3.5
 
 
 # Labels
