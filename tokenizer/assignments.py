@@ -20,9 +20,9 @@ def soft_assignments(bottlenecks: Tensor, codebooks: Tensor, spacings: Sequence[
     leaves over.
     """
     residual, levels = bottlenecks, []
-    for centroids, own in zip(codebooks, spacings, strict=True):
+    for centroids, spacing in zip(codebooks, spacings, strict=True):
         squares = torch.cdist(residual, centroids).square()  # (..., bands, codes)
-        levels.append((-squares / own).softmax(-1))
+        levels.append((-squares / squares.new_tensor(spacing)).softmax(-1))
         residual = residual - centroids[squares.argmin(-1)]
     return torch.stack(levels, -2).flatten(-3, -2)  # (..., bands, levels, codes) -> (..., streams, codes)
 
@@ -42,7 +42,7 @@ class SoftCodes:
 
 
 def spacings_of(codebooks: Tensor) -> tuple[float, ...]:
-    """Return of each level the median squared distance of a centroid to its nearest neighbour."""
+    """Return each level's median squared distance of a centroid to its nearest neighbour."""
     return tuple(map(_spacing, codebooks))
 
 

@@ -93,7 +93,7 @@ class Tokenizer(nn.Module):
 
     @cached_property
     def spacings(self) -> tuple[float, ...]:
-        """How far apart the centroids of each level are, for soft assignments; computed once."""
+        """Spacing of each level's centroids, for soft assignments; computed once."""
         return spacings_of(self.codebooks)
 
     # Sound to codes

@@ -1,6 +1,7 @@
 """Features of an encoder: states of each block on a recording, pooled over time as the recording is read."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +22,7 @@ from lm.baselines.supervised import class_scores
 from lm.pooling import FloatArray, Pooling, RunningPools
 from lm.vectors import ONE_HEARING, VectorConfig, average
 
-FRAMES_AT_ONCE = 8 * PIECE_FRAMES  # of all hearings of the clips that share a batch
+FRAMES_AT_ONCE = 8192  # of the clips that share a batch, in all of their hearings, padding included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +49,22 @@ def _part(folder: Path, name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
 
 
-def clips_together(reader: SpectrogramReader, clips: Sequence[Clip], hearings: int) -> list[list[Clip]]:
-    """Group clips that follow one another, to be given to `block_features`: `FRAMES_AT_ONCE`, or a single clip."""
-    groups, room = list[list[Clip]](), 0
+def clips_together(reader: SpectrogramReader, clips: Sequence[Clip], vectors: VectorConfig) -> list[list[Clip]]:
+    """Divide clips into groups of neighbours, which `block_features` computes at once.
+
+    All hearings of a group, padded to its longest, have at most `FRAMES_AT_ONCE` frames. A recording that is read in
+    several pieces is a group of its own: two open files at a time would cost memory and, in one long file, seeks.
+    """
+    groups, longest = list[list[Clip]](), 0
+    slowest = 1 + vectors.hearing_rates * (vectors.hearings > 1)
     for clip in clips:
-        frames = hearings * min(reader.num_frames(clip), PIECE_FRAMES)
-        if frames > room:
+        frames = math.ceil(slowest * reader.num_frames(clip))
+        longest = max(longest, frames)
+        alone = longest > PIECE_FRAMES or not groups
+        if alone or vectors.hearings * longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
             groups.append([])
-            room = FRAMES_AT_ONCE
+            longest = frames
         groups[-1].append(clip)
-        room -= frames
     return groups
 
 

@@ -7,6 +7,7 @@ asked for them in each block.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -22,7 +23,7 @@ from foundation.ranges import require
 from lm.baselines.spectrogram_reader import PIECE_FRAMES
 
 Frames = tuple[Tensor, Tensor]  # (batch, time, dim), and the number of frames of each clip (batch,)
-CLIPS_AT_ONCE = 24  # in a convolution on a CPU: more of them, and the short ones are filled up with more silence
+CLIPS_AT_ONCE = 24  # in one convolution on a CPU; a larger number pads short clips with more silence
 
 
 class BlockEncoder(Protocol):
@@ -115,7 +116,7 @@ class ConvEncoder(nn.Module):
     def forward(self, spectrograms: Tensor, lengths: Tensor) -> Frames:
         """Compute the frames of the last block."""
         order = _shortest_first(lengths)
-        *_, last = self._images(spectrograms, lengths, order)
+        [last] = deque(self._images(spectrograms, lengths, order), maxlen=1)
         return self._frames(last, order)
 
     def _images(self, spectrograms: Tensor, lengths: Tensor, order: Tensor) -> Iterator[list[Frames]]:
@@ -188,7 +189,8 @@ def _shortest_first(lengths: Tensor) -> Tensor:
 
 def _normalise(norm: nn.BatchNorm2d, images: Sequence[Tensor], lengths: Sequence[Tensor]) -> list[Tensor]:
     """Apply batch normalisation and ReLU inside the clips, with statistics over all groups; zeros beyond."""
-    if not norm.training:
+    full = len(images) == 1 and bool((lengths[0] >= images[0].shape[2]).all())
+    if not norm.training or full:
         return [torch.relu(norm(each)) * _inside(each, own) for each, own in zip(images, lengths, strict=True)]
     rows = [each.permute(0, 2, 3, 1) for each in images]  # (N, C, T, M) -> (N, T, M, C)
     places = [_places(each, own) for each, own in zip(rows, lengths, strict=True)]

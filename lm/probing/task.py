@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ class ProbeTask:
             groups=groups,
         )
 
-    @property
+    @cached_property
     def test_groups(self) -> list[IndexArray] | None:
         """The group of each test clip for `bootstrap`, if there are so many that whole groups are resampled."""
         return None if self.groups is None else whole_groups([self.groups[row] for row in self.rows["test"]])

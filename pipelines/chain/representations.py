@@ -44,9 +44,12 @@ def compare_methods(
     entries = [each.features for each in made.values()]
     labelled = frozenset(method.name for method in methods if method.labels == "train")
     names = [method.name for method in methods]
-    rows = probe_methods(session, manifest, entries, settings.probe, only=names, labelled=labelled, inputs=inputs)
+    by = settings.compare.folds
+    rows = probe_methods(
+        session, manifest, entries, settings.probe, only=names, labelled=labelled, inputs=inputs, folds_by=by
+    )
     scores = {method.head.name: made[method.features].features for method in methods if method.head}
-    together = collect_probes(session, manifest, rows, settings.probe, scores=scores)
+    together = collect_probes(session, manifest, rows, settings.probe, scores=scores, folds_by=by)
     return [*(entry for each in made.values() for entry in each.trained), *entries, *rows, together]
 
 

@@ -153,11 +153,11 @@ def baseline_features(
     device, classifier = str(session.gang.device), encoder if method == "supervised" else None
     reader = SpectrogramReader(root=manifest.root, audio=audio, sample=sample.folder)
     loader = _loader(settings.encoder, encoder, seed=settings.seed, device=device)
-    read = settings.supervised.head.reads(vectors) if classifier else vectors
-    work = partial(block_features, loader, reader, vectors=read, heard=heard)
+    pooled = settings.supervised.head.reads(vectors) if classifier else vectors
+    work = partial(block_features, loader, reader, vectors=pooled, heard=heard)
 
     def make(folder: Path) -> None:
-        groups = clips_together(reader, manifest.clips, vectors.hearings)
+        groups = clips_together(reader, manifest.clips, pooled)
         rows = stacked_rows(session.each_together(method, work, groups))
         scores = score_last_block(classifier, settings.encoder, rows) if classifier else None
         wanted = vectors.keys(len(settings.encoder.channels), layer="block", together="all_blocks")

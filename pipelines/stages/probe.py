@@ -38,6 +38,7 @@ def probe_methods(
     only: Collection[str] | None = None,
     labelled: Collection[str],
     inputs: Mapping[str, str] | None = None,
+    folds_by: str | None = None,
 ) -> tuple[Entry, ...]:
     """Probe every method, one at a time, with the same number of tries; an entry ``probed_METHOD`` for each.
 
@@ -49,8 +50,9 @@ def probe_methods(
         labelled: methods that were trained on all training labels. A learning curve means nothing for them, and their
             features know the labels of every training group, so validation clips choose, and never cross-validation.
         inputs: by method, the one whose features are the input of its network; all layers side by side include it.
+        folds_by: the basis of the folds, if the clips are divided into folds.
     """
-    task = probe_task(manifest, config)
+    task = probe_task(manifest, config, folds_by=folds_by)
     keys = {entry.folder / FEATURES: entry.key for entry in feature_entries}
     entries, by_method = [], features_by_method(list(keys))
     for of, found in by_method.items():
@@ -100,13 +102,14 @@ def collect_probes(
     config: ProbeConfig,
     *,
     scores: Mapping[str, Entry] | None = None,
+    folds_by: str | None = None,
 ) -> Entry:
     """Collect the entries of `probe_methods` in ``probe.json``.
 
     ``scores`` has, by method, entries with ``scores.safetensors``: class probabilities ``scores (clips, classes)`` of a
     classifier's own, classes in the order of their names. Different numbers of tries are refused.
     """
-    task = probe_task(manifest, config)
+    task = probe_task(manifest, config, folds_by=folds_by)
     heads = sorted((scores or {}).items())
     inputs = {
         "methods": " ".join(entry.key for entry in probed),
@@ -138,7 +141,7 @@ def _options(config: ProbeConfig) -> dict[str, object]:
 
 
 def _resampled(task: ProbeTask) -> dict[str, object]:
-    """Return the recipe's option where whole groups are resampled; groups once played no part."""
+    """Return the recipe's option where whole groups are resampled; where clips are, entries keep their earlier key."""
     return {} if task.test_groups is None else {"resampled": "groups"}
 
 
@@ -166,12 +169,15 @@ def _describe(task: ProbeTask, manifest: Manifest) -> dict[str, object]:
 
 
 def probe_task(manifest: Manifest, config: ProbeConfig, *, folds_by: str | None = None) -> ProbeTask:
-    """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds."""
+    """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds.
+
+    As in the comparison of methods, intervals are over groups on a single split alone.
+    """
     labels, splits = [clip.label for clip in manifest.clips], [clip.split for clip in manifest.clips]
-    groups = [clip.group for clip in manifest.clips]
     by = config.choose_by
     parts = None if by == "validation" else [getattr(clip, by) for clip in manifest.clips]
     separator, remedy = config.label_separator, "change corpus.split so that each has any"
+    groups = [clip.group for clip in manifest.clips] if folds_by is None else None
     if folds_by is not None:
         remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
     return ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, parts=parts, groups=groups)

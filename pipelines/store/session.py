@@ -120,7 +120,7 @@ class Session:
     def each_together(
         self, title: str, work: Callable[[Sequence[J]], Sequence[R]], groups: Sequence[Sequence[J]]
     ) -> Iterator[R]:
-        """Give the same where ``work`` computes the results of a group of jobs at once."""
+        """Give the results of ``work``, which computes a group of jobs at once, job by job and in order."""
         with self.terminal.working(title, sum(map(len, groups)), "clips") as progress, self.pool() as pool:
             yield from progress.each(chain.from_iterable(in_order(work, groups, pool)))
 

@@ -271,11 +271,25 @@ def test_clips_share_batches_of_limited_size(
     reader = SpectrogramReader(root=manifest.root, audio=AUDIO, sample=sample.folder)
     frames = [reader.num_frames(clip) for clip in manifest.clips]
     monkeypatch.setattr("lm.baselines.block_features.FRAMES_AT_ONCE", 3 * max(frames))
-    groups = clips_together(reader, manifest.clips, 1)
+    groups = clips_together(reader, manifest.clips, VectorConfig())
     assert [clip for group in groups for clip in group] == [*manifest.clips]
     assert len(groups) < len(manifest.clips)
-    assert all(sum(map(reader.num_frames, group)) <= 3 * max(frames) for group in groups)
-    assert [*map(len, clips_together(reader, manifest.clips, 4))] == [1] * len(frames)  # too long for any company
+    assert all(len(group) * max(map(reader.num_frames, group)) <= 3 * max(frames) for group in groups)
+    heard = clips_together(reader, manifest.clips, VectorConfig(hearings=4))
+    assert [*map(len, heard)] == [1] * len(frames)  # each clip fills a batch
+
+
+def test_a_recording_of_several_pieces_shares_no_batch(manifest: Manifest, sample: Entry) -> None:
+    reader, short = SpectrogramReader(root=manifest.root, audio=AUDIO, sample=sample.folder), manifest.clips[0]
+    most = PIECE_FRAMES * AUDIO.hop_length * short.sample_rate // AUDIO.sample_rate
+    whole, long = (replace(short, num_samples=most + samples) for samples in (0, short.sample_rate))
+    clips = [short, short, long, short, whole, short]
+    alone = [[short, short], [long], [short, whole, short]]
+    assert clips_together(reader, clips, VectorConfig()) == alone
+    assert clips_together(reader, clips, VectorConfig(hearings=2, hearing_rates=0.1)) == [
+        *alone[:2],
+        *([each] for each in alone[2]),
+    ]
 
 
 def test_the_head_knows_what_it_was_taught(

@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import save_file
 
 from audio.recordings.folds import Fold, folds
-from audio.recordings.manifest import Clip, Manifest
+from audio.recordings.manifest import Clip, Manifest, Split
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.probing.config import ProbeConfig
@@ -307,3 +307,40 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     candidates = [each["of"] for entry in plain for each in entry.read_json("probe.json")["candidates"]]
     assert len(candidates) == 7
     assert not any("with_input" in each for each in candidates)
+
+
+def many_speakers() -> Manifest:
+    """Of 40 speakers, 24 are tested."""
+    splits: tuple[Split, ...] = ("train", "validation", "test", "test", "test")
+    clips = (
+        replace(clip, group=f"speaker {number // 6}", split=splits[number // 6 % 5])
+        for number, clip in enumerate(corpus().clips)
+    )
+    return Manifest(root=Path("here"), clips=tuple(clips))
+
+
+def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(tmp_path: Path) -> None:
+    session, manifest = session_of(tmp_path), many_speakers()
+    entries = [stored(session, "features", representations(manifest))]
+    found = together(session, manifest, entries, CONFIG).read_json("probe.json")
+    table: Any = comparison({("test", CONFIG.seed): found}, by="split", config=CONFIG)
+    assert table["resampled"] == "group"
+    for row in table["methods"]:
+        record = next(each for each in found["methods"] if each["of"] == row["of"])
+        layer = next(each for each in record["candidates"] if each["of"] == record["chosen"])
+        for interval in (record, layer, record["learning_curve"][-1]):
+            assert (interval["low"], interval["high"]) == pytest.approx((row["low"], row["high"]))
+
+
+def test_the_key_of_probes_says_whether_groups_are_resampled(tmp_path: Path) -> None:
+    """On folds, and with few groups, intervals are over clips, and the key is that of a corpus without groups."""
+    session = session_of(tmp_path)
+    many, few = many_speakers(), held_out(corpus())
+    for manifest, resampled in ((many, True), (few, False)):
+        entries = [stored(session, f"{resampled}", representations(manifest))]
+        split, folded = (
+            probe_methods(session, manifest, entries, CONFIG, labelled=(), folds_by=by) for by in (None, "group")
+        )
+        assert [one.key != other.key for one, other in zip(split, folded, strict=True)] == [resampled] * 2
+        whole, alone = (collect_probes(session, manifest, split, CONFIG, folds_by=by).key for by in (None, "group"))
+        assert (whole != alone) == resampled
