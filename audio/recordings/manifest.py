@@ -104,7 +104,7 @@ class Manifest:
         """Duration in seconds of all trimmed ends."""
         return sum(clip.trimmed / clip.sample_rate for clip in self.clips)
 
-    def trimming(self, trim_db: float | None) -> float | None:
+    def effective_trim_db(self, trim_db: float | None) -> float | None:
         """Return how many dB below the loudest 20 ms the ends of recordings were cut off; None: they were not.
 
         ``trim_db`` is that of `InspectionConfig`. Parts of recordings that a table names are never trimmed.

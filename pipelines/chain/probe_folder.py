@@ -50,7 +50,7 @@ def write_probe(folder: Path, made: Mapping[str, Entry], manifest: Manifest, set
             ),
             penalties=penalties_up_to(float(row["penalty"]), list(candidates), chosen, config, of=method),
             test_accuracy=float(row["test_accuracy"]),
-            trim_db=manifest.trimming(settings.corpus.inspection.trim_db),
+            trim_db=manifest.effective_trim_db(settings.corpus.inspection.trim_db),
         )
     probe.save_pretrained(place)
 

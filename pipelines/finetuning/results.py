@@ -50,7 +50,7 @@ def write_results(
     write_rejected([*corpus.rejected, *study.clips.set_aside], folder / REJECTED)
     _write_predictions(folder / PREDICTIONS, study, saved)
     model = FineTunedModel.from_pretrained(saved.entry.folder)
-    model.trim_db = study.clips.manifest.trimming(command.corpus.inspection.trim_db)
+    model.trim_db = study.clips.manifest.effective_trim_db(command.corpus.inspection.trim_db)
     model.save_pretrained(folder, front_end=study.source.folder)
     files = [folder / name for name in (FIGURES, TABLE, PREDICTIONS)]
     session.tracking.conclude(Outcome(figures=named_figures(table), files=files, pictures={}))
