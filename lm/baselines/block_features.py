@@ -52,8 +52,9 @@ def _part(folder: Path, name: str) -> dict[str, Tensor]:
 def clips_together(reader: SpectrogramReader, clips: Sequence[Clip], vectors: VectorConfig) -> list[list[Clip]]:
     """Divide clips into groups of neighbours, which `block_features` computes at once.
 
-    All hearings of a group, padded to its longest, have at most `FRAMES_AT_ONCE` frames. A recording that is read in
-    several pieces is a group of its own: two open files at a time would cost memory and, in one long file, seeks.
+    All hearings of a group, padded to its longest, have at most `FRAMES_AT_ONCE` frames, unless it is a single clip. A
+    recording that is read in several pieces is a group of its own: several long recordings at once take more memory,
+    and several parts of one compressed file decode the file from its beginning again and again.
     """
     groups, longest = list[list[Clip]](), 0
     slowest = 1 + vectors.hearing_rates * (vectors.hearings > 1)
