@@ -77,11 +77,26 @@ def codes_of_frames(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> list[
 
     The last patch of each is made whole.
     """
+    frames, steps = _one_after_the_other(tokenizer, recordings)
+    values, step = torch.split(tokenizer.encode_spectrogram(frames), steps), tokenizer.config.samples_per_code
+    return [Codes(values=each.numpy(), num_samples=len(each) * step, format=tokenizer.format) for each in values]
+
+
+@torch.inference_mode()
+def bottlenecks_of_frames(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> list[Tensor]:
+    """Compute the bottlenecks ``(time, streams * bottleneck)`` of what `codes_of_frames` encodes."""
+    frames, steps = _one_after_the_other(tokenizer, recordings)
+    pieces = torch.split(frames, PATCHES_AT_ONCE * tokenizer.patch_frames)  # of several recordings
+    spectrograms = (tokenizer.normalise(piece.to(tokenizer.mean.device)) for piece in pieces)
+    found = torch.cat([tokenizer.bottlenecks(spectrogram[None])[0].flatten(1) for spectrogram in spectrograms])
+    return list(torch.split(found, steps))
+
+
+def _one_after_the_other(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> tuple[Tensor, list[int]]:
+    """Join the frames ``(time, mels)`` of recordings without their mean, and count the whole patches of each."""
     size, how = tokenizer.patch_frames, tokenizer.config.audio.remove_mean
     whole = [torch.cat([*subtract_mean([whole_patches(frames, size)], how)]) for frames in recordings]
-    values = torch.split(tokenizer.encode_spectrogram(torch.cat(whole)), [len(frames) // size for frames in whole])
-    step = tokenizer.config.samples_per_code
-    return [Codes(values=each.numpy(), num_samples=len(each) * step, format=tokenizer.format) for each in values]
+    return torch.cat(whole), [len(frames) // size for frames in whole]
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from foundation.errors import InputError
 from lm.comparison import Hits, Outcome, Rankings, bootstrap, measure, outcome_interval
 from lm.probing.config import ProbeConfig, penalty_grid, shared_tries
 from lm.probing.cross_validation import Rows, mean_over_divisions
-from lm.probing.logistic import LogisticProbe, rotate_to_row_space, side_by_side, standardise, tolerance_of
+from lm.probing.logistic import LogisticProbe, powered, rotate_to_row_space, side_by_side, standardise, tolerance_of
 from lm.probing.ridge import RidgeProbe
 from lm.probing.task import BoolArray, ProbeTask
 
@@ -93,7 +93,8 @@ def probe(
     _require_rows(features, task, of)
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
     penalties = penalty_grid(tries or config.tries, config)
-    standard = standardise(features, task.rows, power=config.power)
+    features = powered(features, config.power)  # the same for each division
+    standard = standardise(features, task.rows)
     if config.choose_by == "validation":
         return fit_penalties(standard, targets, task, config, of=of, penalties=penalties)
     reached = mean_over_divisions(task, partial(_accuracies, features, task, config, penalties))
@@ -109,8 +110,11 @@ def probe(
 def _accuracies(
     features: FloatArray, task: ProbeTask, config: ProbeConfig, penalties: Sequence[float], rows: Rows
 ) -> list[float]:
-    """Fit one division of cross-validation with each penalty; return the accuracy on its part that is held out."""
-    standard = standardise(features, rows, power=config.power)
+    """Fit one division of cross-validation with each penalty; return the accuracy on its part that is held out.
+
+    Magnitudes of ``features (clips, dim)`` have their power already.
+    """
+    standard = standardise(features, rows)
     scores = _scores(standard, "validation", task.targets[rows["train"]], task, config, penalties)
     return [accuracy(each, task.targets[rows["validation"]], task) for each in scores]
 

@@ -50,8 +50,8 @@ class RidgeProbe:
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0."""
-        centred = features - self._centre
-        return np.asarray(centred.astype(np.float64) @ self._weights + self._shares, np.float32)
+        weights, bias = self.linear()
+        return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)  # 64 bits need eight times as long
 
 
 def normal_equations(

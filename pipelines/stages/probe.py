@@ -79,7 +79,7 @@ def _probe(
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    recipe = Recipe("probed", 3, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
+    recipe = Recipe("probed", 4, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten

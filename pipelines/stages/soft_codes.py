@@ -3,10 +3,9 @@
 The bag of codes and the GPT can read them in the place of hard codes; a filter weighs them by the GPT's predictions.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -28,9 +27,10 @@ from pipelines.store.stored_features import FEATURES, joined_rows, stacked_rows,
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import CodesFormat
 from tokenizer.encoder import Encoder
-from tokenizer.signals import log_mel_pieces, signals, soft_codes, whole_patches
+from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, soft_codes
 
 FILTERED = "filtered_codes"
+SOFT = "soft, 2"  # in the recipes of all that reads soft codes; the number counts the ways to compute them
 BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a GPT do not reach across them
 
 
@@ -51,7 +51,7 @@ class HeardSoftCodes:
     def keys(self) -> dict[str, str]:
         """The inputs of a recipe."""
         heard = {"manifest": audio_hash(self.manifest, SPLITS), **heard_key(self.heard)}
-        return {"tokenizer": self.tokenizer.key, "assignments": "soft", **heard}
+        return {"tokenizer": self.tokenizer.key, "assignments": SOFT, **heard}
 
     @property
     def format(self) -> CodesFormat:
@@ -107,7 +107,7 @@ def filtered_features(
 ) -> Entry:
     """Compute filtered codes ``(time, streams * codebook_size)`` of each clip, pooled."""
     inputs = {"tokenizer": tokenizer.key, "lm": lm.key, "manifest": audio_hash(manifest, SPLITS), **heard_key(heard)}
-    recipe = Recipe("filtered_features", 1, config=vectors.key, inputs=inputs)
+    recipe = Recipe("filtered_features", 2, config=vectors.key, inputs=inputs)
     device = str(session.gang.device)
 
     def make(folder: Path) -> None:
@@ -145,12 +145,9 @@ def bottlenecks_of_hearings(encoder: Encoder, heard: HeardFrames | None, clip: C
     rate = tokenizer.config.audio.sample_rate
     blocks = read_blocks(encoder.root / clip.path, rate, part=clip.part)
     num_samples = resampled_length(clip.num_samples, clip.sample_rate, rate)
-    others = [] if heard is None else heard.of(clip)
-    recordings: Iterable[Iterable[Tensor]] = chain(
-        [log_mel_pieces(tokenizer, blocks, num_samples)],
-        ([whole_patches(frames, tokenizer.patch_frames)] for frames in others),
-    )
-    found = [torch.cat([each for _, each in signals(tokenizer, pieces)]).cpu().numpy() for pieces in recordings]
+    own = torch.cat([each for _, each in signals(tokenizer, log_mel_pieces(tokenizer, blocks, num_samples))])
+    others = [] if heard is None else bottlenecks_of_frames(tokenizer, heard.of(clip))
+    found = [each.cpu().numpy() for each in (own, *others)]
     for bottlenecks in found:
         require_finite(bottlenecks, clip, "bottlenecks")
     return found
