@@ -77,22 +77,39 @@ def codes_of_frames(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> list[
 
     The last patch of each is made whole.
     """
-    frames, steps = _one_after_the_other(tokenizer, recordings)
+    frames, steps = _join_whole_patches(tokenizer, recordings)
     values, step = torch.split(tokenizer.encode_spectrogram(frames), steps), tokenizer.config.samples_per_code
     return [Codes(values=each.numpy(), num_samples=len(each) * step, format=tokenizer.format) for each in values]
 
 
 @torch.inference_mode()
 def bottlenecks_of_frames(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> list[Tensor]:
-    """Compute the bottlenecks ``(time, streams * bottleneck)`` of what `codes_of_frames` encodes."""
-    frames, steps = _one_after_the_other(tokenizer, recordings)
-    pieces = torch.split(frames, PATCHES_AT_ONCE * tokenizer.patch_frames)  # of several recordings
-    spectrograms = (tokenizer.normalise(piece.to(tokenizer.mean.device)) for piece in pieces)
-    found = torch.cat([tokenizer.bottlenecks(spectrogram[None])[0].flatten(1) for spectrogram in spectrograms])
-    return list(torch.split(found, steps))
+    """Compute the bottlenecks ``(time, streams * bottleneck)`` of log-mel ``(time, mels)`` of recordings, on the CPU.
+
+    The log-mel is that before ``audio.remove_mean``, and its last patch is made whole. Short recordings share a batch.
+    """
+    most, found = PATCHES_AT_ONCE * tokenizer.patch_frames, list[Tensor]()
+    for several in _short_together(recordings, most):
+        frames, steps = _join_whole_patches(tokenizer, several)
+        pieces = (tokenizer.normalise(piece.to(tokenizer.mean.device)) for piece in torch.split(frames, most))
+        joined = torch.cat([tokenizer.bottlenecks(piece[None])[0].flatten(1).cpu() for piece in pieces])
+        found += torch.split(joined, steps)
+    return found
 
 
-def _one_after_the_other(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> tuple[Tensor, list[int]]:
+def _short_together(recordings: Iterable[Tensor], most: int) -> Iterator[list[Tensor]]:
+    """Divide recordings ``(time, mels)`` into neighbours of at most ``most`` frames; a longer one is alone."""
+    together: list[Tensor] = []
+    for frames in recordings:
+        if together and sum(map(len, together)) + len(frames) > most:
+            yield together
+            together = []
+        together.append(frames)
+    if together:
+        yield together
+
+
+def _join_whole_patches(tokenizer: Tokenizer, recordings: Iterable[Tensor]) -> tuple[Tensor, list[int]]:
     """Join the frames ``(time, mels)`` of recordings without their mean, and count the whole patches of each."""
     size, how = tokenizer.patch_frames, tokenizer.config.audio.remove_mean
     whole = [torch.cat([*subtract_mean([whole_patches(frames, size)], how)]) for frames in recordings]

@@ -112,7 +112,7 @@ def _accuracies(
 ) -> list[float]:
     """Fit one division of cross-validation with each penalty; return the accuracy on its part that is held out.
 
-    Magnitudes of ``features (clips, dim)`` have their power already.
+    ``features (clips, dim)`` are already raised to ``config.power``.
     """
     standard = standardise(features, rows)
     scores = _scores(standard, "validation", task.targets[rows["train"]], task, config, penalties)

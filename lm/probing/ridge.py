@@ -13,6 +13,7 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 DoubleArray = npt.NDArray[np.float64]
 
+RIDGE_VERSION = 2  # of the results, in the keys of stored probes; raise it when they change
 CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
 
 
@@ -49,9 +50,13 @@ class RidgeProbe:
         return self._weights, self._shares - self._centre @ self._weights
 
     def scores(self, features: FloatArray) -> FloatArray:
-        """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0."""
+        """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0.
+
+        Sums have 32 bits, which takes an eighth of the time of 64. Errors are about 1e-7 with penalties of up to 10,
+        and reach 0.004 with 1e6 and nearly collinear features.
+        """
         weights, bias = self.linear()
-        return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)  # 64 bits need eight times as long
+        return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)
 
 
 def normal_equations(

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from lm.finetuning.task import PooledTask
 from lm.probing.config import ProbeConfig
 from lm.probing.logistic import tolerance_options
+from lm.probing.ridge import RIDGE_VERSION
 from lm.sequences import IndexArray
 from pipelines.finetuning.clips import LabelledClips, labels_key
 from pipelines.finetuning.stages import OUTPUTS, STEPS, write_outputs
@@ -31,8 +32,8 @@ def probed(
     rows: dict[str, IndexArray] = {str(split): own for split, own in clips.rows.items()} | {"train": train}
     inputs = {"features": features.key, **{split: labels_key(clips, own) for split, own in rows.items()}}
     solver = tolerance_options(len(train), logistic=config.classifier == "logistic")
-    version = 3 if config.classifier == "ridge" else 2  # regression heads have ridge regression with either
-    recipe = Recipe("body_probed", version, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
+    solver |= {"ridge": RIDGE_VERSION}  # regression heads have ridge regression with either classifier
+    recipe = Recipe("body_probed", 3, config={"task": asdict(task), **asdict(config), **solver}, inputs=inputs)
 
     def make(folder: Path) -> None:
         (candidates,) = features_by_method([features.folder / FEATURES]).values()

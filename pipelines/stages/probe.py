@@ -23,6 +23,7 @@ from lm.probing.learning_curve import learning_curve
 from lm.probing.logistic import tolerance_options
 from lm.probing.probe import probe_method, scored_method
 from lm.probing.record import method_record
+from lm.probing.ridge import RIDGE_VERSION
 from lm.probing.task import ProbeTask
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
@@ -79,7 +80,8 @@ def _probe(
 ) -> Entry:
     """Probe one method, with a learning curve over shares of the labels."""
     solver = tolerance_options(len(task.rows["train"]), logistic=config.classifier == "logistic")
-    recipe = Recipe("probed", 4, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
+    solver |= {"ridge": RIDGE_VERSION} if config.classifier == "ridge" else {}
+    recipe = Recipe("probed", 3, config={**_options(config), **solver, **_resampled(task), "of": of}, inputs=inputs)
 
     def make(folder: Path) -> None:
         # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten

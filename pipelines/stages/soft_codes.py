@@ -30,7 +30,7 @@ from tokenizer.encoder import Encoder
 from tokenizer.signals import bottlenecks_of_frames, log_mel_pieces, signals, soft_codes
 
 FILTERED = "filtered_codes"
-SOFT = "soft, 2"  # in the recipes of all that reads soft codes; the number counts the ways to compute them
+SOFT = "soft, 2"  # with the version of soft codes, in the keys of their readers; raise it when their values change
 BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a GPT do not reach across them
 
 
@@ -147,7 +147,7 @@ def bottlenecks_of_hearings(encoder: Encoder, heard: HeardFrames | None, clip: C
     num_samples = resampled_length(clip.num_samples, clip.sample_rate, rate)
     own = torch.cat([each for _, each in signals(tokenizer, log_mel_pieces(tokenizer, blocks, num_samples))])
     others = [] if heard is None else bottlenecks_of_frames(tokenizer, heard.of(clip))
-    found = [each.cpu().numpy() for each in (own, *others)]
+    found = [own.cpu().numpy(), *(each.numpy() for each in others)]
     for bottlenecks in found:
         require_finite(bottlenecks, clip, "bottlenecks")
     return found

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 
@@ -13,7 +14,7 @@ from audio.recordings.manifest import Clip
 from audio.spectrogram import LogMel
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
 from tokenizer.encoder import Encoder, encode_clip
-from tokenizer.signals import codes_of_frames, log_mel_pieces, whole_patches
+from tokenizer.signals import bottlenecks_of_frames, codes_of_frames, log_mel_pieces, signals, whole_patches
 from tokenizer.tokenizer import Tokenizer
 
 
@@ -43,6 +44,26 @@ def test_codes_of_log_mel_are_those_of_the_recording(tmp_path: Path) -> None:
         np.testing.assert_array_equal(plain.values, encode_clip(encoder, (clip, 0)).codes.values)
         assert len({*plain.values.flat}) > 3
         assert len(first.values) == 3
+
+
+@pytest.mark.parametrize("how", ["none", "clip", "running"])
+@pytest.mark.parametrize("at_once", [3, 500])
+def test_bottlenecks_in_joint_batches_are_those_of_each_recording(
+    how: MeanRemoval, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _clip(tmp_path)
+    tokenizer = _encoder(tmp_path, remove_mean=how).tokenizer
+    size, mels = tokenizer.patch_frames, AUDIO.n_mels
+    rng = torch.Generator().manual_seed(0)
+    recordings = [torch.randn(frames, mels, generator=rng) for frames in (1, 2 * size + 1, 9 * size, size, size)]
+    pieces = [[whole_patches(frames, size)] for frames in recordings]
+    wanted = [torch.cat([each for _, each in signals(tokenizer, own)]) for own in pieces]
+    monkeypatch.setattr("tokenizer.signals.PATCHES_AT_ONCE", at_once)
+    found = bottlenecks_of_frames(tokenizer, recordings)
+    assert [len(each) for each in found] == [1, 3, 9, 1, 1]
+    for own, alone in zip(found, wanted, strict=True):
+        torch.testing.assert_close(own, alone)
+    assert bottlenecks_of_frames(tokenizer, []) == []
 
 
 def test_the_last_patch_is_made_whole_by_its_last_frame() -> None:

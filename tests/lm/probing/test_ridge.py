@@ -38,6 +38,18 @@ def test_weights_and_bias_are_the_scores_of_the_axes_and_of_zero(clips: int, dim
     np.testing.assert_allclose(weights, ridge.scores(np.eye(dim, dtype=np.float32)) - wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize(("clips", "dim"), [(300, 120), (100, 120)], ids=["more clips", "more features"])
+def test_nearly_collinear_features_are_scored_as_in_64_bits(clips: int, dim: int) -> None:
+    rng = np.random.default_rng(0)
+    few = rng.standard_normal((clips, 5)) @ rng.standard_normal((5, dim))
+    features = (few + 1e-4 * rng.standard_normal((clips, dim))).astype(np.float32)
+    targets = np.eye(3, dtype=bool)[few[:, :3].argmax(1)]
+    ridge = RidgeProbe(features, targets)
+    ridge.fit(10.0)
+    weights, bias = ridge.linear()
+    np.testing.assert_allclose(ridge.scores(features), features.astype(np.float64) @ weights + bias, atol=1e-5)
+
+
 def test_normal_equations_in_blocks_are_those_of_all_clips() -> None:
     features, targets = _clips(100, 5)
     wanted = targets.astype(np.float64)
