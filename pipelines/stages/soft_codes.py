@@ -107,7 +107,8 @@ def filtered_features(
 ) -> Entry:
     """Compute filtered codes ``(time, streams * codebook_size)`` of each clip, pooled."""
     inputs = {"tokenizer": tokenizer.key, "lm": lm.key, "manifest": audio_hash(manifest, SPLITS), **heard_key(heard)}
-    recipe = Recipe("filtered_features", 2, config=vectors.key, inputs=inputs)
+    inputs["assignments"] = SOFT
+    recipe = Recipe("filtered_features", 1, config=vectors.key, inputs=inputs)
     device = str(session.gang.device)
 
     def make(folder: Path) -> None:
