@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy.linalg import LinAlgError, cho_factor
 from sklearn.linear_model import Ridge
 
 from lm.probing.ridge import RidgeProbe, normal_equations
@@ -68,3 +69,25 @@ def test_a_probe_in_the_space_of_features_keeps_no_clip() -> None:
         tracemalloc.stop()
     assert kept < features.nbytes / 4
     ridge.fit(1.0)
+
+
+@pytest.mark.parametrize(("clips", "dim"), [(60, 40), (40, 60)], ids=["more clips", "more features"])
+def test_hardly_any_penalty_on_repeated_features_fits_the_clips(
+    clips: int, dim: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, targets = _clips(clips, 10)
+    refused = []
+
+    def factor(*args: object, **options: object) -> object:
+        try:
+            return cho_factor(*args, **options)
+        except LinAlgError:
+            refused.append(args)
+            raise
+
+    monkeypatch.setattr("lm.probing.ridge.cho_factor", factor)
+    ridge = RidgeProbe(np.tile(few, dim // 10), targets)
+    ridge.fit(1e15)
+    assert refused
+    found = ridge.scores(np.tile(few, dim // 10))
+    np.testing.assert_allclose(found, Ridge(alpha=1e-6).fit(few, targets.astype(float)).predict(few), atol=1e-3)
