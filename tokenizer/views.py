@@ -5,9 +5,8 @@ other formants. Views are for training alone. `audio.recordings.hearings` are th
 clips that probes read.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -23,7 +22,6 @@ from foundation.seeds import named_seed, require_seed
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.parquet import CodedClip
-from tokenizer.tokenizer import Tokenizer
 
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
 FRAMES_AT_ONCE = 3000  # pieces of a long recording, each warped separately
@@ -85,16 +83,48 @@ class View:
     dynamic_range: float | None = None  # dB; None: the front end's own
     patch_frames: int = 1  # of a warped copy, frames that fill no whole patch of so many frames are dropped
 
+    @property
+    def is_warped(self) -> bool:
+        """Whether more than the first frame changes."""
+        return not (self.speed == self.formants == 1 and self.dynamic_range is None)
 
-def encode_view(encoder: Encoder, job: tuple[Clip, View]) -> CodedClip:
-    """Encode one clip in one view."""
-    clip, view = job
-    if view.speed == view.formants == 1 and view.dynamic_range is None:
-        return encode_clip(encoder, (clip, view.offset_frames))
-    audio = encoder.tokenizer.front_end
+
+def encode_views(encoder: Encoder, job: tuple[Clip, Sequence[View]]) -> list[CodedClip]:
+    """Encode one clip in several views.
+
+    The warped copies of a short clip share blocks of patches, because a block of few patches takes as long as a full
+    one. Those of a long clip are computed one after the other, so that memory holds one of them.
+    """
+    clip, views = job
+    audio, warped = encoder.tokenizer.front_end, [view for view in views if view.is_warped]
     short = clip.seconds * audio.sample_rate <= FRAMES_AT_ONCE * audio.hop_length
-    codes = _encode_warped(encoder.tokenizer, _kept_frames(encoder, clip) if short else _frames(encoder, clip), view)
-    return CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=view.offset_frames)
+    values = _encode_short(encoder, clip, warped) if short else _encode_long(encoder, clip, warped)
+    made = []
+    for view in views:
+        if view.is_warped:
+            steps, step = next(values), encoder.tokenizer.config.samples_per_code
+            codes = Codes(values=steps.numpy(), num_samples=len(steps) * step, format=encoder.tokenizer.format)
+            offset = view.offset_frames
+            made.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=clip.split, offset_frames=offset))
+        else:
+            made.append(encode_clip(encoder, (clip, view.offset_frames)))
+    return made
+
+
+def _encode_short(encoder: Encoder, clip: Clip, views: Sequence[View]) -> Iterator[Tensor]:
+    """Give the codes ``(steps, streams)`` of a clip in each warped view, all from one batch."""
+    if views:
+        frames, tokenizer = [*_frames(encoder, clip)], encoder.tokenizer
+        patches = [torch.cat([*_warped(encoder, frames, view)]) for view in views]
+        steps = [len(each) // tokenizer.patch_frames for each in patches]
+        yield from torch.split(tokenizer.encode_spectrogram(torch.cat(patches)), steps)
+
+
+def _encode_long(encoder: Encoder, clip: Clip, views: Sequence[View]) -> Iterator[Tensor]:
+    """Give the same as `_encode_short`, piece by piece of each view."""
+    for view in views:
+        pieces = _warped(encoder, _frames(encoder, clip), view)
+        yield torch.cat([encoder.tokenizer.encode_spectrogram(piece) for piece in pieces])
 
 
 @torch.inference_mode()
@@ -104,23 +134,15 @@ def _frames(encoder: Encoder, clip: Clip) -> Iterator[Tensor]:
     yield from frames_stream(encoder.tokenizer.log_mel, blocks, frames=FRAMES_AT_ONCE)
 
 
-@lru_cache(maxsize=1)
-def _kept_frames(encoder: Encoder, clip: Clip) -> tuple[Tensor, ...]:
-    """Return all pieces; they are kept for the other views of the clip, which follow one after the other."""
-    return tuple(_frames(encoder, clip))
-
-
 @torch.inference_mode()
-def _encode_warped(tokenizer: Tokenizer, frames: Iterable[Tensor], view: View) -> Codes:
-    values, size = [], max(view.patch_frames, tokenizer.patch_frames)
+def _warped(encoder: Encoder, frames: Iterable[Tensor], view: View) -> Iterator[Tensor]:
+    """Give the warped pieces ``(time, mels)`` of a clip, each of whole patches; the first of them is empty."""
+    tokenizer = encoder.tokenizer
+    yield tokenizer.mean.new_zeros(0, len(tokenizer.mean)).cpu()
+    size = max(view.patch_frames, tokenizer.patch_frames)
     for piece in tokenizer.log_mel.relative(frames, dynamic_range=view.dynamic_range):
         warped = _warp(piece, view)[view.offset_frames :]
-        whole = warped[: len(warped) // size * size]
-        if len(whole):
-            values.append(tokenizer.encode_spectrogram(whole))
-    steps = torch.cat(values) if values else torch.zeros(0, tokenizer.format.streams, dtype=torch.int32)
-    num_samples = len(steps) * tokenizer.config.samples_per_code
-    return Codes(values=steps.numpy(), num_samples=num_samples, format=tokenizer.format)
+        yield warped[: len(warped) // size * size]
 
 
 def _warp(frames: Tensor, view: View) -> Tensor:

@@ -1,20 +1,21 @@
 """Encoding of recordings: every clip, its other hearings, and views of the training clips for pre-training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
 from audio.recordings.heard_frames import HeardFrames
-from audio.recordings.manifest import SPLITS, Manifest, audio_hash
+from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from foundation.pools import in_order
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, is_finished, note_finished
-from tokenizer.encoder import Encoder, encode_clip, encode_hearings
+from tokenizer.encoder import Encoder, Job, encode_clip, encode_hearings
 from tokenizer.parquet import COMPLETE, CodedClip, mark_complete, shard_path, write_shard
-from tokenizer.views import ViewsConfig, encode_view
+from tokenizer.views import View, ViewsConfig, encode_views
 
 CLIPS_PER_SHARD = 500
 J = TypeVar("J")
@@ -25,8 +26,9 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
     inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)}
     recipe = Recipe("codes", 2, config={}, inputs=inputs)
     jobs = [(clip, 0) for clip in manifest.clips]
-    work = partial(_alone, encode_clip)
-    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, work, f"encoding {len(jobs)} clips")
+    shards = [*_batched(jobs, CLIPS_PER_SHARD)]
+    title = f"encoding {len(jobs)} clips"
+    return _encoded(session, manifest, tokenizer_entry, recipe, shards, _alone, title, len(jobs))
 
 
 def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: HeardFrames) -> Entry:
@@ -36,8 +38,9 @@ def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, he
     inputs = {"tokenizer": tokenizer_entry.key, "frames": heard.key, "manifest": manifest_hash}
     recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
     title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
-    work = partial(encode_hearings, heard)
-    return _encoded(session, manifest, tokenizer_entry, recipe, manifest.clips, work, title, each=others)
+    shards = [*_batched(manifest.clips, CLIPS_PER_SHARD)]
+    coded = others * len(manifest.clips)
+    return _encoded(session, manifest, tokenizer_entry, recipe, shards, partial(encode_hearings, heard), title, coded)
 
 
 def views(
@@ -64,11 +67,21 @@ def views(
     inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, ["train"])}
     recipe = Recipe("views", 2, config=options, inputs=inputs)
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
-    return _encoded(session, manifest, tokenizer_entry, recipe, jobs, partial(_alone, encode_view), title)
+    shards = [_by_clip(shard) for shard in _batched(jobs, CLIPS_PER_SHARD)]
+    return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode_views, title, len(jobs))
 
 
-def _alone(encode: Callable[[Encoder, J], CodedClip], encoder: Encoder, job: J) -> list[CodedClip]:
-    return [encode(encoder, job)]
+def _alone(encoder: Encoder, job: Job) -> list[CodedClip]:
+    return [encode_clip(encoder, job)]
+
+
+def _by_clip(jobs: Sequence[tuple[Clip, View]]) -> list[tuple[Clip, list[View]]]:
+    """Join the neighbouring views of each clip."""
+    return [(clip, [view for _, view in own]) for clip, own in groupby(jobs, itemgetter(0))]
+
+
+def _batched(jobs: Sequence[J], size: int) -> Iterator[Sequence[J]]:
+    return (jobs[start : start + size] for start in range(0, len(jobs), size))
 
 
 def _encoded(
@@ -76,20 +89,18 @@ def _encoded(
     manifest: Manifest,
     tokenizer_entry: Entry,
     recipe: Recipe,
-    jobs: Sequence[J],
+    shards: Sequence[Sequence[J]],
     encode: Callable[[Encoder, J], Sequence[CodedClip]],
     title: str,
-    *,
-    each: int = 1,
+    coded: int,
 ) -> Entry:
-    """Encode each job's clip, ``each`` times, into shards; a killed run continues after the last complete shard."""
-    shards = [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
+    """Encode the jobs of each shard, ``coded`` clips in all; a killed run continues after the last complete shard."""
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
         finished = [is_finished(shard_path(folder, number)) for number in range(len(shards))]
         missing = [job for shard, there in zip(shards, finished, strict=True) if not there for job in shard]
-        working = session.terminal.working("encoding", len(jobs), "clips")
+        working = session.terminal.working("encoding", coded, "clips")
         with working as progress, session.pool() as pool:
             results = in_order(partial(encode, encoder), missing, pool)
             for number, shard in enumerate(shards):
@@ -98,8 +109,8 @@ def _encoded(
                     clips = [clip for made in islice(results, len(shard)) for clip in made]
                     write_shard(path, clips, encoder.format, segments=manifest.has_segments)
                     note_finished(path)
-                progress.advance_to(min((number + 1) * CLIPS_PER_SHARD, len(jobs)))
-        mark_complete(folder, shards=len(shards), clips=each * len(jobs))
+                progress.advance_to(coded * (number + 1) // len(shards))
+        mark_complete(folder, shards=len(shards), clips=coded)
 
     names = [shard_path(Path(), number).name for number in range(len(shards))]
     return session.obtain(recipe, title, make, files=[*names, COMPLETE])

@@ -12,7 +12,7 @@ from audio.spectrogram import log_mel_stream
 from audio.warping import warp
 from tests.pipelines.conftest import FinishedRun
 from tokenizer.encoder import Encoder, encode_clip
-from tokenizer.views import View, encode_view
+from tokenizer.views import View, encode_views
 
 
 @pytest.fixture
@@ -24,33 +24,38 @@ def encoder(finished_run: FinishedRun) -> Encoder:
 def test_a_faster_view_has_fewer_codes_in_the_same_order(encoder: Encoder, finished_run: FinishedRun) -> None:
     clip = read_manifest(finished_run.folder / "manifest.tsv", encoder.root).of("train")[0]
     plain = encode_clip(encoder, (clip, 0)).codes
-    assert np.array_equal(encode_view(encoder, (clip, View())).codes.values, plain.values)
-    fast = encode_view(encoder, (clip, View(speed=2.0))).codes
+    views = (View(speed=2.0), View(), View(formants=1.3))
+    fast, same, lower = (made.codes for made in encode_views(encoder, (clip, views)))
+    assert np.array_equal(same.values, plain.values)
     assert len(fast.values) == pytest.approx(len(plain.values) / 2, abs=1)
     assert fast.num_samples == len(fast.values) * plain.format.samples_per_code
-    lower = encode_view(encoder, (clip, View(formants=1.3))).codes
     assert len(lower.values) == pytest.approx(len(plain.values), abs=1)
     assert not np.array_equal(lower.values[: len(plain.values) - 1], plain.values[: len(lower.values)][:-1])
 
 
 def test_a_view_keeps_path_and_split(encoder: Encoder, finished_run: FinishedRun) -> None:
     clip = replace(read_manifest(finished_run.folder / "manifest.tsv", encoder.root).clips[0], split="train")
-    coded = encode_view(encoder, (clip, View(offset_frames=1, speed=1.1)))
+    [coded] = encode_views(encoder, (clip, [View(offset_frames=1, speed=1.1)]))
     assert (coded.path, coded.split, coded.offset_frames) == (clip.path, "train", 1)
 
 
-def test_the_views_of_a_clip_do_not_depend_on_what_was_encoded_before(
-    encoder: Encoder, finished_run: FinishedRun
+@pytest.mark.parametrize("at_once", [10_000, 12], ids=["short", "long"])
+def test_the_views_of_a_clip_are_those_that_are_encoded_one_by_one(
+    encoder: Encoder, finished_run: FinishedRun, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    """Warped views share the clip's log-mel; the oracle computes it for each of them."""
-    first, second = read_manifest(finished_run.folder / "manifest.tsv", encoder.root).of("train")[:2]
-    views = (View(speed=1.1, dynamic_range=30.0), View(formants=1.2), View(speed=0.9, dynamic_range=50.0))
+    """The copies of a short clip share its log-mel and a batch; the oracle encodes each piece of each view alone."""
+    monkeypatch.setattr("tokenizer.views.FRAMES_AT_ONCE", at_once)
     tokenizer = encoder.tokenizer
-    for clip, view in [(clip, view) for clip in (first, second, first) for view in views]:
-        blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
-        (whole,) = log_mel_stream(tokenizer.log_mel, blocks, frames=10_000, dynamic_range=view.dynamic_range)
-        speeds, formants = torch.tensor([view.speed]), torch.tensor([view.formants])
-        warped = warp(whole[None], torch.tensor([len(whole)]), speeds=speeds, formants=formants)[0][0]
-        patches = len(warped) // tokenizer.patch_frames
-        wanted = tokenizer.encode_spectrogram(warped[: patches * tokenizer.patch_frames])
-        assert np.array_equal(encode_view(encoder, (clip, view)).codes.values, wanted.numpy())
+    views = (View(speed=1.1, dynamic_range=30.0), View(formants=1.2), View(speed=0.9, dynamic_range=50.0))
+    for clip in read_manifest(finished_run.folder / "manifest.tsv", encoder.root).of("train")[:2]:
+        found = encode_views(encoder, (clip, [View(offset_frames=1), *views]))
+        assert np.array_equal(found[0].codes.values, encode_clip(encoder, (clip, 1)).codes.values)
+        for view, made in zip(views, found[1:], strict=True):
+            blocks = read_blocks(encoder.root / clip.path, encoder.format.sample_rate, part=clip.part)
+            wanted = []
+            for piece in log_mel_stream(tokenizer.log_mel, blocks, frames=at_once, dynamic_range=view.dynamic_range):
+                speeds, formants = torch.tensor([view.speed]), torch.tensor([view.formants])
+                warped = warp(piece[None], torch.tensor([len(piece)]), speeds=speeds, formants=formants)[0][0]
+                whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
+                wanted.append(tokenizer.encode_spectrogram(whole).numpy())
+            assert np.array_equal(made.codes.values, np.concatenate(wanted))
