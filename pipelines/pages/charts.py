@@ -21,6 +21,8 @@ from pipelines.pages.svg import BLUE, FONT_SIZE, INK, MUTED, PAPER, inline_svg, 
 
 FloatArray = npt.NDArray[np.float64]
 LEGEND_LETTERS = 46  # that fit beside each other
+LEGEND_ROW = 15.75  # CSS pixels
+LEGEND_ROWS = 3  # for which a chart of curves has room; each other row makes it higher
 SMALL = 8.5  # CSS pixels, of a heat map's labels
 SHADES = 48  # of a colour map; more cannot be told apart and make the page larger
 
@@ -130,7 +132,12 @@ def dot_chart(
 
 
 def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float, columns: int = 1) -> Markup:
-    """Draw curves. Panels of one column share the horizontal axis; a grid shares the vertical axis and the legend."""
+    """Draw curves. Panels of one column share the horizontal axis; a grid shares the vertical axis and the legend.
+
+    Panels of one column have a legend each. The chart is higher than ``height`` CSS pixels if these are long.
+    """
+    legends = [[*(each.label for each in panel.series if each.label), *panel.levels] for panel in panels]
+    more_rows = sum(max(_legend_rows(labels) - LEGEND_ROWS, 0) for labels in legends) if columns == 1 else 0
 
     def draw(figure: Figure) -> None:
         rows = -(-len(panels) // columns)
@@ -153,7 +160,8 @@ def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float
         for each in panel.series
         if each.label and len(each.values) > 1
     ]
-    return inline_svg(draw, name=name, description=f"{title}. {'; '.join(listed)}", height=height)
+    description = f"{title}. {'; '.join(listed)}"
+    return inline_svg(draw, name=name, description=description, height=height + more_rows * LEGEND_ROW)
 
 
 def heat_map(names: Sequence[str], values: FloatArray, *, name: str, title: str, left: str, across: str) -> Markup:
@@ -277,7 +285,7 @@ def _write_title(axes: Axes, title: str, *, with_legend: bool) -> None:
     columns, place = _legend_columns(labels), (-0.02, 0.98)
     if labels:
         axes.legend(loc="lower left", bbox_to_anchor=place, ncols=columns, labelcolor=INK, columnspacing=1.2)
-    axes.set_title(title, pad=8 + 15 * math.ceil(len(labels) / columns))
+    axes.set_title(title, pad=8 + LEGEND_ROW * _legend_rows(labels))
 
 
 def _write_legend_above(figure: Figure) -> None:
@@ -285,6 +293,10 @@ def _write_legend_above(figure: Figure) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if labels:
         figure.legend(handles=handles, loc="outside upper left", ncols=_legend_columns(labels), labelcolor=INK)
+
+
+def _legend_rows(labels: Sequence[str]) -> int:
+    return math.ceil(len(labels) / _legend_columns(labels))
 
 
 def _legend_columns(labels: Sequence[str]) -> int:
