@@ -1,6 +1,6 @@
 """Encoding of recordings: every clip, its other hearings, and views of the training clips for pre-training."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import groupby, islice
@@ -26,9 +26,8 @@ def codes(session: Session, manifest: Manifest, tokenizer_entry: Entry) -> Entry
     inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, SPLITS)}
     recipe = Recipe("codes", 2, config={}, inputs=inputs)
     jobs = [(clip, 0) for clip in manifest.clips]
-    shards = [*_batched(jobs, CLIPS_PER_SHARD)]
     title = f"encoding {len(jobs)} clips"
-    return _encoded(session, manifest, tokenizer_entry, recipe, shards, _alone, title, len(jobs))
+    return _encoded(session, manifest, tokenizer_entry, recipe, _shards(jobs), _alone, title, len(jobs))
 
 
 def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, heard: HeardFrames) -> Entry:
@@ -38,7 +37,7 @@ def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, he
     inputs = {"tokenizer": tokenizer_entry.key, "frames": heard.key, "manifest": manifest_hash}
     recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
     title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
-    shards = [*_batched(manifest.clips, CLIPS_PER_SHARD)]
+    shards = _shards(manifest.clips)
     coded = others * len(manifest.clips)
     return _encoded(session, manifest, tokenizer_entry, recipe, shards, partial(encode_hearings, heard), title, coded)
 
@@ -67,7 +66,7 @@ def views(
     inputs = {"tokenizer": tokenizer_entry.key, "manifest": audio_hash(manifest, ["train"])}
     recipe = Recipe("views", 2, config=options, inputs=inputs)
     title = f"encoding {len(clips)} training clips in {len(jobs) // len(clips)} other view(s)"
-    shards = [_by_clip(shard) for shard in _batched(jobs, CLIPS_PER_SHARD)]
+    shards = [_by_clip(shard) for shard in _shards(jobs)]
     return _encoded(session, manifest, tokenizer_entry, recipe, shards, encode_views, title, len(jobs))
 
 
@@ -80,8 +79,8 @@ def _by_clip(jobs: Sequence[tuple[Clip, View]]) -> list[tuple[Clip, list[View]]]
     return [(clip, [view for _, view in own]) for clip, own in groupby(jobs, itemgetter(0))]
 
 
-def _batched(jobs: Sequence[J], size: int) -> Iterator[Sequence[J]]:
-    return (jobs[start : start + size] for start in range(0, len(jobs), size))
+def _shards(jobs: Sequence[J]) -> list[Sequence[J]]:
+    return [jobs[start : start + CLIPS_PER_SHARD] for start in range(0, len(jobs), CLIPS_PER_SHARD)]
 
 
 def _encoded(
