@@ -89,7 +89,7 @@ def bottlenecks_of_frames(tokenizer: Tokenizer, recordings: Iterable[Tensor]) ->
     The log-mel is that before ``audio.remove_mean``, and its last patch is made whole. Short recordings share a batch.
     """
     most, found = PATCHES_AT_ONCE * tokenizer.patch_frames, list[Tensor]()
-    for several in _short_together(recordings, most):
+    for several in short_together(recordings, most):
         frames, steps = _join_whole_patches(tokenizer, several)
         pieces = (tokenizer.normalise(piece.to(tokenizer.mean.device)) for piece in torch.split(frames, most))
         joined = torch.cat([tokenizer.bottlenecks(piece[None])[0].flatten(1).cpu() for piece in pieces])
@@ -97,7 +97,7 @@ def bottlenecks_of_frames(tokenizer: Tokenizer, recordings: Iterable[Tensor]) ->
     return found
 
 
-def _short_together(recordings: Iterable[Tensor], most: int) -> Iterator[list[Tensor]]:
+def short_together(recordings: Iterable[Tensor], most: int) -> Iterator[list[Tensor]]:
     """Divide recordings ``(time, mels)`` into neighbours of at most ``most`` frames; a longer one is alone."""
     together: list[Tensor] = []
     for frames in recordings:

@@ -22,6 +22,7 @@ from foundation.seeds import named_seed, require_seed
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, encode_clip
 from tokenizer.parquet import CodedClip
+from tokenizer.signals import short_together
 
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
 FRAMES_AT_ONCE = 3000  # pieces of a long recording, each warped separately
@@ -85,7 +86,7 @@ class View:
 
     @property
     def is_warped(self) -> bool:
-        """Whether more than the first frame changes."""
+        """Whether the view changes the spectrogram, not only where the first patch begins."""
         return not (self.speed == self.formants == 1 and self.dynamic_range is None)
 
 
@@ -93,7 +94,7 @@ def encode_views(encoder: Encoder, job: tuple[Clip, Sequence[View]]) -> list[Cod
     """Encode one clip in several views.
 
     The warped copies of a short clip share blocks of patches, because a block of few patches takes as long as a full
-    one. Those of a long clip are computed one after the other, so that memory holds one of them.
+    one. Memory holds one warped copy of a long clip, or `FRAMES_AT_ONCE` frames of the copies of a short one.
     """
     clip, views = job
     audio, warped = encoder.tokenizer.front_end, [view for view in views if view.is_warped]
@@ -112,18 +113,20 @@ def encode_views(encoder: Encoder, job: tuple[Clip, Sequence[View]]) -> list[Cod
 
 
 def _encode_short(encoder: Encoder, clip: Clip, views: Sequence[View]) -> Iterator[Tensor]:
-    """Give the codes ``(steps, streams)`` of a clip in each warped view, all from one batch."""
+    """Give the codes ``(steps, streams)`` of a clip in each warped view, of several views at a time."""
     if views:
-        frames, tokenizer = [*_frames(encoder, clip)], encoder.tokenizer
-        patches = [torch.cat([*_warped(encoder, frames, view)]) for view in views]
-        steps = [len(each) // tokenizer.patch_frames for each in patches]
-        yield from torch.split(tokenizer.encode_spectrogram(torch.cat(patches)), steps)
+        tokenizer, frames = encoder.tokenizer, [*_frames(encoder, clip)]
+        none = tokenizer.mean.new_zeros(0, len(tokenizer.mean)).cpu()  # a clip shorter than a hop has no frame
+        copies = (torch.cat([none, *_warp_pieces(encoder, frames, view)]) for view in views)
+        for several in short_together(copies, FRAMES_AT_ONCE):
+            steps = [len(patches) // tokenizer.patch_frames for patches in several]
+            yield from torch.split(tokenizer.encode_spectrogram(torch.cat(several)), steps)
 
 
 def _encode_long(encoder: Encoder, clip: Clip, views: Sequence[View]) -> Iterator[Tensor]:
     """Give the same as `_encode_short`, piece by piece of each view."""
     for view in views:
-        pieces = _warped(encoder, _frames(encoder, clip), view)
+        pieces = _warp_pieces(encoder, _frames(encoder, clip), view)
         yield torch.cat([encoder.tokenizer.encode_spectrogram(piece) for piece in pieces])
 
 
@@ -135,10 +138,9 @@ def _frames(encoder: Encoder, clip: Clip) -> Iterator[Tensor]:
 
 
 @torch.inference_mode()
-def _warped(encoder: Encoder, frames: Iterable[Tensor], view: View) -> Iterator[Tensor]:
-    """Give the warped pieces ``(time, mels)`` of a clip, each of whole patches; the first of them is empty."""
+def _warp_pieces(encoder: Encoder, frames: Iterable[Tensor], view: View) -> Iterator[Tensor]:
+    """Give the warped pieces ``(time, mels)`` of a clip, each of whole patches."""
     tokenizer = encoder.tokenizer
-    yield tokenizer.mean.new_zeros(0, len(tokenizer.mean)).cpu()
     size = max(view.patch_frames, tokenizer.patch_frames)
     for piece in tokenizer.log_mel.relative(frames, dynamic_range=view.dynamic_range):
         warped = _warp(piece, view)[view.offset_frames :]

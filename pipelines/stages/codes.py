@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import groupby, islice
+from itertools import accumulate, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
@@ -38,8 +38,8 @@ def heard_codes(session: Session, manifest: Manifest, tokenizer_entry: Entry, he
     recipe = Recipe("heard_codes", 1, config={}, inputs=inputs)
     title = f"encoding {len(manifest.clips)} clips in {others} other hearings"
     shards = _shards(manifest.clips)
-    coded = others * len(manifest.clips)
-    return _encoded(session, manifest, tokenizer_entry, recipe, shards, partial(encode_hearings, heard), title, coded)
+    total = others * len(manifest.clips)
+    return _encoded(session, manifest, tokenizer_entry, recipe, shards, partial(encode_hearings, heard), title, total)
 
 
 def views(
@@ -91,15 +91,16 @@ def _encoded(
     shards: Sequence[Sequence[J]],
     encode: Callable[[Encoder, J], Sequence[CodedClip]],
     title: str,
-    coded: int,
+    total: int,
 ) -> Entry:
-    """Encode the jobs of each shard, ``coded`` clips in all; a killed run continues after the last complete shard."""
+    """Encode the jobs of each shard, to ``total`` coded clips; a killed run continues after the last complete shard."""
 
     def make(folder: Path) -> None:
         encoder = Encoder(folder=tokenizer_entry.folder, root=manifest.root, device=str(session.gang.device))
         finished = [is_finished(shard_path(folder, number)) for number in range(len(shards))]
         missing = [job for shard, there in zip(shards, finished, strict=True) if not there for job in shard]
-        working = session.terminal.working("encoding", coded, "clips")
+        ends = [*accumulate(map(len, shards))]  # the jobs up to the end of each shard
+        working = session.terminal.working("encoding", total, "clips")
         with working as progress, session.pool() as pool:
             results = in_order(partial(encode, encoder), missing, pool)
             for number, shard in enumerate(shards):
@@ -108,8 +109,8 @@ def _encoded(
                     clips = [clip for made in islice(results, len(shard)) for clip in made]
                     write_shard(path, clips, encoder.format, segments=manifest.has_segments)
                     note_finished(path)
-                progress.advance_to(coded * (number + 1) // len(shards))
-        mark_complete(folder, shards=len(shards), clips=coded)
+                progress.advance_to(total * ends[number] // ends[-1])
+        mark_complete(folder, shards=len(shards), clips=total)
 
     names = [shard_path(Path(), number).name for number in range(len(shards))]
     return session.obtain(recipe, title, make, files=[*names, COMPLETE])

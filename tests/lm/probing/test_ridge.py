@@ -7,6 +7,7 @@ import pytest
 from scipy.linalg import LinAlgError, cho_factor
 from sklearn.linear_model import Ridge
 
+from foundation.errors import InputError
 from lm.probing.ridge import RidgeProbe, normal_equations
 
 
@@ -69,6 +70,30 @@ def test_a_probe_in_the_space_of_features_keeps_no_clip() -> None:
         tracemalloc.stop()
     assert kept < features.nbytes / 4
     ridge.fit(1.0)
+
+
+@pytest.mark.parametrize("directions", [1, 20])
+def test_rounded_products_of_few_directions_are_no_weights(directions: int) -> None:
+    """Clips that were not fitted are scored, because an error of rounding cannot hide there."""
+    rng = np.random.default_rng(0)
+    basis = rng.standard_normal((directions, 2000))
+    features, others = ((rng.standard_normal((clips, directions)) @ basis).astype(np.float32) for clips in (300, 200))
+    others /= features.std(0)
+    features /= features.std(0)
+    targets = np.eye(3, dtype=bool)[(features @ rng.standard_normal((2000, 3))).argmax(1)]
+    ridge = RidgeProbe(features, targets)
+    ridge.fit(1e3)
+    wanted = Ridge(alpha=1e-3).fit(features.astype(np.float64), targets.astype(np.float64)).predict(others)
+    np.testing.assert_allclose(ridge.scores(others), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize(("clips", "dim"), [(20, 5), (5, 20)], ids=["more clips", "more features"])
+@pytest.mark.parametrize("broken", ["features", "targets"])
+def test_what_is_not_finite_is_refused(clips: int, dim: int, broken: str) -> None:
+    features, targets = np.ones((clips, dim), np.float32), np.ones((clips, 1), np.float32)
+    (features if broken == "features" else targets)[3, 0] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        RidgeProbe(features, targets)
 
 
 @pytest.mark.parametrize(("clips", "dim"), [(60, 40), (40, 60)], ids=["more clips", "more features"])

@@ -1,13 +1,15 @@
 """Codes of the views of a clip of a finished run."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from audio.reading import read_blocks
-from audio.recordings.manifest import read_manifest
+from audio.recordings.manifest import Clip, read_manifest
 from audio.spectrogram import log_mel_stream
 from audio.warping import warp
 from tests.pipelines.conftest import FinishedRun
@@ -59,3 +61,14 @@ def test_the_views_of_a_clip_are_those_that_are_encoded_one_by_one(
                 whole = warped[: len(warped) // tokenizer.patch_frames * tokenizer.patch_frames]
                 wanted.append(tokenizer.encode_spectrogram(whole).numpy())
             assert np.array_equal(made.codes.values, np.concatenate(wanted))
+
+
+def test_a_clip_without_a_patch_has_views_without_codes(encoder: Encoder, tmp_path: Path) -> None:
+    tokenizer, rate = encoder.tokenizer, encoder.format.sample_rate
+    hop, patch = tokenizer.config.audio.hop_length, tokenizer.config.samples_per_code
+    views = [View(speed=0.9), View(speed=0.5, patch_frames=4 * tokenizer.patch_frames), View(formants=1.1)]
+    for num_samples in (hop // 2, patch - hop, patch):
+        soundfile.write(tmp_path / "short.wav", np.full(num_samples, 0.1, np.float32), rate)
+        clip = Clip(path="short.wav", num_samples=num_samples, sample_rate=rate, size=1, sha256="")
+        made = encode_views(replace(encoder, root=tmp_path), (clip, views))
+        assert [len(each.codes.values) for each in made][1:] == [0, num_samples // patch]
