@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from audio.waveform import samples_to_generate
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import (
@@ -136,7 +137,7 @@ class LanguageModel:
         if not prompts:
             return []
         self._require_one_rate()
-        num_samples = samples_of(seconds, self.format)
+        num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
         continued = continue_codes(
             self.gpt,
@@ -150,7 +151,7 @@ class LanguageModel:
     def stream(self, prompt: Codes | None, *, seconds: float, sampling: Sampling, seed: int = 0) -> Iterator[Codes]:
         """Give the continuation of `generate_batch` for one prompt, a time step at a time, as it is generated."""
         self._require_one_rate()
-        num_samples = samples_of(seconds, self.format)
+        num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
         steps, step = self.format.steps(num_samples), self.format.samples_per_code
         made = stream_codes(self.gpt, self._prompt(prompt), steps=steps, sampling=sampling, seed=seed)
@@ -279,10 +280,3 @@ class LanguageModel:
         wanted = torch.from_numpy(read.reshape(-1, 1).astype(np.int64)).to(logits.device)
         chosen: FloatArray = logits.float().log_softmax(-1).gather(1, wanted).cpu().numpy()
         return chosen.reshape(read.shape)[window.counted - window.start :]
-
-
-def samples_of(seconds: float, codes_format: CodesFormat) -> int:
-    """Return the number of samples of a length to generate."""
-    num_samples = round(seconds * codes_format.sample_rate) if math.isfinite(seconds) else 0
-    require(num_samples >= 1, "seconds", seconds, "ask for more than 0 seconds")
-    return num_samples

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from audio.waveform import samples_to_generate
 from foundation.errors import InputError
 from foundation.saved_models import LANGUAGE_MODEL, holds_rates, model_folder
 from foundation.seeds import require_seed
 from lm.generation import continue_codes
-from lm.model import LanguageModel, samples_of
+from lm.model import LanguageModel
 from lm.model_card import rates_card
 from lm.sampling import Sampling
 from tokenizer.codes import Codes, IntArray, join_codes, require_codes, require_same_codebook
@@ -73,7 +74,7 @@ class RateLanguageModel:
         """
         if not prompts:
             return []
-        num_samples = samples_of(seconds, self.format)
+        num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
         known = [self._prompt(prompt) for prompt in prompts]  # of each prompt, the codes of each rate
         steps = self._steps(num_samples)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from audio.waveform import Waveform
+from audio.waveform import Waveform, samples_to_generate
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import SAMPLE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
@@ -109,12 +109,13 @@ class SampleLanguageModel:
             InputError: a prompt has another rate, or nothing is to be generated.
         """
         rate = self.sample_rate
-        require(bool(prompts) and seconds * rate >= 1, "seconds", seconds, "ask for one sound or more above 0 seconds")
+        require(bool(prompts), "prompts", prompts, "ask for one sound or more")
+        num_samples = samples_to_generate(seconds, rate)
         for prompt in prompts:
             given = prompt.sample_rate if prompt else rate
             require(given == rate, "the prompt's sample rate", f"{given} Hz", f"resample it to the model's {rate} Hz")
         known = [torch.zeros(0) if prompt is None else torch.from_numpy(prompt.samples) for prompt in prompts]
         longest = max(map(len, known))
         levels = torch.stack([encode(torch.nn.functional.pad(each, (longest - len(each), 0))) for each in known])
-        made = continue_levels(self.model, levels, round(seconds * rate), sampling=sampling, progress=progress)
+        made = continue_levels(self.model, levels, num_samples, sampling=sampling, progress=progress)
         return [Waveform(samples=each.numpy(), sample_rate=rate) for each in decode(made)]

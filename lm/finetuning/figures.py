@@ -1,5 +1,6 @@
 """Figures of predictions on test clips, each with a bootstrap interval over the clips."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,16 @@ class Figure:
     def show(self, value: float) -> str:
         """Format a value of this figure."""
         return f"{value:.1%}" if self.percent else f"{value:.3f}"
+
+    @property
+    def plain(self) -> dict[str, object]:
+        """The name, value and interval for JSON, None where a number is not known."""
+        return {"name": self.name, **{end: finite(getattr(self, end)) for end in ("value", "low", "high")}}
+
+
+def finite(value: float) -> float | None:
+    """Return a number as JSON can hold it; None if it is not known, such as R2 of equal numbers."""
+    return value if math.isfinite(value) else None
 
 
 def figure(name: str, outcome: Outcome, config: FigureConfig, *, percent: bool = False) -> Figure:

@@ -1,5 +1,6 @@
 """The figures of a fine-tuning: ``figures.json``, and a table for the terminal and in Markdown."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from rich.table import Table
 
 from foundation.text import counted
 from lm.comparison import t_interval
-from lm.finetuning.figures import Figure
+from lm.finetuning.figures import Figure, finite
 from pipelines.finetuning.trials import Trial
 
 BASELINE = "the same answer for every clip"
@@ -63,7 +64,8 @@ def _difference_row(finetuned: Sequence[Trial], other: Sequence[Trial], confiden
         found = {"value": float(values.mean()), "low": low or 0.0, "high": high or 0.0}
         mean, *ends = (_signed(value, percent=first.percent) for value in found.values())
         text = f"{mean}{' points' if first.percent else ''} ({' to '.join(ends)})"
-        figures.append({"name": first.name, **found, "text": text})
+        known = {end: finite(value) for end, value in found.items()}
+        figures.append({"name": first.name, **known, "text": text if math.isfinite(found["value"]) else "–"})
     title = f"{finetuned[0].title} minus {other[0].title}"
     return {**_described(title, finetuned), "figures": figures}
 
@@ -73,15 +75,20 @@ def _signed(value: float, *, percent: bool) -> str:
 
 
 def _plain(one: Figure) -> dict[str, Any]:
-    """Return a figure as plain values, with its text."""
-    text = f"{one.show(one.value)} ({one.show(one.low)} to {one.show(one.high)})"
-    return {"name": one.name, "value": one.value, "low": one.low, "high": one.high, "text": text}
+    """Return a figure as plain values, with its text; None where it is not known, such as R2 of equal numbers."""
+    text = f"{one.show(one.value)} ({one.show(one.low)} to {one.show(one.high)})" if math.isfinite(one.value) else "–"
+    return {**one.plain, "text": text}
+
+
+def _percent(share: float) -> str:
+    """Write a share with all of its digits: two shares never have the same text."""
+    return f"{100 * share:.12g}%"
 
 
 def named_figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Name the figures of the summary as ``opponent/figure``, of smaller shares as ``opponent, 10%/figure``."""
     return {
-        f"{row['of']}{', ' + format(row['share'], '.0%') if (row['share'] or 1) < 1 else ''}/{figure['name']}": value
+        f"{row['of']}{', ' + _percent(row['share']) if (row['share'] or 1) < 1 else ''}/{figure['name']}": value
         for row in rows
         for figure in row["figures"]
         if (value := figure["value"]) is not None
@@ -111,5 +118,5 @@ def _heading(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _cells(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
     for row in rows:
-        labels = "" if row["share"] is None else f"{row['share']:.0%}: {counted(row['clips'], 'clip')}"
+        labels = "" if row["share"] is None else f"{_percent(row['share'])}: {counted(row['clips'], 'clip')}"
         yield [row["of"], labels, *(figure["text"] for figure in row["figures"])]

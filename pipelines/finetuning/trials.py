@@ -76,7 +76,11 @@ class Trial:
     def record(self) -> dict[str, object]:
         """The trial as plain values."""
         values = {name: getattr(self, name) for name in ("arm", "share", "clips", "seed", "chosen")}
-        return {**values, "key": self.entry.key, "figures": [asdict(each) for each in self.figures]}
+        return {
+            **values,
+            "key": self.entry.key,
+            "figures": [each.plain | {"percent": each.percent} for each in self.figures],
+        }
 
 
 def trials(session: Session, study: Study) -> Iterator[Trial]:

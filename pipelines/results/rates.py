@@ -71,11 +71,16 @@ def rates_figures(record: RatesRecord, entries: Mapping[str, Entry], *, protocol
     """Give the figures of each rate and model as rows."""
     shared: dict[str, Any] = {"stage": "rates", "protocol": protocol}
     key, artifact = entries["rate_lm"].key, entries["rate_continuations"].key
-    measured = ("codebook_perplexity", "perplexity", "unigram_perplexity", "bits_per_real_second")
-    for row in (*record["rates"], record["flat"]):
-        for name in measured:
-            value = cast(Row, row)[name]
-            yield Figure(name=name, of=row["of"], value=value, split="validation", artifact=key, **shared)
+    count = len(record["rates"])
+    for number, row in enumerate((*record["rates"], record["flat"]), 1):
+        flat = number > count
+        codebook = entries[f"{_prefix(count if flat else number, count)}health"].key
+        model = entries["lm"].key if flat else key
+        for name in ("codebook_perplexity", "perplexity", "unigram_perplexity", "bits_per_real_second"):
+            own = codebook if name == "codebook_perplexity" else model
+            yield Figure(
+                name=name, of=row["of"], value=cast(Row, row)[name], split="validation", artifact=own, **shared
+            )
     total = sum(row["bits_per_real_second"] for row in record["rates"])
     yield Figure(name="bits_per_real_second", of=RATES, value=total, split="validation", artifact=key, **shared)
     for each in record["continued"]:
@@ -103,10 +108,15 @@ def _count(entries: Mapping[str, Entry]) -> int:
     return 1 + sum(f"rate_{number}_tokenizer" in entries for number in range(1, len(entries)))
 
 
+def _prefix(number: int, count: int) -> str:
+    """Return what the names of the entries of a rate begin with: nothing for the finest, which is that of the run."""
+    return "" if number == count else f"rate_{number}_"
+
+
 def _rate(entries: Mapping[str, Entry], number: int, *, count: int, flat: bool = False) -> RateRow:
     """Return the codes of a rate, and the model that predicts them: that of the rate, or the ``flat`` GPT."""
     model = "lm" if flat else "rate_1_lm" if number == 1 else f"rate_{number}_upsampler"
-    prefix = "" if number == count else f"rate_{number}_"
+    prefix = _prefix(number, count)
     values = entries[f"{prefix}tokenizer"].read_json("config.json")
     del values["fingerprints"]
     config = build(TokenizerConfig, values, name="tokenizer")

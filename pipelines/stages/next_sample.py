@@ -18,7 +18,7 @@ from pipelines.store.training_curve import CURVE, numeric
 from samples.counts import BASELINES, count_pairs, create_baseline, table_size
 from samples.crops import SampleClips, SampleCrops, SampleCropsConfig, loss, score
 from samples.model import SampleConfig, SampleLanguageModel, create_sample_model
-from samples.transformer import TransformerConfig
+from samples.transformer import POSITIONS, TransformerConfig
 from samples.wavenet import SampleWaveNetConfig
 from training.state import FitConfig
 
@@ -51,7 +51,17 @@ class NextSampleSettings:
         require(bool(names) and len({*names}) == len(names), "next_sample.models", names, rule)
         require_positive(self, "next_sample", "test_crops")
         require_seed(self.test_seed, "next_sample.test_seed")
+        self._require_positions()
         self._require_equal_sizes()
+
+    def _require_positions(self) -> None:
+        """Refuse crops that are longer, with the past that a transformer reads, than its positions."""
+        for name in self.models:
+            config = self.config(name)
+            if isinstance(config, TransformerConfig):
+                most = POSITIONS - config.receptive_field + 1
+                rule = f"next_sample.{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
+                require(self.crops.samples <= most, "next_sample.crops.samples", self.crops.samples, rule)
 
     def _require_equal_sizes(self) -> None:
         sizes = {name: self.config(name).parameters for name in self.models if name in EQUAL}

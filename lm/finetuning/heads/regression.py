@@ -21,6 +21,8 @@ from lm.probing.regression import probe_numbers
 from lm.probing.task import BoolArray
 from lm.sequences import IndexArray
 
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegressionOptions:
@@ -55,7 +57,8 @@ class RegressionOptions:
             if number_of(label) is None:
                 raise InputError(f"a label is {label!r:.40}, and head=regression learns finite numbers")
         values = _numbers(train)
-        return RegressionTask(options=self, mean=float(values.mean()), std=float(values.std()) or 1.0)
+        spread = float(values.std()) if np.ptp(values) else 1.0  # that of equal numbers is an error of rounding, not 0
+        return RegressionTask(options=self, mean=float(values.mean()), std=spread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,7 @@ class RegressionTask:
 
     def figures(self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig) -> tuple[Figure, ...]:
         """Measure the coefficient of determination (R2) and the mean absolute error, in the units of the labels."""
-        predicted, truth = self._values(outputs).astype(np.float64), _numbers(labels)
+        predicted, truth = self._values(outputs), _numbers(labels)
         fit = Predictions(truth=truth, predicted=predicted[None])
         errors = Ratios(parts=np.abs(predicted - truth)[None], wholes=np.ones(len(truth)))
         return figure("R2", fit, config), figure("mean absolute error", errors, config)
@@ -125,11 +128,10 @@ class RegressionTask:
     def _normalised(self, labels: Sequence[str]) -> FloatArray:
         return ((_numbers(labels) - self.mean) / self.std).astype(np.float32)
 
-    def _values(self, outputs: Sequence[FloatArray]) -> FloatArray:
-        """Return the number of each clip ``(clips,)``."""
-        values: FloatArray = np.array([each[0, 0] for each in outputs], np.float32) * self.std + self.mean
-        return values
+    def _values(self, outputs: Sequence[FloatArray]) -> Numbers:
+        """Return the number of each clip ``(clips,)``, in 64 bits: 32 do not tell large ones apart, such as dates."""
+        return np.array([each[0, 0] for each in outputs], np.float64) * self.std + self.mean
 
 
-def _numbers(labels: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _numbers(labels: Sequence[str]) -> Numbers:
     return np.array([number_of(label) for label in labels], np.float64)

@@ -42,6 +42,26 @@ def test_outputs_are_normalised_with_the_training_labels() -> None:
     assert task(["7"]).targets(["7", "8"]).tolist() == [0, 1]  # one label has no deviation
 
 
+@pytest.mark.parametrize("label", ["0.1", "1e300", "1700000000.7"])
+def test_equal_training_labels_have_no_deviation_that_is_an_error_of_rounding(label: str) -> None:
+    assert task([label] * 3).std == 1
+
+
+def test_large_numbers_are_told_apart() -> None:
+    labels = [str(1_700_000_000 + number) for number in range(100)]
+    own = task(labels)
+    outputs = list(own.targets(labels).numpy()[:, None, None])
+    assert [row["value"] for row in own.rows(outputs)] == pytest.approx([float(each) for each in labels], abs=0.01)
+    fit, error = own.figures(outputs, labels, FIGURES)
+    assert (fit.value, error.value) == (pytest.approx(1), pytest.approx(0, abs=0.01))
+
+
+def test_the_fit_to_equal_numbers_is_not_known() -> None:
+    fit, error = task().figures([np.ones((1, 1), np.float32)] * 3, ["20"] * 3, FIGURES)
+    assert fit.plain == {"name": "R2", "value": None, "low": None, "high": None}
+    assert error.plain["value"] == pytest.approx(error.value)
+
+
 def test_the_loss_is_the_squared_error() -> None:
     summed, clips = task().loss(
         torch.tensor([[[1.0]], [[0.0]]]), torch.ones(2), torch.tensor([0.5, 2.0]), training=True
