@@ -5,7 +5,6 @@ Python the reason.
 """
 
 import io
-import math
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,14 +86,3 @@ def wav_file(path: Path, sample_rate: int) -> Iterator[WavFile]:
         writer.setframerate(sample_rate)
         writer.writeframesraw(b"")  # writes the header, also if no samples follow
         yield WavFile(writer, sample_rate)
-
-
-def samples_to_generate(seconds: float, sample_rate: int) -> int:
-    """Return the number of samples of a length that is to be generated.
-
-    Raises:
-        InputError: the length is not finite, or shorter than a sample.
-    """
-    num_samples = round(seconds * sample_rate) if math.isfinite(seconds) else 0
-    require(num_samples >= 1, "seconds", seconds, "ask for more than 0 seconds")
-    return num_samples

@@ -1,5 +1,7 @@
 """Checks of option values; every refusal reads ``<option> is <value>; <rule>``."""
 
+import math
+
 from foundation.errors import InputError
 
 
@@ -19,3 +21,14 @@ def require_least(config: object, group: str, *names: str, least: float) -> None
     """Refuse a config of the option group ``group`` whose attributes ``names`` are not all ``least`` or more."""
     for name in names:
         require(getattr(config, name) >= least, f"{group}.{name}", getattr(config, name), f"it must be {least} or more")
+
+
+def samples_to_generate(seconds: float, sample_rate: int) -> int:
+    """Return the number of samples of a length that is to be generated.
+
+    Raises:
+        InputError: the length is not finite, or shorter than a sample.
+    """
+    num_samples = round(seconds * sample_rate) if math.isfinite(seconds) else 0
+    require(num_samples >= 1, "seconds", seconds, "ask for more than 0 seconds")
+    return num_samples

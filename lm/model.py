@@ -14,9 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from audio.waveform import samples_to_generate
 from foundation.errors import InputError
-from foundation.ranges import require
+from foundation.ranges import require, samples_to_generate
 from foundation.saved_models import (
     LANGUAGE_MODEL,
     WEIGHTS,

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from audio.waveform import samples_to_generate
 from foundation.errors import InputError
+from foundation.ranges import samples_to_generate
 from foundation.saved_models import LANGUAGE_MODEL, holds_rates, model_folder
 from foundation.seeds import require_seed
 from lm.generation import continue_codes

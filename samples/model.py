@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from audio.waveform import Waveform, samples_to_generate
+from audio.waveform import Waveform
 from foundation.errors import InputError
-from foundation.ranges import require
+from foundation.ranges import require, samples_to_generate
 from foundation.saved_models import SAMPLE_MODEL, WEIGHTS, load_weights, reading, require_size, write_model
 from samples.generation import Progress, SampleModel, continue_levels
 from samples.model_card import model_card

@@ -9,7 +9,7 @@ from audio.excerpts import read_loudest
 from audio.recordings.choosing import choose_randomly
 from audio.recordings.manifest import Clip, Manifest, audio_hash
 from audio.waveform import Waveform
-from foundation.ranges import require, require_least
+from foundation.ranges import require, require_least, require_positive
 from foundation.seeds import require_seed
 from pipelines.stages.playback import PLAYED
 from pipelines.store.session import Session
@@ -37,9 +37,7 @@ class SampleSoundsConfig:
     engine: EngineChoice  # of the WaveNets
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "prompt_seconds"):
-            wanted = getattr(self, name)
-            require(0 < wanted < math.inf, f"next_sample.sounds.{name}", wanted, "it must be positive and finite")
+        require_positive(self, "next_sample.sounds", "seconds", "prompt_seconds")
         require_least(self, "next_sample.sounds", "unprompted", "prompts", least=0)
         count = self.unprompted + self.prompts
         require(count > 0, "next_sample.sounds.unprompted + next_sample.sounds.prompts", count, "choose one or more")

@@ -1,13 +1,12 @@
 """Waveforms: checked when made, and written so that they read back."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from audio.reading import read
-from audio.waveform import Waveform, samples_to_generate
+from audio.waveform import Waveform
 from foundation.errors import InputError
 
 
@@ -50,13 +49,3 @@ def test_a_path_of_another_format_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     waveform.write(tmp_path / "take 1.5")
     assert (tmp_path / "take 1.5").read_bytes()[:4] == b"RIFF"
-
-
-def test_the_length_of_one_sample_is_a_sample_at_every_rate() -> None:
-    assert all(samples_to_generate(1 / rate, rate) == 1 for rate in range(1000, 48_001, 100))
-
-
-@pytest.mark.parametrize("seconds", [0, -1, 1e-9, math.inf, math.nan])
-def test_no_length_is_refused(seconds: float) -> None:
-    with pytest.raises(InputError, match=r"seconds is .*; ask for more than 0 seconds"):
-        samples_to_generate(seconds, 16_000)
