@@ -14,7 +14,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 
 from foundation.errors import InputError
 from foundation.ranges import require, require_positive
@@ -93,8 +93,18 @@ class ContextNetwork(nn.Module):
         """Compute the vectors that are known after each frame: those of the frames that follow."""
         frames = companded_scale(levels).unsqueeze(1)  # (N, 1, T)
         for convolution in self.framing:
-            frames = torch.relu(convolution(frames))
+            frames = torch.relu(_framed(frames, convolution.weight, convolution.bias))
         for layer, convolution in enumerate(self.dilated):
             frames = frames + torch.relu(convolution(pad(frames, (1 << layer, 0))))
         vectors: Tensor = self.output(frames.transpose(1, 2))  # (N, C, F) -> (N, F, M)
         return vectors
+
+
+def _framed(sound: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve ``sound (batch, width, time)`` by ``weight (channels, width, stride)``, with a stride of its length.
+
+    It is a matrix product: PyTorch's own convolution in bfloat16 gives wrong results for some sizes on CPUs with AMX,
+    such as 24 channels and a stride of 4 (PyTorch 2.9.1; of the kind of github.com/pytorch/pytorch/issues/169688).
+    """
+    frames = sound.unflatten(2, (-1, weight.shape[2])).transpose(1, 2)  # (N, W, T) -> (N, F, W, S)
+    return linear(frames.flatten(2), weight.flatten(1), bias).transpose(1, 2)  # -> (N, C, F)

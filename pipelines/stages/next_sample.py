@@ -27,6 +27,7 @@ EQUAL: tuple[ModelName, ...] = ("wavenet", "transformer", "transformer_context")
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
 SCORES = "scores.json"
 VALIDATION_BATCHES = 8
+VERSIONS: dict[ModelName, int] = {"transformer_context": 2}  # of the stages of models; others have 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def train_sample_model(
     """Train one model on the samples of training clips; the entry is a folder that `SampleLanguageModel` loads."""
     config, fit, stage = settings.config(name), settings.fit, f"{NEXT_SAMPLE}_{name}"
     options = {"model": asdict(config), "crops": asdict(settings.crops), "fit": numeric(fit)}
-    recipe = Recipe(stage, 1, config=options, inputs={"waveforms": waveforms_entry.key})
+    recipe = Recipe(stage, VERSIONS.get(name, 1), config=options, inputs={"waveforms": waveforms_entry.key})
 
     def make(folder: Path) -> None:
         model = create_sample_model(config, seed=fit.seed)
