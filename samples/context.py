@@ -11,6 +11,7 @@ frame in training and in generation::
 
 from dataclasses import dataclass
 from math import prod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -93,18 +94,20 @@ class ContextNetwork(nn.Module):
         """Compute the vectors that are known after each frame: those of the frames that follow."""
         frames = companded_scale(levels).unsqueeze(1)  # (N, 1, T)
         for convolution in self.framing:
-            frames = torch.relu(_framed(frames, convolution.weight, convolution.bias))
+            frames = torch.relu(_framed(frames, cast(nn.Conv1d, convolution)))
         for layer, convolution in enumerate(self.dilated):
             frames = frames + torch.relu(convolution(pad(frames, (1 << layer, 0))))
         vectors: Tensor = self.output(frames.transpose(1, 2))  # (N, C, F) -> (N, F, M)
         return vectors
 
 
-def _framed(sound: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolve ``sound (batch, width, time)`` by ``weight (channels, width, stride)``, with a stride of its length.
+def _framed(sound: Tensor, convolution: nn.Conv1d) -> Tensor:
+    """Apply a convolution whose stride is its width: ``(batch, width, time)`` -> ``(batch, channels, frames)``.
 
     It is a matrix product: PyTorch's own convolution in bfloat16 gives wrong results for some sizes on CPUs with AMX,
     such as 24 channels and a stride of 4 (PyTorch 2.9.1; of the kind of github.com/pytorch/pytorch/issues/169688).
     """
-    frames = sound.unflatten(2, (-1, weight.shape[2])).transpose(1, 2)  # (N, W, T) -> (N, F, W, S)
-    return linear(frames.flatten(2), weight.flatten(1), bias).transpose(1, 2)  # -> (N, C, F)
+    batch, width, time = sound.shape
+    stride = convolution.stride[0]
+    frames = sound.reshape(batch, width, time // stride, stride).transpose(1, 2)  # -> (N, F, W, S)
+    return linear(frames.flatten(2), convolution.weight.flatten(1), convolution.bias).transpose(1, 2)
