@@ -24,6 +24,7 @@ from tokenizer.codes import IntArray
 
 MIN_WINDOWS = 4  # per step, for windows of any length
 MIN_PAIRS = 2  # contrasted at a time by each process
+BACKWARD = 0.5  # share of the windows that are read backwards, of a model that reads both ways
 UNCOUNTED = -100  # target of a position that is not counted: torch's cross entropy ignores it
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 
@@ -32,6 +33,7 @@ ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 class Row:
     """A window of a recording."""
 
+    first: int  # the input before the first code
     tokens: IndexArray  # one per code
     targets: IndexArray  # one per code
     conditions: IndexArray | None  # (codes, columns) of an upsampler: what it reads where it predicts each code
@@ -53,7 +55,8 @@ class Pairs:
 class TokenBatch:
     """Windows of recordings as inputs, and the next codes as targets."""
 
-    # (batch, positions) int64 tokens: begin-of-sequence, all codes of the window except the last, padding
+    # (batch, positions) int64 tokens: begin-of-sequence, or the end if it is read backwards; all codes of the window
+    # except the last; padding
     inputs: Tensor
     targets: Tensor  # (batch, positions) int64 codes in [0, codebook_size), or UNCOUNTED
     codes: int  # number of counted targets; known on the host, which saves a query to the GPU
@@ -136,6 +139,8 @@ def fitting_batches(
 class TrainingBatches:
     """Endless shuffled epochs. A clip appears once for each window it fills, each time with a random crop.
 
+    A model that reads both ways reads half of the windows backwards, from their last time step to the first.
+
     With ``paired`` a batch holds half as many clips, each in two views, which differ if the clip has several; both are
     cropped to the same passage.
     """
@@ -192,21 +197,24 @@ class TrainingBatches:
         first = int(rng.integers(views))
         codes = self._sequences.view(clip, first)
         start = int(rng.integers(max(len(codes) - self._capacity, 0) + 1))
-        rows = [self._row(codes, start, rng)]
+        backward = self._vocabulary.backward and bool(rng.random() < BACKWARD)
+        rows = [self._row(codes, start, rng, backward=backward)]
         if self._views == 2:
             other = int(rng.integers(max(views - 1, 1)))  # cyclic distance to one of the other views
             codes, played = self._sequences.view(clip, (first + 1 + other) % views), len(codes)
-            rows.append(self._row(codes, start * len(codes) // played, rng))
+            rows.append(self._row(codes, start * len(codes) // played, rng, backward=backward))
         return clip, rows
 
-    def _row(self, codes: IntArray, start: int, rng: np.random.Generator) -> Row:
+    def _row(self, codes: IntArray, start: int, rng: np.random.Generator, *, backward: bool) -> Row:
         """Return the window that begins at a time step, or the last whole window; some inputs are random codes."""
         start = min(start, max(len(codes) - self._capacity, 0))
         crop, conditions = _divided(codes[start : start + self._capacity], self._vocabulary)
+        crop = crop[::-1] if backward else crop
         replaced = rng.random(crop.shape) < self._config.random_inputs
         others = rng.integers(self._vocabulary.codebook_size, size=crop.shape, dtype=np.int32)
         tokens, targets = self._vocabulary.tokens(np.where(replaced, others, crop)), crop.reshape(-1).astype(np.int64)
-        return Row(tokens=tokens, targets=targets, conditions=conditions)
+        first = self._vocabulary.end if backward else self._vocabulary.bos
+        return Row(first=first, tokens=tokens, targets=targets, conditions=conditions)
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""
@@ -247,7 +255,7 @@ def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> Row:
     read, conditions = _divided(codes[window.start : window.stop], vocabulary)
     targets = read.astype(np.int64)
     targets[: window.counted - window.start] = UNCOUNTED
-    return Row(tokens=vocabulary.tokens(read), targets=targets.reshape(-1), conditions=conditions)
+    return Row(first=vocabulary.bos, tokens=vocabulary.tokens(read), targets=targets.reshape(-1), conditions=conditions)
 
 
 def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexArray | None]:
@@ -259,12 +267,12 @@ def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexAr
 
 
 def _collate(rows: list[Row], vocabulary: Vocabulary) -> TokenBatch:
-    """Collate windows; every row begins with begin-of-sequence."""
+    """Collate windows; every row begins with begin-of-sequence, or with the end if it is read backwards."""
     width = max(len(row.tokens) for row in rows)
     inputs = np.full((len(rows), width), vocabulary.pad, np.int64)
     targets = np.full((len(rows), width), UNCOUNTED, np.int64)
     for index, row in enumerate(rows):
-        inputs[index, 0] = vocabulary.bos
+        inputs[index, 0] = row.first
         inputs[index, 1 : len(row.tokens)] = row.tokens[:-1]
         targets[index, : len(row.targets)] = row.targets
     return TokenBatch(

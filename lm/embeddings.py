@@ -1,6 +1,7 @@
 """Hidden states of the language model for whole recordings, pooled over time or per time step."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -33,7 +34,8 @@ def embed(
     """Compute each pooling ``(1 + layers, clips, parts * model_dim)``, embeddings first, without begin-of-sequence.
 
     Soft codes are read as `GPT.hidden_states` describes. With ``inner`` the result is `GPT.inner_activations`, pooled
-    to ``(layers, clips, parts * ffn_dim)``.
+    to ``(layers, clips, parts * ffn_dim)``. A model that reads both ways has two states for a time step, that of what
+    came before and that of what follows. They lie side by side, so a part has twice as many values.
     Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not grow
     with a recording's length.
     """
@@ -41,7 +43,12 @@ def embed(
     readings = [model.reading(codes) for codes in clips]
     per_step = _positions_per_step(model)
     weights = [_weights(len(reading.values), means, per_step) for reading in readings]
-    sums, largest = _pool(model, readings, weights, batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
+    pool_states = partial(_pool, model, batch_tokens=batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
+    sums, largest = pool_states(readings, weights)
+    if model.gpt.config.backward:
+        # the last time step is read first
+        back = pool_states([each.backwards for each in readings], [np.flip(each, 1).copy() for each in weights])
+        sums, largest = (np.concatenate(both, axis=-1) for both in zip((sums, largest), back, strict=True))
     ends = np.cumsum([0, *(len(pooling_weights(1, each)) for each in means)])
     places = zip(means, ends[:-1], ends[1:], strict=True)
     parts = {each: sums[:, :, begin:end] for each, begin, end in places}  # (layers, clips, parts, dim) of each

@@ -48,6 +48,7 @@ class GPTConfig:
     rope_theta: float = 10_000.0  # base of the rotary frequencies
     init_std: float = 0.02  # standard deviation of the initial weights
     interleaving: Interleaving = "flattening"
+    backward: bool = False  # whether it also learns to predict each code from the codes after it
 
     def __post_init__(self) -> None:
         require_least(self, "lm.gpt", "model_dim", "layers", "heads", "ffn_dim", least=1)
@@ -94,6 +95,8 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary, conditions: Conditions | None = None) -> None:
         super().__init__()
         config.require_room(vocabulary.streams)
+        rule = "a model that reads coarser codes reads forwards only: choose false"
+        require(not config.backward or conditions is None, "lm.gpt.backward", config.backward, rule)
         self.config = config
         self.vocabulary = vocabulary
         self.transformer = _transformer(config, vocabulary)

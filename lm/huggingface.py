@@ -56,7 +56,7 @@ def export_huggingface(model: LanguageModel, folder: Path | str) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     vocabulary = model.gpt.vocabulary
     special = {"bos_token_id": vocabulary.bos, "eos_token_id": None, "pad_token_id": vocabulary.pad}
-    never = {"suppress_tokens": [vocabulary.bos, vocabulary.pad]}  # never a target in training
+    never = {"suppress_tokens": [*range(vocabulary.codes, vocabulary.size)]}  # never a target in training
     _write(folder / "generation_config.json", {**special, **never})
     write_aside(folder / "README.md", export_card(model.gpt, model.format))
     about = {"torch_dtype": "float32", "wordless": model.format.as_dict()}

@@ -6,7 +6,7 @@ Of codes at several rates it is an upsampler: it predicts the codes of the fines
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +61,17 @@ class Reading:
     values: IntArray  # (time, streams) codes that the model predicts
     conditions: IntArray | None  # (time + 1, columns) of an upsampler; the last row is that of the code that follows
     soft: SoftCodes | None = None  # which codes the sound is near to
+    backward: bool = False  # whether the time steps of the values are in the opposite order
 
     @property
     def steps(self) -> IntArray:
         """Codes and conditions side by side, as `lm.sequences` keeps them."""
         return self.values if self.conditions is None else np.concatenate([self.values, self.conditions[:-1]], axis=1)
+
+    @property
+    def backwards(self) -> "Reading":
+        """The recording from its end to its beginning; the codes of a time step stay in their order."""
+        return replace(self, values=np.ascontiguousarray(self.values[::-1]), backward=not self.backward)
 
 
 class LanguageModel:
@@ -85,7 +91,7 @@ class LanguageModel:
 
         ``look_ahead`` is the number of codes of each coarser rate that an upsampler reads after the covering one.
         """
-        vocabulary = Vocabulary.of(codes_format.formats[-1])
+        vocabulary = Vocabulary.of(codes_format.formats[-1], backward=config.backward)
         conditions = Conditions.of(codes_format, look_ahead=look_ahead)
         return cls(create_gpt(config, vocabulary, seed=seed, conditions=conditions), codes_format)
 
@@ -95,7 +101,7 @@ class LanguageModel:
         folder = model_folder(folder, LANGUAGE_MODEL)
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
-            vocabulary = Vocabulary.of(saved.codes.formats[-1])
+            vocabulary = Vocabulary.of(saved.codes.formats[-1], backward=saved.gpt.backward)
             require_size(folder / WEIGHTS, saved.gpt.parameters(vocabulary, conditions))
             model = cls.create(saved.gpt, saved.codes, seed=0, look_ahead=saved.look_ahead)
             load_weights(model.gpt, folder, saved.weights_sha256, tied=TIED)
@@ -241,7 +247,7 @@ class LanguageModel:
 
     def inputs(self, reading: Reading, window: Window) -> tuple[Tensor, Tensor | None]:
         """Return a window's tokens ``(1 + codes,)``, and the conditions of an upsampler ``(1 + codes, columns)``."""
-        tokens = self.tokens(reading.values[window.start : window.stop])
+        tokens = self.tokens(reading.values[window.start : window.stop], backward=reading.backward)
         if reading.conditions is None:
             return tokens, None
         steps = reading.conditions[window.start : window.stop + 1]
@@ -252,12 +258,19 @@ class LanguageModel:
         """Return the soft assignments of a window's codes ``(codes, codebook_size)``; None for hard codes."""
         if reading.soft is None:
             return None
-        return reading.soft.shares(window.start, window.stop).flatten(0, 1).to(self.gpt.device)
+        steps = len(reading.values)
+        mirrored = (steps - window.stop, steps - window.start)
+        shares = reading.soft.shares(*(mirrored if reading.backward else (window.start, window.stop)))
+        return (shares.flip(0) if reading.backward else shares).flatten(0, 1).to(self.gpt.device)
 
-    def tokens(self, values: IntArray) -> Tensor:
-        """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``."""
+    def tokens(self, values: IntArray, *, backward: bool = False) -> Tensor:
+        """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``.
+
+        Codes that are read ``backward`` follow the end instead of begin-of-sequence.
+        """
         vocabulary = self.gpt.vocabulary
-        return torch.from_numpy(np.append(vocabulary.bos, vocabulary.tokens(values))).to(self.gpt.device)
+        first = vocabulary.end if backward else vocabulary.bos
+        return torch.from_numpy(np.append(first, vocabulary.tokens(values))).to(self.gpt.device)
 
     def _require_one_rate(self) -> None:
         if self.gpt.conditions is not None:

@@ -1,4 +1,5 @@
-"""The tokens of the language model: one for every code of every stream, begin-of-sequence and padding.
+"""The tokens of the language model: one for every code of every stream, begin-of-sequence, padding and, of a model that
+also reads backwards, the end from which it does so.
 
 A recording is read time-major, stream-minor, so that the position determines the stream::
 
@@ -22,10 +23,11 @@ TokenArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """The numbering of tokens: stream * codebook_size + code, then begin-of-sequence, then padding."""
+    """The numbering of tokens: stream * codebook_size + code, then begin-of-sequence, padding and the end."""
 
     codebook_size: int
     streams: int
+    backward: bool = False  # whether there is an end
 
     def __post_init__(self) -> None:
         if self.codebook_size < 2 or self.streams < 1:
@@ -35,9 +37,9 @@ class Vocabulary:
             )
 
     @classmethod
-    def of(cls, codes_format: CodesFormat) -> "Vocabulary":
+    def of(cls, codes_format: CodesFormat, *, backward: bool = False) -> "Vocabulary":
         """Return the vocabulary of one codebook's codes."""
-        return cls(codebook_size=codes_format.codebook_size, streams=codes_format.streams)
+        return cls(codebook_size=codes_format.codebook_size, streams=codes_format.streams, backward=backward)
 
     @property
     def codes(self) -> int:
@@ -55,9 +57,14 @@ class Vocabulary:
         return self.codes + 1
 
     @property
+    def end(self) -> int:
+        """The input before the last code of a window that is read backwards."""
+        return self.codes + 2
+
+    @property
     def size(self) -> int:
         """Number of all tokens."""
-        return self.codes + 2
+        return self.codes + 2 + self.backward
 
     def first_token(self, positions: TokenArray) -> TokenArray:
         """Return the token of code 0 at each position, counted in codes from the start of the recording."""

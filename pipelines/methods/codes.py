@@ -66,7 +66,7 @@ def size_of_states(options: Options, gpt: GPTConfig | None = None) -> int:
     """Return the size of the vectors of a GPT's states; by default of the run's own GPT."""
     own, gpt = options.compare, gpt or options.lm.gpt
     width = sum(gpt.ffn_dim if states == "inner" else gpt.model_dim for states in own.states)
-    return own.vectors.network_size(gpt.layers, width)
+    return own.vectors.network_size(gpt.layers, width * (1 + gpt.backward))
 
 
 def _size(options: Options) -> int:

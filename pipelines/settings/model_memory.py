@@ -51,7 +51,7 @@ def require_memory(
     are created in main memory.
     """
     described = tokenizer.config(audio)
-    vocabulary = Vocabulary(codebook_size=described.codebook_size, streams=described.streams)
+    vocabulary = Vocabulary(codebook_size=described.codebook_size, streams=described.streams, backward=lm.gpt.backward)
     encoder = baselines.encoder
     for_each_weight = 1 if device != "cpu" and torch.cuda.is_available() else TRAINED
     models = (

@@ -26,6 +26,11 @@ def test_order_is_time_major_and_streams_have_tokens_of_their_own() -> None:
     assert (vocabulary.bos, vocabulary.pad, vocabulary.size) == (20, 21, 22)
 
 
+def test_a_model_that_reads_both_ways_has_one_token_more() -> None:
+    vocabulary = Vocabulary(codebook_size=10, streams=2, backward=True)
+    assert (vocabulary.bos, vocabulary.pad, vocabulary.end, vocabulary.size) == (20, 21, 22, 23)
+
+
 def test_a_vocabulary_of_one_code_is_refused() -> None:
     with pytest.raises(InputError, match="codebook_size is 1"):
         Vocabulary(codebook_size=1, streams=1)

@@ -114,7 +114,7 @@ class GptBody:
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return self.gpt.parameters(Vocabulary.of(self.codes))
+        return self.gpt.parameters(Vocabulary.of(self.codes, backward=self.gpt.backward))
 
     @property
     def input_type(self) -> np.dtype[np.generic]:
@@ -142,7 +142,7 @@ class GptBody:
 
     def create(self, *, seed: int, weights: Path | None = None) -> GptNetwork:
         """Create the network with the weights of a language model's folder, or with random ones."""
-        gpt = create_gpt(self.gpt, Vocabulary.of(self.codes), seed=seed)
+        gpt = create_gpt(self.gpt, Vocabulary.of(self.codes, backward=self.gpt.backward), seed=seed)
         if weights is not None:
             gpt.load_state_dict(LanguageModel.from_pretrained(weights).gpt.state_dict())
         return GptNetwork(gpt)
