@@ -45,7 +45,7 @@ def embed(
     weights = [_weights(len(reading.values), means, per_step) for reading in readings]
     pool_states = partial(_pool, model, batch_tokens=batch_tokens, inner=inner, largest=any(map(takes_max, poolings)))
     sums, largest = pool_states(readings, weights)
-    if model.gpt.config.backward:
+    if model.gpt.vocabulary.backward:
         # the last time step is read first
         back = pool_states([each.backwards for each in readings], [np.flip(each, 1).copy() for each in weights])
         sums, largest = (np.concatenate(both, axis=-1) for both in zip((sums, largest), back, strict=True))

@@ -19,6 +19,7 @@ from foundation.causal_transformer import create_causal_transformer
 from foundation.ranges import require, require_least
 from lm.conditions import ConditionEmbedding, Conditions
 from lm.vocabulary import Vocabulary
+from tokenizer.codes import CodesFormat
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -64,6 +65,10 @@ class GPTConfig:
         given = f"{self.rope_theta} and lm.gpt.init_std {self.init_std}"
         require(self.rope_theta > 0 and self.init_std > 0, "lm.gpt.rope_theta", given, "both must be above 0")
 
+    def vocabulary(self, codes_format: CodesFormat) -> Vocabulary:
+        """Return the tokens of a model of this config over the codes of one codebook."""
+        return Vocabulary.of(codes_format, backward=self.backward)
+
     def parameters(self, vocabulary: Vocabulary, conditions: Conditions | None = None) -> int:
         """Return the number of weights; the output projection is the embedding and counts once."""
         attention, feed_forward, norms = 4 * self.model_dim**2, 3 * self.model_dim * self.ffn_dim, 2 * self.model_dim
@@ -73,6 +78,11 @@ class GPTConfig:
     def positions_per_step(self, streams: int) -> int:
         """Return the positions of one time step of ``streams`` streams."""
         return 1 if self.interleaving == "parallel" else streams
+
+    def require_forwards(self) -> None:
+        """Refuse a config of the models of several rates that reads backwards."""
+        rule = "a model that reads coarser codes reads forwards only: choose false"
+        require(not self.backward, "lm.gpt.backward", self.backward, rule)
 
     def require_room(self, streams: int) -> None:
         """Refuse a context that is too short for codes of ``streams`` streams."""
@@ -95,8 +105,8 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary, conditions: Conditions | None = None) -> None:
         super().__init__()
         config.require_room(vocabulary.streams)
-        rule = "a model that reads coarser codes reads forwards only: choose false"
-        require(not config.backward or conditions is None, "lm.gpt.backward", config.backward, rule)
+        if conditions is not None:
+            config.require_forwards()
         self.config = config
         self.vocabulary = vocabulary
         self.transformer = _transformer(config, vocabulary)

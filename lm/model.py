@@ -33,7 +33,6 @@ from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.model_card import model_card
 from lm.sampling import Sampling
 from lm.sequences import CodeSequences
-from lm.vocabulary import Vocabulary
 from lm.windows import Window, windows
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_codes, require_same_codebook
@@ -91,7 +90,7 @@ class LanguageModel:
 
         ``look_ahead`` is the number of codes of each coarser rate that an upsampler reads after the covering one.
         """
-        vocabulary = Vocabulary.of(codes_format.formats[-1], backward=config.backward)
+        vocabulary = config.vocabulary(codes_format.formats[-1])
         conditions = Conditions.of(codes_format, look_ahead=look_ahead)
         return cls(create_gpt(config, vocabulary, seed=seed, conditions=conditions), codes_format)
 
@@ -101,7 +100,7 @@ class LanguageModel:
         folder = model_folder(folder, LANGUAGE_MODEL)
         with reading(folder, LANGUAGE_MODEL, _Saved, remedy="copy it again from its run, or make it again") as saved:
             conditions = Conditions.of(saved.codes, look_ahead=saved.look_ahead)
-            vocabulary = Vocabulary.of(saved.codes.formats[-1], backward=saved.gpt.backward)
+            vocabulary = saved.gpt.vocabulary(saved.codes.formats[-1])
             require_size(folder / WEIGHTS, saved.gpt.parameters(vocabulary, conditions))
             model = cls.create(saved.gpt, saved.codes, seed=0, look_ahead=saved.look_ahead)
             load_weights(model.gpt, folder, saved.weights_sha256, tied=TIED)
@@ -258,10 +257,12 @@ class LanguageModel:
         """Return the soft assignments of a window's codes ``(codes, codebook_size)``; None for hard codes."""
         if reading.soft is None:
             return None
-        steps = len(reading.values)
-        mirrored = (steps - window.stop, steps - window.start)
-        shares = reading.soft.shares(*(mirrored if reading.backward else (window.start, window.stop)))
-        return (shares.flip(0) if reading.backward else shares).flatten(0, 1).to(self.gpt.device)
+        if reading.backward:  # soft codes stay in the order of the recording
+            steps = len(reading.values)
+            shares = reading.soft.shares(steps - window.stop, steps - window.start).flip(0)
+        else:
+            shares = reading.soft.shares(window.start, window.stop)
+        return shares.flatten(0, 1).to(self.gpt.device)
 
     def tokens(self, values: IntArray, *, backward: bool = False) -> Tensor:
         """Convert a window's codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``.

@@ -41,13 +41,9 @@ class Figure:
 
     @property
     def plain(self) -> dict[str, object]:
-        """The name, value and interval for JSON, None where a number is not known."""
-        return {"name": self.name, **{end: finite(getattr(self, end)) for end in ("value", "low", "high")}}
-
-
-def finite(value: float) -> float | None:
-    """Return a number as JSON can hold it; None if it is not known, such as R2 of equal numbers."""
-    return value if math.isfinite(value) else None
+        """The name, value and interval for JSON; None where a number is not known, such as R2 of equal numbers."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {"name": self.name} | {end: value if math.isfinite(value) else None for end, value in numbers.items()}
 
 
 def figure(name: str, outcome: Outcome, config: FigureConfig, *, percent: bool = False) -> Figure:

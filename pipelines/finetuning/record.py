@@ -9,7 +9,7 @@ from rich.table import Table
 
 from foundation.text import counted
 from lm.comparison import t_interval
-from lm.finetuning.figures import Figure, finite
+from lm.finetuning.figures import Figure
 from pipelines.finetuning.trials import Trial
 
 BASELINE = "the same answer for every clip"
@@ -61,11 +61,10 @@ def _difference_row(finetuned: Sequence[Trial], other: Sequence[Trial], confiden
     for number, first in enumerate(finetuned[0].figures):
         values = np.array([each.figures[number].value - against[each.seed].figures[number].value for each in finetuned])
         low, high = t_interval(values, confidence=confidence)
-        found = {"value": float(values.mean()), "low": low or 0.0, "high": high or 0.0}
-        mean, *ends = (_signed(value, percent=first.percent) for value in found.values())
+        found = Figure(name=first.name, value=float(values.mean()), low=low or 0.0, high=high or 0.0)
+        mean, *ends = (_signed(value, percent=first.percent) for value in (found.value, found.low, found.high))
         text = f"{mean}{' points' if first.percent else ''} ({' to '.join(ends)})"
-        known = {end: finite(value) for end, value in found.items()}
-        figures.append({"name": first.name, **known, "text": text if math.isfinite(found["value"]) else "–"})
+        figures.append({**found.plain, "text": text if math.isfinite(found.value) else "–"})
     title = f"{finetuned[0].title} minus {other[0].title}"
     return {**_described(title, finetuned), "figures": figures}
 

@@ -73,9 +73,8 @@ def rates_figures(record: RatesRecord, entries: Mapping[str, Entry], *, protocol
     key, artifact = entries["rate_lm"].key, entries["rate_continuations"].key
     count = len(record["rates"])
     for number, row in enumerate((*record["rates"], record["flat"]), 1):
-        flat = number > count
-        codebook = entries[f"{_prefix(count if flat else number, count)}health"].key
-        model = entries["lm"].key if flat else key
+        codebook = entries[f"{_prefix(min(number, count), count)}health"].key  # the flat GPT reads the finest codes
+        model = entries["lm"].key if number > count else key
         for name in ("codebook_perplexity", "perplexity", "unigram_perplexity", "bits_per_real_second"):
             own = codebook if name == "codebook_perplexity" else model
             yield Figure(

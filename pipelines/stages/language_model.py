@@ -62,8 +62,8 @@ class LanguageModelSettings:
 
         So all of them together have about as many weights as one GPT, and cost about as much.
         """
-        layers, rule = self.gpt.layers, "models of several rates read forwards only: choose false"
-        require(not self.gpt.backward, "lm.gpt.backward", self.gpt.backward, rule)
+        self.gpt.require_forwards()
+        layers = self.gpt.layers
         rule = f"each of {rates} rates has at least one of the layers: choose {rates} or more, or fewer tokenizer.rates"
         require(layers >= rates, "lm.gpt.layers", layers, rule)
         shares = [layers // rates + (number < layers % rates) for number in range(rates)]

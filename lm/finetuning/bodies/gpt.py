@@ -23,7 +23,6 @@ from lm.finetuning.reading import Reading
 from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.model import TIED, LanguageModel
 from lm.pooling import FloatArray
-from lm.vocabulary import Vocabulary
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 
@@ -114,7 +113,7 @@ class GptBody:
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return self.gpt.parameters(Vocabulary.of(self.codes, backward=self.gpt.backward))
+        return self.gpt.parameters(self.gpt.vocabulary(self.codes))
 
     @property
     def input_type(self) -> np.dtype[np.generic]:
@@ -142,7 +141,7 @@ class GptBody:
 
     def create(self, *, seed: int, weights: Path | None = None) -> GptNetwork:
         """Create the network with the weights of a language model's folder, or with random ones."""
-        gpt = create_gpt(self.gpt, Vocabulary.of(self.codes, backward=self.gpt.backward), seed=seed)
+        gpt = create_gpt(self.gpt, self.gpt.vocabulary(self.codes), seed=seed)
         if weights is not None:
             gpt.load_state_dict(LanguageModel.from_pretrained(weights).gpt.state_dict())
         return GptNetwork(gpt)
