@@ -11,7 +11,6 @@ frame in training and in generation::
 
 from dataclasses import dataclass
 from math import prod
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +73,21 @@ class ContextConfig:
         return total + (2 * self.layers * self.channels**2 + self.channels * model_dim) / samples
 
 
+class Framing(nn.Conv1d):
+    """A convolution whose stride is its width: ``(batch, width, time)`` -> ``(batch, channels, frames)``.
+
+    It is a matrix product: PyTorch's own convolution in bfloat16 gives wrong results for some sizes on CPUs with AMX
+    (`training.convolutions`), such as 24 channels and a stride of 4.
+    """
+
+    def forward(self, sound: Tensor) -> Tensor:
+        batch, width, time = sound.shape
+        (stride,) = self.stride
+        whole = sound[..., : time // stride * stride]
+        frames = whole.reshape(batch, width, time // stride, stride).transpose(1, 2)  # -> (N, F, W, S)
+        return linear(frames.flatten(2), self.weight.flatten(1), self.bias).transpose(1, 2)
+
+
 class ContextNetwork(nn.Module):
     """Vectors ``(batch, frames, model_dim)`` of levels ``(batch, frames * frame_length)``; a frame sees none later."""
 
@@ -82,7 +96,7 @@ class ContextNetwork(nn.Module):
         self.config = config
         widths = (1, *(config.channels for _ in config.strides[1:]))
         self.framing = nn.ModuleList(
-            nn.Conv1d(width, config.channels, stride, stride)
+            Framing(width, config.channels, stride, stride)
             for width, stride in zip(widths, config.strides, strict=True)
         )
         self.dilated = nn.ModuleList(
@@ -94,20 +108,8 @@ class ContextNetwork(nn.Module):
         """Compute the vectors that are known after each frame: those of the frames that follow."""
         frames = companded_scale(levels).unsqueeze(1)  # (N, 1, T)
         for convolution in self.framing:
-            frames = torch.relu(_framed(frames, cast(nn.Conv1d, convolution)))
+            frames = torch.relu(convolution(frames))
         for layer, convolution in enumerate(self.dilated):
             frames = frames + torch.relu(convolution(pad(frames, (1 << layer, 0))))
         vectors: Tensor = self.output(frames.transpose(1, 2))  # (N, C, F) -> (N, F, M)
         return vectors
-
-
-def _framed(sound: Tensor, convolution: nn.Conv1d) -> Tensor:
-    """Apply a convolution whose stride is its width: ``(batch, width, time)`` -> ``(batch, channels, frames)``.
-
-    It is a matrix product: PyTorch's own convolution in bfloat16 gives wrong results for some sizes on CPUs with AMX,
-    such as 24 channels and a stride of 4 (PyTorch 2.9.1; of the kind of github.com/pytorch/pytorch/issues/169688).
-    """
-    batch, width, time = sound.shape
-    stride = convolution.stride[0]
-    frames = sound.reshape(batch, width, time // stride, stride).transpose(1, 2)  # -> (N, F, W, S)
-    return linear(frames.flatten(2), convolution.weight.flatten(1), convolution.bias).transpose(1, 2)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from foundation.memory import keep_freed_memory
 from foundation.progress import Progress
+from training.convolutions import require_right_in_bfloat16
 from training.gangs import Gang, Together, agreed
 from training.record import Point, TrainingRecord
 from training.resuming import Checkpoints
@@ -57,10 +58,12 @@ def fit(
     asked for deterministic algorithms and warns where it has none.
 
     Raises:
-        InputError: the loss is no longer finite.
+        InputError: the loss is no longer finite, or this CPU computes the model's convolutions in bfloat16 wrongly.
     """
     if gang.device.type == "cuda":
         _be_deterministic()
+    if gang.device.type == "cpu" and config.precision == "bf16" and sharding == "none":
+        require_right_in_bfloat16(model, option)
     trained = _sharded(model, config, gang) if sharding == "fsdp" else model.to(gang.device)
     training = Training(trained, config, option)
     minutes, sharded = config.checkpoint_minutes, sharding == "fsdp"

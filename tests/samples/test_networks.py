@@ -60,7 +60,7 @@ def test_frames_are_those_of_convolutions() -> None:
     with torch.inference_mode():
         frames = companded_scale(levels).unsqueeze(1)
         for convolution in network.framing:
-            frames = torch.relu(convolution(frames))
+            frames = torch.relu(nn.Conv1d.forward(convolution, frames))
         for layer, convolution in enumerate(network.dilated):
             frames = frames + torch.relu(convolution(nn.functional.pad(frames, (1 << layer, 0))))
         torch.testing.assert_close(network(levels), network.output(frames.transpose(1, 2)))
