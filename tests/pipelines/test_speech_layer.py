@@ -1,6 +1,7 @@
 """The whole chain with codes of a speech model's layer: what passes between its stages, and the commands after it."""
 
 import json
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lm.model import LanguageModel
 from pipelines.encode import encode
 from tests.audio.speech_models.checkpoints import save_checkpoint
 from tests.pipelines.encoding.test_encode import options
-from tests.pipelines.tiny_chain import run, stored
+from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, Kill, run, stored
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds.griffin_lim import GRIFFIN_LIM
@@ -22,6 +23,12 @@ from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
 
 CODES = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
+KILLS = (
+    Kill(path="sample/*.partial/sample.safetensors*"),
+    Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=STEPS // 2),  # of the decoder of states
+    Kill(path="tokenizer/*.partial/speech_model/*"),
+    Kill(path="codes/*.partial/codes-00000.parquet"),
+)
 METHODS = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
 
 
@@ -54,9 +61,11 @@ def test_every_part_is_made_and_reported(speaking: Place) -> None:
     assert {path.name for path in (speaking.folder / "tokenizer/speech_model").iterdir()} >= {"config.json"}
 
 
-def test_the_same_options_give_the_same_bytes(speaking: Place, tmp_path: Path) -> None:
-    words = (*CODES, f"wav2vec2.weights={speaking.weights}", METHODS, "stages=[tokenizer]")
-    assert run(tmp_path / "store", tmp_path / "run", *words) == 0
+def test_killed_in_each_stage_and_resumed_gives_the_same_bytes(speaking: Place, tmp_path: Path) -> None:
+    words = (*CODES, f"wav2vec2.weights={speaking.weights}", METHODS, "stages=[tokenizer]", *CHECKPOINTS)
+    for number, kill in enumerate(KILLS):
+        assert run(tmp_path / "store", tmp_path / str(number), *words, kill=kill) == -signal.SIGKILL, kill
+    assert run(tmp_path / "store", tmp_path / "last", *words) == 0
     again, before = stored(tmp_path / "store"), stored(speaking.store)
     for name in ("sample/", "autoencoder/", "tokenizer/", "codes/", "health/"):
         own = {path: found for path, found in again.items() if path.startswith(name)}
