@@ -1,10 +1,11 @@
 """Hearings: fixed versions of a recording, over which a comparison averages features (test-time augmentation).
 
 A slightly different voice gets other codes. The average over several versions of a recording depends less on the
-voice. Every hearing reads the recording at another rate, as a tape that runs slower or faster: pitch, formants and
-tempo change together (Ko et al., "Audio augmentation for speech recognition", 2015). It also begins a few milliseconds
-later. These two changes are made to samples, so every method can have them. A log-mel front end that limits the range
-of levels (``audio.dynamic_range``) has a wider or narrower range in each hearing, too.
+voice. The first hearing is the recording itself, and the second begins a few milliseconds later. All others also read
+it at another rate, as a tape that runs slower or faster: pitch, formants and tempo change together (Ko et al., "Audio
+augmentation for speech recognition", 2015). These two changes are made to samples, so every method can have them. A
+log-mel front end that limits the range of levels (``audio.dynamic_range``) has a wider or narrower range in each
+hearing, too.
 """
 
 from collections.abc import Iterator

@@ -10,6 +10,8 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
 
+BOUNDS = {"tries": (1, 10_000), "max_iterations": (1, 100_000), "resamples": (1, 1_000_000)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
@@ -32,8 +34,9 @@ class ProbeConfig:
     seed: int = 0  # of the resamples, and of the labelled clips of a share
 
     def __post_init__(self) -> None:
-        for name in ("tries", "max_iterations", "resamples"):
-            require(getattr(self, name) >= 1, f"probe.{name}", getattr(self, name), "choose 1 or more")
+        for name, (least, most) in BOUNDS.items():
+            value = getattr(self, name)
+            require(least <= value <= most, f"probe.{name}", value, f"choose {least:,} to {most:,}")
         ascending = 0 < self.penalty_low <= self.penalty_high < float("inf")
         rule = "choose values of C with 0 < penalty_low <= penalty_high, such as 1e-4 and 10"
         require(ascending, "probe.penalty_low", f"{self.penalty_low} and penalty_high {self.penalty_high}", rule)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,44 @@ def test_what_was_trained_on_the_labels_is_probed_with_all_of_them(tmp_path: Pat
         "simclr": [0.1, 1.0],
         "supervised": [1.0],
     }
+
+
+def test_networks_that_know_the_labels_are_chosen_by_validation_clips_alone(tmp_path: Path) -> None:
+    """Cross-validation would ask them about speakers whose labels they have learned."""
+    manifest, session = held_out(corpus()), session_of(tmp_path)
+    entry = stored(session, "features", {f"{of}:mean": signal(manifest, noise=2) for of in ("simclr", "supervised")})
+    chosen: dict[str, dict[str, Any]] = {}
+    for choose_by in ("validation", "group"):
+        config = replace(CONFIG, choose_by=choose_by)
+        rows: Any = together(session, manifest, [entry], config).read_json("probe.json")["methods"]
+        chosen[choose_by] = {row["of"]: (row["validation_accuracy"], row["penalty"]) for row in rows}
+    assert chosen["group"]["supervised"] == chosen["validation"]["supervised"]
+    assert chosen["group"]["simclr"][0] != chosen["validation"]["simclr"][0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: value} for name, value in (("classifier", "ridge"), ("choose_by", "group"), ("power", 0.5))),
+        *({name: value} for name, value in (("tries", 9), ("penalty_low", 1e-3), ("penalty_high", 1.0))),
+        *({name: value} for name, value in (("max_iterations", 50), ("resamples", 51), ("confidence", 0.9))),
+        *({name: value} for name, value in (("learning_curve", (1.0,)), ("seed", 1), ("label_separator", "i"))),
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_every_option_is_in_the_key(changes: dict[str, Any], tmp_path: Path) -> None:
+    manifest, session = held_out(corpus()), session_of(tmp_path)
+    entry = stored(session, "features", {"gpt:mean": signal(manifest, noise=1)})
+    keys = {
+        probe_methods(session, manifest, [entry], config, labelled=())[0].key
+        for config in (CONFIG, replace(CONFIG, **changes))
+    }
+    assert len(keys) == 2
+
+
+def test_every_option_has_a_test_of_its_key() -> None:
+    [mark] = test_every_option_is_in_the_key.pytestmark  # type: ignore[attr-defined]  # pytest's
+    assert {name for changes in mark.args[1] for name in changes} == {field.name for field in fields(ProbeConfig)}
 
 
 def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_path: Path) -> None:
