@@ -18,7 +18,8 @@ REMAINDERS = 4  # lengths that differ by up to three: some are right where other
 def require_right_in_bfloat16(model: nn.Module, option: str) -> None:
     """Compute each size of convolution of ``model`` on noise, in bfloat16 and in full precision, on the CPU.
 
-    Outputs and gradients are compared. It takes less than a second, and does not change PyTorch's random state.
+    Outputs and gradients are compared. It takes up to two seconds, and does not change PyTorch's random
+    state.
 
     Raises:
         InputError: one of them is wrong; the message names it, and ``option``, which is the config's name.

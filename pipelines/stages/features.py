@@ -219,7 +219,7 @@ def gpt_features(
     config |= _named(of, GPT)
     recipe = Recipe("gpt_features", 2, config=config, inputs={**coded.keys, "lm": model_entry.key})
 
-    @one_thread()  # of states, too: `wordless probe` has no number of threads in its keys
+    @one_thread()  # the keys of `wordless probe` do not have the number of threads
     def make(folder: Path) -> None:
         model = LanguageModel.from_pretrained(model_entry.folder, device=str(session.gang.device))
         states_of = partial(

@@ -27,6 +27,11 @@ from pipelines.store.stored_features import features_by_method
 from training.gangs import Alone
 
 CONFIG = ProbeConfig(tries=8, resamples=50, learning_curve=(0.1, 1.0))
+OTHERWISE: dict[str, Any] = {  # another value for each option of CONFIG
+    **{"classifier": "ridge", "choose_by": "group", "power": 0.5, "tries": 9, "penalty_low": 1e-3, "penalty_high": 1.0},
+    **{"max_iterations": 50, "label_separator": "i", "learning_curve": (1.0,), "resamples": 51, "confidence": 0.9},
+    "seed": 1,
+}
 SPEAKERS = ("ann", "bob", "cem", "dee")
 WORDS = ("one", "six", "two")
 
@@ -159,29 +164,19 @@ def test_networks_that_know_the_labels_are_chosen_by_validation_clips_alone(tmp_
     assert chosen["group"]["simclr"][0] != chosen["validation"]["simclr"][0]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        *({name: value} for name, value in (("classifier", "ridge"), ("choose_by", "group"), ("power", 0.5))),
-        *({name: value} for name, value in (("tries", 9), ("penalty_low", 1e-3), ("penalty_high", 1.0))),
-        *({name: value} for name, value in (("max_iterations", 50), ("resamples", 51), ("confidence", 0.9))),
-        *({name: value} for name, value in (("learning_curve", (1.0,)), ("seed", 1), ("label_separator", "i"))),
-    ],
-    ids=lambda changes: next(iter(changes)),
-)
-def test_every_option_is_in_the_key(changes: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", OTHERWISE)
+def test_every_option_is_in_the_key(option: str, tmp_path: Path) -> None:
     manifest, session = held_out(corpus()), session_of(tmp_path)
     entry = stored(session, "features", {"gpt:mean": signal(manifest, noise=1)})
     keys = {
         probe_methods(session, manifest, [entry], config, labelled=())[0].key
-        for config in (CONFIG, replace(CONFIG, **changes))
+        for config in (CONFIG, replace(CONFIG, **{option: OTHERWISE[option]}))
     }
     assert len(keys) == 2
 
 
 def test_every_option_has_a_test_of_its_key() -> None:
-    [mark] = test_every_option_is_in_the_key.pytestmark  # type: ignore[attr-defined]  # pytest's
-    assert {name for changes in mark.args[1] for name in changes} == {field.name for field in fields(ProbeConfig)}
+    assert {*OTHERWISE} == {field.name for field in fields(ProbeConfig)}
 
 
 def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_path: Path) -> None:
