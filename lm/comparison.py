@@ -189,6 +189,25 @@ def bootstrap(
     return _unbiased(folds, means) if isinstance(folds[0], Rankings | Decisions) else means
 
 
+def bootstrap_pairs(values: FloatArray, members: IndexArray, *, resamples: int, seed: int) -> FloatArray:
+    """Bootstrap ``(resamples, methods)``: the mean over pairs of things, with the things resampled.
+
+    Pairs that share a thing are alike, so they cannot be resampled as if they were independent. A pair counts as often
+    as its two things were drawn, multiplied (Owen, "The pigeonhole bootstrap", 2007). Resamples without both things of
+    any pair are left out.
+
+    Args:
+        values: of each method and pair ``(methods, pairs)``.
+        members: numbers of the two things of each pair, from 0 on ``(pairs, 2)``.
+    """
+    rng, count = np.random.default_rng(seed), int(members.max()) + 1
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    weights = drawn[:, members[:, 0]] * drawn[:, members[:, 1]]
+    total = weights.sum(1)
+    means: FloatArray = (weights @ values.T)[total > 0] / total[total > 0, None]
+    return means
+
+
 def interval(draws: FloatArray, confidence: float) -> tuple[float, float]:
     """Return the percentile interval of resampled values ``(resamples,)``."""
     tail = (1 - confidence) / 2

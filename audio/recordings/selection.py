@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import floor
 
 from audio.recordings.manifest import Clip, Manifest
+from audio.recordings.templates import Template
 from foundation.errors import InputError
 
 SECONDS_PER_HOUR = 3600.0
@@ -18,6 +19,17 @@ def without_copies(manifest: Manifest, known: Collection[str]) -> Manifest:
     ``known`` holds the SHA-256 of files. A copy in another format has other bytes and is not recognised.
     """
     return replace(manifest, clips=tuple(clip for clip in manifest.clips if clip.sha256 not in known))
+
+
+def group_in_name(clip: Clip, pattern: str | None) -> str | None:
+    """Return the group (speaker, site...) that a clip's file name gives by a pattern; None if it gives none."""
+    fields = None if pattern is None else Template(pattern).match(clip.path)
+    return (fields or {}).get("group")
+
+
+def without_groups(manifest: Manifest, groups: Collection[str], pattern: str | None) -> Manifest:
+    """Leave out the clips whose file names give one of these groups by a pattern."""
+    return replace(manifest, clips=tuple(clip for clip in manifest.clips if group_in_name(clip, pattern) not in groups))
 
 
 def first_hours(manifests: Sequence[Manifest], hours: float, *, option: str) -> tuple[Manifest, ...]:

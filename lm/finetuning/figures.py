@@ -19,7 +19,7 @@ class FigureConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.resamples >= 1, "figures.resamples", self.resamples, "choose 1 or more")
+        require(10 <= self.resamples <= 1_000_000, "figures.resamples", self.resamples, "choose 10 to 1,000,000")
         rule = "choose a probability between 0 and 1, such as 0.95"
         require(0 < self.confidence < 1, "figures.confidence", self.confidence, rule)
         require_seed(self.seed, "figures.seed")

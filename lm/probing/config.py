@@ -10,7 +10,8 @@ from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.seeds import require_seed
 
-BOUNDS = {"tries": (1, 10_000), "max_iterations": (1, 100_000), "resamples": (1, 1_000_000)}
+FEWEST_RESAMPLES = 10  # fewer would give an interval without width, or nearly so
+BOUNDS = {"tries": (1, 10_000), "max_iterations": (1, 100_000), "resamples": (FEWEST_RESAMPLES, 1_000_000)}
 
 
 @dataclass(frozen=True, kw_only=True)

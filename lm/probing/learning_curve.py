@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from lm.comparison import bootstrap, outcome_interval
-from lm.probing.config import ProbeConfig, penalty_grid
+from lm.probing.config import FEWEST_RESAMPLES, ProbeConfig, penalty_grid
 from lm.probing.logistic import side_by_side, standardise
 from lm.probing.probe import FloatArray, ProbeResult, fit_penalties, outcome
 from lm.probing.task import BoolArray, ProbeTask, RowArray
@@ -107,7 +107,7 @@ def _fit_with_labels(
         {**scaled, "train": scaled["train"][kept]},
         {**targets, "train": targets["train"][kept]},
         task,
-        replace(config, resamples=1),  # the interval is of all draws together
+        replace(config, resamples=FEWEST_RESAMPLES),  # the interval is of all draws together
         of=of,
         penalties=penalty_grid(config.tries, config),
     )

@@ -29,6 +29,7 @@ from pipelines.methods.rates import BAGS, STATES
 from pipelines.methods.signals import LOG_MEL, SIGNALS
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.results.comparison import comparison
+from pipelines.results.comparison_record import few_groups
 from pipelines.results.comparison_table import as_markdown, as_table, print_table
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.own_options import own_options
@@ -129,6 +130,8 @@ def probe_run(config: dict[str, object]) -> None:
     measured = entry.read_json(PROBE)
     record = comparison({("test", settings.probe.seed): measured}, by="split", config=settings.probe)
     print_table(as_table(record))
+    if few := few_groups(record):
+        terminal.say(f"probe     {few}")
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"

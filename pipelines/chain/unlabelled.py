@@ -1,6 +1,6 @@
 """Recordings without labels that the GPT, SimCLR and wav2vec 2.0 are trained on beside the corpus."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -9,7 +9,7 @@ from audio.recordings.corpus import CorpusConfig, find_recordings
 from audio.recordings.manifest import Clip, Manifest, read_manifest, write_manifest, write_rejected
 from audio.recordings.notices import overlap_notices
 from audio.recordings.recording_paths import expand_home, require_folder
-from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, without_copies
+from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, group_in_name, without_copies, without_groups
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
@@ -18,6 +18,7 @@ from pipelines.chain.corpus import MANIFEST, Corpus, corpus_config, read_corpus,
 from pipelines.results.run_record import RESULTS
 from pipelines.settings.completed import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
+from pipelines.store.store import SYNTHESISED
 from training.gangs import Gang
 
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"  # in the folder of a run
@@ -44,8 +45,8 @@ def read_unlabelled(
 ) -> tuple[Manifest, ...]:
     """Read the recordings of each source of ``unlabelled``: all of them for training, and without labels.
 
-    Files that the corpus or an earlier source holds as well are left out. ``unlabelled_hours`` limits the sound of all
-    sources together. Unusable files are listed in the run's ``folder``.
+    Left out are files that the corpus or an earlier source holds as well, and those whose names give a held-out group.
+    ``unlabelled_hours`` limits the sound of all sources together. Unusable files are listed in the run's ``folder``.
 
     Raises:
         InputError: a source has no usable recording of its own, or there are fewer hours than wanted.
@@ -55,10 +56,12 @@ def read_unlabelled(
     if not settings.unlabelled or settings.unlabelled_hours == 0:
         return ()
     known, found, rejected = {clip.sha256 for clip in corpus.clips}, [], []
+    held_out = _held_out_groups(corpus, settings)
     for source in settings.unlabelled:
         read = _read_source(source, settings, store, gang=gang, terminal=terminal, folder=folder)
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
-        found.append(_own_clips(source, read, known, terminal))
+        unheard = _without_held_out(source, read, held_out, settings.corpus, terminal)
+        found.append(_own_clips(source, unheard, known, terminal))
         known |= {clip.sha256 for clip in found[-1].clips}
     if folder is not None and not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
@@ -125,7 +128,8 @@ def noted(corpus: Corpus, unlabelled: Sequence[Manifest], settings: RunSettings)
     were = "were" if len(trained) > 1 else "was"
     names = listed(trained)
     notice = f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
-    return replace(corpus, notices=(*corpus.notices, notice))
+    unknown = _unknown_groups(corpus.manifest, unlabelled, settings)
+    return replace(corpus, notices=(*corpus.notices, notice, *unknown))
 
 
 def _read_source(
@@ -145,6 +149,43 @@ def _read_source(
         option="unlabelled",
         listed=REJECTED_UNLABELLED,
     )
+
+
+def _held_out_groups(corpus: Manifest, settings: RunSettings) -> frozenset[str]:
+    """Return the groups of the corpus that are not trained on: in folds all, because each is held out once."""
+    own = settings.corpus.split
+    if own.shared_groups or own.by == "index":  # the run does not test other groups
+        return frozenset()
+    clips = [clip for clip in corpus.clips if settings.compare.folds or clip.split != "train"]
+    return frozenset(clip.group for clip in clips if clip.group is not None)
+
+
+def _without_held_out(
+    source: str, read: Corpus, held_out: frozenset[str], own: CorpusConfig, terminal: Terminal
+) -> Corpus:
+    """Leave out the recordings of held-out groups, as far as their names fit the pattern of the corpus."""
+    if source == EMBEDDED_SOURCE or not held_out:
+        return read
+    kept = without_groups(read.manifest, held_out, own.pattern)
+    if left_out := len(read.manifest.clips) - len(kept.clips):
+        clips = f"{left_out:,} of {counted(len(read.manifest.clips), 'clip')}"
+        terminal.say(f"corpus    {read.name}: {clips} left out, because their groups are held out in this run")
+    if not kept.clips:
+        raise InputError(
+            f"unlabelled={source}: all of its recordings are of groups that are held out in this run; name others"
+        )
+    return replace(read, manifest=kept)
+
+
+def _unknown_groups(corpus: Manifest, unlabelled: Sequence[Manifest], settings: RunSettings) -> Iterator[str]:
+    """Say that held-out groups may be among recordings whose names give no group."""
+    own = [each for each in unlabelled if each.root.parent != settings.store.root / SYNTHESISED]
+    unknown = [clip for each in own for clip in each.clips if group_in_name(clip, settings.corpus.pattern) is None]
+    if unknown and _held_out_groups(corpus, settings):
+        yield (
+            f"The names of {counted(len(unknown), 'unlabelled clip')} give no group, so a held-out group may be among "
+            "them: name the files so that corpus.pattern finds {group} in them, and its clips are left out"
+        )
 
 
 def _source_config(source: str, own: CorpusConfig) -> CorpusConfig:

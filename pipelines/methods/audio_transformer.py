@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.methods.front_end_pictures import front_end_pictures
-from pipelines.methods.method import Line, Made, Method, Network, Row, Training
+from pipelines.methods.method import Line, Made, Method, Network, Row, Training, refuse_input
 from pipelines.methods.picture import PictureRecord
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def _describe(variant: Variant | None, line: Line) -> Method:
         features=partial(_features, name, variant),
         training=Training(option=NAME, options=_settings, loss="nats per clip", network=_network),
         shortest=_shortest,
+        require_options=partial(refuse_input, name),
         pictures=partial(_pictures, title),
     )
 
@@ -103,4 +104,5 @@ RANDOM_AUDIO_TRANSFORMER = Method(
     candidates=_candidates,
     features=_untrained_features,
     shortest=_shortest,
+    require_options=partial(refuse_input, f"random_{NAME}"),
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
+from foundation.errors import InputError
 from pipelines.methods.picture import PictureRecord
 from pipelines.store.store import Entry
 
@@ -109,6 +110,15 @@ class Method:
     def name(self) -> str:
         """The name of its row."""
         return self.row.name
+
+
+def refuse_input(name: str, options: Options) -> None:
+    """Refuse ``compare.input`` for a network without an input that can stand beside its layers, as others have."""
+    if options.compare.input:
+        raise InputError(
+            f"compare.input=true puts the input of each network beside its layers, and {name} has no such candidate: "
+            "choose compare.input=false, so that all methods are read in one way, or leave the method out"
+        )
 
 
 def describe_frame_method(row: Row, frames: Callable[[SpectrogramConfig], Frames], *, dims: int) -> Method:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Row, Training
+from pipelines.methods.method import Line, Made, Method, Row, Training, refuse_input
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
@@ -46,9 +47,10 @@ def _untrained_features(study: Study) -> Made:
 
 
 def _require_weights(options: Options) -> None:
-    """Refuse a folder of weights that do not fit, where one is given."""
+    """Refuse a folder of weights that do not fit, where one is given, and the input beside the layers."""
     from lm.baselines.ast_weights import require_weights
 
+    refuse_input("ast", options)
     own = _settings(options).model
     if own.weights is not None:
         require_weights(Path(own.weights), own.size)
@@ -75,4 +77,5 @@ RANDOM_AST = Method(
     ),
     candidates=_candidates,
     features=_untrained_features,
+    require_options=partial(refuse_input, "random_ast"),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.methods.method import Line, Made, Method, Network, Row, Training
+from pipelines.methods.method import Line, Made, Method, Network, Row, Training, refuse_input
 
 if TYPE_CHECKING:
     from pipelines.methods.study import Options, Study
@@ -36,8 +36,9 @@ def _size(settings: Callable[[Options], Wav2vec2Settings], options: Options) -> 
     return options.compare.vectors.network_size(own.layers, own.width)
 
 
-def _require_weights(options: Options) -> None:
-    """Refuse a folder of weights that cannot be used, where one is given."""
+def _require_weights(name: str, options: Options) -> None:
+    """Refuse a folder of weights that cannot be used, where one is given, and the input beside the layers."""
+    refuse_input(name, options)
     _settings(options).require_weights(options.audio.sample_rate)
 
 
@@ -116,7 +117,7 @@ WAV2VEC2 = Method(
         loss="nats per masked frame, among its negatives",
         network=_network,
     ),
-    require_options=_require_weights,
+    require_options=partial(_require_weights, "wav2vec2"),
     shortest=partial(_shortest, _settings),
 )
 RANDOM_WAV2VEC2 = Method(
@@ -129,6 +130,7 @@ RANDOM_WAV2VEC2 = Method(
     candidates=partial(_candidates, _without_weights),
     vector_size=partial(_size, _without_weights),
     features=_untrained_features,
+    require_options=partial(refuse_input, "random_wav2vec2"),
     shortest=partial(_shortest, _without_weights),
 )
 FINETUNED = Method(
@@ -156,6 +158,6 @@ FINETUNED = Method(
         loss="nats per clip",
         network=_network,
     ),
-    require_options=_require_weights,
+    require_options=partial(_require_weights, "wav2vec2_finetuned"),
     shortest=partial(_shortest, _settings),
 )

@@ -13,6 +13,7 @@ from pipelines.results.comparison_record import (
     ComparisonRecord,
     DifferenceRow,
     MethodRow,
+    few_groups,
     fold_noun,
     has_folds,
     method_of,
@@ -137,6 +138,8 @@ def _method_lines(comparison: ComparisonRecord) -> Iterator[str]:
         yield setting(comparison)
     if warning := few_clips(comparison):
         yield f"Warning: {warning}"
+    if few := few_groups(comparison):
+        yield few
     shown = comparison["methods"][:MAX_LINES]
     width = max((len(full_name(row["of"])) for row in shown), default=0)
     for row in shown:

@@ -1,6 +1,7 @@
 """The comparison of representations in ``results.json``, as the report reads it."""
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from lm.comparison import MANY_GROUPS
 from pipelines.methods.picture import PictureRecord
@@ -98,7 +99,7 @@ def references(comparison: ComparisonRecord) -> list[str]:
     return [of for of in given if method_of(comparison, of)]
 
 
-def few_groups(comparison: ComparisonRecord) -> str | None:
+def few_groups(comparison: Mapping[str, Any]) -> str | None:
     """Say what intervals over clips leave open if a single split tests few groups; None if it tests one or many."""
     groups = max((len(row.get("groups", {})) for row in comparison["methods"]), default=0)
     if comparison.get("by") != "split" or not 1 < groups < MANY_GROUPS:

@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from pipelines.methods.table import row_of
+from pipelines.results.comparison_record import few_groups
 from pipelines.store.stored_features import GPT
 
 HEADINGS = ("method", "on test", "interval", "by fold", "by seed", "macro F1", "mean AP", "ahead by", "p", "chosen")
@@ -16,9 +17,10 @@ IN_TERMINAL = ("method", "on test", "interval", "ahead by", "p", "chosen")
 
 
 def as_markdown(section: Mapping[str, Any]) -> str:
-    """Write the methods of the section "comparison" as a Markdown table, the best first."""
+    """Write the methods of the section "comparison" as a Markdown table, the best first, and what it leaves open."""
     lines = [_line(_headings(section).values()), _line(["---", *["---:"] * (len(HEADINGS) - 2), "---"])]
-    return "\n".join([*lines, *map(_line, _cells(section))]) + "\n"
+    few = few_groups(section)
+    return "\n".join([*lines, *map(_line, _cells(section)), *(["", few] if few else [])]) + "\n"
 
 
 def print_table(table: Table) -> None:

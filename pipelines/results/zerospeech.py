@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lm.comparison import FloatArray, Hits, bootstrap, difference, interval, measure
+from lm.comparison import FloatArray, Hits, bootstrap, bootstrap_pairs, difference, interval, measure
 from lm.probing.config import ProbeConfig
 from pipelines.results.figures import Figure
 from pipelines.results.zerospeech_record import AbxRecord, AdvantageRow, JudgedRow, PairTestRecord, ZerospeechRecord
@@ -50,15 +50,18 @@ def pair_test(judged: list[dict[str, Any]], config: ProbeConfig) -> PairTestReco
 
 
 def abx_test(judged: list[dict[str, Any]], config: ProbeConfig) -> AbxRecord:
-    """Average the ABX error of each pair of phones over trainings; the interval resamples pairs of phones."""
+    """Average the ABX error of each pair of phones over trainings; the interval resamples phones, with their pairs."""
     first, errors = judged[0], [each["errors"] for each in judged]
     names = first["representations"]
+    outcome = _mean_of_trainings(errors, names)
+    _, members = np.unique(first["pairs"], return_inverse=True)
+    draws = bootstrap_pairs(outcome.hits, members.reshape(-1, 2), resamples=config.resamples, seed=config.seed)
     return AbxRecord(
         phones=first["phones"],
         pairs=len(first["pairs"]),
         tokens=first["tokens"],
         voices=first["voices"],
-        representations=_summarise(errors, names, *_resample(errors, names, config), config.confidence),
+        representations=_summarise(errors, names, outcome, draws, config.confidence),
     )
 
 
@@ -89,8 +92,12 @@ def _resample(
     trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str], config: ProbeConfig
 ) -> tuple[Hits, FloatArray]:
     """Average values over trainings, and bootstrap their means over items: ``(resamples, names)``."""
-    outcome = Hits(hits=np.mean([[each[name] for name in names] for each in trainings], axis=0))
+    outcome = _mean_of_trainings(trainings, names)
     return outcome, bootstrap([outcome], resamples=config.resamples, seed=config.seed)
+
+
+def _mean_of_trainings(trainings: Sequence[Mapping[str, Sequence[float]]], names: Sequence[str]) -> Hits:
+    return Hits(hits=np.mean([[each[name] for name in names] for each in trainings], axis=0))
 
 
 def zerospeech_figures(record: ZerospeechRecord, made: Made) -> Iterator[Figure]:

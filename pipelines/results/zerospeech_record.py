@@ -42,7 +42,7 @@ class AbxRecord(TypedDict):
     pairs: int  # of phones that stand between the same neighbours
     tokens: int
     voices: int
-    representations: list[JudgedRow]  # error instead of accuracy, over pairs of phones; of: codes, gpt/layer_1 ...
+    representations: list[JudgedRow]  # error instead of accuracy; of: codes, gpt/layer_1 ...
 
 
 class ZerospeechRecord(TypedDict, total=False):

@@ -23,6 +23,7 @@ from lm.baselines.supervised import HeadConfig, LabelledSplit, loss
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
 from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
+from pipelines.stages.features import hearings_key
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms
 from pipelines.store.session import Session
@@ -112,6 +113,7 @@ def audio_transformer_features(
     options = {"method": method, "model": asdict(model), "sample_rate": sample_rate, **vectors.network_key}
     options["seed"] = None if trained else settings.fit.seed
     inputs = {"recordings": recordings_hash(manifest), "encoder": trained.key if trained else ""}
+    inputs |= hearings_key(vectors)
     recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
     reader = WaveformReader(
         root=manifest.root,

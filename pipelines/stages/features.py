@@ -263,6 +263,7 @@ def frame_features(
     """
     config = {**vectors.key, **frames.keywords, "sample_rate": sample_rate}
     inputs = {"recordings": recordings_hash(manifest), "function": text_hash(inspect.getsource(frames.func))}
+    inputs |= hearings_key(vectors)
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     work = partial(_pooled, frames, method, sample_rate, manifest.root, vectors)
 
@@ -287,6 +288,16 @@ def _pooled(
 def heard_key(heard: HeardFrames | None) -> dict[str, str]:
     """Return the input of a recipe; without other hearings there is none."""
     return {} if heard is None else {"heard": heard.key}
+
+
+def hearings_key(vectors: VectorConfig) -> dict[str, str]:
+    """Return the input of a recipe of a method that reads recordings; a single hearing adds nothing.
+
+    The numbers of `VectorConfig.key` do not say what the hearings are.
+    """
+    if vectors.hearings == 1:
+        return {}
+    return {"hearings": text_hash(repr(hearings(vectors.hearings, spread=vectors.hearing_rates)))}
 
 
 def _named(of: str, plain: str) -> dict[str, object]:

@@ -22,6 +22,7 @@ from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
 from lm.baselines.supervised import LabelledSplit, loss
 from lm.vectors import ONE_HEARING, VectorConfig
+from pipelines.stages.features import hearings_key
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
@@ -106,7 +107,7 @@ def ast_features(
     method = "ast" if ast_entry or config.weights else "random_ast"
     options = {"method": method, "model": _sizes(config), **vectors.key, "seed": seed}
     weights = ast_entry.key if ast_entry else weights_hash(config.weights)
-    inputs = {"recordings": recordings_hash(manifest), "weights": weights}
+    inputs = {"recordings": recordings_hash(manifest), "weights": weights, **hearings_key(vectors)}
     recipe = Recipe(f"{method}_features", 1, config=options, inputs=inputs)
     reader = AstReader(
         root=manifest.root,

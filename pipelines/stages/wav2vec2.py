@@ -31,6 +31,7 @@ from lm.baselines.wav2vec2 import (
     save_pretrained,
 )
 from lm.vectors import ONE_HEARING, VectorConfig
+from pipelines.stages.features import hearings_key
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import unlabelled_entry
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
@@ -289,7 +290,7 @@ def speech_features(
     A clip is in memory as a whole. Models that were trained on no clip of the corpus give all folds the same entry.
     """
     config = {"method": method, **vectors.network_key, "sample_rate": sample_rate}
-    inputs = {"recordings": recordings_hash(manifest), "body": body.key}
+    inputs = {"recordings": recordings_hash(manifest), "body": body.key, **hearings_key(vectors)}
     recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     reader = SpeechReader(
         root=manifest.root,

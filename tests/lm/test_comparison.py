@@ -1,6 +1,7 @@
 """Means over folds, paired bootstrap, average precision: against loops, and what must hold of any figures."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from lm.comparison import (
     Ratios,
     average_precision,
     bootstrap,
+    bootstrap_pairs,
     by_fold,
     difference,
     interval,
@@ -80,6 +82,28 @@ def test_whole_groups_are_drawn_as_loops_draw_them() -> None:
         clips = [clip for group in drawn for clip in range(10) if groups[clip] == group]
         expected.append([fold.hits[method, clips].mean() for method in range(3)])
     np.testing.assert_allclose(bootstrap([fold], resamples=20, seed=5, groups=[groups]), expected)
+
+
+def test_pairs_are_drawn_by_their_members_as_loops_draw_them() -> None:
+    values, members = np.random.default_rng(0).random((2, 4)), np.array([[0, 1], [0, 2], [1, 3], [2, 3]])
+    rng, expected = np.random.default_rng(5), []
+    for _ in range(30):
+        drawn = [one for one, count in enumerate(rng.multinomial(4, [1 / 4] * 4)) for _ in range(count)]
+        met = [pair for a in drawn for b in drawn for pair in range(4) if [a, b] == members[pair].tolist()]
+        if met:
+            expected.append([values[method, met].mean() for method in range(2)])
+    assert len(expected) < 30  # some draws have no pair
+    np.testing.assert_allclose(bootstrap_pairs(values, members, resamples=30, seed=5), expected)
+
+
+def test_pairs_with_shared_members_say_less_than_as_many_independent_ones() -> None:
+    """Each of 20 things makes all of its 19 pairs easier or harder; the mean then varies as that of 20 things."""
+    ease = np.random.default_rng(0).normal(size=20)
+    members = np.array(list(combinations(range(20), 2)))
+    values = ease[members].sum(1)[None]
+    spread = bootstrap_pairs(values, members, resamples=2000, seed=0).std()
+    assert spread == pytest.approx(2 * ease.std() / np.sqrt(20), rel=0.2)
+    assert spread > 2.5 * bootstrap([Hits(hits=values)], resamples=2000, seed=0).std()
 
 
 def test_clips_of_few_groups_say_less_than_as_many_independent_clips() -> None:

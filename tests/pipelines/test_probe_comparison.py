@@ -190,6 +190,7 @@ def test_clips_of_many_speakers_are_drawn_by_speaker(speakers: int, resampled: s
     assert found["resampled"] == resampled
     assert found["methods"][0]["value"] == 1 - 1 / speakers
     assert (few_groups(found) is not None) == (speakers == 5)
+    assert ("come from 5 groups" in as_markdown(found)) == (speakers == 5)
 
 
 def test_speakers_who_are_all_understood_count_once_each() -> None:

@@ -18,7 +18,7 @@ from lm.finetuning.figures import Figure, FigureConfig, figure
 from lm.finetuning.heads.clip_head import ClipHead
 from lm.finetuning.task import Probed, Row
 from lm.pooling import FloatArray, Means
-from lm.probing.config import ProbeConfig
+from lm.probing.config import FEWEST_RESAMPLES, ProbeConfig
 from lm.probing.probe import probe_method
 from lm.probing.task import BoolArray, ProbeTask
 from lm.sequences import IndexArray
@@ -154,7 +154,9 @@ class ClassificationTask:
         task = ProbeTask(
             classes=self.classes, targets=truth, rows=rows, multi_label=self.multi_label, unlabelled=0, notices=()
         )
-        winner = probe_method(candidates, task, replace(config, resamples=1), of="probe", threads=threads).winner
+        winner = probe_method(
+            candidates, task, replace(config, resamples=FEWEST_RESAMPLES), of="probe", threads=threads
+        ).winner
         # Values of ridge regression are no probabilities; to cut them off at 0 and 1 would make the surest ones equal.
         values = winner.scores - (0.5 if self.multi_label else 0)
         outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(winner.scores)

@@ -84,7 +84,7 @@ def test_nothing_is_learned_from_what_is_held_out(split: str) -> None:
     features = _separable(task) + _noise(task)
     changed = features.copy()
     changed[task.rows[split]] += 100
-    one, other = (probe(x, task, ProbeConfig(tries=1, resamples=5), of="x") for x in (features, changed))
+    one, other = (probe(x, task, ProbeConfig(tries=1, resamples=10), of="x") for x in (features, changed))
     if split == "validation":
         np.testing.assert_array_equal(one.scores, other.scores)
     else:

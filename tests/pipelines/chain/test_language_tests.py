@@ -13,7 +13,7 @@ from audio.recordings.embedded import EmbeddedConfig, speak
 from foundation.errors import InputError
 from lm.model import LanguageModel
 from pipelines.chain.language_tests import require_language_tests
-from pipelines.results.zerospeech import pair_test, zerospeech_figures
+from pipelines.results.zerospeech import abx_test, pair_test, zerospeech_figures
 from pipelines.settings.run import RunSettings, run_settings
 from pipelines.stages.zerospeech import MODELS, ZerospeechConfig
 from pipelines.store.store import Entry
@@ -105,6 +105,25 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     for number, entries in enumerate(made.values()):
         entries["spoken_pairs"] = Entry(stage="spoken_pairs", key=str(number), folder=Path(), reused=False)
     assert {figure.seeds for figure in zerospeech_figures({"pairs": record}, made)} == {2}
+
+
+def test_the_interval_of_abx_errors_resamples_phones() -> None:
+    """Phone c is never told apart from a and b, which are; so much hangs on whether c is drawn."""
+    judged: dict[str, Any] = {
+        "representations": ["codes"],
+        "phones": 3,
+        "pairs": [["a", "b"], ["a", "c"], ["b", "c"]],
+        "tokens": 9,
+        "voices": 2,
+        "errors": {"codes": [0.0, 0.5, 0.5]},
+    }
+    config = run_settings(composed(Path("store"), "probe.resamples=2000", "probe.confidence=0.6")).probe
+    (row,) = abx_test([judged], config)["representations"]
+    assert row["value"] == pytest.approx(1 / 3)
+    drawn = [[*map("".join(each).count, "abc")] for each in product("abc", repeat=3)]
+    weights = np.array([[a * b, a * c, b * c] for a, b, c in drawn if a * b + a * c + b * c])
+    means = weights @ [0.0, 0.5, 0.5] / weights.sum(1)  # of all samples with two phones or more
+    assert [row["low"], row["high"]] == pytest.approx(np.quantile(means, [0.2, 0.8]), abs=1e-9)
 
 
 def settings(*words: str) -> RunSettings:

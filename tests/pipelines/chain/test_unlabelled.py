@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from audio.recordings.manifest import SPLITS, Manifest, read_manifest, read_rejected, write_manifest
+from audio.recordings.manifest import SPLITS, Clip, Manifest, Split, read_manifest, read_rejected, write_manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from pipelines.chain.corpus import MANIFEST, REJECTED, Corpus
@@ -125,6 +125,46 @@ def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Pat
     shutil.copytree(one, two)
     with pytest.raises(InputError, match=r"unlabelled=.*two: the corpus or an earlier folder has all of its files"):
         read(settings, tmp_path, corpus)
+
+
+GROUPED = ("corpus.pattern='{label}_{group}_*.wav'", "corpus.labels=pattern")
+
+
+def of_speakers(root: Path, **splits: Split) -> Manifest:
+    """A corpus with a clip of each speaker, in a split."""
+    clips = [
+        Clip(path=f"yes_{name}_0.wav", num_samples=9, sample_rate=9, size=0, sha256=name, group=name, split=split)
+        for name, split in splits.items()
+    ]
+    return Manifest(root=root, clips=tuple(clips))
+
+
+def test_other_recordings_of_held_out_speakers_are_left_out(tmp_path: Path) -> None:
+    names = [f"{word}_{name}_{take}.wav" for word in ("no", "yes") for name in ("ann", "bob", "cat") for take in (3, 4)]
+    source = sounds(tmp_path / "more", *names, "noise.wav")
+    corpus = of_speakers(tmp_path, ann="train", bob="validation", cat="test")
+    settings = settings_of(tmp_path, f"unlabelled={source}", *GROUPED)
+    (found,) = read(settings, tmp_path, corpus)
+    assert {clip.path.split("_")[1] for clip in found.clips if "_" in clip.path} == {"ann"}
+    assert len(found.clips) == 5  # and the noise, of which nothing is known
+    own = Corpus(name="own", manifest=corpus, rejected=(), notices=())
+    (_, unknown) = noted(own, [found], settings).notices
+    assert unknown.startswith("The names of 1 unlabelled clip give no group, so a held-out group may be among them")
+    folds = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
+    (rest,) = read(settings_of(tmp_path, f"unlabelled={source}", *GROUPED, *folds), tmp_path, corpus)
+    assert [clip.path for clip in rest.clips] == ["noise.wav"]  # each speaker is held out once
+    (source / "noise.wav").unlink()
+    with pytest.raises(InputError, match=r"unlabelled=.*more: all of its recordings are of groups that are held out"):
+        read(settings_of(tmp_path, f"unlabelled={source}", *GROUPED, *folds), tmp_path, corpus)
+
+
+def test_recordings_of_all_speakers_stay_where_no_speaker_is_held_out(tmp_path: Path) -> None:
+    source = sounds(tmp_path / "more", "no_ann_3.wav", "no_bob_3.wav")
+    corpus = of_speakers(tmp_path, ann="train", bob="test")
+    settings = settings_of(tmp_path, f"unlabelled={source}", *GROUPED, "corpus.split.shared_groups=true")
+    (found,) = read(settings, tmp_path, corpus)
+    assert len(found.clips) == 2
+    assert len(noted(Corpus(name="own", manifest=corpus, rejected=()), [found], settings).notices) == 1
 
 
 def test_hours_limit_all_folders_together(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which folds and seeds a run compares over."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from pipelines.methods.table import METHODS, inputs_of
 from pipelines.settings.comparison import ComparisonConfig
+from pipelines.settings.run import run_settings
+from tests.pipelines.tiny_chain import composed
 
 GROUPS = ("a", "b", "c", "d")
 
@@ -91,6 +94,17 @@ def test_an_input_beside_no_candidate_is_refused() -> None:
     with pytest.raises(InputError, match=r"add together to compare\.layers, or choose compare\.input=false"):
         config(layers=("last",), input=True)
     assert config(layers=("last", "together"), input=True).input
+
+
+WITHOUT_INPUT = [name for name in METHODS if re.search("wav2vec2|ast$|audio_transformer", name)]
+
+
+@pytest.mark.parametrize("name", WITHOUT_INPUT)
+def test_an_input_that_a_network_does_not_have_is_refused(name: str, tmp_path: Path) -> None:
+    words = (f"compare.methods=[log_mel,{name}]", "compare.layers=[last,together]")
+    run_settings(composed(tmp_path, *words))
+    with pytest.raises(InputError, match=rf"and {name} has no such candidate: choose compare\.input=false"):
+        run_settings(composed(tmp_path, *words, "compare.input=true"))
 
 
 def test_inputs_of_networks_are_methods() -> None:

@@ -11,10 +11,12 @@ import torch
 from safetensors.numpy import load_file
 
 from audio.reading import read
+from audio.recordings.hearings import hearings
 from audio.recordings.manifest import Clip, Manifest
 from foundation.errors import InputError
 from foundation.progress import Terminal
 from lm.pooling import POOLINGS, FloatArray, pool
+from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.features import frame_features
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -39,12 +41,12 @@ def manifest(tmp_path: Path) -> Manifest:
     return Manifest(root=tmp_path, clips=tuple(clips))
 
 
-def made(manifest: Manifest, store: Path, frames: partial[FloatArray]) -> Entry:
+def made(manifest: Manifest, store: Path, frames: partial[FloatArray], vectors: VectorConfig = ONE_HEARING) -> Entry:
     terminal = Terminal(silent=True)
     session = Session(
         store=Store(store), gang=Alone(torch.device("cpu")), terminal=terminal, folder=store.parent, workers=1
     )
-    return frame_features(session, manifest, frames, method="levels", sample_rate=4000)
+    return frame_features(session, manifest, frames, method="levels", sample_rate=4000, vectors=vectors)
 
 
 def test_frames_of_each_clip_are_pooled(manifest: Manifest, tmp_path: Path) -> None:
@@ -54,6 +56,17 @@ def test_frames_of_each_clip_are_pooled(manifest: Manifest, tmp_path: Path) -> N
         frames = levels(read(manifest.root / clip.path, 4000).samples, hop=40)
         for pooling in POOLINGS:
             np.testing.assert_array_equal(tensors[f"levels:{pooling}"][row], pool(frames, pooling))
+
+
+def test_the_pooled_frames_of_all_hearings_are_averaged(manifest: Manifest, tmp_path: Path) -> None:
+    vectors, frames = VectorConfig(hearings=3, poolings=("mean", "max")), partial(levels, hop=40)
+    tensors = load_file(made(manifest, tmp_path / "store", frames, vectors).folder / "features.safetensors")
+    for row, clip in enumerate(manifest.clips):
+        heard = [levels(each.samples(manifest.root, clip, 4000), hop=40) for each in hearings(3, spread=0.25)]
+        assert len({len(each) for each in heard}) > 1  # slower and faster
+        for pooling in vectors.poolings:
+            wanted = np.mean([pool(each, pooling) for each in heard], axis=0)
+            np.testing.assert_allclose(tensors[f"levels:{pooling}"][row], wanted, rtol=1e-6)
 
 
 def test_folds_share_them_and_other_options_do_not(manifest: Manifest, tmp_path: Path) -> None:

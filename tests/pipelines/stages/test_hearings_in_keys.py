@@ -1,0 +1,92 @@
+"""Features that were computed with other hearings are not reused, whatever the method."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from audio.recordings.manifest import Clip, Manifest
+from audio.waveform import FloatArray
+from lm.baselines.spectrogram_transformer import AstConfig
+from lm.vectors import VectorConfig
+from pipelines.settings.run import run_settings
+from pipelines.stages.audio_transformer import AudioTransformerSettings, audio_transformer_features
+from pipelines.stages.features import frame_features
+from pipelines.stages.soft_codes import filtered_features
+from pipelines.stages.spectrogram_transformer import ast_features
+from pipelines.stages.stored_arrays import heard_frames, open_heard
+from pipelines.stages.wav2vec2 import Body, speech_features
+from pipelines.store.session import Session
+from pipelines.store.store import Entry, Recipe
+from tests.pipelines.tiny import save_tokenizer, session_of, sweep
+from tests.pipelines.tiny_chain import composed
+
+RATE = 4000
+Features = Callable[[Session, Manifest, VectorConfig, Path], object]
+
+
+class MadeError(Exception):
+    """Ends a stage once its recipe is known."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe.stage)
+        self.recipe = recipe
+
+
+def _frames(samples: FloatArray) -> FloatArray:
+    return samples[:, None]
+
+
+def _of_frames(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
+    return frame_features(session, manifest, partial(_frames), method="mfcc", sample_rate=RATE, vectors=vectors)
+
+
+def _of_a_speech_model(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
+    body = Body(folder=folder, key="body")
+    return speech_features(session, manifest, body, method="wav2vec2", sample_rate=RATE, vectors=vectors)
+
+
+def _of_ast(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
+    return ast_features(session, manifest, None, AstConfig(layers=(1,), patches=4), vectors=vectors)
+
+
+def _of_audio_transformer(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
+    own = run_settings(composed(folder)).group(AudioTransformerSettings)
+    return audio_transformer_features(session, manifest, "random", None, own, RATE, vectors)
+
+
+def _of_filtered_codes(session: Session, manifest: Manifest, vectors: VectorConfig, folder: Path) -> object:
+    audio = save_tokenizer(folder, seed=0, mels=8).config.audio
+    made = [Entry(stage=name, key=name, folder=folder / name, reused=True) for name in ("tokenizer", "lm")]
+    heard = open_heard(heard_frames(session, manifest, audio, vectors), vectors)
+    return filtered_features(session, manifest, *made, vectors, heard)
+
+
+@pytest.mark.parametrize(
+    "features", [_of_frames, _of_a_speech_model, _of_ast, _of_audio_transformer, _of_filtered_codes]
+)
+def test_other_hearings_have_other_keys(features: Features, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(0.5, RATE), RATE)
+    clip = Clip(path="a.wav", num_samples=RATE // 2, sample_rate=RATE, size=0, sha256="a")
+    manifest = Manifest(root=tmp_path, clips=(clip,))
+    known, obtain = session_of(tmp_path / "store"), Session.obtain
+
+    def stop(session: Session, recipe: Recipe, *args: object, **options: object) -> Entry:
+        if recipe.stage == "heard_frames":
+            return obtain(session, recipe, *args, **options)  # type: ignore[arg-type]  # as they were given
+        raise MadeError(recipe)
+
+    def key(vectors: VectorConfig) -> str:
+        with pytest.raises(MadeError) as made:
+            features(known, manifest, vectors, tmp_path)
+        return made.value.recipe.key
+
+    monkeypatch.setattr(Session, "obtain", stop)
+    several = VectorConfig(hearings=3)
+    before = [key(VectorConfig()), key(several)]
+    monkeypatch.setattr("audio.recordings.hearings.LATEST", 0.08)  # as if a new version had other hearings
+    after = [key(VectorConfig()), key(several)]
+    assert after[0] == before[0]
+    assert len({*before, *after}) == 3
