@@ -23,6 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 LEGEND_LETTERS = 46  # that fit beside each other
 LEGEND_ROW = 15.75  # CSS pixels
 LEGEND_ROWS = 3  # for which a chart of curves has room; each other row makes it higher
+TITLE_LENGTH = 26  # characters that fit above a panel of two columns
 SMALL = 8.5  # CSS pixels, of a heat map's labels
 SHADES = 48  # of a colour map; more cannot be told apart and make the page larger
 
@@ -144,7 +145,8 @@ def curve_chart(panels: Sequence[Panel], *, name: str, title: str, height: float
         grid = figure.subplots(rows, columns, squeeze=False, sharex=columns == 1, sharey=columns > 1)
         for axes, panel in zip(grid.flat, panels, strict=False):
             _draw_panel(axes, panel)
-            _write_title(axes, panel.title, with_legend=columns == 1)
+            shown = panel.title if columns == 1 else shortened(panel.title, TITLE_LENGTH)
+            _write_title(axes, shown, with_legend=columns == 1)
         for axes, panel in zip(grid.flat, panels, strict=False):
             if panel.percent:
                 _end_at_100_percent(axes.yaxis)
