@@ -11,10 +11,14 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from logging import ERROR
 from pathlib import Path
+from shutil import copy
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from audio.speech_models.convolutions import Convolutions
@@ -22,7 +26,7 @@ from audio.speech_models.description import REMEDY, describe_speech_model
 from audio.waveform import FloatArray
 from foundation.devices import copy_to
 from foundation.errors import InputError
-from foundation.saved_models import WEIGHTS, require_finite, whole
+from foundation.saved_models import CONFIG, WEIGHTS, require_finite, whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -161,7 +165,7 @@ def load_transformer(
         auto: the class of transformers that loads such models, such as `AutoModel`.
         folder: of the model.
         option: names the folder in messages.
-        new: beginnings of the names of weights that the folder may lack; these follow from the seed.
+        new: beginnings of the names of weights that follow from the seed, whether the folder has such weights or not.
         seed: of those weights.
         changes: to the model's config.
 
@@ -175,20 +179,36 @@ def load_transformer(
         config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, layerdrop=0.0, mask_feature_prob=0.0, **changes
         )
-        model, found = auto.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        with _without(folder, new) as place:
+            model, found = auto.from_pretrained(
+                place,
+                config=config,
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
         lacking = [name for name in found["missing_keys"] if not name.startswith((*new, MASK_EMBEDDING))]
         if lacking:
             raise InputError(f"{WEIGHTS} has no tensor {min(lacking)!r}")
         require_finite(model.state_dict())
     return cast("PreTrainedModel", model.eval())
+
+
+@contextmanager
+def _without(folder: Path, beginnings: Collection[str]) -> Iterator[Path]:
+    """Give a folder with the same weights but those whose names begin so: a copy, if there are such weights."""
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        names = list(file.keys())
+        kept = [name for name in names if not name.startswith((*beginnings,))]
+        if kept == names:
+            yield folder
+            return
+        with TemporaryDirectory() as place:
+            copy(folder / CONFIG, place)
+            save_file({name: file.get_tensor(name) for name in kept}, Path(place) / WEIGHTS, metadata={"format": "pt"})
+            yield Path(place)
 
 
 def load_speech_encoder(

@@ -34,6 +34,7 @@ Variant = Literal["plain", "pooling", "wavelet"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 States = tuple[Tensor, Tensor]  # (batch, time, width), and the number of steps of each clip (batch,)
 KIND = ModelKind(name="Audio Transformer", part="audio_transformer", key="audio_transformer")
+MOST_LEVELS = 16  # windows of up to 32,768 patches, to which shorter clips are padded
 FIRST_FILTERS = 0.3  # share of PyTorch's initial weights: noise of full size would hide what filters learn
 REMEDY = "make it again"  # in messages about damaged files
 QUIETEST = 1e-4  # root mean square, of full scale: a softer clip is amplified as one of this level
@@ -62,7 +63,7 @@ class AudioTransformerConfig:
         if self.width % (2 * self.heads):
             rule = f"choose a multiple of {2 * self.heads}, twice model.heads"
             raise InputError(f"model.width is {self.width}; {rule}")
-        most = self.width // 2
+        most = min(self.width // 2, MOST_LEVELS)
         require(self.wavelet_levels <= most, "model.wavelet_levels", self.wavelet_levels, f"choose at most {most}")
         rule = f"choose a multiple of {self.reduction}, as the last layer has a state for {self.reduction} patches"
         require(self.patches > 0 and self.patches % self.reduction == 0, "model.patches", self.patches, rule)

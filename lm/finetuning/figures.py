@@ -1,20 +1,23 @@
-"""Figures of predictions on test clips, each with a bootstrap interval over the clips."""
+"""Figures of predictions on test clips, each with a bootstrap interval over the clips, or over their groups."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from foundation.ranges import require
 from foundation.seeds import require_seed
-from lm.comparison import Outcome, bootstrap, measure, outcome_interval
+from lm.comparison import IndexArray, Outcome, bootstrap, measure, outcome_interval
+
+Groups = Sequence[IndexArray]  # of the test clips, if whole groups are resampled: `lm.comparison.whole_groups`
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureConfig:
     """Options of the figures."""
 
-    resamples: int = 1000  # of the test clips
+    resamples: int = 1000  # of the test clips, or of their groups
     confidence: float = 0.95  # probability mass of all intervals
     seed: int = 0
 
@@ -31,7 +34,7 @@ class Figure:
 
     name: str
     value: float
-    low: float  # bootstrap interval over clips
+    low: float  # bootstrap interval over clips, or over their groups
     high: float
     percent: bool = False  # whether it is a share, which is shown in percent
 
@@ -46,10 +49,17 @@ class Figure:
         return {"name": self.name} | {end: value if math.isfinite(value) else None for end, value in numbers.items()}
 
 
-def figure(name: str, outcome: Outcome, config: FigureConfig, *, percent: bool = False) -> Figure:
-    """Measure the outcome of one method."""
-    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed)[:, 0]
+def figure(
+    name: str,
+    outcome: Outcome,
+    config: FigureConfig,
+    groups: Groups | None = None,
+    *,
+    percent: bool = False,
+) -> Figure:
+    """Measure the outcome of one method; with ``groups``, whole groups are resampled."""
+    draws = bootstrap([outcome], resamples=config.resamples, seed=config.seed, groups=groups)[:, 0]
     known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
     value = float(measure(outcome)[0, 0])
-    low, high = outcome_interval([outcome], known, config.confidence) if len(known) else (value, value)
+    low, high = outcome_interval([outcome], known, config.confidence, groups=groups) if len(known) else (value, value)
     return Figure(name=name, value=value, low=low, high=high, percent=percent)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from audio.recordings.description import LabelType
-from lm.finetuning.figures import Figure, FigureConfig
+from lm.finetuning.figures import Figure, FigureConfig, Groups
 from lm.pooling import FloatArray
 from lm.probing.config import ProbeConfig
 from lm.probing.task import BoolArray
@@ -48,8 +48,17 @@ class Task(Protocol):
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Convert the outputs of clips to rows of a table; the first column is the prediction."""
 
-    def figures(self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig) -> tuple[Figure, ...]:
-        """Measure the outputs for clips with these labels; the first figure is the one that is compared."""
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
+        """Measure the outputs for clips with these labels; the first figure is the one that is compared.
+
+        With ``groups``, whole groups of clips are resampled.
+        """
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
         """Return the outputs ``(steps, width)`` that answer every clip alike: the best answer without its sound."""

@@ -11,7 +11,9 @@ from audio.reading import resampled_length
 from audio.recordings.manifest import SPLITS, Clip, Manifest, Rejected, Split
 from foundation.errors import InputError
 from foundation.text import counted
+from lm.comparison import whole_groups
 from lm.finetuning.body import Body
+from lm.finetuning.figures import Groups
 from lm.finetuning.task import HeadOptions, Task
 from lm.sequences import IndexArray
 from pipelines.store.store import text_hash
@@ -34,6 +36,11 @@ class LabelledClips:
         """The rows of each split."""
         splits = np.array([clip.split for clip in self.manifest.clips])
         return {split: np.flatnonzero(splits == split) for split in SPLITS}
+
+    @cached_property
+    def test_groups(self) -> Groups | None:
+        """The group of each test clip, if there are so many that whole groups are resampled."""
+        return whole_groups([self.manifest.clips[row].group for row in self.rows["test"]])
 
     def labels_of(self, rows: IndexArray) -> list[str]:
         """Return the labels of some clips."""

@@ -23,6 +23,7 @@ from lm.finetuning.task import HeadOptions
 from lm.probing.config import ProbeConfig
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.completed import EMBEDDED
+from pipelines.settings.gang import require_equal_share
 from pipelines.settings.own_options import own_options
 from pipelines.settings.parallel import require_processes
 from pipelines.store.run_folder import require_output
@@ -94,6 +95,8 @@ class CommandConfig:
         require(len({*self.beside}) == len(self.beside), "beside", list(self.beside), "name each once")
         rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
         require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
+        rule = "the head says whether clips have several labels: head.label_separator"
+        require(self.probe.label_separator is None, "probe.label_separator", self.probe.label_separator, rule)
         require_seeds(self.seed, self.seeds)
         require_processes(workers=self.workers, threads=self.threads)
 
@@ -120,6 +123,13 @@ class FinetuneSettings:
                 f"head={self.head} learns numbers, and embedded.label is {embedded.label}; choose "
                 f"{' or '.join(NUMBERS)}, or recordings of your own: corpus.table=FILE"
             )
+        if self.head_options.reads_whole_clips and corpus.segment_seconds is not None:
+            raise InputError(
+                f"corpus.segment_seconds is {corpus.segment_seconds:g}, but head={self.head} learns the whole text of "
+                "a clip, and each segment would have the text of its recording: leave it out, or give a corpus.table "
+                "with the columns start and end, and the text of each part"
+            )
+        require_equal_share("body.batches", self.body.batches.batch_size, accumulation=self.body.fit.accumulation)
 
 
 def finetune_settings(config: Mapping[str, object]) -> FinetuneSettings:

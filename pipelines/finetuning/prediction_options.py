@@ -6,9 +6,9 @@ from pathlib import Path
 from foundation.devices import Device
 from foundation.errors import InputError
 from foundation.hub import is_on_hub
-from foundation.json_values import find_object
 from foundation.ranges import require
 from pipelines.commandline.outputs import require_kind
+from pipelines.store.run_folder import is_finetuned
 
 TABLES = (".tsv", ".json", ".parquet")
 
@@ -39,7 +39,7 @@ class PredictConfig:
         if not self.model.is_dir():
             state = "is a file" if self.model.exists() else "does not exist"
             raise InputError(f"model={self.model} {state}; name a folder that wordless finetune wrote")
-        if "head" not in (find_object(self.model / "config.json") or {}):
+        if not is_finetuned(self.model):
             raise InputError(
                 f"model={self.model} holds no fine-tuned model; name a folder that wordless finetune wrote, such as "
                 "one in the folder finetuned of a run"

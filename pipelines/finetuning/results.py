@@ -33,7 +33,7 @@ def write_results(
     folder, command = session.folder, study.settings.command
     labels, rows = study.clips.labels_of, study.clips.rows
     baseline = [study.task.constant(labels(rows["train"]))] * len(rows["test"])
-    constant = study.task.figures(baseline, labels(rows["test"]), command.figures)
+    constant = study.task.figures(baseline, labels(rows["test"]), command.figures, study.clips.test_groups)
     table = summary(trials, constant, confidence=command.figures.confidence)
     saved = next(trial for trial in trials if trial.arm == "finetuned" and trial.share == command.shares[-1])
     source = provenance(command_line("finetune"), config, session.gang, [saved.entry])

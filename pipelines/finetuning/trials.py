@@ -131,7 +131,7 @@ def _trial(session: Session, study: Study, draw: Draw, arm: Arm) -> Trial:
         task=draw.task,
         entry=entry,
         outputs=outputs,
-        figures=draw.task.figures(outputs, study.clips.labels_of(test), command.figures),
+        figures=draw.task.figures(outputs, study.clips.labels_of(test), command.figures, study.clips.test_groups),
         chosen=chosen,
     )
 

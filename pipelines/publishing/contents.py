@@ -13,9 +13,9 @@ from typing import Any, get_args
 from foundation.errors import InputError
 from foundation.files import open_regular
 from foundation.hub import CONFIG
-from foundation.json_values import find_object
 from pipelines.commandline.claims import is_held
 from pipelines.publishing.options import Part
+from pipelines.store.run_folder import is_finetuned
 
 RESULTS = "results.json"  # is written last
 CARD = "README.md"
@@ -35,11 +35,6 @@ class Publication:
     def contents(self) -> dict[str, Path | bytes]:
         """All files, the card first."""
         return {CARD: self.card.encode(), **self.files}
-
-
-def is_finetuned(run: Path) -> bool:
-    """Return whether a folder is a fine-tuned model, whose config.json is written last."""
-    return "head" in (find_object(run / CONFIG) or {})
 
 
 def require_finished(run: Path) -> None:

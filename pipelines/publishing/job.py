@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from foundation.text import counted, escape
-from pipelines.publishing.contents import is_finetuned
 from pipelines.publishing.finetuned import finetuned
 from pipelines.publishing.options import PublishConfig
 from pipelines.publishing.upload import upload
 from pipelines.publishing.whole_run import whole_run
+from pipelines.store.run_folder import is_finetuned
 
 
 def publish_models(settings: PublishConfig) -> None:

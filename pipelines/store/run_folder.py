@@ -27,6 +27,11 @@ FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
 Part = Literal["tokenizer", "lm", "vocoder", "wav2vec2", "audio_transformer"]
 
 
+def is_finetuned(folder: Path) -> bool:
+    """Return whether a folder is a fine-tuned model, whose config.json is written last."""
+    return {"body", "head"} <= {*(find_object(folder / "config.json") or {})}
+
+
 def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
     """Return the folder of one part that a run made, for its ``from_pretrained``.
 
@@ -39,7 +44,7 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
         raise InputError(f"model={model} {state}; name the folder of a run, such as model=runs/<date>_<time>")
     if (model / part / "config.json").is_file():
         return model / part
-    if "head" in (find_object(model / "config.json") or {}):
+    if is_finetuned(model):
         raise InputError(
             f"model={model} is a fine-tuned model, and holds no {part}; name the folder of a run, or call wordless "
             "predict"

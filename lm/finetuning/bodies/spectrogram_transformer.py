@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from audio.waveform import FloatArray
 from foundation.arrays import Array
 from foundation.ranges import require
+from foundation.saved_models import learned_labels
 from lm.baselines.ast_features import stored_pieces
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, LAYERS, layer_norm_epsilon, weights_hash
 from lm.baselines.augmentation import AugmentationConfig, augmenting
@@ -169,4 +170,5 @@ class AstOptions:
             weights=folder,
             fingerprint="" if folder is None else weights_hash(str(folder))[:16],
             change=augmenting(self.augmentation, std=std),
+            learned_labels=folder is not None and learned_labels(folder),
         )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from audio.speech_models.architecture import Architecture
 from audio.speech_models.encoder import MASK_EMBEDDING, PIECE_FRAMES, SpeechEncoder
 from foundation.ranges import require
-from foundation.saved_models import hugging_face_hash
+from foundation.saved_models import hugging_face_hash, learned_labels
 from lm.baselines.masking import NO_MASKS, MaskConfig, training_masks
 from lm.baselines.wav2vec2 import Wav2vec2Config, transformers_config
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
@@ -156,6 +156,7 @@ class Wav2vec2Options:
             weights=folder,
             fingerprint="" if folder is None else hugging_face_hash(folder)[:16],
             change=augmenting_waveforms(self.augmentation),
+            learned_labels=folder is not None and learned_labels(folder),
         )
 
     def _architecture(self, folder: Path | None) -> Architecture:

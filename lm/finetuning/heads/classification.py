@@ -14,7 +14,7 @@ from foundation.ranges import require
 from foundation.text import counted
 from lm.baselines.supervised import class_scores, class_targets
 from lm.comparison import Decisions, Hits, Rankings
-from lm.finetuning.figures import Figure, FigureConfig, figure
+from lm.finetuning.figures import Figure, FigureConfig, Groups, figure
 from lm.finetuning.heads.clip_head import ClipHead
 from lm.finetuning.task import Probed, Row
 from lm.pooling import FloatArray, Means
@@ -129,16 +129,22 @@ class ClassificationTask:
         """
         return [self._row(scores) for scores in self._scores(outputs)]
 
-    def figures(self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig) -> tuple[Figure, ...]:
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
         """Measure accuracy, or mean average precision for several labels; and the mean F1 score over classes."""
         scores, truth = self._scores(outputs), self._truth(labels)
         answers = scores > 0.5 if self.multi_label else np.eye(len(self.classes), dtype=bool)[scores.argmax(1)]
-        macro = figure("macro F1", Decisions(truth=truth, chosen=answers[None]), config)
+        macro = figure("macro F1", Decisions(truth=truth, chosen=answers[None]), config, groups)
         if self.multi_label:
             ranking = Rankings(truth=truth, scores=scores[None, None])
-            return figure("mean average precision", ranking, config, percent=True), macro
+            return figure("mean average precision", ranking, config, groups, percent=True), macro
         hits = truth[np.arange(len(truth)), scores.argmax(1)].astype(np.float64)
-        return figure("accuracy", Hits(hits=hits[None]), config, percent=True), macro
+        return figure("accuracy", Hits(hits=hits[None]), config, groups, percent=True), macro
 
     def probe(
         self,

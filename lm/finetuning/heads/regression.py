@@ -12,7 +12,7 @@ from audio.recordings.description import LabelType, number_of
 from foundation.errors import InputError
 from foundation.ranges import require
 from lm.comparison import Predictions, Ratios
-from lm.finetuning.figures import Figure, FigureConfig, figure
+from lm.finetuning.figures import Figure, FigureConfig, Groups, figure
 from lm.finetuning.heads.clip_head import ClipHead
 from lm.finetuning.task import Probed, Row
 from lm.pooling import FloatArray, Means
@@ -101,12 +101,18 @@ class RegressionTask:
         """Give the number of each clip, in the units of the labels."""
         return [{"value": float(value)} for value in self._values(outputs)]
 
-    def figures(self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig) -> tuple[Figure, ...]:
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
         """Measure the coefficient of determination (R2) and the mean absolute error, in the units of the labels."""
         predicted, truth = self._values(outputs), _numbers(labels)
         fit = Predictions(truth=truth, predicted=predicted[None])
         errors = Ratios(parts=np.abs(predicted - truth)[None], wholes=np.ones(len(truth)))
-        return figure("R2", fit, config), figure("mean absolute error", errors, config)
+        return figure("R2", fit, config, groups), figure("mean absolute error", errors, config, groups)
 
     def probe(
         self,

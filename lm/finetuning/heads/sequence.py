@@ -25,7 +25,7 @@ from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from lm.comparison import Hits, Ratios
 from lm.finetuning.beam_search import beam_search, require_decoder
-from lm.finetuning.figures import Figure, FigureConfig, figure
+from lm.finetuning.figures import Figure, FigureConfig, Groups, figure
 from lm.finetuning.task import Row
 from lm.pooling import FloatArray
 from lm.probing.task import BoolArray
@@ -139,17 +139,23 @@ class SequenceTask:
             return [{"text": text} for text in greedy]
         return [{"text": best, "greedy": text} for best, text in zip(self._beam(outputs), greedy, strict=True)]
 
-    def figures(self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig) -> tuple[Figure, ...]:
+    def figures(
+        self,
+        outputs: Sequence[FloatArray],
+        labels: Sequence[str],
+        config: FigureConfig,
+        groups: Groups | None = None,
+    ) -> tuple[Figure, ...]:
         """Measure the character error rate of each decoding, and the share of texts without an error (greedy)."""
         wanted = [self.options.text(label) for label in labels]
         greedy = self._greedy(outputs)
         found = {"greedy": greedy, **({"beam search": self._beam(outputs)} if self.options.beam_size else {})}
         rates = [
-            figure(f"character error rate, {name}", error_rates(texts, wanted), config, percent=True)
+            figure(f"character error rate, {name}", error_rates(texts, wanted), config, groups, percent=True)
             for name, texts in found.items()
         ]
         right = np.array([[text == truth for text, truth in zip(greedy, wanted, strict=True)]], np.float64)
-        return (*rates, figure("texts without error", Hits(hits=right), config, percent=True))
+        return (*rates, figure("texts without error", Hits(hits=right), config, groups, percent=True))
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
         """Return outputs that spell the frequent text with the fewest edits from all others."""

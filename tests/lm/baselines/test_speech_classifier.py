@@ -102,3 +102,23 @@ def test_the_heads_weights_follow_from_the_seed(tmp_path: Path) -> None:
     means = torch.ones(1, 32)
     assert torch.equal(one.logits(means), again.logits(means))
     assert not torch.allclose(one.logits(means), other.logits(means))
+
+
+def test_a_folder_with_a_head_gets_a_new_one(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "body", "wav2vec2")
+    first = _classifier(tmp_path / "body", seed=1)
+    save_speech_classifier(first, tmp_path / "tuned", inputs=tmp_path / "body")
+    for seed in (1, 2):
+        own = _classifier(tmp_path / "body", seed=seed).state_dict()
+        for name, values in _classifier(tmp_path / "tuned", seed=seed).state_dict().items():
+            assert torch.equal(values, own[name]), name
+    three = create_speech_classifier(
+        tmp_path / "tuned",
+        ("a", "b", "c"),
+        multi_label=False,
+        masking=MaskConfig(),
+        freeze_convolutions=True,
+        option="weights",
+        seed=0,
+    )
+    assert three.logits(torch.zeros(1, three.encoder.width)).shape == (1, 3)

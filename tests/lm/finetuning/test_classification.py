@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from foundation.errors import InputError
+from lm.comparison import whole_groups
 from lm.finetuning.figures import FigureConfig
 from lm.finetuning.heads.classification import ClassificationOptions, ClassificationTask
 from lm.finetuning.task import PooledTask
@@ -73,6 +74,19 @@ def test_accuracy_and_f1_of_known_answers() -> None:
     assert accuracy.low <= 0.75 <= accuracy.high
     assert f1.value == pytest.approx((0.8 + 2 / 3) / 2)
     assert f1.low < f1.value <= f1.high
+
+
+def test_many_groups_are_resampled_as_a_whole() -> None:
+    """All clips of a group have the same answer, so ten clips of each say no more than one clip of each."""
+    names = [f"speaker {number:02d}" for number in range(20)]
+    right = [True, True, False, True] * 5
+    outputs = logits(*((1.0, 0.0) if own else (0.0, 1.0) for own in right))
+    single, _ = one("a", "b").figures(outputs, ["a"] * 20, FIGURES)
+    clips, _ = one("a", "b").figures(outputs * 10, ["a"] * 200, FIGURES)
+    grouped, _ = one("a", "b").figures(outputs * 10, ["a"] * 200, FIGURES, whole_groups(names * 10))
+    assert (grouped.value, grouped.low, grouped.high) == pytest.approx((single.value, single.low, single.high))
+    assert clips.high - clips.low < 0.6 * (grouped.high - grouped.low)
+    assert whole_groups(names[:19] * 10) is None
 
 
 def test_several_labels_are_measured_by_mean_average_precision() -> None:

@@ -90,7 +90,15 @@ def test_seeds_have_an_interval_and_validation_chooses_the_learning_rate(
     record = json.loads((tmp_path / "model/figures.json").read_text())
     trained = [trial for trial in record["trials"] if trial["arm"] == "finetuned"]
     assert [trial["seed"] for trial in trained] == [0, 1]
-    assert {trial["chosen"] for trial in trained} <= {"learning rate 1e-06", "learning rate 0.01"}
+    for trial in trained:
+        kept: dict[float, float] = {}
+        for recipe in (tmp_path / "store/finetuned").glob("*/entry.json"):
+            fit = json.loads(recipe.read_text())["config"]["fit"]
+            if fit["seed"] == trial["seed"]:
+                curve = json.loads((recipe.parent / "curve.json").read_text())
+                kept[fit["lr"]] = next(p["validation_loss"] for p in curve["curve"] if p["step"] == curve["kept_step"])
+        assert len(kept) == 2
+        assert trial["chosen"] == f"learning rate {min(kept, key=lambda rate: kept[rate]):g}"
     values = [trial["figures"][0]["value"] for trial in trained]
     row = record["table"][0]
     assert row["seeds"] == 2
@@ -109,10 +117,31 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
     root = tmp_path / "more"
     shutil.copytree(tones, root)
     soundfile.write(root / "low_99.wav", np.full(70, 0.1, np.float32), AUDIO.sample_rate)
-    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    finetune_body(composed(*words, f"output={tmp_path / 'model'}"))
-    assert "1 clip set aside: shorter than the 20 ms of a state" in capsys.readouterr().err
-    assert "low_99.wav" in (tmp_path / "model/rejected.tsv").read_text()
+    soundfile.write(root / "98.wav", np.full(4000, 0.1, np.float32), AUDIO.sample_rate)
+    table = tmp_path / "clips.tsv"
+    rows = [f"{path.name}\t{path.stem.rpartition('_')[0]}\t{split_of(path)}" for path in sorted(root.glob("*.wav"))]
+    table.write_text("\n".join(["path\tlabel\tsplit", *rows]) + "\n")
+    recordings = (
+        f"corpus.root={root}",
+        f"corpus.table={table}",
+        "corpus.split.by=table",
+        "corpus.pattern=null",
+        "corpus.split.validation=[]",
+        "corpus.split.test=[]",
+    )
+    words = (f"model={run_folder}", *recordings, f"store.root={tmp_path / 'store'}", "beside=[]")
+    finetune_body(composed(*words, "corpus.labels=folder", f"output={tmp_path / 'model'}"))
+    told = capsys.readouterr().err
+    assert "1 clip set aside: shorter than the 20 ms of a state" in told
+    assert "1 clip set aside: it has no label" in told
+    rejected = (tmp_path / "model/rejected.tsv").read_text()
+    assert "low_99.wav" in rejected
+    assert "98.wav\tit has no label" in rejected
+
+
+def split_of(path: Path) -> str:
+    number = int(path.stem.rpartition("_")[2])
+    return "validation" if number < 2 else "test" if number < 5 else "train"
 
 
 @pytest.mark.parametrize(
@@ -127,6 +156,12 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
         (("shares=[0.0,0.1]",), "shares is .*; list shares of the labels above 0, up to 1, ascending"),
         (("beside=[probe,probe]",), "beside is .*; name each once"),
         (("body.learning_rates=[0.0]",), r"body\.learning_rates is \[0\.0\]; list learning rates above 0"),
+        (("body.fit.accumulation=3",), r"body\.batches\.batch_size is 4, to be shared by 3 .*multiple of 3"),
+        (("probe.label_separator=';'",), r"probe\.label_separator is ;; the head says .*: head\.label_separator"),
+        (
+            ("head=sequence", "corpus.segment_seconds=0.2"),
+            r"corpus\.segment_seconds is 0\.2, but head=sequence learns the whole text of a clip",
+        ),
         (("body.batches.batch_size=1",), r"body\.batches\.batch_size is 1; .*choose 2 or more"),
         (("corpus.label_type=number",), "corpus.label_type=number, but head=classification learns labels of the type"),
         (("corpus.pattern=low_{label}_{index}.wav",), "corpus.pattern is .* which fits none"),

@@ -19,10 +19,14 @@ from lm.baselines.audio_transformer import (
     create_classifier,
     save_classifier,
 )
+from lm.baselines.masking import NO_MASKS
+from lm.baselines.speech_classifier import create_speech_classifier, save_speech_classifier
 from lm.baselines.supervised import HeadConfig
 from lm.finetuning.model import FineTunedModel
 from pipelines.finetuning.job import finetune_body
 from pipelines.finetuning.options import finetune_settings
+from pipelines.finetuning.prediction_options import PredictConfig
+from pipelines.store.run_folder import is_finetuned
 from tests.audio.speech_models.checkpoints import save_checkpoint
 from tests.killing import Kill
 from tests.pipelines.finetuning.test_resume import ended, losses
@@ -190,6 +194,39 @@ def test_all_labels_may_be_used_again(learned_run: Path, tones: Path, tmp_path: 
     finetune_body(composed(*of_the_run(moved, folder=True), *quick, f"output={tmp_path / 'unknown'}"))
     (notice,) = json.loads((tmp_path / "unknown/figures.json").read_text())["notices"]
     assert notice.startswith("the weights of body=audio_transformer learned labels, and no manifest.tsv beside them")
+
+
+def test_weights_of_a_classifier_have_learned_labels(tones: Path, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "body", "wav2vec2", sample_rate=RATE)
+    made = create_speech_classifier(
+        tmp_path / "body",
+        ("high", "low"),
+        multi_label=False,
+        masking=NO_MASKS,
+        freeze_convolutions=True,
+        option="weights",
+        seed=0,
+    )
+    save_speech_classifier(made, tmp_path / "tuned", inputs=tmp_path / "body")
+    for folder, told in (("body", 0), ("tuned", 1)):
+        words = ("body=wav2vec2", f"body.weights={tmp_path / folder}", "body.fit.steps=1", "beside=[]")
+        place = (f"corpus.root={tones}", f"store.root={tmp_path / 's'}", f"output={tmp_path / f'of_{folder}'}")
+        finetune_body(composed(*words, *place))
+        notices = json.loads((tmp_path / f"of_{folder}/figures.json").read_text())["notices"]
+        assert len(notices) == told
+        assert all(notice.startswith("the weights of body=wav2vec2 learned labels") for notice in notices)
+
+
+@pytest.mark.parametrize("command", ["predict", "finetune"])
+def test_an_audio_transformer_of_a_run_is_no_fine_tuned_model(command: str, learned_run: Path, tones: Path) -> None:
+    part = learned_run / "audio_transformer"
+    assert not is_finetuned(part)
+    if command == "predict":
+        with pytest.raises(InputError, match=r"holds no fine-tuned model"):
+            PredictConfig(model=part, input=str(tones), output=None, device="cpu", workers=0)
+    else:
+        with pytest.raises(InputError, match="is one part of a run"):
+            finetune_body(composed(f"model={part}", f"corpus.root={tones}", "output=nowhere"))
 
 
 def test_the_probe_of_many_clips_has_a_key_of_its_own(
