@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fairseq2.nn import VocabShardedEmbedding
 
 POSITIONS = 1 << 16  # of one sequence; far positions round the rotary angles more coarsely
-MOST_CONTEXT = POSITIONS // 4  # samples, so that a sequence has room for what follows
+MOST_CONTEXT = POSITIONS // 2  # samples, so that a sequence has room for what follows
 ROPE_THETA = 10_000.0  # base of the rotary frequencies
 INIT_STD = 0.02
 

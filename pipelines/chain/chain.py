@@ -258,10 +258,11 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
             f"there are {train} train clips and none for validation, which judges codebook and weights: raise "
             "corpus.split.validation_fraction, or name some in corpus.split.validation"
         )
-    if NEXT_SAMPLE in settings.stages and not manifest.of("test"):
+    comparing = [stage for stage in (NEXT_SAMPLE, "rates") if stage in settings.stages]
+    if comparing and not manifest.of("test"):
         raise InputError(
-            f"there are {train} train clips and none for test, on which the stage next_sample compares models: raise "
-            "corpus.split.test_fraction, or name some in corpus.split.test"
+            f"there are {train} train clips and none for test, on which the stage {comparing[0]} compares models: "
+            "raise corpus.split.test_fraction, or name some in corpus.split.test"
         )
     if settings.lm.contrasts and train < 2:
         raise InputError(

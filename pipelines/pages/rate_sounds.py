@@ -22,7 +22,6 @@ PART = "rates"  # folder in the folder of a run
 PICTURES = "pictures.safetensors"
 MAX_BYTES = 2_000_000  # of WAV files in the page
 MAX_SECONDS = 7.0  # of a continuation that are drawn
-MAX_SECONDS = 7.0  # of a continuation that are drawn
 
 
 @dataclass(frozen=True, kw_only=True)

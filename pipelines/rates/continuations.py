@@ -18,6 +18,7 @@ from audio.excerpts import Excerpt, read_loudest
 from audio.recordings.choosing import choose_randomly
 from audio.recordings.manifest import Clip, Manifest, audio_hash
 from audio.waveform import Waveform
+from foundation.errors import InputError
 from foundation.files import aside
 from foundation.ranges import require, require_positive
 from foundation.seeds import require_seed
@@ -89,11 +90,23 @@ class _Models:
 
 
 def continuations(
-    session: Session, manifest: Manifest, tokenizer: Entry, coded: Entry, rates: Entry, flat: Entry, config: RatesConfig
+    session: Session,
+    manifest: Manifest,
+    tokenizer: Entry,
+    coded: Entry,
+    rates: Entry,
+    flat: Entry,
+    config: RatesConfig,
+    *,
+    shortest: float,
 ) -> Entry:
     """Continue test clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows.
 
-    The test clips are the reference: the diversity of their finest codes ``coded``, and the sound of these codes.
+    The test clips are the reference: the diversity of their finest codes ``coded``, and the sound of these codes. Clips
+    shorter than ``shortest`` seconds, a coarse code, are left out, because only the flat GPT could read them.
+
+    Raises:
+        InputError: no test clip is as long as a coarse code.
     """
     inputs = {
         "tokenizer": tokenizer.key,
@@ -102,8 +115,10 @@ def continuations(
         "flat": flat.key,
         "manifest": audio_hash(manifest, ["test"]),
     }
-    recipe = Recipe("rate_continuations", 4, config=asdict(config), inputs=inputs)
-    clips = choose_randomly(manifest.of("test"), config.clips, seed=config.seed)
+    options = {name: value for name, value in asdict(config).items() if name != "silence_dbfs"}  # decides only results
+    options |= {"griffin_lim": GRIFFIN_LIM.version}
+    recipe = Recipe("rate_continuations", 5, config=options, inputs=inputs)
+    clips = continued_clips(manifest, config.clips, shortest=shortest, seed=config.seed)
 
     def make(folder: Path) -> None:
         device = str(session.gang.device)
@@ -137,6 +152,21 @@ def continuations(
 
     title = f"{len(clips)} test clips continued by {config.seconds:g} s"
     return session.obtain(recipe, title, make, files=["*.wav", PICTURES, CONTINUATIONS])
+
+
+def continued_clips(manifest: Manifest, count: int, *, shortest: float, seed: int) -> list[Clip]:
+    """Choose up to ``count`` random test clips of ``shortest`` seconds or more.
+
+    Raises:
+        InputError: there is none.
+    """
+    long_enough = [clip for clip in manifest.of("test") if clip.seconds >= shortest]
+    if not long_enough:
+        raise InputError(
+            f"no test clip lasts {shortest:g} s, which is one coarse code (tokenizer.rates): the models of all rates "
+            f"read {shortest:g} s or more; add longer recordings"
+        )
+    return choose_randomly(long_enough, count, seed=seed)
 
 
 def _frames(tokenizer: RateTokenizer) -> list[int]:

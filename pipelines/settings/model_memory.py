@@ -1,7 +1,7 @@
 """Memory that the settings of a run need, checked against this machine's before anything is built."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import chain
 from typing import Any, cast
 
@@ -80,15 +80,20 @@ def require_memory(
 
 def _largest(group: str, config: object) -> tuple[str, int, object]:
     """Return the option that is furthest above its default, its value and the default."""
-    found: list[tuple[float, str, int, object]] = []
+    return max(_ratios(group, config))[1:]
+
+
+def _ratios(group: str, config: object) -> Iterator[tuple[float, str, int, object]]:
+    """Give the ratio of each whole number to its default, its option, its value and the default."""
     for field in fields(cast(Any, config)):
-        values, defaults = (
-            each if isinstance(each, tuple) else (each,) for each in (getattr(config, field.name), field.default)
-        )
+        option, own = f"{group}.{field.name}", getattr(config, field.name)
+        if is_dataclass(own):
+            yield from _ratios(option, own)
+            continue
+        values, defaults = (each if isinstance(each, tuple) else (each,) for each in (own, field.default))
         if values and {type(number) for number in (*values, *defaults)} == {int}:
             value, default = max(values), max(defaults)
-            found.append((value / max(default, 1), f"{group}.{field.name}", value, default))
-    return max(found)[1:]
+            yield value / max(default, 1), option, value, default
 
 
 def _data(

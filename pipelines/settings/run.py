@@ -135,12 +135,12 @@ class RunSettings:
 
     @property
     def judges(self) -> bool:
-        """Whether decoded clips are judged."""
-        return "vocoder" in self.stages and self.listening.judged_clips > 0
+        """Whether decoded clips, or continuations at several rates, are judged."""
+        return "rates" in self.stages or ("vocoder" in self.stages and self.listening.judged_clips > 0)
 
     @property
     def trains_supervised(self) -> bool:
-        """Whether a supervised network is trained: to be compared, or to judge decoded clips."""
+        """Whether a supervised network is trained: to be compared, or to judge sound."""
         return self.probes("supervised") or (self.judges and self.listening.judge == "supervised")
 
 

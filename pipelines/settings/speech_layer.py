@@ -58,7 +58,11 @@ def require_speech_layer(settings: "RunSettings") -> None:
 
 def _patch(stride: int, hop: int) -> str:
     """Return options that give each code one state."""
-    return f"tokenizer.patch.frames={stride // hop}" if stride % hop == 0 else f"audio.hop_length={stride // 2}"
+    return (
+        f"tokenizer.patch.frames={stride // hop}"
+        if stride % hop == 0
+        else f"audio.hop_length={stride // 2} tokenizer.patch.frames=2"
+    )
 
 
 def _impossible(settings: "RunSettings") -> Iterator[tuple[str, str]]:

@@ -52,8 +52,19 @@ class NextSampleSettings:
         require(bool(names) and len({*names}) == len(names), "next_sample.models", names, rule)
         require_positive(self, "next_sample", "test_crops")
         require_seed(self.test_seed, "next_sample.test_seed")
+        self._require_context()
         self._require_positions()
         self._require_equal_sizes()
+
+    def _require_context(self) -> None:
+        """Refuse a context vector where the table says that there is none, and none where it says that there is one."""
+        name, rule = (
+            "next_sample.transformer_context.context",
+            "this model is the one with a context vector: describe it",
+        )
+        require(self.transformer_context.context is not None, name, None, rule)
+        rule = "the model with a context vector is next_sample.transformer_context: choose null"
+        require(self.transformer.context is None, "next_sample.transformer.context", self.transformer.context, rule)
 
     def _require_positions(self) -> None:
         """Refuse crops that are longer, with the past that a transformer reads, than its positions."""

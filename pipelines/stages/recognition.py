@@ -92,10 +92,10 @@ def label_task(session: Session, manifest: Manifest, config: ProbeConfig) -> Pro
     try:
         task = probe_task(manifest, config)
     except InputError as error:
-        session.terminal.say(f"vocoder   no label accuracy: {error}")
+        session.terminal.say(f"judge     no label accuracy: {error}")
         return None
     if task.multi_label:
-        session.terminal.say("vocoder   no label accuracy: clips have several labels each")
+        session.terminal.say("judge     no label accuracy: clips have several labels each")
         return None
     return task
 

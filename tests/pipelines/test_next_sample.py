@@ -134,6 +134,14 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
         (("next_sample.crops.batch_size=3", "next_sample.fit.accumulation=2"), "next_sample.crops.batch_size is 3"),
         (("next_sample.crops.samples=70000",), "next_sample.crops.samples is 70000; next_sample.transformer reads"),
         (("next_sample.sounds.unprompted=0", "next_sample.sounds.prompts=0"), "choose one or more"),
+        (
+            ("next_sample.transformer_context.context=null",),
+            "next_sample.transformer_context.context is None; this model is the one with a context vector",
+        ),
+        (
+            ("next_sample.transformer.context={strides:[4],channels:8,layers:2}",),
+            "the model with a context vector is next_sample.transformer_context: choose null",
+        ),
         (("vocoder.wavenet.condition=none",), "vocoder.wavenet.condition is none; a vocoder needs codes"),
     ],
 )
@@ -142,7 +150,9 @@ def test_refuses_what_cannot_be_compared(words: tuple[str, ...], told: str, tmp_
         run_settings(composed(tmp_path, "stages=[next_sample,report]", *words))
 
 
-def test_refuses_a_corpus_without_test_clips(tmp_path: Path) -> None:
-    words = (*TINY, *SAMPLES, "corpus.split.test_fraction=0", f"store.root={tmp_path / 'store'}")
+@pytest.mark.parametrize("stage", ["next_sample", "rates"])
+def test_refuses_a_corpus_without_test_clips(stage: str, tmp_path: Path) -> None:
+    own = SAMPLES if stage == "next_sample" else ("stages=[rates,report]", "tokenizer.rates=[8,2]", "lm.gpt.layers=2")
+    words = (*TINY, *own, "corpus.split.test_fraction=0", f"store.root={tmp_path / 'store'}")
     told = refusal(called_at_once(tmp_path, *words))
-    assert "none for test, on which the stage next_sample compares models: raise corpus.split.test_fraction" in told
+    assert f"none for test, on which the stage {stage} compares models: raise corpus.split.test_fraction" in told

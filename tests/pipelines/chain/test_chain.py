@@ -5,6 +5,7 @@ import math
 import shlex
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from tests.pipelines.tiny_chain import (
     run,
     stored,
 )
+from tests.pipelines.tiny_samples import SAMPLES
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
@@ -69,6 +71,16 @@ NO_CHOICE = (
     *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.judge=supervised"),
     *(f"{part}.fit.keep=last" for part in TRAINED),
 )
+RATES_AND_SAMPLES = (
+    *SAMPLES,
+    *("stages=[lm,next_sample]", "tokenizer.rates=[8,2]", "lm.gpt.layers=2", "next_sample.models=[wavenet]"),
+    *(f"{part}.fit.keep=last" for part in ("tokenizer", "lm", "next_sample")),
+)
+LEARNED_OF_THEM = {
+    "lm": "model.safetensors",
+    "upsampler": "model.safetensors",
+    "next_sample_wavenet": "model.safetensors",
+}
 # Files of what is learned: statistics and sample, weights, centroids.
 LEARNED = {
     "sample": "sample.safetensors",
@@ -334,39 +346,50 @@ def learn(manifest: Manifest, place: Path, *words: str) -> None:
     make_stages(session, manifest, settings)
 
 
-def learned(store: Path) -> dict[str, torch.Tensor]:
+def learned(store: Path, files: Mapping[str, str] = LEARNED) -> dict[str, torch.Tensor]:
     """Everything that was learned, and the codes of the training clips."""
     tensors = {
         f"{stage}:{name}": value
-        for stage, file in LEARNED.items()
+        for stage, file in files.items()
         for path in store.glob(f"{stage}/*/{file}")
         for name, value in load_file(path).items()
         if name != "validation"
     }
     return tensors | {
-        f"codes:{clip.path}:{clip.offset_frames}": torch.from_numpy(clip.codes.values)
+        f"codes:{clip.path}:{clip.offset_frames}:{clip.codes.format.samples_per_code}": torch.from_numpy(
+            clip.codes.values
+        )
         for path in store.glob("codes/*/")
         for clip in read_codes(path)[1]
         if clip.split == "train"
     }
 
 
-def test_nothing_is_learned_from_validation_and_test_clips(finished_run: FinishedRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        (NO_CHOICE, LEARNED),
+        pytest.param(RATES_AND_SAMPLES, LEARNED_OF_THEM, marks=pytest.mark.slow),
+    ],
+)
+def test_nothing_is_learned_from_validation_and_test_clips(
+    words: tuple[str, ...], files: Mapping[str, str], finished_run: FinishedRun, tmp_path: Path
+) -> None:
     (root,) = (finished_run.store / "embedded").glob("embedded-*/")
     manifest = read_manifest(finished_run.folder / "manifest.tsv", root)
     held_out = without(manifest, ("validation", "test"), tmp_path / "held_out_is_noise")
     train = without(manifest, ("train",), tmp_path / "train_is_noise")
     assert len({each.clips for each in (manifest, held_out, train)}) == 3
     places = {tmp_path / name: each for name, each in (("usual", manifest), ("same", held_out), ("other", train))}
-    several = [PROCESSES.Process(target=learn, args=(each, place)) for place, each in places.items()]
+    several = [PROCESSES.Process(target=learn, args=(each, place, *words)) for place, each in places.items()]
     for process in several:
         process.start()
     for process in several:
         process.join(300)
-    usual, same, other = (learned(place) for place in places)
+    usual, same, other = (learned(place, files) for place in places)
     assert usual.keys() == same.keys() == other.keys()
     assert [name for name in usual if not torch.equal(usual[name], same[name])] == []
-    for stage in (*LEARNED, "codes"):
+    for stage in (*files, "codes"):
         names = [name for name in usual if name.startswith(f"{stage}:")]
         assert names
         assert any(not torch.equal(usual[name], other[name]) for name in names), stage

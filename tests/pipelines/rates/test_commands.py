@@ -66,9 +66,16 @@ def test_codes_of_one_rate_alone_are_refused(
         decode(decoding(rates_run, tmp_path / "finest.parquet", tmp_path / "sounds"))
 
 
-def test_the_finest_codes_are_those_of_a_run_of_this_rate(rates_run: Path, run_folder: Path, codes: Path) -> None:
-    finest = split_rates(next(read_codes(codes)[1]).codes)[-1]
-    assert finest.format == RateTokenizer.from_pretrained(rates_run / "tokenizer").finest.format
+def test_the_finest_codes_are_those_of_a_run_of_this_rate(
+    run_folder: Path, recordings: Path, codes: Path, tmp_path: Path
+) -> None:
+    encode(encoding(run_folder, recordings, tmp_path / "alone.parquet"))
+    alone = {clip.path: clip.codes for clip in read_codes(tmp_path / "alone.parquet")[1]}
+    of_all = {clip.path: split_rates(clip.codes)[-1] for clip in read_codes(codes)[1]}
+    assert of_all.keys() == alone.keys()
+    for path, finest in of_all.items():
+        assert finest.format == alone[path].format
+        assert np.array_equal(finest.values[: len(alone[path].values)], alone[path].values)
 
 
 def test_generate_goes_on_at_all_rates(rates_run: Path, recordings: Path, tmp_path: Path) -> None:

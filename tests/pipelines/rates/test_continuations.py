@@ -9,10 +9,14 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file
 
+from audio.recordings.manifest import Clip, Manifest
+from audio.waveform import Waveform
 from foundation.errors import InputError
+from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from lm.sampling import Sampling
 from pipelines.pages.report import write_report
+from pipelines.rates.continuations import continued_clips
 from pipelines.rates.labels import windows_of, windows_of_coded
 from pipelines.results.rates import stabilities
 from pipelines.results.run_record import read_results
@@ -21,15 +25,16 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
 from tokenizer.rate_tokenizer import RateTokenizer
 from tokenizer.rates import split_rates
+from vocoder.continuing import Prompt
+from vocoder.kinds.griffin_lim import GRIFFIN_LIM
+from vocoder.sampling import Sampling as SoundSampling
+from vocoder.synthesis import create_synthesis
 
 METHODS = "compare.methods=[log_mel,bag_of_rate_1,gpt_of_rate_2]"
 WORDS = (
     *("tokenizer.rates=[8,2]", "stages=[rates,probe,report]", METHODS, "probe.learning_curve=[]"),
     *("rates.clips=2", "rates.seconds=0.5", "rates.window_seconds=0.1", "rates.prompt_seconds=0.2", "rates.shown=1"),
 )
-
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,7 @@ def compared(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory
     return place / "run"
 
 
+@pytest.mark.slow
 def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
     record = read_results(compared)["rates"]
     assert [(row["of"], row["frames"]) for row in (*record["rates"], record["flat"])] == [
@@ -60,6 +66,7 @@ def test_figures_of_all_rates_stand_beside_the_flat_gpt(compared: Path) -> None:
     assert {row["resampled"] for row in record["judged"]} == {"clip"}  # of two clips
 
 
+@pytest.mark.slow
 def test_the_recordings_codes_are_named_in_windows_of_their_sound(compared: Path) -> None:
     content = json.loads((compared / "rates/continuations.json").read_text())
     own = run_settings(composed(compared, *WORDS)).rates
@@ -71,6 +78,7 @@ def test_the_recordings_codes_are_named_in_windows_of_their_sound(compared: Path
         assert [window.start for window in windows] == [round(0.1 * sound.samplerate) * n for n in range(len(windows))]
 
 
+@pytest.mark.slow
 def test_total_of_all_rates(compared: Path) -> None:
     record = read_results(compared)["rates"]
     figures = read_results(compared)["figures"]
@@ -78,6 +86,7 @@ def test_total_of_all_rates(compared: Path) -> None:
     assert total == pytest.approx(sum(row["bits_per_real_second"] for row in record["rates"]))
 
 
+@pytest.mark.slow
 def test_continuations_are_those_of_the_models(compared: Path) -> None:
     content = json.loads((compared / "rates/continuations.json").read_text())
     tokenizer = RateTokenizer.from_pretrained(compared / "tokenizer")
@@ -92,14 +101,44 @@ def test_continuations_are_those_of_the_models(compared: Path) -> None:
     windows = windows_of(compared / "rates", row, own)
     assert windows[0].start == round(row["prompt_seconds"] * rate)
     assert windows[-1].start + windows[-1].num_samples == soundfile.info(compared / "rates" / row["file"]).frames
-    model = RateLanguageModel.from_pretrained(compared / "lm")
-    sound = soundfile.read(compared / "rates/0_original.wav", dtype="float32")[0]
-    prompt = tokenizer.encode(sound, rate)
-    prompt = prompt.crop(0, round(row["prompt_seconds"] * rate) // tokenizer.format.samples_per_code)
-    made = model.generate_batch([prompt], seconds=0.5, sampling=Sampling(top_k=50), seed=own.seed)
-    assert len(split_rates(made[0])[-1].values) == 25
+    prompts = [
+        Prompt(waveform=sound, codes=tokenizer.encode(sound))
+        for number, row in enumerate(row for row in content["said"] if row["of"] == "rates")
+        for sound in [beginning(compared / f"rates/{number // own.continuations}_original.wav", row["prompt_seconds"])]
+    ]
+    sampling = Sampling(temperature=own.temperature, top_k=own.top_k)
+    rates = RateLanguageModel.from_pretrained(compared / "lm").generate_batch(
+        [prompt.codes for prompt in prompts], seconds=0.5, sampling=sampling, seed=own.seed
+    )
+    flat = flat_gpt(compared).generate_batch(
+        [prompt.finest.codes for prompt in prompts], seconds=0.5, sampling=sampling, seed=own.seed
+    )
+    synthesis = create_synthesis(GRIFFIN_LIM, tokenizer.finest, SoundSampling(seed=own.seed))
+    for of, codes in (("rates", [split_rates(each)[-1] for each in rates]), ("flat", flat)):
+        sounds = synthesis.sounds(codes, [None] * len(codes), prompts=[prompt.finest for prompt in prompts])
+        for row, sound in zip((row for row in content["said"] if row["of"] == of), sounds, strict=True):
+            written = soundfile.read(compared / "rates" / row["file"], dtype="float32")[0]
+            new = written[round(row["prompt_seconds"] * rate) :]
+            # The prompt in the file has 16 bits, which changes the first phases of Griffin-Lim a little.
+            assert np.linalg.norm(new - sound.samples) < 0.05 * np.linalg.norm(sound.samples)
+    assert any(
+        one.values.tobytes() != split_rates(other)[-1].values.tobytes() for one, other in zip(flat, rates, strict=True)
+    )
 
 
+def beginning(path: Path, seconds: float) -> Waveform:
+    samples, rate = soundfile.read(path, dtype="float32")
+    return Waveform(samples=samples[: round(seconds * rate)], sample_rate=rate)
+
+
+def flat_gpt(folder: Path) -> LanguageModel:
+    """The flat GPT of a run, which lies in its store alone."""
+    keys = {row.artifact for row in read_results(folder)["figures"] if row.of == "flat"}
+    (own,) = (path for path in (folder.parent / "store/lm").iterdir() if path.name in keys)
+    return LanguageModel.from_pretrained(own)
+
+
+@pytest.mark.slow
 def test_the_report_has_tables_sounds_and_spectrograms(compared: Path) -> None:
     page = (compared / "report.html").read_text()
     section = page[page.index('<section id="rates"') :].partition("</section>")[0]
@@ -109,6 +148,7 @@ def test_the_report_has_tables_sounds_and_spectrograms(compared: Path) -> None:
     assert "rate 2" in section
 
 
+@pytest.mark.slow
 def test_a_report_without_its_sounds_is_refused(compared: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(compared, tmp_path / "run")
     (copy / "rates/pictures.safetensors").write_bytes(b"")
@@ -136,6 +176,7 @@ def test_silence_is_no_label_that_is_kept(
     assert stabilities(labels) == {"label_stability": sounding, "label_lasting": of_all}
 
 
+@pytest.mark.slow
 def test_bits_per_second_are_those_of_the_real_length(compared: Path) -> None:
     """Short clips end within a code of 8 frames, so their codes stand for less than the nominal rate says."""
     record = read_results(compared)["rates"]
@@ -144,11 +185,23 @@ def test_bits_per_second_are_those_of_the_real_length(compared: Path) -> None:
     assert coarse["bits_per_real_second"] / nominal[0] > fine["bits_per_real_second"] / nominal[1] > 1
 
 
+@pytest.mark.slow
 def test_spectrograms_of_rates_are_as_long_as_the_original(compared: Path) -> None:
     pictures = load_file(compared / "rates/pictures.safetensors")
     assert sorted(pictures) == ["0:original", "0:rate_1", "0:rate_2"]
     assert len({values.shape for values in pictures.values()}) == 1
     assert all(np.isfinite(values).all() for values in pictures.values())
+
+
+def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> None:
+    clips = [
+        Clip(path=f"{length}.wav", split="test", sha256="", size=1, sample_rate=4000, num_samples=length)
+        for length in (319, 320, 2000)
+    ]
+    manifest = Manifest(root=tmp_path, clips=tuple(clips))
+    assert [clip.num_samples for clip in continued_clips(manifest, 3, shortest=0.08, seed=0)] == [320, 2000]
+    with pytest.raises(InputError, match=r"no test clip lasts 0\.6 s, which is one coarse code"):
+        continued_clips(manifest, 3, shortest=0.6, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +212,14 @@ def test_spectrograms_of_rates_are_as_long_as_the_original(compared: Path) -> No
         (["rates.window_seconds=0.3"], "rates.window_seconds is 0.3; each continuation has two windows"),
         (["rates.seconds=0"], "rates.seconds is 0.0; it must be positive"),
         (["rates.silence_dbfs=3"], "rates.silence_dbfs is 3.0; choose -100 to 0"),
+        (["stages=[rates,report]", "corpus.label_type=number"], "probes and judges predict classes"),
+        (
+            [
+                *("stages=[rates,report]", "listening.judge=supervised"),
+                *("baselines.supervised.batches.batch_size=3", "baselines.supervised.fit.accumulation=2"),
+            ],
+            r"baselines\.supervised\.batches\.batch_size is 3, to be shared by 2",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(words: list[str], message: str, tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ from vocoder.wavenet.network import WaveNet, WaveNetConfig
             ("wav2vec2.model.ffn_dim=100000000000", "compare.methods=[wav2vec2]"),
             "wav2vec2.model.ffn_dim is 100000000000: training wav2vec 2.0 alone",
         ),
+        (
+            (
+                *("stages=[next_sample,report]", "next_sample.models=[transformer_context]"),
+                "next_sample.transformer_context.context.channels=1000000",
+            ),
+            "next_sample.transformer_context.context.channels is 1000000: training the transformer_context over",
+        ),
         (("audio.window_length=1000000000",), "audio.window_length"),
         (("seed=99999999999999999999999",), "seed=99999999999999999999999 is too large"),
         (("lm.fit.seed=4294967296",), "lm.fit.seed is 4294967296; it must be 0 to 4294967295"),

@@ -47,7 +47,7 @@ def test_the_autoencoder_has_no_layer() -> None:
         (["tokenizer.feature_layer=0"], "tokenizer.feature_layer is 0"),
         (["audio.sample_rate=8000", "audio.n_mels=40"], "was trained at 16000 Hz, and audio.sample_rate is 8000"),
         (["tokenizer.patch.frames=4"], f"a state for each {STRIDE} samples, and codes have 160 .*patch.frames=2"),
-        (["audio.hop_length=64"], "set audio.hop_length=40"),
+        (["audio.hop_length=64"], "set audio.hop_length=40 tokenizer.patch.frames=2"),
         (["tokenizer.rates=[4,2]"], r"tokenizer.rates=\[4, 2\] .use null: a model has states at one rate"),
         (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
         (["tokenizer.max_formants=0.2"], "tokenizer.max_formants=0.2"),
