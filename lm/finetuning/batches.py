@@ -59,9 +59,11 @@ def batches_by_length(
         begin += len(rows)
 
 
-def validation_batches(clips: StoredClips, targets: Tensor, *, batch_size: int) -> list[LabelledBatch]:
-    """Return batches of every clip once, whole and unchanged."""
+def validation_batches(
+    clips: StoredClips, targets: Tensor, *, batch_size: int, most_inputs: int
+) -> list[LabelledBatch]:
+    """Return batches of every clip once, whole and unchanged; ``most_inputs`` is that of `batches_by_length`."""
     return [
         LabelledBatch(inputs=inputs, lengths=lengths, targets=targets[torch.from_numpy(rows)])
-        for rows, inputs, lengths in batches_by_length(clips, batch_size=batch_size)
+        for rows, inputs, lengths in batches_by_length(clips, batch_size=batch_size, most_inputs=most_inputs)
     ]

@@ -171,7 +171,8 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
         views = ClipViews(stored.of_rows(train), training.input_batches, source.change)
         batches = TrainingBatches(views=views, targets=task.targets(clips.labels_of(train)))
         targets, size = task.targets(clips.labels_of(held_out)), training.batches.batch_size
-        validation = validation_batches(stored.of_rows(held_out), targets, batch_size=size)
+        most = size * training.input_batches.max_frames  # as a training batch has
+        validation = validation_batches(stored.of_rows(held_out), targets, batch_size=size, most_inputs=most)
         session.train("finetuned", "body.fit", network, batches, validation, TaskLoss(task=task), fit, folder)
         if session.gang.rank == 0:
             model = FineTunedModel(network, source.body, training.head, task)

@@ -52,8 +52,12 @@ def test_codes_stay_whole_numbers_and_other_inputs_become_floats() -> None:
 
 
 def test_validation_holds_every_clip_once_and_whole() -> None:
-    batches = validation_batches(CLIPS, TARGETS, batch_size=3)
+    batches = validation_batches(CLIPS, TARGETS, batch_size=3, most_inputs=27)
     assert [len(batch.targets) for batch in batches] == [3, 3, 2]
+    fewer = validation_batches(
+        CLIPS, TARGETS, batch_size=3, most_inputs=10
+    )  # 3 * 3, 2 * 5, and one for each longer clip
+    assert [len(batch.targets) for batch in fewer] == [3, 2, 1, 1, 1]
     assert torch.cat([batch.lengths for batch in batches]).tolist() == sorted(LENGTHS)
     assert [rows.tolist() for rows, _, _ in batches_by_length(CLIPS.of_rows([1, 2]), batch_size=8)] == [[1, 0]]
 
