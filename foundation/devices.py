@@ -34,16 +34,6 @@ def local_gpus(device: torch.device) -> range:
     return range(first, first + 1)
 
 
-def multiplies_bf16() -> bool:
-    """Return whether the processor has instructions for products in bfloat16 (AVX512_BF16)."""
-    from llvmlite.binding import get_host_cpu_features
-
-    try:
-        return bool(get_host_cpu_features().get("avx512bf16", False))
-    except RuntimeError:  # not known for this processor
-        return False
-
-
 def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
     """Return the tensor on a device; a copy to a GPU goes through pinned memory, and nothing waits for its end.
 

@@ -62,7 +62,7 @@ def fit(
     """
     if gang.device.type == "cuda":
         _be_deterministic()
-    if gang.device.type == "cpu" and config.computing_precision == "bf16" and sharding == "none":
+    if gang.device.type == "cpu" and config.precision == "bf16" and sharding == "none":
         require_right_in_bfloat16(model, option)
     trained = _sharded(model, config, gang) if sharding == "fsdp" else model.to(gang.device)
     training = Training(trained, config, option)
@@ -132,7 +132,7 @@ def _take_all(
 
 def _sharded(model: nn.Module, config: FitConfig, gang: Gang) -> nn.Module:
     assert isinstance(gang, Together), "a single process has nobody to share weights with"
-    return gang.shard(model, dtype=torch.bfloat16 if config.computing_precision == "bf16" else torch.float32)
+    return gang.shard(model, dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32)
 
 
 @torch.no_grad()

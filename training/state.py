@@ -10,7 +10,6 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import multiplies_bf16
 from foundation.errors import InputError
 from foundation.ranges import require_least, require_positive
 from foundation.seeds import require_seed
@@ -35,7 +34,7 @@ class FitConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     accumulation: int = 1  # micro-steps per step: they divide the batch
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"  # of products; weights stay fp32. auto: `computing_precision`
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights stay fp32
     ema_decay: float = 0.0  # exponential moving average of the weights; 0 is none
     validate_every: int = 100  # steps
     keep: Literal["best", "last"] = "best"  # which weights are kept, by validation loss
@@ -53,16 +52,6 @@ class FitConfig:
             raise InputError(f"fit.ema_decay is {self.ema_decay}; choose 0 (none) or a value below 1, such as 0.999")
         if self.max_minutes is not None and self.max_minutes <= 0:
             raise InputError(f"fit.max_minutes is {self.max_minutes}; choose a positive ceiling, or null for none")
-
-    @property
-    def computing_precision(self) -> Literal["fp32", "bf16"]:
-        """Precision of matrix products: ``auto`` means bf16 on a CPU that has instructions for it, else fp32.
-
-        Other CPUs take up to four times as long in bf16 as in fp32. Weights are fp32 in both cases.
-        """
-        if self.precision == "auto":
-            return "bf16" if multiplies_bf16() else "fp32"
-        return self.precision
 
     def learning_rate(self, step: int) -> float:
         """Compute the learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""

@@ -135,7 +135,7 @@ def add_figures(sums: Tensor, loss: Tensor, items: int) -> None:
 
 def autocast(config: FitConfig, device: torch.device) -> torch.autocast:
     """Return the context in which losses are computed: with ``bf16``, matrix products in bfloat16."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.computing_precision == "bf16")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def _count_not_finite(batch: Movable) -> int:

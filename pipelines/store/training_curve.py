@@ -24,11 +24,8 @@ def training_name(stage: str, place: str = "") -> str:
 
 
 def numeric(config: FitConfig) -> dict[str, object]:
-    """Return the options of a training config that decide the weights, and so belong to an entry's key.
-
-    ``precision=auto`` is in the key as what it means on this machine.
-    """
-    values = {**asdict(config), "precision": config.computing_precision}
+    """Return the options of a training config that decide the weights, and so belong to an entry's key."""
+    values = asdict(config)
     del values["checkpoint_minutes"]
     if values.get("sharding") == "none":  # entries of weights that are not divided keep their key
         del values["sharding"]

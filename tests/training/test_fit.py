@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -377,18 +376,6 @@ def test_bf16_computes_in_bf16_and_keeps_fp32_weights(tmp_path: Path) -> None:
     assert others.dtype == torch.float32
     assert not torch.equal(weights, others)
     torch.testing.assert_close(weights, others, atol=0.1, rtol=0.1)
-
-
-@pytest.mark.parametrize(("there", "precision"), [(True, "bf16"), (False, "fp32")])
-def test_auto_precision_is_that_of_the_processors_instructions(
-    there: bool, precision: Literal["bf16", "fp32"], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("training.state.multiplies_bf16", lambda: there)
-    chosen, named = network(), network()
-    trained(chosen, replace(CONFIG, precision="auto"), tmp_path / "auto")
-    trained(named, replace(CONFIG, precision=precision), tmp_path / precision)
-    for name, weights in named.state_dict().items():
-        assert torch.equal(chosen.state_dict()[name], weights), name
 
 
 @pytest.mark.parametrize(
