@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -174,21 +174,26 @@ def load_transformer(
     """
     from transformers import AutoConfig
 
-    with whole(Path(f"{option}={folder}"), "speech model", remedy=REMEDY), _quiet(), torch.random.fork_rng(devices=[]):
+    given = Path(f"{option}={folder}")
+    with (
+        _without(folder, new, given) as place,
+        whole(given, "speech model", remedy=REMEDY),
+        _quiet(),
+        torch.random.fork_rng(devices=[]),
+    ):
         torch.manual_seed(seed)
         config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, layerdrop=0.0, mask_feature_prob=0.0, **changes
         )
-        with _without(folder, new) as place:
-            model, found = auto.from_pretrained(
-                place,
-                config=config,
-                dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
+        model, found = auto.from_pretrained(
+            place,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
         lacking = [name for name in found["missing_keys"] if not name.startswith((*new, MASK_EMBEDDING))]
         if lacking:
             raise InputError(f"{WEIGHTS} has no tensor {min(lacking)!r}")
@@ -197,18 +202,28 @@ def load_transformer(
 
 
 @contextmanager
-def _without(folder: Path, beginnings: Collection[str]) -> Iterator[Path]:
-    """Give a folder with the same weights but those whose names begin so: a copy, if there are such weights."""
-    with safe_open(folder / WEIGHTS, framework="pt") as file:
+def _without(folder: Path, beginnings: Collection[str], given: Path) -> Iterator[Path]:
+    """Give a folder without the weights whose names begin with ``beginnings``: a copy, if there are such weights.
+
+    ``given`` names the folder in messages.
+    """
+    with whole(given, "speech model", remedy=REMEDY), safe_open(folder / WEIGHTS, framework="pt") as file:
         names = list(file.keys())
         kept = [name for name in names if not name.startswith((*beginnings,))]
-        if kept == names:
-            yield folder
-            return
-        with TemporaryDirectory() as place:
+        weights = {} if kept == names else {name: file.get_tensor(name) for name in kept}
+    if not weights:
+        yield folder
+        return
+    with TemporaryDirectory() as place:
+        try:
             copy(folder / CONFIG, place)
-            save_file({name: file.get_tensor(name) for name in kept}, Path(place) / WEIGHTS, metadata={"format": "pt"})
-            yield Path(place)
+            save_file(weights, Path(place) / WEIGHTS, metadata={"format": "pt"})
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{given} holds a classification head, and a copy without it cannot be written to {place} ({error}); "
+                "free disk space there, or name another folder by TMPDIR"
+            ) from error
+        yield Path(place)
 
 
 def load_speech_encoder(

@@ -26,6 +26,7 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_log import LOG
 from pipelines.methods.study import Codec
 from pipelines.rates.codebooks import Codebook, make_codebook, rate_tokenizer
+from pipelines.rates.continuations import require_long_enough
 from pipelines.rates.language_models import rate_corpora, rate_models
 from pipelines.results.provenance import provenance
 from pipelines.results.results import FoldSeed
@@ -264,6 +265,8 @@ def _require_clips(manifest: Manifest, settings: RunSettings) -> None:
             f"there are {train} train clips and none for test, on which the stage {comparing[0]} compares models: "
             "raise corpus.split.test_fraction, or name some in corpus.split.test"
         )
+    if "rates" in settings.stages:
+        require_long_enough(manifest, shortest=settings.coarsest_code_seconds)
     if settings.lm.contrasts and train < 2:
         raise InputError(
             f"there are {train} train clips, and lm.contrast_weight has the GPT tell 2 or more apart: add recordings, "

@@ -65,10 +65,8 @@ def make_continuations(session: Session, manifest: Manifest, settings: RunSettin
     assert codec.rate_tokenizer is not None, "a run of several rates has a tokenizer of all rates"
     assert codec.lm is not None, "the chain trains the flat GPT before it continues anything"
     together, own = codec.rates.together, settings.rates
-    coarsest, *_ = settings.tokenizer.by_rate
-    shortest = coarsest.patch.frames * settings.audio.hop_length / settings.audio.sample_rate
     entries = (codec.rate_tokenizer, codec.codes, together, codec.lm)
-    said = continuations(session, manifest, *entries, own, shortest=shortest)
+    said = continuations(session, manifest, *entries, own, shortest=settings.coarsest_code_seconds)
     task = label_task(session, manifest, settings.probe)
     if task is None:
         return [said]

@@ -35,6 +35,14 @@ T = TypeVar("T")
 Opponent = Literal["scratch", "probe"]
 NUMBERS = ("speed", "pitch")  # labels of the embedded corpus that are numbers
 
+# Options of probes that have no effect here, with their values in conf/finetune.yaml.
+UNUSED: Mapping[str, tuple[object, str]] = {
+    "label_separator": (None, ", and set head.label_separator"),
+    "learning_curve": ((), ", and set shares"),
+    "resamples": (1000, ", and set figures.resamples"),
+    "confidence": (0.95, ", and set figures.confidence"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class BodyConfig:
@@ -95,8 +103,9 @@ class CommandConfig:
         require(len({*self.beside}) == len(self.beside), "beside", list(self.beside), "name each once")
         rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
         require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
-        rule = "the head says whether clips have several labels: head.label_separator"
-        require(self.probe.label_separator is None, "probe.label_separator", self.probe.label_separator, rule)
+        for name, (left_out, instead) in UNUSED.items():
+            value = getattr(self.probe, name)
+            require(value == left_out, f"probe.{name}", value, f"it changes nothing here; leave it out{instead}")
         require_seeds(self.seed, self.seeds)
         require_processes(workers=self.workers, threads=self.threads)
 

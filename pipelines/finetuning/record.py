@@ -18,8 +18,9 @@ BASELINE = "the same answer for every clip"
 def summary(trials: Sequence[Trial], constant: Sequence[Figure], *, confidence: float) -> list[dict[str, Any]]:
     """Average the figures of each opponent and share over the seeds, with t intervals; the constant answer is last.
 
-    With a single seed the interval is the bootstrap interval over test clips. With several, the differences between
-    the fine-tuned body and each opponent follow, paired by seed: trials of one seed have the same labels.
+    With a single seed the interval is the bootstrap interval over test clips, or over their groups. With several seeds,
+    the differences between the fine-tuned body and each opponent follow, paired by seed: trials of one seed have the
+    same labels.
     """
     by_share: dict[float, dict[str, list[Trial]]] = {}
     for trial in sorted(trials, key=lambda each: each.share):

@@ -41,6 +41,7 @@ def write_results(
         "corpus": corpus.name,
         "clips": {split: len(rows[split]) for split in SPLITS},
         "notices": [*corpus.notices, *notices],
+        "resampled": "clip" if study.clips.test_groups is None else "group",  # by the intervals of a single seed
         "head": study.settings.head,
         "body": study.settings.body.name,
         "summary": saved.task.summary,

@@ -171,7 +171,7 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
         views = ClipViews(stored.of_rows(train), training.input_batches, source.change)
         batches = TrainingBatches(views=views, targets=task.targets(clips.labels_of(train)))
         targets, size = task.targets(clips.labels_of(held_out)), training.batches.batch_size
-        most = size * training.input_batches.max_frames  # as a training batch has
+        most = size // fit.accumulation * training.input_batches.max_frames  # no more than a part of a training batch
         validation = validation_batches(stored.of_rows(held_out), targets, batch_size=size, most_inputs=most)
         session.train("finetuned", "body.fit", network, batches, validation, TaskLoss(task=task), fit, folder)
         if session.gang.rank == 0:

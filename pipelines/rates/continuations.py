@@ -104,9 +104,6 @@ def continuations(
 
     The test clips are the reference: the diversity of their finest codes ``coded``, and the sound of these codes. Clips
     shorter than ``shortest`` seconds, a coarse code, are left out, because only the flat GPT could read them.
-
-    Raises:
-        InputError: no test clip is as long as a coarse code.
     """
     inputs = {
         "tokenizer": tokenizer.key,
@@ -155,18 +152,21 @@ def continuations(
 
 
 def continued_clips(manifest: Manifest, count: int, *, shortest: float, seed: int) -> list[Clip]:
-    """Choose up to ``count`` random test clips of ``shortest`` seconds or more.
+    """Choose up to ``count`` random test clips of ``shortest`` seconds or more."""
+    return choose_randomly(_long_enough(manifest, shortest), count, seed=seed)
 
-    Raises:
-        InputError: there is none.
-    """
-    long_enough = [clip for clip in manifest.of("test") if clip.seconds >= shortest]
-    if not long_enough:
+
+def require_long_enough(manifest: Manifest, *, shortest: float) -> None:
+    """Refuse test clips of which none lasts ``shortest`` seconds, a coarse code."""
+    if not _long_enough(manifest, shortest):
         raise InputError(
             f"no test clip lasts {shortest:g} s, which is one coarse code (tokenizer.rates): the models of all rates "
             f"read {shortest:g} s or more; add longer recordings"
         )
-    return choose_randomly(long_enough, count, seed=seed)
+
+
+def _long_enough(manifest: Manifest, shortest: float) -> list[Clip]:
+    return [clip for clip in manifest.of("test") if clip.seconds >= shortest]
 
 
 def _frames(tokenizer: RateTokenizer) -> list[int]:

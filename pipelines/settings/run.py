@@ -103,6 +103,12 @@ class RunSettings:
         return None if self.tokenizer.features == "autoencoder" else choose_layer(self.tokenizer, self.wav2vec2)
 
     @property
+    def coarsest_code_seconds(self) -> float:
+        """Duration of a code; with several rates, of a coarsest one."""
+        coarsest, *_ = self.tokenizer.by_rate
+        return coarsest.patch.frames * self.audio.hop_length / self.audio.sample_rate
+
+    @property
     def probed_methods(self) -> tuple[Method, ...]:
         """The methods that are probed."""
         return self.compare.all_methods if "probe" in self.stages else ()

@@ -27,6 +27,8 @@ def require_run(settings: "RunSettings") -> None:
     """
     _require_room(settings)
     settings.next_sample.require_rate(settings.audio.sample_rate)
+    if "next_sample" in settings.stages:
+        settings.next_sample.require_positions()
     if settings.reads_codes:
         require_speech_layer(settings)
     _require_same_frames(settings)
@@ -117,6 +119,10 @@ def _require_rates(settings: "RunSettings") -> None:
             "stages has rates, which compares codes at several rates, and tokenizer.rates is null: add "
             "tokenizer.rates=[8,4,2], or leave the stage out"
         )
+    if rates is not None and "rates" in settings.stages:
+        seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
+        rule = f"the models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
+        require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
     if rates is not None and settings.probed_methods and settings.compare.assignments == "soft":
         raise InputError(
             f"tokenizer.rates is {list(rates)}, and the models of several rates read hard codes: choose "

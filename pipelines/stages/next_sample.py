@@ -53,24 +53,30 @@ class NextSampleSettings:
         require_positive(self, "next_sample", "test_crops")
         require_seed(self.test_seed, "next_sample.test_seed")
         self._require_context()
-        self._require_positions()
         self._require_equal_sizes()
 
     def _require_context(self) -> None:
-        """Refuse a context vector where the table says that there is none, and none where it says that there is one."""
-        name, rule = (
-            "next_sample.transformer_context.context",
-            "this model is the one with a context vector: describe it",
-        )
-        require(self.transformer_context.context is not None, name, None, rule)
-        rule = "the model with a context vector is next_sample.transformer_context: choose null"
-        require(self.transformer.context is None, "next_sample.transformer.context", self.transformer.context, rule)
+        """Refuse `transformer_context` without a context vector, and `transformer` with one."""
+        if self.transformer_context.context is None:
+            raise InputError(
+                "next_sample.transformer_context.context is null, but this is the model with a context vector: leave "
+                "the option out"
+            )
+        if self.transformer.context is not None:
+            raise InputError(
+                "next_sample.transformer.context describes a context vector, but the model with a context vector is "
+                "next_sample.transformer_context: choose null"
+            )
 
-    def _require_positions(self) -> None:
-        """Refuse crops that are longer, with the past that a transformer reads, than its positions."""
+    def require_positions(self) -> None:
+        """Refuse contexts, and crops with the past that a transformer reads, that are longer than its positions.
+
+        Only runs with the stage ask this: the default context of 100 ms is too long at high sample rates.
+        """
         for name in self.models:
             config = self.config(name)
             if isinstance(config, TransformerConfig):
+                config.require_room(f"next_sample.{name}")
                 most = POSITIONS - config.receptive_field + 1
                 rule = f"next_sample.{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
                 require(self.crops.samples <= most, "next_sample.crops.samples", self.crops.samples, rule)

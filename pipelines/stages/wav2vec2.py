@@ -246,7 +246,7 @@ def wav2vec2_finetuned(
     config = {**asdict(settings), "fit": numeric(fit), "sample_rate": sample_rate, **labels.options}
     labels_hash = text_hash(json.dumps([train.labels, held_out.labels]))
     inputs = {"waveforms": sound.waveforms.key, "labels": labels_hash, "body": body.key}
-    recipe = Recipe("wav2vec2_finetuned", 1, config=config, inputs=inputs)
+    recipe = Recipe("wav2vec2_finetuned", 2, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
         batches, validation = labels.batches(

@@ -136,11 +136,11 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
         (("next_sample.sounds.unprompted=0", "next_sample.sounds.prompts=0"), "choose one or more"),
         (
             ("next_sample.transformer_context.context=null",),
-            "next_sample.transformer_context.context is None; this model is the one with a context vector",
+            "next_sample.transformer_context.context is null, but this is the model with a context vector",
         ),
         (
             ("next_sample.transformer.context={strides:[4],channels:8,layers:2}",),
-            "the model with a context vector is next_sample.transformer_context: choose null",
+            "next_sample.transformer.context describes a context vector, but the model with a context vector is",
         ),
         (("vocoder.wavenet.condition=none",), "vocoder.wavenet.condition is none; a vocoder needs codes"),
     ],

@@ -136,12 +136,16 @@ def test_the_context_of_the_default_sizes() -> None:
         ({"model_dim": 6}, "next_sample.transformer.model_dim is 6 and next_sample.transformer.heads 2"),
         ({"layers": 0}, "next_sample.transformer.layers is 0"),
         ({"context_ms": 3.0}, "next_sample.transformer.context_ms is 3.0, 1 samples for each of 3 layers"),
-        ({"context_ms": 1e9}, "at most 32768"),
     ],
 )
 def test_refuses_transformers_that_see_nothing_or_too_much(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(TRANSFORMER, **changes)
+
+
+def test_a_model_refuses_a_context_that_leaves_no_room() -> None:
+    with pytest.raises(InputError, match=r"context_ms is 2000\.0, \d+ samples; at most 16384 fit"):
+        create_transformer(replace(TRANSFORMER, sample_rate=16_000, context_ms=2000.0), seed=0)
 
 
 def test_refuses_other_sizes() -> None:

@@ -18,7 +18,7 @@ from foundation.arrays import Array
 from foundation.ranges import require
 from foundation.saved_models import learned_labels
 from lm.baselines.ast_features import stored_pieces
-from lm.baselines.ast_weights import AUDIOSET_STATISTICS, LAYERS, layer_norm_epsilon, weights_hash
+from lm.baselines.ast_weights import AUDIOSET_STATISTICS, LAYERS, is_audio_model, layer_norm_epsilon, weights_hash
 from lm.baselines.augmentation import AugmentationConfig, augmenting
 from lm.baselines.filter_bank import BANDS, N_MELS, PATCH, SAMPLE_RATE, STRIDE, frames_of, patches_of
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_ast
@@ -170,5 +170,5 @@ class AstOptions:
             weights=folder,
             fingerprint="" if folder is None else weights_hash(str(folder))[:16],
             change=augmenting(self.augmentation, std=std),
-            learned_labels=folder is not None and learned_labels(folder),
+            learned_labels=folder is not None and is_audio_model(folder) and learned_labels(folder),
         )

@@ -11,6 +11,7 @@ import soundfile
 from audio.reading import read
 from foundation.errors import InputError
 from foundation.files import file_hash
+from lm.comparison import Hits, bootstrap, outcome_interval, whole_groups
 from lm.finetuning.model import FineTunedModel
 from lm.model import LanguageModel
 from pipelines.finetuning.job import finetune_body
@@ -37,6 +38,7 @@ def test_every_opponent_has_a_figure_for_each_share(classifier: Finetuned) -> No
     table = (classifier.folder / "figures.md").read_text().splitlines()
     assert len(table) == 2 + len(rows)
     assert record["provenance"]["parameters"]["finetuned"] > 0
+    assert record["resampled"] == "clip"  # the test clips have no groups
 
 
 def test_the_folder_predicts_what_the_figures_were_measured_on(classifier: Finetuned, tones: Path) -> None:
@@ -139,6 +141,25 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(
     assert "98.wav\tit has no label" in rejected
 
 
+def test_whole_speakers_are_resampled_where_there_are_many(run_folder: Path, tmp_path: Path) -> None:
+    (root := tmp_path / "tones").mkdir()
+    for name, pitch in (("low", 200.0), ("high", 1200.0)):
+        for number in range(63):  # three indices of nine are test clips: 21 speakers
+            write_tone(root / f"{name}_s{number}_{number % 9}.wav", pitch, 0.1, seed=number)
+    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", "beside=[]")
+    pattern = ("corpus.pattern={label}_{group}_{index}.wav", "body.fit.steps=1", "figures.resamples=200")
+    finetune_body(composed(*words, *pattern, f"output={tmp_path / 'model'}"))
+    record = json.loads((tmp_path / "model/figures.json").read_text())
+    rows = [line.split("\t") for line in (tmp_path / "model/predictions.tsv").read_text().splitlines()[1:]]
+    outcome = Hits(hits=np.array([[float(row[1] == row[2]) for row in rows]]))
+    groups = whole_groups([row[0].split("_")[1] for row in rows])
+    assert groups is not None
+    found = record["trials"][0]["figures"][0]
+    draws = bootstrap([outcome], resamples=200, seed=0, groups=groups)[:, 0]
+    assert (found["low"], found["high"]) == pytest.approx(outcome_interval([outcome], draws, 0.95, groups=groups))
+    assert record["resampled"] == "group"
+
+
 def split_of(path: Path) -> str:
     number = int(path.stem.rpartition("_")[2])
     return "validation" if number < 2 else "test" if number < 5 else "train"
@@ -157,7 +178,9 @@ def split_of(path: Path) -> str:
         (("beside=[probe,probe]",), "beside is .*; name each once"),
         (("body.learning_rates=[0.0]",), r"body\.learning_rates is \[0\.0\]; list learning rates above 0"),
         (("body.fit.accumulation=3",), r"body\.batches\.batch_size is 4, to be shared by 3 .*multiple of 3"),
-        (("probe.label_separator=';'",), r"probe\.label_separator is ;; the head says .*: head\.label_separator"),
+        (("probe.label_separator=';'",), r"probe\.label_separator is ;; .*head\.label_separator"),
+        (("probe.confidence=0.9",), r"probe\.confidence is 0\.9; it changes nothing here; .*figures\.confidence"),
+        (("probe.learning_curve=[0.1]",), r"probe\.learning_curve is \(0\.1,\); it changes nothing here; .*set shares"),
         (
             ("head=sequence", "corpus.segment_seconds=0.2"),
             r"corpus\.segment_seconds is 0\.2, but head=sequence learns the whole text of a clip",

@@ -16,7 +16,7 @@ from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from lm.sampling import Sampling
 from pipelines.pages.report import write_report
-from pipelines.rates.continuations import continued_clips
+from pipelines.rates.continuations import continued_clips, require_long_enough
 from pipelines.rates.labels import windows_of, windows_of_coded
 from pipelines.results.rates import stabilities
 from pipelines.results.run_record import read_results
@@ -201,7 +201,7 @@ def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> N
     manifest = Manifest(root=tmp_path, clips=tuple(clips))
     assert [clip.num_samples for clip in continued_clips(manifest, 3, shortest=0.08, seed=0)] == [320, 2000]
     with pytest.raises(InputError, match=r"no test clip lasts 0\.6 s, which is one coarse code"):
-        continued_clips(manifest, 3, shortest=0.6, seed=0)
+        require_long_enough(manifest, shortest=0.6)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,7 @@ def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> N
         (["rates.window_seconds=0.3"], "rates.window_seconds is 0.3; each continuation has two windows"),
         (["rates.seconds=0"], "rates.seconds is 0.0; it must be positive"),
         (["rates.silence_dbfs=3"], "rates.silence_dbfs is 3.0; choose -100 to 0"),
+        (["rates.prompt_seconds=0.03"], r"rates.prompt_seconds is 0.03; .* last 0.08 s: choose 0.04 or more"),
         (["stages=[rates,report]", "corpus.label_type=number"], "probes and judges predict classes"),
         (
             [
