@@ -31,7 +31,7 @@ MAX_HEADER = 8 << 20  # bytes; the header of a network with 10,000 tensors takes
 MAX_REASON = 300  # characters
 # what PyTorch, safetensors and Python raise when a file is damaged
 _DAMAGE = (OSError, RuntimeError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of transformers' classes with such a head
+LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of models of transformers that learned labels
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2}  # bytes per number
 
@@ -253,7 +253,7 @@ def hugging_face_hash(folder: Path) -> str:
 
 
 def learned_labels(folder: Path) -> bool:
-    """Return whether a Hugging Face folder holds a model that was trained with labels, by its class in config.json."""
+    """Return whether a Hugging Face folder holds a model that was trained with labels, as its config.json names it."""
     names = (find_object(folder / CONFIG) or {}).get("architectures")
     return isinstance(names, list) and any(str(name).endswith(LABELLED) for name in names)
 

@@ -60,9 +60,11 @@ class TransformerConfig:
     def require_room(self, option: str) -> None:
         """Refuse a context that leaves too few of the positions; ``option`` is the config's name.
 
-        The config itself does not, because every run has one: its default exceeds the limit at high sample rates.
+        A config alone may have a longer context, because every run has such a config, and its default context of 100 ms
+        is too long at high sample rates.
         """
-        given, rule = f"{self.context_ms}, {self.receptive_field} samples", f"at most {MOST_CONTEXT} fit: choose fewer"
+        given = f"{self.context_ms}, {self.receptive_field} samples"
+        rule = f"at most {MOST_CONTEXT} fit: choose a shorter context"
         require(self.receptive_field <= MOST_CONTEXT, f"{option}.context_ms", given, rule)
 
     @property

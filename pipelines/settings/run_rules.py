@@ -119,7 +119,7 @@ def _require_rates(settings: "RunSettings") -> None:
             "stages has rates, which compares codes at several rates, and tokenizer.rates is null: add "
             "tokenizer.rates=[8,4,2], or leave the stage out"
         )
-    if rates is not None and "rates" in settings.stages:
+    if "rates" in settings.stages:
         seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
         rule = f"the models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
         require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)

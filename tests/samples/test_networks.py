@@ -138,7 +138,7 @@ def test_the_context_of_the_default_sizes() -> None:
         ({"context_ms": 3.0}, "next_sample.transformer.context_ms is 3.0, 1 samples for each of 3 layers"),
     ],
 )
-def test_refuses_transformers_that_see_nothing_or_too_much(changes: dict[str, object], message: str) -> None:
+def test_refuses_transformers_of_impossible_sizes(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(TRANSFORMER, **changes)
 
