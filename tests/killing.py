@@ -48,7 +48,13 @@ PROCESSES.set_forkserver_preload(
         *("torch._dynamo", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
         *("fairseq2.composition", "conf", "omegaconf._impl"),
         *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl"),
-        *("vocoder.engines.numba_streams", "librosa.core.pitch", "scipy.signal", "pystoi", "sklearn.linear_model"),
+        *(
+            "vocoder.engines.numba_streams",
+            "tests.compiled_at_import",
+            "scipy.signal",
+            "pystoi",
+            "sklearn.linear_model",
+        ),
         *("rich.progress", "matplotlib.pyplot", "espeakng_loader"),
         *("tests.killing", "tests.pipelines.tiny_chain"),
     ]

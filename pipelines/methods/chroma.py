@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from foundation.compiling import compiling
 from pipelines.methods.method import Line, Row, describe_frame_method
 
 if TYPE_CHECKING:
@@ -15,12 +16,14 @@ WINDOW_SECONDS = 0.128  # long enough to part neighbouring semitones from about 
 
 def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> FloatArray:
     """Compute chroma ``(time, 12)`` of samples ``(num_samples,)``, for a tuning of A4 to 440 Hz."""
-    import librosa
     import numpy as np
+
+    with compiling():  # its functions are compiled as it is imported
+        from librosa.feature import chroma_stft
 
     n_fft = 1 << (round(WINDOW_SECONDS * sample_rate) - 1).bit_length()
     padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))
-    chroma = librosa.feature.chroma_stft(y=padded, sr=sample_rate, n_fft=n_fft, hop_length=hop_length, tuning=0.0)
+    chroma = chroma_stft(y=padded, sr=sample_rate, n_fft=n_fft, hop_length=hop_length, tuning=0.0)
     frames: FloatArray = chroma.T.astype(np.float32)
     return frames
 

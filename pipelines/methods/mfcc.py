@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from foundation.compiling import compiling
 from pipelines.methods.method import Line, Row, describe_frame_method
 
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ N_MELS = 40
 
 def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, hop_length: int) -> FloatArray:
     """Compute coefficients and their deltas ``(time, 40)`` of samples ``(num_samples,)``."""
-    import librosa
     import numpy as np
+
+    with compiling():  # its functions are compiled as it is imported
+        from librosa.feature import delta, mfcc
 
     n_fft = 1 << (window_length - 1).bit_length()
     padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))
-    coefficients = librosa.feature.mfcc(
+    coefficients = mfcc(
         y=padded,
         sr=sample_rate,
         n_mfcc=COEFFICIENTS,
@@ -30,7 +33,7 @@ def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, ho
         win_length=window_length,
         hop_length=hop_length,
     )
-    deltas = librosa.feature.delta(coefficients, mode="nearest")
+    deltas = delta(coefficients, mode="nearest")
     frames: FloatArray = np.concatenate([coefficients, deltas]).T.astype(np.float32)
     return frames
 

@@ -25,10 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import njit, typeof, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from foundation.compiling import compiling
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -179,13 +181,12 @@ binding.initialize_native_asmparser()
 _part = njit(nogil=True, error_model="numpy")
 
 
-def _kernel(function: Callable[..., None]) -> Callable[..., None]:
+def _kernel(function: Callable[..., None]) -> Any:
     """Compile once per type of machine, and cache the result if a cache folder is writable."""
     try:
-        compiled: Callable[..., None] = njit(nogil=True, error_model="numpy", cache=True)(function)
+        return njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written to
-        compiled = njit(nogil=True, error_model="numpy")(function)
-    return compiled
+        return njit(nogil=True, error_model="numpy")(function)
 
 
 @_part
@@ -423,3 +424,11 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
             level = given[stream, step]
             previous[stream] = draw_level(row, count, draws[stream, step], draw, probabilities) if level < 0 else level
             levels[stream, step] = previous[stream]
+
+
+def prepare(arguments: tuple[Any, ...]) -> None:
+    """Load `go_on` for such arguments from numba's cache, or compile it, unless this process has it."""
+    kinds = tuple(map(typeof, arguments))
+    if kinds not in go_on.overloads:
+        with compiling():
+            go_on.compile(kinds)

@@ -9,7 +9,7 @@ import torch
 from llvmlite.binding import get_host_cpu_features
 from torch import Tensor, nn
 
-from vocoder.engines.kernels import PADDING, Draw, Factors, FloatArray, KernelWeights, go_on, target_features
+from vocoder.engines.kernels import PADDING, Draw, Factors, FloatArray, KernelWeights, go_on, prepare, target_features
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
@@ -64,7 +64,7 @@ class NumbaStreams:
 
         def work(number: int) -> None:
             few = self.shares[number]
-            go_on(
+            arguments = (
                 self.weights,
                 _flat_conditions(conditions[few]),
                 fixed[few],
@@ -76,6 +76,8 @@ class NumbaStreams:
                 levels[few],
                 logits[few],
             )
+            prepare(arguments)
+            go_on(*arguments)
 
         _each(work, len(self.shares), self.threads)
         self.time += levels.shape[1]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.waveform import Waveform
+from foundation.compiling import compiling
 from foundation.errors import InputError
 
 LOWEST, HIGHEST = 60.0, 500.0  # Hz: speaking voices, those of children included
@@ -21,7 +22,8 @@ PitchArray = npt.NDArray[np.float64]
 def has_pitch() -> bool:
     """Return whether pitch can be measured here."""
     try:
-        import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
+        with compiling():  # its functions are compiled as it is imported
+            import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
     except (ImportError, OSError):
         return False
     return True
@@ -37,7 +39,7 @@ def pitch(waveform: Waveform) -> PitchArray:
         raise InputError(f"pitch cannot be measured; leave it out: {HOW_TO_GET_PITCH}")
     if not np.any(waveform.samples):
         return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
-    from librosa import pyin  # it compiles what it runs, and only those who measure pitch need it
+    from librosa import pyin  # only those who measure pitch need it
 
     rate = waveform.sample_rate
     found, _, _ = pyin(
