@@ -13,6 +13,7 @@ from audio.recordings.selection import SECONDS_PER_HOUR, first_hours, group_in_n
 from audio.recordings.splits import SplitConfig
 from foundation.errors import InputError
 from foundation.progress import Terminal
+from foundation.saved_models import learned_labels
 from foundation.text import counted, listed
 from pipelines.chain.corpus import MANIFEST, Corpus, corpus_config, read_corpus, seen_of
 from pipelines.results.run_record import RESULTS
@@ -85,24 +86,29 @@ def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
 
 
 def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
-    """Return the corpus with a notice for the report if a run made the weights of a speech model from its test clips.
+    """Return the corpus with notices for the report about what the weights of a speech model have learned.
 
-    With folds, every clip counts as a test clip.
+    A classifier or a CTC model has learned labels, and is no self-supervised opponent. A run may have made the weights
+    from test clips; with folds, every clip counts as a test clip.
     """
     weights, manifest = settings.wav2vec2.weights, corpus.manifest
     if weights is None:
         return corpus
-    owner = Path(weights).expanduser().parent
-    if not ((owner / RESULTS).is_file() and (owner / MANIFEST).is_file()):
-        return corpus  # not of a run
-    every_clip = tuple(replace(clip, split="test") for clip in manifest.clips)
-    notices = overlap_notices(
-        replace(manifest, clips=every_clip) if settings.compare.folds else manifest,
-        read_manifest(owner / MANIFEST, manifest.root),
-        owner=owner,
-        readers="the weights of wav2vec 2.0",
-        unlabelled=unlabelled_of_run(owner, manifest.root),
-    )
+    folder, notices = Path(weights).expanduser(), []
+    if learned_labels(folder):
+        notices.append(
+            f"the weights of {folder.name} (wav2vec2.weights) learned labels, so their layers are not self-supervised"
+        )
+    owner = folder.parent
+    if (owner / RESULTS).is_file() and (owner / MANIFEST).is_file():  # a run made them
+        every_clip = tuple(replace(clip, split="test") for clip in manifest.clips)
+        notices += overlap_notices(
+            replace(manifest, clips=every_clip) if settings.compare.folds else manifest,
+            read_manifest(owner / MANIFEST, manifest.root),
+            owner=owner,
+            readers="the weights of wav2vec 2.0",
+            unlabelled=unlabelled_of_run(owner, manifest.root),
+        )
     return replace(corpus, notices=(*corpus.notices, *notices))
 
 

@@ -1,5 +1,6 @@
 """Recordings without labels for pre-training: folders beside the embedded corpus."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +110,18 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
     assert noted_weights(corpus, settings_of(tmp_path)) == corpus
     write_unlabelled([], folder)
     assert unlabelled_of_run(folder, own) == ()
+
+
+def test_weights_that_learned_labels_are_noted(tmp_path: Path) -> None:
+    corpus = Corpus(name="own", manifest=Manifest(root=tmp_path, clips=()), rejected=(), notices=("first",))
+    settings = settings_of(tmp_path, f"wav2vec2.weights={tmp_path / 'theirs'}")
+    (tmp_path / "theirs").mkdir()
+    for name, learned in (("Wav2Vec2ForCTC", True), ("HubertForSequenceClassification", True), ("HubertModel", False)):
+        (tmp_path / "theirs" / "config.json").write_text(json.dumps({"architectures": [name]}))
+        first, *others = noted_weights(corpus, settings).notices
+        assert first == "first"
+        expected = "the weights of theirs (wav2vec2.weights) learned labels, so their layers are not self-supervised"
+        assert others == [expected] * learned
 
 
 def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Path) -> None:
