@@ -6,6 +6,7 @@ once, before anything runs. Rules between values are checked in each dataclass's
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -52,9 +53,16 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
 
 
 def qualify(message: str, name: str) -> str:
-    """Put the full option path into a message: a part that several configs share says ``fit``, here ``lm.fit``."""
+    """Put the full option path into a message: a part that several configs share says ``fit``, here ``lm.fit``.
+
+    A part with several names says what they begin with: ``wavenet``, here ``next_sample.wavenet_large``.
+    """
     place, _, last = name.rpartition(".")
-    return f"{place}.{message}" if place and message.startswith((f"{last}.", f"{last}:")) else message
+    first = re.match(r"\w+(?=[.:])", message)
+    if not place or first is None or not f"{last}_".startswith(f"{first[0]}_"):
+        return message
+    later = re.sub(rf"(?<![\w.]){first[0]}(?=\.\w)", name, message[first.end() :])
+    return f"{name}{later}"
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:

@@ -21,7 +21,6 @@ from foundation.ranges import require, require_positive
 from vocoder.wavenet.mu_law import companded_scale
 
 MOST_PAST = 1 << 20  # samples
-_OPTION = "next_sample.transformer_context.context"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +32,12 @@ class ContextConfig:
     layers: int = 7  # dilated convolutions over frames, with dilations 1, 2, 4, ...
 
     def __post_init__(self) -> None:
-        require_positive(self, _OPTION, "channels", "layers")
+        require_positive(self, "context", "channels", "layers")
         rule = "name at least one stride, each 2 or more"
-        require(
-            min(self.strides, default=0) >= 2,
-            "next_sample.transformer_context.context.strides",
-            list(self.strides),
-            rule,
-        )
+        require(min(self.strides, default=0) >= 2, "context.strides", list(self.strides), rule)
         if self.layers > 20 or self.past > MOST_PAST:
             raise InputError(
-                f"{_OPTION}.layers is {self.layers} over frames of {self.frame_length} samples: the context "
+                f"context.layers is {self.layers} over frames of {self.frame_length} samples: the context "
                 f"would reach back more than {MOST_PAST} samples; choose fewer layers"
             )
 

@@ -49,13 +49,13 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         sizes = ("sample_rate", "context_ms", "model_dim", "layers", "heads", "ffn_dim")
-        require_positive(self, "next_sample.transformer", *sizes)
-        given, pair = f"{self.model_dim} and next_sample.transformer.heads {self.heads}", 2 * self.heads
+        require_positive(self, "transformer", *sizes)
+        given, pair = f"{self.model_dim} and transformer.heads {self.heads}", 2 * self.heads
         rule = f"rotary positions turn pairs: choose a model_dim that is a multiple of 2 * heads = {pair}"
-        require(self.model_dim % pair == 0, "next_sample.transformer.model_dim", given, rule)
+        require(self.model_dim % pair == 0, "transformer.model_dim", given, rule)
         given = f"{self.context_ms}, {self.window} samples for each of {self.layers} layers"
         rule = "each layer sees 2 samples or more: choose a longer context"
-        require(self.window >= 2, "next_sample.transformer.context_ms", given, rule)
+        require(self.window >= 2, "transformer.context_ms", given, rule)
 
     def require_room(self, option: str) -> None:
         """Refuse a context that leaves too few of the positions; ``option`` is the config's name.
@@ -106,7 +106,7 @@ class SampleTransformer(nn.Module):
         from samples.local_attention import limit_attention
 
         super().__init__()
-        config.require_room("next_sample.transformer")
+        config.require_room("transformer")
         self.config = config
         self.transformer = create_causal_transformer(
             model_dim=config.model_dim,

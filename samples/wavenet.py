@@ -28,7 +28,7 @@ class SampleWaveNetConfig:
         try:
             _ = self.network
         except InputError as error:
-            raise InputError(str(error).replace("vocoder.wavenet", "next_sample.wavenet")) from error
+            raise InputError(str(error).replace("vocoder.wavenet", "wavenet")) from error
 
     @property
     def network(self) -> WaveNetConfig:

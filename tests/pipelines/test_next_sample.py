@@ -129,6 +129,18 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
         ),
         (("next_sample.models=[]",), "next_sample.models is []; name some of wavenet, wavenet_large"),
         (("next_sample.wavenet.layers=7",), "next_sample.wavenet.layers is 7 and next_sample.wavenet.cycles 2"),
+        (
+            ("next_sample.wavenet_large.layers=7",),
+            "next_sample.wavenet_large.layers is 7 and next_sample.wavenet_large.cycles",
+        ),
+        (
+            ("next_sample.transformer_context.heads=3",),
+            "next_sample.transformer_context.model_dim is 64 and next_sample.transformer_context.heads 3",
+        ),
+        (
+            ("next_sample.transformer_context.context.layers=30",),
+            "next_sample.transformer_context.context.layers is 30 over frames of 64 samples",
+        ),
         (("next_sample.transformer.sample_rate=9000",), "next_sample.transformer.sample_rate is 9000; the recordings"),
         (("compare.folds=group",), "compare.folds is group, and the stage next_sample compares models"),
         (("next_sample.crops.batch_size=3", "next_sample.fit.accumulation=2"), "next_sample.crops.batch_size is 3"),

@@ -133,9 +133,9 @@ def test_the_context_of_the_default_sizes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_dim": 6}, "next_sample.transformer.model_dim is 6 and next_sample.transformer.heads 2"),
-        ({"layers": 0}, "next_sample.transformer.layers is 0"),
-        ({"context_ms": 3.0}, "next_sample.transformer.context_ms is 3.0, 1 samples for each of 3 layers"),
+        ({"model_dim": 6}, "transformer.model_dim is 6 and transformer.heads 2"),
+        ({"layers": 0}, "transformer.layers is 0"),
+        ({"context_ms": 3.0}, "transformer.context_ms is 3.0, 1 samples for each of 3 layers"),
     ],
 )
 def test_refuses_transformers_of_impossible_sizes(changes: dict[str, object], message: str) -> None:
@@ -149,7 +149,7 @@ def test_a_model_refuses_a_context_that_leaves_no_room() -> None:
 
 
 def test_refuses_other_sizes() -> None:
-    with pytest.raises(InputError, match=r"next_sample.wavenet.layers is 5 and next_sample.wavenet.cycles 2"):
+    with pytest.raises(InputError, match=r"^wavenet.layers is 5 and wavenet.cycles 2"):
         replace(WAVENET, layers=5)
     with pytest.raises(InputError, match=r"context.strides is "):
         ContextConfig(strides=())
