@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.description import REMEDY, describe_speech_model
 from audio.waveform import FloatArray
@@ -149,11 +150,6 @@ def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
     mean = samples.masked_fill(~sounding, 0.0).sum(1) / counts
     centred = (samples - mean[:, None]).masked_fill(~sounding, 0.0)
     return centred / (centred.square().sum(1) / counts + LEAST_VARIANCE).sqrt()[:, None]
-
-
-def inside(values: Tensor, lengths: Tensor) -> Tensor:
-    """Return which of ``(batch, time, ...)`` lie before the end of their clip ``(batch, time)``."""
-    return torch.arange(values.shape[1], device=values.device) < copy_to(lengths, values.device)[:, None]
 
 
 def load_transformer(

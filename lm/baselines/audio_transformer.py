@@ -22,11 +22,12 @@ from typing import Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from audio.padding import inside
 from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from foundation.saved_models import WEIGHTS, ModelKind, load_weights, reading, require_size, write_model
-from lm.baselines.multirate import decompose, pool_pairs, steps_inside
+from lm.baselines.multirate import decompose, pool_pairs
 from lm.baselines.supervised import Classifier, HeadConfig, attach_head
 from lm.pooling import pooling_parts
 
@@ -143,10 +144,10 @@ class AudioTransformer(nn.Module):
         for number, layer in enumerate(self.layers):
             if number:
                 states, steps = self._between(states, steps, number)
-            inside, whole = steps_inside(states, steps), bool((steps >= states.shape[1]).all())
-            states = layer(states, src_key_padding_mask=None if whole else ~inside)
+            own, whole = inside(states, steps), bool((steps >= states.shape[1]).all())
+            states = layer(states, src_key_padding_mask=None if whole else ~own)
             last = number == len(self.layers) - 1
-            found.append(((self.norm(states) if last else states) * inside[:, :, None], steps))
+            found.append(((self.norm(states) if last else states) * own[:, :, None], steps))
         return found
 
     def _embed(self, samples: Tensor, lengths: Tensor) -> States:
@@ -171,9 +172,9 @@ class AudioTransformer(nn.Module):
 
 def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
     """Give each clip of ``(batch, samples)`` mean 0 and root mean square 1; zeros beyond its end."""
-    inside, counts = steps_inside(samples, lengths), copy_to(lengths, samples.device)
-    mean = (samples * inside).sum(1) / counts
-    centred = (samples - mean[:, None]) * inside
+    own, counts = inside(samples, lengths), copy_to(lengths, samples.device)
+    mean = (samples * own).sum(1) / counts
+    centred = (samples - mean[:, None]) * own
     level = (centred.square().sum(1) / counts).sqrt().clamp(min=QUIETEST)
     return centred / level[:, None]
 

@@ -17,12 +17,7 @@ counted from the start of a clip, and steps beyond its end take no part in a mea
 import torch
 from torch import Tensor
 
-from foundation.devices import copy_to
-
-
-def steps_inside(states: Tensor, lengths: Tensor) -> Tensor:
-    """Return which steps of ``(batch, steps, ...)`` belong to their clip ``(batch, steps)``, on the states' device."""
-    return torch.arange(states.shape[1], device=states.device) < copy_to(lengths, states.device)[:, None]
+from audio.padding import inside
 
 
 def pool_pairs(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,14 +37,14 @@ def decompose(states: Tensor, lengths: Tensor, *, levels: int) -> Tensor:
         _window_means(part, lengths, window).repeat_interleave(window, dim=1)[:, :time]
         for part, window in zip(parts, windows, strict=True)
     ]
-    return torch.cat([states[:, :, :kept], *held], dim=2) * steps_inside(states, lengths)[:, :, None]
+    return torch.cat([states[:, :, :kept], *held], dim=2) * inside(states, lengths)[:, :, None]
 
 
 def _window_means(states: Tensor, lengths: Tensor, window: int) -> Tensor:
     """Average the steps of each window that belong to the clip: ``(batch, ceil(time / window), dim)``."""
     batch, time, dim = states.shape
-    inside = steps_inside(states, lengths)[:, :, None].to(states.dtype)
-    both = torch.cat([states * inside, inside], dim=2)
+    counted = inside(states, lengths)[:, :, None].to(states.dtype)
+    both = torch.cat([states * counted, counted], dim=2)
     padded = torch.nn.functional.pad(both, (0, 0, 0, -time % window))
     sums = padded.reshape(batch, -1, window, dim + 1).sum(2)  # (N, T, D + 1) -> (N, T / window, D + 1)
     return sums[:, :, :dim] / sums[:, :, dim:].clamp(min=1)

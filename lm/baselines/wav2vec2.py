@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
-from audio.speech_models.encoder import inside, normalise
+from audio.speech_models.encoder import normalise
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from lm.baselines.masked_batches import MaskedBatch
