@@ -70,6 +70,10 @@ def overlap_notices(
         notices.append(
             f"{shared} of {len(test)} test clips are among those that {owner} was trained on: {readers} have heard them"
         )
+    if shared := trained_on(test, trained.of("validation")):
+        notices.append(
+            f"{shared} of {len(test)} test clips are among the validation clips of {owner}: it chose weights by them"
+        )
     if shared := trained_on(test, unlabelled):
         notices.append(
             f"{shared} of {len(test)} test clips are among the unlabelled recordings of {owner}: the models that it "

@@ -110,6 +110,10 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
     assert noted_weights(corpus, settings_of(tmp_path)) == corpus
     write_unlabelled([], folder)
     assert unlabelled_of_run(folder, own) == ()
+    validation = tuple(replace(each, split="validation") for each in trained.clips)
+    write_manifest(replace(trained, clips=validation), folder / MANIFEST)
+    (chosen,) = noted_weights(corpus, weights).notices
+    assert chosen.startswith(f"2 of 5 test clips are among the validation clips of {folder}")
 
 
 def test_weights_that_learned_labels_are_noted(tmp_path: Path) -> None:
