@@ -7,38 +7,53 @@ machine code of the wrong type and dies of a segmentation fault, until the files
 
 import fcntl
 import os
+import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import IO
+
+LOCK = "wordless-compiling.lock"
 
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Run a block that numba may compile in, while no other process or thread of this user runs such a block.
+    """Run a block that numba may compile in, while no other process or thread runs such a block.
 
-    The lock is a file in the user's cache folder, or else in the folder of temporary files. The system releases it
-    when the process ends, for whatever reason. If neither folder can be written to, or keeps locks, nothing is locked.
-    A block inside another one would wait for ever.
+    The system releases the lock when the process ends, for whatever reason. If no lock file can be written, or the file
+    system keeps no locks, nothing is locked. Do not nest blocks: the inner one waits for ever.
     """
     with ExitStack() as stack:
         with suppress(OSError):
             handle = stack.enter_context(_open_lock())
             fcntl.flock(handle, fcntl.LOCK_EX)
+            stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)  # a forked process may hold the file open
         yield
 
 
+def import_compiled(name: str) -> None:
+    """Import a module whose functions numba compiles at the import; once it is there, nothing waits."""
+    if name not in sys.modules:
+        with compiling():
+            import_module(name)
+
+
 def lock_paths() -> list[Path]:
-    """Return where the lock file may lie, the preferred path first."""
+    """Return where the lock file may lie, in order of preference: as numba's cache, in the environment if possible."""
+    places = [Path(sysconfig.get_path("purelib")) / LOCK]
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path raises without a home
-    return [Path(cache) / "wordless" / "compiling.lock", Path(tempfile.gettempdir()) / f"wordless-{os.getuid()}.lock"]
+    if os.path.isabs(cache):  # noqa: PTH117  expanduser leaves ~ without a home
+        places.append(Path(cache) / "wordless" / LOCK)
+    return [*places, Path(tempfile.gettempdir()) / f"{os.getuid()}-{LOCK}"]
 
 
 def _open_lock() -> IO[str]:
-    preferred, other = lock_paths()
-    try:
-        preferred.parent.mkdir(parents=True, exist_ok=True)
-        return preferred.open("a")
-    except OSError:
-        return other.open("a")
+    *preferred, last = lock_paths()
+    for path in preferred:
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("a")
+    return last.open("a")

@@ -55,13 +55,14 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str) -> T:
 def qualify(message: str, name: str) -> str:
     """Put the full option path into a message: a part that several configs share says ``fit``, here ``lm.fit``.
 
-    A part with several names says what they begin with: ``wavenet``, here ``next_sample.wavenet_large``.
+    Where several options share a dataclass, its messages say what their names begin with: ``wavenet`` becomes
+    ``next_sample.wavenet_large``.
     """
     place, _, last = name.rpartition(".")
     first = re.match(r"\w+(?=[.:])", message)
     if not place or first is None or not f"{last}_".startswith(f"{first[0]}_"):
         return message
-    later = re.sub(rf"(?<![\w.]){first[0]}(?=\.\w)", name, message[first.end() :])
+    later = re.sub(rf"(?<![\w./]){first[0]}(?=\.\w)", lambda _: name, message[first.end() :])
     return f"{name}{later}"
 
 

@@ -50,7 +50,7 @@ PROCESSES.set_forkserver_preload(
         *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl"),
         *(
             "vocoder.engines.numba_streams",
-            "tests.compiled_at_import",
+            "tests.librosa_import",
             "scipy.signal",
             "pystoi",
             "sklearn.linear_model",

@@ -91,6 +91,7 @@ KEEPERS = {
         *("samples/transformer.py", "samples/local_attention.py", "samples/generation.py"),  # its layers and its cache
     ),
     "sklearn": ("lm", "pipelines"),
+    "librosa": ("vocoder/judging/pitch.py", "pipelines/methods/mfcc.py", "pipelines/methods/chroma.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py",),
     "llvmlite": ("vocoder/engines/kernels.py", "vocoder/engines/numba_streams.py"),
     "jinja2": ("pipelines/pages",),

@@ -88,8 +88,8 @@ def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
 def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
     """Return the corpus with notices for the report about what the weights of a speech model have learned.
 
-    A classifier or a CTC model has learned labels, and is no self-supervised opponent. A run may have made the weights
-    from test clips; with folds, every clip counts as a test clip.
+    A classifier or a CTC model was trained with labels, so its layers are not self-supervised. A run may have made the
+    weights from test clips; with folds, every clip counts as a test clip.
     """
     weights, manifest = settings.wav2vec2.weights, corpus.manifest
     if weights is None:
@@ -97,7 +97,7 @@ def noted_weights(corpus: Corpus, settings: RunSettings) -> Corpus:
     folder, notices = Path(weights).expanduser(), []
     if learned_labels(folder):
         notices.append(
-            f"the weights of {folder.name} (wav2vec2.weights) learned labels, so their layers are not self-supervised"
+            f"the weights of wav2vec2.weights={folder} learned labels, so their layers are not self-supervised"
         )
     owner = folder.parent
     if (owner / RESULTS).is_file() and (owner / MANIFEST).is_file():  # a run made them

@@ -181,7 +181,7 @@ binding.initialize_native_asmparser()
 _part = njit(nogil=True, error_model="numpy")
 
 
-def _kernel(function: Callable[..., None]) -> Any:
+def _kernel(function: Callable[..., None]) -> Any:  # a dispatcher of numba, which has no types
     """Compile once per type of machine, and cache the result if a cache folder is writable."""
     try:
         return njit(nogil=True, error_model="numpy", cache=True)(function)
@@ -426,7 +426,7 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
             levels[stream, step] = previous[stream]
 
 
-def prepare(arguments: tuple[Any, ...]) -> None:
+def compile_for(arguments: tuple[Any, ...]) -> None:
     """Load `go_on` for such arguments from numba's cache, or compile it, unless this process has it."""
     kinds = tuple(map(typeof, arguments))
     if kinds not in go_on.overloads:

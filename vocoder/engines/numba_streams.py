@@ -9,7 +9,16 @@ import torch
 from llvmlite.binding import get_host_cpu_features
 from torch import Tensor, nn
 
-from vocoder.engines.kernels import PADDING, Draw, Factors, FloatArray, KernelWeights, go_on, prepare, target_features
+from vocoder.engines.kernels import (
+    PADDING,
+    Draw,
+    Factors,
+    FloatArray,
+    KernelWeights,
+    compile_for,
+    go_on,
+    target_features,
+)
 from vocoder.sampling import Sampling
 from vocoder.wavenet.mu_law import silence
 from vocoder.wavenet.network import WaveNet
@@ -76,7 +85,7 @@ class NumbaStreams:
                 levels[few],
                 logits[few],
             )
-            prepare(arguments)
+            compile_for(arguments)
             go_on(*arguments)
 
         _each(work, len(self.shares), self.threads)

@@ -4,11 +4,15 @@ Frames are 10 ms apart and 64 ms long; pitch has steps of a tenth of a semitone,
 has no build for every platform and Python. If either cannot be imported, pitch is not measured.
 """
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from audio.waveform import Waveform
-from foundation.compiling import compiling
+from foundation.compiling import compiling, import_compiled
 from foundation.errors import InputError
 
 LOWEST, HIGHEST = 60.0, 500.0  # Hz: speaking voices, those of children included
@@ -22,8 +26,8 @@ PitchArray = npt.NDArray[np.float64]
 def has_pitch() -> bool:
     """Return whether pitch can be measured here."""
     try:
-        with compiling():  # its functions are compiled as it is imported
-            import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
+        import_compiled("librosa.core.pitch")  # and numba with it, at once: librosa itself waits until it is used
+        import librosa.core.pitch  # noqa: F401  # fails also where librosa has been hidden since
     except (ImportError, OSError):
         return False
     return True
@@ -39,10 +43,8 @@ def pitch(waveform: Waveform) -> PitchArray:
         raise InputError(f"pitch cannot be measured; leave it out: {HOW_TO_GET_PITCH}")
     if not np.any(waveform.samples):
         return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
-    from librosa import pyin  # only those who measure pitch need it
-
     rate = waveform.sample_rate
-    found, _, _ = pyin(
+    found, _, _ = _pyin()(
         waveform.samples.astype(np.float64),
         sr=rate,
         fmin=LOWEST,
@@ -52,6 +54,17 @@ def pitch(waveform: Waveform) -> PitchArray:
     )
     frequencies: PitchArray = found
     return frequencies
+
+
+@cache
+def _pyin() -> Callable[..., Any]:
+    """Return pYIN, after a first call that compiles what its import does not."""
+    with compiling():
+        from librosa import pyin
+
+        pyin(np.ones(1024), sr=8000, fmin=LOWEST, fmax=HIGHEST, frame_length=512)
+    found: Callable[..., Any] = pyin
+    return found
 
 
 def pitch_error(original: PitchArray, other: PitchArray) -> float | None:
