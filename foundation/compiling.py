@@ -11,8 +11,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -34,11 +33,11 @@ def compiling() -> Iterator[None]:
         yield
 
 
-def import_compiled(name: str) -> None:
-    """Import a module whose functions numba compiles at the import; once it is there, nothing waits."""
-    if name not in sys.modules:
-        with compiling():
-            import_module(name)
+@contextmanager
+def importing(name: str) -> Iterator[None]:
+    """Import a module in this block whose functions numba compiles at the import; once it is there, nothing waits."""
+    with nullcontext() if name in sys.modules else compiling():
+        yield
 
 
 def lock_paths() -> list[Path]:

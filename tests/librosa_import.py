@@ -1,5 +1,6 @@
 """Import librosa's pitch module under the lock of `foundation.compiling`, for the server of `tests.killing`."""
 
-from foundation.compiling import import_compiled
+from foundation.compiling import importing
 
-import_compiled("librosa.core.pitch")
+with importing("librosa.core.pitch"):
+    import librosa.core.pitch  # noqa: F401

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from foundation.compiling import import_compiled
+from foundation.compiling import importing
 from pipelines.methods.method import Line, Row, describe_frame_method
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> 
     """Compute chroma ``(time, 12)`` of samples ``(num_samples,)``, for a tuning of A4 to 440 Hz."""
     import numpy as np
 
-    import_compiled("librosa.feature.spectral")
-    from librosa.feature import chroma_stft
+    with importing("librosa.feature.spectral"):
+        from librosa.feature import chroma_stft
 
     n_fft = 1 << (round(WINDOW_SECONDS * sample_rate) - 1).bit_length()
     padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from foundation.compiling import import_compiled
+from foundation.compiling import importing
 from pipelines.methods.method import Line, Row, describe_frame_method
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, ho
     """Compute coefficients and their deltas ``(time, 40)`` of samples ``(num_samples,)``."""
     import numpy as np
 
-    import_compiled("librosa.feature.spectral")
-    from librosa.feature import delta, mfcc
+    with importing("librosa.feature.spectral"):
+        from librosa.feature import delta, mfcc
 
     n_fft = 1 << (window_length - 1).bit_length()
     padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))

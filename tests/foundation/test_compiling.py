@@ -4,10 +4,15 @@ from pathlib import Path
 import pytest
 
 from foundation import compiling as module
-from foundation.compiling import compiling, import_compiled, lock_paths
+from foundation.compiling import compiling, importing, lock_paths
 from tests.waiting import SOON, assert_waits, beside
 
 QUICK = "colorsys"  # a module of Python that nothing else imports here
+
+
+def import_quick() -> None:
+    with importing(QUICK):
+        import colorsys  # noqa: F401
 
 
 def enter() -> None:
@@ -22,10 +27,10 @@ def place(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
 def test_a_module_is_imported_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place(monkeypatch, tmp_path / "here" / "lock", tmp_path / "other")
     monkeypatch.delitem(sys.modules, QUICK, raising=False)
-    assert_waits(lambda: import_compiled(QUICK), lambda: QUICK in sys.modules)
+    assert_waits(import_quick, lambda: QUICK in sys.modules)
     assert (tmp_path / "here" / "lock").is_file()
     assert not (tmp_path / "other").exists()
-    with compiling(), beside(lambda: import_compiled(QUICK)) as ended:  # it is there, so nothing waits
+    with compiling(), beside(import_quick) as ended:  # it is there, so nothing waits
         assert ended.wait(SOON)
 
 
@@ -33,7 +38,7 @@ def test_the_next_place_is_taken_if_one_cannot_be_written_to(tmp_path: Path, mon
     (tmp_path / "file").touch()
     place(monkeypatch, tmp_path / "file" / "lock", tmp_path / "lock")
     monkeypatch.delitem(sys.modules, QUICK, raising=False)
-    assert_waits(lambda: import_compiled(QUICK), lambda: QUICK in sys.modules)
+    assert_waits(import_quick, lambda: QUICK in sys.modules)
     assert (tmp_path / "lock").is_file()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audio.waveform import Waveform
-from foundation.compiling import compiling, import_compiled
+from foundation.compiling import compiling, importing
 from foundation.errors import InputError
 
 LOWEST, HIGHEST = 60.0, 500.0  # Hz: speaking voices, those of children included
@@ -26,8 +26,8 @@ PitchArray = npt.NDArray[np.float64]
 def has_pitch() -> bool:
     """Return whether pitch can be measured here."""
     try:
-        import_compiled("librosa.core.pitch")  # and numba with it, at once: librosa itself waits until it is used
-        import librosa.core.pitch  # noqa: F401  # fails also where librosa has been hidden since
+        with importing("librosa.core.pitch"):
+            import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
     except (ImportError, OSError):
         return False
     return True
