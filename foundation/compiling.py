@@ -29,19 +29,27 @@ def compiling() -> Iterator[None]:
         with suppress(OSError):
             handle = stack.enter_context(_open_lock())
             fcntl.flock(handle, fcntl.LOCK_EX)
-            stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)  # a forked process may hold the file open
+            stack.callback(
+                fcntl.flock, handle, fcntl.LOCK_UN
+            )  # closing is not enough where a forked process has the file open
         yield
 
 
 @contextmanager
 def importing(name: str) -> Iterator[None]:
-    """Import a module in this block whose functions numba compiles at the import; once it is there, nothing waits."""
+    """Lock a block that imports the module ``name``, because numba compiles some of its functions during the import.
+
+    A module that is already imported needs no lock.
+    """
     with nullcontext() if name in sys.modules else compiling():
         yield
 
 
 def lock_paths() -> list[Path]:
-    """Return where the lock file may lie, in order of preference: as numba's cache, in the environment if possible."""
+    """Return the possible paths of the lock file, the preferred path first.
+
+    That is in the environment, where numba keeps the compiled functions of librosa unless it cannot write there.
+    """
     places = [Path(sysconfig.get_path("purelib")) / LOCK]
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path raises without a home
     if os.path.isabs(cache):  # noqa: PTH117  expanduser leaves ~ without a home

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from audio.padding import inside
 from audio.warping import warp
 from foundation.ranges import require
 from lm.baselines.clip_batches import MakeView
@@ -128,7 +129,7 @@ def _mix(views: Tensor, lengths: Tensor, config: AugmentationConfig, generator: 
         return views
     # A normalised band is (log power - mean) / std. Both clips have the same mean, which cancels out.
     behind = views[others] * std - softer[:, None, None]
-    sounding = (torch.arange(views.shape[1]) < lengths[others][:, None]) & chosen[:, None]
+    sounding = inside(views, lengths[others]) & chosen[:, None]
     return torch.where(sounding[:, :, None], torch.logaddexp(views * std, behind) / std, views)
 
 

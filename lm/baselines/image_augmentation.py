@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from audio.padding import inside
+
 REACH = 3.0  # standard deviations after which a Gaussian is cut
 SMALLEST = 1e-3  # standard deviation; a smaller one would divide by zero, and blurs nothing
 
@@ -40,8 +42,8 @@ def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) 
     radius = math.ceil(REACH * largest)
     steps = torch.arange(-radius, radius + 1)
     kernels = (-0.5 * (steps / deviations.clamp(min=SMALLEST)[:, None]) ** 2).exp()  # (batch, 2 * radius + 1)
-    inside = (torch.arange(views.shape[1]) < lengths[:, None]).to(views.dtype)[:, :, None].expand_as(views)
-    return _smooth(views * inside, kernels) / _smooth(inside, kernels).clamp(min=1e-12) * inside
+    own = inside(views, lengths).to(views.dtype)[:, :, None].expand_as(views)
+    return _smooth(views * own, kernels) / _smooth(own, kernels).clamp(min=1e-12) * own
 
 
 def _smooth(images: Tensor, kernels: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from audio.padding import inside
 from audio.reading import resample_blocks
 from foundation.ranges import require
 from lm.baselines.augmentation import draw_passages, draw_spread
@@ -97,8 +98,7 @@ def _mix(views: Tensor, lengths: Tensor, config: WaveformAugmentationConfig, gen
     softer = config.mix_db * (1 + torch.rand(size, generator=generator))
     chosen = torch.rand(size, generator=generator) < config.mix
     gains = levels / levels[others].clamp(min=1e-8) * 10 ** (-softer / 20) * chosen
-    inside = torch.arange(views.shape[1]) < lengths[:, None]
-    return views + gains[:, None] * views[others] * inside
+    return views + gains[:, None] * views[others] * inside(views, lengths)
 
 
 def _levels(views: Tensor, lengths: Tensor) -> Tensor:

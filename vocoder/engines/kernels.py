@@ -427,7 +427,7 @@ def go_on(weights, conditions, given, draws, draw, rings, time, previous, levels
 
 
 def compile_for(arguments: tuple[Any, ...]) -> None:
-    """Load `go_on` for such arguments from numba's cache, or compile it, unless this process has it."""
+    """Load `go_on` for arguments of these types from numba's cache, or compile it, unless that was done before."""
     kinds = tuple(map(typeof, arguments))
     if kinds not in go_on.overloads:
         with compiling():

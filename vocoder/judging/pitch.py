@@ -4,7 +4,6 @@ Frames are 10 ms apart and 64 ms long; pitch has steps of a tenth of a semitone,
 has no build for every platform and Python. If either cannot be imported, pitch is not measured.
 """
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -57,14 +56,13 @@ def pitch(waveform: Waveform) -> PitchArray:
 
 
 @cache
-def _pyin() -> Callable[..., Any]:
+def _pyin() -> Any:  # librosa has no types
     """Return pYIN, after a first call that compiles what its import does not."""
     with compiling():
         from librosa import pyin
 
         pyin(np.ones(1024), sr=8000, fmin=LOWEST, fmax=HIGHEST, frame_length=512)
-    found: Callable[..., Any] = pyin
-    return found
+    return pyin
 
 
 def pitch_error(original: PitchArray, other: PitchArray) -> float | None:
