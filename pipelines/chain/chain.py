@@ -14,8 +14,8 @@ from foundation.threads import use_threads
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import corpus_config, read_corpus
 from pipelines.chain.language_tests import judge_language_model, require_language_tests
-from pipelines.chain.next_samples import add_sample_sounds, train_on_samples
-from pipelines.chain.pairs import Pair, make_pairs
+from pipelines.chain.next_samples import add_sample_sounds, train_on_samples, train_samples_first
+from pipelines.chain.pairs import Pair, make_pairs, reused_in_order
 from pipelines.chain.representations import compare_methods
 from pipelines.chain.run_output import require_own_parts, write_run_folder
 from pipelines.chain.sounds import make_continuations, make_sounds
@@ -136,6 +136,7 @@ def make_folds(
         session.terminal.say(f"parallel  one fold and seed after the other: {reason}")
     pairs = {
         (fold.name, seeded.seed): Pair(
+            fold=fold.name,
             place=_place(fold.name, seeded.seed) if trainings > 1 else "",
             manifest=fold.manifest,
             settings=seeded,
@@ -144,7 +145,9 @@ def make_folds(
         for fold in folds
         for seeded in seeds
     }
-    return make_pairs(session, pairs, _make_pair, parallel=settings.parallel_pairs)
+    parallel = settings.parallel_pairs
+    trained = train_samples_first(session, pairs, parallel=parallel) if NEXT_SAMPLE in settings.stages else []
+    return reused_in_order(make_pairs(session, pairs, _make_pair, parallel=parallel), trained)
 
 
 def _place(fold: str, seed: int) -> str:

@@ -70,7 +70,7 @@ class RunSettings:
     workers: int
     engine: EngineConfig = LOCAL
     threads: int | None  # per process; None: as many as it may use. Part of a training's key
-    parallel: int | None  # (fold, seed) pairs at the same time; None: as many as the cores allow with `threads` each
+    parallel: int | None  # trainings at the same time; None: as many as the cores allow with `threads` each
     store: StoreConfig
     name: str | None = None  # of the folder; the command line has used it before
     tracking: tuple[str, ...] = ()  # names in the table of trackers
@@ -136,7 +136,7 @@ class RunSettings:
 
     @property
     def parallel_pairs(self) -> int:
-        """Largest number of (fold, seed) pairs that are trained at the same time."""
+        """Largest number of (fold, seed) pairs, or of models of samples, that are trained at the same time."""
         return choose_parallel(self.parallel, threads=self.threads, device=self.device, engine=self.engine)
 
     @property

@@ -110,6 +110,30 @@ def test_a_killed_training_ends_with_the_same_bytes(place: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_models_trained_at_the_same_time_are_those_of_one_after_the_other(place: Path, tmp_path: Path) -> None:
+    store, folder = tmp_path / "store", tmp_path / "run"
+    assert run(store, folder, *SAMPLES, "seeds=2", "parallel=2") == 0
+    assert stored(store) == stored(place / "store")
+    rows, wanted = (json.loads((each / "results.json").read_text())["stages"] for each in (folder, place / "run"))
+    seen = [{name: row[name] for name in ("stage", "key", "reused", "seed")} for row in rows]
+    assert seen == [{name: row[name] for name in ("stage", "key", "reused", "seed")} for row in wanted]
+    log = (folder / "log.txt").read_text()
+    assert log.index("finished  8 of 8 models of samples") < log.index("finished  1 of 2 folds and seeds")
+
+
+def test_one_seed_trains_its_models_at_the_same_time(place: Path, tmp_path: Path) -> None:
+    store, folder = tmp_path / "store", tmp_path / "run"
+    assert run(store, folder, *SAMPLES, "next_sample.models=[wavenet,transformer]", "parallel=2") == 0
+    trained = {name: digest for name, digest in stored(store).items() if name.startswith("next_sample_wavenet/")}
+    assert trained
+    assert trained.items() <= stored(place / "store").items()
+    log = (folder / "log.txt").read_text()
+    assert "wavenet  finished  next_sample_wavenet" in log
+    assert "finished  2 of 2 models of samples: transformer" in log
+    assert all(not row["reused"] for row in json.loads((folder / "results.json").read_text())["stages"])
+
+
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     words = ("stages=[next_sample]", "next_sample.fit.precision=fp32", "next_sample.fit.validate_every=1")
