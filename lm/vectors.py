@@ -16,6 +16,7 @@ from foundation.ranges import require
 from lm.pooling import POOLINGS, FloatArray, Pooling, pooled_parts
 
 Layers = Literal["each", "last", "together"]
+CLASS_SCORES = "scores"  # beside the vectors of a network with a head: class probabilities ``(classes,)``
 MOST_HEARINGS = 100  # each costs time, and 2 bytes per frame and mel band on disk
 
 

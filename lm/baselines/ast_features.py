@@ -22,10 +22,9 @@ from lm.baselines.spectrogram_transformer import (
 )
 from lm.baselines.supervised import class_scores
 from lm.pooling import RunningPools
-from lm.vectors import ONE_HEARING, VectorConfig, average
+from lm.vectors import CLASS_SCORES, ONE_HEARING, VectorConfig, average
 
 PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
-SCORES = "scores"  # key of the class probabilities ``(classes,)`` of a fine-tuned model
 
 
 def patches_along(clip: Clip, hearing: Hearing = AS_RECORDED) -> int:
@@ -69,7 +68,7 @@ def _load(reader: AstReader) -> tuple[AstEncoder, AstClassifier | None]:
 
 
 def ast_layers(reader: AstReader, clip: Clip) -> dict[str, FloatArray]:
-    """Compute each pooling of each layer of a clip, its clip vector, and `SCORES` if the model was fine-tuned.
+    """Compute each pooling of each layer of a clip, its clip vector, and `CLASS_SCORES` if the model was fine-tuned.
 
     Each is the average over the hearings.
     """
@@ -92,5 +91,5 @@ def _layers(reader: AstReader, clip: Clip, hearing: Hearing) -> dict[str, FloatA
             pools.add(f"layer_{layer}", kept[0].cpu().numpy())
     features = {**pools.pooled, "class_token:mean": vector.cpu().numpy()}
     if model is not None:
-        features[SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
+        features[CLASS_SCORES] = class_scores(model.head(vector), multi_label=model.multi_label).cpu().numpy()
     return features

@@ -14,9 +14,7 @@ from audio.waveform import FloatArray
 from lm.baselines.speech_classifier import SpeechClassifier, load_speech_classifier
 from lm.baselines.supervised import class_scores
 from lm.pooling import RunningPools
-from lm.vectors import ONE_HEARING, VectorConfig, average
-
-SCORES = "scores"  # key of the class probabilities ``(classes,)`` of a fine-tuned model
+from lm.vectors import CLASS_SCORES, ONE_HEARING, VectorConfig, average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ def _load(reader: SpeechReader) -> tuple[SpeechEncoder, SpeechClassifier | None]
 
 
 def speech_layers(reader: SpeechReader, clip: Clip) -> dict[str, FloatArray]:
-    """Compute the wanted poolings of the layers of a clip, and `SCORES` if the model was fine-tuned.
+    """Compute the wanted poolings of the layers of a clip, and `CLASS_SCORES` if the model was fine-tuned.
 
     Each is the average over the hearings.
     """
@@ -64,7 +62,7 @@ def _layers(reader: SpeechReader, clip: Clip, hearing: Hearing) -> dict[str, Flo
     features = reader.vectors.select(pools.pooled, encoder.layers, layer="layer", together="all_layers")
     if model is not None:
         scores = class_scores(model.logits(total[None] / frames), multi_label=model.multi_label)
-        features[SCORES] = scores[0].cpu().numpy()
+        features[CLASS_SCORES] = scores[0].cpu().numpy()
     for vector in features.values():
         require_finite(vector, clip, "states of a speech model")
     return features

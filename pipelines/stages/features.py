@@ -29,10 +29,18 @@ from lm.embeddings import RESIDUAL, States, layer_features
 from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.pooling import POOLINGS, FloatArray, Pooling, RunningPools, bags_of_codes, pool
-from lm.vectors import ONE_HEARING, VectorConfig, average
+from lm.vectors import CLASS_SCORES, ONE_HEARING, VectorConfig, average
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.stored_features import FEATURES, GPT, joined_rows, method_of_key, stacked_rows, write_features
+from pipelines.store.stored_features import (
+    FEATURES,
+    GPT,
+    SCORES,
+    joined_rows,
+    method_of_key,
+    stacked_rows,
+    write_features,
+)
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.encoder import Encoder
@@ -44,6 +52,7 @@ from tokenizer.tokenizer import Tokenizer
 BAG_OF_CODES = "bag_of_codes"  # the method
 CLIPS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
 CodesVectors = Callable[[Sequence[Codes | SoftCodes]], Mapping[str, FloatArray]]  # a row for each recording
+ReadClip = Callable[[Clip], dict[str, FloatArray]]  # vectors (dim,) by layer and pooling
 Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
@@ -245,6 +254,23 @@ def random_gpt_features(
         write_features(folder, coded.pooled(states_of), of="random_gpt")
 
     return session.obtain(recipe, "states of an untrained GPT", make, files=[FEATURES])
+
+
+def network_features(
+    session: Session, recipe: Recipe, manifest: Manifest, read: ReadClip, *, method: str, scored: bool
+) -> Entry:
+    """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
+
+    A network with a head (``scored``) also gives class probabilities: ``scores (clips, classes)``.
+    """
+
+    def make(folder: Path) -> None:
+        rows = stacked_rows(session.each(method, read, manifest.clips))
+        scores = rows.pop(CLASS_SCORES, None)
+        write_features(folder, rows, of=method, scores=scores)
+
+    files = [FEATURES, SCORES] if scored else [FEATURES]
+    return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)
 
 
 def frame_features(

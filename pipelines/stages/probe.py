@@ -25,9 +25,10 @@ from lm.probing.probe import probe_method, scored_method
 from lm.probing.record import method_record
 from lm.probing.ridge import RIDGE_VERSION
 from lm.probing.task import ProbeTask
+from lm.vectors import CLASS_SCORES
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
-from pipelines.store.stored_features import CLASS_SCORES, FEATURES, PROBE, SCORES, features_by_method
+from pipelines.store.stored_features import FEATURES, PROBE, SCORES, features_by_method
 
 
 def probe_methods(

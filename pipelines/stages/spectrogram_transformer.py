@@ -13,7 +13,6 @@ import torch
 
 from audio.recordings.manifest import Manifest, recordings_hash
 from foundation.ranges import require
-from lm.baselines.ast_features import SCORES as CLASS_SCORES
 from lm.baselines.ast_features import AstReader, ast_layers, patches_along
 from lm.baselines.ast_weights import AUDIOSET_STATISTICS, is_audio_model, weights_hash
 from lm.baselines.augmentation import AugmentationConfig, augmenting
@@ -22,12 +21,11 @@ from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
 from lm.baselines.supervised import LabelledSplit, loss
 from lm.vectors import ONE_HEARING, VectorConfig
-from pipelines.stages.features import hearings_key
+from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, split_filter_banks
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash
-from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from pipelines.store.training_curve import CURVE, numeric
 from training.state import FitConfig
 
@@ -119,13 +117,8 @@ def ast_features(
         vectors=vectors,
     )
 
-    def make(folder: Path) -> None:
-        rows = stacked_rows(session.each(method, partial(ast_layers, reader), manifest.clips))
-        scores = rows.pop(CLASS_SCORES, None)
-        write_features(folder, rows, of=method, scores=scores)
-
-    files = [FEATURES, SCORES] if ast_entry else [FEATURES]
-    return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)
+    read = partial(ast_layers, reader)
+    return network_features(session, recipe, manifest, read, method=method, scored=ast_entry is not None)
 
 
 def _sizes(config: AstConfig) -> dict[str, object]:

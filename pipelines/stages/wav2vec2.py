@@ -20,7 +20,6 @@ from lm.baselines.clip_batches import StoredClips, WaveformBatchConfig
 from lm.baselines.masked_batches import TargetConfig, as_read, long_enough, masked_batches, validation_batches
 from lm.baselines.masking import MaskConfig
 from lm.baselines.speech_classifier import create_speech_classifier, save_speech_classifier
-from lm.baselines.speech_features import SCORES as CLASS_SCORES
 from lm.baselines.speech_features import SpeechReader, speech_layers
 from lm.baselines.supervised import LabelledSplit, loss
 from lm.baselines.wav2vec2 import (
@@ -31,13 +30,12 @@ from lm.baselines.wav2vec2 import (
     save_pretrained,
 )
 from lm.vectors import ONE_HEARING, VectorConfig
-from pipelines.stages.features import hearings_key
+from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import unlabelled_entry
 from pipelines.stages.stored_arrays import TRAINED_ON, split_waveforms, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe, text_hash, write_json
-from pipelines.store.stored_features import FEATURES, SCORES, stacked_rows, write_features
 from pipelines.store.training_curve import CURVE, numeric
 from training.state import FitConfig
 
@@ -302,10 +300,5 @@ def speech_features(
         vectors=vectors,
     )
 
-    def make(folder: Path) -> None:
-        rows = stacked_rows(session.each(method, partial(speech_layers, reader), manifest.clips))
-        scores = rows.pop(CLASS_SCORES, None)
-        write_features(folder, rows, of=method, scores=scores)
-
-    files = [FEATURES, SCORES] if classifier else [FEATURES]
-    return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)
+    read = partial(speech_layers, reader)
+    return network_features(session, recipe, manifest, read, method=method, scored=classifier)

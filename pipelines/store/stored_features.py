@@ -16,11 +16,11 @@ from safetensors.numpy import save_file
 from foundation.errors import InputError
 from foundation.files import aside
 from lm.pooling import FloatArray
+from lm.vectors import CLASS_SCORES
 
 ROWS_AT_ONCE = 1024  # clips whose vectors are stacked at once
 FEATURES = "features.safetensors"  # in an entry
-SCORES = "scores.safetensors"  # beside them, for methods with their own classifier: `CLASS_SCORES`
-CLASS_SCORES = "scores"  # (clips, classes), probabilities
+SCORES = "scores.safetensors"  # beside them, for methods with their own classifier: `CLASS_SCORES` ``(clips, classes)``
 PROBE = "probe.json"  # results of the probes, in their entry and in the folder of a run
 ALL_LAYERS = re.compile(r"/all_\w+:")  # in a key: all layers of a network side by side
 WITH_INPUT = "_with_input"  # in a key: with the input of the network beside them
