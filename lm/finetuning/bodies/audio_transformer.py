@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,9 +25,9 @@ from lm.baselines.audio_transformer import (
 )
 from lm.baselines.multirate import pool_pairs
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
-from lm.finetuning.body import RANDOM, RUN, BodyNetwork, RunPart, Source
+from lm.finetuning.body import RANDOM, RUN, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
-from lm.finetuning.waveforms import UNCHANGED, SampleBody, require_whole_clips
+from lm.finetuning.waveforms import SAMPLE_TYPE, UNCHANGED, WaveformFrontEnd, require_whole_clips, waveform_key
 
 
 class AudioTransformerNetwork(BodyNetwork):
@@ -63,13 +64,14 @@ def _at_rate(states: Tensor, steps: Tensor, wanted: int) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioTransformerBody(SampleBody):
+class AudioTransformerBody:
     """The sizes of an Audio Transformer, and the rate of its samples."""
 
     audio_transformer: AudioTransformerConfig
     sample_rate: int  # Hz
 
     name: ClassVar[str] = "audio_transformer"
+    parts: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
@@ -97,15 +99,38 @@ class AudioTransformerBody(SampleBody):
         return self.audio_transformer.parameters(self.sample_rate)
 
     @property
+    def input_type(self) -> np.dtype[np.generic]:
+        """Type of a stored sample."""
+        return SAMPLE_TYPE
+
+    @property
+    def input_width(self) -> tuple[int, ...]:
+        """An input is a single sample."""
+        return ()
+
+    @property
     def least_samples(self) -> int:
         """Samples of a patch."""
         return self.audio_transformer.patch(self.sample_rate)
+
+    @property
+    def front_end_key(self) -> str:
+        """Name of the samples."""
+        return waveform_key(self.sample_rate)
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Count the samples of a recording."""
+        return num_samples
 
     def create(self, *, seed: int, weights: Path | None = None) -> AudioTransformerNetwork:
         """Create the network with the weights of a trained model's folder, or with random ones."""
         if weights is not None:
             return AudioTransformerNetwork(load_encoder(weights))
         return AudioTransformerNetwork(create_audio_transformer(self.audio_transformer, self.sample_rate, seed=seed))
+
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Create the reading of samples, which needs no folder."""
+        return WaveformFrontEnd()
 
 
 @dataclass(frozen=True, kw_only=True)

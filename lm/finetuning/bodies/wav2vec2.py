@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,9 +22,9 @@ from foundation.saved_models import hugging_face_hash, learned_labels
 from lm.baselines.masking import NO_MASKS, MaskConfig, training_masks
 from lm.baselines.wav2vec2 import Wav2vec2Config, transformers_config
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
-from lm.finetuning.body import RANDOM, RUN, BodyNetwork, RunPart, Source
+from lm.finetuning.body import RANDOM, RUN, BodyNetwork, FrontEnd, RunPart, Source
 from lm.finetuning.reading import Reading
-from lm.finetuning.waveforms import UNCHANGED, SampleBody, require_whole_clips
+from lm.finetuning.waveforms import SAMPLE_TYPE, UNCHANGED, WaveformFrontEnd, require_whole_clips, waveform_key
 
 OPTION = "body.weights"
 
@@ -62,13 +63,14 @@ class SpeechNetwork(BodyNetwork):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2vec2Body(SampleBody):
+class Wav2vec2Body:
     """The architecture of a speech model."""
 
     architecture: Architecture
     masking: MaskConfig = NO_MASKS
 
     name: ClassVar[str] = "wav2vec2"
+    parts: ClassVar[tuple[str, ...]] = ()
 
     @property
     def reading(self) -> Reading:
@@ -94,15 +96,38 @@ class Wav2vec2Body(SampleBody):
         return self.architecture.parameters
 
     @property
+    def input_type(self) -> np.dtype[np.generic]:
+        """Type of a stored sample."""
+        return SAMPLE_TYPE
+
+    @property
+    def input_width(self) -> tuple[int, ...]:
+        """An input is a single sample."""
+        return ()
+
+    @property
     def least_samples(self) -> int:
         """Samples of the receptive field."""
         return self.architecture.described.convolutions.receptive_field
+
+    @property
+    def front_end_key(self) -> str:
+        """Name of the samples."""
+        return waveform_key(self.architecture.sample_rate)
+
+    def num_inputs(self, num_samples: int) -> int:
+        """Count the samples of a recording."""
+        return num_samples
 
     def create(self, *, seed: int, weights: Path | None = None) -> SpeechNetwork:
         """Create the network with the weights of a local Hugging Face folder, or with random ones."""
         own = self.architecture
         transformer = own.create(seed=seed) if weights is None else own.load_network(weights, option=OPTION)
         return SpeechNetwork(SpeechEncoder(transformer, normalises=own.normalises), self.masking)
+
+    def front_end(self, folder: Path, *, device: str) -> FrontEnd:
+        """Create the reading of samples, which needs no folder."""
+        return WaveformFrontEnd()
 
 
 @dataclass(frozen=True, kw_only=True)
