@@ -130,10 +130,10 @@ def make_folds(
             session.terminal.say(f"probe     {notice}")
     if (
         settings.parallel is None
-        and trainings > 1
+        and (trainings > 1 or not settings.reads_codes)
         and (reason := obstacle(settings.threads, settings.device, settings.engine))
     ):
-        session.terminal.say(f"parallel  one fold and seed after the other: {reason}")
+        session.terminal.say(f"parallel  one training after the other: {reason}")
     pairs = {
         (fold.name, seeded.seed): Pair(
             fold=fold.name,
@@ -145,9 +145,9 @@ def make_folds(
         for fold in folds
         for seeded in seeds
     }
-    parallel = settings.parallel_pairs
-    trained = train_samples_first(session, pairs, parallel=parallel) if NEXT_SAMPLE in settings.stages else []
-    return reused_in_order(make_pairs(session, pairs, _make_pair, parallel=parallel), trained)
+    parallel = settings.trainings_at_once
+    before = [] if settings.reads_codes else train_samples_first(session, pairs, parallel=parallel)
+    return reused_in_order(make_pairs(session, pairs, _make_pair, parallel=parallel), before)
 
 
 def _place(fold: str, seed: int) -> str:

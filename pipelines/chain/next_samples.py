@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import cast
 
 import torch
 
@@ -24,31 +26,31 @@ LONG_ENOUGH = 0.1  # seconds that a measurement takes at least
 SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measurement
 
 
-def train_samples_first(session: Session, pairs: Mapping[FoldSeed, Pair], *, parallel: int) -> list[dict[str, Entry]]:
-    """Train the models of all pairs at the same time, the longest trainings of a seed first; the pairs reuse them.
+def train_samples_first(session: Session, pairs: Mapping[FoldSeed, Pair], *, parallel: int) -> list[Entry]:
+    """Train the models of all pairs at the same time, of each seed those with the most multiply-adds first.
 
-    So all ``parallel`` processes have work, however few seeds there are. Without several processes this does nothing.
+    So all ``parallel`` processes have work, however few seeds there are, and the pairs reuse the models. All pairs have
+    the same clips.
     """
     trainings = {(*key, part.training): part for key, pair in pairs.items() for part in _trainings(pair)}
     if min(parallel, len(trainings)) == 1:
         return []
-    what = "models of samples"
-    return [*make_pairs(session, trainings, _train_one, parallel=parallel, what=what).values()]
+    pair, *_ = pairs.values()
+    sounds = waveforms(session, pair.manifest, pair.settings.audio.sample_rate)
+    made = make_pairs(session, trainings, partial(_train_one, sounds), parallel=parallel, what="models of samples")
+    return [sounds, *(entry for entries in made.values() for entry in entries.values())]
 
 
 def _trainings(pair: Pair) -> Iterator[Pair]:
-    """Divide a pair into the trainings of its models, the longest first."""
     options = pair.settings.next_sample
     for name in sorted(options.models, key=lambda name: options.config(name).multiply_adds, reverse=True):
-        alone = replace(pair.settings, next_sample=replace(options, models=(name,)))
-        yield replace(pair, settings=alone, training=name)
+        yield replace(pair, training=name)
 
 
-def _train_one(session: Session, pair: Pair) -> dict[str, Entry]:
-    (name,) = pair.settings.next_sample.models
-    sounds = waveforms(session, pair.manifest, pair.settings.audio.sample_rate)
-    entries = sounds, train_sample_model(session, pair.manifest, sounds, pair.settings.next_sample, name)
-    return {entry.stage: entry for entry in entries}
+def _train_one(sounds: Entry, session: Session, pair: Pair) -> dict[str, Entry]:
+    name = cast(ModelName, pair.training)
+    model = train_sample_model(session, pair.manifest, sounds, pair.settings.next_sample, name)
+    return {model.stage: model}
 
 
 def train_on_samples(session: Session, manifest: Manifest, settings: RunSettings) -> list[Entry]:

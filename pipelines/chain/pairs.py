@@ -6,6 +6,7 @@ Trainings of a fold and seed that do not need each other can be made at the same
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from foundation.engine import EngineConfig
 from foundation.progress import Terminal
 from foundation.text import counted
 from foundation.workers import as_finished
+from pipelines.commandline.claims import keep_claimed
 from pipelines.settings.run import RunSettings
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
@@ -28,7 +30,7 @@ Made = dict[str, Entry]  # by stage
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A fold and a seed: the recordings, divided for the fold, and the options, moved to the seed."""
+    """A fold and a seed, or one of its trainings: the divided recordings, and the options, moved to the seed."""
 
     fold: str
     place: str  # for people, and in the names of trainings; empty if it is the only pair
@@ -51,7 +53,7 @@ def make_pairs(
 ) -> dict[K, Made]:
     """Make the entries of every pair, at most ``parallel`` pairs at the same time; ``what`` is their name for people.
 
-    If several processes make the same entry, it is made by one of them, whichever is the first.
+    If several pairs need the same entry, the first process that asks for it makes it, and the others wait.
     """
     if (processes := min(parallel, len(pairs))) > 1:
         return _made_apart(session, pairs, make, processes, what)
@@ -66,6 +68,7 @@ def make_pairs(
 def _made_apart(session: Session, pairs: Mapping[K, Pair], make: Make, processes: int, what: str) -> dict[K, Made]:
     """Make the entries of every pair in ``processes`` processes that share the store."""
     say, threads, made = session.terminal.say, torch.get_num_threads(), {}
+    keep_claimed()  # the processes note the run's folder as a user of their entries
     say(f"parallel  {len(pairs)} {what}, {processes} at the same time, with {counted(threads, 'thread')} each")
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     places = (session.store.root, session.folder, session.terminal.log)
@@ -105,18 +108,17 @@ def _make_apart(
     return make(session, pair)
 
 
-def reused_in_order(made: Mapping[K, Made], trained: Iterable[Made] = ()) -> dict[K, Made]:
+def reused_in_order(made: Mapping[K, Made], before: Iterable[Entry] = ()) -> dict[K, Made]:
     """Mark the entries that a run of one fold after the other would have reused.
 
-    An entry that several pairs share counts as reused by all but the first of them, whichever process made it. What was
-    ``trained`` in advance counts as made by its pair.
+    An entry that several pairs share, or that has two names in a pair, counts as reused but for its first place,
+    whichever process made it. Entries made ``before`` the pairs count as made by the first pair that has them.
     """
-    here = [entry for entries in (*made.values(), *trained) for entry in entries.values()]
-    new = {entry.folder for entry in here if not entry.reused}
-    seen: set[Path] = set()
-    ordered: dict[K, Made] = {}
-    for key, entries in made.items():
-        own = {entry.folder for entry in entries.values()} & new - seen
-        ordered[key] = {stage: replace(entry, reused=entry.folder not in own) for stage, entry in entries.items()}
-        seen |= own
-    return ordered
+    new = {entry.folder for entry in chain(before, *(each.values() for each in made.values())) if not entry.reused}
+
+    def marked(entry: Entry) -> Entry:
+        first = entry.folder in new
+        new.discard(entry.folder)
+        return replace(entry, reused=not first)
+
+    return {key: {stage: marked(entry) for stage, entry in entries.items()} for key, entries in made.items()}

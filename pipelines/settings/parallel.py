@@ -1,4 +1,7 @@
-"""The number of (fold, seed) pairs that a run trains at the same time, each in a process of its own."""
+"""The number of trainings that a run makes at the same time, each in a process of its own.
+
+They are those of different folds and seeds, or language models of samples.
+"""
 
 import os
 
@@ -50,7 +53,7 @@ def require_parallel(
 
 
 def choose_parallel(parallel: int | None, *, threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> int:
-    """Return the number of pairs at the same time; None: as many as cores and memory allow, or one at an `obstacle`."""
+    """Return the number of trainings at once; None: as many as cores and memory allow, or one at an `obstacle`."""
     if parallel is not None:
         return parallel
     if threads is None or obstacle(threads, device, engine):
@@ -59,7 +62,7 @@ def choose_parallel(parallel: int | None, *, threads: int | None, device: Device
 
 
 def obstacle(threads: int | None, device: Device, engine: EngineConfig = LOCAL) -> str:
-    """Say why pairs are trained one after the other unless a number is given; empty if there is no reason."""
+    """Say why trainings are made one after the other unless a number is given; empty if there is no reason."""
     if threads is None:
         return "parallel=null needs a number of threads, such as threads=1"
     if is_started_by_another():

@@ -135,8 +135,8 @@ class RunSettings:
         return self.wav2vec2.weights is None and (self.probes("wav2vec2") or self.probes("wav2vec2_finetuned"))
 
     @property
-    def parallel_pairs(self) -> int:
-        """Largest number of (fold, seed) pairs, or of models of samples, that are trained at the same time."""
+    def trainings_at_once(self) -> int:
+        """Largest number of folds and seeds, or of models of samples, that are trained at the same time."""
         return choose_parallel(self.parallel, threads=self.threads, device=self.device, engine=self.engine)
 
     @property

@@ -257,11 +257,11 @@ def random_gpt_features(
 
 
 def network_features(
-    session: Session, recipe: Recipe, manifest: Manifest, read: ReadClip, *, method: str, scored: bool
+    session: Session, recipe: Recipe, manifest: Manifest, read: ReadClip, *, method: str, has_head: bool
 ) -> Entry:
     """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
 
-    A network with a head (``scored``) also gives class probabilities: ``scores (clips, classes)``.
+    A network that ``has_head`` also gives class probabilities: ``scores (clips, classes)``.
     """
 
     def make(folder: Path) -> None:
@@ -269,7 +269,7 @@ def network_features(
         scores = rows.pop(CLASS_SCORES, None)
         write_features(folder, rows, of=method, scores=scores)
 
-    files = [FEATURES, SCORES] if scored else [FEATURES]
+    files = [FEATURES, SCORES] if has_head else [FEATURES]
     return session.obtain(recipe, f"{method} on {len(manifest.clips)} clips", make, files=files)
 
 

@@ -118,7 +118,7 @@ def ast_features(
     )
 
     read = partial(ast_layers, reader)
-    return network_features(session, recipe, manifest, read, method=method, scored=ast_entry is not None)
+    return network_features(session, recipe, manifest, read, method=method, has_head=ast_entry is not None)
 
 
 def _sizes(config: AstConfig) -> dict[str, object]:

@@ -301,4 +301,4 @@ def speech_features(
     )
 
     read = partial(speech_layers, reader)
-    return network_features(session, recipe, manifest, read, method=method, scored=classifier)
+    return network_features(session, recipe, manifest, read, method=method, has_head=classifier)

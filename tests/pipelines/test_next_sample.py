@@ -14,6 +14,7 @@ from pipelines.pages.report import write_report
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import run_settings
 from samples.model import SampleLanguageModel
+from tests.killing import Call, call
 from tests.pipelines.tiny_chain import TINY, Kill, called_at_once, composed, entries, refusal, run, stored
 from tests.pipelines.tiny_samples import SAMPLES
 from tests.training.test_gangs import losses, together
@@ -119,17 +120,40 @@ def test_models_trained_at_the_same_time_are_those_of_one_after_the_other(place:
     assert seen == [{name: row[name] for name in ("stage", "key", "reused", "seed")} for row in wanted]
     log = (folder / "log.txt").read_text()
     assert log.index("finished  8 of 8 models of samples") < log.index("finished  1 of 2 folds and seeds")
+    curves = [{path.name for path in (each / "tensorboard").iterdir()} for each in (folder, place / "run")]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_models_stopped_at_the_same_time_resume_to_the_same_bytes(
+    number: signal.Signals, place: Path, tmp_path: Path
+) -> None:
+    own = ("next_sample.fit.checkpoint_minutes=0", "parallel=2", "tracking=[]", "store.root=store", "hydra.run.dir=run")
+    words = (*TINY, *SAMPLES, *own)
+    running = Call("run", *words, place=tmp_path)
+    while not list(tmp_path.glob("store/next_sample_*/*.checkpoints/fit.safetensors")):
+        assert not running.ended_within(0.01), running.told
+    running.end(number)
+    done = running.wait()  # it waits for all processes of the run
+    assert done.code == (130 if number is signal.SIGINT else -number), done.told
+    assert (tmp_path / "run/log.txt").is_file()  # entries name the folder as their user
+    assert call("run", *words, place=tmp_path).code == 0
+    found = stored(tmp_path / "store")
+    assert found.items() <= stored(place / "store").items()
+    assert sum(name.startswith("next_sample_") and name.endswith("/model.safetensors") for name in found) == len(MODELS)
 
 
 def test_one_seed_trains_its_models_at_the_same_time(place: Path, tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
     assert run(store, folder, *SAMPLES, "next_sample.models=[wavenet,transformer]", "parallel=2") == 0
-    trained = {name: digest for name, digest in stored(store).items() if name.startswith("next_sample_wavenet/")}
-    assert trained
+    models = ("next_sample_wavenet/", "next_sample_transformer/")  # with a slash: wavenet_large is not trained
+    trained = {name: digest for name, digest in stored(store).items() if name.startswith(models)}
+    assert len({name.split("/")[0] for name in trained}) == len(models)
     assert trained.items() <= stored(place / "store").items()
     log = (folder / "log.txt").read_text()
-    assert "wavenet  finished  next_sample_wavenet" in log
-    assert "finished  2 of 2 models of samples: transformer" in log
+    assert all(f"{name}  finished  next_sample_{name} " in log for name in ("wavenet", "transformer"))
+    assert "finished  2 of 2 models of samples" in log
     assert all(not row["reused"] for row in json.loads((folder / "results.json").read_text())["stages"])
 
 

@@ -13,8 +13,10 @@ import pytest
 from audio.recordings.manifest import read_manifest
 from foundation.engine import EngineConfig
 from foundation.errors import InputError
+from pipelines.chain.pairs import reused_in_order
 from pipelines.settings.parallel import choose_parallel, obstacle
 from pipelines.settings.run import run_settings
+from pipelines.store.store import Entry
 from tests.killing import Call, call
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import TINY, composed, run, stored
@@ -52,6 +54,21 @@ def test_folds_at_the_same_time_give_the_bytes_of_one_after_the_other(
     assert comparison(tmp_path / "run_two") == comparison(tmp_path / "run_one")
 
 
+def entry(stage: str, folder: str, *, reused: bool = False) -> Entry:
+    return Entry(stage=stage, key=folder, folder=Path(folder), reused=reused)
+
+
+def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
+    made = {
+        1: {"tokenizer": entry("tokenizer", "a"), "tokenizer_16": entry("tokenizer_16", "a", reused=True)},
+        2: {"tokenizer": entry("tokenizer", "a"), "lm": entry("lm", "b", reused=True)},
+        3: {"lm": entry("lm", "c", reused=True), "codes": entry("codes", "d", reused=True)},
+    }
+    ordered = reused_in_order(made, before=[entry("lm", "c")])
+    reused = {(key, stage): each.reused for key, entries in ordered.items() for stage, each in entries.items()}
+    assert [place for place, found in reused.items() if not found] == [(1, "tokenizer"), (3, "lm")]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -68,7 +85,7 @@ def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> 
     pytest.importorskip("ray", reason="engine.name=ray needs Ray: pip install 'wordless[ray]'")
     with pytest.raises(InputError, match=r"parallel=2 engine\.name=ray .*add engine\.address=auto, or use parallel=1"):
         run_settings(composed(tmp_path, "parallel=2", "threads=1", "engine.name=ray"))
-    assert run_settings(composed(tmp_path, "parallel=null", "threads=1", "engine.name=ray")).parallel_pairs == 1
+    assert run_settings(composed(tmp_path, "parallel=null", "threads=1", "engine.name=ray")).trainings_at_once == 1
     run_settings(composed(tmp_path, "parallel=2", "threads=1", "engine.name=ray", "engine.address=auto"))
     assert "Ray cluster" in obstacle(1, "cpu", EngineConfig(name="ray"))
 
@@ -110,13 +127,14 @@ def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
     number: signal.Signals, one_after_the_other: Path, tmp_path: Path
 ) -> None:
-    running = Call("run", *words(tmp_path, "parallel=2"), place=tmp_path)
+    running = Call("run", *words(tmp_path, "parallel=2", "tracking=[]"), place=tmp_path)
     while len(list(tmp_path.glob("store/lm/*.checkpoints/fit.safetensors"))) < 2:
         assert not running.ended_within(0.05), running.told
     running.end(number)
     done = running.wait()  # it waits for all processes of the run
     assert done.code == (130 if number is signal.SIGINT else -number), done.told
     assert "Traceback" not in done.told
+    assert (tmp_path / "run/log.txt").is_file()  # entries name the folder as their user
     assert call("run", *words(tmp_path, "parallel=2"), place=tmp_path).code == 0
     assert stored(tmp_path / "store") == stored(one_after_the_other / "store")
 
