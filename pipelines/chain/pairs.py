@@ -34,7 +34,7 @@ class Pair:
 
     fold: str
     place: str  # for people, and in the names of trainings; empty if it is the only pair
-    training: str = ""  # for people, if only one training of the pair is made
+    training: str = ""  # name of the one training that is made; empty: all that the pair needs
     manifest: Manifest
     settings: RunSettings
     unlabelled: Sequence[Manifest]
