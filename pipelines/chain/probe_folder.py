@@ -13,7 +13,7 @@ from foundation.saved_models import PROBE as KIND
 from lm.probing.config import penalties_up_to
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from pipelines.settings.run import RunSettings
-from pipelines.stages.code_features import BAG_OF_CODES
+from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.probe import probe_task
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES, GPT, PROBE, StoredFeatures, features_by_method

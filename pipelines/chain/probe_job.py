@@ -34,9 +34,8 @@ from pipelines.results.comparison_table import as_markdown, as_table, print_tabl
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.own_options import own_options
 from pipelines.settings.run import choose_workers
-from pipelines.stages.code_features import BAG_OF_CODES, HeardCodes, code_features, gpt_features
 from pipelines.stages.codes import codes, heard_codes
-from pipelines.stages.features import signal_features
+from pipelines.stages.features import BAG_OF_CODES, HeardCodes, code_features, gpt_features, signal_features
 from pipelines.stages.probe import collect_probes, probe_methods, require_probeable
 from pipelines.stages.soft_codes import HeardSoftCodes
 from pipelines.stages.stored_arrays import heard_frames, open_heard

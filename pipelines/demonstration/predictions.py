@@ -11,7 +11,7 @@ from lm.model import LanguageModel
 from lm.pooling import bags_of_codes
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.rate_model import RateLanguageModel
-from pipelines.stages.code_features import BAG_OF_CODES
+from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.assignments import SoftCodes
 from tokenizer.codes import Codes, CodesFormat

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _bags(study: Study) -> Made:
-    from pipelines.stages.code_features import code_features
+    from pipelines.stages.features import code_features
 
     return Made(
         trained=(*study.heard_entries, *study.coded_entries), features=code_features(study.session, study.read_codes)
@@ -21,7 +21,7 @@ def _bags(study: Study) -> Made:
 
 
 def _states(study: Study) -> Made:
-    from pipelines.stages.code_features import gpt_features
+    from pipelines.stages.features import gpt_features
 
     own, codec = study.options.compare, study.codec
     assert codec.lm is not None, "the chain trains the language model before it compares the GPT"
@@ -42,7 +42,7 @@ def _filtered(study: Study) -> Made:
 
 
 def _untrained_states(study: Study) -> Made:
-    from pipelines.stages.code_features import random_gpt_features
+    from pipelines.stages.features import random_gpt_features
 
     own, states = study.options.lm, study.options.compare.states
     entry = random_gpt_features(study.session, study.read_codes, own.gpt, states=states, seed=own.fit.seed)

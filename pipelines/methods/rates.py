@@ -21,7 +21,7 @@ MARKERS = ("o", "^", "s", "D")  # of matplotlib
 
 
 def _bags(number: int, study: Study) -> Made:
-    from pipelines.stages.code_features import code_features
+    from pipelines.stages.features import code_features
 
     coded = study.coded_at(number, alone=True)
     features = code_features(study.session, coded, of=BAGS[number - 1].name)
@@ -29,7 +29,7 @@ def _bags(number: int, study: Study) -> Made:
 
 
 def _states(number: int, study: Study) -> Made:
-    from pipelines.stages.code_features import gpt_features
+    from pipelines.stages.features import gpt_features
 
     models = study.codec.rates
     assert models is not None, "the chain trains the language models of all rates before it compares them"

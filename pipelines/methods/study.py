@@ -12,8 +12,8 @@ from lm.probing.task import ProbeTask
 from lm.vectors import VectorConfig
 from pipelines.rates.codebooks import Codebook
 from pipelines.rates.language_models import RateModels
-from pipelines.stages.code_features import CodesOfClips, HeardCodes
 from pipelines.stages.codes import heard_codes
+from pipelines.stages.features import CodesOfClips, HeardCodes
 from pipelines.stages.labels import Labels
 from pipelines.stages.language_model import LanguageModelSettings
 from pipelines.stages.soft_codes import HeardSoftCodes

@@ -20,8 +20,7 @@ from lm.model import LanguageModel
 from lm.pooling import FloatArray, Pooling, RunningPools
 from lm.vectors import VectorConfig, average
 from lm.windows import windows
-from pipelines.stages.code_features import CodesVectors
-from pipelines.stages.features import heard_key
+from pipelines.stages.features import CodesVectors, heard_key
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES, joined_rows, stacked_rows, write_features

@@ -12,7 +12,7 @@ from foundation.files import file_hash
 from foundation.threads import use_threads
 from lm.gpt import GPTConfig
 from pipelines.settings.run import run_settings
-from pipelines.stages.code_features import HeardCodes, random_gpt_features
+from pipelines.stages.features import HeardCodes, random_gpt_features
 from pipelines.store.store import Entry, Recipe
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.tiny import session_of, tiny_tokenizer

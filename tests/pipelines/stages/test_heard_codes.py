@@ -8,8 +8,8 @@ import pytest
 
 from lm.pooling import FloatArray, bags_of_codes
 from lm.vectors import VectorConfig
-from pipelines.stages import code_features
-from pipelines.stages.code_features import HeardCodes
+from pipelines.stages import features
+from pipelines.stages.features import HeardCodes
 from pipelines.store.store import Entry
 from tests.pipelines.tiny import tiny_tokenizer
 from tokenizer.codes import Codes
@@ -46,7 +46,7 @@ def test_blocks_of_any_size_give_the_mean_over_the_hearings(
         heard=_entry(tmp_path / "heard", [codes for _, *others in heard for codes in others]),
         vectors=VectorConfig(hearings=HEARINGS),
     )
-    monkeypatch.setattr(code_features, "CLIPS_AT_ONCE", at_once)
+    monkeypatch.setattr(features, "CLIPS_AT_ONCE", at_once)
 
     def bags(clips: Sequence[Codes]) -> dict[str, FloatArray]:
         return {"bag:mean": np.stack([bags_of_codes(codes, ["mean"])["mean"] for codes in clips])}

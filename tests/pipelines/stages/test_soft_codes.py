@@ -18,7 +18,7 @@ from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from lm.pooling import pool
 from lm.vectors import VectorConfig
-from pipelines.stages.code_features import code_features, gpt_features
+from pipelines.stages.features import code_features, gpt_features
 from pipelines.stages.soft_codes import HeardSoftCodes, bottlenecks_of_hearings, filtered_codes
 from pipelines.stages.stored_arrays import heard_frames, open_heard
 from pipelines.store.store import Entry
