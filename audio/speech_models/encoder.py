@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.description import REMEDY, describe_speech_model
+from audio.speech_models.like_lengths import EQUAL, LIKE, read_by_length, reorder_activations
 from audio.waveform import FloatArray
 from foundation.devices import copy_to
 from foundation.errors import InputError
@@ -40,14 +41,15 @@ MASK_EMBEDDING = "masked_spec_embed"  # stands for masked frames; models that we
 class SpeechEncoder:
     """An encoder of waveforms: the states of its layers over time.
 
-    Neither the other clips of a batch nor samples beyond a clip's end change anything. Where padding would change the
-    states, clips of equal length are read together, and other clips one by one. The encoder owns no weights: its
+    Neither the other clips of a batch nor samples beyond a clip's end change anything. Clips of like length are read
+    together; where padding would change the states, only those of equal length. The encoder owns no weights: its
     transformer may be a part of a model that is trained.
     """
 
     def __init__(self, transformer: PreTrainedModel, *, normalises: bool) -> None:
         config = transformer.config
         config.mask_time_prob = config.mask_feature_prob = 0.0  # nothing is masked but what `states` is given
+        reorder_activations(transformer.get_submodule("feature_extractor"))
         self.transformer = transformer
         self.normalises = normalises
         self.convolutions = Convolutions(kernels=tuple(config.conv_kernel), strides=tuple(config.conv_stride))
@@ -98,35 +100,30 @@ class SpeechEncoder:
         numbers = [self.layers] if layers is None else list(layers)
         lengths = lengths.clamp(min=self.convolutions.receptive_field)
         prepared = nn.functional.pad(prepared, (0, max(int(lengths.max()) - prepared.shape[1], 0)))
-        if self.takes_padding:
-            return self._read_padded(prepared, lengths, numbers, masked)
-        return self._read_alike(prepared, lengths, numbers, masked)
+        convolutions, ends = self.convolutions, lengths.tolist()
 
-    def _read_padded(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
-        sounding = inside(samples, lengths)
-        unpadded = bool((lengths >= samples.shape[1]).all())
-        states = self._read(samples, layers, masked, sounding=None if unpadded else sounding)
-        return states.masked_fill(~inside(states[0], self.convolutions.frames_of(lengths))[..., None], 0.0)
+        def read_group(rows: Tensor) -> Tensor:
+            longest = ends[int(rows[-1])]  # the rows of a group are in the order of their lengths
+            hidden = None if masked is None else masked[rows, : convolutions.frames(longest)]
+            return self._read(prepared[rows, :longest], lengths[rows], numbers, hidden)
 
-    def _read_alike(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
-        order, states = [], []
-        longest = self.convolutions.frames(int(lengths.max()))
-        for length in sorted(set(lengths.tolist())):
-            rows, frames = (lengths == length).nonzero()[:, 0], self.convolutions.frames(length)
-            hidden = None if masked is None else masked[rows, :frames]
-            found = self._read(samples[rows, :length], layers, hidden, sounding=None)
-            order.append(rows)
-            states.append(nn.functional.pad(found, (0, 0, 0, longest - frames)))
-        return torch.cat(states, dim=1)[:, torch.cat(order).argsort()]
+        states = read_by_length(read_group, lengths, ratio=LIKE if self.takes_padding else EQUAL)
+        return states.movedim(1, 0)
 
-    def _read(self, samples: Tensor, layers: list[int], masked: Tensor | None, *, sounding: Tensor | None) -> Tensor:
+    def _read(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
+        """Read clips, the last one without padding: ``(batch, layers, frames, width)``, zeros after a clip's end."""
+        unpadded = bool((lengths == samples.shape[1]).all())
         found = self.transformer(
             samples,
-            attention_mask=None if sounding is None else sounding.long(),
+            attention_mask=None if unpadded else inside(samples, lengths).long(),
             mask_time_indices=masked,
             output_hidden_states=True,
         )
-        return torch.stack([found.hidden_states[number] for number in layers])
+        states = torch.stack([found.hidden_states[number] for number in layers], dim=1)
+        if unpadded:
+            return states
+        own = inside(states[:, 0], self.convolutions.frames_of(lengths))
+        return states.masked_fill(~own[:, None, :, None], 0.0)
 
     def pieces(self, samples: FloatArray, layers: Sequence[int], *, frames: int) -> Iterator[Tensor]:
         """Give the states ``(layers, frames, width)`` of one recording ``(num_samples,)``, piece by piece.

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.encoder import normalise
+from audio.speech_models.like_lengths import ConvolutionsByLength, reorder_activations
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from lm.baselines.masked_batches import MaskedBatch
@@ -92,6 +93,8 @@ class MaskedPrediction(nn.Module):
     def __init__(self, model: Wav2Vec2ForPreTraining) -> None:
         super().__init__()
         self.model = model
+        reorder_activations(model.wav2vec2.feature_extractor)
+        model.wav2vec2.set_submodule("feature_extractor", ConvolutionsByLength(model.wav2vec2.feature_extractor))
 
     def forward(
         self, samples: Tensor, lengths: Tensor, masked: Tensor, negatives: Tensor, temperature: float
@@ -99,15 +102,14 @@ class MaskedPrediction(nn.Module):
         """Predict the masked frames; for the arguments see `MaskedBatch`."""
         first = torch.arange(len(masked), device=masked.device)[:, None, None] * masked.shape[1]
         self.model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
-        return cast(
-            "Prediction",
-            self.model(
+        with cast(ConvolutionsByLength, self.model.wav2vec2.feature_extractor).of(lengths):
+            found = self.model(
                 normalise(samples, lengths),
                 attention_mask=inside(samples, lengths).long(),
                 mask_time_indices=masked,
                 sampled_negative_indices=negatives + first,
-            ),
-        )
+            )
+        return cast("Prediction", found)
 
 
 def create_masked_prediction(config: Wav2vec2Config, *, diversity_weight: float, seed: int) -> MaskedPrediction:

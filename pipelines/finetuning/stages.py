@@ -75,7 +75,7 @@ def body_features(session: Session, source: Source, inputs: Entry, *, seed: int)
     """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
     weights = source.fingerprint or f"random {seed}"
     options = {"body": asdict(source.body), "name": source.body.name, **ONE_HEARING.key}
-    recipe = Recipe("body_features", 2, config=options, inputs={"inputs": inputs.key, "weights": weights})
+    recipe = Recipe("body_features", 3, config=options, inputs={"inputs": inputs.key, "weights": weights})
     device, file = str(session.gang.device), inputs.folder / INPUTS
     reader = StateReader(body=source.body, weights=source.weights, seed=seed, device=device, inputs=file)
 
@@ -153,7 +153,7 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
     held_out, test = clips.rows["validation"], clips.rows["test"]
     recipe = Recipe(
         "finetuned",
-        1 if training.frozen_layers in (0, "all") else 2,  # 2: also freezes all between the inputs and these layers
+        3,
         config=training.recipe,
         inputs={
             "inputs": inputs.key,
