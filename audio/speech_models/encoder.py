@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.description import REMEDY, describe_speech_model
-from audio.speech_models.like_lengths import EQUAL, LIKE, read_by_length, reorder_activations
+from audio.speech_models.like_lengths import EQUAL, LIKE, make_activations_contiguous, read_by_length
 from audio.waveform import FloatArray
 from foundation.devices import copy_to
 from foundation.errors import InputError
@@ -49,7 +49,7 @@ class SpeechEncoder:
     def __init__(self, transformer: PreTrainedModel, *, normalises: bool) -> None:
         config = transformer.config
         config.mask_time_prob = config.mask_feature_prob = 0.0  # nothing is masked but what `states` is given
-        reorder_activations(transformer.get_submodule("feature_extractor"))
+        make_activations_contiguous(transformer.get_submodule("feature_extractor"))
         self.transformer = transformer
         self.normalises = normalises
         self.convolutions = Convolutions(kernels=tuple(config.conv_kernel), strides=tuple(config.conv_stride))

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.encoder import normalise
-from audio.speech_models.like_lengths import ConvolutionsByLength, reorder_activations
+from audio.speech_models.like_lengths import ConvolutionsByLength, make_activations_contiguous
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from lm.baselines.masked_batches import MaskedBatch
@@ -93,7 +93,7 @@ class MaskedPrediction(nn.Module):
     def __init__(self, model: Wav2Vec2ForPreTraining) -> None:
         super().__init__()
         self.model = model
-        reorder_activations(model.wav2vec2.feature_extractor)
+        make_activations_contiguous(model.wav2vec2.feature_extractor)
         model.wav2vec2.set_submodule("feature_extractor", ConvolutionsByLength(model.wav2vec2.feature_extractor))
 
     def forward(

@@ -11,8 +11,8 @@ from audio.speech_models.like_lengths import (
     EQUAL,
     ConvolutionsByLength,
     like_lengths,
+    make_activations_contiguous,
     read_by_length,
-    reorder_activations,
 )
 from tests.audio.speech_models.checkpoints import save_checkpoint
 
@@ -48,7 +48,7 @@ def test_convolutions_by_length_have_the_frames_and_gradients_of_one_padded_batc
     plain, own = (Wav2Vec2Model.from_pretrained(tmp_path) for _ in range(2))
     lengths = torch.tensor([2000, 900, 1333, 1300])
     samples = torch.randn(4, 2000) * (torch.arange(2000) < lengths[:, None])
-    reorder_activations(own.feature_extractor)
+    make_activations_contiguous(own.feature_extractor)
     grouped = ConvolutionsByLength(own.feature_extractor)
     assert [*grouped.state_dict()] == [*plain.feature_extractor.state_dict()]
     wanted = plain.feature_extractor(samples)
