@@ -24,7 +24,12 @@ from torch import Tensor, nn
 from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.description import REMEDY, describe_speech_model
-from audio.speech_models.like_lengths import EQUAL, LIKE, make_activations_contiguous, read_by_length
+from audio.speech_models.similar_lengths import (
+    EQUAL_RATIO,
+    make_activations_contiguous,
+    read_by_length,
+    similar_ratio,
+)
 from audio.waveform import FloatArray
 from foundation.devices import copy_to
 from foundation.errors import InputError
@@ -41,8 +46,8 @@ MASK_EMBEDDING = "masked_spec_embed"  # stands for masked frames; models that we
 class SpeechEncoder:
     """An encoder of waveforms: the states of its layers over time.
 
-    Neither the other clips of a batch nor samples beyond a clip's end change anything. Clips of like length are read
-    together; where padding would change the states, only those of equal length. The encoder owns no weights: its
+    Neither the other clips of a batch nor samples beyond a clip's end change anything. Clips of similar length are read
+    together. Where padding would change the states, only clips of equal length are. The encoder owns no weights: its
     transformer may be a part of a model that is trained.
     """
 
@@ -98,17 +103,17 @@ class SpeechEncoder:
     ) -> Tensor:
         """Compute `states` for samples of `prepare`."""
         numbers = [self.layers] if layers is None else list(layers)
-        lengths = lengths.clamp(min=self.convolutions.receptive_field)
+        lengths = lengths.cpu().clamp(min=self.convolutions.receptive_field)
         prepared = nn.functional.pad(prepared, (0, max(int(lengths.max()) - prepared.shape[1], 0)))
-        convolutions, ends = self.convolutions, lengths.tolist()
+        device = prepared.device
 
-        def read_group(rows: Tensor) -> Tensor:
-            longest = ends[int(rows[-1])]  # the rows of a group are in the order of their lengths
-            hidden = None if masked is None else masked[rows, : convolutions.frames(longest)]
-            return self._read(prepared[rows, :longest], lengths[rows], numbers, hidden)
+        def read_group(rows: Tensor, longest: int) -> Tensor:
+            there = copy_to(rows, device)
+            hidden = None if masked is None else masked[there, : self.convolutions.frames(longest)]
+            return self._read(prepared[there, :longest], lengths[rows], numbers, hidden)
 
-        states = read_by_length(read_group, lengths, ratio=LIKE if self.takes_padding else EQUAL)
-        return states.movedim(1, 0)
+        ratio = similar_ratio(device) if self.takes_padding else EQUAL_RATIO
+        return read_by_length(read_group, lengths, ratio=ratio).movedim(1, 0)
 
     def _read(self, samples: Tensor, lengths: Tensor, layers: list[int], masked: Tensor | None) -> Tensor:
         """Read clips, the last one without padding: ``(batch, layers, frames, width)``, zeros after a clip's end."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from audio.padding import inside
 from audio.speech_models.convolutions import Convolutions
 from audio.speech_models.encoder import normalise
-from audio.speech_models.like_lengths import ConvolutionsByLength, make_activations_contiguous
+from audio.speech_models.similar_lengths import ConvolutionsByLength, make_activations_contiguous
 from foundation.errors import InputError
 from foundation.ranges import require, require_least
 from lm.baselines.masked_batches import MaskedBatch
@@ -102,7 +102,7 @@ class MaskedPrediction(nn.Module):
         """Predict the masked frames; for the arguments see `MaskedBatch`."""
         first = torch.arange(len(masked), device=masked.device)[:, None, None] * masked.shape[1]
         self.model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
-        with cast(ConvolutionsByLength, self.model.wav2vec2.feature_extractor).of(lengths):
+        with cast(ConvolutionsByLength, self.model.wav2vec2.feature_extractor).reading(lengths):
             found = self.model(
                 normalise(samples, lengths),
                 attention_mask=inside(samples, lengths).long(),

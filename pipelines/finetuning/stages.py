@@ -15,6 +15,7 @@ from foundation.errors import InputError
 from foundation.saved_models import CARD, CONFIG, WEIGHTS
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, WaveformBatchConfig
 from lm.finetuning.batches import TrainingBatches, validation_batches
+from lm.finetuning.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuning.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze
 from lm.finetuning.model import FineTunedModel
 from lm.finetuning.network import TaskLoss, create_network
@@ -75,7 +76,7 @@ def body_features(session: Session, source: Source, inputs: Entry, *, seed: int)
     """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
     weights = source.fingerprint or f"random {seed}"
     options = {"body": asdict(source.body), "name": source.body.name, **ONE_HEARING.key}
-    recipe = Recipe("body_features", 3, config=options, inputs={"inputs": inputs.key, "weights": weights})
+    recipe = Recipe("body_features", 2, config=options, inputs={"inputs": inputs.key, "weights": weights})
     device, file = str(session.gang.device), inputs.folder / INPUTS
     reader = StateReader(body=source.body, weights=source.weights, seed=seed, device=device, inputs=file)
 
@@ -151,9 +152,11 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
     """Train body and head on the clips ``train``; the entry is the model and its outputs for the other splits."""
     source, task, fit = training.source, training.task, training.fit
     held_out, test = clips.rows["validation"], clips.rows["test"]
+    # 2 also freezes all between the inputs and the frozen layers; 3 reads waveforms in groups of similar length.
+    version = 3 if source.body.name == Wav2vec2Body.name else 1 if training.frozen_layers in (0, "all") else 2
     recipe = Recipe(
         "finetuned",
-        3,
+        version,
         config=training.recipe,
         inputs={
             "inputs": inputs.key,

@@ -31,7 +31,7 @@ def state_sample(
     """Compute statistics of all training frames, and sample states with their columns of log-mel."""
     found = layer.config
     inputs = {"manifest": audio_hash(manifest, ("train", "validation")), "speech_model": found.files}
-    recipe = Recipe("sample", 2, config={**columns_config(audio, settings), "layer": layer.layer}, inputs=inputs)
+    recipe = Recipe("sample", 1, config={**columns_config(audio, settings), "layer": layer.layer}, inputs=inputs)
 
     @one_thread()
     def make(folder: Path) -> None:

@@ -289,7 +289,7 @@ def speech_features(
     """
     config = {"method": method, **vectors.network_key, "sample_rate": sample_rate}
     inputs = {"recordings": recordings_hash(manifest), "body": body.key, **hearings_key(vectors)}
-    recipe = Recipe(f"{method}_features", 2, config=config, inputs=inputs)
+    recipe = Recipe(f"{method}_features", 1, config=config, inputs=inputs)
     reader = SpeechReader(
         root=manifest.root,
         model=body.folder,

@@ -23,6 +23,7 @@ from lm.baselines.wav2vec2 import (
     measure_targets,
     predict,
     save_pretrained,
+    transformers_config,
 )
 from tests.lm.baselines.speech import BATCHES, RATE, SMALL, TARGETS, tones
 
@@ -58,13 +59,15 @@ def test_the_temperature_falls_by_the_same_factor() -> None:
 def test_the_loss_is_that_of_transformers_for_each_clip_alone() -> None:
     """Padding changes nothing: the sum over a batch is the sum over its clips."""
     model = _model().eval()
+    theirs = Wav2Vec2ForPreTraining(transformers_config(SMALL)).eval()
+    theirs.load_state_dict(model.model.state_dict())
     (batch, *_) = validation_batches(CLIPS, BATCHES, SMALL.convolutions, TARGETS)
     with torch.no_grad():
         total, count = LOSS(model, batch)
         each = []
         for row, length in enumerate(batch.lengths.tolist()):
             frames = SMALL.convolutions.frames(length)
-            found = model.model(
+            found = theirs(
                 normalise(batch.samples[row : row + 1, :length], batch.lengths[row : row + 1]),
                 mask_time_indices=batch.masked[row : row + 1, :frames],
                 sampled_negative_indices=batch.negatives[row : row + 1, :frames],

@@ -1,9 +1,9 @@
-"""Clips of like length are read together, because padding takes as much time as sound.
+"""Clips of similar length are read together, because padding takes as much time as sound on a CPU.
 
 Clips of a batch differ in length, even where training puts similar clips in a batch. Of 32 wake words, which last 0.86
 seconds on average, the longest lasts 1.4 seconds. As one batch, more than a third of them is padding::
 
-    as one batch           by like lengths
+    as one batch           by length
     [ clip ............]   [ clip ]
     [ clip .. .........]   [ clip ..]
     [ clip ... ........]   [ clip ...]
@@ -12,17 +12,25 @@ seconds on average, the longest lasts 1.4 seconds. As one batch, more than a thi
 Networks to which padding changes nothing give the same values either way, up to rounding.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-LIKE = 1.5  # lengths of a group, the longest divided by the shortest
-EQUAL = 1.0
+from foundation.devices import copy_to
+
+SIMILAR_RATIO = 1.5  # longest of a group's lengths divided by the shortest
+EQUAL_RATIO = 1.0
 
 
-def like_lengths(lengths: Tensor, *, ratio: float = LIKE) -> list[Tensor]:
+def similar_ratio(device: torch.device) -> float:
+    """Return the ratio of lengths within a group: any on a GPU, which is faster with one large convolution."""
+    return SIMILAR_RATIO if device.type == "cpu" else math.inf
+
+
+def group_by_length(lengths: Tensor, *, ratio: float) -> list[Tensor]:
     """Group clips of ``lengths (batch,)``: return the rows of each group, the shortest clips first.
 
     In a group, no clip is longer than ``ratio`` times the shortest one.
@@ -37,28 +45,26 @@ def like_lengths(lengths: Tensor, *, ratio: float = LIKE) -> list[Tensor]:
     return [torch.tensor(group) for group in groups]
 
 
-def read_by_length(read: Callable[[Tensor], Tensor], lengths: Tensor, *, ratio: float = LIKE) -> Tensor:
+def read_by_length(read: Callable[[Tensor, int], Tensor], lengths: Tensor, *, ratio: float) -> Tensor:
     """Read clips of ``lengths (batch,)`` group by group.
 
     Args:
-        read: maps rows of the batch to their values ``(rows, ..., frames, width)``.
-        lengths: of all clips of the batch.
-        ratio: of lengths within a group, as for `like_lengths`.
+        read: maps rows of the batch, and the length of the longest of them, to values ``(rows, ..., frames, width)``.
+        lengths: of all clips of the batch; on the host.
+        ratio: of lengths within a group, as for `group_by_length`.
 
     Returns:
         Values ``(batch, ..., frames, width)`` in the order of the batch; zeros after the frames of a group.
     """
-    groups = like_lengths(lengths, ratio=ratio)
-    parts = [read(rows) for rows in groups]
-    if len(parts) == 1:
-        return parts[0][groups[0].argsort()]
+    groups = group_by_length(lengths, ratio=ratio)
+    parts = [read(rows, int(lengths[rows[-1]])) for rows in groups]
     longest = max(part.shape[-2] for part in parts)
     padded = [nn.functional.pad(part, (0, 0, 0, longest - part.shape[-2])) for part in parts]
-    return torch.cat(padded)[torch.cat(groups).argsort()]
+    return torch.cat(padded)[copy_to(torch.cat(groups).argsort(), parts[0].device)]
 
 
 class ConvolutionsByLength(nn.Module):
-    """The convolutions of a model of `transformers`, for clips whose lengths are given by `of`.
+    """The convolutions of a model of `transformers`, for clips whose lengths are given by `reading`.
 
     It takes the place of the model's own ``feature_extractor``; the names of the weights stay.
     """
@@ -69,8 +75,8 @@ class ConvolutionsByLength(nn.Module):
         self.lengths: Tensor | None = None
 
     @contextmanager
-    def of(self, lengths: Tensor) -> Iterator[None]:
-        """Give the lengths ``(batch,)`` in samples of the clips that are read within this block."""
+    def reading(self, lengths: Tensor) -> Iterator[None]:
+        """Give the lengths ``(batch,)`` in samples, on the host, of the clips that are read within this block."""
         self.lengths = lengths
         try:
             yield
@@ -80,9 +86,11 @@ class ConvolutionsByLength(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """Map samples ``(batch, time)`` to ``(batch, channels, frames)``."""
         lengths = torch.full((len(samples),), samples.shape[1]) if self.lengths is None else self.lengths
-        ends = lengths.tolist()
-        found = read_by_length(lambda rows: self._read(samples[rows, : ends[int(rows[-1])]]), lengths)
-        return found.transpose(1, 2)
+
+        def read(rows: Tensor, longest: int) -> Tensor:
+            return self._read(samples[copy_to(rows, samples.device), :longest])
+
+        return read_by_length(read, lengths, ratio=similar_ratio(samples.device)).transpose(1, 2)
 
     def _read(self, samples: Tensor) -> Tensor:
         values = samples[:, None]
@@ -94,12 +102,14 @@ class ConvolutionsByLength(nn.Module):
 def make_activations_contiguous(convolutions: nn.Module) -> None:
     """Make values contiguous before each activation of the ``feature_extractor`` of a model of `transformers`.
 
-    Layer normalisation leaves them transposed. The next convolution would copy them anyway, but the gradient of GELU
-    took five times as long where values and gradients lie in memory in different orders.
+    It is done in training only. Layer normalisation leaves the values transposed. The next convolution would copy them
+    anyway, but the gradient of GELU took five times as long where values and gradients lie in memory in different
+    orders.
     """
     for layer in convolutions.get_submodule("conv_layers").children():
         layer.get_submodule("activation").register_forward_pre_hook(_contiguous)
 
 
 def _contiguous(activation: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (inputs[0].contiguous(),)
+    (values,) = inputs
+    return (values.contiguous() if values.requires_grad else values,)
