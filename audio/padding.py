@@ -1,7 +1,9 @@
-"""Clips of different lengths in one batch: which of its values are a clip's own."""
+"""Clips of different lengths in one batch: which of its values are a clip's own, and groups that become one batch."""
+
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from foundation.devices import copy_to
 
@@ -9,3 +11,13 @@ from foundation.devices import copy_to
 def inside(values: Tensor, lengths: Tensor) -> Tensor:
     """Return which of ``(batch, time, ...)`` lie before the end of their clip ``(batch, time)``, on the same device."""
     return torch.arange(values.shape[1], device=values.device) < copy_to(lengths, values.device)[:, None]
+
+
+def join_groups(groups: Sequence[Tensor], rows: Tensor) -> Tensor:
+    """Join groups of clips ``(clips, ..., time, width)`` to one batch, padded with zeros to the longest.
+
+    ``rows (batch,)``, on the host, are the places in the batch of all clips, group after group.
+    """
+    longest = max(group.shape[-2] for group in groups)
+    padded = torch.cat([nn.functional.pad(group, (0, 0, 0, longest - group.shape[-2])) for group in groups])
+    return padded[copy_to(rows.argsort(), padded.device)]

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from audio.padding import join_groups
 from foundation.devices import copy_to
 
 SIMILAR_RATIO = 1.5  # longest of a group's lengths divided by the shortest
@@ -58,9 +59,7 @@ def read_by_length(read: Callable[[Tensor, int], Tensor], lengths: Tensor, *, ra
     """
     groups = group_by_length(lengths, ratio=ratio)
     parts = [read(rows, int(lengths[rows[-1]])) for rows in groups]
-    longest = max(part.shape[-2] for part in parts)
-    padded = [nn.functional.pad(part, (0, 0, 0, longest - part.shape[-2])) for part in parts]
-    return torch.cat(padded)[copy_to(torch.cat(groups).argsort(), parts[0].device)]
+    return join_groups(parts, torch.cat(groups))
 
 
 class ConvolutionsByLength(nn.Module):

@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from audio.padding import join_groups
 from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
@@ -135,11 +136,9 @@ class ConvEncoder(nn.Module):
 
     def _frames(self, images: Sequence[Frames], order: Tensor) -> Frames:
         """Pool groups of images over parts of the mel axis, and bring their clips into the order of the batch."""
-        longest, places = max(each.shape[2] for each, _ in images), order.argsort()
         pooled = [nn.functional.adaptive_avg_pool2d(each, (each.shape[2], self.config.bands)) for each, _ in images]
         frames = [each.permute(0, 2, 1, 3).flatten(2) for each in pooled]  # (N, C, T, B) -> (N, T, C * B)
-        padded = torch.cat([nn.functional.pad(each, (0, 0, 0, longest - each.shape[1])) for each in frames])
-        return padded[copy_to(places, padded.device)], torch.cat([lengths for _, lengths in images])[places]
+        return join_groups(frames, order), torch.cat([lengths for _, lengths in images])[order.argsort()]
 
 
 class ConvBlock(nn.Module):

@@ -64,6 +64,7 @@ class Body(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     name: ClassVar[str]
+    training_version: ClassVar[int]  # raise it by 2 if the same options train other weights; 1 more marks frozen layers
     parts: ClassVar[tuple[str, ...]]  # sub-folders of a model folder that the front end reads
 
     @property

@@ -15,7 +15,6 @@ from foundation.errors import InputError
 from foundation.saved_models import CARD, CONFIG, WEIGHTS
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, WaveformBatchConfig
 from lm.finetuning.batches import TrainingBatches, validation_batches
-from lm.finetuning.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuning.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze
 from lm.finetuning.model import FineTunedModel
 from lm.finetuning.network import TaskLoss, create_network
@@ -152,11 +151,11 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
     """Train body and head on the clips ``train``; the entry is the model and its outputs for the other splits."""
     source, task, fit = training.source, training.task, training.fit
     held_out, test = clips.rows["validation"], clips.rows["test"]
-    # 2 also freezes all between the inputs and the frozen layers; 3 reads waveforms in groups of similar length.
-    version = 3 if source.body.name == Wav2vec2Body.name else 1 if training.frozen_layers in (0, "all") else 2
+    # Some frozen layers also freeze all between the inputs and them.
+    freezes_between = training.frozen_layers not in (0, "all")
     recipe = Recipe(
         "finetuned",
-        version,
+        source.body.training_version + freezes_between,
         config=training.recipe,
         inputs={
             "inputs": inputs.key,

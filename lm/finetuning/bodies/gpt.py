@@ -94,6 +94,7 @@ class GptBody:
     codes: CodesFormat
 
     name: ClassVar[str] = "gpt"
+    training_version: ClassVar[int] = 1
     parts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
     @property

@@ -80,6 +80,7 @@ class AstBody:
     epsilon: float = DEFAULT_EPSILON  # of the layer normalisations
 
     name: ClassVar[str] = "ast"
+    training_version: ClassVar[int] = 1
     parts: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
