@@ -16,7 +16,7 @@ def inside(values: Tensor, lengths: Tensor) -> Tensor:
 def join_groups(groups: Sequence[Tensor], rows: Tensor) -> Tensor:
     """Join groups of clips ``(clips, ..., time, width)`` to one batch, padded with zeros to the longest.
 
-    ``rows (batch,)``, on the host, are the places in the batch of all clips, group after group.
+    ``rows (batch,)`` are the places in the batch of all clips, group after group.
     """
     longest = max(group.shape[-2] for group in groups)
     padded = torch.cat([nn.functional.pad(group, (0, 0, 0, longest - group.shape[-2])) for group in groups])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import copy_to
+from audio.padding import inside, join_groups
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
@@ -90,26 +90,22 @@ class AstEncoder(nn.Module):
         """Compute the clip vectors, and the states after some layers (1 to 12)."""
         _require_frames(filter_banks, lengths)
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
-        ends = copy_to(lengths, filter_banks.device)[:, None]
-        silent = torch.arange(filter_banks.shape[1], device=filter_banks.device) >= ends
-        normalised = ((filter_banks - self.mean) / (2 * self.std)).masked_fill(silent[..., None], 0.0)
+        normalised = (filter_banks - self.mean) / (2 * self.std)
+        normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)
         whole_patches = frames_of(int(patches.max())) - normalised.shape[1]
         normalised = nn.functional.pad(normalised, (0, 0, 0, max(whole_patches, 0)))
-        order, clips, states = [], [], []
-        for count in sorted(set(patches.tolist())):
-            rows = (patches == count).nonzero()[:, 0]
-            clip, kept = self._read(normalised[rows, : frames_of(count)], layers)
-            order.append(rows)
-            clips.append(clip)
-            states.append(nn.functional.pad(kept, (0, 0, 0, int(patches.max()) - count)))
-        back = torch.cat(order).argsort()
-        whole = torch.cat(states, dim=1)[:, back]  # (layers, batch, patches, width)
-        return AstStates(
-            clip=torch.cat(clips)[back], patches=patches, layers=dict(zip(layers, whole.unbind(0), strict=True))
-        )
+        groups = [(patches == count).nonzero()[:, 0] for count in sorted({*patches.tolist()})]
+        read = [self._read(normalised[rows, : frames_of(int(patches[rows[0]]))], layers) for rows in groups]
+        order = torch.cat(groups)
+        clips = join_groups([clip[:, None] for clip, _ in read], order)[:, 0]
+        states = join_groups([kept for _, kept in read], order)  # (batch, layers, patches, width)
+        return AstStates(clip=clips, patches=patches, layers=dict(zip(layers, states.unbind(1), strict=True)))
 
     def _read(self, normalised: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Read clips ``(batch, time, 128)`` of equal numbers of patches: ``(batch, width)`` and the stacked layers."""
+        """Read clips ``(batch, time, 128)`` of equal numbers of patches: ``(batch, width)``, and states.
+
+        The states of the layers are ``(batch, layers, patches, width)``.
+        """
         embeddings = self.transformer.embeddings
         patches = embeddings.patch_embeddings(normalised)  # (N, F * T, D)
         count = patches.shape[1] // BANDS
@@ -122,8 +118,8 @@ class AstEncoder(nn.Module):
                 patches = tokens[:, TOKENS:].reshape(len(tokens), BANDS, count, -1)  # (N, F * T, D) -> (N, F, T, D)
                 kept[number] = patches.mean(1)
         clip = self.transformer.layernorm(tokens)[:, :TOKENS].mean(1)
-        nothing = tokens.new_zeros(0, len(tokens), count, self.width)
-        return clip, torch.stack([kept[number] for number in layers]) if layers else nothing
+        nothing = tokens.new_zeros(len(tokens), 0, count, self.width)
+        return clip, torch.stack([kept[number] for number in layers], dim=1) if layers else nothing
 
     def _positions(self, count: int) -> Tensor:
         """Return positions of both tokens and of ``(12, count)`` patches, interpolated from those of the training."""

@@ -3,20 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
-from lm.baselines.clip_batches import ClipViews, StoredClips
+from lm.baselines.clip_batches import StoredClips
 from lm.baselines.encoder import BlockEncoder, ConvEncoderConfig, create_encoder
+from lm.baselines.labelled_batches import LabelledBatch
 from lm.pooling import Means, pool_batch, pooling_parts
 from lm.vectors import VectorConfig
 
 Label = str | Sequence[str]  # a class, or any number of classes
-VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,28 +85,20 @@ def class_scores(logits: Tensor, *, multi_label: bool) -> Tensor:
     return logits.sigmoid() if multi_label else logits.softmax(-1)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledBatch:
-    """Clips and their targets."""
+@dataclass(frozen=True, kw_only=True)
+class ClassLoss:
+    """The loss of a classifier for the training loop."""
 
-    inputs: Tensor  # (batch, time, mels), or samples (batch, time)
-    lengths: Tensor  # (batch,); stays on the host, where it is used
-    targets: Tensor  # (batch,) classes, or (batch, classes) of 0 and 1
-    label_smoothing: float
+    label_smoothing: float  # share of the target that is spread over all classes in training; only for single labels
 
-    def to(self, device: torch.device) -> "LabelledBatch":
-        """Return the same batch on a device."""
-        return replace(self, inputs=copy_to(self.inputs, device), targets=copy_to(self.targets, device))
-
-
-def loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
-    """Sum the cross entropy in nats over the clips of the batch, and their number; the mean over several labels."""
-    logits, targets = model(batch.inputs, batch.lengths).float(), batch.targets
-    if targets.ndim == 2:
-        each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-        return each.mean(1).sum(), len(logits)
-    smoothing = batch.label_smoothing
-    return nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum"), len(logits)
+    def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
+        """Sum the cross entropy in nats over the clips of the batch, and their number; the mean over several labels."""
+        logits, targets = model(batch.inputs, batch.lengths).float(), batch.targets
+        if targets.ndim == 2:
+            each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+            return each.mean(1).sum(), len(logits)
+        smoothing = self.label_smoothing if model.training else 0.0
+        return nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum"), len(logits)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,43 +117,3 @@ class LabelledSplit:
     def targets(self, classes: Sequence[str], *, multi_label: bool) -> Tensor:
         """Convert the labels to targets, as `class_targets` does."""
         return class_targets(list(self.labels.values()), classes, multi_label=multi_label)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledBatches:
-    """Training batches of augmented clips; there must be a target for each."""
-
-    views: ClipViews
-    targets: Tensor  # as in `LabelledBatch`, of all clips
-    label_smoothing: float
-
-    def __post_init__(self) -> None:
-        _require_targets(self.views.clips, self.targets, "train")
-
-    def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step."""
-        clips, [(inputs, lengths)] = self.views.batch(step, part, parts, views=1)
-        targets, smoothing = self.targets[torch.from_numpy(clips)], self.label_smoothing
-        return LabelledBatch(inputs=inputs, lengths=lengths, targets=targets, label_smoothing=smoothing)
-
-
-def validation_clips(
-    clips: StoredClips, targets: Tensor, *, batch_size: int, at_most: int = VALIDATION_FRAMES
-) -> list[LabelledBatch]:
-    """Return batches of every clip once, without augmentation, the short ones first; ``at_most`` frames of each."""
-    _require_targets(clips, targets, "validation")
-    order = np.argsort(clips.lengths, kind="stable")
-    batches = []
-    for rows in np.split(order, range(batch_size, len(order), batch_size)):
-        frames, lengths = clips.read(rows, at_most=at_most)
-        wanted = targets[torch.from_numpy(rows)]
-        batches.append(LabelledBatch(inputs=frames, lengths=lengths, targets=wanted, label_smoothing=0.0))
-    return batches
-
-
-def _require_targets(clips: StoredClips, targets: Tensor, split: str) -> None:
-    if not len(clips) or len(clips) != len(targets):
-        raise InputError(
-            f"there are {len(clips)} {split} clips and {len(targets)} labels of them; the supervised encoder needs "
-            "some, and one label for each: label more recordings, or leave it out"
-        )

@@ -15,7 +15,7 @@ from foundation.files import replace_folder
 from foundation.nearest import suggestion
 from foundation.saved_models import FINE_TUNED, WEIGHTS, load_weights, model_folder, reading, write_model
 from lm.baselines.clip_batches import StoredClips
-from lm.finetuning.batches import batches_by_length
+from lm.baselines.labelled_batches import batches_by_length
 from lm.finetuning.bodies.table import BODIES
 from lm.finetuning.body import Body, FrontEnd
 from lm.finetuning.card import model_card

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lm.finetuning.batches import LabelledBatch
+from foundation.devices import copy_to
+from lm.baselines.labelled_batches import LabelledBatch
 from lm.finetuning.body import Body, BodyNetwork
 from lm.finetuning.reading import Reading, read_states
 from lm.finetuning.task import Task
@@ -50,5 +51,5 @@ class TaskLoss:
 
     def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
         """Sum the loss over the items of the batch; also return their number."""
-        outputs, steps = model(batch.inputs, batch.lengths)
+        outputs, steps = model(batch.inputs, copy_to(batch.lengths, batch.inputs.device))
         return self.task.loss(outputs.float(), steps, batch.targets, training=model.training)

@@ -14,7 +14,7 @@ from foundation.arrays import Array, write_array
 from foundation.errors import InputError
 from foundation.saved_models import CARD, CONFIG, WEIGHTS
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, StoredClips, WaveformBatchConfig
-from lm.finetuning.batches import TrainingBatches, validation_batches
+from lm.baselines.labelled_batches import LabelledBatches, validation_batches
 from lm.finetuning.body import Body, BodyNetwork, FrontEnd, FrozenLayers, Source, freeze
 from lm.finetuning.model import FineTunedModel
 from lm.finetuning.network import TaskLoss, create_network
@@ -171,7 +171,7 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
         network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
         freeze(network.body, training.frozen_layers)
         views = ClipViews(stored.of_rows(train), training.input_batches, source.change)
-        batches = TrainingBatches(views=views, targets=task.targets(clips.labels_of(train)))
+        batches = LabelledBatches(views=views, targets=task.targets(clips.labels_of(train)))
         targets, size = task.targets(clips.labels_of(held_out)), training.batches.batch_size
         most = size // fit.accumulation * training.input_batches.max_frames  # no more than a part of a training batch
         validation = validation_batches(stored.of_rows(held_out), targets, batch_size=size, most_inputs=most)

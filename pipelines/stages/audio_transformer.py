@@ -19,7 +19,7 @@ from lm.baselines.audio_transformer import (
 from lm.baselines.audio_transformer_features import WaveformReader, waveform_features
 from lm.baselines.block_features import head_scores
 from lm.baselines.clip_batches import WaveformBatchConfig
-from lm.baselines.supervised import HeadConfig, LabelledSplit, loss
+from lm.baselines.supervised import ClassLoss, HeadConfig, LabelledSplit
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
 from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.baselines import TRAINED
@@ -84,9 +84,9 @@ def audio_transformer(
             held_out,
             settings.batches.at_rate(sample_rate),
             augmenting_waveforms(settings.augmentation),
-            label_smoothing=head.label_smoothing,
             at_most=VALIDATION_SECONDS * sample_rate,
         )
+        loss = ClassLoss(label_smoothing=head.label_smoothing)
         session.train(method, "audio_transformer.fit", model, batches, validation, loss, fit, folder)
         if session.gang.rank == 0:
             save_classifier(model, saved, folder)

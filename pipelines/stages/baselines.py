@@ -13,14 +13,13 @@ from audio.recordings.manifest import SPLITS, Clip, Manifest, audio_hash
 from audio.spectrogram import SpectrogramConfig
 from foundation.saved_models import CONFIG, WEIGHTS, write_tensors
 from lm.baselines import simclr as contrasting
-from lm.baselines import supervised as labelling
 from lm.baselines.augmentation import AugmentationConfig, augmenting
 from lm.baselines.block_features import EncoderLoader, block_features, clips_together, head_scores
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
 from lm.baselines.encoder import ConvEncoderConfig
 from lm.baselines.simclr import PairBatches, create_simclr, validation_pairs
 from lm.baselines.spectrogram_reader import SpectrogramReader
-from lm.baselines.supervised import HeadConfig, LabelledSplit, create_classifier
+from lm.baselines.supervised import ClassLoss, HeadConfig, LabelledSplit, create_classifier
 from lm.contrast import ContrastConfig
 from lm.pooling import FloatArray
 from lm.vectors import ONE_HEARING, VectorConfig
@@ -114,9 +113,8 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
         model = create_classifier(settings.encoder, len(labels.classes), own.head, seed=own.fit.seed)
         train, held_out = (LabelledSplit.of(clips, names, labels.by_clip) for clips, names in stored)
         make_view = augmenting(own.augmentation, std=stored_std(spectrograms))
-        smoothing = own.head.label_smoothing
-        batches, validation = labels.batches(train, held_out, own.batches, make_view, label_smoothing=smoothing)
-        option, loss = "baselines.supervised.fit", labelling.loss
+        batches, validation = labels.batches(train, held_out, own.batches, make_view)
+        option, loss = "baselines.supervised.fit", ClassLoss(label_smoothing=own.head.label_smoothing)
         session.train("supervised", option, model, batches, validation, loss, own.fit, folder)
         about = {"encoder": asdict(settings.encoder), "head": asdict(own.head), **labels.options}
         _save(session, folder, model, about)

@@ -7,15 +7,11 @@ import numpy as np
 
 from audio.recordings.manifest import Manifest
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews, MakeView
-from lm.baselines.supervised import (
-    VALIDATION_FRAMES,
-    Label,
-    LabelledBatch,
-    LabelledBatches,
-    LabelledSplit,
-    validation_clips,
-)
+from lm.baselines.labelled_batches import LabelledBatch, LabelledBatches, validation_batches
+from lm.baselines.supervised import Label, LabelledSplit
 from lm.probing.task import ProbeTask
+
+VALIDATION_FRAMES = 3000  # of a clip, from its beginning, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +44,10 @@ class Labels:
         config: ClipBatchConfig,
         make_view: MakeView,
         *,
-        label_smoothing: float,
         at_most: int = VALIDATION_FRAMES,
     ) -> tuple[LabelledBatches, list[LabelledBatch]]:
         """Return batches of views of the training clips, and ``at_most`` frames of all validation clips as they are."""
         targets, held_out = (split.targets(self.classes, multi_label=self.multi_label) for split in (train, validation))
         views = ClipViews(train.clips, config, make_view)
-        batches = LabelledBatches(views=views, targets=targets, label_smoothing=label_smoothing)
-        return batches, validation_clips(validation.clips, held_out, batch_size=config.batch_size, at_most=at_most)
+        batches = LabelledBatches(views=views, targets=targets)
+        return batches, validation_batches(validation.clips, held_out, batch_size=config.batch_size, at_most=at_most)

@@ -19,7 +19,7 @@ from lm.baselines.augmentation import AugmentationConfig, augmenting
 from lm.baselines.clip_batches import ClipBatchConfig
 from lm.baselines.filter_bank import N_MELS, frames_of
 from lm.baselines.spectrogram_transformer import AstConfig, AstEncoder, create_classifier, save_classifier
-from lm.baselines.supervised import LabelledSplit, loss
+from lm.baselines.supervised import ClassLoss, LabelledSplit
 from lm.vectors import ONE_HEARING, VectorConfig
 from pipelines.stages.features import hearings_key, network_features
 from pipelines.stages.labels import Labels
@@ -62,12 +62,12 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
 
     def make(folder: Path) -> None:
         make_view = augmenting(settings.augmentation, std=torch.full((N_MELS,), AUDIOSET_STATISTICS.std))
-        smoothing = settings.label_smoothing
-        batches, validation = labels.batches(train, held_out, settings.batches, make_view, label_smoothing=smoothing)
+        batches, validation = labels.batches(train, held_out, settings.batches, make_view)
         longest = min(int(train.clips.lengths.max()), settings.batches.max_frames)
         classes = labels.classes
         model = create_classifier(config, longest, len(classes), multi_label=labels.multi_label, seed=fit.seed)
         _normalise(model.encoder, config, banks)
+        loss = ClassLoss(label_smoothing=settings.label_smoothing)
         session.train("ast", "ast.fit", model, batches, validation, loss, fit, folder)
         if session.gang.rank == 0:
             save_classifier(model, config, classes, folder)

@@ -21,7 +21,7 @@ from lm.baselines.masked_batches import TargetConfig, as_read, long_enough, mask
 from lm.baselines.masking import MaskConfig
 from lm.baselines.speech_classifier import create_speech_classifier, save_speech_classifier
 from lm.baselines.speech_features import SpeechReader, speech_layers
-from lm.baselines.supervised import LabelledSplit, loss
+from lm.baselines.supervised import ClassLoss, LabelledSplit
 from lm.baselines.wav2vec2 import (
     MaskedLoss,
     Wav2vec2Config,
@@ -247,14 +247,8 @@ def wav2vec2_finetuned(
     recipe = Recipe("wav2vec2_finetuned", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
-        batches, validation = labels.batches(
-            train,
-            held_out,
-            settings.batches.at_rate(sample_rate),
-            as_read,
-            label_smoothing=settings.label_smoothing,
-            at_most=at_most,
-        )
+        rate = settings.batches.at_rate(sample_rate)
+        batches, validation = labels.batches(train, held_out, rate, as_read, at_most=at_most)
         model = create_speech_classifier(
             body.folder,
             labels.classes,
@@ -264,7 +258,7 @@ def wav2vec2_finetuned(
             option=OPTION,
             seed=fit.seed,
         )
-        option = "wav2vec2.finetuning.fit"
+        option, loss = "wav2vec2.finetuning.fit", ClassLoss(label_smoothing=settings.label_smoothing)
         session.train("wav2vec2_finetuned", option, model, batches, validation, loss, fit, folder)
         if session.gang.rank == 0:
             save_speech_classifier(model, folder, inputs=body.folder)

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForAudioClassification, Wav2Vec2FeatureExtractor
 
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
+from lm.baselines.labelled_batches import LabelledBatches
 from lm.baselines.masked_batches import as_read
 from lm.baselines.masking import MaskConfig
 from lm.baselines.speech_classifier import (
@@ -15,7 +16,7 @@ from lm.baselines.speech_classifier import (
     load_speech_classifier,
     save_speech_classifier,
 )
-from lm.baselines.supervised import LabelledBatches, class_targets, loss
+from lm.baselines.supervised import ClassLoss, class_targets
 from tests.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from tests.lm.baselines.speech import tones
 
@@ -43,11 +44,11 @@ def test_it_learns_to_tell_tones_apart_and_leaves_a_folder_of_transformers(kind:
     clips, names = tones(16)
     views = ClipViews(clips, ClipBatchConfig(batch_size=8, max_frames=1000), as_read)
     targets = class_targets(names, CLASSES, multi_label=False)
-    batches = LabelledBatches(views=views, targets=targets, label_smoothing=0.0)
+    batches = LabelledBatches(views=views, targets=targets)
     optimiser = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr=3e-3)
     for step in range(25):
         torch.manual_seed(step)
-        total, count = loss(model, batches.batch(step, 0, 1))
+        total, count = ClassLoss(label_smoothing=0.0)(model, batches.batch(step, 0, 1))
         optimiser.zero_grad()
         (total / count).backward()
         optimiser.step()

@@ -9,15 +9,8 @@ from foundation.errors import InputError
 from lm.baselines.augmentation import AugmentationConfig, augmenting
 from lm.baselines.clip_batches import ClipBatchConfig, ClipViews
 from lm.baselines.encoder import ConvEncoderConfig
-from lm.baselines.supervised import (
-    HeadConfig,
-    LabelledBatches,
-    class_scores,
-    class_targets,
-    create_classifier,
-    loss,
-    validation_clips,
-)
+from lm.baselines.labelled_batches import LabelledBatch, LabelledBatches, validation_batches
+from lm.baselines.supervised import ClassLoss, HeadConfig, class_scores, class_targets, create_classifier
 from tests.lm.baselines.sounds import MELS, ridges
 
 CLASSES = ("falls", "rises", "stays")
@@ -30,7 +23,7 @@ TARGETS = class_targets(NAMES, CLASSES, multi_label=False)
 def _batches(config: ClipBatchConfig = BATCHES, targets: torch.Tensor = TARGETS) -> LabelledBatches:
     light = AugmentationConfig(crop=0.9, speed=0.1, formant=0.05, mix=0.1, time_mask=0.1, mel_mask=0.1)
     views = ClipViews(CLIPS, config, augmenting(light, std=torch.ones(MELS)))
-    return LabelledBatches(views=views, targets=targets, label_smoothing=0.1)
+    return LabelledBatches(views=views, targets=targets)
 
 
 def test_targets_are_the_places_of_the_classes() -> None:
@@ -43,25 +36,27 @@ def test_targets_are_the_places_of_the_classes() -> None:
         class_targets([("a", "b")], ("a", "b"), multi_label=False)
 
 
-def test_parts_together_are_the_whole() -> None:
-    whole, parts = _batches().batch(3, 0, 1), [_batches().batch(3, part, 2) for part in range(2)]
-    for part, batch in enumerate(parts):
-        assert batch.targets.tolist() == whole.targets[part::2].tolist()
-        assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
+def test_labels_are_smoothed_in_training_alone() -> None:
+    """Training: 0.9 * -log p(class) + 0.1 * the mean of -log p over the three classes; validation: -log p(class)."""
+    model = _Logits(torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    batch = LabelledBatch(inputs=torch.zeros(2, 1), lengths=torch.tensor([1, 1]), targets=torch.tensor([0, 2]))
+    surprise = -model.logits.log_softmax(-1)
+    plain = surprise[0, 0] + surprise[1, 2]
+    total, clips = ClassLoss(label_smoothing=0.1)(model.train(), batch)
+    torch.testing.assert_close(total, 0.9 * plain + 0.1 * surprise.mean(1).sum())
+    assert clips == 2
+    torch.testing.assert_close(ClassLoss(label_smoothing=0.1)(model.eval(), batch)[0], plain)
 
 
-def test_validation_holds_every_clip_once_as_it_is() -> None:
-    batches = validation_clips(CLIPS, TARGETS, batch_size=16)
-    assert sum(len(batch.targets) for batch in batches) == 60
-    assert sorted(torch.cat([batch.lengths for batch in batches]).tolist()) == sorted(CLIPS.lengths.tolist())
-    assert {batch.label_smoothing for batch in batches} == {0.0}
+class _Logits(torch.nn.Module):
+    """A model whose answer is given."""
 
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
 
-def test_batches_without_labels_are_refused() -> None:
-    with pytest.raises(InputError, match="60 train clips and 10 labels"):
-        _batches(targets=TARGETS[:10])
-    with pytest.raises(InputError, match="0 validation clips"):
-        validation_clips(CLIPS.of_rows([]), TARGETS[:0], batch_size=4)
+    def forward(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return self.logits
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -70,7 +65,7 @@ def test_training_tells_what_a_ridge_does(multi_label: bool) -> None:
     model = create_classifier(ENCODER, 3, HeadConfig(dropout=0.0), seed=0).train()
     batches, optimiser = _batches(targets=targets), torch.optim.Adam(model.parameters(), lr=5e-3)
     for step in range(40):
-        total, clips = loss(model, batches.batch(step, 0, 1))
+        total, clips = ClassLoss(label_smoothing=0.1)(model, batches.batch(step, 0, 1))
         optimiser.zero_grad()
         (total / clips).backward()
         optimiser.step()
@@ -78,7 +73,7 @@ def test_training_tells_what_a_ridge_does(multi_label: bool) -> None:
     wanted = class_targets(names, CLASSES, multi_label=False)
     correct = 0
     with torch.no_grad():
-        for batch in validation_clips(new, wanted, batch_size=10):
+        for batch in validation_batches(new, wanted, batch_size=10):
             scores = class_scores(model.eval()(batch.inputs, batch.lengths), multi_label=multi_label)
             assert multi_label or torch.allclose(scores.sum(1), torch.ones(len(scores)))
             correct += int((scores.argmax(1) == batch.targets).sum())

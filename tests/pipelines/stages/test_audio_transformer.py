@@ -19,7 +19,7 @@ from foundation.files import file_hash
 from foundation.progress import Terminal
 from lm.baselines.audio_transformer import VARIANTS, AudioTransformerConfig, create_audio_transformer, load_classifier
 from lm.baselines.clip_batches import WaveformBatchConfig
-from lm.baselines.supervised import HeadConfig, Label, LabelledSplit, loss
+from lm.baselines.supervised import ClassLoss, HeadConfig, Label, LabelledSplit
 from lm.baselines.waveform_augmentation import WaveformAugmentationConfig, augmenting_waveforms
 from lm.pooling import POOLINGS, pool
 from lm.vectors import VectorConfig
@@ -201,14 +201,13 @@ def test_shares_of_a_batch_have_the_gradient_of_the_whole(session: Session, corp
         held_out,
         SHORT.batches.at_rate(RATE),
         augmenting_waveforms(SHORT.augmentation),
-        label_smoothing=0.0,
     )
     model = load_classifier(trained(session, corpus, SHORT).folder)
 
     def gradient(parts: int) -> Tensor:
         model.zero_grad()
         for part in range(parts):
-            loss(model, batches.batch(1, part, parts))[0].backward()
+            ClassLoss(label_smoothing=0.0)(model, batches.batch(1, part, parts))[0].backward()
         weight = next(model.parameters()).grad
         assert weight is not None
         return weight.clone()

@@ -1,4 +1,4 @@
-"""Inputs of clips, and batches of them."""
+"""Batches of labelled clips."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from foundation.errors import InputError
 from lm.baselines.clip_batches import ClipViews, StoredClips, WaveformBatchConfig
-from lm.finetuning.batches import TrainingBatches, batches_by_length, validation_batches
+from lm.baselines.labelled_batches import LabelledBatches, batches_by_length, validation_batches
 
 LENGTHS = (3, 9, 1, 5, 7, 2, 8, 4)
 CLIPS = StoredClips.together([np.full((length, 2), clip, np.int32) for clip, length in enumerate(LENGTHS)])
@@ -19,9 +19,9 @@ def unchanged(
     return inputs, lengths
 
 
-def training() -> TrainingBatches:
+def training() -> LabelledBatches:
     config = WaveformBatchConfig(batch_size=4, max_seconds=2, pool_batches=1).at_rate(50)
-    return TrainingBatches(views=ClipViews(CLIPS, config, unchanged), targets=TARGETS)
+    return LabelledBatches(views=ClipViews(CLIPS, config, unchanged), targets=TARGETS)
 
 
 def test_every_clip_comes_once_in_an_epoch_with_its_target() -> None:
@@ -54,12 +54,25 @@ def test_codes_stay_whole_numbers_and_other_inputs_become_floats() -> None:
 def test_validation_holds_every_clip_once_and_whole() -> None:
     batches = validation_batches(CLIPS, TARGETS, batch_size=3, most_inputs=27)
     assert [len(batch.targets) for batch in batches] == [3, 3, 2]
-    fewer = validation_batches(
-        CLIPS, TARGETS, batch_size=3, most_inputs=10
-    )  # 3 * 3, 2 * 5, and one for each longer clip
+    fewer = validation_batches(CLIPS, TARGETS, batch_size=3, most_inputs=10)  # 3 * 3, 2 * 5, and longer ones alone
     assert [len(batch.targets) for batch in fewer] == [3, 2, 1, 1, 1]
     assert torch.cat([batch.lengths for batch in batches]).tolist() == sorted(LENGTHS)
     assert [rows.tolist() for rows, _, _ in batches_by_length(CLIPS.of_rows([1, 2]), batch_size=8)] == [[1, 0]]
+
+
+def test_the_first_inputs_of_each_clip_alone_are_read() -> None:
+    batches = list(batches_by_length(CLIPS, batch_size=3, at_most=4, most_inputs=8))
+    assert [LENGTHS[row] for rows, _, _ in batches for row in rows] == sorted(LENGTHS)
+    assert [lengths.tolist() for _, _, lengths in batches] == [[1, 2], [3, 4], [4, 4], [4, 4]]
+    assert [inputs.shape[1] for _, inputs, _ in batches] == [2, 4, 4, 4]
+
+
+def test_clips_without_a_label_are_refused() -> None:
+    views = ClipViews(CLIPS, WaveformBatchConfig(batch_size=4).at_rate(50), unchanged)
+    with pytest.raises(InputError, match="8 train clips and 3 labels"):
+        LabelledBatches(views=views, targets=TARGETS[:3])
+    with pytest.raises(InputError, match="0 validation clips"):
+        validation_batches(CLIPS.of_rows([]), TARGETS[:0], batch_size=4)
 
 
 @pytest.mark.parametrize("most", [1, 4, 8, 15, 500])
