@@ -1,4 +1,4 @@
-"""Clips of different lengths in one batch: which of its values are a clip's own, and groups that become one batch."""
+"""Batches of clips of different lengths: which values belong to a clip, and how groups of clips become one batch."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ def inside(values: Tensor, lengths: Tensor) -> Tensor:
 
 
 def join_groups(groups: Sequence[Tensor], rows: Tensor) -> Tensor:
-    """Join groups of clips ``(clips, ..., time, width)`` to one batch, padded with zeros to the longest.
+    """Join groups of clips ``(clips, ..., time, width)`` into one batch, padded with zeros to the longest.
 
-    ``rows (batch,)`` are the places in the batch of all clips, group after group.
+    ``rows (batch,)`` has the row of each clip in the batch, in the order of the groups; on any device.
     """
     longest = max(group.shape[-2] for group in groups)
     padded = torch.cat([nn.functional.pad(group, (0, 0, 0, longest - group.shape[-2])) for group in groups])

@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from audio.padding import join_groups
+from audio.padding import inside, join_groups
 from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
@@ -195,23 +195,22 @@ def _normalise(norm: nn.BatchNorm2d, images: Sequence[Tensor], lengths: Sequence
     places = [_places(each, own) for each, own in zip(rows, lengths, strict=True)]
     # One image of all frames inside. Its strides are those of channels last, also that of the batch's single row, which
     # `squeeze` and `unsqueeze` keep and an index does not: otherwise the norm's backward pass takes ten times as long.
-    kept = torch.cat([each[inside] for each, inside in zip(rows, places, strict=True)]).unsqueeze(0)
+    kept = torch.cat([each[place] for each, place in zip(rows, places, strict=True)]).unsqueeze(0)
     kept = torch.relu(norm(kept.permute(0, 3, 1, 2))).permute(0, 2, 3, 1).squeeze(0)  # (frames of all clips, M, C)
     parts = torch.split(kept, [len(clips) for clips, _ in places])
     return [
-        torch.zeros_like(each, dtype=part.dtype).index_put_(inside, part).permute(0, 3, 1, 2)
-        for each, inside, part in zip(rows, places, parts, strict=True)
+        torch.zeros_like(each, dtype=part.dtype).index_put_(place, part).permute(0, 3, 1, 2)
+        for each, place, part in zip(rows, places, parts, strict=True)
     ]
 
 
 def _places(rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Return the clip and the time of each frame of ``(clips, time, ...)`` that belongs to its clip."""
-    inside = torch.arange(rows.shape[1], device=lengths.device) < lengths[:, None]
-    clips, times = inside.nonzero(as_tuple=True)
+    own = torch.arange(rows.shape[1], device=lengths.device) < lengths[:, None]  # on the host: a GPU's `nonzero` waits
+    clips, times = own.nonzero(as_tuple=True)
     return copy_to(clips, rows.device), copy_to(times, rows.device)
 
 
 def _inside(images: Tensor, lengths: Tensor) -> Tensor:
     """Return which frames of ``(batch, channels, time, mels)`` belong to their clip ``(batch, 1, time, 1)``."""
-    ends = copy_to(lengths, images.device)[:, None]
-    return (torch.arange(images.shape[2], device=images.device) < ends)[:, None, :, None]
+    return inside(images[:, 0], lengths)[:, None, :, None]

@@ -15,11 +15,11 @@ from lm.sequences import IndexArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledBatch:
-    """Inputs of clips, and what a model shall make of them."""
+    """Inputs and targets of clips."""
 
     inputs: Tensor  # (batch, time, ...)
-    lengths: Tensor  # (batch,) inputs; stay on the host
-    targets: Tensor  # (batch, ...)
+    lengths: Tensor  # (batch,) number of inputs of each clip; on the host, where groups of clips are formed
+    targets: Tensor  # (batch,) classes, (batch, classes) of 0 and 1, or as a fine-tuning task gives them
 
     def to(self, device: torch.device) -> "LabelledBatch":
         """Return the same batch on a device."""
@@ -28,7 +28,7 @@ class LabelledBatch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledBatches:
-    """Training batches of changed clips; there must be a target for each clip."""
+    """Training batches of views of clips, with one target for each clip."""
 
     views: ClipViews
     targets: Tensor  # (clips, ...)
@@ -47,8 +47,8 @@ def batches_by_length(
 ) -> Iterator[tuple[IndexArray, Tensor, Tensor]]:
     """Give all clips in batches of similar length, the short ones first: rows, inputs and lengths.
 
-    Of each clip, the first ``at_most`` inputs are read, or all. With ``most_inputs``, a batch of several clips has at
-    most so many inputs, padding included: one long recording among short ones does not fill the memory with padding.
+    Only the first ``at_most`` inputs of each clip are read; None reads all. With ``most_inputs``, a batch of several
+    clips has at most so many inputs, padding included: one long recording among short ones does not fill the memory.
     """
     order = np.argsort(clips.lengths, kind="stable")
     lengths = clips.lengths if at_most is None else np.minimum(clips.lengths, at_most)
@@ -77,6 +77,6 @@ def validation_batches(
 def _require_targets(clips: StoredClips, targets: Tensor, split: str) -> None:
     if not len(clips) or len(clips) != len(targets):
         raise InputError(
-            f"there are {len(clips)} {split} clips and {len(targets)} labels of them; training needs some, and one "
-            "label for each: label more recordings, or leave the method out"
+            f"there are {len(clips)} {split} clips and {len(targets)} labels of them; training needs at least one "
+            "clip, and one label for each clip: label more recordings"
         )

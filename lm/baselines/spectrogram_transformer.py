@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from audio.padding import inside, join_groups
+from foundation.devices import copy_to
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.saved_models import CONFIG, FINE_TUNED_AST, WEIGHTS, load_weights, reading, write_model
@@ -94,17 +95,21 @@ class AstEncoder(nn.Module):
         normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)
         whole_patches = frames_of(int(patches.max())) - normalised.shape[1]
         normalised = nn.functional.pad(normalised, (0, 0, 0, max(whole_patches, 0)))
-        groups = [(patches == count).nonzero()[:, 0] for count in sorted({*patches.tolist()})]
-        read = [self._read(normalised[rows, : frames_of(int(patches[rows[0]]))], layers) for rows in groups]
+        counts = sorted({*patches.tolist()})
+        groups = [(patches == count).nonzero()[:, 0] for count in counts]
+        read = [
+            self._read(normalised[copy_to(rows, normalised.device), : frames_of(count)], layers)
+            for rows, count in zip(groups, counts, strict=True)
+        ]
         order = torch.cat(groups)
         clips = join_groups([clip[:, None] for clip, _ in read], order)[:, 0]
         states = join_groups([kept for _, kept in read], order)  # (batch, layers, patches, width)
         return AstStates(clip=clips, patches=patches, layers=dict(zip(layers, states.unbind(1), strict=True)))
 
     def _read(self, normalised: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Read clips ``(batch, time, 128)`` of equal numbers of patches: ``(batch, width)``, and states.
+        """Compute vectors ``(batch, width)`` and states ``(batch, layers, patches, width)`` of clips.
 
-        The states of the layers are ``(batch, layers, patches, width)``.
+        The clips ``(batch, time, 128)`` must have the same number of patches.
         """
         embeddings = self.transformer.embeddings
         patches = embeddings.patch_embeddings(normalised)  # (N, F * T, D)

@@ -85,20 +85,28 @@ def class_scores(logits: Tensor, *, multi_label: bool) -> Tensor:
     return logits.sigmoid() if multi_label else logits.softmax(-1)
 
 
+def class_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float) -> Tensor:
+    """Sum the cross entropy in nats over the clips; with several labels, that of a clip is the mean over the classes.
+
+    ``label_smoothing`` is the share of the target that is spread over all classes; only for single labels.
+    """
+    if targets.ndim == 2:
+        each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return each.mean(1).sum()
+    return nn.functional.cross_entropy(logits, targets, label_smoothing=label_smoothing, reduction="sum")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClassLoss:
     """The loss of a classifier for the training loop."""
 
-    label_smoothing: float  # share of the target that is spread over all classes in training; only for single labels
+    label_smoothing: float  # in training alone
 
     def __call__(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
-        """Sum the cross entropy in nats over the clips of the batch, and their number; the mean over several labels."""
-        logits, targets = model(batch.inputs, batch.lengths).float(), batch.targets
-        if targets.ndim == 2:
-            each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-            return each.mean(1).sum(), len(logits)
+        """Sum the loss over the clips of the batch; also return the number of clips."""
+        logits = model(batch.inputs, batch.lengths).float()
         smoothing = self.label_smoothing if model.training else 0.0
-        return nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum"), len(logits)
+        return class_loss(logits, batch.targets, label_smoothing=smoothing), len(logits)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -64,7 +64,8 @@ class Body(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     name: ClassVar[str]
-    training_version: ClassVar[int]  # raise it by 2 if the same options train other weights; 1 more marks frozen layers
+    # Of the training's recipe: with no layer or all frozen, and with some frozen. Raise both if the weights change.
+    training_versions: ClassVar[tuple[int, int]]
     parts: ClassVar[tuple[str, ...]]  # sub-folders of a model folder that the front end reads
 
     @property

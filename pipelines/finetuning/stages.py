@@ -151,11 +151,10 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
     """Train body and head on the clips ``train``; the entry is the model and its outputs for the other splits."""
     source, task, fit = training.source, training.task, training.fit
     held_out, test = clips.rows["validation"], clips.rows["test"]
-    # Some frozen layers also freeze all between the inputs and them.
-    freezes_between = training.frozen_layers not in (0, "all")
+    none_or_all, some = source.body.training_versions
     recipe = Recipe(
         "finetuned",
-        source.body.training_version + freezes_between,
+        none_or_all if training.frozen_layers in (0, "all") else some,
         config=training.recipe,
         inputs={
             "inputs": inputs.key,

@@ -247,8 +247,8 @@ def wav2vec2_finetuned(
     recipe = Recipe("wav2vec2_finetuned", 3, config=config, inputs=inputs)
 
     def make(folder: Path) -> None:
-        rate = settings.batches.at_rate(sample_rate)
-        batches, validation = labels.batches(train, held_out, rate, as_read, at_most=at_most)
+        batch_config = settings.batches.at_rate(sample_rate)
+        batches, validation = labels.batches(train, held_out, batch_config, as_read, at_most=at_most)
         model = create_speech_classifier(
             body.folder,
             labels.classes,

@@ -71,7 +71,7 @@ class AudioTransformerBody:
     sample_rate: int  # Hz
 
     name: ClassVar[str] = "audio_transformer"
-    training_version: ClassVar[int] = 1
+    training_versions: ClassVar[tuple[int, int]] = (1, 2)
     parts: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:

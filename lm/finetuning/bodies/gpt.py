@@ -94,7 +94,7 @@ class GptBody:
     codes: CodesFormat
 
     name: ClassVar[str] = "gpt"
-    training_version: ClassVar[int] = 1
+    training_versions: ClassVar[tuple[int, int]] = (1, 2)
     parts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
     @property

@@ -80,7 +80,7 @@ class AstBody:
     epsilon: float = DEFAULT_EPSILON  # of the layer normalisations
 
     name: ClassVar[str] = "ast"
-    training_version: ClassVar[int] = 1
+    training_versions: ClassVar[tuple[int, int]] = (1, 2)
     parts: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from audio.recordings.description import LabelType
 from foundation.errors import InputError
 from foundation.ranges import require
 from foundation.text import counted
-from lm.baselines.supervised import class_scores, class_targets
+from lm.baselines.supervised import class_loss, class_scores, class_targets
 from lm.comparison import Decisions, Hits, Rankings
 from lm.finetuning.figures import Figure, FigureConfig, Groups, figure
 from lm.finetuning.heads.clip_head import ClipHead
@@ -107,11 +107,8 @@ class ClassificationTask:
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
         """Sum the cross entropy in nats over the clips of a batch; for several labels, their mean over the classes."""
         logits = outputs.float().squeeze(1)
-        if self.multi_label:
-            each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-            return each.mean(1).sum(), len(logits)
         smoothing = self.options.label_smoothing if training else 0.0
-        return nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum"), len(logits)
+        return class_loss(logits, targets, label_smoothing=smoothing), len(logits)
 
     def strata(self, labels: Sequence[str]) -> BoolArray:
         """Return the classes of each clip."""

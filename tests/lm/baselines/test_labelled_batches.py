@@ -9,7 +9,10 @@ from lm.baselines.clip_batches import ClipViews, StoredClips, WaveformBatchConfi
 from lm.baselines.labelled_batches import LabelledBatches, batches_by_length, validation_batches
 
 LENGTHS = (3, 9, 1, 5, 7, 2, 8, 4)
-CLIPS = StoredClips.together([np.full((length, 2), clip, np.int32) for clip, length in enumerate(LENGTHS)])
+# an input is the number of its clip and its own number in the clip
+CLIPS = StoredClips.together(
+    [np.stack([np.full(length, clip), np.arange(length)], 1).astype(np.int32) for clip, length in enumerate(LENGTHS)]
+)
 TARGETS = torch.arange(len(LENGTHS)) * 10
 
 
@@ -32,7 +35,7 @@ def test_every_clip_comes_once_in_an_epoch_with_its_target() -> None:
         for inputs, length, target in zip(batch.inputs, batch.lengths.tolist(), batch.targets.tolist(), strict=True):
             clip = int(inputs[0, 0])
             assert (length, target) == (LENGTHS[clip], 10 * clip)
-            assert (inputs[:length] == clip).all()
+            assert (inputs[:length, 0] == clip).all()
             assert (inputs[length:] == 0).all()
 
 
@@ -57,6 +60,10 @@ def test_validation_holds_every_clip_once_and_whole() -> None:
     fewer = validation_batches(CLIPS, TARGETS, batch_size=3, most_inputs=10)  # 3 * 3, 2 * 5, and longer ones alone
     assert [len(batch.targets) for batch in fewer] == [3, 2, 1, 1, 1]
     assert torch.cat([batch.lengths for batch in batches]).tolist() == sorted(LENGTHS)
+    for batch in batches:
+        assert (batch.targets == 10 * batch.inputs[:, 0, 0]).all()
+    shorter = validation_batches(CLIPS, TARGETS, batch_size=8, at_most=4)
+    assert [batch.lengths.tolist() for batch in shorter] == [[1, 2, 3, 4, 4, 4, 4, 4]]
     assert [rows.tolist() for rows, _, _ in batches_by_length(CLIPS.of_rows([1, 2]), batch_size=8)] == [[1, 0]]
 
 
@@ -65,6 +72,14 @@ def test_the_first_inputs_of_each_clip_alone_are_read() -> None:
     assert [LENGTHS[row] for rows, _, _ in batches for row in rows] == sorted(LENGTHS)
     assert [lengths.tolist() for _, _, lengths in batches] == [[1, 2], [3, 4], [4, 4], [4, 4]]
     assert [inputs.shape[1] for _, inputs, _ in batches] == [2, 4, 4, 4]
+    for _, inputs, lengths in batches:
+        for own, length in zip(inputs[..., 1].tolist(), lengths.tolist(), strict=True):
+            assert own[:length] == list(range(length))
+
+
+def test_lengths_stay_on_the_host() -> None:
+    moved = training().batch(0, 0, 1).to(torch.device("meta"))
+    assert [each.device.type for each in (moved.inputs, moved.targets, moved.lengths)] == ["meta", "meta", "cpu"]
 
 
 def test_clips_without_a_label_are_refused() -> None:

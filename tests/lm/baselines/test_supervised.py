@@ -48,6 +48,18 @@ def test_labels_are_smoothed_in_training_alone() -> None:
     torch.testing.assert_close(ClassLoss(label_smoothing=0.1)(model.eval(), batch)[0], plain)
 
 
+def test_the_loss_of_several_labels_is_the_mean_over_the_classes() -> None:
+    """Of each class: -log p where the clip has it, -log (1 - p) where not; nothing is smoothed."""
+    model = _Logits(torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0]])).train()
+    targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    batch = LabelledBatch(inputs=torch.zeros(2, 1), lengths=torch.tensor([1, 1]), targets=targets)
+    probable = model.logits.sigmoid()
+    wanted = -(probable[0, 0] * (1 - probable[0, 1]) * probable[0, 2]).log() / 3 - (1 - probable[1]).log().mean()
+    total, clips = ClassLoss(label_smoothing=0.1)(model, batch)
+    torch.testing.assert_close(total, wanted)
+    assert clips == 2
+
+
 class _Logits(torch.nn.Module):
     """A model whose answer is given."""
 
