@@ -36,6 +36,13 @@ def test_targets_are_the_places_of_the_classes() -> None:
         class_targets([("a", "b")], ("a", "b"), multi_label=False)
 
 
+def test_parts_of_augmented_batches_together_are_the_whole() -> None:
+    whole, parts = _batches().batch(3, 0, 1), [_batches().batch(3, part, 2) for part in range(2)]
+    for part, batch in enumerate(parts):
+        assert batch.targets.tolist() == whole.targets[part::2].tolist()
+        assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
+
+
 def test_labels_are_smoothed_in_training_alone() -> None:
     """Training: 0.9 * -log p(class) + 0.1 * the mean of -log p over the three classes; validation: -log p(class)."""
     model = _Logits(torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
