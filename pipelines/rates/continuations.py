@@ -7,6 +7,7 @@ vocoder has to be trained. A flat GPT is the ordinary one: `LanguageModelSetting
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,13 @@ class RatesConfig:
         """Number of whole windows of a continuation."""
         return int(self.seconds / self.window_seconds + 1e-9)
 
+    def window_bounds(self, windows: int, sample_rate: int) -> list[int]:
+        """Return the first sample of each of the first windows, and the sample after the last of them.
+
+        Times are rounded down, so windows end within each sound that lasts as long as they do together.
+        """
+        return [int(place * self.window_seconds * sample_rate + 1e-6) for place in range(windows + 1)]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Models:
@@ -114,7 +122,7 @@ def continuations(
     }
     options = {name: value for name, value in asdict(config).items() if name != "silence_dbfs"}  # decides only results
     options |= {"griffin_lim": GRIFFIN_LIM.version}
-    recipe = Recipe("rate_continuations", 5, config=options, inputs=inputs)
+    recipe = Recipe("rate_continuations", 6, config=options, inputs=inputs)
     clips = continued_clips(manifest, config.clips, shortest=shortest, seed=config.seed)
 
     def make(folder: Path) -> None:
@@ -252,8 +260,8 @@ def _write_sounds(
 
 def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[float]:
     """Measure the level of each of the first windows in dB re full scale; a shorter sound is one window."""
-    length = round(config.window_seconds * sound.sample_rate)
-    parts = (sound.samples[place * length :][:length] for place in range(windows))
+    bounds = config.window_bounds(windows, sound.sample_rate)
+    parts = (sound.samples[start:end] for start, end in pairwise(bounds))
     return [float(10 * np.log10(np.mean(np.square(part, dtype=np.float64)) + SILENT)) for part in parts]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ LABELS = "labels.json"
 def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> Entry:
     """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
     inputs = {**judge.inputs, "continuations": said.key}
-    recipe = Recipe("rate_labels", 2, config={"judge": judge.name}, inputs=inputs)
+    recipe = Recipe("rate_labels", 3, config={"judge": judge.name}, inputs=inputs)
 
     def make(folder: Path) -> None:
         rows, clips = said.read_rows(CONTINUATIONS, "said"), said.read_rows(CONTINUATIONS, "clips")
@@ -43,7 +43,7 @@ def window_labels(session: Session, judge: Judge, said: Entry, classes: Sequence
 def windows_of_coded(folder: Path, row: Mapping[str, Any], config: RatesConfig) -> list[Clip]:
     """List the windows of the sound of a recording's codes; a shorter sound is one window."""
     sound = whole(folder, row["file"])
-    if sound.num_samples < round(config.window_seconds * sound.sample_rate):
+    if sound.num_samples < config.window_bounds(1, sound.sample_rate)[1]:
         return [sound]
     return _windows(sound, config, len(row["levels"]))
 
@@ -54,5 +54,5 @@ def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> list[C
 
 
 def _windows(sound: Clip, config: RatesConfig, count: int) -> list[Clip]:
-    length = round(config.window_seconds * sound.sample_rate)
-    return [replace(sound, start=sound.start + place * length, num_samples=length) for place in range(count)]
+    bounds = config.window_bounds(count, sound.sample_rate)
+    return [replace(sound, start=sound.start + start, num_samples=end - start) for start, end in pairwise(bounds)]

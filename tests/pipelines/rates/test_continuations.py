@@ -1,7 +1,9 @@
 """The stage ``rates``: continuations by both models, the labels of their windows, and their place in the report."""
 
 import json
+import math
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +204,17 @@ def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> N
     assert [clip.num_samples for clip in continued_clips(manifest, 3, shortest=0.08, seed=0)] == [320, 2000]
     with pytest.raises(InputError, match=r"no test clip lasts 0\.6 s, which is one coarse code"):
         require_long_enough(manifest, shortest=0.6)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100])
+@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.3])
+def test_windows_cover_a_sound_and_end_within_it(rate: int, seconds: float, tmp_path: Path) -> None:
+    words = ("rates.seconds=1.5", f"rates.window_seconds={seconds}")
+    own = run_settings(composed(tmp_path, *WORDS, *words)).rates
+    bounds = own.window_bounds(own.windows, rate)
+    assert len(bounds) == round(1.5 / seconds) + 1
+    assert round(1.5 * rate) - 1 <= bounds[-1] <= round(1.5 * rate)
+    assert {end - start for start, end in pairwise(bounds)} <= {math.floor(seconds * rate), math.ceil(seconds * rate)}
 
 
 @pytest.mark.parametrize(
