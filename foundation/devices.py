@@ -34,6 +34,23 @@ def local_gpus(device: torch.device) -> range:
     return range(first, first + 1)
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Return whether a GPU (since Ampere), or the processor (AVX512_BF16), has instructions for bfloat16 products.
+
+    Without them PyTorch computes these products by other instructions, which can take nine times as long as float32.
+    """
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:
+        from llvmlite.binding import get_host_cpu_features
+
+        return bool(get_host_cpu_features().get("avx512bf16", False))
+    except (ImportError, OSError, RuntimeError):  # numba does not load here, or does not know this processor
+        return False
+
+
 def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
     """Return the tensor on a device; a copy to a GPU goes through pinned memory, and nothing waits for its end.
 

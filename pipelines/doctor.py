@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from foundation.configuration import build
-from foundation.devices import cores
+from foundation.devices import cores, multiplies_bf16
 from foundation.memory import machine_memory
 from foundation.versions import version_of
 from pipelines.commandline.command import command
@@ -152,7 +152,9 @@ def devices() -> Iterator[Finding]:
     """List cores, threads and accelerators as PyTorch sees them."""
     import torch  # here, since it takes seconds
 
-    yield Finding("cpu", f"{cores()} cores, {torch.get_num_threads()} threads (OMP_NUM_THREADS sets them)")
+    bf16 = "with" if multiplies_bf16(torch.device("cpu")) else "without"
+    threads = f"{torch.get_num_threads()} threads (OMP_NUM_THREADS sets them)"
+    yield Finding("cpu", f"{cores()} cores, {threads}, {bf16} instructions for bfloat16")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index in range(count):
         device = torch.cuda.get_device_properties(index)

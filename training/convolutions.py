@@ -31,7 +31,7 @@ def require_right_in_bfloat16(model: nn.Module, option: str) -> None:
             wrong = max(_difference(module, remainder) for remainder in range(REMAINDERS))
             if wrong > MOST_WRONG:
                 raise InputError(
-                    f"{option}.precision is bf16, but PyTorch {torch.__version__} computes the convolution {name}, "
+                    f"{option} computes in bf16, but PyTorch {torch.__version__} computes the convolution {name}, "
                     f"{module}, wrongly in bfloat16 on this processor (error {wrong:.0%} of the norm); set "
                     f"{option}.precision=fp32"
                 )

@@ -20,6 +20,7 @@ from foundation.memory import keep_freed_memory
 from foundation.progress import Progress
 from training.convolutions import require_right_in_bfloat16
 from training.gangs import Gang, Together, agreed
+from training.precision import with_precision
 from training.record import Point, TrainingRecord
 from training.resuming import Checkpoints
 from training.sharding import gather
@@ -60,6 +61,7 @@ def fit(
     Raises:
         InputError: the loss is no longer finite, or this CPU computes the model's convolutions in bfloat16 wrongly.
     """
+    config = with_precision(config, gang)
     if gang.device.type == "cuda":
         _be_deterministic()
     if gang.device.type == "cpu" and config.precision == "bf16" and sharding == "none":

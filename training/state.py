@@ -20,6 +20,7 @@ from training.sharding import share
 STEP = "step"
 PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short")  # saved attributes
 Sharding = Literal["none", "fsdp"]
+Precision = Literal["auto", "fp32", "bf16"]
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 
 
@@ -34,7 +35,7 @@ class FitConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     accumulation: int = 1  # micro-steps per step: they divide the batch
-    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast; weights stay fp32
+    precision: Precision = "fp32"  # of matrix products; weights stay fp32. auto: see `training.precision`
     ema_decay: float = 0.0  # exponential moving average of the weights; 0 is none
     validate_every: int = 100  # steps
     keep: Literal["best", "last"] = "best"  # which weights are kept, by validation loss

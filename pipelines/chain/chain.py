@@ -41,6 +41,7 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.tracking.tracking import NO_TRACKING, tracked
 from training.gangs import open_gang
+from training.precision import with_precision
 
 WHOLE = SplitConfig(validation_fraction=0, test_fraction=0)  # for a corpus that is divided into folds
 
@@ -58,6 +59,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     undivided = replace(settings.corpus, split=WHOLE) if settings.compare.folds else settings.corpus
     recordings = corpus_config(undivided, settings.embedded, store, require=require, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
+        settings = with_precision(settings, gang)
         if gang.rank == 0:
             require_space(folder, "hydra.run.dir=PATH")
             require_own_parts(folder)

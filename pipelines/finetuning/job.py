@@ -34,6 +34,7 @@ from pipelines.store.store import Store, text_hash
 from pipelines.store.work_folder import work_folder
 from pipelines.tracking.tracking import NO_TRACKING, Tracking, open_trackers, tracked
 from training.gangs import Gang, open_gang
+from training.precision import with_precision
 
 
 def finetune_body(config: dict[str, object]) -> None:
@@ -45,6 +46,7 @@ def finetune_body(config: dict[str, object]) -> None:
     require_space(command.store.root, "store.root=PATH", reused=True)
     use_threads(command.threads)
     with open_gang(choose_device(command.device)) as gang:
+        settings = with_precision(settings, gang)
         corpus = _read(settings, gang, terminal)
         clips, task = _learnable(settings, pretrained.body, corpus.manifest)
         notices = [*clips.notices, *require_unseen_labels(settings, pretrained, clips.manifest)]

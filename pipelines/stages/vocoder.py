@@ -91,7 +91,8 @@ def vocoder(
             fingerprint = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format.tokenizer
             Vocoder(model, fingerprint, loudness=loudness).save_pretrained(folder)
 
-    return session.obtain(recipe, f"WaveNet, {settings.fit.steps} steps", make, files=[*MODEL, CURVE], together=True)
+    title = f"WaveNet, {settings.fit.steps} steps, {settings.fit.precision}"
+    return session.obtain(recipe, title, make, files=[*MODEL, CURVE], together=True)
 
 
 def _crops(

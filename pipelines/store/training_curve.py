@@ -24,7 +24,13 @@ def training_name(stage: str, place: str = "") -> str:
 
 
 def numeric(config: FitConfig) -> dict[str, object]:
-    """Return the options of a training config that decide the weights, and so belong to an entry's key."""
+    """Return the options of a training config that decide the weights, and so belong to an entry's key.
+
+    Raises:
+        ValueError: ``precision`` is ``auto``; `training.precision.with_precision` names what it means here.
+    """
+    if config.precision == "auto":
+        raise ValueError("precision=auto has to be replaced before a key is made")
     values = asdict(config)
     del values["checkpoint_minutes"]
     if values.get("sharding") == "none":  # entries of weights that are not divided keep their key

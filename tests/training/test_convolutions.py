@@ -36,7 +36,7 @@ class WrongGradient(nn.Conv1d):
 def test_a_wrong_convolution_is_refused_by_name(kind: type[nn.Conv1d]) -> None:
     network = nn.Sequential(nn.Conv1d(1, 8, 3), nn.Sequential(kind(8, 8, 5)))
     with pytest.raises(
-        InputError, match=r"lm\.fit\.precision is bf16.*convolution 1\.0, .*8, 8.*lm\.fit\.precision=fp32"
+        InputError, match=r"lm\.fit computes in bf16.*convolution 1\.0, .*8, 8.*lm\.fit\.precision=fp32"
     ):
         require_right_in_bfloat16(network, "lm.fit")
 

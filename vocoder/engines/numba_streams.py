@@ -6,9 +6,9 @@ from itertools import accumulate
 
 import numpy as np
 import torch
-from llvmlite.binding import get_host_cpu_features
 from torch import Tensor, nn
 
+from foundation import devices
 from vocoder.engines.kernels import (
     PADDING,
     Draw,
@@ -98,11 +98,7 @@ def multiplies_bf16() -> bool:
 
     NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX keep numba from instructions that the processor has.
     """
-    try:
-        here = bool(get_host_cpu_features().get("avx512bf16", False))
-    except RuntimeError:  # not known for this processor
-        return False
-    return here and "+avx512bf16" in target_features()
+    return devices.multiplies_bf16(torch.device("cpu")) and "+avx512bf16" in target_features()
 
 
 def _each(work: Callable[[int], None], count: int, threads: int) -> None:

@@ -40,6 +40,7 @@ from tests.pipelines.tiny_samples import SAMPLES
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from training.gangs import Alone
+from training.precision import choose_precision, with_precision
 from vocoder.vocoder import Vocoder
 
 FEATURES = ("signal_features", "code_features", "gpt_features", "random_gpt_features")
@@ -173,6 +174,14 @@ def test_the_log_shows_what_is_computed(finished_run: FinishedRun) -> None:
     assert (
         "audio     8,000 Hz, window 25 ms, hop 10 ms, 50 codes per second in 1 stream" in finished_run.log.splitlines()
     )
+
+
+def test_log_and_entry_say_what_auto_precision_meant(finished_run: FinishedRun) -> None:
+    (entry,) = finished_run.store.glob("vocoder/*/")
+    precision = choose_precision(Alone(torch.device("cpu")))
+    assert json.loads((entry / ENTRY).read_text())["config"]["fit"]["precision"] == precision
+    assert results(finished_run.folder)["provenance"]["config"]["vocoder"]["fit"]["precision"] == "auto"
+    assert f"{entry.name}  WaveNet, 8 steps, {precision}" in finished_run.log
 
 
 def test_the_models_work_from_the_run_folder(finished_run: FinishedRun) -> None:
@@ -340,8 +349,8 @@ def without(manifest: Manifest, splits: tuple[Split, ...], root: Path) -> Manife
 
 def learn(manifest: Manifest, place: Path, *words: str) -> None:
     """The stages on a manifest of our own. The last weights are kept: validation is there to choose the best."""
-    settings = run_settings(composed(place, *(words or NO_CHOICE)))
     gang, terminal = Alone(torch.device("cpu")), Terminal(silent=True)
+    settings = with_precision(run_settings(composed(place, *(words or NO_CHOICE))), gang)
     session = Session(store=Store(place), gang=gang, terminal=terminal, folder=place / "run", workers=1)
     make_stages(session, manifest, settings)
 

@@ -111,7 +111,7 @@ def test_a_corpus_that_will_not_do(
         ("experiment=smok", "experiment=smok does not exist; did you mean smoke?"),
         ("seed=many", "seed=many is text; it must be a whole number, such as seed=256"),
         ("lm.fit.steps=1.5", "lm.fit.steps=1.5 is a number; it must be a whole number"),
-        ("lm.fit.precision=fp8", "lm.fit.precision=fp8 is not one of its choices: fp32, bf16"),
+        ("lm.fit.precision=fp8", "lm.fit.precision=fp8 is not one of its choices: auto, fp32, bf16"),
         ("stages=[tokenizer,gpt]", "stages[1]=gpt is not one of its choices: tokenizer, lm, probe, vocoder"),
         ("corpus=/a/b", "corpus=/a/b is a path; name the folder of your recordings: corpus.root=/a/b"),
         ("stages=[]", "stages is empty; name at least one of tokenizer, lm, probe, vocoder"),

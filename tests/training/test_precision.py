@@ -1,0 +1,77 @@
+"""``precision=auto`` is bfloat16 where all devices have instructions for it, else full precision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+
+from tests.training.test_fit import CONFIG, network, trained
+from training.gangs import Alone
+from training.precision import choose_precision, with_precision
+from training.state import FitConfig
+
+AUTO = replace(CONFIG, precision="auto")
+MEANINGS = pytest.mark.parametrize(("there", "precision"), [(True, "bf16"), (False, "fp32")])
+
+
+class Mixed(Alone):
+    """A process among others, one of which has a processor without the instructions."""
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        return [value + 1 for value in values]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Options of a stage, as in the settings of a run."""
+
+    fit: FitConfig
+    name: str = "x"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Options of a run."""
+
+    first: Stage
+    second: Stage
+    fit: FitConfig
+    stages: tuple[str, ...] = ("first", "second")
+
+
+def alone(kind: type[Alone] = Alone) -> Alone:
+    return kind(torch.device("cpu"))
+
+
+@MEANINGS
+def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
+    there: bool, precision: Literal["fp32", "bf16"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.precision.multiplies_bf16", lambda device: there)
+    named = [replace(CONFIG, precision=each) for each in ("fp32", "bf16")]
+    settings = Run(first=Stage(fit=AUTO), second=Stage(fit=named[0]), fit=named[1])
+    expected = replace(settings, first=Stage(fit=replace(CONFIG, precision=precision)))
+    assert with_precision(settings, alone()) == expected
+
+
+@MEANINGS
+def test_a_training_with_auto_learns_what_one_with_its_meaning_learns(
+    there: bool, precision: Literal["fp32", "bf16"], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("training.precision.multiplies_bf16", lambda device: there)
+    chosen, named, other = network(), network(), network()
+    trained(chosen, AUTO, tmp_path / "auto")
+    trained(named, replace(CONFIG, precision=precision), tmp_path / "named")
+    trained(other, replace(CONFIG, precision="fp32" if there else "bf16"), tmp_path / "other")
+    for name, weights in named.state_dict().items():
+        assert torch.equal(chosen.state_dict()[name], weights), name
+    assert not torch.equal(chosen.state_dict()["0.weight"], other.state_dict()["0.weight"])
+
+
+def test_one_processor_without_the_instructions_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.precision.multiplies_bf16", lambda device: True)
+    assert choose_precision(alone()) == "bf16"
+    assert choose_precision(alone(Mixed)) == "fp32"
