@@ -35,20 +35,15 @@ def local_gpus(device: torch.device) -> range:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Return whether a GPU (since Ampere), or the processor (AVX512_BF16), has instructions for bfloat16 products.
+    """Return whether a GPU (since Ampere), or the processor (AVX512_BF16), has instructions for products in bfloat16.
 
-    Without them PyTorch computes these products by other instructions, which can take nine times as long as float32.
+    Without them PyTorch takes other instructions, and such a product can take nine times as long as one in float32.
     """
+    import torch
+
     if device.type == "cuda":
-        import torch
-
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    try:
-        from llvmlite.binding import get_host_cpu_features
-
-        return bool(get_host_cpu_features().get("avx512bf16", False))
-    except (ImportError, OSError, RuntimeError):  # numba does not load here, or does not know this processor
-        return False
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())  # PyTorch 2.9 has no public function for it
 
 
 def copy_to(tensor: Tensor, device: torch.device) -> Tensor:

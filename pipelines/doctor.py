@@ -152,9 +152,9 @@ def devices() -> Iterator[Finding]:
     """List cores, threads and accelerators as PyTorch sees them."""
     import torch  # here, since it takes seconds
 
-    bf16 = "with" if multiplies_bf16(torch.device("cpu")) else "without"
+    bf16 = "with AVX512_BF16" if multiplies_bf16(torch.device("cpu")) else "without AVX512_BF16"
     threads = f"{torch.get_num_threads()} threads (OMP_NUM_THREADS sets them)"
-    yield Finding("cpu", f"{cores()} cores, {threads}, {bf16} instructions for bfloat16")
+    yield Finding("cpu", f"{cores()} cores, {threads}, {bf16}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index in range(count):
         device = torch.cuda.get_device_properties(index)

@@ -93,7 +93,7 @@ KEEPERS = {
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/judging/pitch.py", "pipelines/methods/mfcc.py", "pipelines/methods/chroma.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py",),
-    "llvmlite": ("vocoder/engines/kernels.py", "vocoder/engines/numba_streams.py"),
+    "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/demonstration/page.py",),
     "starlette": ("pipelines/demonstration/server.py",),

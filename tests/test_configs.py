@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Union, get_args, get_origin, get_type_hints
 
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
@@ -16,6 +17,8 @@ from pipelines.commandline.refusals import resolved
 from pipelines.settings.completed import EMBEDDED
 from pipelines.settings.run import RunSettings, run_settings
 from tests.audio.speech_models.checkpoints import save_checkpoint
+from training.gangs import Alone
+from training.precision import with_precision
 from training.state import FitConfig
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -90,11 +93,11 @@ def test_every_size_is_accepted(group: str) -> None:
         run_settings(composed(f"{group}={size}"))
 
 
-def trainings(settings: object, name: str = "") -> Iterator[tuple[str, int]]:
-    """Dotted names of the trainings in a group of options, and their steps."""
+def trainings(settings: object, name: str = "") -> Iterator[tuple[str, FitConfig]]:
+    """Dotted names of the trainings in a group of options."""
     for field, value in vars(settings).items():
         if isinstance(value, FitConfig):
-            yield f"{name}.{field}", value.steps
+            yield f"{name}.{field}".lstrip("."), value
         elif dataclasses.is_dataclass(value):
             yield from trainings(value, f"{name}.{field}")
 
@@ -106,7 +109,17 @@ def test_tiny_is_smaller(group: str) -> None:
     )
     assert tiny
     assert tiny.keys() == small.keys()
-    assert all(steps < small[name] for name, steps in tiny.items())
+    assert all(fit.steps < small[name].steps for name, fit in tiny.items())
+
+
+def test_precision_of_every_training_follows_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [f"{name}.precision=auto" for name, _ in trainings(run_settings(composed()))]
+    settings = run_settings(composed(*words))
+    assert {fit.precision for _, fit in trainings(settings)} == {"auto"}
+    for supported, precision in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr("training.precision.multiplies_bf16", lambda device, found=supported: found)
+        found = with_precision(settings, Alone(torch.device("cpu")))
+        assert {fit.precision for _, fit in trainings(found)} == {precision}
 
 
 @pytest.mark.parametrize("corpus", choices("corpus"))

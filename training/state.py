@@ -20,7 +20,7 @@ from training.sharding import share
 STEP = "step"
 PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step", "cut_short")  # saved attributes
 Sharding = Literal["none", "fsdp"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["fp32", "bf16"]
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")  # the optimizer state of a parameter in AdamW
 
 
@@ -35,7 +35,8 @@ class FitConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     accumulation: int = 1  # micro-steps per step: they divide the batch
-    precision: Precision = "fp32"  # of matrix products; weights stay fp32. auto: see `training.precision`
+    # of products; weights stay fp32. auto: see `training.precision`
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     ema_decay: float = 0.0  # exponential moving average of the weights; 0 is none
     validate_every: int = 100  # steps
     keep: Literal["best", "last"] = "best"  # which weights are kept, by validation loss
@@ -53,6 +54,11 @@ class FitConfig:
             raise InputError(f"fit.ema_decay is {self.ema_decay}; choose 0 (none) or a value below 1, such as 0.999")
         if self.max_minutes is not None and self.max_minutes <= 0:
             raise InputError(f"fit.max_minutes is {self.max_minutes}; choose a positive ceiling, or null for none")
+
+    @property
+    def summary(self) -> str:
+        """Steps and precision, for people."""
+        return f"{self.steps} steps, {self.precision}"
 
     def learning_rate(self, step: int) -> float:
         """Compute the learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""

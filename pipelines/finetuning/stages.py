@@ -181,7 +181,7 @@ def finetuned(session: Session, clips: LabelledClips, inputs: Entry, train: Inde
             write_outputs(folder, model.outputs(stored.of_rows(np.concatenate([held_out, test]))))
 
     files = [CONFIG, WEIGHTS, CARD, CURVE, OUTPUTS, STEPS]
-    return session.obtain(recipe, f"{training.head}, {fit.steps} steps", make, files=files, together=True)
+    return session.obtain(recipe, f"{training.head}, {fit.summary}", make, files=files, together=True)
 
 
 def write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:

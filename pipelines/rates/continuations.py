@@ -83,8 +83,9 @@ class RatesConfig:
     def window_bounds(self, windows: int, sample_rate: int) -> list[int]:
         """Return the first sample of each of the first windows, and the sample after the last of them.
 
-        Times are rounded down, so windows end within each sound that lasts as long as they do together.
+        Times are rounded down to samples, so the last window ends within a sound of ``windows * window_seconds``.
         """
+        # 1e-6: 3 * 0.3 * 8000 is a little less than 7,200 in floats
         return [int(place * self.window_seconds * sample_rate + 1e-6) for place in range(windows + 1)]
 
 

@@ -110,7 +110,7 @@ def upsampler(session: Session, corpora: Sequence[RateCorpora], settings: Langua
         train_model(session, folder, model, clips, settings, more=more, stage=recipe.stage)
 
     return session.obtain(
-        recipe, f"upsampler to rate {len(corpora)}, {settings.fit.steps} steps", make, files=FILES, together=True
+        recipe, f"upsampler to rate {len(corpora)}, {settings.fit.summary}", make, files=FILES, together=True
     )
 
 

@@ -91,7 +91,7 @@ def audio_transformer(
         if session.gang.rank == 0:
             save_classifier(model, saved, folder)
 
-    title = f"Audio Transformer, {settings.model.variant}, {fit.steps} steps"
+    title = f"Audio Transformer, {settings.model.variant}, {fit.summary}"
     return session.obtain(recipe, title, make, files=TRAINED, together=True, training=method)
 
 

@@ -83,7 +83,7 @@ def simclr(session: Session, spectrograms: Entry, extra: Sequence[Entry], settin
         session.train("simclr", "baselines.simclr.fit", model, batches, pairs, contrasting.loss, own.fit, folder)
         _save(session, folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
-    return session.obtain(recipe, f"SimCLR, {own.fit.steps} steps", make, files=TRAINED, together=True)
+    return session.obtain(recipe, f"SimCLR, {own.fit.summary}", make, files=TRAINED, together=True)
 
 
 def _options(own: SimclrSettings | SupervisedSettings) -> dict[str, object]:
@@ -119,7 +119,7 @@ def supervised(session: Session, spectrograms: Entry, labels: Labels, settings: 
         about = {"encoder": asdict(settings.encoder), "head": asdict(own.head), **labels.options}
         _save(session, folder, model, about)
 
-    return session.obtain(recipe, f"supervised encoder, {own.fit.steps} steps", make, files=TRAINED, together=True)
+    return session.obtain(recipe, f"supervised encoder, {own.fit.summary}", make, files=TRAINED, together=True)
 
 
 def _save(session: Session, folder: Path, model: nn.Module, about: Mapping[str, object]) -> None:

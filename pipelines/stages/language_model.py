@@ -110,7 +110,7 @@ def language_model(
         clips, more = read_views(corpus), [views for source in unlabelled for views in read_views(source).train]
         train_model(session, folder, model, clips, settings, more=more, stage=recipe.stage)
 
-    return session.obtain(recipe, f"GPT, {fit.steps} steps", make, files=FILES, together=True)
+    return session.obtain(recipe, f"GPT, {fit.summary}", make, files=FILES, together=True)
 
 
 def train_model(

@@ -122,7 +122,7 @@ def train_sample_model(
         if session.gang.rank == 0:
             SampleLanguageModel(model).save_pretrained(folder)
 
-    title = f"{config.parameters:,} parameters, {fit.steps} steps, {fit.precision}"
+    title = f"{config.parameters:,} parameters, {fit.summary}"
     return session.obtain(recipe, title, make, files=[*MODEL, CURVE], together=True)
 
 

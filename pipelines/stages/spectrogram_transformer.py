@@ -73,7 +73,7 @@ def ast(session: Session, manifest: Manifest, banks: Entry, labels: Labels, sett
             save_classifier(model, config, classes, folder)
 
     files = ["config.json", "model.safetensors", CURVE]
-    return session.obtain(recipe, f"AST {config.size}, {fit.steps} steps", make, files=files, together=True)
+    return session.obtain(recipe, f"AST {config.size}, {fit.summary}", make, files=files, together=True)
 
 
 def _normalise(encoder: AstEncoder, config: AstConfig, banks: Entry) -> None:

@@ -103,4 +103,4 @@ def state_decoder(
             )
         write_tensors(folder / AUTOENCODER, model.state_dict())
 
-    return session.obtain(recipe, f"decoder of states, {fit.steps} steps", make, files=[AUTOENCODER, CURVE])
+    return session.obtain(recipe, f"decoder of states, {fit.summary}", make, files=[AUTOENCODER, CURVE])

@@ -237,7 +237,7 @@ def autoencoder(
             alone.train("autoencoder", "tokenizer.fit", model, batches, validation, loss, fit, folder)
         write_tensors(folder / AUTOENCODER, model.state_dict())
 
-    return session.obtain(recipe, f"autoencoder, {fit.steps} steps", make, files=[AUTOENCODER, CURVE])
+    return session.obtain(recipe, f"autoencoder, {fit.summary}", make, files=[AUTOENCODER, CURVE])
 
 
 def codebook(

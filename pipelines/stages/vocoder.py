@@ -91,7 +91,7 @@ def vocoder(
             fingerprint = Tokenizer.from_pretrained(coded[0].tokenizer.folder).format.tokenizer
             Vocoder(model, fingerprint, loudness=loudness).save_pretrained(folder)
 
-    title = f"WaveNet, {settings.fit.steps} steps, {settings.fit.precision}"
+    title = f"WaveNet, {settings.fit.summary}"
     return session.obtain(recipe, title, make, files=[*MODEL, CURVE], together=True)
 
 

@@ -188,7 +188,7 @@ def wav2vec2(
             save_pretrained(model, folder, sample_rate=sample_rate)
 
     files = [CONFIG, WEIGHTS, PREPROCESSOR, TARGETS, CURVE]
-    return session.obtain(recipe, f"wav2vec 2.0, {own.fit.steps} steps", make, files=files, together=True)
+    return session.obtain(recipe, f"wav2vec 2.0, {own.fit.summary}", make, files=files, together=True)
 
 
 def random_wav2vec2(session: Session, settings: Wav2vec2Settings, *, sample_rate: int) -> Entry:
@@ -264,7 +264,7 @@ def wav2vec2_finetuned(
             save_speech_classifier(model, folder, inputs=body.folder)
 
     files = [CONFIG, WEIGHTS, "preprocessor*.json", CURVE]
-    return session.obtain(recipe, f"wav2vec 2.0 fine-tuned, {fit.steps} steps", make, files=files, together=True)
+    return session.obtain(recipe, f"wav2vec 2.0 fine-tuned, {fit.summary}", make, files=files, together=True)
 
 
 def speech_features(

@@ -27,10 +27,10 @@ def numeric(config: FitConfig) -> dict[str, object]:
     """Return the options of a training config that decide the weights, and so belong to an entry's key.
 
     Raises:
-        ValueError: ``precision`` is ``auto``; `training.precision.with_precision` names what it means here.
+        ValueError: ``precision`` is ``auto``; call `training.precision.with_precision` on the settings first.
     """
     if config.precision == "auto":
-        raise ValueError("precision=auto has to be replaced before a key is made")
+        raise ValueError("a key needs the meaning of precision=auto: call with_precision on the settings first")
     values = asdict(config)
     del values["checkpoint_minutes"]
     if values.get("sharding") == "none":  # entries of weights that are not divided keep their key

@@ -128,11 +128,11 @@ def test_every_engine_is_measured_beside_the_machine(
 
 
 def test_each_engine_is_measured_where_it_runs_and_none_stands_in_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
     assert engines_here(gpu=False) == ["torch", "numba"]
     assert engines_here(gpu=True) == ["torch", "numba", "cuda_graph"]
     assert [device_of(engine) for engine in engines_here(gpu=True)] == ["cpu", "cpu", "cuda"]
-    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: True)
+    monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: True)
     assert engines_here(gpu=True) == ["torch", "numba", "numba_bf16", "cuda_graph"]
     with pytest.raises(InputError, match="engine cuda_graph does not run on cpu, where numba"):
         measure(create_wavenet(tiny_config(), seed=0), "cuda_graph", 1, 1)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -11,10 +10,10 @@ import torch
 from tests.training.test_fit import CONFIG, network, trained
 from training.gangs import Alone
 from training.precision import choose_precision, with_precision
-from training.state import FitConfig
+from training.state import FitConfig, Precision
 
 AUTO = replace(CONFIG, precision="auto")
-MEANINGS = pytest.mark.parametrize(("there", "precision"), [(True, "bf16"), (False, "fp32")])
+MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
 
 
 class Mixed(Alone):
@@ -48,9 +47,9 @@ def alone(kind: type[Alone] = Alone) -> Alone:
 
 @MEANINGS
 def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
-    there: bool, precision: Literal["fp32", "bf16"], monkeypatch: pytest.MonkeyPatch
+    supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.precision.multiplies_bf16", lambda device: there)
+    monkeypatch.setattr("training.precision.multiplies_bf16", lambda device: supported)
     named = [replace(CONFIG, precision=each) for each in ("fp32", "bf16")]
     settings = Run(first=Stage(fit=AUTO), second=Stage(fit=named[0]), fit=named[1])
     expected = replace(settings, first=Stage(fit=replace(CONFIG, precision=precision)))
@@ -58,14 +57,14 @@ def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
 
 
 @MEANINGS
-def test_a_training_with_auto_learns_what_one_with_its_meaning_learns(
-    there: bool, precision: Literal["fp32", "bf16"], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_auto_trains_the_weights_of_the_precision_that_it_stands_for(
+    supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("training.precision.multiplies_bf16", lambda device: there)
+    monkeypatch.setattr("training.precision.multiplies_bf16", lambda device: supported)
     chosen, named, other = network(), network(), network()
     trained(chosen, AUTO, tmp_path / "auto")
     trained(named, replace(CONFIG, precision=precision), tmp_path / "named")
-    trained(other, replace(CONFIG, precision="fp32" if there else "bf16"), tmp_path / "other")
+    trained(other, replace(CONFIG, precision="fp32" if supported else "bf16"), tmp_path / "other")
     for name, weights in named.state_dict().items():
         assert torch.equal(chosen.state_dict()[name], weights), name
     assert not torch.equal(chosen.state_dict()["0.weight"], other.state_dict()["0.weight"])

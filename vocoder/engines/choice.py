@@ -68,11 +68,11 @@ def choose_engine(wanted: EngineChoice, device: str) -> Chosen:
         notice = f"engine={wanted} runs on the CPU; here cuda_graph does the work" if moved else None
         return Chosen(engine="cuda_graph", notice=notice)
     try:
-        from vocoder.engines.numba_streams import multiplies_bf16  # numba takes its time to import
+        from vocoder.engines.numba_streams import numba_multiplies_bf16  # numba takes its time to import
     except (ImportError, OSError) as error:
         slow = "so sound is made some ten times more slowly: pip install numba"
         return Chosen(engine="torch", notice=f"numba cannot be imported ({error}), {slow}")
-    fastest: Engine = "numba_bf16" if multiplies_bf16() else "numba"
+    fastest: Engine = "numba_bf16" if numba_multiplies_bf16() else "numba"
     notice = None
     if wanted == "cuda_graph":
         notice = f"engine=cuda_graph needs a GPU; {fastest} does the work"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foundation import devices
+from foundation.devices import multiplies_bf16
 from vocoder.engines.kernels import (
     PADDING,
     Draw,
@@ -35,7 +35,7 @@ class NumbaStreams:
         model: the network, on the CPU.
         clips: how many.
         threads: cores to use; what is generated does not depend on them.
-        bf16: multiply in bfloat16, where `multiplies_bf16`.
+        bf16: multiply in bfloat16, where `numba_multiplies_bf16`.
     """
 
     def __init__(self, model: WaveNet, clips: int, *, threads: int, bf16: bool = False) -> None:
@@ -93,12 +93,12 @@ class NumbaStreams:
         return torch.from_numpy(levels)
 
 
-def multiplies_bf16() -> bool:
+def numba_multiplies_bf16() -> bool:
     """Return whether the processor has instructions for bfloat16 products, and numba may use them.
 
     NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX keep numba from instructions that the processor has.
     """
-    return devices.multiplies_bf16(torch.device("cpu")) and "+avx512bf16" in target_features()
+    return multiplies_bf16(torch.device("cpu")) and "+avx512bf16" in target_features()
 
 
 def _each(work: Callable[[int], None], count: int, threads: int) -> None:

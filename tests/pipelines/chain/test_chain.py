@@ -177,7 +177,7 @@ def test_the_log_shows_what_is_computed(finished_run: FinishedRun) -> None:
 
 
 def test_log_and_entry_say_what_auto_precision_meant(finished_run: FinishedRun) -> None:
-    (entry,) = finished_run.store.glob("vocoder/*/")
+    (entry,) = (path.parent for path in finished_run.store.glob(f"vocoder/*/{ENTRY}"))
     precision = choose_precision(Alone(torch.device("cpu")))
     assert json.loads((entry / ENTRY).read_text())["config"]["fit"]["precision"] == precision
     assert results(finished_run.folder)["provenance"]["config"]["vocoder"]["fit"]["precision"] == "auto"

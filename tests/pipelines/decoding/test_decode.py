@@ -129,7 +129,7 @@ def test_another_engine_does_not_go_on_and_the_one_that_does_is_named(
     run_folder: Path, parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decode(options(run_folder, parquet, tmp_path / "out", engine="torch"))
-    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
     with pytest.raises(InputError, match="engine=torch, and engine=auto is numba here; go on with engine=torch"):
         decode(options(run_folder, parquet, tmp_path / "out"))
     with pytest.raises(InputError, match="was begun with other values of engine, seed"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from audio.reading import read
 from foundation.errors import InputError
@@ -19,6 +20,8 @@ from tests.pipelines.finetuning.conftest import Finetuned
 from tests.pipelines.finetuning.tiny_finetuning import composed, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
+from training.gangs import Alone
+from training.precision import choose_precision
 
 
 def test_every_opponent_has_a_figure_for_each_share(classifier: Finetuned) -> None:
@@ -249,8 +252,10 @@ def test_ast_needs_no_run(tmp_path: Path) -> None:
             write_tone(root / f"{label}_{number}.wav", pitch, 0.2 + 0.05 * number, rate=16_000, seed=number)
     place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
     words = ("body=ast", "body.model.patches=6", "body.fit.steps=2", f"corpus.root={root}", "beside=[probe]")
-    words = (*words, "probe.tries=26")
+    words = (*words, "probe.tries=26", "body.fit.precision=auto")
     finetune_body(composed(*words, *place))
+    (entry,) = (tmp_path / "store").glob("finetuned/*/entry.json")
+    assert json.loads(entry.read_text())["config"]["fit"]["precision"] == choose_precision(Alone(torch.device("cpu")))
     model = FineTunedModel.from_pretrained(tmp_path / "model")
     (row,) = model.predict([read(root / "low_3.wav", 16_000)])
     line = (tmp_path / "model/predictions.tsv").read_text().splitlines()[5].split("\t")

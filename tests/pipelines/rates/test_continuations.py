@@ -18,7 +18,7 @@ from lm.model import LanguageModel
 from lm.rate_model import RateLanguageModel
 from lm.sampling import Sampling
 from pipelines.pages.report import write_report
-from pipelines.rates.continuations import continued_clips, require_long_enough
+from pipelines.rates.continuations import continued_clips, require_long_enough, window_levels
 from pipelines.rates.labels import windows_of, windows_of_coded
 from pipelines.results.rates import stabilities
 from pipelines.results.run_record import read_results
@@ -215,6 +215,20 @@ def test_windows_cover_a_sound_and_end_within_it(rate: int, seconds: float, tmp_
     assert len(bounds) == round(1.5 / seconds) + 1
     assert round(1.5 * rate) - 1 <= bounds[-1] <= round(1.5 * rate)
     assert {end - start for start, end in pairwise(bounds)} <= {math.floor(seconds * rate), math.ceil(seconds * rate)}
+
+
+def test_every_window_ends_within_its_sound(tmp_path: Path) -> None:
+    own = run_settings(composed(tmp_path, *WORDS, "rates.seconds=1.5", "rates.window_seconds=0.3")).rates
+    samples = np.append(np.zeros(16_537, np.float32), np.float32(1))  # 1.5 s at 11,025 Hz; the last sample is loud
+    Waveform(samples=samples, sample_rate=11_025).write(tmp_path / "a.wav")
+    new, coded = (
+        list_windows(tmp_path, {"file": "a.wav", "prompt_seconds": 0.0, "levels": [0.0] * 5}, own)
+        for list_windows in (windows_of, windows_of_coded)
+    )
+    assert [(each.start, each.num_samples) for each in new] == [(each.start, each.num_samples) for each in coded]
+    assert new[-1].start + new[-1].num_samples == 16_537
+    assert all(one.start + one.num_samples == other.start for one, other in pairwise(new))
+    assert window_levels(Waveform(samples=samples, sample_rate=11_025), own, 5)[-1] == pytest.approx(-100)
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,10 @@ def test_a_store_keeps_sounds_of_each_precision(
     entry, again = decode_clips(numba), decode_clips(torch_loop)
     assert not entry.reused
     assert (again.key, again.reused) == (entry.key, True)
-    if not numba_streams.multiplies_bf16():
+    if not numba_streams.numba_multiplies_bf16():
         pytest.skip("needs a CPU with AVX512_BF16")
     assert decode_clips(auto).key != entry.key
-    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
     assert decode_clips(auto).key == entry.key
 
 

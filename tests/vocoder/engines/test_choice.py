@@ -19,7 +19,7 @@ from vocoder.engines import choice as engines
 from vocoder.engines import numba_streams
 from vocoder.engines.choice import Engine, Streams, choose_engine, side_by_side, step_cost
 from vocoder.engines.kernels import exponential, gate
-from vocoder.engines.numba_streams import NumbaStreams, multiplies_bf16
+from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
 from vocoder.sampling import Sampling
@@ -39,7 +39,7 @@ def engine(name: str, model: WaveNet, clips: int, threads: int = 1) -> Streams:
         case "numba":
             return NumbaStreams(model, clips, threads=threads)
         case "numba_bf16":
-            if not multiplies_bf16():
+            if not numba_multiplies_bf16():
                 pytest.skip("needs a CPU with AVX512_BF16")
             return NumbaStreams(model, clips, threads=threads, bf16=True)
         case "cuda_graph" if torch.cuda.is_available():
@@ -248,10 +248,10 @@ def test_bfloat16_is_not_chosen_where_numba_may_not_use_it(limit: dict[str, str]
 
 
 def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: True)
+    monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: True)
     assert choose_engine("auto", "cpu").engine == "numba_bf16"
     assert choose_engine("numba_bf16", "cpu").notice is None
-    monkeypatch.setattr(numba_streams, "multiplies_bf16", lambda: False)
+    monkeypatch.setattr(numba_streams, "numba_multiplies_bf16", lambda: False)
     assert "AVX512_BF16" in str(choose_engine("numba_bf16", "cpu").notice)
     assert choose_engine("auto", "cpu").engine == "numba"
     assert choose_engine("auto", "cuda").engine == "cuda_graph"
